@@ -1,0 +1,45 @@
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/
+const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const SIZE = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB)$/
+const SIZE_BYTES: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
+
+/** `30s`, `5m`, `2h`, `250ms`, `1d` → milliseconds; `undefined` when the text is none of these. */
+export const parseDuration = (text: string): number | undefined => scaled(text, DURATION, DURATION_MS)
+
+/** `64MiB` → bytes; `undefined` when the text is no size. */
+export const parseSize = (text: string): number | undefined => scaled(text, SIZE, SIZE_BYTES)
+
+function scaled(text: string, pattern: RegExp, factors: Readonly<Record<string, number>>): number | undefined {
+  const match = pattern.exec(text.trim())
+  const factor = match?.[2] === undefined ? undefined : factors[match[2]]
+  if (match?.[1] === undefined || factor === undefined) return undefined
+  return Math.round(Number(match[1]) * factor)
+}
+
+/** Milliseconds as a person says them: `450 ms`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min ${String(seconds % 60).padStart(2, '0')} s`
+  const hours = Math.floor(minutes / 60)
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, '0')} min`
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`
+}
+
+/** Bytes in binary units with three significant digits: `512 B`, `8.00 KiB`, `1.21 GiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+  if (bytes < 1024) return `${Math.round(bytes)} B`
+  let value = bytes / 1024
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${value.toPrecision(value >= 1000 ? 4 : 3)} ${units[unit]}`
+}
+
+/** 1234567 → `1,234,567`. */
+export const formatCount = (count: number | bigint): string => count.toLocaleString('en-US')

@@ -1,0 +1,176 @@
+import type { Finding } from '../base/errors.ts'
+import type { Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
+
+/**
+ * One column's value as text that the same engine reads back without loss; `null` is SQL NULL.
+ * The adapter chooses the text (style, time zone, hexadecimal for bytes) and uses the same on both hosts, so two cells hold the
+ * same value exactly when their texts are equal. No value ever passes through a JavaScript number or Date (law 7).
+ */
+export type Cell = string | null
+
+/** Cells in the order of `readableColumns(table)`, unless said otherwise. */
+export type Row = readonly Cell[]
+
+/** Cells of the table's key columns, in the key's order. */
+export type KeyCells = readonly Cell[]
+
+export interface ServerInfo {
+  /** `mssql`, `postgres`, …: compared between the hosts and printed, never switched on. */
+  readonly engine: string
+  /** As the server names itself: "PostgreSQL 15.18", "Microsoft SQL Server 2019 …". */
+  readonly product: string
+  /** Comparable release, e.g. [15, 18]. */
+  readonly version: readonly number[]
+  readonly database: string
+  readonly user: string
+  readonly collation: string
+  /** Tells two databases of one name apart, so that a run is bound to its endpoints (law 3). Stable over restarts. */
+  readonly fingerprint: string
+  /** Whole database, bytes; `null` when the account may not know. */
+  readonly sizeBytes: number | null
+}
+
+export interface TableSize {
+  readonly table: TableName
+  /** An estimate from the catalog where there is one. */
+  readonly rows: number
+  readonly bytes: number
+}
+
+export interface ReadOptions {
+  /** Only rows whose key comes after this one, in the server's own order. The table must have a key. */
+  readonly after?: KeyCells
+  /** At most so many rows. */
+  readonly limit?: number
+  readonly signal?: AbortSignal
+}
+
+/** A DDL statement with its opposite. */
+export interface Statement {
+  /** Unique in the schema and stable: "table dbo.Orders", "foreign key dbo.FK_Orders_Customers". */
+  readonly name: string
+  /**
+   * `before` the rows: schemas, types, sequences, tables. `after` the rows: keys, indexes, checks, foreign keys, and then views,
+   * functions, procedures, triggers.
+   */
+  readonly stage: 'before' | 'after'
+  readonly sql: string
+  /** Takes it back; `null` when dropping the table does. */
+  readonly undo: string | null
+}
+
+/** A foreign key's rows without a parent, removed after a fuzzy snapshot (design.md, "Data"). */
+export interface OrphanRule {
+  readonly child: TableName
+  readonly columns: readonly string[]
+  readonly parent: TableName
+  readonly parentColumns: readonly string[]
+}
+
+export interface LedgerEntry {
+  readonly run: string
+  readonly table: string
+  /** JSON array of the key's cells on the source, and on the target. */
+  readonly sourceKey: string
+  readonly targetKey: string
+  readonly action: 'inserted' | 'updated' | 'deleted' | 'merged' | 'remapped'
+  /** Hash of the source's row as it was carried (hexadecimal); '' for a deletion. */
+  readonly sourceHash: string
+}
+
+/** Rows read by one connection at one point in time where the engine allows it. */
+export interface Reader {
+  /** True when all tables read through this reader are of one instant. */
+  readonly consistent: boolean
+  /**
+   * Batches of rows (at most a few thousand each, bounded bytes), in key order when the table has a key. Back-pressure: nothing
+   * is read ahead beyond a bounded buffer. Ending the iteration early releases the connection.
+   * Throws MigrateError `database-connection-lost` (retrySafe) when the connection breaks.
+   */
+  rows(table: Table, options?: ReadOptions): AsyncIterable<readonly Row[]>
+}
+
+/** Row changes of one transaction on the target. */
+export interface Transaction {
+  /** Rows with these keys, locked until the transaction ends. Absent keys are absent from the result. Order not defined. */
+  lock(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]>
+  /** Identity values are kept. A row whose key exists already is an error, never replaced. */
+  insert(table: Table, rows: readonly Row[]): Promise<void>
+  /** Sets every writable column but the key and identity of the row with this key. Throws when it isn't there. */
+  update(table: Table, row: Row): Promise<void>
+  delete(table: Table, keys: readonly KeyCells[]): Promise<void>
+  ledger(entries: readonly LedgerEntry[]): Promise<void>
+  /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
+}
+
+/**
+ * A database on one host. The contract, kept by every adapter and fake, is tested by test/contract/database.ts.
+ *
+ * Errors are MigrateErrors: `database-unreachable`, `database-login-failed`, `database-missing`, `database-permission-denied`,
+ * `database-connection-lost` (retrySafe where nothing was written), `database-disk-full`, `database-statement-failed` (message
+ * with the server's own words and the statement's first line).
+ */
+export interface Database {
+  /** For messages: "old database shop on old.example.com". Never holds a password. */
+  readonly label: string
+  info(): Promise<ServerInfo>
+  /** The whole schema, without migrate's own tables (`migrate_marks`, `migrate_ledger`). */
+  schema(): Promise<Schema>
+  sizes(): Promise<readonly TableSize[]>
+  /** What this account may not do that `purpose` needs, each finding with the GRANT statement to run. Read-only. */
+  missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]>
+
+  /**
+   * Runs `work` with up to `connections` readers that share one snapshot where the engine and account allow it
+   * (`consistent`), otherwise plain readers. Holds no locks that a writer would wait for.
+   */
+  read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T>
+  /** Rows with these keys, in no set order; absent keys are absent. At most 1,000 keys. */
+  rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]>
+
+  /** Statements that create the schema, in an order that works. Pure: touches nothing. */
+  ddl(schema: Schema): readonly Statement[]
+  /** Names of marks that stand on this database for a run; [] when migrate never wrote here. Read-only. */
+  marks(run: string): Promise<ReadonlySet<string>>
+  /**
+   * Runs a statement and sets the mark in one transaction. With the mark already there it does nothing: exactly once.
+   * Creates `migrate_marks` when missing.
+   */
+  execute(sql: string, mark: { readonly run: string; readonly name: string }): Promise<void>
+  /**
+   * Runs the statement that takes another one back, and removes the mark, in one transaction. With the mark already gone it
+   * does nothing.
+   */
+  retract(sql: string | null, mark: { readonly run: string; readonly name: string }): Promise<void>
+  /**
+   * Loads rows into a table and sets the mark, all in one transaction: all of them or none, exactly once; identity values kept.
+   * Returns the rows loaded, 0 when the mark was there. Rows are streamed.
+   */
+  load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: { readonly run: string; readonly name: string }): Promise<number>
+  /** Deletes rows without a parent; returns how many. Null columns have no parent to miss. */
+  deleteOrphans(rule: OrphanRule): Promise<number>
+  /** Removes `migrate_marks` and `migrate_ledger`. */
+  removeOwnTables(): Promise<void>
+
+  /** Every identity and sequence as it stands now on the server, not as the schema was read. */
+  identities(schema: Schema): Promise<readonly IdentityState[]>
+  /**
+   * Moves an identity so that the next value handed out lies beyond `value` (above it, or below for a negative increment), also
+   * on a table that never had rows. Never moves it back. Reads it back and throws when it didn't hold.
+   */
+  raiseIdentity(identity: Identity, value: bigint): Promise<void>
+  /** Sets an identity back to where it stood (undo of a raise): `last` as IdentityState gives it. */
+  resetIdentity(identity: Identity, state: IdentityState): Promise<void>
+
+  /**
+   * One short transaction on `tables`' rows, triggers off inside it, constraints enforced. Rolled back when `work` throws.
+   * A deadlock or a lock time-out ends as a retrySafe error, everything rolled back.
+   */
+  transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T>
+  /** Ledger entries of a run for a table, newest last. [] when there is no ledger. */
+  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]>
+
+  /** Statements of a `sql` step, in one transaction where the engine allows it; returns the rows each affected or returned. */
+  runStatements(statements: readonly string[]): Promise<readonly number[]>
+  close(): Promise<void>
+}

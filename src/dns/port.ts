@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import type { Finding } from '../base/errors.ts'
+
+export const recordSchema = z
+  .object({
+    /** Fully qualified, lower case, no trailing dot. */
+    name: z.string(),
+    type: z.enum(['A', 'AAAA', 'CNAME']),
+    /** An address, or a name without trailing dot. */
+    content: z.string(),
+    /** Seconds; 1 means "automatic" where the provider has that. */
+    ttlSeconds: z.number().int(),
+    /** The provider answers with its own addresses and fetches from `content` (Cloudflare's orange cloud). */
+    proxied: z.boolean(),
+    /** The provider's own handle of the record; `null` where it has none. */
+    id: z.string().nullable(),
+  })
+  .readonly()
+export type DnsRecord = z.infer<typeof recordSchema>
+
+/** One record as it stands and as it shall be. `before: null` creates, `after: null` deletes. */
+export const recordChangeSchema = z.object({ before: recordSchema.nullable(), after: recordSchema.nullable() }).readonly()
+export type RecordChange = z.infer<typeof recordChangeSchema>
+
+/**
+ * Whoever publishes the zone. The contract is tested by test/contract/dns-provider.ts. The diff is not the provider's business
+ * (dns/diff.ts). Errors are MigrateErrors: `dns-unreachable`, `dns-token-rejected`, `dns-zone-missing` (also: the token can't see
+ * the zone), `dns-permission-denied`, `dns-rate-limited` (retrySafe), `dns-record-changed` (somebody else changed it meanwhile),
+ * `dns-failed`.
+ */
+export interface DnsProvider {
+  readonly label: string
+  /** Read-only: reachable, token valid, zone there, may write. */
+  check(): Promise<readonly Finding[]>
+  /** The zone's A, AAAA and CNAME records with these names. */
+  records(names: readonly string[]): Promise<readonly DnsRecord[]>
+  /**
+   * Makes the changes, all or none where the provider has batches. Idempotent: a change that stands already is left alone; one
+   * whose `before` no longer stands throws `dns-record-changed` and changes nothing. Reads back before it returns: a lost answer
+   * is re-read, not repeated.
+   */
+  apply(changes: readonly RecordChange[], signal?: AbortSignal): Promise<void>
+  /** A person makes the changes (provider `manual`); `apply` is then only called to wait for them. */
+  readonly manual: boolean
+  close(): Promise<void>
+}
+
+export interface DnsAnswer {
+  /** `NOERROR`, `NXDOMAIN`, `SERVFAIL`, …; `TIMEOUT` or `UNREACHABLE` when no answer came. */
+  readonly status: string
+  readonly authoritative: boolean
+  readonly records: readonly {
+    readonly name: string
+    readonly type: string
+    readonly content: string
+    readonly ttlSeconds: number
+  }[]
+  /** From the SOA of a negative answer. */
+  readonly negativeTtlSeconds: number | null
+  readonly milliseconds: number
+}
+
+/** Asks one name server. Never throws for what the server answers or fails to answer; contract: test/contract/resolver.ts. */
+export interface Resolver {
+  /** "127.0.20.1:5301", or a resolver's name and region. */
+  readonly label: string
+  query(name: string, type: 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT', signal?: AbortSignal): Promise<DnsAnswer>
+}

@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream'
+import type { Finding } from '../base/errors.ts'
+
+export interface FileEntry {
+  /** Relative to the host's root, `/` between parts, no leading `/`, no `.` or `..`. */
+  readonly path: string
+  readonly kind: 'file' | 'folder' | 'link'
+  /** Bytes; 0 for folders and links. */
+  readonly size: number
+  /** Permission bits (0o7777); `null` where the host has none. */
+  readonly mode: number | null
+  /** Seconds since 1970, to the precision that the host keeps (SFTP: whole seconds). */
+  readonly mtimeSeconds: number
+  /** Where a link points, as written in it; `null` for others. */
+  readonly target: string | null
+}
+
+export interface WriteOptions {
+  readonly mode: number | null
+  readonly mtimeSeconds: number
+}
+
+export interface WrittenFile {
+  readonly size: number
+  /** SHA-256 of the bytes sent, hexadecimal. */
+  readonly sha256: string
+}
+
+/** What the host can do beyond the port; found by asking it, not assumed. */
+export interface FilePowers {
+  /** A rename replaces the target in one step. */
+  readonly atomicReplace: boolean
+  readonly links: boolean
+  readonly modes: boolean
+  /** Free bytes can be asked for. */
+  readonly freeSpace: boolean
+}
+
+/**
+ * A folder on one host: the shop's site. The contract, kept by every adapter and fake, is tested by test/contract/files.ts.
+ * Paths are relative to the root and never leave it: one that would (`..`, absolute, through a link) is refused with
+ * MigrateError `path-escapes-root`.
+ *
+ * Errors are MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`, `files-host-key-changed`,
+ * `file-missing`, `file-permission-denied`, `files-disk-full`, `files-connection-lost` (retrySafe: nothing of a file is visible
+ * under its name before it is whole), `files-failed`.
+ */
+export interface FileHost {
+  /** For messages: "sftp://site@old.example.com/site". Never holds a password. */
+  readonly label: string
+  /** Connects and reports what it found. */
+  powers(): Promise<FilePowers>
+  /** Read-only: the root is there and can be read, and written when `purpose` says so (asked by permissions, not by trying). */
+  check(purpose: 'read' | 'write'): Promise<readonly Finding[]>
+  /**
+   * Every entry below the root (or below `folder`), folders before what they hold. A folder that can't be listed, or a listing
+   * that ends early, throws: never a partial list taken as whole. A folder that isn't there throws `file-missing`.
+   */
+  list(folder?: string, signal?: AbortSignal): AsyncIterable<FileEntry>
+  /** One entry, links not followed; `undefined` when it isn't there. */
+  stat(path: string): Promise<FileEntry | undefined>
+  /** The file's bytes from `offset` on. Errors arrive through the stream. */
+  read(path: string, options?: { readonly offset?: number; readonly signal?: AbortSignal }): Promise<Readable>
+  /**
+   * Writes a whole file: into a temporary name in the same folder, then mode and mtime, then a rename over the target. Missing
+   * folders are made. A leftover of an earlier try is overwritten. When it returns, the bytes are under the name, whole.
+   */
+  write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile>
+  /** Makes the folder and those above it; sets the mode where given; no error when it is there. */
+  makeFolder(path: string, mode: number | null): Promise<void>
+  /** Makes or replaces a link. Its target must stay within the root. */
+  link(path: string, target: string): Promise<void>
+  /** Removes a file or link; no error when it isn't there. */
+  remove(path: string): Promise<void>
+  /** Removes an empty folder; no error when it isn't there or isn't empty. */
+  removeFolder(path: string): Promise<void>
+  /** SHA-256 of the file as it stands on the host, hexadecimal; by the server where it can, by reading otherwise. */
+  sha256(path: string, signal?: AbortSignal): Promise<string>
+  /** Free bytes; `null` when the host can't say. */
+  freeBytes(): Promise<number | null>
+  close(): Promise<void>
+}
+
+/** Runs commands on a host; present where the files protocol gives a shell. */
+export interface Shell {
+  readonly label: string
+  run(command: string, signal?: AbortSignal): Promise<{ readonly exit: number; readonly stdout: string; readonly stderr: string }>
+}

@@ -1,0 +1,108 @@
+import type { Json } from '../base/json.ts'
+
+/** One thing that happened, as data. `playbook.md`, "Events", is the contract; the names below are what goes on the wire. */
+export type EventBody =
+  | {
+      readonly event: 'started'
+      readonly playbook?: string
+      readonly dryRun?: boolean
+      readonly resumed?: boolean
+      readonly title?: string
+    }
+  | {
+      readonly event: 'finding'
+      readonly severity: 'error' | 'warning' | 'info'
+      readonly code: string
+      readonly message: string
+      readonly hint?: string | undefined
+    }
+  | {
+      readonly event: 'change'
+      readonly phase: ChangePhase
+      readonly change: Json
+      readonly summary: string
+      readonly undoable: boolean
+    }
+  | {
+      readonly event: 'progress'
+      readonly done: number
+      readonly total: number | null
+      readonly unit: ProgressUnit
+      readonly item?: string
+    }
+  | {
+      readonly event: 'watch'
+      readonly resolvers: { readonly agreed: number; readonly total: number }
+      readonly old: Traffic
+      readonly new: Traffic
+      readonly headroom: readonly HeadroomWatch[]
+      readonly drained: boolean
+    }
+  | {
+      readonly event: 'reconciled'
+      readonly pass: number
+      readonly tables: Readonly<Record<string, ReconcileCounts>>
+      readonly headroom: readonly HeadroomUse[]
+      readonly proof: ProofTotals
+    }
+  | { readonly event: 'note'; readonly message: string }
+  | { readonly event: 'waiting'; readonly message: string; readonly hint?: string | undefined }
+  | { readonly event: 'done'; readonly seconds: number; readonly skipped?: boolean }
+  | {
+      readonly event: 'failed'
+      readonly seconds: number
+      readonly code: string
+      readonly message: string
+      readonly hint?: string | undefined
+    }
+  | { readonly event: 'finished'; readonly outcome: Outcome; readonly exit: number; readonly seconds: number }
+
+export type ChangePhase = 'planned' | 'applying' | 'applied' | 'undone'
+export type ProgressUnit = 'bytes' | 'files' | 'rows' | 'changes' | 'requests' | 'seconds'
+export type Outcome = 'ok' | 'failed' | 'parked' | 'waiting' | 'interrupted'
+
+/** Per minute; `null` where it can't be known (no access log, no orders table). */
+export interface Traffic {
+  readonly ordersPerMinute: number | null
+  readonly hitsPerMinute: number | null
+}
+
+/** Identity values as decimal text: they may be larger than a JavaScript number holds. */
+export interface HeadroomUse {
+  readonly table: string
+  readonly column: string
+  readonly raisedBy: string
+  readonly used: string
+  readonly left: string
+}
+
+export interface HeadroomWatch {
+  readonly table: string
+  readonly column: string
+  readonly used: string
+  readonly left: string
+  /** ISO 8601; `null` when at the present rate it doesn't run out. */
+  readonly runsOutAt: string | null
+}
+
+export interface ReconcileCounts {
+  readonly inserted: number
+  readonly updated: number
+  readonly deleted: number
+  readonly merged: number
+  readonly remapped: number
+  readonly parked: number
+}
+
+export interface ProofTotals {
+  /** Rows of tracked tables on the old host. */
+  readonly rows: number
+  readonly accounted: number
+  readonly unaccounted: number
+}
+
+/** An event as it is emitted: stamped by the runner. `step` is `null` for what concerns the whole run. */
+export type RunEvent = { readonly time: string; readonly run: string; readonly step: string | null } & EventBody
+
+/** Whoever shows the run: a screen, plain lines, JSON lines, a test's array. Must not throw and must not block. */
+export type EventSink = (event: RunEvent) => void

@@ -1,0 +1,87 @@
+import type { ZodType } from 'zod'
+import type { Clock } from '../base/clock.ts'
+import type { Finding } from '../base/errors.ts'
+import type { Json } from '../base/json.ts'
+import type { EventBody, ProgressUnit } from './events.ts'
+
+/**
+ * `prepare`: customers notice nothing; Ctrl-C stops at once.
+ * `cutover`: Ctrl-C waits for the change in hand to end (a safe point).
+ * `settle`: after the cutover; Ctrl-C stops between two changes.
+ */
+export type Phase = 'prepare' | 'cutover' | 'settle'
+
+/**
+ * One item of the playbook. `check`, `plan` and `verify` read; only `apply` and `undo` write.
+ * A dry run is the same code stopped before `apply`.
+ */
+export interface Step<C extends Json = Json> {
+  /** Unique within the playbook; the kind's name, with `#2`, `#3` … when the kind occurs again. */
+  readonly id: string
+  /** For people: "Copy the files from the old host". */
+  readonly title: string
+  readonly phase: Phase
+  /** Re-parses what the journal gives back. */
+  readonly change: ZodType<C>
+  /**
+   * Every precondition of this step that can be asked before the run begins, all together. Read-only.
+   * Must not fail on what an earlier step of the same run will bring about.
+   */
+  check(run: StepRun): Promise<readonly Finding[]>
+  /** What is left to do, found by asking the world; `[]` = nothing. Read-only. Carries the before-images that `undo` needs. */
+  plan(run: StepRun): Promise<readonly C[]>
+  /**
+   * Brings one change about. Idempotent: may be called again after it was cut off at any instant, also with the change as an
+   * earlier process planned it.
+   */
+  apply(change: C, run: StepRun): Promise<void>
+  /** Evidence read back from the world after all changes were applied. An `error` fails the step. Read-only. */
+  verify(run: StepRun): Promise<readonly Finding[]>
+  /** Takes one change back, finished or not, and reads back that it is gone. Absent = point of no return, said beforehand. */
+  undo?(change: C, run: StepRun): Promise<void>
+  /** One line for people, with sizes: "upload 5,000 files, 40 MiB". */
+  describe(change: C): string
+  /** Longest time that `apply` of one change may take, milliseconds; none when absent. */
+  readonly timeoutMs?: number
+  /** How many changes may be applied side by side; 1 when absent. Changes must then be independent of their order. */
+  readonly parallel?: number
+}
+
+/** What the runner lends to a step while it works. */
+export interface StepRun {
+  /** Identifies the run, in marks on the new host and in logs. */
+  readonly id: string
+  readonly clock: Clock
+  /** Aborts when the step must stop (a signal, a sibling's failure, a timeout). Pass it on to everything that waits. */
+  readonly signal: AbortSignal
+  /** The run's own folder (absolute), where snapshots and baselines are kept. */
+  readonly directory: string
+  /** True in a dry run: `plan` may estimate what would only exist after an earlier step's `apply`. */
+  readonly dryRun: boolean
+  emit(body: EventBody): void
+  progress(done: number, total: number | null, unit: ProgressUnit, item?: string): void
+  /**
+   * Durable facts about this run (cursors, times, measured rates), shared by its steps; last value wins. Not proof of anything.
+   * `remember` returns when the fact is on disk. Not allowed during `check`, `plan` and dry runs.
+   */
+  remember(key: string, value: Json): Promise<void>
+  recall(key: string): Json | undefined
+  /** What the journal says of a change of this step with the same data: for effects that the world can't be asked about. */
+  history(change: Json): 'never' | 'begun' | 'applied'
+  /**
+   * Asks the person. `true` = yes. With `--yes` it is yes at once; without a terminal it throws a MigrateError that ends the
+   * command as `waiting` (exit 3).
+   */
+  confirm(question: string, hint?: string): Promise<boolean>
+}
+
+/** Groups one after the other; the steps of one group run side by side. */
+export type Sequence = readonly (readonly Step[])[]
+
+/**
+ * Wraps an effect that doesn't pass through a port (a file written in the run's folder, a command started) so that a simulation
+ * can cut the run off before or after it. In production it only runs `effect`.
+ */
+export type Effects = <T>(name: string, effect: () => Promise<T>) => Promise<T>
+
+export const directly: Effects = (_name, effect) => effect()

@@ -1,0 +1,99 @@
+import type { z } from 'zod'
+import type { Finding } from '../base/errors.ts'
+import type { Database } from '../databases/port.ts'
+import type { DnsProvider, Resolver } from '../dns/port.ts'
+import type { FileHost, Shell } from '../files/port.ts'
+import type { Effects, Step } from '../run/step.ts'
+
+/** What the playbook says of one table; defaults filled in. */
+export interface TableRules {
+  /** `track`: copied and reconciled; `copy-only`: copied, not reconciled; `skip`: its schema is created, no rows. */
+  readonly mode: 'track' | 'copy-only' | 'skip'
+  readonly headroom: 'auto' | number
+  readonly conflict: 'park' | 'old' | 'new' | { readonly newest: string }
+  /** Counters: new + (old − baseline). */
+  readonly add: readonly string[]
+  /** Natural key: the same on both hosts is the same thing. */
+  readonly match: readonly string[]
+  /** Columns left out of comparison. */
+  readonly ignore: readonly string[]
+}
+
+/** A foreign key that the schema doesn't declare. */
+export interface Reference {
+  readonly table: string
+  readonly column: string
+  readonly parent: string
+  readonly parentColumn: string
+}
+
+/** One of the two hosts. A part that the playbook doesn't give is absent, and a step that needs it says so in `check`. */
+export interface Host {
+  readonly side: 'old' | 'new'
+  /** Connects when first used. */
+  readonly files?: FileHost
+  readonly database?: Database
+  readonly shell?: Shell
+  /** Where the site answers without DNS: `https://203.0.113.10`. */
+  readonly site?: URL
+  /** At most so many connections to this host, per protocol. */
+  readonly connections: number
+}
+
+export interface DnsTarget {
+  readonly provider: DnsProvider
+  readonly zone: string
+  readonly records: readonly { readonly name: string; readonly type: 'A' | 'AAAA' | 'CNAME'; readonly to: string }[]
+  /** The zone's name servers; found by asking when the playbook names none. */
+  authoritative(): Promise<readonly Resolver[]>
+}
+
+/** Everything the steps work on: built from the playbook, in one place (playbook/world.ts), with real adapters or fakes. */
+export interface World {
+  readonly name: string
+  readonly old: Host
+  readonly new: Host
+  /** The name that customers use: `https://shop.example`. */
+  readonly site?: URL
+  readonly dns?: DnsTarget
+  /** Resolvers for `default` or as given: addresses with ports. */
+  resolvers(spec: 'default' | readonly string[]): readonly Resolver[]
+  /** Rules that the playbook gives, by the name it uses. */
+  readonly tables: ReadonlyMap<string, TableRules>
+  readonly defaults: TableRules
+  readonly references: readonly Reference[]
+  /** Wraps every effect (run/step.ts). */
+  readonly effects: Effects
+  /** Closes every connection that was opened. */
+  close(): Promise<void>
+}
+
+/** What a kind of step is made from, besides its options. */
+export interface StepContext {
+  readonly id: string
+  readonly world: World
+  /** Folder of the playbook, absolute: relative paths in options start here. */
+  readonly playbookDirectory: string
+  /** Findings of every other step's `check`; for the step `check` alone. */
+  readonly others: () => readonly Step[]
+}
+
+/**
+ * A kind of step: its name in the playbook, its options, and how to make one. `options` must accept `undefined` as "all defaults"
+ * where a bare name is allowed. An object of options is strict: unknown keys are errors.
+ */
+export interface StepKind<O = unknown> {
+  readonly name: string
+  /** One line for the reference in the README and the editor's completion. */
+  readonly summary: string
+  readonly options: z.ZodType<O>
+  create(options: O, context: StepContext): Step
+}
+
+/** A finding made when a step needs a part that the playbook doesn't give. */
+export const missingPart = (step: string, part: string, example: string): Finding => ({
+  severity: 'error',
+  code: 'playbook-part-missing',
+  message: `${step} needs ${part}, which the playbook doesn't give.`,
+  hint: `Add it, for example: ${example}`,
+})
