@@ -1,7 +1,7 @@
 import { z } from 'zod'
+import { fullName, type Identity, type IdentityState, identitySchema } from '../databases/schema.ts'
 import type { HeadroomUse } from '../run/events.ts'
 import type { StepRun } from '../run/step.ts'
-import { fullName, type Identity, type IdentityState, identitySchema } from './schema.ts'
 
 /** What `bump-identities` did to one identity of the new host, kept in the run's memory for the watch, reconcile and report. */
 export const headroomRecordSchema = z
