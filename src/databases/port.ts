@@ -1,5 +1,5 @@
 import type { Finding } from '../base/errors.ts'
-import type { Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
+import type { ForeignKey, Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
 
 /**
  * One column's value as text that the same engine reads back without loss; `null` is SQL NULL.
@@ -99,6 +99,11 @@ export interface Transaction {
   /** Sets every writable column but the key and identity of the row with this key. Throws when it isn't there. */
   update(table: Table, row: Row): Promise<void>
   delete(table: Table, keys: readonly KeyCells[]): Promise<void>
+  /**
+   * Which of these parents (cells of `foreignKey.parentColumns`) still have a child row on this host: deleting one would fail,
+   * or cascade into rows that nobody decided about. Children that this transaction deleted don't count.
+   */
+  referenced(foreignKey: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]>
   ledger(entries: readonly LedgerEntry[]): Promise<void>
   /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
 }
