@@ -1,0 +1,107 @@
+// Runs a command of this repository with a Node that is new enough, after bringing in what the repository needs.
+//
+//     node scripts/with-node.mjs node bin/migrate.js demo
+//     node scripts/with-node.mjs tsc -p .
+//
+// This file alone must run on the Node that a machine happens to have: plain JavaScript, Node 18 or later.
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const NEEDED = [22, 18]
+
+install()
+const node = newEnoughNode()
+run(node, process.argv.slice(2))
+
+/** `npm ci`, when what is installed isn't what the lock file says. */
+function install() {
+  if (installed()) return
+  process.stderr.write('Installing what migrate needs (about a minute)…\n')
+  const viaNpm = basename(process.env.npm_execpath ?? '') === 'npm-cli.js'
+  const [command, ...first] = viaNpm ? [process.execPath, process.env.npm_execpath] : ['npm']
+  // Install scripts are left out on purpose: none is needed, and a stale native add-on makes ssh2 fall back silently.
+  const args = [...first, 'ci', '--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund']
+  const result = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    shell: process.platform === 'win32' && !viaNpm,
+  })
+  if (result.status === 0) return
+  process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}\n`)
+  stop('`npm ci` failed; its own words are above. Mend that (most often it is the network) and run the command again.')
+}
+
+/** Whether every package of the lock file is there in its version. Optional ones may be missing: they are for other platforms. */
+function installed() {
+  const wanted = packagesOf(join(root, 'package-lock.json'))
+  const present = packagesOf(join(root, 'node_modules', '.package-lock.json'))
+  if (wanted === undefined || present === undefined) return false
+  return Object.entries(wanted).every(([path, entry]) => {
+    if (path === '') return true
+    const found = present[path]
+    return found === undefined ? entry.optional === true && !neededHere(path) : found.version === entry.version
+  })
+}
+
+function neededHere(path) {
+  return path === `node_modules/node-${process.platform}-${process.arch}`
+}
+
+function packagesOf(lockFile) {
+  if (!existsSync(lockFile)) return undefined
+  return JSON.parse(readFileSync(lockFile, 'utf8')).packages
+}
+
+/** The Node that the repository brings along, else the one running this file; whichever works and is new enough. */
+function newEnoughNode() {
+  const brought = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node')
+  const found = [brought, process.execPath].find((candidate) => existsSync(candidate) && isNewEnough(versionOf(candidate)))
+  if (found !== undefined) return found
+  return stop(
+    `migrate needs Node ${NEEDED.join('.')} or later; this is ${process.version}. Install a newer Node from https://nodejs.org.`,
+  )
+}
+
+function versionOf(candidate) {
+  if (candidate === process.execPath) return process.version
+  return spawnSync(candidate, ['--version'], { encoding: 'utf8' }).stdout ?? ''
+}
+
+function isNewEnough(version) {
+  const [major = 0, minor = 0] = version.trim().replace(/^v/, '').split('.').map(Number)
+  return major > NEEDED[0] || (major === NEEDED[0] && minor >= NEEDED[1])
+}
+
+function run(nodePath, [name, ...args]) {
+  if (name === undefined) stop('Usage: node scripts/with-node.mjs COMMAND [ARGUMENT…]')
+  const path = [dirname(nodePath), join(root, 'node_modules', '.bin'), process.env.PATH ?? ''].join(delimiter)
+  const command = name === 'node' ? nodePath : join(root, 'node_modules', '.bin', name)
+  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, PATH: path } })
+  passSignalsOn(child)
+  child.on('error', (error) => stop(`${name} did not start: ${error.message}`))
+  child.on('exit', (code, signal) => {
+    if (signal !== null) process.removeAllListeners(signal)
+    if (signal !== null) process.kill(process.pid, signal)
+    else process.exitCode = code ?? 1
+  })
+}
+
+/** A terminal gives Ctrl-C to the whole group itself; giving it twice would mean "stop at once, no safe point". */
+function passSignalsOn(child) {
+  const atTerminal = [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
+  let interrupted = atTerminal
+  process.on('SIGINT', () => {
+    if (!interrupted) child.kill('SIGINT')
+    interrupted = true
+  })
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+}
+
+function stop(message) {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
