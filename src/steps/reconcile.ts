@@ -1,0 +1,177 @@
+import { z } from 'zod'
+import { type Finding, MigrateError } from '../base/errors.ts'
+import { formatCount } from '../base/units.ts'
+import type { Database } from '../databases/port.ts'
+import type { Table } from '../databases/schema.ts'
+import { parkedPath } from '../reconcile/parked.ts'
+import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
+import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
+import { declaredReferences, rulesFor } from './rules.ts'
+import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+
+/** Where the last proof is kept in the run's memory, for the report. */
+export const PROOF_KEY = 'proof'
+const PASS_KEY = 'reconcile-pass'
+
+/** Which way rows are carried: `forward` is old to new; a rollback after the cutover goes the other way. */
+type Direction = 'forward' | 'reverse'
+
+class ReconcileStep implements Step<ReconcileChange> {
+  readonly phase = 'settle'
+  readonly change = reconcileChangeSchema
+  readonly id: string
+  readonly title: string
+  readonly #world: World
+  readonly #direction: Direction
+  #reconciler: Reconciler | undefined
+
+  constructor(id: string, world: World, direction: Direction) {
+    this.id = id
+    this.#world = world
+    this.#direction = direction
+    this.title = direction === 'forward' ? "Carry the old host's late orders over" : "Carry the new host's orders back"
+  }
+
+  async check(): Promise<readonly Finding[]> {
+    const missing = (side: 'old' | 'new'): Finding[] =>
+      this.#world[side].database === undefined
+        ? [missingPart(this.id, `${side}.database`, 'database: postgres://shop@host/shop')]
+        : []
+    return [...missing('old'), ...missing('new'), ...laterPolicies(this.#world)]
+  }
+
+  async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
+    const reconciler = this.#open(run)
+    if (await reconciler.ready()) return reconciler.plan({ signal: run.signal, onRows: progress(run) })
+    if (run.dryRun) return []
+    throw new MigrateError(
+      'baseline-missing',
+      "There is no baseline yet, so it can't be told which rows are new. Nothing was changed.",
+      {
+        hint: 'It is taken at the end of restore-database. Run "migrate run" first; it goes on where it stopped.',
+      },
+    )
+  }
+
+  async apply(change: ReconcileChange, run: StepRun): Promise<void> {
+    await this.#open(run).apply(change)
+  }
+
+  async verify(run: StepRun): Promise<readonly Finding[]> {
+    const reconciler = this.#open(run)
+    const proof = await reconciler.prove({ signal: run.signal, onRows: progress(run) })
+    const pass = Number(run.recall(PASS_KEY) ?? 0) + 1
+    await run.remember(PASS_KEY, pass)
+    await run.remember(PROOF_KEY, { pass, ...proof.totals, tables: Object.fromEntries(proof.tables) })
+    run.emit({
+      event: 'reconciled',
+      pass,
+      tables: Object.fromEntries(reconciler.counts),
+      headroom: await this.#headroom(run),
+      proof: proof.totals,
+    })
+    const parked = await reconciler.parked()
+    return [...(parked.length === 0 ? [] : [parkedFinding(parked, parkedPath(run.directory))]), ...unaccounted(proof)]
+  }
+
+  describe(change: ReconcileChange): string {
+    if (change.kind === 'park') {
+      return change.items.length === 0
+        ? 'clear the list of parked rows'
+        : `park ${formatCount(change.items.length)} rows for you to decide`
+    }
+    return [...Map.groupBy(change.items, (item) => `${item.action} ${item.table}`)]
+      .map(([what, items]) => {
+        const keys = items.length === 1 ? items[0]?.key : `${items[0]?.key} … ${items.at(-1)?.key}`
+        return `${what}: ${formatCount(items.length)} ${items.length === 1 ? 'row' : 'rows'} ${keys}`
+      })
+      .join('; ')
+  }
+
+  async #headroom(run: StepRun) {
+    const records = recallHeadroom(run)
+    const old = this.#world.old.database
+    if (records.length === 0 || old === undefined) return []
+    const states = new Map((await old.identities(await old.schema())).map((state) => [identityName(state.identity), state]))
+    return records.map((record) => headroomUse(record, states.get(identityName(record.identity))))
+  }
+
+  #open(run: StepRun): Reconciler {
+    if (this.#reconciler !== undefined) return this.#reconciler
+    const world = this.#world
+    const [from, to] = this.#direction === 'forward' ? [world.old, world.new] : [world.new, world.old]
+    const rules = (table: Table) => rulesFor(world, table)
+    this.#reconciler = new Reconciler({
+      run: run.id,
+      directory: run.directory,
+      source: present(from.database),
+      target: present(to.database),
+      tracked: (table) => rules(table).mode === 'track',
+      decide: (table) => decision(rules(table).conflict, from.side),
+      ignore: (table) => rules(table).ignore,
+      references: (tables) => declaredReferences(world, tables),
+    })
+    return this.#reconciler
+  }
+}
+
+/** What the playbook may ask for and this version answers with a parked row: safe, but work for a person. */
+function laterPolicies(world: World): readonly Finding[] {
+  return [...world.tables].flatMap(([name, rules]) => {
+    const newest = typeof rules.conflict === 'object' ? ['conflict: newest'] : []
+    const words = [...newest, ...(rules.add.length > 0 ? ['add'] : []), ...(rules.match.length > 0 ? ['match'] : [])]
+    if (words.length === 0) return []
+    return [
+      {
+        severity: 'warning' as const,
+        code: 'policy-parks',
+        message: `${name}: ${words.join(' and ')} can't be merged by this version yet; rows of it that both hosts change are parked.`,
+        hint: 'Nothing is lost: both versions are kept for you to decide. "conflict: old" or "conflict: new" decides without asking.',
+      },
+    ]
+  })
+}
+
+const progress =
+  (run: StepRun) =>
+  (rows: number, table: string): void =>
+    run.progress(rows, null, 'rows', table)
+
+/** A policy names a host; which end that is depends on the direction. */
+function decision(policy: 'park' | 'old' | 'new' | { readonly newest: string }, source: 'old' | 'new'): Decision {
+  if (policy === 'old' || policy === 'new') return policy === source ? 'source' : 'target'
+  return 'park'
+}
+
+function unaccounted(proof: Proof): readonly Finding[] {
+  if (proof.totals.unaccounted === 0) return []
+  const tables = [...proof.tables]
+    .filter(([, tally]) => tally.carry > 0)
+    .map(([name, tally]) => `${name}: ${formatCount(tally.carry)}`)
+  return [
+    {
+      severity: 'error',
+      code: 'rows-unaccounted',
+      message: `${formatCount(proof.totals.unaccounted)} rows arrived while rows were being carried over and aren't on the other host yet (${tables.join(', ')}).`,
+      hint: 'Run "migrate reconcile" again: it carries them. What was carried so far stays.',
+    },
+  ]
+}
+
+function present(database: Database | undefined): Database {
+  if (database === undefined)
+    throw new MigrateError('playbook-part-missing', 'reconcile needs both databases.', { ending: 'usage' })
+  return database
+}
+
+export const reconcileKind: StepKind<Record<string, never>> = {
+  name: 'reconcile',
+  summary: "Carries the old host's late rows to the new one by a three-way merge, and proves that none is missing.",
+  options: z.strictObject({}).prefault({}),
+  create: (_options, context: StepContext) => new ReconcileStep(context.id, context.world, 'forward'),
+}
+
+/** The same merge the other way round, for a rollback after the cutover. */
+export const reverseReconcile = (id: string, world: World): Step => new ReconcileStep(id, world, 'reverse')
