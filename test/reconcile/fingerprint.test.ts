@@ -1,0 +1,76 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Row } from '../../src/databases/port.ts'
+import type { Column, Table } from '../../src/databases/schema.ts'
+import { keyCells, keyText, RowReader } from '../../src/reconcile/fingerprint.ts'
+
+const column = (name: string, more: Partial<Column> = {}): Column => ({
+  name,
+  type: 'text',
+  codec: 'text',
+  nullable: true,
+  collation: null,
+  default: null,
+  computed: null,
+  identity: null,
+  rowversion: false,
+  ...more,
+})
+const orders: Table = {
+  name: { schema: '', name: 'orders' },
+  columns: [
+    column('note'),
+    column('version', { rowversion: true }),
+    column('id'),
+    column('total', { computed: { sql: 'a', stored: true } }),
+    column('seen'),
+  ],
+  primaryKey: { name: 'pk', columns: ['id'], sql: '' },
+  uniqueKeys: [],
+  key: ['id'],
+  triggers: [],
+}
+const cell = fc.option(fc.string({ unit: 'binary', maxLength: 6 }), { nil: null })
+
+describe('fingerprints of rows', () => {
+  it('take the key from the readable columns, wherever it stands among them', () => {
+    expect(new RowReader(orders).key(['hello', '10248', null])).toBe('["10248"]')
+  })
+
+  it('leave out the columns that the playbook ignores', () => {
+    const reader = new RowReader(orders, ['SEEN'])
+    expect(reader.hash(['a', '1', 'yesterday'])).toBe(reader.hash(['a', '1', 'today']))
+    expect(reader.hash(['a', '1', null])).not.toBe(reader.hash(['b', '1', null]))
+  })
+
+  it('tell NULL from an empty text, and a value from its neighbour', () => {
+    const reader = new RowReader(orders)
+    const all: Row[] = [
+      ['', '1', null],
+      [null, '1', ''],
+      ['', '1', ''],
+      [null, '1', null],
+      ['1', '', ''],
+      ['a|', '1', 'b'],
+      ['a', '1', '|b'],
+    ]
+    expect(new Set(all.map((row) => reader.hash(row))).size).toBe(all.length)
+  })
+
+  it('are equal exactly when the cells are', () => {
+    const reader = new RowReader(orders)
+    fc.assert(
+      fc.property(fc.tuple(cell, cell, cell), fc.tuple(cell, cell, cell), (one, other) => {
+        expect(reader.hash(one) === reader.hash(other)).toBe(JSON.stringify(one) === JSON.stringify(other))
+      }),
+    )
+  })
+
+  it('keys survive being written down', () => {
+    fc.assert(
+      fc.property(fc.array(cell), (cells) => {
+        expect(keyCells(keyText(cells))).toEqual(cells)
+      }),
+    )
+  })
+})
