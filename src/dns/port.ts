@@ -14,6 +14,11 @@ export const recordSchema = z
     proxied: z.boolean(),
     /** The provider's own handle of the record; `null` where it has none. */
     id: z.string().nullable(),
+    /** What the provider keeps beside the record and DNS doesn't show; given back when a deleted record is made again. */
+    extras: z
+      .object({ comment: z.string(), tags: z.array(z.string()).readonly() })
+      .readonly()
+      .optional(),
   })
   .readonly()
 export type DnsRecord = z.infer<typeof recordSchema>
