@@ -1,0 +1,236 @@
+import { homedir } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { type Redactor, Secret } from '../base/secret.ts'
+import { checked, checkedParts, isMapping, keyHint } from './issues.ts'
+import type { DatabaseSettings, FilesSettings, HostSettings, SftpFiles } from './model.ts'
+import { databaseOptionsSchema, filesOptionsSchema, hostShape } from './schema.ts'
+import type { Path, Source, Value } from './source.ts'
+import { type HostUrl, hasScheme, parseHostUrl } from './url.ts'
+
+/** What every part of the playbook is read with. */
+export interface Reading {
+  readonly source: Source
+  readonly redactor: Redactor
+  /** Folder of the playbook, absolute. */
+  readonly directory: string
+}
+
+const DEFAULT_CONNECTIONS = 4
+// Files and database are read by functions of their own.
+const looseHostShape = { ...hostShape, files: z.unknown().optional(), database: z.unknown().optional() }
+
+/** `old:` or `new:`; what is wrong is complained of and left out. */
+export function readHost(value: Value, path: Path, reading: Reading): HostSettings {
+  const { source } = reading
+  const host = checkedParts(looseHostShape, value, path, source)
+  const parts = isMapping(value) ? value : {}
+  return {
+    files: parts.files === undefined ? undefined : readFiles(parts.files, [...path, 'files'], reading),
+    database: parts.database === undefined ? undefined : readDatabase(parts.database, [...path, 'database'], reading),
+    site: host.site === undefined ? undefined : readSite(host.site, [...path, 'site'], source),
+    connections: host.connections ?? DEFAULT_CONNECTIONS,
+  }
+}
+
+/** A web address: http or https, no user in it. */
+export function readSite(text: string, path: Path, source: Source): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url && (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '' && url.password === '') return url
+  source.complain(
+    path,
+    `${source.name(path)} is no web address.`,
+    'Write it like https://shop.example, without user and password.',
+  )
+  return undefined
+}
+
+function readFiles(value: Value, path: Path, reading: Reading): FilesSettings | undefined {
+  const { value: mapping, at } = spelledOut(value, path)
+  const options = checkedParts(filesOptionsSchema.shape, mapping, path, reading.source)
+  if (options.url === undefined || reading.source.broken(at)) return undefined
+  if (!hasScheme(options.url)) return localFiles(options.url, mapping, path, reading)
+  const url = urlAt(options.url, at, reading.source)
+  if (!url) return undefined
+  const complain = (message: string, hint: string): undefined =>
+    reading.source.complain(at, `${reading.source.name(path)} ${message}`, hint)
+  if (url.scheme === 'ftp' || url.scheme === 'ftps') {
+    return complain(
+      `uses ${url.scheme}://, which is not yet in this version of migrate.`,
+      'Use sftp:// if the host offers it, or a local copy of the site.',
+    )
+  }
+  if (url.scheme !== 'sftp')
+    return complain("has a kind of URL that files can't have.", 'It may be sftp://user@host/path or the path of a local folder.')
+  if (url.user === undefined) return complain('names no user.', 'Write it like sftp://user@host/path.')
+  for (const key of url.query.keys()) complain(`: its URL has no option "${key}".`, 'Write options as keys beside url:.')
+  return sftpFiles(url, url.user, options, path, reading)
+}
+
+type FilesOptions = ReturnType<typeof checkedParts<typeof filesOptionsSchema.shape>>
+
+function localFiles(url: string, given: Value, path: Path, reading: Reading): FilesSettings {
+  for (const key of Object.keys(filesOptionsSchema.shape)) {
+    if (key === 'url' || !isMapping(given) || !Object.hasOwn(given, key)) continue
+    reading.source.complain(
+      [...path, key],
+      `${reading.source.name(path)} is a local folder, which has no ${key}.`,
+      'Remove it, or write url: sftp://user@host/path.',
+      'key',
+    )
+  }
+  return { protocol: 'local', root: resolve(reading.directory, home(url)) }
+}
+
+function sftpFiles(url: HostUrl, user: string, options: FilesOptions, path: Path, reading: Reading): SftpFiles {
+  const { directory, redactor } = reading
+  const beside = (file: string): string => absolute(file, directory)
+  const passphrase = options.passphrase === undefined ? undefined : kept(options.passphrase, redactor)
+  for (const [index, fingerprint] of list(options.fingerprint).entries()) {
+    if (/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(fingerprint)) continue
+    const at = Array.isArray(options.fingerprint) ? [...path, 'fingerprint', index] : [...path, 'fingerprint']
+    reading.source.complain(
+      at,
+      'This is no fingerprint of a host key.',
+      'It looks like SHA256:… with 43 characters; see  ssh-keyscan HOST | ssh-keygen -lf -',
+    )
+  }
+  return {
+    protocol: 'sftp',
+    host: url.host,
+    port: url.port ?? 22,
+    user,
+    root: url.path === '' ? '/' : url.path,
+    password: passwordOf(url, options.password, path, reading),
+    key: keyOf(options.key, reading),
+    passphrase,
+    agent: typeof options.agent === 'string' ? beside(options.agent) : options.agent,
+    fingerprints: list(options.fingerprint).map((each) => each.replace(/=$/, '')),
+    hostKeys: list(options.hostKey),
+    knownHosts: options.knownHosts === undefined ? undefined : beside(options.knownHosts),
+  }
+}
+
+function keyOf(key: string | undefined, reading: Reading): SftpFiles['key'] {
+  if (key === undefined) return undefined
+  return key.includes('-----BEGIN ') ? { content: kept(key, reading.redactor) } : { path: absolute(key, reading.directory) }
+}
+
+const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain'] as const
+const POSTGRES_ONLY = ['sslmode'] as const
+const ENGINES: Readonly<
+  Record<string, { readonly engine: 'mssql' | 'postgres'; readonly port: number; readonly foreign: readonly string[] }>
+> = {
+  mssql: { engine: 'mssql', port: 1433, foreign: POSTGRES_ONLY },
+  postgres: { engine: 'postgres', port: 5432, foreign: MSSQL_ONLY },
+  postgresql: { engine: 'postgres', port: 5432, foreign: MSSQL_ONLY },
+}
+const queryShape = databaseOptionsSchema.omit({ url: true, password: true })
+
+function readDatabase(value: Value, path: Path, reading: Reading): DatabaseSettings | undefined {
+  const { source } = reading
+  const { value: mapping, at } = spelledOut(value, path)
+  const options = checkedParts(databaseOptionsSchema.shape, mapping, path, source)
+  const url = options.url === undefined || source.broken(at) ? undefined : urlAt(options.url, at, source)
+  if (!url) return undefined
+  const complain = (message: string, hint: string): undefined => source.complain(at, `${source.name(path)} ${message}`, hint)
+  if (url.scheme === 'mysql' || url.scheme === 'mariadb') {
+    return complain(
+      `uses ${url.scheme}://, which is not yet in this version of migrate.`,
+      'This version knows mssql:// and postgres://.',
+    )
+  }
+  const engine = ENGINES[url.scheme]
+  if (!engine)
+    return complain(
+      "has a kind of URL that a database can't have.",
+      'It may be mssql://user@host/database or postgres://user@host/database.',
+    )
+  if (url.user === undefined) return complain('names no user.', `Write it like ${url.scheme}://user@host/database.`)
+  const database = url.path.replace(/^\//, '')
+  if (database === '' || database.includes('/'))
+    return complain('names no database.', `Write it like ${url.scheme}://user@host/database.`)
+  const extra = {
+    ...checked(queryShape, queryValues(url, at, source), at, source, `The query of ${source.name(path)}`),
+    ...given(options),
+  }
+  for (const key of engine.foreign) {
+    if (Object.hasOwn(extra, key))
+      source.complain([...path, key], `${source.name([...path, key])} means nothing to ${engine.engine}.`, 'Remove it.', 'key')
+  }
+  return {
+    engine: engine.engine,
+    host: url.host,
+    port: url.port ?? engine.port,
+    user: url.user,
+    password: passwordOf(url, options.password, path, reading),
+    database,
+    encrypt: extra.encrypt,
+    trustServerCertificate: extra.trustServerCertificate,
+    instance: extra.instance,
+    domain: extra.domain,
+    sslmode: extra.sslmode,
+    ca: extra.ca === undefined ? undefined : absolute(extra.ca, reading.directory),
+    connectTimeoutMs: extra.connectTimeout,
+  }
+}
+
+/** Without members that are `undefined`. */
+const given = <T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+
+/** The query's options as the schema wants them. A name that isn't one is complained of here: it has no key of its own in the file. */
+function queryValues(url: HostUrl, at: Path, source: Source): Value {
+  const known = Object.keys(queryShape.shape)
+  const values: Record<string, Value> = {}
+  for (const [key, text] of url.query) {
+    if (!known.includes(key)) source.complain(at, 'The URL has an option that migrate doesn’t know.', keyHint(key, known))
+    else values[key] = text === 'true' ? true : text === 'false' ? false : text
+  }
+  return values
+}
+
+/** A part given as a URL alone reads like a mapping with `url:`; `at` is where the URL stands. */
+function spelledOut(value: Value, path: Path): { readonly value: Value; readonly at: Path } {
+  return typeof value === 'string' ? { value: { url: value }, at: path } : { value, at: [...path, 'url'] }
+}
+
+function urlAt(text: string, at: Path, source: Source): HostUrl | undefined {
+  const url = parseHostUrl(source.entry(at)?.pieces ?? [{ text, literal: true }])
+  if (!('fault' in url)) return url
+  source.complain(at, `${source.name(at)} ${url.fault}.`, url.hint)
+  return undefined
+}
+
+function passwordOf(url: HostUrl, beside: string | undefined, path: Path, { source, redactor }: Reading): Secret | undefined {
+  if (url.password !== undefined && beside !== undefined) {
+    source.complain(
+      [...path, 'password'],
+      `${source.name(path)} has two passwords.`,
+      'Keep either the one in the URL or the key password:.',
+      'key',
+    )
+  }
+  if (url.password?.reveal() === '')
+    source.complain(path, `The password in ${source.name(path)} is empty.`, 'Fill it in, or remove the colon before the @.')
+  const password = beside === undefined ? url.password : new Secret(beside)
+  if (password) redactor.add(password)
+  return password
+}
+
+/** A value that is kept out of every message from here on. */
+export function kept(value: string, redactor: Redactor): Secret {
+  const secret = new Secret(value)
+  redactor.add(secret)
+  return secret
+}
+
+const list = (value: string | readonly string[] | undefined): readonly string[] =>
+  value === undefined ? [] : typeof value === 'string' ? [value] : value
+const home = (path: string): string => (path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path)
+const absolute = (path: string, directory: string): string => {
+  const known = home(path)
+  return isAbsolute(known) ? known : resolve(directory, known)
+}

@@ -1,0 +1,103 @@
+import type { Redactor, Secret } from '../base/secret.ts'
+import type { Reference, StepKind, TableRules } from '../steps/world.ts'
+import type { Path, Position, Value } from './source.ts'
+
+export interface LocalFiles {
+  readonly protocol: 'local'
+  /** Absolute. */
+  readonly root: string
+}
+
+export interface SftpFiles {
+  readonly protocol: 'sftp'
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  /** Absolute on the host. */
+  readonly root: string
+  readonly password: Secret | undefined
+  /** A private key's text, or the path of one (absolute). */
+  readonly key: { readonly path: string } | { readonly content: Secret } | undefined
+  readonly passphrase: Secret | undefined
+  /** The agent's socket, or false for none; undefined: as the environment has it. */
+  readonly agent: string | boolean | undefined
+  /** `SHA256:…`; empty: known_hosts decides. */
+  readonly fingerprints: readonly string[]
+  /** `ssh-ed25519 AAAA…`. */
+  readonly hostKeys: readonly string[]
+  /** Absolute path, when the playbook gives one. */
+  readonly knownHosts: string | undefined
+}
+
+export type FilesSettings = LocalFiles | SftpFiles
+
+export interface DatabaseSettings {
+  readonly engine: 'mssql' | 'postgres'
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: Secret | undefined
+  readonly database: string
+  readonly encrypt: boolean | undefined
+  readonly trustServerCertificate: boolean | undefined
+  readonly instance: string | undefined
+  readonly domain: string | undefined
+  readonly sslmode: 'disable' | 'prefer' | 'require' | 'verify-full' | undefined
+  /** Absolute path of a PEM file. */
+  readonly ca: string | undefined
+  readonly connectTimeoutMs: number | undefined
+}
+
+export interface HostSettings {
+  readonly files: FilesSettings | undefined
+  readonly database: DatabaseSettings | undefined
+  readonly site: URL | undefined
+  readonly connections: number
+}
+
+export interface DnsRecordSettings {
+  readonly name: string
+  readonly type: 'A' | 'AAAA' | 'CNAME'
+  readonly to: string
+}
+
+export interface DnsSettings {
+  readonly provider: 'cloudflare' | 'manual'
+  readonly zone: string
+  readonly token: Secret | undefined
+  readonly api: string | undefined
+  /** `ip` or `ip:port`; empty: found by asking. */
+  readonly nameservers: readonly string[]
+  readonly records: readonly DnsRecordSettings[]
+}
+
+export interface StepSettings {
+  readonly id: string
+  readonly kind: StepKind
+  /** As the kind's own schema gave them. */
+  readonly options: unknown
+  /** As written, `${…}` not filled in. */
+  readonly written: Value
+  readonly path: Path
+}
+
+/** A playbook that holds together; whether the hosts agree with it is for `check` to say. */
+export interface Playbook {
+  /** As it was named by the caller. */
+  readonly file: string
+  /** Its folder, absolute. */
+  readonly directory: string
+  readonly name: string
+  readonly old: HostSettings
+  readonly new: HostSettings
+  readonly site: URL | undefined
+  readonly dns: DnsSettings | undefined
+  readonly tables: ReadonlyMap<string, TableRules>
+  readonly references: readonly Reference[]
+  /** Groups one after the other; the steps of a group run side by side. */
+  readonly steps: readonly (readonly StepSettings[])[]
+  /** Knows every secret value in it. */
+  readonly redactor: Redactor
+  /** Where a part stands in the file: `['tables', 'Orders']`, `['references', 0]`. */
+  position(path: Path): Position
+}

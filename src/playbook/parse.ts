@@ -1,0 +1,137 @@
+import { open } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
+import { readDns } from './dns.ts'
+import { readDocument } from './document.ts'
+import { type Reading, readHost, readSite } from './hosts.ts'
+import { checked, isMapping } from './issues.ts'
+import type { HostSettings, Playbook } from './model.ts'
+import { PlaybookError } from './problems.ts'
+import { nameSchema, rootShape } from './schema.ts'
+import type { Value } from './source.ts'
+import { readSteps } from './steps.ts'
+import { readReferences, readTables } from './tables.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const LARGEST_BYTES = 1024 * 1024
+
+/**
+ * Reads a playbook and checks all that can be checked without asking a host.
+ * Throws PlaybookError with everything that is wrong, each with line and column; `playbook-missing`, `playbook-unreadable` or
+ * `playbook-too-large` when there is no text to look at. All end as `usage`.
+ */
+export async function loadPlaybook(path: string, env: Environment): Promise<Playbook> {
+  return parsePlaybook(await readText(path), path, env)
+}
+
+/** The same for a text; `file` is its path for messages, and its folder is where relative paths begin. */
+export function parsePlaybook(text: string, file: string, env: Environment): Playbook {
+  const directory = dirname(resolve(file))
+  const { source, value, raw, redactor } = readDocument(text, { env, directory })
+  const playbook = value === undefined ? undefined : readRoot(value, raw, { source, redactor, directory }, file)
+  if (playbook === undefined || source.problems.length > 0) {
+    const safe = source.problems.map((each) => ({
+      ...each,
+      message: redactor.redact(each.message),
+      hint: redactor.redact(each.hint),
+    }))
+    throw new PlaybookError(file, safe)
+  }
+  return playbook
+}
+
+/**
+ * The playbook's name alone, for commands that need nothing else of it (`status`): other mistakes and missing variables don't
+ * matter. Throws like `loadPlaybook` when the name can't be had.
+ */
+export async function loadPlaybookName(path: string): Promise<string> {
+  const { source, value } = readDocument(await readText(path), { env: {}, directory: dirname(resolve(path)) })
+  const name = nameSchema.safeParse(isMapping(value) ? value.name : undefined)
+  if (name.success && !source.broken(['name'])) return name.data
+  if (value !== undefined && !source.broken(['name']))
+    source.complain(['name'], 'The playbook has no name that can be used.', 'Add a first line like  name: my-shop.')
+  throw new PlaybookError(path, source.problems)
+}
+
+const looseRoot = z.strictObject(
+  Object.fromEntries([...Object.keys(rootShape), 'steps'].map((key) => [key, z.unknown().optional()])),
+)
+
+function readRoot(value: Value, raw: Value, reading: Reading, file: string): Playbook | undefined {
+  const { source } = reading
+  if (!isMapping(value)) {
+    source.complain(
+      [],
+      value === null ? 'The playbook is empty.' : 'A playbook is a mapping.',
+      'Begin with  name: my-shop  and see the examples in playbooks/.',
+    )
+    return undefined
+  }
+  checked(looseRoot, value, [], source)
+  const name = checked(nameSchema, value.name, ['name'], source)
+  const [old, destination] = [readSide('old', value, reading), readSide('new', value, reading)]
+  const site = value.site === undefined ? undefined : checked(rootShape.site, value.site, ['site'], source)
+  const isGiven = (key: string): boolean => Object.hasOwn(value, key)
+  const playbook = {
+    file,
+    directory: reading.directory,
+    old,
+    new: destination,
+    site: site === undefined ? undefined : readSite(site, ['site'], source),
+    dns: isGiven('dns') ? readDns(value.dns ?? null, ['dns'], reading) : undefined,
+    tables: isGiven('tables') ? readTables(value.tables ?? null, ['tables'], source) : new Map(),
+    references: isGiven('references') ? readReferences(value.references ?? null, ['references'], source) : [],
+    steps: readSteps(value.steps, isMapping(raw) ? (raw.steps ?? null) : null, ['steps'], source),
+    redactor: reading.redactor,
+    position: source.position.bind(source),
+  }
+  return name === undefined ? undefined : { ...playbook, name }
+}
+
+function readSide(side: 'old' | 'new', value: { readonly [key: string]: Value }, reading: Reading): HostSettings {
+  const given = value[side]
+  if (given === undefined)
+    reading.source.complain([side], `${side} is missing.`, `Add  ${side}:  with files:, database: and site:.`)
+  return readHost(given ?? {}, [side], reading)
+}
+
+async function readText(path: string): Promise<string> {
+  const tooLarge = new MigrateError('playbook-too-large', `The playbook ${path} is larger than 1 MiB; it was not read.`, {
+    hint: 'Is this the right file?',
+    ending: 'usage',
+  })
+  try {
+    await using file = await open(path, 'r')
+    const { size } = await file.stat()
+    if (size > LARGEST_BYTES) throw tooLarge
+    // One byte more than allowed: a pipe or a file that grows has no size beforehand.
+    const buffer = Buffer.alloc(LARGEST_BYTES + 1)
+    let end = 0
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, end, buffer.length - end)
+      end += bytesRead
+      if (end > LARGEST_BYTES) throw tooLarge
+      if (bytesRead === 0) return buffer.toString('utf8', 0, end).replace(/^\uFEFF/, '')
+    }
+  } catch (error) {
+    if (error instanceof MigrateError) throw error
+    throw unreadable(path, error)
+  }
+}
+
+function unreadable(path: string, error: unknown): MigrateError {
+  if (codeOf(error) === 'ENOENT') {
+    return new MigrateError('playbook-missing', `There is no playbook ${path}.`, {
+      hint: 'Check the path; playbooks/ has examples.',
+      ending: 'usage',
+      cause: error,
+    })
+  }
+  return new MigrateError('playbook-unreadable', `The playbook ${path} can't be read: ${messageOf(error)}`, {
+    hint: 'Check the path and its permissions.',
+    ending: 'usage',
+    cause: error,
+  })
+}

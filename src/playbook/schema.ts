@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import { durationMs } from '../steps/options.ts'
+
+const text = z.string().min(1)
+const secret = text.meta({ description: 'A secret: ${NAME} takes it from the environment, ${file:PATH} from a file' })
+const lines = z.union([text, z.array(text).min(1)])
+
+export const nameSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'must be a plain name\nUse letters, digits, - and _ only, 64 at most: it names the folder that keeps the run.',
+  )
+  .meta({ description: 'Name of the migration; the run is kept in .migrate/NAME beside the playbook' })
+
+/** Keys beside `url:` under `files:`. */
+export const filesOptionsSchema = z.strictObject({
+  url: text.meta({ description: 'sftp://user@host/path, or the path of a local folder' }),
+  password: secret.optional(),
+  key: text.optional().meta({ description: 'Private key: a path, or ${file:PATH} or ${NAME} for its content' }),
+  passphrase: secret.optional(),
+  agent: z
+    .union([z.boolean(), text])
+    .optional()
+    .meta({ description: 'Use the SSH agent: true, false, or the path of its socket' }),
+  fingerprint: lines.optional().meta({ description: 'The host key that the server must show: SHA256:…' }),
+  hostKey: lines.optional().meta({ description: 'The same as a line of known_hosts: ssh-ed25519 AAAA…' }),
+  knownHosts: text.optional().meta({ description: 'Path of a known_hosts file; ~/.ssh/known_hosts when left out' }),
+})
+
+/** Keys beside `url:` under `database:`; all but `url` and `password` may stand in the URL's query as well. */
+export const databaseOptionsSchema = z.strictObject({
+  url: text.meta({ description: 'mssql://user@host/database or postgres://user@host/database' }),
+  password: secret.optional(),
+  encrypt: z.boolean().optional().meta({ description: 'mssql: TLS, on unless switched off' }),
+  trustServerCertificate: z.boolean().optional().meta({ description: 'mssql: accept a certificate that nobody signed' }),
+  instance: text.optional().meta({ description: 'mssql: a named instance' }),
+  domain: text.optional().meta({ description: 'mssql: Windows domain of the login' }),
+  sslmode: z
+    .enum(['disable', 'prefer', 'require', 'verify-full'])
+    .optional()
+    .meta({ description: 'postgres: TLS as libpq has it' }),
+  ca: text.optional().meta({ description: 'Path of the certificate authority’s PEM file' }),
+  connectTimeout: durationMs.optional(),
+})
+
+const siteSchema = text.meta({ description: 'https://203.0.113.10: where this host answers, without DNS' })
+const connectionsSchema = z.int().min(1).max(64).meta({ description: 'Connections to this host at most, per protocol (4)' })
+
+const orUrl = <T extends z.ZodType>(options: T) => z.union([text, options], { error: 'must be a URL, or a mapping with url:' })
+
+/** `old:` and `new:`. */
+export const hostShape = {
+  files: orUrl(filesOptionsSchema).optional().meta({ description: 'The site’s files: sftp://user@host/path or a local path' }),
+  database: orUrl(databaseOptionsSchema).optional().meta({ description: 'The shop’s database: mssql:// or postgres://' }),
+  site: siteSchema.optional(),
+  connections: connectionsSchema.optional(),
+}
+const hostSchema = z.strictObject(hostShape)
+
+const recordSchema = z.strictObject({
+  name: text.meta({ description: 'Full name: www.shop.example' }),
+  type: z.enum(['A', 'AAAA', 'CNAME']),
+  to: text.meta({ description: 'The new address, or for a CNAME the new name' }),
+})
+
+export const dnsShape = {
+  provider: z.enum(['cloudflare', 'manual']).meta({ description: 'Who publishes the zone; manual: a person makes the changes' }),
+  zone: text.meta({ description: 'shop.example' }),
+  token: secret.optional().meta({ description: 'API token with the right to edit the zone’s DNS' }),
+  api: text.optional().meta({ description: 'Another address of the API' }),
+  nameservers: z
+    .array(text)
+    .min(1)
+    .optional()
+    .meta({ description: 'The zone’s name servers as ip or ip:port, where asking for them doesn’t work' }),
+  records: z
+    .array(recordSchema)
+    .min(1, 'may not be empty\nName the records that move, for example { name: shop.example, type: A, to: 198.51.100.20 }.'),
+}
+export const dnsSchema = z.strictObject(dnsShape)
+
+const columns = z.array(text).min(1)
+export const tableSchema = z
+  .union(
+    [
+      z.enum(['skip', 'copy-only']),
+      z.strictObject({
+        headroom: z
+          .union([z.literal('auto'), z.int().min(0)])
+          .optional()
+          .meta({ description: 'How far its identity is raised; auto measures it' }),
+        conflict: z
+          .union([z.enum(['park', 'old', 'new']), z.strictObject({ newest: text })])
+          .optional()
+          .meta({ description: 'A row changed on both hosts: park it for a person, keep one host’s, or the newest by a column' }),
+        add: columns.optional().meta({ description: 'Counters: new + (old - baseline)' }),
+        match: columns.optional().meta({ description: 'Natural key: the same on both hosts is the same thing' }),
+        ignore: columns.optional().meta({ description: 'Columns left out of comparison' }),
+      }),
+    ],
+    { error: 'must be skip, copy-only or a mapping such as { headroom: 1500 }' },
+  )
+  .meta({ description: 'What differs from the defaults; skip: no rows are copied; copy-only: copied, not reconciled' })
+
+export const tablesSchema = z.record(z.string(), tableSchema)
+
+export const referenceSchema = text.meta({
+  description: 'A foreign key that the schema does not declare: Orders.CustomerID -> Customers.CustomerID',
+})
+
+/** The playbook's sections. `steps` is put in by the caller, who knows the kinds. */
+export const rootShape = {
+  name: nameSchema,
+  old: hostSchema.meta({ description: 'Where the shop is' }),
+  new: hostSchema.meta({ description: 'Where the shop goes' }),
+  site: text.optional().meta({ description: 'The name that customers use: https://shop.example' }),
+  dns: dnsSchema.optional().meta({ description: 'The records that move at the cutover' }),
+  tables: tablesSchema.optional().meta({ description: 'Tables that differ from the defaults' }),
+  references: z.array(referenceSchema).optional(),
+}
