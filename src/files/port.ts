@@ -4,7 +4,8 @@ import type { Finding } from '../base/errors.ts'
 export interface FileEntry {
   /** Relative to the host's root, `/` between parts, no leading `/`, no `.` or `..`. */
   readonly path: string
-  readonly kind: 'file' | 'folder' | 'link'
+  /** `other`: a socket, a device, a named pipe; listed, so that nothing is left out unseen, but never copied. */
+  readonly kind: 'file' | 'folder' | 'link' | 'other'
   /** Bytes; 0 for folders and links. */
   readonly size: number
   /** Permission bits (0o7777); `null` where the host has none. */
@@ -18,6 +19,12 @@ export interface FileEntry {
 export interface WriteOptions {
   readonly mode: number | null
   readonly mtimeSeconds: number
+}
+
+export interface ReadOptions {
+  readonly offset?: number
+  readonly entry?: FileEntry
+  readonly signal?: AbortSignal
 }
 
 export interface WrittenFile {
@@ -53,14 +60,18 @@ export interface FileHost {
   /** Read-only: the root is there and can be read, and written when `purpose` says so (asked by permissions, not by trying). */
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]>
   /**
-   * Every entry below the root (or below `folder`), folders before what they hold. A folder that can't be listed, or a listing
+   * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
+   * hold. A name that isn't UTF-8 throws `files-failed`. A folder that can't be listed, or a listing
    * that ends early, throws: never a partial list taken as whole. A folder that isn't there throws `file-missing`.
    */
   list(folder?: string, signal?: AbortSignal): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */
   stat(path: string): Promise<FileEntry | undefined>
-  /** The file's bytes from `offset` on. Errors arrive through the stream. */
-  read(path: string, options?: { readonly offset?: number; readonly signal?: AbortSignal }): Promise<Readable>
+  /**
+   * The file's bytes from `offset` on. Errors arrive through the stream. `entry`: what `list` or `stat` just said of it, which
+   * saves asking again what it is and how long; no more than its size is read then.
+   */
+  read(path: string, options?: ReadOptions): Promise<Readable>
   /**
    * Writes a whole file: into a temporary name in the same folder, then mode and mtime, then a rename over the target. Missing
    * folders are made. A leftover of an earlier try is overwritten. When it returns, the bytes are under the name, whole.

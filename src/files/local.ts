@@ -1,0 +1,220 @@
+import { createHash } from 'node:crypto'
+import { constants, type Stats } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
+import { diskFull, fileMissing, filesFailed, nameNotUtf8, permissionDenied } from './failures.ts'
+import { notAFolder, notReadable, notWritable } from './findings.ts'
+import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
+import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+
+/** A folder on this machine as a FileHost. `root` is absolute. */
+export function openLocal(root: string, label = `file://${root}`): FileHost {
+  return new LocalFiles(root, label)
+}
+
+class LocalFiles implements FileHost {
+  readonly label: string
+  readonly #root: string
+
+  constructor(root: string, label: string) {
+    this.#root = root
+    this.label = label
+  }
+
+  async powers(): Promise<FilePowers> {
+    await this.#do('', 'open', () => fs.stat(this.#root))
+    return { atomicReplace: true, links: true, modes: true, freeSpace: true }
+  }
+
+  async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+    try {
+      if (!(await fs.stat(this.#root)).isDirectory()) return [notAFolder(this.label)]
+      await fs.access(this.#root, constants.R_OK | constants.X_OK)
+    } catch (error) {
+      return [codeOf(error) === 'EACCES' ? notReadable(this.label) : notAFolder(this.label)]
+    }
+    if (purpose === 'read') return []
+    const allowed = await fs.access(this.#root, constants.W_OK).then(
+      () => true,
+      () => false,
+    )
+    return allowed ? [] : [notWritable(this.label, 'error')]
+  }
+
+  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+    signal?.throwIfAborted()
+    const full = folder === '' ? this.#root : await this.#inside(folder, true)
+    const names = await this.#do(folder, 'list', () => fs.readdir(full, { encoding: 'buffer' }))
+    const entries = await Promise.all(names.map((name) => this.#entryOf(folder, name)))
+    entries.sort((a, b) => comparePaths(a.path, b.path))
+    for (const entry of entries) {
+      yield entry
+      if (entry.kind === 'folder') yield* this.list(entry.path, signal)
+    }
+  }
+
+  async #entryOf(folder: string, raw: Buffer): Promise<FileEntry> {
+    const name = raw.toString('utf8')
+    if (!Buffer.from(name, 'utf8').equals(raw)) throw nameNotUtf8(this.label, folder, name)
+    const entry = await this.stat(joinPath(folder, name))
+    if (entry === undefined) throw fileMissing(this.label, joinPath(folder, name))
+    return entry
+  }
+
+  async stat(path: string): Promise<FileEntry | undefined> {
+    const full = await this.#inside(path, false)
+    try {
+      const stats = await fs.lstat(full)
+      const target = stats.isSymbolicLink() ? await fs.readlink(full) : null
+      return entryFrom(path, stats, target)
+    } catch (error) {
+      const code = codeOf(error)
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+      throw this.#mapped(error, path, 'look at')
+    }
+  }
+
+  async read(path: string, options: ReadOptions = {}): Promise<Readable> {
+    const full = await this.#inside(path, true)
+    const handle = await this.#do(path, 'read', () => fs.open(full, 'r'))
+    const start = options.offset ?? 0
+    return handle.createReadStream({ start, ...(options.signal ? { signal: options.signal } : {}) })
+  }
+
+  async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
+    const part = partPath(path)
+    await this.makeFolder(parentOf(path), null)
+    const [full, partFull] = [await this.#inside(path, false), await this.#inside(part, false)]
+    await fs.rm(partFull, { force: true })
+    const hash = createHash('sha256')
+    let size = 0
+    const count = async function* (source: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+      for await (const chunk of source) {
+        hash.update(chunk)
+        size += chunk.length
+        yield chunk
+      }
+    }
+    await this.#do(path, 'write', async () => {
+      const handle = await fs.open(partFull, 'wx', 0o600)
+      await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
+      await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
+      await fs.chmod(partFull, options.mode ?? 0o644)
+      await fs.rename(partFull, full)
+    })
+    return { size, sha256: hash.digest('hex') }
+  }
+
+  async makeFolder(path: string, mode: number | null): Promise<void> {
+    if (path === '') return
+    const full = await this.#inside(path, true)
+    await this.#do(path, 'make the folder', async () => {
+      await fs.mkdir(full, { recursive: true })
+      if (mode !== null) await fs.chmod(full, mode)
+    })
+  }
+
+  async link(path: string, target: string): Promise<void> {
+    if (!targetStaysInside(safePath(path, this.label), target, this.#root))
+      throw escapes(this.label, path, `would be a link to ${target}`)
+    await this.makeFolder(parentOf(path), null)
+    const [full, part] = [await this.#inside(path, false), await this.#inside(partPath(path), false)]
+    await this.#do(path, 'make the link', async () => {
+      await fs.rm(part, { force: true })
+      await fs.symlink(target, part)
+      await fs.rename(part, full)
+    })
+  }
+
+  async remove(path: string): Promise<void> {
+    const full = await this.#inside(path, false)
+    await this.#do(path, 'remove', () => fs.unlink(full)).catch(ignoreMissing)
+  }
+
+  async removeFolder(path: string): Promise<void> {
+    const full = await this.#inside(path, false)
+    try {
+      await fs.rmdir(full)
+    } catch (error) {
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw this.#mapped(error, path, 'remove')
+    }
+  }
+
+  async sha256(path: string, signal?: AbortSignal): Promise<string> {
+    const hash = createHash('sha256')
+    for await (const chunk of await this.read(path, signal ? { signal } : {})) hash.update(chunk)
+    return hash.digest('hex')
+  }
+
+  async freeBytes(): Promise<number | null> {
+    const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
+    return stats.bavail * stats.bsize
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  /**
+   * The absolute path, once it is sure that no link on the way leads out of the root. `follow`: the last part too is followed
+   * when it is a link; otherwise it names the link itself.
+   */
+  async #inside(path: string, follow: boolean): Promise<string> {
+    const full = join(this.#root, safePath(path, this.label))
+    const root = await this.#do('', 'open', () => fs.realpath(this.#root))
+    let existing = follow ? path : parentOf(path)
+    while (existing !== '') {
+      const real = await fs.realpath(join(this.#root, existing)).catch(() => null)
+      if (real !== null) {
+        if (real === root || real.startsWith(`${root}/`)) return full
+        throw escapes(this.label, path, 'leads outside the folder through a link')
+      }
+      if (await isLink(join(this.#root, existing))) throw escapes(this.label, path, 'goes through a link that leads nowhere')
+      existing = parentOf(existing)
+    }
+    return full
+  }
+
+  async #do<T>(path: string, doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw this.#mapped(error, path, doing)
+    }
+  }
+
+  #mapped(error: unknown, path: string, doing: string): unknown {
+    if (error instanceof MigrateError) return error
+    if (error instanceof Error && error.name === 'AbortError') return error
+    const code = codeOf(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return fileMissing(this.label, path, error)
+    if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return permissionDenied(this.label, path, doing, error)
+    if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(this.label, path, null, error)
+    return filesFailed(this.label, path, doing, error)
+  }
+}
+
+const isLink = (full: string): Promise<boolean> =>
+  fs.lstat(full).then(
+    (stats) => stats.isSymbolicLink(),
+    () => false,
+  )
+
+const ignoreMissing = (error: unknown): void => {
+  if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
+}
+
+function entryFrom(path: string, stats: Stats, target: string | null): FileEntry {
+  const kind = stats.isDirectory() ? 'folder' : target !== null ? 'link' : stats.isFile() ? 'file' : 'other'
+  return {
+    path,
+    kind,
+    size: kind === 'file' ? stats.size : 0,
+    mode: stats.mode & 0o7777,
+    mtimeSeconds: Math.floor(stats.mtimeMs / 1000),
+    target,
+  }
+}

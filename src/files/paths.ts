@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto'
+import { MigrateError } from '../base/errors.ts'
+
+/** The longest name that common file systems take, bytes. */
+const NAME_MAX = 255
+const PART = '.migrate-part'
+
+/**
+ * The path as it is, when it stays below the root by its own text: relative, `/` between parts, no empty part, no `.` or `..`.
+ * Throws MigrateError `path-escapes-root` otherwise. Whether a link on the way leads outside is the host's to find out.
+ */
+export function safePath(path: string, label: string): string {
+  const parts = path.split('/')
+  const bad = parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'))
+  if (bad) throw escapes(label, path, 'is not a plain path below its folder')
+  return path
+}
+
+export const escapes = (label: string, path: string, why: string): MigrateError =>
+  new MigrateError('path-escapes-root', `${JSON.stringify(path)} on ${label} ${why}. It was neither read nor written.`, {
+    hint: 'migrate works only inside the folder that the playbook names. Mend or remove the link, or exclude the path.',
+  })
+
+/**
+ * Whether a link at `path` (relative to the root) with this target stays within the root. An absolute target stays within it only
+ * when it begins with `root`, the root's own absolute path.
+ */
+export function targetStaysInside(path: string, target: string, root: string | null): boolean {
+  if (target === '' || target.includes('\0')) return false
+  if (target.startsWith('/')) return root !== null && root !== '/' && normalise(`${target}/`).startsWith(normalise(`${root}/`))
+  let depth = path.split('/').length - 1
+  for (const part of target.split('/')) {
+    if (part === '..') depth -= 1
+    else if (part !== '' && part !== '.') depth += 1
+    if (depth < 0) return false
+  }
+  return true
+}
+
+function normalise(path: string): string {
+  const parts: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  return `/${parts.join('/')}/`
+}
+
+/** '' for an entry of the root itself. */
+export const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
+
+export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+export const joinPath = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`)
+
+/** Every folder above a path, outermost first: `a/b/c` → `a`, `a/b`. */
+export function foldersAbove(path: string): readonly string[] {
+  const parts = path.split('/')
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'))
+}
+
+/** The name under which a file is written before it is renamed: in the same folder, hidden, the same at every try. */
+export function partPath(path: string): string {
+  const name = nameOf(path)
+  const part = `.${name}${PART}`
+  if (Buffer.byteLength(part) <= NAME_MAX) return joinPath(parentOf(path), part)
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, 32)
+  return joinPath(parentOf(path), `.${hash}${PART}`)
+}
+
+/**
+ * The one order of paths: depth first, a folder right before what it holds, names of a folder by their UTF-8 bytes. Listings and
+ * the store keep it, so that two of them can be compared while they stream. Negative, 0 or positive.
+ */
+export function comparePaths(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let index = 0; index < length; index += 1) {
+    const left = a.charCodeAt(index)
+    const right = b.charCodeAt(index)
+    if (left !== right) return rank(left) - rank(right)
+  }
+  return a.length - b.length
+}
+
+/** UTF-16 code units in the order of the code points they stand for; `/` comes before every other character. */
+function rank(unit: number): number {
+  if (unit === 0x2f) return -1
+  if (unit < 0xd800) return unit
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
+}

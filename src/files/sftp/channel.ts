@@ -1,0 +1,179 @@
+import type { FileEntryWithStats, InputAttributes, SFTPWrapper, Stats } from 'ssh2'
+
+/** Status codes of draft-ietf-secsh-filexfer-02, section 7. */
+export const STATUS = {
+  eof: 1,
+  missing: 2,
+  denied: 3,
+  failure: 4,
+  badMessage: 5,
+  noConnection: 6,
+  connectionLost: 7,
+  unsupported: 8,
+} as const
+
+/** Open flags of draft-ietf-secsh-filexfer-02, section 6.3. */
+export const OPEN = { read: 0x01, write: 0x02, create: 0x08, truncate: 0x10, exclusive: 0x20 } as const
+
+export interface Statvfs {
+  /** Bytes that an ordinary account may still use. */
+  readonly freeBytes: number
+  /** Files that may still be made; `null` where the file system doesn't count them. */
+  readonly freeFiles: number | null
+}
+
+/**
+ * The requests of an SFTP session as promises, nothing more. They may be sent without waiting for one another; requests about one
+ * file are answered in order (draft-ietf-secsh-filexfer-02, section 6.1). Rejects with ssh2's error: `code` is the status, or
+ * there is none when the connection broke.
+ */
+export class SftpChannel {
+  readonly #sftp: SFTPWrapper
+  readonly #waiting = new Set<(error: Error) => void>()
+  #lost: Error | undefined
+
+  constructor(sftp: SFTPWrapper) {
+    this.#sftp = sftp
+    for (const event of ['close', 'end'])
+      sftp.on(event, () => this.lose(new Error('the connection was closed by the other side')))
+    sftp.on('error', (error: Error) => this.lose(error))
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined
+  }
+
+  /** The connection is gone: whoever waits for an answer is told now (ssh2 leaves requests sent on a closed channel unanswered). */
+  lose(error: Error): void {
+    if (this.#lost !== undefined) return
+    this.#lost = error
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const reject of waiting) reject(error)
+  }
+
+  /** Whether the server announced an extension (OpenSSH's PROTOCOL file, section 4). */
+  has(extension: string): boolean {
+    const extensions: unknown = Reflect.get(this.#sftp, '_extensions')
+    return typeof extensions === 'object' && extensions !== null && extension in extensions
+  }
+
+  /** The largest read and write that the server takes in one request, bytes (limits@openssh.com; 32 KiB is everybody's). */
+  get maxTransfer(): number {
+    const limits = ['_maxReadLen', '_maxWriteLen'].map((name): unknown => Reflect.get(this.#sftp, name))
+    const known = limits.filter((limit): limit is number => typeof limit === 'number' && limit > 0)
+    return Math.max(4096, Math.min(...known))
+  }
+
+  open(path: string, flags: number, mode: number | null = null): Promise<Buffer> {
+    return this.#ask((answer) => this.#sftp.open(path, flags, mode === null ? {} : { mode }, answer))
+  }
+
+  close(handle: Buffer): Promise<void> {
+    return this.#ask((answer) => this.#sftp.close(handle, answer))
+  }
+
+  /** The bytes that are there, `null` at the end of the file. */
+  async read(handle: Buffer, length: number, position: number): Promise<Buffer | null> {
+    const buffer = Buffer.allocUnsafeSlow(length)
+    const count = await this.#ask<number>((answer) => this.#sftp.read(handle, buffer, 0, length, position, answer))
+    return count === 0 ? null : buffer.subarray(0, count)
+  }
+
+  write(handle: Buffer, bytes: Buffer, position: number): Promise<void> {
+    return this.#ask((answer) => this.#sftp.write(handle, bytes, 0, bytes.length, position, answer))
+  }
+
+  setHandleAttributes(handle: Buffer, attributes: InputAttributes): Promise<void> {
+    return this.#ask((answer) => this.#sftp.fsetstat(handle, attributes, answer))
+  }
+
+  setAttributes(path: string, attributes: InputAttributes): Promise<void> {
+    return this.#ask((answer) => this.#sftp.setstat(path, attributes, answer))
+  }
+
+  /** Links not followed. */
+  lstat(path: string): Promise<Stats> {
+    return this.#ask((answer) => this.#sftp.lstat(path, answer))
+  }
+
+  stat(path: string): Promise<Stats> {
+    return this.#ask((answer) => this.#sftp.stat(path, answer))
+  }
+
+  openFolder(path: string): Promise<Buffer> {
+    return this.#ask((answer) => this.#sftp.opendir(path, answer))
+  }
+
+  /** The next names of an open folder; `null` when there are no more. */
+  async readFolder(handle: Buffer): Promise<readonly FileEntryWithStats[] | null> {
+    try {
+      return await this.#ask((answer) => this.#sftp.readdir(handle, answer))
+    } catch (error) {
+      if (statusOf(error) === STATUS.eof) return null
+      throw error
+    }
+  }
+
+  readLink(path: string): Promise<string> {
+    return this.#ask((answer) => this.#sftp.readlink(path, answer))
+  }
+
+  makeLink(path: string, target: string): Promise<void> {
+    return this.#ask((answer) => this.#sftp.symlink(target, path, answer))
+  }
+
+  makeFolder(path: string): Promise<void> {
+    return this.#ask((answer) => this.#sftp.mkdir(path, answer))
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#ask((answer) => this.#sftp.rmdir(path, answer))
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#ask((answer) => this.#sftp.unlink(path, answer))
+  }
+
+  /** Fails when the target exists (section 6.5 of the draft), except on servers that read it otherwise. */
+  rename(from: string, to: string): Promise<void> {
+    return this.#ask((answer) => this.#sftp.rename(from, to, answer))
+  }
+
+  /** Replaces the target in one step; only where `posix-rename@openssh.com` is announced. */
+  replace(from: string, to: string): Promise<void> {
+    return this.#ask((answer) => this.#sftp.ext_openssh_rename(from, to, answer))
+  }
+
+  realPath(path: string): Promise<string> {
+    return this.#ask((answer) => this.#sftp.realpath(path, answer))
+  }
+
+  /** Only where `statvfs@openssh.com` is announced. */
+  async space(path: string): Promise<Statvfs> {
+    const info = await this.#ask<Readonly<Record<string, unknown>>>((answer) => this.#sftp.ext_openssh_statvfs(path, answer))
+    const number = (name: string): number => Number(info[name] ?? 0)
+    return {
+      freeBytes: number('f_bavail') * number('f_frsize'),
+      freeFiles: number('f_files') === 0 ? null : number('f_favail'),
+    }
+  }
+
+  #ask<T>(send: (answer: Answer<T>) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost !== undefined) return reject(this.#lost)
+      this.#waiting.add(reject)
+      send((error, value) => {
+        this.#waiting.delete(reject)
+        if (error) reject(error)
+        else resolve(value)
+      })
+    })
+  }
+}
+
+type Answer<T> = (error: Error | null | undefined, value: T, ...rest: readonly unknown[]) => void
+
+/** The SFTP status that an error carries; `undefined` for a broken connection. */
+export const statusOf = (error: unknown): number | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'number' ? error.code : undefined

@@ -1,0 +1,111 @@
+import { readFile } from 'node:fs/promises'
+import { connect as openSocket } from 'node:net'
+import type { AuthenticationType, Client } from 'ssh2'
+import SftpClient from 'ssh2-sftp-client'
+import { MigrateError, messageOf } from '../../base/errors.ts'
+import { unreachable } from '../failures.ts'
+import { SftpChannel } from './channel.ts'
+import { hostTrust } from './host-key.ts'
+import { labelOf, type SftpOptions } from './options.ts'
+
+/** One login on the host. */
+export interface SftpConnection {
+  readonly channel: SftpChannel
+  readonly client: Client
+  /** Bulk operations that use it at this moment. */
+  load: number
+  end(): Promise<void>
+}
+
+/** ssh2-sftp-client with the ssh2 client that it holds (its types leave it out). */
+class LoginClient extends SftpClient {
+  declare readonly client: Client
+}
+
+/**
+ * Logs in and opens an SFTP session. Throws MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`,
+ * `files-host-key-changed`.
+ */
+export async function connect(options: SftpOptions): Promise<SftpConnection> {
+  const trust = await hostTrust(options)
+  const privateKey = options.key === undefined ? undefined : await readKey(options, options.key)
+  let first: (Error & { readonly level?: string }) | undefined
+  let refusal: MigrateError | undefined
+  let channel: SftpChannel | undefined
+  const lose = (error: Error): void => {
+    first ??= error
+    channel?.lose(first)
+  }
+  const closed = (): void => lose(new Error('the connection was closed by the other side'))
+  const login = new LoginClient('migrate', { error: (error) => lose(asError(error)), end: closed, close: closed })
+  login.client.prependListener('error', lose)
+  login.client.on('keyboard-interactive', (_name, _text, _language, prompts, answer) => {
+    answer(prompts.map(() => options.password?.reveal() ?? ''))
+  })
+  // Nagle's algorithm would hold back every small request until the answer to the last one came (2 instead of 100 MB/s).
+  const sock = openSocket({ host: options.host, port: options.port, noDelay: true })
+  try {
+    const session = await login.connect({
+      sock,
+      host: options.host,
+      port: options.port,
+      username: options.user,
+      ...(options.password ? { password: options.password.reveal(), tryKeyboard: true } : {}),
+      ...(privateKey ? { privateKey } : {}),
+      ...(options.passphrase ? { passphrase: options.passphrase.reveal() } : {}),
+      ...(options.agent ? { agent: options.agent } : {}),
+      authHandler: methods(options),
+      algorithms: { serverHostKey: trust.algorithms },
+      hostVerifier: (key: Buffer) => {
+        refusal = trust.judge(key)
+        return refusal === undefined
+      },
+      readyTimeout: options.timeoutMs ?? 20_000,
+      keepaliveInterval: options.keepaliveMs ?? 10_000,
+      keepaliveCountMax: 3,
+    })
+    channel = new SftpChannel(session)
+  } catch (error) {
+    sock.destroy()
+    throw refusal ?? loginError(options, first ?? asError(error))
+  }
+  return { channel, client: login.client, load: 0, end: () => end(login) }
+}
+
+async function end(login: LoginClient): Promise<void> {
+  const closed = new Promise<void>((resolve) => login.client.once('close', () => resolve()))
+  login.client.end()
+  await Promise.race([closed, new Promise<void>((resolve) => login.client.once('end', () => resolve()))])
+}
+
+const methods = (options: SftpOptions): AuthenticationType[] => [
+  'none',
+  ...(options.key === undefined ? [] : (['publickey'] as const)),
+  ...(options.agent === undefined ? [] : (['agent'] as const)),
+  ...(options.password === undefined ? [] : (['password', 'keyboard-interactive'] as const)),
+]
+
+async function readKey(options: SftpOptions, file: string): Promise<Buffer> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    throw loginFailed(options, `the private key ${file} can't be read (${messageOf(error)})`, error)
+  }
+}
+
+function loginError(options: SftpOptions, error: Error & { readonly level?: string }): MigrateError {
+  if (error.level === 'client-authentication')
+    return loginFailed(options, 'the host refused the account or its password or key', error)
+  if (error.level === 'agent') return loginFailed(options, `the ssh-agent failed (${error.message})`, error)
+  if (/privateKey|passphrase/i.test(error.message))
+    return loginFailed(options, `the private key can't be used (${error.message})`, error)
+  return unreachable(labelOf(options), error)
+}
+
+const loginFailed = (options: SftpOptions, why: string, cause: unknown): MigrateError =>
+  new MigrateError('files-login-failed', `${options.user} could not log in on ${labelOf(options)}: ${why}.`, {
+    hint: 'Check user, password or key in the playbook; the host may also want the key uploaded first, or SFTP switched on.',
+    cause,
+  })
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

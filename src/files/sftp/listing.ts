@@ -1,0 +1,133 @@
+import type { FileEntryWithStats, Stats } from 'ssh2'
+import { filesFailed, nameNotUtf8 } from '../failures.ts'
+import { comparePaths, joinPath } from '../paths.ts'
+import type { FileEntry } from '../port.ts'
+import { type SftpChannel, STATUS, statusOf } from './channel.ts'
+
+/** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
+const AHEAD = 4
+
+/** Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. */
+export async function readFolder(
+  channel: SftpChannel,
+  label: string,
+  folder: string,
+  full: string,
+): Promise<readonly FileEntry[]> {
+  const handle = await channel.openFolder(full)
+  const found: FileEntryWithStats[] = []
+  try {
+    let more = true
+    while (more) {
+      const answers = await Promise.all(Array.from({ length: AHEAD }, () => channel.readFolder(handle)))
+      for (const names of answers) {
+        if (names === null) more = false
+        else for (const name of names) found.push(name)
+      }
+    }
+  } finally {
+    await channel.close(handle).catch((error: unknown) => {
+      if (statusOf(error) === undefined) throw error
+    })
+  }
+  const entries = await Promise.all(found.map((item) => entryOf(channel, label, folder, full, item)))
+  return entries.sort((a, b) => comparePaths(a.path, b.path))
+}
+
+async function entryOf(
+  channel: SftpChannel,
+  label: string,
+  folder: string,
+  full: string,
+  item: FileEntryWithStats,
+): Promise<FileEntry> {
+  const name = item.filename
+  if (name === '' || name.includes('/') || name.includes('\0')) {
+    throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
+  }
+  const fullName = full === '/' ? `/${name}` : `${full}/${name}`
+  // ssh2 puts U+FFFD for bytes that are no UTF-8; a name that really holds that character is found under it.
+  if (name.includes('\uFFFD') && !(await isThere(channel, fullName))) throw nameNotUtf8(label, folder, name)
+  const stats = typeof item.attrs.mode === 'number' ? item.attrs : await channel.lstat(fullName)
+  return entryFrom(channel, joinPath(folder, name), fullName, stats)
+}
+
+/** An entry from its attributes; a link is asked where it points. */
+export async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
+  const kind = stats.isDirectory() ? 'folder' : stats.isSymbolicLink() ? 'link' : stats.isFile() ? 'file' : 'other'
+  return {
+    path,
+    kind,
+    size: kind === 'file' ? stats.size : 0,
+    mode: stats.mode & 0o7777,
+    mtimeSeconds: stats.mtime,
+    target: kind === 'link' ? await channel.readLink(full) : null,
+  }
+}
+
+const isThere = (channel: SftpChannel, full: string): Promise<boolean> =>
+  channel.lstat(full).then(
+    () => true,
+    (error: unknown) => {
+      if (statusOf(error) === STATUS.missing) return false
+      throw error
+    },
+  )
+
+/** Folders read ahead of where the listing is. */
+const FOLDERS_AHEAD = 16
+
+interface Level {
+  readonly entries: readonly FileEntry[]
+  readonly folders: readonly FileEntry[]
+  next: number
+  nextFolder: number
+  nextAhead: number
+}
+
+/**
+ * Walks a tree in the order of `comparePaths`, reading some folders ahead. Holds the entries of the folders on the way down and of
+ * those read ahead, whatever the size of the tree.
+ */
+export async function* walk(
+  start: string,
+  read: (folder: string) => Promise<readonly FileEntry[]>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<FileEntry> {
+  const ahead = new Map<string, Promise<readonly FileEntry[]>>()
+  const fetch = (folder: string): Promise<readonly FileEntry[]> => {
+    const known = ahead.get(folder)
+    ahead.delete(folder)
+    return known ?? read(folder)
+  }
+  const levels: Level[] = [level(await read(start))]
+  for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
+    signal?.throwIfAborted()
+    const entry = top.entries[top.next]
+    if (entry === undefined) {
+      levels.pop()
+      continue
+    }
+    top.next += 1
+    yield entry
+    if (entry.kind !== 'folder') continue
+    top.nextFolder += 1
+    const own = fetch(entry.path)
+    for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.size < FOLDERS_AHEAD; top.nextAhead += 1) {
+      const folder = top.folders[top.nextAhead]
+      if (folder === undefined) break
+      const answer = read(folder.path)
+      answer.catch(() => undefined) // thrown when the walk gets there
+      ahead.set(folder.path, answer)
+    }
+    levels.push(level(await own))
+  }
+}
+
+const level = (entries: readonly FileEntry[]): Level => ({
+  entries,
+  folders: entries.filter((entry) => entry.kind === 'folder'),
+  next: 0,
+  nextFolder: 0,
+  nextAhead: 0,
+})

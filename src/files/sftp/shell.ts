@@ -1,0 +1,50 @@
+import { MigrateError } from '../../base/errors.ts'
+import { connectionLost } from '../failures.ts'
+import type { Shell } from '../port.ts'
+import type { SftpPool } from './pool.ts'
+
+/** Kept of a command's output, bytes each; more is cut off at the front. */
+const MOST_OUTPUT = 1024 * 1024
+
+/** Commands over SSH on the connections of a pool. A host without a shell throws `files-no-shell`. */
+export function sshShell(label: string, pool: SftpPool): Shell {
+  return {
+    label,
+    run: (command, signal) =>
+      pool.use(({ client, channel: session }) => {
+        signal?.throwIfAborted()
+        return new Promise((resolve, reject) => {
+          client.exec(command, (error, channel) => {
+            if (error) return reject(session.isLost ? connectionLost(label, null, error) : noShell(label, error))
+            let [stdout, stderr] = ['', '']
+            let exit: number | null = null
+            const abort = (): void => {
+              channel.close()
+              reject(signal?.reason)
+            }
+            signal?.addEventListener('abort', abort, { once: true })
+            channel.on('data', (bytes: Buffer) => {
+              stdout = (stdout + bytes.toString('utf8')).slice(-MOST_OUTPUT)
+            })
+            channel.stderr.on('data', (bytes: Buffer) => {
+              stderr = (stderr + bytes.toString('utf8')).slice(-MOST_OUTPUT)
+            })
+            channel.on('exit', (code: number | null) => {
+              exit = code ?? 255
+            })
+            channel.on('close', () => {
+              signal?.removeEventListener('abort', abort)
+              if (exit === null) reject(connectionLost(label, null))
+              else resolve({ exit, stdout, stderr })
+            })
+          })
+        })
+      }),
+  }
+}
+
+const noShell = (label: string, cause: Error): MigrateError =>
+  new MigrateError('files-no-shell', `${label} lets this account transfer files but run no commands: ${cause.message}.`, {
+    hint: 'Use an account with a shell on that host, or leave the command out.',
+    cause,
+  })
