@@ -1,0 +1,103 @@
+import type { Finding } from '../base/errors.ts'
+import { statementMark } from '../databases/plan/restore.ts'
+import type { Database, ServerInfo } from '../databases/port.ts'
+import { fullName, type Schema } from '../databases/schema.ts'
+import { copiedTables } from './database-parts.ts'
+import type { World } from './world.ts'
+
+/**
+ * What stands against restoring `schema` on the new host's database, all of it together: another engine, an older release, tables
+ * that are there already and aren't this run's, children of tables that the playbook leaves empty. Read-only.
+ */
+export async function checkTarget(
+  world: World,
+  run: string,
+  target: Database,
+  schema: Schema,
+  old: Database,
+): Promise<readonly Finding[]> {
+  const [from, to, there, marks, sizes] = await Promise.all([
+    old.info(),
+    target.info(),
+    target.schema(),
+    target.marks(run),
+    old.sizes(),
+  ])
+  const ours = (name: string): boolean => marks.has(statementMark(`table ${name}`))
+  // Compared without case: some engines take orders and Orders for one table.
+  const wanted = new Map(schema.tables.map((table) => [fullName(table.name).toLowerCase(), fullName(table.name)]))
+  const occupied = there.tables
+    .map((table) => fullName(table.name))
+    .filter((name) => {
+      const own = wanted.get(name.toLowerCase())
+      return own !== undefined && !ours(own)
+    })
+  return [
+    ...serverFindings(from, to),
+    ...occupied.map(
+      (name): Finding => ({
+        severity: 'error',
+        code: 'target-not-empty',
+        message: `${target.label} has a table ${name} already, and this run didn't make it. Nothing was touched.`,
+        hint: 'Give an empty database as new.database, or drop the table if it holds nothing that you need.',
+      }),
+    ),
+    ...emptyParents(world, schema, new Map(sizes.map((size) => [fullName(size.table), size.rows]))),
+  ]
+}
+
+function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
+  if (from.engine !== to.engine) {
+    return [
+      {
+        severity: 'error',
+        code: 'engines-differ',
+        message: `The old database is ${from.product}, the new one ${to.product}: a shop moves between two databases of one kind.`,
+        hint: 'Give a new.database of the same kind.',
+      },
+    ]
+  }
+  const findings: Finding[] = []
+  if (from.fingerprint === to.fingerprint) {
+    findings.push({
+      severity: 'error',
+      code: 'same-database',
+      message: `old.database and new.database are the same database (${to.database}).`,
+      hint: "Give the new host's database as new.database.",
+    })
+  }
+  if (isOlder(to.version, from.version)) {
+    findings.push({
+      severity: 'error',
+      code: 'target-older',
+      message: `The new database is ${to.product}, older than the old host's ${from.product}: it may not take everything that the old one holds.`,
+      hint: `Ask the new host for ${from.product} or later.`,
+    })
+  }
+  if (from.collation !== to.collation) {
+    findings.push({
+      severity: 'warning',
+      code: 'collation-differs',
+      message: `The old database sorts and compares text by ${from.collation}, the new one by ${to.collation}: searches and unique keys may behave otherwise.`,
+      hint: `Create the new database with ${from.collation}.`,
+    })
+  }
+  return findings
+}
+
+/** Compares release numbers by their first part alone: hosts mend minor releases on their own. */
+const isOlder = (version: readonly number[], than: readonly number[]): boolean => (version[0] ?? 0) < (than[0] ?? 0)
+
+/** Rows that are copied and refer to a table whose rows are not. */
+function emptyParents(world: World, schema: Schema, rows: ReadonlyMap<string, number>): readonly Finding[] {
+  const copied = new Set(copiedTables(world, schema).map((table) => fullName(table.name)))
+  return schema.foreignKeys
+    .filter((key) => key.enforced && copied.has(fullName(key.table)) && !copied.has(fullName(key.parent)))
+    .filter((key) => (rows.get(fullName(key.parent)) ?? 0) > 0)
+    .map((key) => ({
+      severity: 'error',
+      code: 'parent-skipped',
+      message: `${fullName(key.table)} refers to ${fullName(key.parent)} (${key.name}), whose rows the playbook skips: its rows would be without a parent.`,
+      hint: `Say copy-only for ${fullName(key.parent)}, or skip ${fullName(key.table)} too.`,
+    }))
+}

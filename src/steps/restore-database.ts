@@ -1,0 +1,266 @@
+import { rm } from 'node:fs/promises'
+import { z } from 'zod'
+import { type Finding, MigrateError } from '../base/errors.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
+import {
+  identitiesToRaise,
+  loadMarksOf,
+  planRestore,
+  type RestoreChange,
+  restoreChangeSchema,
+  statementMark,
+  tableCreatedBy,
+} from '../databases/plan/restore.ts'
+import type { Database, Statement } from '../databases/port.ts'
+import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
+import { partsOf } from '../databases/snapshot/manifest.ts'
+import { SnapshotStore } from '../databases/snapshot/store.ts'
+import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import { copiedTables, databaseOf, gather, rulesFor, trackedTables } from './database-parts.ts'
+import { identityName } from './headroom.ts'
+import { checkTarget } from './restore-check.ts'
+import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
+import {
+  loadParts,
+  ORPHANS_KEY,
+  RESTORED_IDENTITIES_KEY,
+  RESTORED_KEY,
+  recallCounts,
+  rememberRestored,
+  removeOrphans,
+  restoredFindings,
+} from './restore-work.ts'
+import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+
+const optionsSchema = z.strictObject({}).prefault({})
+type Options = z.infer<typeof optionsSchema>
+
+export const restoreDatabaseKind: StepKind<Options> = {
+  name: 'restore-database',
+  summary: 'Create the schema on the new host, load the saved rows, and fingerprint them as the baseline',
+  options: optionsSchema,
+  create: (_options, context) => new RestoreDatabase(context),
+}
+
+class RestoreDatabase implements Step<RestoreChange> {
+  readonly id: string
+  readonly title = 'Restore the database on the new host'
+  readonly phase = 'prepare'
+  readonly change = restoreChangeSchema
+  readonly #world: World
+
+  constructor(context: StepContext) {
+    this.id = context.id
+    this.#world = context.world
+  }
+
+  async check(run: StepRun): Promise<readonly Finding[]> {
+    const { database: target } = this.#world.new
+    if (target === undefined)
+      return [missingPart(this.id, 'new.database', 'new: { database: "postgres://shop@new.example.com/shop" }')]
+    const old = this.#world.old.database
+    if (old === undefined)
+      return [missingPart(this.id, 'old.database', 'old: { database: "postgres://shop@old.example.com/shop" }')]
+    return gather(
+      () => target.missingRights('write'),
+      async () => checkTarget(this.#world, run.id, target, (await this.#store(run).schema()) ?? (await old.schema()), old),
+    )
+  }
+
+  async plan(run: StepRun): Promise<readonly RestoreChange[]> {
+    const target = databaseOf(this.#world.new)
+    const store = this.#store(run)
+    const found = await store.manifest()
+    if (!found.complete && !run.dryRun) throw noSnapshot(store)
+    const manifest = found.complete ? found : undefined
+    const schema = await this.#schema(run)
+    const statements = target.ddl(schema)
+    const marks = await target.marks(run.id)
+    const changes = planRestore({
+      schema,
+      statements,
+      marks,
+      copied: copiedTables(this.#world, schema),
+      manifest,
+      sizes: manifest === undefined ? await databaseOf(this.#world.old).sizes() : [],
+      connections: this.#world.new.connections,
+    })
+    const created = statements.every((statement) => marks.has(statementMark(statement.name)))
+    return [
+      ...changes,
+      ...(await this.#identityChange(run, target, schema, created)),
+      ...(await this.#baselineChange(run, schema)),
+    ]
+  }
+
+  async apply(change: RestoreChange, run: StepRun): Promise<void> {
+    const target = databaseOf(this.#world.new)
+    switch (change.kind) {
+      case 'statement':
+        for (const name of change.stale) await target.retract(null, { run: run.id, name })
+        return target.execute(change.sql, { run: run.id, name: statementMark(change.name) })
+      case 'load':
+        return this.#load(run, target)
+      case 'orphans':
+        return removeOrphans(run, target, change.rules)
+      case 'identities':
+        return this.#raiseIdentities(run, target)
+      case 'baseline':
+        return this.#takeBaseline(run, target)
+    }
+  }
+
+  async verify(run: StepRun): Promise<readonly Finding[]> {
+    const schema = await this.#schema(run)
+    const manifest = await this.#store(run).manifest()
+    return restoredFindings(run, schema, manifest, copiedTables(this.#world, schema), await baselineTables(run.directory))
+  }
+
+  async undo(change: RestoreChange, run: StepRun): Promise<void> {
+    const target = databaseOf(this.#world.new)
+    if (change.kind === 'statement') return this.#undoStatement(change, run, target)
+    if (change.kind !== 'baseline') return
+    // Loaded rows and raised identities go with their tables; before the first of those goes, nothing born there may be lost.
+    await refuseBornRows(run, target, trackedTables(this.#world, await this.#schema(run)))
+    await this.#world.effects('remove baseline', async () => {
+      for (const suffix of ['-journal', '']) await rm(`${baselinePath(run.directory)}${suffix}`, { force: true })
+    })
+  }
+
+  describe(change: RestoreChange): string {
+    switch (change.kind) {
+      case 'statement':
+        return `create ${change.name}: ${oneLine(change.sql)}`
+      case 'load': {
+        const rows = change.tables.reduce((total, table) => total + table.rows, 0)
+        const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
+        const about = change.estimated ? 'about ' : ''
+        return `load ${about}${formatCount(rows)} rows, ${formatBytes(bytes)}, into ${change.tables.length} tables over ${change.connections} connections`
+      }
+      case 'orphans':
+        return `remove rows whose parent was deleted while the snapshot was taken (${change.rules.length} foreign keys); reconcile carries them when they still exist`
+      case 'identities':
+        return `set ${change.count} identities and sequences past the loaded rows`
+      case 'baseline':
+        return `fingerprint the rows of ${change.tables.length} tables as the baseline`
+    }
+  }
+
+  async #schema(run: StepRun): Promise<Schema> {
+    return (await this.#store(run).schema()) ?? (await databaseOf(this.#world.old).schema())
+  }
+
+  #store(run: StepRun): SnapshotStore {
+    return new SnapshotStore(run.directory, this.#world.effects)
+  }
+
+  async #identityChange(run: StepRun, target: Database, schema: Schema, created: boolean): Promise<readonly RestoreChange[]> {
+    const count = created ? (await this.#toRaise(run, target, schema)).length : schema.identities.length
+    return count === 0 ? [] : [{ kind: 'identities', count }]
+  }
+
+  async #toRaise(
+    run: StepRun,
+    target: Database,
+    schema: Schema,
+  ): Promise<readonly { readonly identity: Identity; readonly value: bigint }[]> {
+    const manifest = await this.#store(run).manifest()
+    const saved = new Map(manifest.identities.map((state) => [identityName(state.identity), state.last]))
+    const states = await target.identities(schema)
+    return identitiesToRaise(states, (state) => saved.get(identityName(state.identity)) ?? null).map(({ state, value }) => ({
+      identity: state.identity,
+      value,
+    }))
+  }
+
+  async #raiseIdentities(run: StepRun, target: Database): Promise<void> {
+    const raises = await this.#toRaise(run, target, await this.#schema(run))
+    for (const { identity, value } of raises) {
+      run.signal.throwIfAborted()
+      await target.raiseIdentity(identity, value)
+    }
+  }
+
+  async #baselineChange(run: StepRun, schema: Schema): Promise<readonly RestoreChange[]> {
+    const held = await baselineTables(run.directory)
+    const tables = trackedTables(this.#world, schema)
+      .map((table) => fullName(table.name))
+      .filter((name) => !held.has(name))
+    const counted = recallCounts(run, RESTORED_KEY) !== undefined
+    return tables.length === 0 && counted ? [] : [{ kind: 'baseline', tables }]
+  }
+
+  async #takeBaseline(run: StepRun, target: Database): Promise<void> {
+    const schema = await this.#schema(run)
+    const manifest = await this.#store(run).manifest()
+    const rules = rulesFor(this.#world, schema)
+    const tables = trackedTables(this.#world, schema)
+    const total = tables.reduce(
+      (rows, table) => rows + partsOf(manifest, fullName(table.name)).reduce((sum, part) => sum + part.rows, 0),
+      0,
+    )
+    await this.#world.effects('take baseline', () =>
+      takeBaseline({
+        directory: run.directory,
+        database: target,
+        tables,
+        ignore: (table: Table) => rules(table).ignore,
+        signal: run.signal,
+        onRows: (rows) => run.progress(rows, Math.max(total, rows), 'rows', 'baseline'),
+      }),
+    )
+    const states = await target.identities(schema)
+    const last = Object.fromEntries(
+      states.map((state) => [identityName(state.identity), state.last === null ? null : String(state.last)]),
+    )
+    await run.remember(RESTORED_IDENTITIES_KEY, last)
+    await rememberRestored(run, target, copiedTables(this.#world, schema), await baselineTables(run.directory))
+  }
+
+  async #load(run: StepRun, target: Database): Promise<void> {
+    const schema = await this.#schema(run)
+    await loadParts({
+      run,
+      database: target,
+      store: this.#store(run),
+      tables: copiedTables(this.#world, schema),
+      connections: this.#world.new.connections,
+    })
+  }
+
+  async #undoStatement(change: Statement, run: StepRun, target: Database): Promise<void> {
+    const mark = { run: run.id, name: statementMark(change.name) }
+    const created = tableCreatedBy(change.name)
+    const marks = await target.marks(run.id)
+    if (created !== undefined && marks.has(mark.name)) {
+      const schema = await this.#schema(run)
+      const table = schema.tables.find((each) => fullName(each.name) === created)
+      if (table !== undefined && rulesFor(this.#world, schema)(table).mode === 'track') await refuseMoreRows(run, target, table)
+    }
+    // The table goes together with its mark; marks of its rows mean nothing without it.
+    await target.retract(change.undo, mark)
+    for (const name of loadMarksOf(change.name, marks)) await target.retract(null, { run: run.id, name })
+    const left = await target.marks(run.id)
+    if (left.has(mark.name))
+      throw new MigrateError('undo-failed', `${target.label} still has ${change.name}, though it was taken back.`)
+    if (left.size > 0) return
+    await run.remember(RESTORED_KEY, null)
+    await run.remember(ORPHANS_KEY, null)
+    await target.removeOwnTables()
+  }
+}
+
+const noSnapshot = (store: SnapshotStore): MigrateError =>
+  new MigrateError(
+    'snapshot-missing',
+    `There is no complete database snapshot in ${store.directory}. The new host was left untouched.`,
+    {
+      hint: 'Put the step snapshot-database before restore-database in the playbook, or run without --from and --only.',
+    },
+  )
+
+const oneLine = (sql: string): string => {
+  const line = sql.replace(/\s+/g, ' ').trim()
+  return line.length > 160 ? `${line.slice(0, 160)} …` : line
+}

@@ -1,0 +1,161 @@
+import { z } from 'zod'
+import type { Finding } from '../base/errors.ts'
+import { formatCount } from '../base/units.ts'
+import { keyOnly, loadMark } from '../databases/plan/restore.ts'
+import type { Database, OrphanRule } from '../databases/port.ts'
+import { fullName, type Schema, type Table } from '../databases/schema.ts'
+import { isFuzzy, type Manifest, type Part, rowsOf } from '../databases/snapshot/manifest.ts'
+import type { SnapshotStore } from '../databases/snapshot/store.ts'
+import type { StepRun } from '../run/step.ts'
+
+/** Rows of each table as restored, before the new host's first write: `{name: rows}`. */
+export const RESTORED_KEY = 'rows-restored'
+/** Where the new host's identities stood then: `{name: last}`. */
+export const RESTORED_IDENTITIES_KEY = 'identities-restored'
+/** Rows removed because their parent was gone: `{name: rows}`. */
+export const ORPHANS_KEY = 'orphans-removed'
+
+const countsSchema = z.record(z.string(), z.number()).nullable()
+
+/** Rows by table as remembered under a key; `undefined` when there is nothing. */
+export const recallCounts = (run: StepRun, key: string): Readonly<Record<string, number>> | undefined =>
+  countsSchema.parse(run.recall(key) ?? null) ?? undefined
+
+export interface LoadOptions {
+  readonly run: StepRun
+  readonly database: Database
+  readonly store: SnapshotStore
+  readonly tables: readonly Table[]
+  readonly connections: number
+}
+
+/** Loads every part that isn't marked as loaded, several side by side, each exactly once. Ends when all have stopped. */
+export async function loadParts({ run, database, store, tables, connections }: LoadOptions): Promise<void> {
+  const [manifest, marks] = await Promise.all([store.manifest(), database.marks(run.id)])
+  const all = tables.flatMap((table) => (manifest.tables.get(fullName(table.name))?.parts ?? []).map((part) => ({ table, part })))
+  const waiting = all.filter(({ part }) => !marks.has(loadMark(part.table, part.part)))
+  const total = all.reduce((rows, { part }) => rows + part.rows, 0)
+  let done = total - waiting.reduce((rows, { part }) => rows + part.rows, 0)
+  const stop = new AbortController()
+  const signal = AbortSignal.any([run.signal, stop.signal])
+  const loadOne = async (table: Table, part: Part): Promise<void> => {
+    const rows = untilAborted(store.rows(table, part), signal, (count) => run.progress(done + count, total, 'rows', part.table))
+    await database.load(table, rows, { run: run.id, name: loadMark(part.table, part.part) })
+    done += part.rows
+    run.progress(done, total, 'rows', part.table)
+  }
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      signal.throwIfAborted()
+      await loadOne(next.table, next.part).catch((error: unknown) => {
+        stop.abort(error)
+        throw error
+      })
+    }
+  }
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, Math.min(connections, waiting.length)) }, worker))
+  const failed = ends.find((end) => end.status === 'rejected')
+  if (failed !== undefined) throw stop.signal.reason ?? failed.reason
+}
+
+async function* untilAborted<T>(
+  batches: AsyncIterable<readonly T[]>,
+  signal: AbortSignal,
+  onRows: (rows: number) => void,
+): AsyncGenerator<readonly T[]> {
+  let rows = 0
+  for await (const batch of batches) {
+    signal.throwIfAborted()
+    yield batch
+    rows += batch.length
+    onRows(rows)
+  }
+}
+
+/** Removes rows without a parent until there are none: a row that goes may have been another's parent. */
+export async function removeOrphans(run: StepRun, database: Database, rules: readonly OrphanRule[]): Promise<void> {
+  for (let removed = -1; removed !== 0; ) {
+    removed = 0
+    for (const rule of rules) {
+      run.signal.throwIfAborted()
+      const count = await database.deleteOrphans(rule)
+      if (count === 0) continue
+      removed += count
+      const counts = recallCounts(run, ORPHANS_KEY) ?? {}
+      const child = fullName(rule.child)
+      await run.remember(ORPHANS_KEY, { ...counts, [child]: (counts[child] ?? 0) + count })
+    }
+  }
+}
+
+/** Counts the rows as restored and remembers them. Those of the baseline were counted when it was taken. */
+export async function rememberRestored(
+  run: StepRun,
+  database: Database,
+  tables: readonly Table[],
+  baseline: ReadonlyMap<string, { readonly rows: number }>,
+): Promise<void> {
+  const counts: Record<string, number> = {}
+  for (const table of tables) {
+    const name = fullName(table.name)
+    counts[name] = baseline.get(name)?.rows ?? (await countRows(database, table, run.signal))
+  }
+  await run.remember(RESTORED_KEY, counts)
+}
+
+/** Rows of a table, counted by reading its key. */
+export async function countRows(database: Database, table: Table, signal: AbortSignal): Promise<number> {
+  return database.read(1, async ([reader]) => {
+    let rows = 0
+    for await (const batch of reader.rows(keyOnly(table), { signal })) rows += batch.length
+    return rows
+  })
+}
+
+/**
+ * The rows that the new host has against those that were saved. What is missing must be rows whose parent was gone, and only a
+ * snapshot of several moments may have those.
+ */
+export function restoredFindings(
+  run: StepRun,
+  schema: Schema,
+  manifest: Manifest,
+  tables: readonly Table[],
+  baseline: ReadonlyMap<string, { readonly rows: number }>,
+): readonly Finding[] {
+  const restored = recallCounts(run, RESTORED_KEY) ?? {}
+  const orphans = recallCounts(run, ORPHANS_KEY) ?? {}
+  const children = new Set(schema.foreignKeys.filter((key) => key.enforced).map((key) => fullName(key.table)))
+  let rows = 0
+  const differences = tables.flatMap((table): readonly Finding[] => {
+    const name = fullName(table.name)
+    const saved = rowsOf(manifest, name)
+    const standing = baseline.get(name)?.rows ?? restored[name] ?? 0
+    rows += standing
+    if (standing === saved) return []
+    if (standing < saved && isFuzzy(manifest) && children.has(name))
+      return [orphanFinding(name, saved - standing, orphans[name] ?? 0)]
+    return [
+      {
+        severity: 'error',
+        code: 'row-count-differs',
+        message: `${name} has ${formatCount(standing)} rows on the new host; ${formatCount(saved)} were saved. Customers still use the old host.`,
+        hint: 'Roll back and restore again; if it stays so, something else writes to the new database.',
+      },
+    ]
+  })
+  if (differences.some((finding) => finding.severity === 'error')) return differences
+  const counted = `${formatCount(rows)} rows of ${tables.length} tables stand on the new host, as many as were saved`
+  return [
+    { severity: 'info', code: 'rows-restored', message: `${counted}${differences.length > 0 ? ', but for those named' : ''}.` },
+    ...differences,
+  ]
+}
+
+/** `counted` may be less than `missing` when the run was killed between a removal and its note. */
+const orphanFinding = (name: string, missing: number, counted: number): Finding => ({
+  severity: missing === counted ? 'info' : 'warning',
+  code: 'orphans-removed',
+  message: `${formatCount(missing)} rows of ${name} were left out: their parent was deleted while the snapshot was taken.`,
+  hint: 'Nothing to do: reconcile carries each of them that still exists on the old host.',
+})

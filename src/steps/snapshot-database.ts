@@ -1,0 +1,261 @@
+import { mkdir, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { isoTime } from '../base/clock.ts'
+import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
+import { canonicalJson } from '../base/json.ts'
+import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import type { TableSize } from '../databases/port.ts'
+import { fullName, type Schema, type Table } from '../databases/schema.ts'
+import { copyTables } from '../databases/snapshot/copy.ts'
+import { isFuzzy, rowsOf } from '../databases/snapshot/manifest.ts'
+import { SnapshotStore } from '../databases/snapshot/store.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import { copiedTables, databaseOf, gather, rulesFor, unknownTables } from './database-parts.ts'
+import { identityName } from './headroom.ts'
+import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+
+/** Rows remembered by the run: users and grants of the old database, for the report. */
+export const PRINCIPALS_KEY = 'principals'
+/** Where the old host's identities stood when the snapshot began, and when that was: `{at, last: {name: value}}`. */
+export const SNAPSHOT_IDENTITIES_KEY = 'identities-at-snapshot'
+
+/** What a shared host and a home line give; only an estimate in the plan rests on it. */
+const ASSUMED_BYTES_PER_SECOND = 10 * 2 ** 20
+
+const optionsSchema = z
+  .strictObject({
+    method: z
+      .enum(['auto', 'portable'], { error: 'must be auto or portable: other ways of taking a snapshot are not in this version' })
+      .default('auto')
+      .meta({ description: 'How the rows are read; portable reads them through the driver' }),
+    connections: z.int().positive().max(64).optional().meta({ description: 'Readers side by side; old.connections when absent' }),
+  })
+  .prefault({})
+type Options = z.infer<typeof optionsSchema>
+
+const changeSchema = z.object({
+  tables: z.array(z.object({ table: z.string(), rows: z.number(), bytes: z.number() })),
+  /** Parts of it may lie in the run's folder already. */
+  resumed: z.boolean(),
+  connections: z.number(),
+})
+type Change = z.infer<typeof changeSchema>
+
+export const snapshotDatabaseKind: StepKind<Options> = {
+  name: 'snapshot-database',
+  summary: "Save the old host's schema and rows into the run's folder",
+  options: optionsSchema,
+  create: (options, context) => new SnapshotDatabase(options, context),
+}
+
+class SnapshotDatabase implements Step<Change> {
+  readonly id: string
+  readonly title = 'Save the database from the old host'
+  readonly phase = 'prepare'
+  readonly change = changeSchema
+  readonly #world: World
+  readonly #options: Options
+
+  constructor(options: Options, context: StepContext) {
+    this.id = context.id
+    this.#world = context.world
+    this.#options = options
+  }
+
+  async check(run: StepRun): Promise<readonly Finding[]> {
+    const old = this.#world.old.database
+    if (old === undefined)
+      return [missingPart(this.id, 'old.database', 'old: { database: "postgres://shop@old.example.com/shop" }')]
+    return gather(
+      () => old.missingRights('read'),
+      async () => {
+        const schema = await old.schema()
+        return [...schema.findings, ...unknownTables(this.#world, schema), ...withoutKey(this.#world, schema)]
+      },
+      () => this.#sameEngine(),
+      async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),
+    )
+  }
+
+  async plan(run: StepRun): Promise<readonly Change[]> {
+    const manifest = await this.#store(run).manifest()
+    if (manifest.complete) return []
+    const old = databaseOf(this.#world.old)
+    const schema = await old.schema()
+    const sizes = new Map((await old.sizes()).map((size) => [fullName(size.table), size]))
+    const tables = copiedTables(this.#world, schema).map((table) => {
+      const name = fullName(table.name)
+      return { table: name, rows: sizes.get(name)?.rows ?? 0, bytes: sizes.get(name)?.bytes ?? 0 }
+    })
+    return [{ tables, resumed: manifest.schemaSha256 !== null, connections: this.#connections() }]
+  }
+
+  async apply(change: Change, run: StepRun): Promise<void> {
+    const old = databaseOf(this.#world.old)
+    const store = this.#store(run)
+    const schema = await this.#begin(store, run)
+    const bytes = new Map(change.tables.map((size) => [size.table, size.bytes]))
+    const size = (table: Table): number => bytes.get(fullName(table.name)) ?? 0
+    const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b) - size(a))
+    const estimate = change.tables.reduce((rows, table) => rows + table.rows, 0)
+    await copyTables({
+      database: old,
+      store,
+      schema,
+      tables,
+      connections: this.#connections(),
+      signal: run.signal,
+      now: () => isoTime(run.clock.now()),
+      onRows: (rows, table) => run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name)),
+    })
+    await store.complete(isoTime(run.clock.now()))
+  }
+
+  async verify(run: StepRun): Promise<readonly Finding[]> {
+    const store = this.#store(run)
+    const manifest = await store.manifest()
+    const schema = await store.schema()
+    if (!manifest.complete || schema === undefined) {
+      return [
+        {
+          severity: 'error',
+          code: 'snapshot-incomplete',
+          message: `The snapshot in ${store.directory} isn't complete.`,
+          hint: 'Run again to resume.',
+        },
+      ]
+    }
+    const tables = copiedTables(this.#world, schema)
+    const rows = tables.reduce((total, table) => total + rowsOf(manifest, fullName(table.name)), 0)
+    const when = isFuzzy(manifest)
+      ? 'tables are of different moments; rows without a parent are left to reconcile'
+      : 'all of one moment'
+    return [
+      {
+        severity: 'info',
+        code: 'snapshot-taken',
+        message: `${formatCount(rows)} rows of ${tables.length} tables saved, ${when}.`,
+      },
+    ]
+  }
+
+  async undo(_change: Change, run: StepRun): Promise<void> {
+    const store = this.#store(run)
+    await store.remove()
+    const left = await stat(store.directory).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return undefined
+      throw error
+    })
+    if (left !== undefined)
+      throw new MigrateError('undo-failed', `The snapshot in ${store.directory} couldn't be removed.`, {
+        hint: 'Remove the folder by hand.',
+      })
+  }
+
+  describe(change: Change): string {
+    const rows = change.tables.reduce((total, table) => total + table.rows, 0)
+    const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
+    const seconds = bytes / ASSUMED_BYTES_PER_SECOND
+    const size = `${formatCount(change.tables.length)} tables, about ${formatCount(rows)} rows, ${formatBytes(bytes)}`
+    const time = `about ${formatDuration(seconds * 1000)}, assuming ${formatBytes(ASSUMED_BYTES_PER_SECOND)}/s`
+    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${time})`
+  }
+
+  /** The schema of this snapshot: as saved when it began, or saved now. */
+  async #begin(store: SnapshotStore, run: StepRun): Promise<Schema> {
+    const old = databaseOf(this.#world.old)
+    const live = await old.schema()
+    const saved = await store.schema()
+    if (saved !== undefined) {
+      refuseChangedSchema(saved, live)
+      return saved
+    }
+    await mkdir(run.directory, { recursive: true })
+    const at = isoTime(run.clock.now())
+    const identities = await old.identities(live)
+    const last = Object.fromEntries(
+      identities.map((state) => [identityName(state.identity), state.last === null ? null : String(state.last)]),
+    )
+    await run.remember(PRINCIPALS_KEY, live.principals)
+    await run.remember(SNAPSHOT_IDENTITIES_KEY, { at, last })
+    await store.begin(live, (await old.info()).engine, identities)
+    return live
+  }
+
+  async #sameEngine(): Promise<readonly Finding[]> {
+    if (this.#world.new.database === undefined) return []
+    const [from, to] = await Promise.all([databaseOf(this.#world.old).info(), this.#world.new.database.info()])
+    if (from.engine === to.engine) return []
+    return [
+      {
+        severity: 'error',
+        code: 'engines-differ',
+        message: `The old database is ${from.product}, the new one ${to.product}: a shop moves between two databases of one kind.`,
+        hint: 'Give a new.database of the same kind.',
+      },
+    ]
+  }
+
+  #connections(): number {
+    return Math.min(this.#options.connections ?? this.#world.old.connections, this.#world.old.connections)
+  }
+
+  #store(run: StepRun): SnapshotStore {
+    return new SnapshotStore(run.directory, this.#world.effects)
+  }
+}
+
+const sum = (sizes: readonly TableSize[], field: 'rows' | 'bytes'): number =>
+  sizes.reduce((total, size) => total + size[field], 0)
+
+/** Tables that are to be reconciled though their rows can't be told apart. */
+function withoutKey(world: World, schema: Schema): readonly Finding[] {
+  const rules = rulesFor(world, schema)
+  return schema.tables
+    .filter((table) => table.key.length === 0 && rules(table).mode === 'track')
+    .map((table) => ({
+      severity: 'error',
+      code: 'table-without-key',
+      message: `${fullName(table.name)} has neither a primary key nor a unique key without NULLs: its rows can't be told apart, so changes can't be carried over.`,
+      hint: `Give it a key, or say in the playbook what to do with it: tables: { ${fullName(table.name)}: copy-only } (or skip).`,
+    }))
+}
+
+/** Rows of a table that changed its shape meanwhile wouldn't fit those saved before. */
+function refuseChangedSchema(saved: Schema, live: Schema): void {
+  const shape = (schema: Schema): ReadonlyMap<string, string> =>
+    new Map(schema.tables.map((table) => [fullName(table.name), canonicalJson({ columns: table.columns, key: table.key })]))
+  const before = shape(saved)
+  const now = shape(live)
+  const changed = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name))
+  if (changed.length === 0) return
+  throw new MigrateError(
+    'schema-changed',
+    `The old database changed since this snapshot began: ${changed.join(', ')}. Neither host was changed.`,
+    {
+      hint: 'Begin again with --fresh, and change no tables on the old host until the migration is over.',
+    },
+  )
+}
+
+/** Compressed rows take less room than the tables they come from; a quarter is what text and numbers usually need at most. */
+async function roomFinding(directory: string, bytes: number): Promise<readonly Finding[]> {
+  const { bavail, bsize } = await statfs(await nearestFolder(directory))
+  const free = bavail * bsize
+  const message = `${formatBytes(free)} are free for the run's folder ${directory}; the old database's tables hold ${formatBytes(bytes)}`
+  const hint = 'Make room there, or choose another folder with --state.'
+  if (free < bytes / 4)
+    return [{ severity: 'error', code: 'state-disk-small', message: `${message}: too little for a compressed snapshot.`, hint }]
+  if (free < bytes)
+    return [{ severity: 'warning', code: 'state-disk-small', message: `${message}: compressed it will probably fit.`, hint }]
+  return []
+}
+
+async function nearestFolder(directory: string): Promise<string> {
+  const found = await stat(directory).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  })
+  return found !== undefined || dirname(directory) === directory ? directory : nearestFolder(join(directory, '..'))
+}
