@@ -22,7 +22,7 @@ export function readDns(value: Value, path: Path, reading: Reading): DnsSettings
   const zone = dns.zone === undefined ? undefined : hostName(dns.zone)
   if (zone !== undefined && !NAME.test(zone))
     source.complain([...path, 'zone'], 'dns.zone is no domain name.', 'Write it like shop.example.')
-  if (dns.api !== undefined) readSite(dns.api, [...path, 'api'], source)
+  const api = dns.api === undefined ? undefined : readSite(dns.api, [...path, 'api'], source)
   for (const [index, server] of (dns.nameservers ?? []).entries()) {
     if (!isServer(server))
       source.complain(
@@ -34,8 +34,10 @@ export function readDns(value: Value, path: Path, reading: Reading): DnsSettings
   const token = dns.token === undefined ? undefined : kept(dns.token, reading.redactor)
   const records = (dns.records ?? []).map((record, index) => readRecord(record, zone, [...path, 'records', index], source))
   complainOfTwins(records, [...path, 'records'], source)
-  if (zone === undefined || dns.provider === undefined) return undefined
-  return { provider: dns.provider, zone, token, api: dns.api, nameservers: dns.nameservers ?? [], records }
+  if (zone === undefined) return undefined
+  const settings = { zone, nameservers: dns.nameservers ?? [], records }
+  if (dns.provider === 'manual') return { provider: 'manual', ...settings }
+  return dns.provider === undefined || token === undefined ? undefined : { provider: dns.provider, token, api, ...settings }
 }
 
 function complainOfProvider(

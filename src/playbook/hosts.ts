@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -14,6 +15,7 @@ export interface Reading {
   readonly redactor: Redactor
   /** Folder of the playbook, absolute. */
   readonly directory: string
+  readonly env: Readonly<Record<string, string | undefined>>
 }
 
 const DEFAULT_CONNECTIONS = 4
@@ -83,37 +85,69 @@ function localFiles(url: string, given: Value, path: Path, reading: Reading): Fi
 }
 
 function sftpFiles(url: HostUrl, user: string, options: FilesOptions, path: Path, reading: Reading): SftpFiles {
-  const { directory, redactor } = reading
-  const beside = (file: string): string => absolute(file, directory)
-  const passphrase = options.passphrase === undefined ? undefined : kept(options.passphrase, redactor)
-  for (const [index, fingerprint] of list(options.fingerprint).entries()) {
-    if (/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(fingerprint)) continue
-    const at = Array.isArray(options.fingerprint) ? [...path, 'fingerprint', index] : [...path, 'fingerprint']
-    reading.source.complain(
-      at,
-      'This is no fingerprint of a host key.',
-      'It looks like SHA256:… with 43 characters; see  ssh-keyscan HOST | ssh-keygen -lf -',
-    )
-  }
+  const beside = (file: string): string => absolute(file, reading.directory)
+  const password = passwordOf(url, options.password, path, reading)
   return {
     protocol: 'sftp',
     host: url.host,
     port: url.port ?? 22,
     user,
-    root: url.path === '' ? '/' : url.path,
-    password: passwordOf(url, options.password, path, reading),
-    key: keyOf(options.key, reading),
-    passphrase,
-    agent: typeof options.agent === 'string' ? beside(options.agent) : options.agent,
-    fingerprints: list(options.fingerprint).map((each) => each.replace(/=$/, '')),
-    hostKeys: list(options.hostKey),
+    root: rootOf(url.path),
+    password,
+    key: options.key === undefined ? undefined : beside(options.key),
+    passphrase: options.passphrase === undefined ? undefined : kept(options.passphrase, reading.redactor),
+    agent: agentOf(options, password !== undefined, path, reading),
+    fingerprint: fingerprintOf(options, path, reading.source),
     knownHosts: options.knownHosts === undefined ? undefined : beside(options.knownHosts),
   }
 }
 
-function keyOf(key: string | undefined, reading: Reading): SftpFiles['key'] {
-  if (key === undefined) return undefined
-  return key.includes('-----BEGIN ') ? { content: kept(key, reading.redactor) } : { path: absolute(key, reading.directory) }
+/** `/~/site` and no path at all are below the account's home. */
+const rootOf = (path: string): string => (path === '' ? '~' : path === '/~' || path.startsWith('/~/') ? path.slice(1) : path)
+
+/** With neither password nor key, an agent that runs is used without being asked for. */
+function agentOf(
+  options: FilesOptions,
+  hasPassword: boolean,
+  path: Path,
+  { source, directory, env }: Reading,
+): string | undefined {
+  if (typeof options.agent === 'string') return absolute(options.agent, directory)
+  const socket = env.SSH_AUTH_SOCK === '' ? undefined : env.SSH_AUTH_SOCK
+  if (options.agent === true && socket === undefined) {
+    source.complain(
+      [...path, 'agent'],
+      'No SSH agent runs here: SSH_AUTH_SOCK is not set.',
+      'Start one with  eval $(ssh-agent); ssh-add  or give key: or password:.',
+    )
+  }
+  const wanted = options.agent ?? (!hasPassword && options.key === undefined)
+  return wanted ? socket : undefined
+}
+
+function fingerprintOf(options: FilesOptions, path: Path, source: Source): string | undefined {
+  const { fingerprint, hostKey } = options
+  if (fingerprint !== undefined && hostKey !== undefined) {
+    source.complain([...path, 'hostKey'], `${source.name(path)} has both fingerprint and hostKey.`, 'Keep one of the two.', 'key')
+  }
+  if (fingerprint !== undefined) {
+    if (/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(fingerprint)) return fingerprint.replace(/=$/, '')
+    return source.complain(
+      [...path, 'fingerprint'],
+      'This is no fingerprint of a host key.',
+      'It looks like SHA256:… with 43 characters; see  ssh-keyscan HOST | ssh-keygen -lf -',
+    )
+  }
+  if (hostKey === undefined) return undefined
+  const blob = /^(?:ssh|ecdsa|sk)-\S+ ([A-Za-z0-9+/]+={0,2})(?: .*)?$/.exec(hostKey.trim())?.[1]
+  if (blob === undefined)
+    return source.complain(
+      [...path, 'hostKey'],
+      'This is no host key.',
+      'It looks like  ssh-ed25519 AAAA…  as ssh-keyscan prints it, without the host’s name.',
+    )
+  // A fingerprint is the hash of the key's binary form (RFC 4255 and ssh-keygen's -l).
+  return `SHA256:${createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '')}`
 }
 
 const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain'] as const
@@ -227,8 +261,6 @@ export function kept(value: string, redactor: Redactor): Secret {
   return secret
 }
 
-const list = (value: string | readonly string[] | undefined): readonly string[] =>
-  value === undefined ? [] : typeof value === 'string' ? [value] : value
 const home = (path: string): string => (path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path)
 const absolute = (path: string, directory: string): string => {
   const known = home(path)

@@ -54,12 +54,14 @@ interface Place {
 }
 
 function complain(issue: Issue, place: Place): void {
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) return complainOfUnion(issue, place)
-  if (issue.code === 'unrecognized_keys') return complainOfKeys(issue, place)
-  if (issue.code === 'invalid_key' || issue.code === 'invalid_element') {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) complainOfUnion(issue, place)
+  else if (issue.code === 'unrecognized_keys') complainOfKeys(issue, place)
+  else if (issue.code === 'invalid_key' || issue.code === 'invalid_element') {
     for (const inner of issue.issues) complain({ ...inner, path: [...issue.path, ...inner.path] }, place)
-    return
-  }
+  } else complainOfValue(issue, place)
+}
+
+function complainOfValue(issue: Issue, place: Place): void {
   const [message, hint] = split(issue.message)
   const inner = partsOf(issue.path)
   const path = [...place.path, ...inner]

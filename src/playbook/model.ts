@@ -13,18 +13,16 @@ export interface SftpFiles {
   readonly host: string
   readonly port: number
   readonly user: string
-  /** Absolute on the host. */
+  /** Absolute on the host, or below the account's home when it begins with `~`. */
   readonly root: string
   readonly password: Secret | undefined
-  /** A private key's text, or the path of one (absolute). */
-  readonly key: { readonly path: string } | { readonly content: Secret } | undefined
+  /** Absolute path of a private key. */
+  readonly key: string | undefined
   readonly passphrase: Secret | undefined
-  /** The agent's socket, or false for none; undefined: as the environment has it. */
-  readonly agent: string | boolean | undefined
-  /** `SHA256:…`; empty: known_hosts decides. */
-  readonly fingerprints: readonly string[]
-  /** `ssh-ed25519 AAAA…`. */
-  readonly hostKeys: readonly string[]
+  /** Path of the agent's socket; undefined: none is used. */
+  readonly agent: string | undefined
+  /** `SHA256:…`; without it known_hosts decides. */
+  readonly fingerprint: string | undefined
   /** Absolute path, when the playbook gives one. */
   readonly knownHosts: string | undefined
 }
@@ -61,15 +59,25 @@ export interface DnsRecordSettings {
   readonly to: string
 }
 
-export interface DnsSettings {
-  readonly provider: 'cloudflare' | 'manual'
+interface ZoneSettings {
   readonly zone: string
-  readonly token: Secret | undefined
-  readonly api: string | undefined
   /** `ip` or `ip:port`; empty: found by asking. */
   readonly nameservers: readonly string[]
   readonly records: readonly DnsRecordSettings[]
 }
+
+export interface CloudflareSettings extends ZoneSettings {
+  readonly provider: 'cloudflare'
+  readonly token: Secret
+  /** Cloudflare's own when absent. */
+  readonly api: URL | undefined
+}
+
+export interface ManualSettings extends ZoneSettings {
+  readonly provider: 'manual'
+}
+
+export type DnsSettings = CloudflareSettings | ManualSettings
 
 export interface StepSettings {
   readonly id: string

@@ -30,7 +30,7 @@ export async function loadPlaybook(path: string, env: Environment): Promise<Play
 export function parsePlaybook(text: string, file: string, env: Environment): Playbook {
   const directory = dirname(resolve(file))
   const { source, value, raw, redactor } = readDocument(text, { env, directory })
-  const playbook = value === undefined ? undefined : readRoot(value, raw, { source, redactor, directory }, file)
+  const playbook = value === undefined ? undefined : readRoot(value, raw, { source, redactor, directory, env }, file)
   if (playbook === undefined || source.problems.length > 0) {
     const safe = source.problems.map((each) => ({
       ...each,

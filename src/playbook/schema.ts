@@ -3,7 +3,6 @@ import { durationMs } from '../steps/options.ts'
 
 const text = z.string().min(1)
 const secret = text.meta({ description: 'A secret: ${NAME} takes it from the environment, ${file:PATH} from a file' })
-const lines = z.union([text, z.array(text).min(1)])
 
 export const nameSchema = z
   .string()
@@ -17,14 +16,13 @@ export const nameSchema = z
 export const filesOptionsSchema = z.strictObject({
   url: text.meta({ description: 'sftp://user@host/path, or the path of a local folder' }),
   password: secret.optional(),
-  key: text.optional().meta({ description: 'Private key: a path, or ${file:PATH} or ${NAME} for its content' }),
+  key: text.optional().meta({ description: 'Path of a private key' }),
   passphrase: secret.optional(),
-  agent: z
-    .union([z.boolean(), text])
-    .optional()
-    .meta({ description: 'Use the SSH agent: true, false, or the path of its socket' }),
-  fingerprint: lines.optional().meta({ description: 'The host key that the server must show: SHA256:…' }),
-  hostKey: lines.optional().meta({ description: 'The same as a line of known_hosts: ssh-ed25519 AAAA…' }),
+  agent: z.union([z.boolean(), text]).optional().meta({
+    description: 'The SSH agent: true, false, or the path of its socket; used without password and key when there is one',
+  }),
+  fingerprint: text.optional().meta({ description: 'The host key that the server must show: SHA256:…' }),
+  hostKey: text.optional().meta({ description: 'The same as known_hosts has it: ssh-ed25519 AAAA…' }),
   knownHosts: text.optional().meta({ description: 'Path of a known_hosts file; ~/.ssh/known_hosts when left out' }),
 })
 

@@ -1,0 +1,95 @@
+import type { Json, JsonObject } from '../base/json.ts'
+import type { World } from '../steps/world.ts'
+import type { DatabaseSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
+import type { Value } from './source.ts'
+
+type Endpoints = Readonly<Record<string, string>>
+
+/** Where files live, for messages and comparison: no password. */
+export function filesLabel(files: FilesSettings): string {
+  if (files.protocol === 'local') return files.root
+  const port = files.port === 22 ? '' : `:${files.port}`
+  return `sftp://${files.user}@${hostText(files.host)}${port}${files.root.startsWith('/') ? files.root : `/${files.root}`}`
+}
+
+/** Where a database lives, for comparison: no password. */
+export function databaseUrl(database: DatabaseSettings): string {
+  const instance = database.instance === undefined ? '' : `?instance=${database.instance}`
+  return `${database.engine}://${database.user}@${hostText(database.host)}:${database.port}/${database.database}${instance}`
+}
+
+const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host)
+
+/** Every endpoint of the playbook, `old.database` → `mssql://shop@old.example.com:1433/shop`. */
+export function endpoints(playbook: Playbook): Endpoints {
+  const { site, dns } = playbook
+  return {
+    ...hostEndpoints('old', playbook.old),
+    ...hostEndpoints('new', playbook.new),
+    ...(site === undefined ? {} : { site: site.href }),
+    ...(dns === undefined
+      ? {}
+      : {
+          dns: `${dns.provider} ${dns.zone}${dns.provider === 'cloudflare' && dns.api !== undefined ? ` at ${dns.api.href}` : ''}`,
+        }),
+  }
+}
+
+const hostEndpoints = (side: string, host: HostSettings): Endpoints => ({
+  ...(host.files === undefined ? {} : { [`${side}.files`]: filesLabel(host.files) }),
+  ...(host.database === undefined ? {} : { [`${side}.database`]: databaseUrl(host.database) }),
+  ...(host.site === undefined ? {} : { [`${side}.site`]: host.site.href }),
+})
+
+/** What a run is bound to besides its endpoints: everything that decides what it does, and no secret. */
+export function boundPlaybook(playbook: Playbook): Json {
+  return {
+    name: playbook.name,
+    records: playbook.dns?.records.map(({ name, type, to }) => ({ name, type, to })) ?? [],
+    tables: Object.fromEntries([...playbook.tables].map(([name, rules]) => [name, { ...rules } as JsonObject])),
+    references: playbook.references.map((each) => `${each.table}.${each.column} -> ${each.parent}.${each.parentColumn}`),
+    steps: playbook.steps.map((group) => group.map((step) => ({ [step.id]: masked(step.written) }))),
+  }
+}
+
+const PRIVATE = /pass|secret|token|credential|authorization|cookie|api-?key/i
+
+/** Options as the playbook has them, `${…}` not filled in, without what is written out under a key that speaks of a secret. */
+function masked(value: Value): Json {
+  if (Array.isArray(value)) return value.map(masked)
+  if (typeof value !== 'object' || value === null) return value as Json
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      PRIVATE.test(key) && typeof inner === 'string' && !inner.includes('${') ? '***' : masked(inner),
+    ]),
+  )
+}
+
+/**
+ * What a run of this playbook is bound to (law 3). The databases say who they are (`old.database identity`), so that another one
+ * under the same address is noticed; one that can't be reached now is taken to be the one it was.
+ *
+ * @param known the endpoints that an earlier part of the run was bound to; `undefined` for a new run
+ */
+export async function bindingOf(
+  playbook: Playbook,
+  world: World,
+  known: Endpoints | undefined,
+): Promise<{ readonly playbook: Json; readonly endpoints: Endpoints }> {
+  const identities = await Promise.all([identityOf('old', world, known), identityOf('new', world, known)])
+  return { playbook: boundPlaybook(playbook), endpoints: Object.assign({}, endpoints(playbook), ...identities) }
+}
+
+async function identityOf(side: 'old' | 'new', world: World, known: Endpoints | undefined): Promise<Endpoints> {
+  const name = `${side}.database identity`
+  const before = known?.[name]
+  const database = world[side].database
+  if (database === undefined || (known !== undefined && before === undefined)) return {}
+  const fingerprint = await database.info().then(
+    (info) => info.fingerprint,
+    // Whoever needs the database says what is wrong with it.
+    () => before,
+  )
+  return fingerprint === undefined ? {} : { [name]: fingerprint }
+}
