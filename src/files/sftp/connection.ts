@@ -7,6 +7,7 @@ import { unreachable } from '../failures.ts'
 import { SftpChannel } from './channel.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
+import { gatherWrites, prepareKeys } from './speed.ts'
 
 /** One login on the host. */
 export interface SftpConnection {
@@ -44,6 +45,8 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
   })
   // Nagle's algorithm would hold back every small request until the answer to the last one came (2 instead of 100 MB/s).
   const sock = openSocket({ host: options.host, port: options.port, noDelay: true })
+  gatherWrites(sock)
+  login.client.on('handshake', () => setImmediate(() => prepareKeys(login.client)))
   try {
     const session = await login.connect({
       sock,
