@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto'
+import { canonicalJson, type Json } from '../base/json.ts'
+import type { Outcome } from './events.ts'
+import type { Binding, JournalEntry, JournalRecord, PlannedStep } from './records.ts'
+
+export type ChangeState = 'begun' | 'applied' | 'undone'
+
+/** A change that was begun at some time. */
+export interface PastChange {
+  /** The line of the journal that began it. */
+  readonly n: number
+  readonly step: string
+  readonly change: Json
+  readonly summary: string
+  readonly undoable: boolean
+  readonly redacted: boolean
+  readonly state: ChangeState
+}
+
+export type StepStatus = 'waiting' | 'running' | 'finished' | 'failed' | 'undone'
+
+export interface Failure {
+  readonly step: string | null
+  readonly code: string
+  readonly message: string
+  readonly hint: string | undefined
+  readonly time: string
+}
+
+interface StepPast {
+  status: StepStatus
+  /** When it last finished, rows waited for a person. */
+  parked: boolean
+  /** It has found such rows since it was last begun. */
+  parking: boolean
+}
+
+interface RunPast {
+  readonly id: string
+  readonly playbook: string
+  readonly hash: string
+  readonly binding: Binding
+  readonly steps: readonly PlannedStep[]
+  readonly startedAt: string
+}
+
+/** The code of the finding that ends a run as `parked`. */
+export const ROWS_PARKED = 'rows-parked'
+
+const changeKey = (step: string, change: Json): string =>
+  `${step} ${createHash('sha256').update(canonicalJson(change)).digest('hex')}`
+
+/** The journal, folded: what this run has done so far, over all the processes that worked on it. */
+export class RunHistory {
+  #run: RunPast | undefined
+  #outcome: Outcome | undefined
+  #endedAt: string | undefined
+  #failure: Failure | undefined
+  #rollingBack = false
+  #rolledBack = false
+  readonly #steps = new Map<string, StepPast>()
+  readonly #changes = new Map<number, PastChange>()
+  readonly #latest = new Map<string, number>()
+  readonly #facts = new Map<string, Json>()
+
+  /** Takes in one more entry, in the journal's order. */
+  add(entry: JournalEntry): void {
+    const { record } = entry
+    if (record.type === 'run-started') {
+      this.#begin(record, entry)
+    } else if (record.type === 'change-begun') {
+      this.#changes.set(entry.n, {
+        n: entry.n,
+        step: record.step,
+        change: record.change,
+        summary: record.summary,
+        undoable: record.undoable,
+        redacted: record.redacted ?? false,
+        state: 'begun',
+      })
+      this.#latest.set(changeKey(record.step, record.change), entry.n)
+    } else if (record.type === 'change-applied' || record.type === 'change-undone') {
+      this.#settle(record)
+    } else if (record.type === 'fact') {
+      this.#facts.set(record.key, record.value)
+    } else {
+      this.#addProgress(record, entry)
+    }
+  }
+
+  get run(): RunPast | undefined {
+    return this.#run
+  }
+
+  /** How the last process ended; `undefined` while one works, or when it died. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome
+  }
+
+  get endedAt(): string | undefined {
+    return this.#endedAt
+  }
+
+  get failure(): Failure | undefined {
+    return this.#failure
+  }
+
+  /** A rollback was begun and nothing was run since. */
+  get rollingBack(): boolean {
+    return this.#rollingBack
+  }
+
+  /** Everything that can be taken back has been, and nothing was done since. */
+  get rolledBack(): boolean {
+    return this.#rolledBack
+  }
+
+  /** In the order in which they were begun. */
+  get changes(): readonly PastChange[] {
+    return [...this.#changes.values()]
+  }
+
+  statusOf(step: string): StepStatus {
+    return this.#steps.get(step)?.status ?? 'waiting'
+  }
+
+  isParked(step: string): boolean {
+    return this.#steps.get(step)?.parked ?? false
+  }
+
+  fact(key: string): Json | undefined {
+    return this.#facts.get(key)
+  }
+
+  /** What became of the latest change of this step with the same data. */
+  historyOf(step: string, change: Json): 'never' | 'begun' | 'applied' {
+    const n = this.#latest.get(changeKey(step, change))
+    const state = n === undefined ? undefined : this.#changes.get(n)?.state
+    return state === undefined || state === 'undone' ? 'never' : state
+  }
+
+  /** True when a step of the cutover has begun a change that wasn't taken back: customers may be on the new host. */
+  get cutOver(): boolean {
+    const phases = new Map(this.#run?.steps.map((step) => [step.id, step.phase]))
+    return this.changes.some((change) => change.state !== 'undone' && phases.get(change.step) === 'cutover')
+  }
+
+  #begin(record: Extract<JournalRecord, { type: 'run-started' }>, entry: JournalEntry): void {
+    const { run: id, playbook, hash, binding, steps } = record
+    this.#run = { id, playbook, hash, binding, steps, startedAt: entry.time }
+  }
+
+  #settle(record: Extract<JournalRecord, { type: 'change-applied' | 'change-undone' }>): void {
+    const change = this.#changes.get(record.of)
+    if (change === undefined) return
+    this.#changes.set(record.of, { ...change, state: record.type === 'change-applied' ? 'applied' : 'undone' })
+    if (record.type === 'change-undone') this.#step(change.step).status = 'undone'
+  }
+
+  #addProgress(record: JournalRecord, entry: JournalEntry): void {
+    switch (record.type) {
+      case 'run-resumed':
+        this.#outcome = undefined
+        this.#endedAt = undefined
+        this.#rollingBack = false
+        return
+      case 'step-started':
+        this.#start(this.#step(record.step))
+        return
+      case 'step-finished':
+        this.#finish(this.#step(record.step), record.skipped)
+        if (this.#failure?.step === record.step) this.#failure = undefined
+        return
+      case 'step-failed':
+        this.#step(record.step).status = 'failed'
+        this.#failure = { ...record, hint: record.hint, time: entry.time }
+        return
+      case 'finding':
+        if (record.code === ROWS_PARKED && record.step !== null) this.#step(record.step).parking = true
+        return
+      case 'rollback-started':
+        this.#rollingBack = true
+        this.#outcome = undefined
+        this.#endedAt = undefined
+        return
+      case 'rolled-back':
+        this.#rolledBack = true
+        return
+      case 'run-finished':
+        this.#outcome = record.outcome
+        this.#endedAt = entry.time
+        if (record.outcome === 'ok') this.#failure = undefined
+        if (record.code !== undefined && record.message !== undefined) {
+          this.#failure = { step: null, code: record.code, message: record.message, hint: record.hint, time: entry.time }
+        }
+        return
+      default:
+        return
+    }
+  }
+
+  #start(step: StepPast): void {
+    step.parking = false
+    if (step.status !== 'finished') step.status = 'running'
+  }
+
+  #finish(step: StepPast, skipped: boolean): void {
+    if (!skipped) step.parked = step.parking
+    step.status = 'finished'
+  }
+
+  #step(id: string): StepPast {
+    const known = this.#steps.get(id)
+    if (known !== undefined) return known
+    const made: StepPast = { status: 'waiting', parked: false, parking: false }
+    this.#steps.set(id, made)
+    return made
+  }
+}

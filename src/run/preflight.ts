@@ -1,0 +1,52 @@
+import type { Finding } from '../base/errors.ts'
+import { asMigrateError } from './failures.ts'
+import { findingFields, type Session } from './session.ts'
+import type { Step } from './step.ts'
+import { within } from './stopping.ts'
+
+export interface PreflightStops {
+  readonly signal: AbortSignal
+  readonly abort: AbortSignal
+}
+
+/**
+ * Asks every step for its preconditions and reports all that was found. A check that throws is one finding among the others.
+ * Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
+ */
+export async function preflight(
+  session: Session,
+  steps: readonly Step[],
+  stops: PreflightStops,
+): Promise<ReadonlyMap<string, readonly Finding[]>> {
+  const found = new Map<string, readonly Finding[]>()
+  for (const step of steps) {
+    const findings = [...(await checkStep(session, step, stops)), ...noWayBack(step)]
+    for (const finding of findings) session.emit(step.id, { event: 'finding', ...findingFields(finding) })
+    found.set(step.id, findings)
+  }
+  return found
+}
+
+async function checkStep(session: Session, step: Step, stops: PreflightStops): Promise<readonly Finding[]> {
+  try {
+    return await within(session.clock, stops, { ms: undefined, what: `the check of "${step.title}"` }, (signal) =>
+      step.check(session.lend(step, signal, 'read')),
+    )
+  } catch (thrown) {
+    if (stops.signal.aborted) throw thrown
+    const { code, message, hint } = asMigrateError(thrown)
+    return [{ severity: 'error', code, message, hint }]
+  }
+}
+
+/** A point of no return is said beforehand. */
+const noWayBack = (step: Step): readonly Finding[] =>
+  step.undo !== undefined
+    ? []
+    : [
+        {
+          severity: 'info',
+          code: 'no-way-back',
+          message: `"${step.title}" (${step.id}) can’t be taken back by migrate rollback.`,
+        },
+      ]

@@ -1,0 +1,161 @@
+import type { Clock } from '../base/clock.ts'
+import { isoTime } from '../base/clock.ts'
+import { MigrateError } from '../base/errors.ts'
+import { type Json, jsonSchema } from '../base/json.ts'
+import type { Redactor } from '../base/secret.ts'
+import type { EventBody, EventSink } from './events.ts'
+import { ROWS_PARKED, type RunHistory } from './history.ts'
+import type { Journal } from './journal.ts'
+import type { JournalRecord } from './records.ts'
+import { redactJson } from './redaction.ts'
+import type { Step, StepRun } from './step.ts'
+
+/** Asks the person; absent when there is no terminal. */
+export type Ask = (question: string, hint: string | undefined) => Promise<boolean>
+
+export interface SessionOptions {
+  readonly id: string
+  readonly directory: string
+  readonly clock: Clock
+  readonly sink: EventSink
+  readonly redactor: Redactor
+  readonly history: RunHistory
+  readonly dryRun: boolean
+  readonly yes: boolean
+  readonly ask: Ask | undefined
+  /** Absent in a dry run, which writes nothing (law 6). */
+  readonly journal: Journal | undefined
+}
+
+/** What a step saw last, kept for the report. */
+interface Observed {
+  readonly figures: Map<string, number>
+  watch: EventBody | undefined
+  parked: boolean
+}
+
+/** One process's part in a run: everything that leaves passes through here, stamped, and with its secrets blanked. */
+export class Session {
+  readonly id: string
+  readonly clock: Clock
+  readonly history: RunHistory
+  readonly dryRun: boolean
+  readonly #options: SessionOptions
+  readonly #observed = new Map<string, Observed>()
+  #pending: Promise<unknown>[] = []
+
+  constructor(options: SessionOptions) {
+    this.id = options.id
+    this.clock = options.clock
+    this.history = options.history
+    this.dryRun = options.dryRun
+    this.#options = options
+  }
+
+  emit(step: string | null, body: EventBody): void {
+    const { clock, redactor, sink } = this.#options
+    sink({ time: isoTime(clock.now()), run: this.id, step, ...redactJson(body, redactor) })
+  }
+
+  /** Writes to the journal; resolves with the line's number once it is on disk. */
+  async record(record: JournalRecord): Promise<number> {
+    const { journal, redactor, history } = this.#options
+    if (journal === undefined)
+      throw new MigrateError('fault', 'A dry run tried to write to the journal. This is a fault in migrate.')
+    const entry = await journal.append(redactJson(record, redactor))
+    history.add(entry)
+    return entry.n
+  }
+
+  /** The same data as the journal would hold it. */
+  redacted<T>(value: T): T {
+    return redactJson(value, this.#options.redactor)
+  }
+
+  /** Waits until everything that events left for the journal is on disk. */
+  async flush(): Promise<void> {
+    const pending = this.#pending
+    this.#pending = []
+    await Promise.all(pending)
+  }
+
+  observed(step: string): Observed {
+    const known = this.#observed.get(step)
+    if (known !== undefined) return known
+    const made: Observed = { figures: new Map(), watch: undefined, parked: false }
+    this.#observed.set(step, made)
+    return made
+  }
+
+  /** What the step is lent while it reads (`check`, `plan`, `verify`) or writes (`apply`, `undo`). */
+  lend(step: Step, signal: AbortSignal, stage: 'read' | 'write'): StepRun {
+    const { directory, dryRun, clock, history } = this.#options
+    return {
+      id: this.id,
+      clock,
+      signal,
+      directory,
+      dryRun,
+      emit: (body) => this.#emitForStep(step.id, body),
+      progress: (done, total, unit, item) =>
+        this.#emitForStep(step.id, { event: 'progress', done, total, unit, ...(item === undefined ? {} : { item }) }),
+      remember: (key, value) => this.#remember(step, stage, key, value),
+      recall: (key) => history.fact(key),
+      history: (change) => history.historyOf(step.id, this.redacted(change)),
+      confirm: (question, hint) => this.confirm(question, hint),
+    }
+  }
+
+  async confirm(question: string, hint?: string): Promise<boolean> {
+    const { yes, ask } = this.#options
+    if (yes) return true
+    if (ask === undefined) {
+      throw new MigrateError('confirmation-needed', question, {
+        ending: 'waiting',
+        hint: hint ?? 'Run again in a terminal and answer, or with --yes, which answers every question with yes.',
+      })
+    }
+    return await ask(question, hint)
+  }
+
+  #emitForStep(step: string, body: EventBody): void {
+    this.emit(step, body)
+    const observed = this.observed(step)
+    if (body.event === 'progress') observed.figures.set(body.unit, body.done)
+    if (body.event === 'watch') observed.watch = body
+    if (body.event === 'finding' && body.code === ROWS_PARKED) observed.parked = true
+    if (body.event === 'finding') this.#later({ type: 'finding', step, ...findingFields(body) })
+    if (body.event === 'reconciled') this.#later({ type: 'observed', step, body: jsonSchema.parse(body) })
+  }
+
+  /** An event can't wait for the disk; the runner does, before it says that anything is done. */
+  #later(record: JournalRecord): void {
+    if (this.#options.journal === undefined) return
+    const written = this.record(record)
+    // Marks the promise as handled until `flush` awaits it.
+    written.catch(() => undefined)
+    this.#pending.push(written)
+  }
+
+  async #remember(step: Step, stage: 'read' | 'write', key: string, value: Json): Promise<void> {
+    if (stage === 'read' || this.dryRun) {
+      throw new MigrateError(
+        'fault',
+        `The step ${step.id} tried to keep "${key}" while it may only read. This is a fault in migrate.`,
+      )
+    }
+    await this.record({ type: 'fact', key, value })
+  }
+}
+
+export const findingFields = (finding: {
+  readonly severity: 'error' | 'warning' | 'info'
+  readonly code: string
+  readonly message: string
+  readonly hint?: string | undefined
+}): { severity: 'error' | 'warning' | 'info'; code: string; message: string; hint?: string } => ({
+  severity: finding.severity,
+  code: finding.code,
+  message: finding.message,
+  ...(finding.hint === undefined ? {} : { hint: finding.hint }),
+})

@@ -1,0 +1,181 @@
+import { MigrateError } from '../base/errors.ts'
+import { canonicalJson, type Json } from '../base/json.ts'
+import { assertSameBinding } from './binding.ts'
+import {
+  type CommandOptions,
+  type Conclusion,
+  conclude,
+  concluding,
+  makeRunId,
+  type RunResult,
+  sessionOf,
+  tellTorn,
+} from './command.ts'
+import { asMigrateError, INTERRUPTED, OK, type Verdict } from './failures.ts'
+import type { PastChange, RunHistory } from './history.ts'
+import { redactJson } from './redaction.ts'
+import { retrying } from './retry.ts'
+import type { Session } from './session.ts'
+import { holdState, openHeldJournal, readHistory } from './state.ts'
+import { directly, type Phase, type Step } from './step.ts'
+import { noStop, within } from './stopping.ts'
+
+export interface RollbackOptions extends CommandOptions {
+  /** Only changes of steps of these phases; all when absent. */
+  readonly phases?: readonly Phase[]
+  /** Only changes of these steps; all when absent. */
+  readonly steps?: readonly string[]
+}
+
+/**
+ * Takes back every change begun, newest first, finished or not, over all the processes that worked on the run. Can itself be cut
+ * off and run again. Never throws; ends as `runSequence` does. A dry run tells what would be taken back.
+ */
+export async function rollback(options: RollbackOptions): Promise<RunResult> {
+  return await concluding(options, makeRunId(options.clock), async (conclusion) => {
+    if (options.dryRun === true) return await tellOnly(options, conclusion)
+    const before = await readHistory(options.directory)
+    if (before.history.run === undefined) return nothingToTakeBack(options, conclusion, before.history)
+    const effects = options.effects ?? directly
+    const held = await holdState(options.directory, effects, options.holder)
+    try {
+      const run = held.history.run
+      if (run === undefined) return nothingToTakeBack(options, conclusion, held.history)
+      conclusion.runId = run.id
+      assertSameBinding(run.binding, redactJson(options.binding, options.redactor), run.id)
+      const journal = await openHeldJournal(options.directory, options.clock, held, effects)
+      try {
+        const session = sessionOf(options, run.id, held.history, journal)
+        await session.record({ type: 'rollback-started', run: run.id })
+        session.emit(null, { event: 'started', playbook: options.name, dryRun: false, resumed: true })
+        tellTorn(session, held)
+        return await conclude(session, options, conclusion, () => takeBackAll(session, options))
+      } finally {
+        await journal.close()
+      }
+    } finally {
+      await effects('lock: release', () => held.lock.release())
+    }
+  })
+}
+
+function nothingToTakeBack(options: RollbackOptions, conclusion: Conclusion, history: RunHistory): Verdict {
+  const session = sessionOf(options, conclusion.runId, history, undefined)
+  session.emit(null, { event: 'note', message: 'Nothing to take back: nothing was changed by a run of this playbook.' })
+  return OK
+}
+
+/** Changes to take back, newest first. One that was begun several times in a row is taken back once. */
+export interface Undoing {
+  readonly change: Json
+  readonly summary: string
+  readonly step: string
+  /** The journal's lines that began it. */
+  readonly lines: readonly number[]
+  readonly redacted: boolean
+}
+
+export function undoings(history: RunHistory, wanted: (change: PastChange) => boolean): readonly Undoing[] {
+  const result: Undoing[] = []
+  const latestOfStep = new Map<string, number>()
+  for (const past of [...history.changes].reverse()) {
+    if (past.state === 'undone' || !wanted(past)) continue
+    const at = latestOfStep.get(past.step)
+    const newer = at === undefined ? undefined : result[at]
+    if (at !== undefined && newer !== undefined && canonicalJson(newer.change) === canonicalJson(past.change)) {
+      result[at] = { ...newer, lines: [...newer.lines, past.n] }
+      continue
+    }
+    latestOfStep.set(past.step, result.length)
+    result.push({ change: past.change, summary: past.summary, step: past.step, lines: [past.n], redacted: past.redacted })
+  }
+  return result
+}
+
+function wantedBy(options: RollbackOptions): (change: PastChange) => boolean {
+  const phases = new Map(options.sequence.flat().map((step) => [step.id, step.phase]))
+  return ({ step }) => {
+    const phase = phases.get(step)
+    const inPhase = options.phases === undefined || (phase !== undefined && options.phases.includes(phase))
+    return inPhase && (options.steps === undefined || options.steps.includes(step))
+  }
+}
+
+async function takeBackAll(session: Session, options: RollbackOptions): Promise<Verdict> {
+  const interrupt = options.interrupt ?? noStop()
+  const steps = new Map(options.sequence.flat().map((step) => [step.id, step]))
+  const all = undoings(session.history, wantedBy(options))
+  if (all.length === 0) session.emit(null, { event: 'note', message: 'Nothing left to take back.' })
+  for (const undoing of all) {
+    if (interrupt.aborted || options.abort?.aborted === true) return INTERRUPTED
+    const step = steps.get(undoing.step)
+    const reason = whyNot(step, undoing)
+    if (step === undefined || reason !== undefined) {
+      session.emit(undoing.step, { event: 'finding', ...remains(undoing, reason) })
+      continue
+    }
+    await takeBack(session, options, step, undoing)
+  }
+  const left = undoings(session.history, (change) => whyNot(steps.get(change.step), change) === undefined)
+  if (left.length === 0) await session.record({ type: 'rolled-back', run: session.id })
+  return OK
+}
+
+function whyNot(step: Step | undefined, undoing: { readonly redacted: boolean }): string | undefined {
+  if (step?.undo === undefined) return 'this step can’t be taken back'
+  return undoing.redacted ? 'it held a secret, which is not kept in the journal' : undefined
+}
+
+const remains = (undoing: Undoing, reason: string | undefined) =>
+  ({
+    severity: 'warning',
+    code: 'not-taken-back',
+    message: `Remains as it is: ${undoing.summary} (${reason ?? 'the playbook has no such step any more'}).`,
+    hint: 'Take it back by hand if it is in the way.',
+  }) as const
+
+async function takeBack(session: Session, options: RollbackOptions, step: Step, undoing: Undoing): Promise<void> {
+  const abort = options.abort ?? noStop()
+  const note = (message: string): void => session.emit(step.id, { event: 'note', message })
+  try {
+    const change = step.change.parse(undoing.change)
+    await retrying(session.clock, abort, note, () =>
+      within(session.clock, { signal: abort, abort }, { ms: undefined, what: undoing.summary }, async (signal) =>
+        step.undo?.(change, session.lend(step, signal, 'write')),
+      ),
+    )
+  } catch (thrown) {
+    throw abort.aborted ? thrown : cantTakeBack(thrown, undoing)
+  }
+  await session.flush()
+  for (const of of undoing.lines) await session.record({ type: 'change-undone', of })
+  session.emit(step.id, { event: 'change', phase: 'undone', change: undoing.change, summary: undoing.summary, undoable: true })
+}
+
+function cantTakeBack(thrown: unknown, undoing: Undoing): MigrateError {
+  const { code, message, hint, ending } = asMigrateError(thrown)
+  return new MigrateError(
+    code,
+    `"${undoing.summary}" (${undoing.step}) could not be taken back: ${message} What was begun before it still stands.`,
+    { ending, cause: thrown, hint: `${hint === undefined ? '' : `${hint} `}Then run "migrate rollback" again: it goes on here.` },
+  )
+}
+
+async function tellOnly(options: RollbackOptions, conclusion: Conclusion): Promise<Verdict> {
+  const { history } = await readHistory(options.directory)
+  conclusion.runId = history.run?.id ?? conclusion.runId
+  const session = sessionOf(options, conclusion.runId, history, undefined)
+  session.emit(null, { event: 'started', playbook: options.name, dryRun: true, resumed: history.run !== undefined })
+  const steps = new Map(options.sequence.flat().map((step) => [step.id, step]))
+  const all = undoings(history, wantedBy(options))
+  if (all.length === 0) session.emit(null, { event: 'note', message: 'Nothing to take back.' })
+  for (const undoing of all) {
+    const reason = whyNot(steps.get(undoing.step), undoing)
+    if (reason !== undefined) session.emit(undoing.step, { event: 'finding', ...remains(undoing, reason) })
+    else {
+      const { change, summary } = undoing
+      session.emit(undoing.step, { event: 'change', phase: 'planned', change, summary: `take back: ${summary}`, undoable: true })
+    }
+  }
+  return OK
+}
