@@ -1,0 +1,219 @@
+import { z } from 'zod'
+import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
+import { formatDuration } from '../base/units.ts'
+import { describeChange } from '../dns/diff.ts'
+import type { DnsRecord } from '../dns/port.ts'
+import { expectationsOf, observe } from '../dns/propagation.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import { certificateFindings, readCertificate } from '../site/certificate.ts'
+import {
+  CUTOVER_KEY,
+  currentDiff,
+  type DnsChange,
+  dnsChangeSchema,
+  dnsOf,
+  effectiveTtl,
+  makeChanges,
+  missingDns,
+  recallLowered,
+  takeBack,
+} from './dns-change.ts'
+import { unproxied } from './dns-expectations.ts'
+import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
+
+const optionsSchema = z.strictObject({}).prefault({})
+type Options = z.infer<typeof optionsSchema>
+
+export const cutoverDnsKind: StepKind<Options> = {
+  name: 'cutover-dns',
+  summary: 'Points the playbook’s names at the new host, all of them in one change.',
+  options: optionsSchema,
+  create: (_options, { id, world }: StepContext): Step<DnsChange> => ({
+    id,
+    title: 'Point DNS at the new host',
+    phase: 'cutover',
+    change: dnsChangeSchema,
+    check: (run) => check(world, run),
+    plan: (run) => plan(dnsOf(world, 'cutover-dns'), run),
+    apply: (change, run) => apply(world, change, run),
+    verify: (run) => verify(dnsOf(world, 'cutover-dns'), run),
+    undo: (change, run) => undo(dnsOf(world, 'cutover-dns'), change, run),
+    describe: ({ records }) => records.map(describeChange).join('\n'),
+  }),
+}
+
+async function check(world: World, run: StepRun): Promise<readonly Finding[]> {
+  const { dns } = world
+  if (dns === undefined) return [missingDns('cutover-dns')]
+  const provider = await dns.provider.check()
+  if (provider.some((finding) => finding.severity === 'error')) return provider
+  const { findings, current } = await currentDiff(dns)
+  const proxied = current.filter((record) => record.proxied && dns.records.some((wanted) => wanted.name === record.name))
+  const certificate = await newHostCertificate(world, run)
+  return [
+    // lower-ttl asks the provider too; here only what is wrong would be news.
+    ...provider.filter((finding) => finding.severity !== 'info'),
+    ...findings,
+    ...proxied.map(proxiedFinding),
+    ...certificate.map((finding): Finding => (finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding)),
+  ]
+}
+
+const proxiedFinding = (record: DnsRecord): Finding => ({
+  severity: 'info',
+  code: 'dns-proxied',
+  message: `${record.type} ${record.name} is proxied: only the origin behind the proxy changes, at once for everybody, with no wait for resolvers.`,
+})
+
+/** What is wrong with the certificate that customers would meet on the new host. */
+async function newHostCertificate(world: World, run: StepRun): Promise<readonly Finding[]> {
+  const { site } = world
+  const host = world.new.site
+  if (site?.protocol !== 'https:' || host?.protocol !== 'https:') return []
+  try {
+    return certificateFindings(await readCertificate({ site, host, signal: run.signal }), site, host, run.clock.now())
+  } catch (error) {
+    run.signal.throwIfAborted()
+    const hint = `The new host must answer for ${site.origin} before DNS moves.`
+    return [
+      { severity: 'error', code: error instanceof MigrateError ? error.code : 'site-failed', message: messageOf(error), hint },
+    ]
+  }
+}
+
+async function plan(dns: DnsTarget, run: StepRun): Promise<readonly DnsChange[]> {
+  const first = await currentDiff(dns)
+  const conflict = first.findings.find((finding) => finding.severity === 'error')
+  if (conflict !== undefined)
+    throw new MigrateError(conflict.code, conflict.message, conflict.hint === undefined ? {} : { hint: conflict.hint })
+  if (first.changes.length === 0) return []
+  const cached = first.changes.some(({ before }) => before !== null && !before.proxied)
+  if (run.dryRun || !cached || !(await waitForOldTtl(run))) return [{ kind: 'dns', records: first.changes }]
+  const { changes } = await currentDiff(dns)
+  return changes.length === 0 ? [] : [{ kind: 'dns', records: changes }]
+}
+
+const SECOND_MS = 1000
+
+/**
+ * Waits until no resolver can still hold an answer with the old, long TTL. While planning, because there Ctrl-C stops at once and
+ * nothing has been changed. Returns false when there was nothing to wait for, or a person said to go on.
+ */
+async function waitForOldTtl(run: StepRun): Promise<boolean> {
+  const lowered = recallLowered(run)
+  if (lowered === undefined) return false
+  const until = lowered.at + lowered.oldTtlSeconds * SECOND_MS
+  if (until <= run.clock.now()) return false
+  if (await goesOnEarly(run, until)) return false
+  const total = lowered.oldTtlSeconds
+  for (let left = until - run.clock.now(); left > 0; left = until - run.clock.now()) {
+    run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', 'until the old TTL has passed everywhere')
+    await run.clock.sleep(Math.min(left, SECOND_MS), run.signal)
+  }
+  run.progress(total, total, 'seconds', 'until the old TTL has passed everywhere')
+  return true
+}
+
+async function goesOnEarly(run: StepRun, until: number): Promise<boolean> {
+  const left = formatDuration(until - run.clock.now())
+  const risk = `Resolvers may hold the old address for another ${left}: customers behind them would go on buying on the old host for so long.`
+  try {
+    const early = await run.confirm(
+      `${risk} Cut over now all the same? No = wait.`,
+      'Without an answer the run waits and then goes on by itself.',
+    )
+    if (early)
+      run.emit({
+        event: 'finding',
+        severity: 'warning',
+        code: 'cutover-before-ttl',
+        message: risk,
+        hint: 'Their orders are carried over by reconcile.',
+      })
+    return early
+  } catch (error) {
+    // Nobody to ask: waiting is the safe answer.
+    if (error instanceof MigrateError && error.ending === 'waiting') return false
+    throw error
+  }
+}
+
+async function apply(world: World, { records }: DnsChange, run: StepRun): Promise<void> {
+  const dns = dnsOf(world, 'cutover-dns')
+  if (!records.every(({ after }) => after?.proxied === true)) await refuseBadCertificate(world, run)
+  const befores = records.flatMap(({ before }) => (before === null || before.proxied ? [] : [effectiveTtl(before)]))
+  const ttlSeconds = Math.max(0, ...befores)
+  // Before the effect too: if this is cut off, the watch must still know that DNS may have moved.
+  await run.remember(CUTOVER_KEY, { at: run.clock.now(), ttlSeconds })
+  await makeChanges(dns, records, run)
+  await run.remember(CUTOVER_KEY, { at: run.clock.now(), ttlSeconds })
+}
+
+async function refuseBadCertificate(world: World, run: StepRun): Promise<void> {
+  const bad = (await newHostCertificate(world, run)).find((finding) => finding.severity === 'error')
+  if (bad === undefined) return
+  throw new MigrateError(
+    bad.code,
+    `${bad.message} DNS was not changed: customers are still on the old host.`,
+    bad.hint === undefined ? {} : { hint: bad.hint },
+  )
+}
+
+const LOOK_EVERY_MS = 2000
+const LOOKS = 60
+
+async function verify(dns: DnsTarget, run: StepRun): Promise<readonly Finding[]> {
+  const { changes, current } = await currentDiff(dns)
+  if (changes.length > 0) {
+    return changes.map(
+      (change): Finding => ({
+        severity: 'error',
+        code: 'dns-not-changed',
+        message: `The provider doesn't say what the playbook wants when read back: ${describeChange(change)} is still to be done.`,
+        hint: 'Run again; if it stays, find out who changes the record back.',
+      }),
+    )
+  }
+  return await publishedFindings(dns, current, run)
+}
+
+/** Providers take some seconds to tell their name servers. */
+async function publishedFindings(dns: DnsTarget, current: readonly DnsRecord[], run: StepRun): Promise<readonly Finding[]> {
+  const expectations = expectationsOf(unproxied(dns.records, current))
+  if (expectations.length === 0) return []
+  const unknown = (why: string): Finding => ({
+    severity: 'warning',
+    code: 'dns-authoritative-unknown',
+    message: `The provider says the new records stand, but the zone's name servers couldn't be asked: ${why}.`,
+    hint: 'Check that UDP and TCP port 53 are open from here, or give dns.nameservers in the playbook.',
+  })
+  try {
+    const servers = await dns.authoritative()
+    for (let looks = 1; ; looks += 1) {
+      const { opinions, answered, agreed } = await observe(expectations, servers, run.signal)
+      if (answered > 0 && agreed === answered) return []
+      if (looks >= LOOKS) {
+        const others = opinions
+          .filter((opinion) => opinion.state !== 'agrees')
+          .map((opinion) => `${opinion.server}: ${opinion.detail}`)
+        return answered === 0 ? [unknown(others.join('; '))] : [notPublished(dns.zone, others)]
+      }
+      await run.clock.sleep(LOOK_EVERY_MS, run.signal)
+    }
+  } catch (error) {
+    run.signal.throwIfAborted()
+    return [unknown(messageOf(error))]
+  }
+}
+
+const notPublished = (zone: string, others: readonly string[]): Finding => ({
+  severity: 'error',
+  code: 'dns-not-published',
+  message: `The provider says the new records stand, but the name servers of ${zone} still answer with the old ones: ${others.join('; ')}.`,
+  hint: `See that the domain's name servers are this provider's. Customers are still sent to the old host; run again to look again.`,
+})
+
+async function undo(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promise<void> {
+  await takeBack(dns, records, run)
+  await run.remember(CUTOVER_KEY, null)
+}

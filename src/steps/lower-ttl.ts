@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import type { Finding } from '../base/errors.ts'
+import { parseDuration } from '../base/units.ts'
+import { describeChange } from '../dns/diff.ts'
+import { canonicalName } from '../dns/names.ts'
+import type { DnsRecord, RecordChange } from '../dns/port.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import {
+  currentRecords,
+  type DnsChange,
+  dnsChangeSchema,
+  dnsOf,
+  effectiveTtl,
+  LOWERED_KEY,
+  makeChanges,
+  missingDns,
+  recallLowered,
+  takeBack,
+} from './dns-change.ts'
+import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
+
+const DEFAULT_TTL_SECONDS = 60
+const LARGEST_TTL_SECONDS = 86_400
+const TTL_HELP = 'must be whole seconds between 30 and 86400: 60 or 60s'
+
+const ttlSeconds = z
+  .union([z.number(), z.string()], { error: TTL_HELP })
+  .transform((value, context) => {
+    const seconds = typeof value === 'number' ? value : (parseDuration(value) ?? Number.NaN) / 1000
+    if (Number.isInteger(seconds) && seconds >= 30 && seconds <= LARGEST_TTL_SECONDS) return seconds
+    context.addIssue({ code: 'custom', message: TTL_HELP })
+    return z.NEVER
+  })
+  .meta({ description: 'Seconds, or a duration such as 60s' })
+
+const optionsSchema = z.strictObject({ ttl: ttlSeconds.prefault(DEFAULT_TTL_SECONDS) }).prefault({})
+type Options = z.infer<typeof optionsSchema>
+
+export const lowerTtlKind: StepKind<Options> = {
+  name: 'lower-ttl',
+  summary: 'Lowers the TTL of the records that will move, so that the world follows quickly when they do.',
+  options: optionsSchema,
+  create: ({ ttl }, { id, world }: StepContext): Step<DnsChange> => ({
+    id,
+    title: `Lower the TTL of the DNS records to ${ttl} s`,
+    phase: 'prepare',
+    change: dnsChangeSchema,
+    check: () => check(world),
+    plan: (run) => plan(dnsOf(world, 'lower-ttl'), ttl, run),
+    apply: (change, run) => apply(dnsOf(world, 'lower-ttl'), change, run),
+    verify: async () => {
+      const dns = dnsOf(world, 'lower-ttl')
+      return toLower(dns, await currentRecords(dns), ttl).map(stillHigh)
+    },
+    undo: (change, run) => undo(dnsOf(world, 'lower-ttl'), change, run),
+    describe: ({ records }) => (records.length === 0 ? 'note when the TTL fell' : records.map(describeChange).join('\n')),
+  }),
+}
+
+async function check(world: World): Promise<readonly Finding[]> {
+  if (world.dns === undefined) return [missingDns('lower-ttl')]
+  return await world.dns.provider.check()
+}
+
+/** The playbook's records whose TTL is higher. A proxied one has no TTL of its own to lower. */
+function toLower(dns: DnsTarget, current: readonly DnsRecord[], ttl: number): readonly RecordChange[] {
+  const ours = (record: DnsRecord): boolean =>
+    dns.records.some((wanted) => canonicalName(wanted.name) === record.name && wanted.type === record.type)
+  return current
+    .filter((record) => ours(record) && !record.proxied && effectiveTtl(record) > ttl)
+    .map((before) => ({ before, after: { ...before, ttlSeconds: ttl } }))
+}
+
+async function plan(dns: DnsTarget, ttl: number, run: StepRun): Promise<readonly DnsChange[]> {
+  const records = toLower(dns, await currentRecords(dns), ttl)
+  if (records.length > 0) return [{ kind: 'dns', records }]
+  // Cut off between the change and its note: without the time, the cutover wouldn't know how long to wait.
+  return recallLowered(run)?.done === false ? [{ kind: 'dns', records: [] }] : []
+}
+
+async function apply(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promise<void> {
+  const ttls = records.flatMap(({ before }) => (before === null ? [] : [effectiveTtl(before)]))
+  const oldTtlSeconds = Math.max(recallLowered(run)?.oldTtlSeconds ?? 0, ...ttls)
+  await run.remember(LOWERED_KEY, { at: run.clock.now(), oldTtlSeconds, done: false })
+  await makeChanges(dns, records, run)
+  await run.remember(LOWERED_KEY, { at: run.clock.now(), oldTtlSeconds, done: true })
+}
+
+async function undo(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promise<void> {
+  await takeBack(dns, records, run)
+  await run.remember(LOWERED_KEY, null)
+}
+
+const stillHigh = ({ before }: RecordChange): Finding => ({
+  severity: 'error',
+  code: 'dns-ttl-not-lowered',
+  message: `${before?.type} ${before?.name} still has a TTL of ${before === null ? '?' : effectiveTtl(before)} s when read back.`,
+  hint: 'Run again; if it stays, look in the provider’s panel for what sets it back (other tools, a minimum TTL).',
+})
