@@ -16,9 +16,12 @@ export interface ReceiptCheck {
   /** Borne out in full. */
   readonly good: number
   readonly faults: readonly ReceiptFault[]
-  /** Orders that the new database has twice by number: none, ever. */
+  /** Addresses of customers who are registered more than once. */
   readonly customersTwice: readonly string[]
 }
+
+/** Nothing lost, nothing doubled, nothing changed. */
+export const isSound = (check: ReceiptCheck): boolean => check.faults.length === 0 && check.customersTwice.length === 0
 
 const foundSchema = z.object({
   order: z.string(),

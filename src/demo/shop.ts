@@ -13,6 +13,7 @@ export interface ShopOptions {
   readonly root: string
   /** This host's address. The shop only uses a database on it: hosts seldom let others at their databases. */
   readonly address: string
+  /** 0 finds a free one. */
   readonly port: number
 }
 
@@ -46,7 +47,7 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
   await listen(server, options)
   return {
     address: options.address,
-    port: options.port,
+    port: portOf(server),
     stop: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
@@ -58,6 +59,11 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
 
 const listen = (server: Server, { address, port }: ShopOptions): Promise<void> =>
   new Promise((resolve, reject) => server.once('error', reject).listen(port, address, resolve))
+
+function portOf(server: Server): number {
+  const bound = server.address()
+  return bound !== null && typeof bound === 'object' ? bound.port : 0
+}
 
 function send(response: ServerResponse, { status, type, body }: Answer): void {
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) })
