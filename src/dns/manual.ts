@@ -60,6 +60,8 @@ export function manualProvider({ zone, authoritative, clock, everyMs = EVERY_MS 
       const names = [
         ...new Set(changes.flatMap(({ before, after }) => [before?.name, after?.name].filter((name) => name !== undefined))),
       ]
+      // Somebody else's record is refused now; while the person is at work, half-typed forms are waited over.
+      outstanding(changes, (await readAll(names, signal))[0] ?? [], 'by-hand')
       while (!(await readAll(names, signal)).every((view) => allStand(changes, view))) await clock.sleep(everyMs, signal)
     },
     close: () => Promise.resolve(),

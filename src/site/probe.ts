@@ -12,6 +12,8 @@ export interface PageProbe {
   readonly contentType: string
   readonly lengthBytes: number
   readonly title: string
+  /** The page itself, as far as it is text and was kept. */
+  readonly text: string
   /** Where a redirect leads that leaves the site; `null` when none does. */
   readonly leavesTo: string | null
   /** Why there was no answer; `null` when there was one. */
@@ -110,12 +112,20 @@ async function probePage(
     const html = /html/i.test(response.contentType)
     const content = html ? readPage(response.body.toString('utf8'), url) : { title: '', assets: [] }
     return {
-      probe: { ...facts(response), path, url: url.href, title: content.title, leavesTo, failure: null },
+      probe: {
+        ...facts(response),
+        path,
+        url: url.href,
+        title: content.title,
+        text: response.body.toString('utf8'),
+        leavesTo,
+        failure: null,
+      },
       assets: response.status < 400 ? content.assets : [],
     }
   } catch (error) {
     const failure = asFailure(error)
-    return { probe: { ...nothing, path, url: first.href, title: '', leavesTo: null, failure }, assets: [] }
+    return { probe: { ...nothing, path, url: first.href, title: '', text: '', leavesTo: null, failure }, assets: [] }
   }
 }
 
