@@ -1,0 +1,309 @@
+import { type Finding, MigrateError } from '../../src/base/errors.ts'
+import type {
+  Database,
+  KeyCells,
+  LedgerEntry,
+  OrphanRule,
+  Reader,
+  ReadOptions,
+  Row,
+  ServerInfo,
+  Statement,
+  TableSize,
+  Transaction,
+} from '../../src/databases/port.ts'
+import {
+  fullName,
+  type Identity,
+  type IdentityState,
+  keyPositions,
+  readableColumns,
+  type Schema,
+  type Table,
+} from '../../src/databases/schema.ts'
+import { firstAfter, found, project, statementsFor, triggersOf } from './memory-language.ts'
+import { comesAfter, counterName, type MemoryServer } from './memory-server.ts'
+import type { MemoryState, MemoryWork } from './memory-state.ts'
+
+/** What may be done around every call: throw to fail it, before it has an effect or after. Batches of rows count as `rows`. */
+export type CallHook = (operation: string, when: 'before' | 'after') => void | Promise<void>
+
+export interface MemoryDatabaseOptions {
+  /** Taken for likeness; memory needs none. */
+  readonly connections?: number
+  readonly label?: string
+  /** An account without the right to write. */
+  readonly readOnly?: boolean
+  readonly onCall?: CallHook
+}
+
+type Mark = { readonly run: string; readonly name: string }
+
+/** A database kept in memory, behind the same port as the real ones and held to the same contract. */
+export class MemoryDatabase implements Database {
+  readonly label: string
+  readonly #server: MemoryServer
+  readonly #readOnly: boolean
+  readonly #onCall: CallHook
+
+  constructor(server: MemoryServer, options: MemoryDatabaseOptions = {}) {
+    this.#server = server
+    this.label = options.label ?? `database ${server.name}`
+    this.#readOnly = options.readOnly ?? false
+    this.#onCall = options.onCall ?? (() => undefined)
+  }
+
+  info(): Promise<ServerInfo> {
+    const { engine, version } = this.#server.options
+    return this.#call('info', () => ({
+      engine,
+      product: `Memory ${version.join('.')}`,
+      version,
+      database: 'shop',
+      user: this.#readOnly ? 'reader' : 'owner',
+      collation: 'binary',
+      fingerprint: this.#server.name,
+      sizeBytes: null,
+    }))
+  }
+
+  schema(): Promise<Schema> {
+    return this.#call('schema', () => {
+      const { tables, foreignKeys, objects } = this.#state
+      return {
+        tables: [...tables.values()].map(({ table }) => ({ ...table, triggers: triggersOf(table, objects) })),
+        foreignKeys,
+        identities: this.#server.counters,
+        objects,
+        principals: [{ name: 'owner', grants: ['ALL'] }],
+        findings: [],
+      }
+    })
+  }
+
+  sizes(): Promise<readonly TableSize[]> {
+    return this.#call('sizes', () =>
+      [...this.#state.tables.values()].map(({ table, rows }) => ({
+        table: table.name,
+        rows: rows.size,
+        bytes: [...rows.values()].reduce((sum, row) => sum + row.reduce((length, cell) => length + (cell?.length ?? 0), 0), 0),
+      })),
+    )
+  }
+
+  async missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+    if (purpose === 'read' || !this.#readOnly) return []
+    return [
+      {
+        severity: 'error',
+        code: 'database-rights-missing',
+        message: `reader may not write in ${this.label}.`,
+        hint: 'grant write to reader',
+      },
+    ]
+  }
+
+  read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T> {
+    return this.#call('read', async () => {
+      const frozen = this.#server.options.consistent ? this.#state : undefined
+      const reader = (): Reader => ({
+        consistent: frozen !== undefined,
+        rows: (table, options) => this.#rows(() => frozen ?? this.#state, table, options ?? {}),
+      })
+      return work([reader(), ...Array.from({ length: connections - 1 }, reader)])
+    })
+  }
+
+  async *#rows(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
+    const limit = options.limit ?? Number.POSITIVE_INFINITY
+    let after = options.after
+    for (let done = 0; done < limit; ) {
+      options.signal?.throwIfAborted()
+      await this.#onCall('rows', 'before')
+      const held = this.#held(state(), table)
+      const sorted = this.#server.sorted(held)
+      const cursor = after
+      const from =
+        cursor === undefined
+          ? 0
+          : held.table.key.length === 0
+            ? done
+            : firstAfter(sorted, (row) => comesAfter(held.table, row, cursor))
+      const batch = sorted.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
+      if (batch.length === 0) return
+      done += batch.length
+      const last = batch.at(-1)
+      after = last === undefined ? after : keyPositions(held.table).map((at) => last[at] ?? null)
+      yield project(held.table, table, batch)
+      await this.#onCall('rows', 'after')
+    }
+  }
+
+  rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]> {
+    return this.#call('rowsByKey', () => {
+      const held = this.#held(this.#state, table)
+      return project(held.table, table, found(held.rows, keys))
+    })
+  }
+
+  ddl(schema: Schema): readonly Statement[] {
+    return statementsFor(schema)
+  }
+
+  marks(run: string): Promise<ReadonlySet<string>> {
+    return this.#call('marks', () => {
+      const prefix = `${run} `
+      const marks = [...(this.#state.marks ?? [])].filter((mark) => mark.startsWith(prefix))
+      return new Set(marks.map((mark) => mark.slice(prefix.length)))
+    })
+  }
+
+  execute(sql: string, mark: Mark): Promise<void> {
+    return this.#write('execute', [], (work) => {
+      if (!setMark(work, mark)) return
+      this.#server.run(work, sql)
+    })
+  }
+
+  retract(sql: string | null, mark: Mark): Promise<void> {
+    return this.#write('retract', [], (work) => {
+      if (work.marks?.has(markText(mark)) !== true) return
+      if (sql !== null) this.#server.run(work, sql)
+      work.marks = new Set([...work.marks].filter((each) => each !== markText(mark)))
+    })
+  }
+
+  load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
+    return this.#write('load', [], async (work) => {
+      if (!setMark(work, mark)) return 0
+      let loaded = 0
+      for await (const batch of rows) {
+        await this.#onCall('load batch', 'before')
+        work.insert(fullName(table.name), batch)
+        loaded += batch.length
+      }
+      return loaded
+    })
+  }
+
+  deleteOrphans(rule: OrphanRule): Promise<number> {
+    return this.#write('deleteOrphans', [], (work) => {
+      const child = fullName(rule.child)
+      const keys = work.orphans({
+        child,
+        columns: rule.columns,
+        parent: fullName(rule.parent),
+        parentColumns: rule.parentColumns,
+      })
+      return work.delete(child, keys)
+    })
+  }
+
+  removeOwnTables(): Promise<void> {
+    return this.#write('removeOwnTables', [], (work) => {
+      work.marks = null
+      work.ledger = null
+    })
+  }
+
+  identities(schema: Schema): Promise<readonly IdentityState[]> {
+    return this.#call('identities', () => schema.identities.map((identity) => this.#server.stateOf(counterName(identity))))
+  }
+
+  raiseIdentity(identity: Identity, value: bigint): Promise<void> {
+    return this.#change('raiseIdentity', () => {
+      const name = counterName(identity)
+      const up = BigInt(identity.increment) > 0n
+      const isBeyond = (next: bigint): boolean => (up ? next > value : next < value)
+      if (isBeyond(this.#server.stateOf(name).next)) return
+      this.#server.reseed(name, this.#server.wasUsed(name) ? value : value + BigInt(identity.increment))
+    })
+  }
+
+  resetIdentity(identity: Identity, state: IdentityState): Promise<void> {
+    return this.#change('resetIdentity', () => this.#server.restoreCounter(counterName(identity), state.last, state.next))
+  }
+
+  transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#write('transaction', tables, async (own) => work(this.#transaction(own)))
+  }
+
+  #transaction(work: MemoryWork): Transaction {
+    const step = async <T>(operation: string, effect: () => T): Promise<T> => {
+      await this.#onCall(operation, 'before')
+      return effect()
+    }
+    return {
+      lock: (table, keys) => step('transaction lock', () => found(work.table(fullName(table.name)).rows, keys)),
+      insert: (table, rows) => step('transaction insert', () => work.insert(fullName(table.name), rows)),
+      update: (table, row) => step('transaction update', () => work.update(fullName(table.name), row)),
+      delete: (table, keys) =>
+        step('transaction delete', () => {
+          work.delete(
+            fullName(table.name),
+            keys.map((key) => JSON.stringify(key)),
+          )
+        }),
+      referenced: (foreignKey, parents) =>
+        step('transaction referenced', () => {
+          const held = work.referredTo(foreignKey)
+          return parents.filter((parent) => held.has(JSON.stringify(parent)))
+        }),
+      ledger: (entries) =>
+        step('transaction ledger', () => {
+          work.ledger = [...(work.ledger ?? []), ...entries]
+        }),
+    }
+  }
+
+  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
+    return this.#call('ledgerEntries', () =>
+      (this.#state.ledger ?? []).filter((entry) => entry.run === run && entry.table === table),
+    )
+  }
+
+  runStatements(statements: readonly string[]): Promise<readonly number[]> {
+    return this.#write('runStatements', [], (work) => statements.map((sql) => this.#server.run(work, sql)))
+  }
+
+  async close(): Promise<void> {
+    await this.#onCall('close', 'before')
+  }
+
+  get #state(): MemoryState {
+    return this.#server.state
+  }
+
+  #held(state: MemoryState, table: Table) {
+    const held = state.tables.get(fullName(table.name))
+    if (held === undefined) throw new MigrateError('database-statement-failed', `there is no table ${fullName(table.name)}`)
+    return held
+  }
+
+  #write<T>(operation: string, quiet: readonly Table[], effect: (work: MemoryWork) => Promise<T> | T): Promise<T> {
+    return this.#change(operation, () => this.#server.transaction(quiet, effect))
+  }
+
+  #change<T>(operation: string, effect: () => Promise<T> | T): Promise<T> {
+    return this.#call(operation, () => {
+      if (!this.#readOnly) return effect()
+      throw new MigrateError('database-permission-denied', `reader may not write in ${this.label}: ${operation}.`)
+    })
+  }
+
+  async #call<T>(operation: string, effect: () => Promise<T> | T): Promise<T> {
+    await this.#onCall(operation, 'before')
+    const result = await effect()
+    await this.#onCall(operation, 'after')
+    return result
+  }
+}
+
+const markText = (mark: Mark): string => `${mark.run} ${mark.name}`
+
+/** False when it was there already. */
+function setMark(work: MemoryWork, mark: Mark): boolean {
+  if (work.marks?.has(markText(mark)) === true) return false
+  work.marks = new Set([...(work.marks ?? []), markText(mark)])
+  return true
+}
