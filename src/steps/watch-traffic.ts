@@ -1,0 +1,154 @@
+import { MigrateError, messageOf } from '../base/errors.ts'
+import type { Database } from '../databases/port.ts'
+import { findTable, fullName, type IdentityState, type Schema, type Table } from '../databases/schema.ts'
+import type { StepRun } from '../run/step.ts'
+import { identityName } from './headroom.ts'
+import type { Host, World } from './world.ts'
+
+/** Where the identities of one host stood at one moment. */
+export interface Sample {
+  /** Milliseconds, monotonic. */
+  readonly at: number
+  readonly states: ReadonlyMap<string, IdentityState>
+}
+
+/** What two samples of one host say of the time between them. */
+export interface TrafficView {
+  /** The newest sample; `undefined` while the host can't be asked. */
+  readonly sample: Sample | undefined
+  readonly ordersPerMinute: number | null
+}
+
+/** Longest stretch over which a rate is averaged, in samples. */
+const WINDOW = 10
+const MINUTE_MS = 60_000
+
+/**
+ * Follows the identities of one host: new values are new rows. Reads the schema once; a host that can't be asked is reported
+ * once for each outage and asked again at the next sample.
+ */
+export class HostTraffic {
+  readonly #host: Host
+  readonly #world: World
+  readonly #orders: string | undefined
+  #schema: Schema | undefined
+  #samples: readonly Sample[] = []
+  #failing = false
+
+  constructor(host: Host, world: World, orders: string | undefined) {
+    this.#host = host
+    this.#world = world
+    this.#orders = orders
+  }
+
+  async sample(run: StepRun): Promise<TrafficView> {
+    const { database, side } = this.#host
+    if (database === undefined) return { sample: undefined, ordersPerMinute: null }
+    try {
+      const sample = { at: run.clock.monotonic(), states: await this.#read(database) }
+      const previous = this.#samples.at(-1)
+      this.#samples = [...this.#samples, sample].slice(-WINDOW)
+      if (this.#failing) run.emit({ event: 'note', message: `The database of the ${side} host answers again.` })
+      this.#failing = false
+      return { sample, ordersPerMinute: previous === undefined ? null : this.#ordersBetween(previous, sample) }
+    } catch (error) {
+      run.signal.throwIfAborted()
+      // A playbook that names a table which isn't there will not mend itself by waiting.
+      if (error instanceof MigrateError && error.code === 'table-unknown') throw error
+      if (!this.#failing) run.emit({ event: 'finding', ...unanswered(side, error) })
+      this.#failing = true
+      return { sample: undefined, ordersPerMinute: null }
+    }
+  }
+
+  /** Values handed out per minute by one identity, over the last samples; `null` before there are two. */
+  ratePerMinute(name: string): number | null {
+    const first = this.#samples[0]
+    const last = this.#samples.at(-1)
+    if (first === undefined || last === undefined || first === last) return null
+    return perMinute(used(first, last, name), last.at - first.at)
+  }
+
+  async #read(database: Database): Promise<ReadonlyMap<string, IdentityState>> {
+    this.#schema ??= await database.schema()
+    const states = await database.identities(this.#schema)
+    return new Map(
+      states.filter(({ identity }) => this.#isCounted(identity.table)).map((state) => [identityName(state.identity), state]),
+    )
+  }
+
+  /** Tables that the playbook doesn't reconcile (sessions, logs) say nothing about customers. */
+  #isCounted(name: Table['name']): boolean {
+    const tables = this.#schema?.tables ?? []
+    const rules = [...this.#world.tables].find(([written]) => {
+      const found = findTable(tables, written)
+      return found !== undefined && found !== 'ambiguous' && fullName(found.name) === fullName(name)
+    })
+    return (rules?.[1] ?? this.#world.defaults).mode === 'track'
+  }
+
+  #ordersBetween(before: Sample, after: Sample): number | null {
+    const names = ordersIdentities(this.#schema?.tables ?? [], after.states, this.#orders)
+    return perMinute(
+      names.reduce((sum, name) => sum + used(before, after, name), 0),
+      after.at - before.at,
+    )
+  }
+}
+
+const unanswered = (side: Host['side'], error: unknown) =>
+  ({
+    severity: 'warning',
+    code: 'watch-database-unanswered',
+    message: `The database of the ${side} host can't be asked at present (${messageOf(error)}).`,
+    hint: 'It is asked again at every look; until it answers, the old host does not count as quiet.',
+  }) as const
+
+const perMinute = (count: number, ms: number): number | null =>
+  ms <= 0 ? null : Math.round((count * MINUTE_MS * 100) / ms) / 100
+
+/** Values that an identity handed out between two samples. */
+function used(before: Sample, after: Sample, name: string): number {
+  const [was, is] = [before.states.get(name), after.states.get(name)]
+  if (was === undefined || is === undefined) return 0
+  const count = (is.next - was.next) / BigInt(is.identity.increment)
+  return count > 0n ? Number(count) : 0
+}
+
+/** `Orders`, `order`, `wp_wc_orders`, `tblOrders`: the table as shops name it. */
+const LOOKS_LIKE_ORDERS = /^(?:.*[_-]|tbl)?orders?$/i
+
+/**
+ * The identities by which orders are counted: of the table that the playbook names, else of the one whose name looks like orders,
+ * else all. Throws MigrateError `table-unknown` when the playbook names one that isn't there.
+ */
+export function ordersIdentities(
+  tables: readonly Table[],
+  states: ReadonlyMap<string, IdentityState>,
+  orders: string | undefined,
+): readonly string[] {
+  const all = [...states]
+  const of = (table: Table): readonly string[] =>
+    all.filter(([, { identity }]) => fullName(identity.table) === fullName(table.name)).map(([name]) => name)
+  if (orders !== undefined) {
+    const table = findTable(tables, orders)
+    if (table === undefined || table === 'ambiguous') {
+      throw new MigrateError(
+        'table-unknown',
+        `The table "${orders}" that watch-propagation shall count orders by ${table === undefined ? "isn't in the database" : 'is there more than once'}.`,
+        {
+          hint: 'Correct `orders:` of watch-propagation; with its schema where several have one: sales.Orders.',
+        },
+      )
+    }
+    return of(table)
+  }
+  const likely = tables
+    .filter((table) => LOOKS_LIKE_ORDERS.test(table.name.name) && of(table).length > 0)
+    .sort((a, b) => a.name.name.length - b.name.name.length)[0]
+  return likely === undefined ? all.map(([name]) => name) : of(likely)
+}
+
+/** The last values as text, for comparing two moments and for the run's memory. */
+export const lastValues = (sample: Sample): Readonly<Record<string, string>> =>
+  Object.fromEntries([...sample.states].map(([name, state]) => [name, state.last === null ? 'none' : String(state.last)]))
