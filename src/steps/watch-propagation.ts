@@ -109,15 +109,9 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
   for (;;) {
     const [resolvers, oldTraffic, newTraffic] = await Promise.all([servers.look(run), old.sample(run), fresh.sample(run)])
     seen = await note(run, seen, oldTraffic)
-    const drained = isDrained({
-      resolvers,
-      old: oldTraffic,
-      seen,
-      notBefore,
-      world,
-      quietMs: options.quiet,
-      now: run.clock.now(),
-    })
+    const quietForMs = run.clock.now() - Math.max(seen.movedAt, cutoverAt)
+    const quiet = quietForMs >= options.quiet && run.clock.now() >= notBefore
+    const drained = quiet && isKnown(world, resolvers, oldTraffic)
     run.emit({
       event: 'watch',
       resolvers: { agreed: resolvers.agreed, total: resolvers.total },
