@@ -1,0 +1,156 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
+import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
+import { inTransaction, type Session } from './connection.ts'
+import { copyIn } from './load.ts'
+import { findOwnTable, ownTable } from './marks.ts'
+import { keyArrays, keyJoin, rowsByKey } from './read.ts'
+import { withoutTriggers } from './triggers.ts'
+import { quoteName, quoteTable } from './values.ts'
+
+/** See the port. */
+export async function applyTransaction<T>(
+  session: Session,
+  tables: readonly Table[],
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  const ledger = await ownTable(session, 'migrate_ledger')
+  return await inTransaction(
+    session,
+    'write',
+    async () => {
+      await session.query('SET CONSTRAINTS ALL DEFERRED')
+      return await withoutTriggers(session, tables, () => work(transactionOf(session, ledger)))
+    },
+    false,
+  )
+}
+
+const transactionOf = (session: Session, ledger: string): Transaction => ({
+  lock: (table, keys) => rowsByKey(session, table, keys, true),
+  insert: async (table, rows) => {
+    if (rows.length > 0) await copyIn(session, table, once(rows))
+  },
+  update: (table, row) => update(session, table, row),
+  delete: async (table, keys) => {
+    if (keys.length === 0) return
+    const { values, condition } = keyJoin(table)
+    await session.query(
+      `DELETE FROM ONLY ${quoteTable(table.name)} AS t USING ${values} WHERE ${condition}`,
+      keyArrays(table, keys),
+    )
+  },
+  referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
+  ledger: (entries) => writeLedger(session, ledger, entries),
+})
+
+async function* once(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
+  yield rows
+}
+
+async function update(session: Session, table: Table, row: Row): Promise<void> {
+  const columns = readableColumns(table)
+  const key = new Set(table.key)
+  const values: Cell[] = []
+  const assign = (name: string, at: number): string => {
+    values.push(row[at] ?? null)
+    return `${quoteName(name)} = $${values.length}`
+  }
+  const sets = columns.flatMap((column, at) =>
+    key.has(column.name) || column.identity !== null ? [] : [assign(column.name, at)],
+  )
+  const positions = keyPositions(table)
+  const where = table.key.map((name, at) => assign(name, positions[at] ?? -1)).join(' AND ')
+  const name = quoteTable(table.name)
+  const sql =
+    sets.length === 0 ? `SELECT 1 FROM ONLY ${name} WHERE ${where}` : `UPDATE ONLY ${name} SET ${sets.join(', ')} WHERE ${where}`
+  const { count } = await session.query(sql, values)
+  if (count === 1) return
+  const shown = JSON.stringify(table.key.map((_name, at) => row[positions[at] ?? -1] ?? null))
+  throw new MigrateError(
+    'row-missing',
+    `The row ${shown} of ${fullName(table.name)} on the ${session.label} was to be updated but isn't there. Nothing of this batch was kept.`,
+    {
+      hint: 'It was deleted in the meantime. Run again: the row is looked at anew.',
+    },
+  )
+}
+
+async function referenced(session: Session, key: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]> {
+  if (parents.length === 0) return []
+  const types = await columnTypes(session, key)
+  const arrays = key.columns.map((_name, at) => parents.map((parent) => parent[at] ?? null))
+  const names = key.columns.map((_name, at) => `k${at + 1}`).join(', ')
+  const values = `unnest(${key.columns.map((_name, at) => `$${at + 1}::text[]`).join(', ')}) WITH ORDINALITY AS k(${names}, place)`
+  const child = key.columns.map((name, at) => `c.${quoteName(name)} = k.k${at + 1}::${types[at] ?? 'text'}`).join(' AND ')
+  const { rows } = await session.query(
+    `SELECT k.place FROM ${values} WHERE EXISTS (SELECT 1 FROM ${quoteTable(key.table)} AS c WHERE ${child})`,
+    arrays,
+  )
+  return rows.flatMap(([place]) => {
+    const parent = parents[Number(place) - 1]
+    return parent === undefined ? [] : [parent]
+  })
+}
+
+/** Types of the parent's columns, which the cells are of; the child's may differ (integer and bigint). */
+async function columnTypes(session: Session, key: ForeignKey): Promise<readonly string[]> {
+  const { rows } = await session.query(
+    `SELECT format_type(a.atttypid, -1) FROM unnest($2::text[]) WITH ORDINALITY AS k(name, place)
+     JOIN pg_attribute a ON a.attrelid = $1::regclass AND a.attname = k.name ORDER BY k.place`,
+    [quoteTable(key.parent), key.parentColumns],
+  )
+  return rows.map(([type]) => type ?? 'text')
+}
+
+async function writeLedger(session: Session, ledger: string, entries: readonly LedgerEntry[]): Promise<void> {
+  if (entries.length === 0) return
+  const fields = ['run', 'table', 'sourceKey', 'targetKey', 'action', 'sourceHash'] as const
+  await session.query(
+    `INSERT INTO ${ledger} (run, table_name, source_key, target_key, action, source_hash)
+     SELECT k.a, k.b, k.c, k.d, k.e, k.f FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+     WITH ORDINALITY AS k(a, b, c, d, e, f, place) ORDER BY k.place`,
+    fields.map((field) => entries.map((entry) => entry[field])),
+  )
+}
+
+const isAction = (text: string): text is LedgerEntry['action'] =>
+  ['inserted', 'updated', 'deleted', 'merged', 'remapped'].includes(text)
+
+export async function ledgerEntries(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
+  const ledger = await findOwnTable(session, 'migrate_ledger')
+  if (ledger === undefined) return []
+  const { rows } = await session.query(
+    `SELECT source_key, target_key, action, source_hash FROM ${ledger} WHERE run = $1 AND table_name = $2 ORDER BY id`,
+    [run, table],
+  )
+  return rows.map(([sourceKey, targetKey, action, sourceHash]) => {
+    if (action === null || action === undefined || !isAction(action))
+      throw new MigrateError('fault', `The ledger on the ${session.label} holds the unknown action ${action}.`)
+    return { run, table, sourceKey: sourceKey ?? '', targetKey: targetKey ?? '', action, sourceHash: sourceHash ?? '' }
+  })
+}
+
+/** See the port. Repeated until nothing is found: in a table that refers to itself a deletion may leave further orphans. */
+export async function deleteOrphans(session: Session, rule: OrphanRule): Promise<number> {
+  return await inTransaction(
+    session,
+    'write',
+    () =>
+      withoutTriggers(session, [{ name: rule.child }], async () => {
+        const present = rule.columns.map((name) => `c.${quoteName(name)} IS NOT NULL`).join(' AND ')
+        const match = rule.columns
+          .map((name, at) => `p.${quoteName(rule.parentColumns[at] ?? '')} = c.${quoteName(name)}`)
+          .join(' AND ')
+        const sql = `DELETE FROM ${quoteTable(rule.child)} AS c WHERE ${present}
+          AND NOT EXISTS (SELECT 1 FROM ${quoteTable(rule.parent)} AS p WHERE ${match})`
+        let total = 0
+        for (let deleted = -1; deleted !== 0; ) {
+          deleted = (await session.query(sql)).count
+          total += deleted
+        }
+        return total
+      }),
+    true,
+  )
+}

@@ -1,0 +1,307 @@
+import { readFile } from 'node:fs/promises'
+import type { Readable, Writable } from 'node:stream'
+import pg from 'pg'
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { MigrateError, messageOf } from '../../base/errors.ts'
+import type { Secret } from '../../base/secret.ts'
+import type { Cell } from '../port.ts'
+import { databaseError } from './errors.ts'
+import { sessionSettings } from './values.ts'
+
+export interface PostgresOptions {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: Secret | undefined
+  readonly database: string
+  /** As libpq's; `prefer` when absent: TLS where the server has it, its certificate not checked. */
+  readonly sslmode?: 'disable' | 'prefer' | 'require' | 'verify-full' | undefined
+  /** Path of a PEM file with the certificates to trust. */
+  readonly ca?: string | undefined
+  readonly connectTimeoutMs?: number | undefined
+  /** At most so many connections at a time; never fewer than two are used, since reading and asking go on side by side. */
+  readonly connections: number
+  /** For messages: "old database shop on old.example.com". */
+  readonly label: string
+}
+
+export interface Result {
+  readonly rows: readonly (readonly Cell[])[]
+  /** Rows that the statement returned or changed. */
+  readonly count: number
+  /** The command as the server names it: COMMIT, ROLLBACK, INSERT … */
+  readonly command: string
+}
+
+/** One connection. Every value comes and goes as text. */
+export class Session {
+  readonly label: string
+  readonly #client: pg.Client
+  #failure: Error | undefined
+  #processId: string | undefined
+
+  constructor(client: pg.Client, label: string) {
+    this.#client = client
+    this.label = label
+    client.on('error', (error) => {
+      this.#failure ??= error
+    })
+    client.on('end', () => {
+      this.#failure ??= new Error('Connection terminated unexpectedly')
+    })
+  }
+
+  /** True when the connection can't be used any more. */
+  get broken(): boolean {
+    return this.#failure !== undefined
+  }
+
+  /** The server's process for this connection, by which it can be told to stop. */
+  async processId(): Promise<string> {
+    this.#processId ??= (await this.query('SELECT pg_backend_pid()')).rows[0]?.[0] ?? ''
+    return this.#processId
+  }
+
+  /** Runs one statement, or several without parameters (the last one's result is returned). */
+  async query(sql: string, values: readonly (Cell | readonly Cell[])[] = []): Promise<Result> {
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      const text = values.length === 0 ? { text: sql } : { text: sql, values: [...values] }
+      const answer = await this.#client.query<Cell[]>({ ...text, rowMode: 'array' })
+      const last = Array.isArray(answer) ? (answer.at(-1) as pg.QueryArrayResult<Cell[]>) : answer
+      return { rows: last.rows ?? [], count: last.rowCount ?? 0, command: last.command }
+    } catch (error) {
+      throw this.error(error, sql)
+    }
+  }
+
+  /** Starts COPY … TO STDOUT. Errors of the stream are the driver's own: pass them through `error`. */
+  copyOut(sql: string): Readable {
+    return this.#client.query(copyTo(sql, { highWaterMark: 256 * 1024 }))
+  }
+
+  /** Starts COPY … FROM STDIN. */
+  copyIn(sql: string): Writable & { readonly rowCount: number } {
+    return this.#client.query(copyFrom(sql, { highWaterMark: 256 * 1024 }))
+  }
+
+  error(error: unknown, sql?: string): MigrateError {
+    const cause = this.#failure !== undefined && !(error instanceof MigrateError) ? lostOr(error, this.#failure) : error
+    return databaseError(cause, { label: this.label, ...(sql === undefined ? {} : { sql }) })
+  }
+
+  /** Closes the connection at once; what it was doing is rolled back by the server. */
+  destroy(): void {
+    this.#failure ??= new Error('Connection terminated')
+    // The socket may be dead already, which is what is wanted.
+    this.#client.end().catch(() => undefined)
+  }
+}
+
+/** The server's own farewell (57P01) says more than that the socket closed after it. */
+const lostOr = (error: unknown, failure: Error): unknown =>
+  messageOf(error).startsWith('Connection terminated') ? failure : error
+
+/** Connections to one database, made when needed, kept for the next one who asks. */
+export class Connections {
+  readonly label: string
+  readonly limit: number
+  readonly #options: PostgresOptions
+  readonly #idle: Session[] = []
+  readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
+  readonly #all = new Set<Session>()
+  #taken = 0
+  #closed = false
+  #plain = false
+
+  constructor(options: PostgresOptions) {
+    this.#options = options
+    this.label = options.label
+    this.limit = Math.max(2, options.connections)
+  }
+
+  /** Runs `work` on a connection of its own, waiting for one when all are in use. */
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.acquire()
+    try {
+      return await work(session)
+    } finally {
+      this.release(session)
+    }
+  }
+
+  async acquire(): Promise<Session> {
+    if (this.#closed) throw this.#closedError()
+    if (this.#taken >= this.limit) {
+      const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
+      if (answer === 'closed') throw this.#closedError()
+    } else this.#taken += 1
+    return await this.#session()
+  }
+
+  /** A connection when one is free now, else `undefined`. */
+  async tryAcquire(): Promise<Session | undefined> {
+    if (this.#closed || this.#taken >= this.limit) return undefined
+    this.#taken += 1
+    return await this.#session()
+  }
+
+  release(session: Session): void {
+    if (session.broken || this.#closed) {
+      session.destroy()
+      this.#all.delete(session)
+    } else this.#idle.push(session)
+    this.#freeSlot()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const session of this.#all) session.destroy()
+    this.#all.clear()
+    for (const wake of this.#waiting.splice(0)) wake('closed')
+  }
+
+  async #session(): Promise<Session> {
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (!session.broken) return session
+      this.#all.delete(session)
+    }
+    try {
+      const session = await this.#connect()
+      this.#all.add(session)
+      return session
+    } catch (error) {
+      this.#freeSlot()
+      throw error
+    }
+  }
+
+  #freeSlot(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#taken -= 1
+    else next('slot')
+  }
+
+  #closedError(): MigrateError {
+    return new MigrateError('fault', `The connection to the ${this.label} was closed already. This is a fault in migrate.`)
+  }
+
+  async #connect(): Promise<Session> {
+    try {
+      const client = await this.#connectClient()
+      const session = new Session(client, this.label)
+      const settings = Object.entries(sessionSettings)
+      await session.query(
+        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}`,
+      )
+      return session
+    } catch (error) {
+      throw databaseError(error, { label: this.label, connecting: true })
+    }
+  }
+
+  async #connectClient(): Promise<pg.Client> {
+    const mode = this.#options.sslmode ?? 'prefer'
+    if (mode === 'disable' || this.#plain) return await this.#open(false)
+    try {
+      return await this.#open(await this.#tls(mode))
+    } catch (error) {
+      if (mode !== 'prefer' || !/does not support SSL/.test(messageOf(error))) throw error
+      this.#plain = true
+      return await this.#open(false)
+    }
+  }
+
+  async #tls(mode: 'prefer' | 'require' | 'verify-full'): Promise<pg.ClientConfig['ssl']> {
+    const { ca } = this.#options
+    const trusted = ca === undefined ? {} : { ca: await readFile(ca, 'utf8') }
+    return { ...trusted, rejectUnauthorized: mode === 'verify-full' || ca !== undefined }
+  }
+
+  async #open(ssl: pg.ClientConfig['ssl'] | false): Promise<pg.Client> {
+    const { host, port, user, password, database, connectTimeoutMs } = this.#options
+    const client = new pg.Client({
+      host,
+      port,
+      user,
+      database,
+      ...(password === undefined ? {} : { password: password.reveal() }),
+      ssl,
+      application_name: 'migrate',
+      connectionTimeoutMillis: connectTimeoutMs ?? 10_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      types: { getTypeParser: () => (value: string) => value },
+    })
+    // Without a listener, an error of an idle connection would end the process.
+    let early: unknown
+    client.on('error', (error) => {
+      early = error
+    })
+    try {
+      await client.connect()
+      if (early !== undefined) throw early
+      return client
+    } catch (error) {
+      client.end().catch(() => undefined)
+      throw error
+    }
+  }
+}
+
+/** How a transaction is begun. Writers wait 5 s for a lock at most, so that customers never queue long behind us. */
+const BEGIN = {
+  read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+  // The shop's own functions, run by triggers, checks and defaults, find their tables by the account's usual search path.
+  write: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path TO DEFAULT; SET LOCAL lock_timeout = '5s'",
+} as const
+
+/**
+ * Runs `work` in a transaction; rolled back when it throws. `repeatable`: doing all of it again after the answer to the commit was
+ * lost does no harm (a mark tells); otherwise a connection lost at the commit is not retrySafe.
+ */
+export async function inTransaction<T>(
+  session: Session,
+  kind: keyof typeof BEGIN,
+  work: () => Promise<T>,
+  repeatable: boolean,
+): Promise<T> {
+  await session.query(BEGIN[kind])
+  let result: T
+  try {
+    result = await work()
+  } catch (error) {
+    await rollback(session)
+    throw session.error(error)
+  }
+  await commit(session, repeatable)
+  return result
+}
+
+async function rollback(session: Session): Promise<void> {
+  try {
+    await session.query('ROLLBACK')
+  } catch {
+    // The server rolls back by itself when the connection ends; the first error is the one to report.
+    session.destroy()
+  }
+}
+
+async function commit(session: Session, repeatable: boolean): Promise<void> {
+  let answer: Result
+  try {
+    answer = await session.query('COMMIT')
+  } catch (error) {
+    const failure = session.error(error)
+    if (failure.code === 'database-connection-lost' && !repeatable) {
+      throw new MigrateError(
+        failure.code,
+        `The connection to the ${session.label} broke while a transaction was being committed: it may be kept or not.`,
+        { hint: 'Run again: what was kept is found and not done twice.', cause: error, retrySafe: false },
+      )
+    }
+    throw failure
+  }
+  if (answer.command !== 'COMMIT')
+    throw new MigrateError('fault', `The ${session.label} rolled a transaction back instead of committing it.`)
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import { MigrateError } from '../../base/errors.ts'
+import type { ServerInfo, TableSize } from '../port.ts'
+import { ask } from './catalog.ts'
+import type { Session } from './connection.ts'
+import { CARRIED_TABLE } from './introspect-tables.ts'
+import { quoteTable } from './values.ts'
+
+const INFO = `SELECT current_setting('server_version') AS release, current_setting('server_version_num')::int AS number,
+  current_database() AS database, current_user AS "user", d.oid::text AS oid, d.datcollate AS collation,
+  coalesce(inet_server_addr()::text, '') || ':' || coalesce(inet_server_port()::text, '') AS address,
+  has_function_privilege('pg_control_system()', 'EXECUTE') AS control,
+  has_database_privilege(d.oid, 'CONNECT') AS sized
+FROM pg_database d WHERE d.datname = current_database()`
+
+const infoRow = z.object({
+  release: z.string(),
+  number: z.number(),
+  database: z.string(),
+  user: z.string(),
+  oid: z.string(),
+  collation: z.string(),
+  address: z.string(),
+  control: z.boolean(),
+  sized: z.boolean(),
+})
+
+/** Oldest release whose catalogs are read here: generated columns came with it. */
+const OLDEST = 12
+
+/** Throws `database-too-old` below PostgreSQL 12. */
+export async function serverInfo(session: Session): Promise<ServerInfo> {
+  const [row] = await ask(session, infoRow, INFO)
+  if (row === undefined) throw new MigrateError('fault', `The ${session.label} doesn't say what it is.`)
+  const major = Math.trunc(row.number / 10_000)
+  if (major < OLDEST) {
+    throw new MigrateError(
+      'database-too-old',
+      `The ${session.label} runs PostgreSQL ${row.release}; migrate needs ${OLDEST} or newer. Nothing was touched.`,
+      {
+        hint: 'Ask the host for an upgrade, or move the database with pg_dump and pg_restore.',
+      },
+    )
+  }
+  return {
+    engine: 'postgres',
+    product: `PostgreSQL ${row.release}`,
+    version: [major, row.number % 10_000],
+    database: row.database,
+    user: row.user,
+    collation: row.collation,
+    // The cluster's number is made at random by initdb and stays for its life; some hosts don't let accounts see it.
+    fingerprint: `postgres:${row.control ? await systemIdentifier(session) : row.address}:${row.oid}:${row.database}`,
+    sizeBytes: row.sized ? await databaseBytes(session) : null,
+  }
+}
+
+async function systemIdentifier(session: Session): Promise<string> {
+  const { rows } = await session.query('SELECT system_identifier::text FROM pg_control_system()')
+  return rows[0]?.[0] ?? ''
+}
+
+async function databaseBytes(session: Session): Promise<number> {
+  const { rows } = await session.query('SELECT pg_database_size(current_database())::text')
+  return Number(rows[0]?.[0] ?? 0)
+}
+
+const sizeRow = z.object({ schema: z.string(), name: z.string(), rows: z.number(), bytes: z.number(), heap: z.number() })
+
+const SIZES = `SELECT n.nspname AS schema, c.relname AS name, c.reltuples AS rows, pg_table_size(c.oid) AS bytes, pg_relation_size(c.oid) AS heap
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${CARRIED_TABLE} ORDER BY n.nspname, c.relname`
+
+const planRow = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })])
+
+/** Up to this size, counting costs less than a wrong guess. */
+const COUNTED_BYTES = 4 * 2 ** 20
+
+/** Rows by the server's statistics; where it has none yet, counted when the table is small, else the planner's guess from its size. */
+export async function tableSizes(session: Session): Promise<readonly TableSize[]> {
+  const sizes: TableSize[] = []
+  for (const { schema, name, rows, bytes, heap } of await ask(session, sizeRow, SIZES)) {
+    const table = { schema, name }
+    const known = rows > 0 || heap === 0
+    sizes.push({ table, bytes, rows: known ? Math.max(0, rows) : await estimatedRows(session, quoteTable(table), heap) })
+  }
+  return sizes
+}
+
+async function estimatedRows(session: Session, table: string, bytes: number): Promise<number> {
+  if (bytes <= COUNTED_BYTES) return Number((await session.query(`SELECT count(*) FROM ONLY ${table}`)).rows[0]?.[0] ?? 0)
+  const { rows } = await session.query(`EXPLAIN (FORMAT JSON) SELECT 1 FROM ONLY ${table}`)
+  return planRow.parse(JSON.parse(rows[0]?.[0] ?? 'null'))[0].Plan['Plan Rows']
+}
