@@ -17,7 +17,6 @@ import {
   type Identity,
   type IdentityState,
   keyPositions,
-  readableColumns,
   type Schema,
   type Table,
 } from '../../src/databases/schema.ts'
