@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import type { Finding } from '../../src/base/errors.ts'
+import { diskFull, fileMissing, filesFailed, permissionDenied } from '../../src/files/failures.ts'
+import { notWritable } from '../../src/files/findings.ts'
+import { comparePaths, escapes, foldersAbove, joinPath, parentOf, safePath, targetStaysInside } from '../../src/files/paths.ts'
+import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
+
+interface Node {
+  readonly kind: 'file' | 'folder' | 'link'
+  readonly mode: number
+  readonly mtimeSeconds: number
+  readonly bytes: Buffer
+  readonly target: string | null
+}
+
+/** A FileHost in memory, for the simulation. It passes test/contract/files.ts like the real ones. */
+export class MemoryFiles implements FileHost {
+  readonly label: string
+  /** The world's state: compare two of them, or change it from a test as a customer would. */
+  readonly nodes = new Map<string, Node>()
+  readOnly = false
+  /** Bytes that fit in all. */
+  capacity = Number.POSITIVE_INFINITY
+
+  constructor(label = 'memory://files') {
+    this.label = label
+  }
+
+  /** Everything there, as comparable text; two equal worlds give equal texts. */
+  fingerprint(): string {
+    const lines = [...this.nodes]
+      .sort(([a], [b]) => comparePaths(a, b))
+      .map(([path, node]) => {
+        const time = node.kind === 'file' ? node.mtimeSeconds : 0
+        return `${path} ${node.kind} ${node.mode.toString(8)} ${time} ${node.target ?? hashOf(node.bytes)}`
+      })
+    return lines.join('\n')
+  }
+
+  /** Puts a file there directly, with its folders. */
+  put(path: string, text: string, mode = 0o644, mtimeSeconds = 1_700_000_000): void {
+    this.#foldersFor(path)
+    this.nodes.set(path, { kind: 'file', mode, mtimeSeconds, bytes: Buffer.from(text), target: null })
+  }
+
+  async powers(): Promise<FilePowers> {
+    return { atomicReplace: true, links: true, modes: true, freeSpace: true }
+  }
+
+  async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+    return purpose === 'write' && this.readOnly ? [notWritable(this.label, 'error')] : []
+  }
+
+  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+    if (folder !== '') {
+      this.#resolve(folder, true)
+      if (this.nodes.get(folder)?.kind !== 'folder') throw fileMissing(this.label, folder)
+    }
+    const paths = [...this.nodes.keys()].filter((path) => folder === '' || path.startsWith(`${folder}/`)).sort(comparePaths)
+    for (const path of paths) {
+      signal?.throwIfAborted()
+      const entry = await this.stat(path)
+      if (entry !== undefined) yield entry
+    }
+  }
+
+  async stat(path: string): Promise<FileEntry | undefined> {
+    const node = this.nodes.get(this.#resolve(path, false))
+    if (node === undefined) return undefined
+    const { kind, mode, mtimeSeconds, target } = node
+    return { path, kind, size: node.bytes.length, mode, mtimeSeconds, target }
+  }
+
+  async read(path: string, options: ReadOptions = {}): Promise<Readable> {
+    const node = this.nodes.get(this.#resolve(path, true))
+    if (node === undefined) throw fileMissing(this.label, path)
+    if (node.kind !== 'file') throw filesFailed(this.label, path, 'read', new Error('it is a folder'))
+    return Readable.from([node.bytes.subarray(options.offset ?? 0)].filter((bytes) => bytes.length > 0))
+  }
+
+  async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
+    const where = this.#writable(path)
+    const chunks: Buffer[] = []
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      signal?.throwIfAborted()
+      chunks.push(chunk)
+    }
+    const bytes = Buffer.concat(chunks)
+    if (this.#used() + bytes.length > this.capacity) throw diskFull(this.label, path, this.capacity - this.#used())
+    if (this.nodes.get(where)?.kind === 'folder')
+      throw filesFailed(this.label, path, 'write', new Error('a folder has this name'))
+    this.#foldersFor(where)
+    const mtimeSeconds = Math.floor(options.mtimeSeconds)
+    this.nodes.set(where, { kind: 'file', mode: options.mode ?? 0o644, mtimeSeconds, bytes, target: null })
+    return { size: bytes.length, sha256: hashOf(bytes) }
+  }
+
+  async makeFolder(path: string, mode: number | null): Promise<void> {
+    if (path === '') return
+    const where = this.#writable(path)
+    this.#foldersFor(joinPath(where, 'x'))
+    const node = this.nodes.get(where)
+    if (node?.kind === 'folder' && mode !== null) this.nodes.set(where, { ...node, mode })
+  }
+
+  async link(path: string, target: string): Promise<void> {
+    const where = this.#writable(path)
+    if (!targetStaysInside(path, target, null)) throw escapes(this.label, path, `would be a link to ${target}`)
+    this.#foldersFor(where)
+    this.nodes.set(where, { kind: 'link', mode: 0o777, mtimeSeconds: 0, bytes: Buffer.alloc(0), target })
+  }
+
+  async remove(path: string): Promise<void> {
+    this.nodes.delete(this.#writable(path))
+  }
+
+  async removeFolder(path: string): Promise<void> {
+    const where = this.#writable(path)
+    const held = [...this.nodes.keys()].some((other) => other.startsWith(`${where}/`))
+    if (!held && this.nodes.get(where)?.kind === 'folder') this.nodes.delete(where)
+  }
+
+  async sha256(path: string): Promise<string> {
+    const hash = createHash('sha256')
+    for await (const chunk of await this.read(path)) hash.update(chunk)
+    return hash.digest('hex')
+  }
+
+  async freeBytes(): Promise<number | null> {
+    return Number.isFinite(this.capacity) ? this.capacity - this.#used() : null
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  #used(): number {
+    return [...this.nodes.values()].reduce((sum, node) => sum + node.bytes.length, 0)
+  }
+
+  #writable(path: string): string {
+    if (this.readOnly) throw permissionDenied(this.label, path, 'write')
+    return this.#resolve(path, false)
+  }
+
+  #foldersFor(path: string): void {
+    for (const folder of foldersAbove(path)) {
+      if (this.nodes.has(folder)) continue
+      this.nodes.set(folder, { kind: 'folder', mode: 0o755, mtimeSeconds: 0, bytes: Buffer.alloc(0), target: null })
+    }
+  }
+
+  /** The path with links on the way replaced by where they lead, which must be within the root. */
+  #resolve(path: string, followLast: boolean): string {
+    safePath(path, this.label)
+    let resolved = ''
+    const parts = path.split('/')
+    for (const [index, part] of parts.entries()) {
+      resolved = joinPath(resolved, part)
+      const node = this.nodes.get(resolved)
+      if (node?.target == null || (index === parts.length - 1 && !followLast)) continue
+      if (!targetStaysInside(resolved, node.target, null)) throw escapes(this.label, path, 'leads outside through a link')
+      resolved = collapse(joinPath(parentOf(resolved), node.target))
+    }
+    return resolved
+  }
+}
+
+const hashOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
+function collapse(path: string): string {
+  const parts: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '.' && part !== '') parts.push(part)
+  }
+  return parts.join('/')
+}
