@@ -21,6 +21,8 @@ export type Status =
       readonly state: 'run'
       readonly run: string
       readonly playbook: string
+      /** What the run is bound to, besides its playbook. */
+      readonly endpoints: Readonly<Record<string, string>>
       /** ISO 8601. */
       readonly startedAt: string
       /** How the last process ended; `null` while one works, or when it died. */
@@ -61,6 +63,7 @@ export async function readStatus(directory: string): Promise<Status> {
     state: 'run',
     run: run.id,
     playbook: run.playbook,
+    endpoints: run.binding.endpoints,
     startedAt: run.startedAt,
     outcome: history.outcome ?? null,
     endedAt: history.endedAt ?? null,

@@ -1,7 +1,12 @@
 import { bumpIdentitiesKind } from './bump-identities.ts'
+import { checkKind } from './check.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
+import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
+import { pauseKind } from './pause.ts'
+import { reportKind } from './report.ts'
 import { restoreDatabaseKind } from './restore-database.ts'
+import { runKind } from './run.ts'
 import { smokeTestKind } from './smoke-test.ts'
 import { snapshotDatabaseKind } from './snapshot-database.ts'
 import { sqlKind } from './sql.ts'
@@ -10,6 +15,7 @@ import type { StepKind } from './world.ts'
 
 /** The kinds of step that a playbook may name, in the order in which a migration uses them. */
 export const stepKinds: readonly StepKind[] = [
+  checkKind,
   snapshotDatabaseKind,
   restoreDatabaseKind,
   bumpIdentitiesKind,
@@ -18,4 +24,8 @@ export const stepKinds: readonly StepKind[] = [
   smokeTestKind,
   cutoverDnsKind,
   watchPropagationKind,
+  reportKind,
+  runKind,
+  httpKind,
+  pauseKind,
 ]

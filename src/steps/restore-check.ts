@@ -46,7 +46,7 @@ export async function checkTarget(
   ]
 }
 
-function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
+export function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
   if (from.engine !== to.engine) {
     return [
       {

@@ -1,0 +1,143 @@
+import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import type { LogLine, ReportData, ReportFinding } from './data.ts'
+
+/** The report as Markdown: time log, figures, what to know, what to do next, and the frame of a post-mortem. */
+export function renderMarkdown(data: ReportData): string {
+  const sections = [
+    head(data),
+    timeLog(data),
+    figures(data),
+    reconciled(data),
+    findings(data),
+    principals(data),
+    followUps(data),
+    POST_MORTEM,
+  ]
+  return `${sections.filter((section) => section !== '').join('\n\n')}\n`
+}
+
+/** For people: no milliseconds, UTC. */
+const clockTime = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 19)}`
+
+/** Keeps other people's text from breaking a table or becoming markup. */
+const cell = (text: string): string =>
+  text
+    .replaceAll('\\', '\\\\')
+    .replaceAll('|', '\\|')
+    .replaceAll('<', '&lt;')
+    .replace(/\s*\r?\n\s*/g, ' ')
+
+function head({ playbook, run, startedAt, ended }: ReportData): string {
+  const end = ended === null ? '' : ` Ended ${clockTime(ended.at)}: ${ended.outcome}.`
+  return `# The move of ${cell(playbook)}\n\nRun ${run}, begun ${clockTime(startedAt)} (UTC).${end}`
+}
+
+function timeLog({ log }: ReportData): string {
+  const line = ({ at, step, text, seconds }: LogLine): string =>
+    `| ${clockTime(at)} | ${step === null ? '' : cell(step)} | ${cell(text)} | ${seconds === null ? '' : formatDuration(seconds * 1000)} |`
+  return ['## Time log', '', '| when (UTC) | step | what | took |', '| --- | --- | --- | ---: |', ...log.map(line)].join('\n')
+}
+
+const amount = (unit: string, value: number): string => (unit === 'bytes' ? formatBytes(value) : `${formatCount(value)} ${unit}`)
+
+function figures({ figures }: ReportData): string {
+  const moved = figures.filter((each) => Object.keys(each.figures).length > 0)
+  if (moved.length === 0) return ''
+  const lines = moved.map(({ title, seconds, figures: values }) => {
+    const amounts = Object.entries(values).map(([unit, value]) => amount(unit, value))
+    return `- ${cell(title)}: ${amounts.join(', ')} in ${formatDuration(seconds * 1000)}`
+  })
+  return ['## Figures', '', ...lines].join('\n')
+}
+
+function reconciled({ reconciled: result }: ReportData): string {
+  if (result === null) return ''
+  const { tables, headroom, proof } = result
+  const rows = [...tables]
+    .filter(([, counts]) => Object.values(counts).some((count) => count > 0))
+    .map(
+      ([name, c]) =>
+        `| ${cell(name)} | ${[c.inserted, c.updated, c.deleted, c.merged, c.remapped, c.parked].map(formatCount).join(' | ')} |`,
+    )
+  const carried =
+    rows.length === 0
+      ? ['No row had to be carried over.']
+      : [
+          '| table | inserted | updated | deleted | merged | remapped | parked |',
+          '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+          ...rows,
+        ]
+  const use = headroom.map(
+    ({ table, column, raisedBy, used, left }) =>
+      `- ${cell(column === '' ? table : `${table}.${column}`)}: raised by ${whole(raisedBy)}, used ${whole(used)}, left ${whole(left)}`,
+  )
+  const verdict =
+    proof.unaccounted === 0
+      ? `Proof: every one of the old host's ${formatCount(proof.rows)} rows is accounted for.`
+      : `**${formatCount(proof.unaccounted)} of the old host's ${formatCount(proof.rows)} rows are not accounted for.**`
+  return [
+    '## Rows carried over from the old host',
+    '',
+    ...carried,
+    '',
+    verdict,
+    ...(use.length === 0 ? [] : ['', '### Headroom of the identities', '', ...use]),
+  ].join('\n')
+}
+
+const whole = (decimal: string): string => (/^-?\d+$/.test(decimal) ? formatCount(BigInt(decimal)) : decimal)
+
+function findings({ findings: all }: ReportData): string {
+  const order: readonly ReportFinding['severity'][] = ['error', 'warning', 'info']
+  const lines = order.flatMap((severity) =>
+    all
+      .filter((finding) => finding.severity === severity && finding.code !== 'no-way-back')
+      .map(({ step, message, hint }) => {
+        const where = step === null ? '' : ` (${cell(step)})`
+        return `- ${severity}${where}: ${cell(message)}${hint === undefined ? '' : ` ${cell(hint)}`}`
+      }),
+  )
+  return lines.length === 0 ? '' : ['## What was found', '', ...lines].join('\n')
+}
+
+function principals({ principals: all }: ReportData): string {
+  if (all.length === 0) return ''
+  const lines = all.map(
+    ({ name, grants }) => `- ${cell(name)}: ${grants.length === 0 ? 'no grants' : grants.map(cell).join('; ')}`,
+  )
+  return ['## Database users and grants, not copied', '', 'Make those that are still needed on the new host.', '', ...lines].join(
+    '\n',
+  )
+}
+
+function followUps({ did, noWayBack, findings: all }: ReportData): string {
+  const items = [
+    ...(did.parked ? ['Decide about the rows that were parked; then run `migrate reconcile` again.'] : []),
+    ...(did.lowerTtl ? ['Raise the TTL of the DNS records again.'] : []),
+    ...(did.cutover
+      ? [
+          'Keep the old host for at least three days: some resolvers hold on to old answers. Then save its logs, and close it.',
+          'Change the passwords that were used for the move.',
+          'See that backups, scheduled jobs, certificate renewal and outgoing mail work on the new host.',
+        ]
+      : []),
+    ...(did.cutover && !did.reconcile
+      ? ['Run `migrate reconcile`: orders may have been written on the old host since the snapshot.']
+      : []),
+    ...(all.some((finding) => finding.severity === 'warning') ? ['Go through the warnings above.'] : []),
+    ...noWayBack.map((summary) => `Can’t be taken back by migrate: ${cell(summary)}.`),
+  ]
+  return items.length === 0 ? '' : ['## To do', '', ...items.map((item) => `- [ ] ${item}`)].join('\n')
+}
+
+const POST_MORTEM = `## Post-mortem
+
+### What happened, and whom it touched
+
+### What went well
+
+### What went badly, and where we were lucky
+
+### Why
+
+### What we change, who does it, and by when`

@@ -1,0 +1,160 @@
+import { z } from 'zod'
+import type { Finding } from '../base/errors.ts'
+import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import { findTable, fullName, type Schema } from '../databases/schema.ts'
+import type { FileHost } from '../files/port.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import { gather, unknownTables } from './database-parts.ts'
+import { ask } from './http-exchange.ts'
+import { serverFindings } from './restore-check.ts'
+import type { Host, StepContext, StepKind, World } from './world.ts'
+
+const optionsSchema = z.strictObject({}).prefault({})
+
+/** Clocks further apart than this make logs hard to compare and signed requests fail. */
+const SKEW_LIMIT_MS = 60_000
+const SITE_TIMEOUT_MS = 10_000
+
+export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
+  name: 'check',
+  summary: 'Look at both hosts and the DNS, and report every problem and risk at once',
+  options: optionsSchema,
+  create: (_options, { id, world }: StepContext): Step => ({
+    id,
+    title: 'Look at both hosts',
+    phase: 'prepare',
+    change: z.never(),
+    check: (run) => lookAtAll(world, run),
+    plan: async () => [],
+    apply: async () => undefined,
+    verify: async () => [],
+    // It only reads: there is nothing to take back.
+    undo: async () => undefined,
+    describe: () => '',
+  }),
+}
+
+/** Every port is asked, side by side; what one of them throws is a finding and hides none of the others. Read-only. */
+const lookAtAll = (world: World, run: StepRun): Promise<readonly Finding[]> =>
+  gather(
+    () => lookAtDatabase(world.old, 'read'),
+    () => lookAtDatabase(world.new, 'write'),
+    () => compareDatabases(world),
+    () => lookAtFiles(world.old, 'read'),
+    () => lookAtFiles(world.new, 'write'),
+    () => lookAtRoom(world, run),
+    async () => (world.dns === undefined ? [] : await world.dns.provider.check()),
+    () => lookAtClock(world.old, world, run),
+    () => lookAtClock(world.new, world, run),
+  )
+
+async function lookAtDatabase({ side, database }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+  if (database === undefined) return []
+  const info = await database.info()
+  const size = info.sizeBytes === null ? 'size unknown' : formatBytes(info.sizeBytes)
+  return [
+    {
+      severity: 'info',
+      code: 'database-found',
+      message: `${side} database: ${info.product}, ${info.database} (${size}), as ${info.user}.`,
+    },
+    ...(await database.missingRights(purpose)),
+  ]
+}
+
+async function compareDatabases({ old, new: target, ...world }: World): Promise<readonly Finding[]> {
+  if (old.database === undefined) return []
+  const schema = await old.database.schema()
+  const servers = target.database === undefined ? [] : serverFindings(await old.database.info(), await target.database.info())
+  return [
+    ...servers,
+    ...schema.findings,
+    ...unknownTables({ old, new: target, ...world }, schema),
+    ...world.references.flatMap((reference) => [
+      ...unknownColumn(schema, reference.table, reference.column),
+      ...unknownColumn(schema, reference.parent, reference.parentColumn),
+    ]),
+  ]
+}
+
+function unknownColumn(schema: Schema, tableName: string, column: string): readonly Finding[] {
+  const table = findTable(schema.tables, tableName)
+  if (table === 'ambiguous' || table === undefined) {
+    const message =
+      table === undefined
+        ? `The playbook's references name the table ${tableName}, which the old database hasn't got.`
+        : `The playbook's references name the table ${tableName}, which stands in more than one schema.`
+    return [
+      { severity: 'error', code: 'unknown-reference', message, hint: 'Write the table as the database has it, with its schema.' },
+    ]
+  }
+  const columns = table.columns.map((each) => each.name)
+  if (columns.some((name) => name.toLowerCase() === column.toLowerCase())) return []
+  return [
+    {
+      severity: 'error',
+      code: 'unknown-reference',
+      message: `The playbook's references name ${fullName(table.name)}.${column}, which the old database hasn't got.`,
+      hint: `The columns are: ${columns.join(', ')}.`,
+    },
+  ]
+}
+
+const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
+  files === undefined ? [] : await files.check(purpose)
+
+/** Is there room on the new host for all files of the old one? */
+async function lookAtRoom({ old, new: target }: World, run: StepRun): Promise<readonly Finding[]> {
+  if (old.files === undefined) return []
+  const { files, bytes } = await sizeOf(old.files, run)
+  const found: Finding = {
+    severity: 'info',
+    code: 'files-found',
+    message: `old files: ${formatCount(files)} files, ${formatBytes(bytes)}.`,
+  }
+  const free = target.files === undefined ? null : await target.files.freeBytes()
+  if (target.files === undefined || free === null || free > bytes) return [found]
+  return [
+    found,
+    {
+      severity: 'error',
+      code: 'no-room',
+      message: `${target.files.label} has ${formatBytes(free)} free; the old host's files need ${formatBytes(bytes)}.`,
+      hint: 'Make room on the new host, or order a larger disk.',
+    },
+  ]
+}
+
+async function sizeOf(host: FileHost, run: StepRun): Promise<{ readonly files: number; readonly bytes: number }> {
+  let files = 0
+  let bytes = 0
+  for await (const entry of host.list(undefined, run.signal)) {
+    if (entry.kind !== 'file') continue
+    files += 1
+    bytes += entry.size
+  }
+  return { files, bytes }
+}
+
+/** A web server's Date header (RFC 9110, section 6.6.1) against this machine's clock. No answer says nothing: smoke-test asks. */
+async function lookAtClock(host: Host, { site }: World, run: StepRun): Promise<readonly Finding[]> {
+  if (host.site === undefined) return []
+  const url = site ?? host.site
+  const question = { url, at: host.site, method: 'HEAD', headers: {}, body: undefined, timeoutMs: SITE_TIMEOUT_MS }
+  const before = run.clock.now()
+  const answer = await ask(question, run.signal).catch((error: unknown) => {
+    if (run.signal.aborted) throw error
+    return undefined
+  })
+  const stated = Date.parse(answer?.headers.date ?? '')
+  const apart = Math.abs(stated - (before + run.clock.now()) / 2)
+  if (Number.isNaN(apart) || apart < SKEW_LIMIT_MS) return []
+  return [
+    {
+      severity: 'warning',
+      code: 'clock-skew',
+      message: `The clock of the ${host.side} host (${host.site.host}) and this machine's are ${formatDuration(apart)} apart.`,
+      hint: 'Set them by NTP: times in logs, and rules that choose the newer row, go by these clocks.',
+    },
+  ]
+}
