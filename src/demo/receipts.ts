@@ -125,3 +125,17 @@ export function describeCheck(check: ReceiptCheck, carried: number): readonly st
     ...check.customersTwice.map((email) => `But ${email} is there twice as a customer.`),
   ]
 }
+
+/** Numbers of the orders that migrate's ledger on this database says were carried over. */
+export async function carriedOrders(database: Queryable): Promise<ReadonlySet<string>> {
+  const found = await database.query(
+    "SELECT coalesce(to_regclass('public.migrate_ledger'), to_regclass('migrate_own.migrate_ledger'))::text AS ledger",
+  )
+  const ledger = found.rows[0]?.ledger
+  if (typeof ledger !== 'string') return new Set()
+  const { rows } = await database.query(
+    `SELECT target_key AS key FROM ${ledger} WHERE table_name IN ('public.orders', 'orders') AND action = 'inserted'`,
+  )
+  const keys = z.array(z.object({ key: z.string() })).parse(rows)
+  return new Set(keys.map(({ key }) => z.tuple([z.string()]).parse(JSON.parse(key))[0]))
+}
