@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Plain JavaScript that an old Node can read too, so that it can say what is missing instead of failing on syntax.
+import { existsSync } from 'node:fs'
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(
+    `migrate needs Node 22.18 or newer; this is ${process.version}. Install a newer one from https://nodejs.org and try again.\n`,
+  )
+  process.exitCode = 2
+} else {
+  // A checkout runs its sources, an installed package what was built of them.
+  const source = new URL('../src/cli/main.ts', import.meta.url)
+  const program = existsSync(source) ? source : new URL('../dist/cli/main.js', import.meta.url)
+  import(program.href).then(({ main }) => main(process.argv.slice(2))).then((code) => process.exit(code))
+}

@@ -1,0 +1,33 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { isoTime } from '../../base/clock.ts'
+import { type Flags, stateDirectory, withFlags } from '../flags.ts'
+import type { Io } from '../io.ts'
+import type { Finish } from '../main.ts'
+
+/** `migrate status`: where the run stands, from the journal alone. */
+export function addStatus(program: Command, io: Io, finish: Finish): void {
+  withFlags(program.command('status <playbook>').description('where the run stands, from its journal alone')).action(
+    async (playbook: string, flags: Flags) => {
+      const { withDisplay } = await import('../session.ts')
+      finish(
+        await withDisplay({ io, flags }, 'text', async ({ display, clock }) => {
+          const { conclude } = await import('../conclusion.ts')
+          const { loadPlaybookName } = await import('../../playbook/index.ts')
+          const { readStatus } = await import('../../run/status.ts')
+          const { statusText } = await import('../status-text.ts')
+          const started = clock.monotonic()
+          const name = await loadPlaybookName(playbook)
+          const directory = stateDirectory(flags, resolve(playbook), name)
+          const status = await readStatus(directory)
+          const run = status.state === 'run' ? status.run : null
+          display.tell(
+            { time: isoTime(clock.now()), run, step: null, event: 'status', directory, status },
+            statusText(status, name, playbook),
+          )
+          return conclude(display, clock, started, undefined)
+        }),
+      )
+    },
+  )
+}

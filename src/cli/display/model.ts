@@ -1,0 +1,158 @@
+import type { Outcome, ProgressUnit, RunEvent } from '../../run/events.ts'
+import type { Phase, Sequence } from '../../run/step.ts'
+import { Meter } from './meter.ts'
+import { failedLines, findingLines, reconciledLines, watchLines } from './words.ts'
+
+export type StepState = 'waiting' | 'running' | 'done' | 'skipped' | 'failed' | 'asking' | 'stopped' | 'undone'
+
+/** A counter of a running step. */
+export interface Counter {
+  readonly done: number
+  readonly total: number | null
+  readonly unit: ProgressUnit
+  readonly item: string | undefined
+  readonly meter: Meter
+}
+
+/** One step as the screen shows it. */
+export interface StepView {
+  readonly id: string
+  readonly title: string
+  readonly phase: Phase
+  readonly undoable: boolean
+  state: StepState
+  startedAt: number | undefined
+  seconds: number | undefined
+  /** The change in hand, and how many are done. */
+  applying: string | undefined
+  applied: number
+  planned: number
+  readonly counters: Map<string, Counter>
+  /** The last watch or reconcile figures. */
+  figures: readonly string[]
+  warnings: readonly string[]
+  note: string | undefined
+  /** Why it failed or what it waits for. */
+  outcome: readonly string[]
+}
+
+/** The run as the screen shows it: events, folded. */
+export class ScreenModel {
+  readonly name: string
+  readonly playbook: string
+  readonly steps: readonly StepView[]
+  run = ''
+  resumed = false
+  startedAt: number | undefined
+  now = 0
+  outcome: Outcome | undefined
+  seconds: number | undefined
+  /** What concerns no step. */
+  messages: readonly string[] = []
+  notice: string | undefined
+  readonly #byId: ReadonlyMap<string, StepView>
+
+  constructor(name: string, playbook: string, sequence: Sequence) {
+    this.name = name
+    this.playbook = playbook
+    this.steps = sequence.flat().map((step) => view(step.id, step.title, step.phase, step.undo !== undefined))
+    this.#byId = new Map(this.steps.map((step) => [step.id, step]))
+  }
+
+  add(event: RunEvent): void {
+    this.run = event.run
+    this.now = Date.parse(event.time)
+    this.startedAt ??= this.now
+    const step = event.step === null ? undefined : this.#byId.get(event.step)
+    if (step) addToStep(step, event, this.now)
+    else this.#addToRun(event)
+  }
+
+  #addToRun(event: RunEvent): void {
+    if (event.event === 'started') this.resumed = event.resumed ?? false
+    if (event.event === 'finished') {
+      this.outcome = event.outcome
+      this.seconds = event.seconds
+    }
+    if (event.event === 'finding' && event.severity !== 'info') this.messages = [...this.messages, ...findingLines(event)]
+    if (event.event === 'failed') this.messages = [...this.messages, ...failedLines(event)]
+    if (event.event === 'note') this.messages = [...this.messages, event.message]
+  }
+}
+
+const view = (id: string, title: string, phase: Phase, undoable: boolean): StepView => ({
+  id,
+  title,
+  phase,
+  undoable,
+  state: 'waiting',
+  startedAt: undefined,
+  seconds: undefined,
+  applying: undefined,
+  applied: 0,
+  planned: 0,
+  counters: new Map(),
+  figures: [],
+  warnings: [],
+  note: undefined,
+  outcome: [],
+})
+
+function addToStep(step: StepView, event: RunEvent, now: number): void {
+  switch (event.event) {
+    case 'started':
+      step.state = 'running'
+      step.startedAt = now
+      return
+    case 'finding':
+      if (event.severity !== 'info') step.warnings = [...step.warnings, ...findingLines(event)]
+      return
+    case 'change':
+      return addChange(step, event)
+    case 'progress':
+      return addProgress(step, event, now)
+    case 'watch':
+      step.figures = watchLines(event)
+      return
+    case 'reconciled':
+      step.figures = reconciledLines(event)
+      return
+    case 'note':
+      step.note = event.message
+      return
+    case 'waiting':
+      step.state = 'asking'
+      step.outcome = [event.message, ...(event.hint === undefined ? [] : [`→ ${event.hint}`])]
+      return
+    case 'done':
+      step.state = event.skipped ? 'skipped' : 'done'
+      step.seconds = event.seconds
+      return
+    case 'failed':
+      step.state = event.code === 'interrupted' || event.code === 'stopped' ? 'stopped' : 'failed'
+      step.seconds = event.seconds
+      step.outcome = [event.message, ...(event.hint === undefined ? [] : [`→ ${event.hint}`])]
+      return
+    case 'finished':
+      return
+  }
+}
+
+function addChange(step: StepView, event: RunEvent & { readonly event: 'change' }): void {
+  if (event.phase === 'planned') step.planned += 1
+  if (event.phase === 'applying') step.applying = event.summary
+  if (event.phase === 'applied') {
+    step.applied += 1
+    step.applying = undefined
+  }
+  if (event.phase === 'undone') {
+    step.state = 'undone'
+    step.note = `taken back: ${event.summary}`
+  }
+}
+
+function addProgress(step: StepView, event: RunEvent & { readonly event: 'progress' }, now: number): void {
+  const meter = step.counters.get(event.unit)?.meter ?? new Meter()
+  meter.add(now, event.done)
+  step.counters.set(event.unit, { done: event.done, total: event.total, unit: event.unit, item: event.item, meter })
+}

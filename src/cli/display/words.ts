@@ -1,0 +1,125 @@
+import { formatBytes, formatCount, formatDuration } from '../../base/units.ts'
+import type { EventBody, HeadroomWatch, ProgressUnit, RunEvent } from '../../run/events.ts'
+
+type Body<E extends EventBody['event']> = Extract<EventBody, { readonly event: E }>
+
+/** `1.21 GiB`, `5,000 files`. */
+export const amount = (count: number, unit: ProgressUnit): string => {
+  if (unit === 'bytes') return formatBytes(count)
+  if (unit === 'seconds') return formatDuration(count * 1000)
+  return `${formatCount(count)} ${count === 1 ? unit.slice(0, -1) : unit}`
+}
+
+/** `1.21 of 3.00 GiB · 40 %`. */
+export function progressWords(done: number, total: number | null, unit: ProgressUnit): string {
+  if (total === null || total <= 0) return amount(done, unit)
+  const percent = Math.min(100, Math.floor((done / total) * 100))
+  return `${unit === 'bytes' || unit === 'seconds' ? amount(done, unit) : formatCount(done)} of ${amount(total, unit)} · ${percent} %`
+}
+
+/** `12.3 MiB/s`, `4,100 rows/s`. */
+export const rateWords = (perSecond: number, unit: ProgressUnit): string =>
+  unit === 'bytes' ? `${formatBytes(perSecond)}/s` : `${formatCount(Math.round(perSecond))} ${unit}/s`
+
+const perMinute = (count: number | null, what: string): readonly string[] =>
+  count === null ? [] : [`${formatCount(Math.round(count * 10) / 10)} ${what}/min`]
+
+const trafficWords = (side: string, traffic: Body<'watch'>['old']): string => {
+  const figures = [...perMinute(traffic.ordersPerMinute, 'orders'), ...perMinute(traffic.hitsPerMinute, 'hits')]
+  return `${side} host ${figures.length === 0 ? 'no figures' : figures.join(', ')}`
+}
+
+/** The watch in lines: resolvers, traffic, and the headroom that runs out first. */
+export function watchLines(watch: Body<'watch'>): readonly string[] {
+  const { agreed, total } = watch.resolvers
+  const resolvers = `${agreed} of ${total} resolvers give the new address${watch.drained ? ' · the old host is drained' : ''}`
+  const tightest = [...watch.headroom].sort(byTimeLeft)[0]
+  const headroom = tightest === undefined ? [] : [headroomWords(tightest, watch.headroom.length)]
+  return [resolvers, `${trafficWords('old', watch.old)} · ${trafficWords('new', watch.new)}`, ...headroom]
+}
+
+const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
+  if (a.runsOutAt !== b.runsOutAt) return (a.runsOutAt ?? '9') < (b.runsOutAt ?? '9') ? -1 : 1
+  const [left, right] = [BigInt(a.left), BigInt(b.left)]
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+const headroomWords = (use: HeadroomWatch, count: number): string => {
+  const until = use.runsOutAt === null ? '' : `, runs out ${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC`
+  const others = count > 1 ? ` · ${count - 1} others have more` : ''
+  return `headroom ${use.table}.${use.column}: used ${formatCount(BigInt(use.used))}, left ${formatCount(BigInt(use.left))}${until}${others}`
+}
+
+/** What a pass of reconcile did, table by table, and its proof. */
+export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
+  const tables = Object.entries(body.tables).flatMap(([name, counts]) => {
+    const parts = Object.entries(counts).filter(([, count]) => count > 0)
+    return parts.length === 0 ? [] : [`${name}: ${parts.map(([what, count]) => `${formatCount(count)} ${what}`).join(', ')}`]
+  })
+  const headroom = body.headroom
+    .filter((use) => use.used !== '0')
+    .map((use) => `headroom ${use.table}.${use.column}: raised by ${use.raisedBy}, used ${use.used}, left ${use.left}`)
+  const { rows, accounted, unaccounted } = body.proof
+  const rest = unaccounted === 0 ? 'every one accounted for' : `${formatCount(unaccounted)} NOT accounted for`
+  const proof = `proof: ${formatCount(rows)} rows on the old host, ${unaccounted === 0 ? rest : `${formatCount(accounted)} accounted for, ${rest}`}`
+  return [`pass ${body.pass}: ${tables.length === 0 ? 'nothing to carry' : tables.join(' · ')}`, ...headroom, proof]
+}
+
+const SEVERITY = { error: 'PROBLEM', warning: 'warning', info: 'note' } as const
+
+export const findingLines = (body: Body<'finding'>): readonly string[] => [
+  `${SEVERITY[body.severity]}: ${body.message}`,
+  ...(body.hint === undefined ? [] : [`  → ${body.hint}`]),
+]
+
+const OUTCOMES = {
+  ok: 'Done',
+  failed: 'Failed',
+  parked: 'Done, with rows parked for a person',
+  waiting: 'Waits for a person',
+  interrupted: 'Interrupted at a safe point; run again to resume',
+} as const
+
+export const finishedWords = (body: Body<'finished'>): string =>
+  `${OUTCOMES[body.outcome]} (${formatDuration(body.seconds * 1000)}).`
+
+export const failedLines = (body: Body<'failed'>): readonly string[] => [
+  `FAILED: ${body.message}`,
+  ...(body.hint === undefined ? [] : [`  → ${body.hint}`]),
+]
+
+/** An event in plain lines; [] for what a person needn't read. Progress is thinned out by the caller. */
+export function eventLines(event: RunEvent, verbose: boolean): readonly string[] {
+  switch (event.event) {
+    case 'started':
+      return startedLines(event)
+    case 'finding':
+      return event.severity === 'info' && !verbose ? [] : findingLines(event)
+    case 'change':
+      if (event.phase === 'applied') return [`done: ${event.summary}`]
+      if (event.phase === 'undone') return [`taken back: ${event.summary}`]
+      return verbose ? [`${event.phase}: ${event.summary}`] : []
+    case 'progress':
+      return [`${progressWords(event.done, event.total, event.unit)}${event.item === undefined ? '' : ` · ${event.item}`}`]
+    case 'watch':
+      return watchLines(event)
+    case 'reconciled':
+      return reconciledLines(event)
+    case 'note':
+      return [event.message]
+    case 'waiting':
+      return [`WAITS FOR YOU: ${event.message}`, ...(event.hint === undefined ? [] : [`  → ${event.hint}`])]
+    case 'done':
+      return [event.skipped ? 'nothing left to do' : `finished in ${formatDuration(event.seconds * 1000)}`]
+    case 'failed':
+      return failedLines(event)
+    case 'finished':
+      return [finishedWords(event)]
+  }
+}
+
+function startedLines(event: RunEvent & Body<'started'>): readonly string[] {
+  if (event.step !== null) return [event.title ?? event.step]
+  const what = event.dryRun ? 'Plan for' : event.resumed ? 'Resuming' : 'Migrating'
+  return [`${what} ${event.playbook ?? 'the shop'} (run ${event.run})`]
+}

@@ -1,0 +1,26 @@
+import { codeOf } from '../base/errors.ts'
+
+/** What a command is given of the process around it. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+  /** Someone can read and answer. */
+  readonly isTerminal: boolean
+  readonly isColoured: boolean
+}
+
+/** The process's own. A reader that goes away (`migrate status | head`) is no fault: the rest is written to nobody. */
+export function processIo(): Io {
+  const { stdin, stdout, stderr, env } = process
+  for (const stream of [stdout, stderr]) {
+    stream.on('error', (error) => {
+      if (codeOf(error) !== 'EPIPE') throw error
+    })
+  }
+  const isTerminal = stdin.isTTY === true && stdout.isTTY === true && env.TERM !== 'dumb'
+  return { env, stdout, stderr, isTerminal, isColoured: isTerminal && (env.NO_COLOR ?? '') === '' }
+}
+
+/** Resolves when everything written so far has left this process, or nobody reads it any more. */
+export const flushed = (stream: NodeJS.WriteStream): Promise<void> => new Promise((resolve) => stream.write('', () => resolve()))

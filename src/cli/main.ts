@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { systemClock } from '../base/clock.ts'
+import { MigrateError } from '../base/errors.ts'
+import { addCheck } from './commands/check.ts'
+import { addReconcile } from './commands/reconcile.ts'
+import { addRollback } from './commands/rollback.ts'
+import { addRun } from './commands/run.ts'
+import { addStatus } from './commands/status.ts'
+import { addWatch } from './commands/watch.ts'
+import { asOwn, conclude } from './conclusion.ts'
+import { jsonDisplay } from './display/json.ts'
+import { flushed, type Io, processIo } from './io.ts'
+
+/** A command hands its exit code over here. */
+export type Finish = (code: number) => void
+
+const EXAMPLE = `
+Example:
+  $ migrate check shop.yml             everything that could go wrong, before anything is done
+  $ migrate run shop.yml --dry-run     the whole plan, writing nothing
+  $ migrate run shop.yml               the migration; run it again to resume
+  $ migrate rollback shop.yml          the way back
+
+Exit codes: 0 done, 1 a step failed, 2 usage or playbook wrong, 3 waits for a person, 130 interrupted.`
+
+/** The whole program: one command with its arguments. Resolves to the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const io = processIo()
+  let code = 0
+  const program = programFor(io, (exit) => {
+    code = exit
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+  } catch (error) {
+    code = failed(error, args, io)
+  }
+  await Promise.all([flushed(io.stdout), flushed(io.stderr)])
+  return code
+}
+
+function programFor(io: Io, finish: Finish): Command {
+  const program = new Command('migrate')
+    .description('Move a live shop to a new host while customers keep buying, and lose nothing.')
+    .version(version(), '--version')
+    .addHelpText('after', EXAMPLE)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => undefined })
+  for (const add of [addCheck, addRun, addWatch, addReconcile, addRollback, addStatus]) add(program, io, finish)
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
+  return program
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const { version } = JSON.parse(text) as { readonly version: string }
+  return version
+}
+
+/** Errors that no command caught: wrong usage, or a fault of ours. `--json` has them on stdout like everything else. */
+function failed(error: unknown, args: readonly string[], io: Io): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return 0
+  const own = error instanceof CommanderError ? usageError(error) : asOwn(error)
+  const json = args.includes('--json')
+  if (!json) io.stderr.write(`${own.message}\n${own.hint === undefined ? '' : `→ ${own.hint}\n`}`)
+  if (args.includes('--verbose') && !(error instanceof CommanderError) && error instanceof Error)
+    io.stderr.write(`${error.stack}\n`)
+  const display = jsonDisplay(json ? (line) => io.stdout.write(line) : () => undefined, () => undefined)
+  return conclude(display, systemClock, systemClock.monotonic(), own)
+}
+
+function usageError(error: CommanderError): MigrateError {
+  // Without any command, commander's message is only "(outputHelp)".
+  const message = error.code === 'commander.help' ? 'Say what to do: migrate COMMAND.' : error.message.replace(/^error: /, '')
+  return new MigrateError('usage', message, { ending: 'usage', hint: 'See  migrate --help  or  migrate COMMAND --help.' })
+}

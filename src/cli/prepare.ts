@@ -1,0 +1,49 @@
+import { isAbsolute, resolve } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { bindingOf, buildSequence, buildWorld, loadPlaybook, type Playbook } from '../playbook/index.ts'
+import type { CommandOptions } from '../run/command.ts'
+import { readHistory } from '../run/state.ts'
+import type { World } from '../steps/world.ts'
+import type { Display } from './display/display.ts'
+import { type Flags, stateDirectory } from './flags.ts'
+import type { Stops } from './signals.ts'
+
+export interface Prepared {
+  readonly playbook: Playbook
+  readonly world: World
+  readonly options: CommandOptions
+}
+
+export interface Surroundings {
+  readonly clock: Clock
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly flags: Flags
+  readonly display: Display
+  readonly stops: Stops
+}
+
+/** Playbook, hosts and steps, ready to be run; nothing has been written. The caller closes the world. */
+export async function prepare(file: string, surroundings: Surroundings): Promise<Prepared> {
+  const { clock, env, flags, display, stops } = surroundings
+  const playbook = await loadPlaybook(file, env)
+  const directory = stateDirectory(flags, isAbsolute(file) ? file : resolve(file), playbook.name)
+  const world = await buildWorld(playbook, { clock })
+  const sequence = buildSequence(playbook, world)
+  const { history } = await readHistory(directory)
+  const binding = await bindingOf(playbook, world, history.run?.binding.endpoints)
+  display.begin({ name: playbook.name, playbook: file, sequence })
+  const options: CommandOptions = {
+    name: playbook.name,
+    directory,
+    sequence,
+    binding,
+    clock,
+    sink: display.sink,
+    redactor: playbook.redactor,
+    yes: flags.yes ?? false,
+    ask: display.ask,
+    interrupt: stops.interrupt,
+    abort: stops.abort,
+  }
+  return { playbook, world, options }
+}

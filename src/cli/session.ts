@@ -1,0 +1,85 @@
+import { styleText } from 'node:util'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { askInTerminal } from './ask.ts'
+import { asOwn, conclude } from './conclusion.ts'
+import type { Display } from './display/display.ts'
+import { jsonDisplay } from './display/json.ts'
+import { plainDisplay } from './display/plain.ts'
+import { planDisplay } from './display/plan.ts'
+import type { Flags } from './flags.ts'
+import type { Io } from './io.ts'
+import { type Prepared, prepare, type Surroundings } from './prepare.ts'
+import { listenForSignals } from './signals.ts'
+
+/** How a command's events are best shown to a person. */
+export type View = 'live' | 'plan' | 'check' | 'text'
+
+/** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
+export async function displayFor(view: View, flags: Flags, io: Io): Promise<Display> {
+  const notice = (text: string): void => void io.stderr.write(`${text}\n`)
+  const write = (text: string): void => void io.stdout.write(text)
+  if (flags.json) return jsonDisplay(write, notice)
+  const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
+  const verbose = flags.verbose ?? false
+  if (view === 'plan' || view === 'check') {
+    return planDisplay({
+      write,
+      verbose,
+      ask,
+      what: view,
+      paint: (colour, text) => (io.isColoured ? styleText(colour, text, { validateStream: false }) : text),
+    })
+  }
+  if (view === 'live' && io.isTerminal) {
+    const { screenDisplay } = await import('./display/screen.ts')
+    return screenDisplay({ output: io.stdout, clock: systemClock, coloured: io.isColoured, ask })
+  }
+  return plainDisplay({ write, verbose, ask })
+}
+
+export interface Session {
+  readonly io: Io
+  readonly flags: Flags
+}
+
+/** A command that works on a playbook's run: prepared, shown, stopped by signals, and always ended by `finished`. Returns the exit code. */
+export async function withPlaybook(
+  file: string,
+  session: Session,
+  view: View,
+  work: (prepared: Prepared) => Promise<{ readonly exit: number }>,
+): Promise<number> {
+  return await withDisplay(session, view, async ({ display, clock }) => {
+    const stops = listenForSignals(display.notice, process.exit)
+    const surroundings: Surroundings = { clock, env: session.io.env, flags: session.flags, display, stops }
+    try {
+      const prepared = await prepare(file, surroundings)
+      try {
+        return (await work(prepared)).exit
+      } finally {
+        await prepared.world.close()
+      }
+    } finally {
+      stops.dispose()
+    }
+  })
+}
+
+/** Shows what `work` tells; when it throws, the error and `finished` are told here. */
+export async function withDisplay(
+  { io, flags }: Session,
+  view: View,
+  work: (given: { readonly display: Display; readonly clock: Clock }) => Promise<number>,
+): Promise<number> {
+  const clock = systemClock
+  const started = clock.monotonic()
+  const display = await displayFor(view, flags, io)
+  try {
+    return await work({ display, clock })
+  } catch (error) {
+    if (flags.verbose && error instanceof Error) io.stderr.write(`${error.stack}\n`)
+    return conclude(display, clock, started, asOwn(error))
+  } finally {
+    await display.close()
+  }
+}

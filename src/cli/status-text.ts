@@ -1,0 +1,52 @@
+import { formatCount } from '../base/units.ts'
+import type { Status } from '../run/status.ts'
+
+const MARKS = { waiting: '·', running: '▸', finished: '✔', failed: '✖', undone: '↶' } as const
+const OUTCOMES = {
+  ok: 'done',
+  failed: 'failed; run again to resume once the cause is mended',
+  parked: 'done, with rows parked for a person',
+  waiting: 'waits for a person',
+  interrupted: 'interrupted at a safe point; run again to resume',
+} as const
+
+type Run = Extract<Status, { readonly state: 'run' }>
+
+/** Where a run stands, for people. */
+export function statusText(status: Status, name: string, playbook: string): string {
+  if (status.state === 'none') return `No run of ${name} yet. Begin with:  migrate run ${playbook}`
+  const steps = status.steps.map((step) => {
+    const changes = step.begun === 0 ? '' : `  ${formatCount(step.applied)} of ${formatCount(step.begun)} changes made`
+    return ` ${MARKS[step.status]} ${step.title} (${step.id})${changes}${step.undone > 0 ? `, ${formatCount(step.undone)} taken back` : ''}`
+  })
+  const parts = [
+    `Run ${status.run} of ${status.playbook}, begun ${status.startedAt}: ${stateWords(status)}.`,
+    ...steps,
+    ...failureLines(status),
+    ...endLines(status, playbook),
+  ]
+  return parts.join('\n')
+}
+
+function stateWords(status: Run): string {
+  if (status.rollback === 'complete') return 'taken back'
+  if (status.rollback === 'unfinished') return 'being taken back; run "migrate rollback" again to go on'
+  return status.outcome === null ? 'at work now, or its process died; run again to resume' : OUTCOMES[status.outcome]
+}
+
+const failureLines = ({ failure }: Run): readonly string[] =>
+  failure === null
+    ? []
+    : [
+        `Failed${failure.step === null ? '' : ` in ${failure.step}`}: ${failure.message}`,
+        ...(failure.hint === undefined ? [] : [`→ ${failure.hint}`]),
+      ]
+
+function endLines(status: Run, playbook: string): readonly string[] {
+  const where = status.cutOver ? 'Customers may be on the new host.' : 'Customers are on the old host.'
+  const next = status.next === null || status.rollback === 'complete' ? [] : [`Next: ${status.next}.`]
+  const { undoable, remaining } = status.wayBack
+  const back = undoable === 0 ? [] : [`The way back: "migrate rollback ${playbook}" takes back ${formatCount(undoable)} changes.`]
+  const lasting = remaining.length === 0 ? [] : [`It can't take back: ${remaining.join('; ')}.`]
+  return [where, ...next, ...back, ...lasting]
+}

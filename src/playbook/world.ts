@@ -1,0 +1,124 @@
+import type { Clock } from '../base/clock.ts'
+import { MigrateError } from '../base/errors.ts'
+import type { Database } from '../databases/port.ts'
+import type { DnsProvider } from '../dns/port.ts'
+import type { FileHost, Shell } from '../files/port.ts'
+import { directly, type Effects } from '../run/step.ts'
+import type { DnsTarget, Host, World } from '../steps/world.ts'
+import { filesLabel } from './binding.ts'
+import type { DatabaseSettings, DnsSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
+import { defaultRules } from './tables.ts'
+
+export interface WorldOptions {
+  readonly clock: Clock
+  /** For simulations; the effect itself when absent. */
+  readonly effects?: Effects
+}
+
+/** The hosts, the zone and the resolvers that a playbook names. Nothing connects before it is used. */
+export async function buildWorld(playbook: Playbook, options: WorldOptions): Promise<World> {
+  const { resolversFor } = await import('../dns/resolvers.ts')
+  const [old, destination] = await Promise.all([buildHost('old', playbook.old), buildHost('new', playbook.new)])
+  const dns = playbook.dns && (await buildDns(playbook.dns, options.clock))
+  const open = [old.files, old.database, destination.files, destination.database, dns?.provider].filter(
+    (each) => each !== undefined,
+  )
+  return {
+    name: playbook.name,
+    old,
+    new: destination,
+    ...(playbook.site === undefined ? {} : { site: playbook.site }),
+    ...(dns === undefined ? {} : { dns }),
+    resolvers: (spec) => resolversFor(spec, options.clock),
+    tables: playbook.tables,
+    defaults: defaultRules,
+    references: playbook.references,
+    effects: options.effects ?? directly,
+    close: async () => {
+      await Promise.allSettled(open.map((each) => each.close()))
+    },
+  }
+}
+
+async function buildHost(side: 'old' | 'new', settings: HostSettings): Promise<Host> {
+  const files = settings.files && (await buildFiles(settings.files, settings.connections))
+  const database = settings.database && (await buildDatabase(side, settings.database, settings.connections))
+  return {
+    side,
+    ...files,
+    ...(database === undefined ? {} : { database }),
+    ...(settings.site === undefined ? {} : { site: settings.site }),
+    connections: settings.connections,
+  }
+}
+
+async function buildFiles(
+  settings: FilesSettings,
+  connections: number,
+): Promise<{ readonly files: FileHost; readonly shell?: Shell }> {
+  if (settings.protocol === 'local') {
+    const { openLocal } = await import('../files/local.ts')
+    return { files: openLocal(settings.root, settings.root) }
+  }
+  const { openSftp } = await import('../files/sftp/index.ts')
+  const { host, port, user, root, password, key, passphrase, agent, knownHosts, fingerprint } = settings
+  const files = openSftp({
+    host,
+    port,
+    user,
+    root,
+    connections,
+    label: filesLabel(settings),
+    ...(password && { password }),
+    ...(key && { key }),
+    ...(passphrase && { passphrase }),
+    ...(agent && { agent }),
+    ...(knownHosts && { knownHosts }),
+    ...(fingerprint && { fingerprint }),
+  })
+  return { files, shell: files.shell }
+}
+
+async function buildDatabase(side: 'old' | 'new', settings: DatabaseSettings, connections: number): Promise<Database> {
+  const { host, port, user, password, database, connectTimeoutMs } = settings
+  const common = {
+    host,
+    port,
+    user,
+    password,
+    database,
+    connectTimeoutMs,
+    connections,
+    label: `${side} database ${database} on ${host}`,
+  }
+  switch (settings.engine) {
+    case 'postgres': {
+      const { openPostgres } = await import('../databases/postgres/index.ts')
+      return openPostgres({ ...common, sslmode: settings.sslmode, ca: settings.ca })
+    }
+    case 'mssql':
+      throw new MigrateError('fault', 'mssql isn’t wired up.')
+  }
+}
+
+async function buildDns(settings: DnsSettings, clock: Clock): Promise<DnsTarget> {
+  const { authoritativeServers } = await import('../dns/authoritative.ts')
+  const { zone, records } = settings
+  const nameservers = settings.nameservers.length === 0 ? undefined : settings.nameservers
+  const authoritative = authoritativeServers({ zone, nameservers, clock })
+  return { provider: await buildProvider(settings, authoritative, clock), zone, records, authoritative }
+}
+
+async function buildProvider(
+  settings: DnsSettings,
+  authoritative: DnsTarget['authoritative'],
+  clock: Clock,
+): Promise<DnsProvider> {
+  const { zone } = settings
+  if (settings.provider === 'manual') {
+    const { manualProvider } = await import('../dns/manual.ts')
+    return manualProvider({ zone, authoritative, clock })
+  }
+  const { cloudflareProvider } = await import('../dns/cloudflare.ts')
+  return cloudflareProvider({ zone, token: settings.token, api: settings.api })
+}
