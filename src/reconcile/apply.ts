@@ -79,7 +79,10 @@ async function carryTogether(items: readonly CarryItem[], cyclic: boolean, optio
     await transaction.ledger(entries)
     const parked = [
       ...changed.map((each) => parkedRow(each, 'Changed on the target while it was being carried')),
-      ...kept.map((each) => parkedRow(each, 'Deleted on one host, but rows on the other still refer to it')),
+      ...kept.map((each) => ({
+        ...parkedRow(each, 'Deleted on one host, but rows on the other still refer to it'),
+        refused: true,
+      })),
     ]
     return { entries, parked }
   })

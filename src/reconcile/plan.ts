@@ -107,7 +107,7 @@ export class Planner {
   carries(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly ReconcileChange[] {
     const groups = parentsFirst(tables, foreignKeys).map((group) => ({
       cyclic: isCyclic(group, foreignKeys),
-      items: group.flatMap((table) => this.#carry.get(fullName(table.name)) ?? []),
+      items: withinCircle(group, foreignKeys).flatMap((table) => this.#carry.get(fullName(table.name)) ?? []),
     }))
     return [
       ...groups.flatMap(({ cyclic, items }) =>
@@ -124,6 +124,16 @@ export class Planner {
       ),
     ]
   }
+}
+
+/** Inside a circle, those references that can't wait (NULL isn't allowed) decide what comes first. */
+function withinCircle(group: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly Table[] {
+  if (group.length === 1) return group
+  const binding = foreignKeys.filter((key) => {
+    const child = group.find((table) => fullName(table.name) === fullName(key.table))
+    return child?.columns.every((column) => !key.columns.includes(column.name) || !column.nullable)
+  })
+  return parentsFirst(group, binding).flat()
 }
 
 function carries(items: readonly CarryItem[], cyclic: boolean): ReconcileChange[] {

@@ -64,7 +64,7 @@ export async function startedPair(host: DatabaseHost, fill: (old: ShopDatabase) 
     directory,
     async close() {
       await Promise.all([oldDatabase.close(), newDatabase.close()])
-      await rm(directory, { recursive: true })
+      await rm(directory, { recursive: true, force: true })
     },
   }
 }
