@@ -12,14 +12,7 @@ import type {
   TableSize,
   Transaction,
 } from '../../src/databases/port.ts'
-import {
-  fullName,
-  type Identity,
-  type IdentityState,
-  keyPositions,
-  type Schema,
-  type Table,
-} from '../../src/databases/schema.ts'
+import { fullName, type Identity, type IdentityState, keyPositions, type Schema, type Table } from '../../src/databases/schema.ts'
 import { firstAfter, found, project, statementsFor, triggersOf } from './memory-language.ts'
 import { comesAfter, counterName, type MemoryServer } from './memory-server.ts'
 import type { MemoryState, MemoryWork } from './memory-state.ts'

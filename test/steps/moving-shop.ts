@@ -45,7 +45,12 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
   const oldDatabase = options.wrapOld?.(plain[0]) ?? plain[0]
   const newDatabase = options.wrapNew?.(plain[1]) ?? plain[1]
   const { tables, ...rest } = options
-  const world = testWorld({ ...rest, tables: { visits: { mode: 'copy-only' }, ...tables }, old: { database: oldDatabase }, new: { database: newDatabase } })
+  const world = testWorld({
+    ...rest,
+    tables: { visits: { mode: 'copy-only' }, ...tables },
+    old: { database: oldDatabase },
+    new: { database: newDatabase },
+  })
   const clock = new FakeClock(undefined, { automatic: false })
   return {
     old,
@@ -65,15 +70,25 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
 
 /** New steps, as another process makes them. */
 export const stepsOf = (world: World, bump: unknown = undefined) => ({
-  snapshot: snapshotDatabaseKind.create(snapshotDatabaseKind.options.parse(undefined) as never, testContext(world, 'snapshot-database')),
-  restore: restoreDatabaseKind.create(restoreDatabaseKind.options.parse(undefined) as never, testContext(world, 'restore-database')),
+  snapshot: snapshotDatabaseKind.create(
+    snapshotDatabaseKind.options.parse(undefined) as never,
+    testContext(world, 'snapshot-database'),
+  ),
+  restore: restoreDatabaseKind.create(
+    restoreDatabaseKind.options.parse(undefined) as never,
+    testContext(world, 'restore-database'),
+  ),
   bump: bumpIdentitiesKind.create(bumpIdentitiesKind.options.parse(bump) as never, testContext(world, 'bump-identities')),
 })
 
 /** A few rows in every table, with the values that get lost most often. */
 export async function fill(shop: ShopDatabase): Promise<void> {
   const ada = await shop.insert('customers', { email: 'ada@example.com', name: 'Åda  ', note: null })
-  const bob = await shop.insert('customers', { email: 'bob@example.com', name: '', note: 'line\nbreak\t"quoted" \\ back, 日本語 🧦' })
+  const bob = await shop.insert('customers', {
+    email: 'bob@example.com',
+    name: '',
+    note: 'line\nbreak\t"quoted" \\ back, 日本語 🧦',
+  })
   const shirt = await shop.insert('products', { title: 'Tröja', stock: '7', price: '19.9900' })
   for (const customer of [ada, bob, ada]) {
     const order = await shop.insert('orders', { customer_id: customer, placed: '2026-11-20 07:00:00.000001', status: 'open' })
@@ -88,6 +103,10 @@ export async function fill(shop: ShopDatabase): Promise<void> {
 
 /** All rows of the filled tables, for comparing the two hosts. */
 export async function contents(shop: ShopDatabase): Promise<Record<string, readonly string[]>> {
-  const all = await Promise.all([...FILLED, 'audit' as const].map(async (name) => [name, (await shop.rows(name)).map((row) => JSON.stringify(row)).sort()] as const))
+  const all = await Promise.all(
+    [...FILLED, 'audit' as const].map(
+      async (name) => [name, (await shop.rows(name)).map((row) => JSON.stringify(row)).sort()] as const,
+    ),
+  )
   return Object.fromEntries(all)
 }

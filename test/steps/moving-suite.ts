@@ -127,7 +127,9 @@ export function movingSuite(name: string, open: () => Promise<DatabaseHost>): vo
         for (const change of await step.plan(shop.run)) lines.push(step.describe(change))
       }
       expect(lines.join('\n')).toMatch(/save 12 tables, about [\d,]+ rows/)
-      expect(lines.join('\n')).toMatch(/orders\.id: old is at 3; new starts beyond 1,003 \(headroom 1,000: the least that is given/)
+      expect(lines.join('\n')).toMatch(
+        /orders\.id: old is at 3; new starts beyond 1,003 \(headroom 1,000: the least that is given/,
+      )
       expect(await shop.new.tables()).toEqual(before)
       expect(shop.run.facts.size).toBe(0)
       expect(await readdir(shop.run.directory)).toEqual([])

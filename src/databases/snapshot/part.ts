@@ -150,13 +150,19 @@ async function* lineBatches(file: string): AsyncGenerator<readonly string[]> {
   const piped = pipeline(source, plain)
   piped.catch(() => undefined)
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  let rest = ''
+  // Only the new text is searched for line ends: a row may be many times as long as a chunk.
+  let pieces: string[] = []
   for await (const chunk of plain) {
-    const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    if (lines.length > 0) yield lines
+    const text = decoder.decode(chunk as Buffer, { stream: true })
+    const end = text.lastIndexOf('\n')
+    if (end === -1) {
+      pieces.push(text)
+      continue
+    }
+    yield `${pieces.join('')}${text.slice(0, end)}`.split('\n')
+    pieces = [text.slice(end + 1)]
   }
   await piped
-  rest += decoder.decode()
+  const rest = `${pieces.join('')}${decoder.decode()}`
   if (rest !== '') yield [rest]
 }

@@ -1,0 +1,130 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { isUsedUp, measureRate, sizeHeadroom, startOf } from '../../src/databases/plan/headroom.ts'
+import { isBeyond } from '../../src/databases/plan/restore.ts'
+import type { IdentityState } from '../../src/databases/schema.ts'
+import { headroomUse } from '../../src/steps/headroom.ts'
+
+const DAY = { windowMs: 86_400_000, safety: 3, minimum: 1000 }
+const BIGINT = { minimum: -(2n ** 63n), maximum: 2n ** 63n - 1n }
+
+const at = (last: bigint | null, increment = 1n, range = BIGINT): IdentityState => ({
+  identity: {
+    kind: 'column',
+    table: { schema: '', name: 'Orders' },
+    column: 'OrderID',
+    sequence: null,
+    seed: String(increment),
+    increment: String(increment),
+    minimum: String(range.minimum),
+    maximum: String(range.maximum),
+  },
+  last,
+  next: (last ?? 0n) + increment,
+})
+
+const INT = { minimum: -(2n ** 31n), maximum: 2n ** 31n - 1n }
+const TINYINT = { minimum: 0n, maximum: 255n }
+
+describe('how far an identity is raised', () => {
+  it('is exactly the number that the playbook gives, from where the old host stands now', () => {
+    const rate = { perMinute: 0.9, overMs: 600_000 }
+    const sized = sizeHeadroom('Orders.OrderID', at(10_248n), 1500, { ...rate, perMinute: 0.09 }, DAY)
+    expect(sized).toMatchObject({ from: 10_248n, to: 11_748n, finding: undefined })
+    expect(sized.reason).toBe('headroom 1,500: given in the playbook; measured 0.090 rows a minute')
+  })
+
+  it('is more than the playbook gives when a measurement says that it would run out, and says so', () => {
+    const sized = sizeHeadroom('Orders.OrderID', at(10_248n), 1500, { perMinute: 10, overMs: 600_000 }, DAY)
+    expect(sized.to).toBe(10_248n + 43_200n)
+    expect(sized.finding).toMatchObject({ severity: 'warning', code: 'identity-headroom-changed' })
+  })
+
+  it('does not let a glance of a few seconds overrule the playbook', () => {
+    expect(sizeHeadroom('Orders.OrderID', at(10n), 1500, { perMinute: 600, overMs: 5000 }, DAY).to).toBe(1510n)
+  })
+
+  it('is rate, times window, times safety by itself, and a least number where nothing was measured', () => {
+    expect(sizeHeadroom('Orders.OrderID', at(100n), 'auto', { perMinute: 2, overMs: 600_000 }, DAY).to).toBe(100n + 8640n)
+    expect(sizeHeadroom('Orders.OrderID', at(100n), 'auto', null, DAY).to).toBe(1100n)
+    expect(sizeHeadroom('Orders.OrderID', at(null), 'auto', null, DAY)).toMatchObject({ from: 0n, to: 1000n })
+  })
+
+  it('is refused by name and number where the type ends before it', () => {
+    const sized = sizeHeadroom('Orders.OrderID', at(2n ** 31n - 500n, 1n, INT), 1500, null, DAY)
+    expect(sized.finding).toMatchObject({ severity: 'error', code: 'identity-overflow' })
+    expect(sized.finding?.message).toContain('Orders.OrderID stands at 2,147,483,148')
+    expect(sized.finding?.message).toContain('2,147,483,647')
+    expect(sized.finding?.message).toContain('498 would fit')
+  })
+
+  it('takes half of what a small type has left when nothing was measured that needs more', () => {
+    const sized = sizeHeadroom('States.StateID', at(51n, 1n, TINYINT), 'auto', null, DAY)
+    expect(sized).toMatchObject({ to: 51n + 101n, finding: { severity: 'warning' } })
+    expect(
+      sizeHeadroom('States.StateID', at(51n, 1n, TINYINT), 'auto', { perMinute: 1, overMs: 600_000 }, DAY).finding?.severity,
+    ).toBe('error')
+  })
+
+  it('leaves an identity alone that has no value left on either host', () => {
+    expect(isUsedUp(at(255n, 1n, TINYINT))).toBe(true)
+    expect(isUsedUp(at(254n, 1n, TINYINT))).toBe(false)
+    expect(isUsedUp(at(0n, -1n, TINYINT))).toBe(true)
+  })
+
+  it('measures the rate in rows, whatever the increment, and knows when it cannot', () => {
+    expect(measureRate(100n, at(200n, 10n), 60_000)).toEqual({ perMinute: 10, overMs: 60_000 })
+    expect(measureRate(-10n, at(-40n, -1n), 60_000)).toEqual({ perMinute: 30, overMs: 60_000 })
+    expect(measureRate(null, at(5n), 60_000)).toEqual({ perMinute: 5, overMs: 60_000 })
+    expect(measureRate(undefined, at(5n), 60_000)).toBeNull()
+    expect(measureRate(1n, at(5n), 0)).toBeNull()
+  })
+
+  const increments = fc.oneof(fc.bigInt({ min: 1n, max: 1000n }), fc.bigInt({ min: -1000n, max: -1n }))
+  const options = fc.record({
+    windowMs: fc.integer({ min: 1, max: 1e9 }),
+    safety: fc.integer({ min: 1, max: 10 }),
+    minimum: fc.integer({ min: 1, max: 1e6 }),
+  })
+  const rates = fc.option(
+    fc.record({ perMinute: fc.double({ min: 0, max: 1e9, noNaN: true }), overMs: fc.integer({ min: 1, max: 1e9 }) }),
+  )
+  const lasts = fc.option(fc.bigInt({ min: BIGINT.minimum, max: BIGINT.maximum }))
+  const given = fc.oneof(fc.constant('auto' as const), fc.nat({ max: 1e9 }))
+
+  it('leaves both hosts room that never overlaps, within the type, or is refused', () => {
+    fc.assert(
+      fc.property(increments, lasts, rates, given, options, (increment, last, rate, number, how) => {
+        const old = at(last, increment)
+        fc.pre(!isUsedUp(old))
+        const { from, to, finding } = sizeHeadroom('T.id', old, number, rate, how)
+        expect(from).toBe(startOf(old))
+        if (finding?.severity === 'error') return
+        expect(isBeyond(from, to, old.identity.increment)).toBe(false)
+        expect((to - from) % increment).toBe(0n)
+        const first = to + increment
+        expect(first >= BIGINT.minimum && first <= BIGINT.maximum).toBe(true)
+        if (number !== 'auto') expect((to - from) / increment).toBeGreaterThanOrEqual(BigInt(number))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('is counted down as the old host uses it, in either direction', () => {
+    fc.assert(
+      fc.property(
+        increments,
+        fc.bigInt({ min: -(10n ** 12n), max: 10n ** 12n }),
+        fc.integer({ min: 0, max: 1000 }),
+        (increment, last, used) => {
+          const old = at(last, increment)
+          const { from, to, reason } = sizeHeadroom('T.id', old, 1000, null, DAY)
+          const record = { identity: old.identity, from: String(from), to: String(to), ratePerMinute: null, reason, at: '' }
+          const use = headroomUse(record, { ...old, last: last + increment * BigInt(used) })
+          expect(BigInt(use.used) + BigInt(use.left)).toBe(BigInt(use.raisedBy))
+          expect(BigInt(use.left) >= 0n).toBe(true)
+        },
+      ),
+    )
+  })
+})
