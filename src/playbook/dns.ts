@@ -46,7 +46,7 @@ function complainOfProvider(
   source: Source,
 ): void {
   if (dns.provider === 'cloudflare' && dns.token === undefined && source.entry([...path, 'token']) === undefined) {
-    source.complain(path, 'dns.token is missing.', 'Add  token: ${CLOUDFLARE_API_TOKEN}  and set that variable.', 'key')
+    source.complain(path, 'dns.token is missing.', `Add  token: \${CLOUDFLARE_API_TOKEN}  and set that variable.`, 'key')
   }
   if (dns.provider !== 'manual') return
   for (const key of ['token', 'api'] as const) {

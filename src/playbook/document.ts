@@ -202,8 +202,8 @@ class Walk {
     if (piece.kind === 'malformed') {
       this.source.complainAt(
         at,
-        'This is neither ${NAME} nor ${file:PATH}.',
-        'NAME has letters, digits and _ only. For the characters ${ themselves, write $${.',
+        `This is neither \${NAME} nor \${file:PATH}.`,
+        `NAME has letters, digits and _ only. For the characters \${ themselves, write $\${.`,
       )
       return undefined
     }

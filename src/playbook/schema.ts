@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { durationMs } from '../steps/options.ts'
 
 const text = z.string().min(1)
-const secret = text.meta({ description: 'A secret: ${NAME} takes it from the environment, ${file:PATH} from a file' })
+const secret = text.meta({ description: `A secret: \${NAME} takes it from the environment, \${file:PATH} from a file` })
 
 export const nameSchema = z
   .string()

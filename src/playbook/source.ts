@@ -57,7 +57,7 @@ export class Source {
 
   #partName(path: Path, part: string | number, index: number): string {
     if (typeof part === 'number') return `[${part}]`
-    const shown = this.#filledKeys.has(key(path.slice(0, index + 1))) ? '${…}' : part
+    const shown = this.#filledKeys.has(key(path.slice(0, index + 1))) ? `\${…}` : part
     return index === 0 ? shown : `.${shown}`
   }
 

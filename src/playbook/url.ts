@@ -24,7 +24,7 @@ export interface UrlFault {
 // The parts of RFC 3986, appendix B, with the user information split off at the last @ before the path.
 const PARTS = /^([a-z][a-z0-9+.-]*):\/\/(?:([^/?#]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/is
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?))(?::(\d{1,5}))?$/i
-const ENCODE_HINT = 'A password with special characters is best kept in a variable: …user:${PASSWORD}@host…'
+const ENCODE_HINT = `A password with special characters is best kept in a variable: …user:\${PASSWORD}@host…`
 
 /** True for `something://…`; anything else is the path of a local folder. */
 export const hasScheme = (text: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(text)

@@ -21,7 +21,7 @@ export function frame(model: ScreenModel, options: FrameOptions): readonly strin
   const head = [header(model, options), '']
   const foot = footer(model, options)
   const room = options.rows === undefined ? undefined : Math.max(3, options.rows - head.length - foot.length)
-  const body = fit(model.steps, room, options)
+  const body = fitted(model.steps, room, options)
   return [...head, ...body, ...foot].map((line) => clip(line, options.columns))
 }
 
@@ -39,7 +39,7 @@ const isQuiet = (step: StepView): boolean => isOver(step.state) || step.state ==
  * All steps when there is room. Otherwise those at work with what is under them; steps long done and far ahead shrink to one line
  * each, and details shrink before a step disappears.
  */
-function fit(steps: readonly StepView[], room: number | undefined, options: FrameOptions): readonly string[] {
+function fitted(steps: readonly StepView[], room: number | undefined, options: FrameOptions): readonly string[] {
   const details = new Map(steps.map((step) => [step, detailLines(step, options, room === undefined)]))
   const all = steps.flatMap((step) => [titleLine(step, options), ...(details.get(step) ?? [])])
   if (room === undefined || all.length <= room) return all
@@ -186,8 +186,9 @@ function spread(left: string, right: string, { columns }: FrameOptions): string 
   return `${short}${' '.repeat(Math.max(1, columns - 2 - width(short) - width(right)))}${right}`
 }
 
-// Colour codes take no room and stay whole.
-const ESCAPES = /(\u001b\[[0-9;]*m)/
+// Colour codes (ECMA-48, SGR) take no room and stay whole.
+const ESCAPE = '\u001b'
+const ESCAPES = new RegExp(`(${ESCAPE}\\[[0-9;]*m)`)
 
 /** Cuts a line to the terminal's width; an ellipsis shows that there was more. */
 export function clip(line: string, columns: number): string {

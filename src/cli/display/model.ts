@@ -108,9 +108,11 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       if (event.severity !== 'info') step.warnings = [...step.warnings, ...findingLines(event)]
       return
     case 'change':
-      return addChange(step, event)
+      addChange(step, event)
+      return
     case 'progress':
-      return addProgress(step, event, now)
+      addProgress(step, event, now)
+      return
     case 'watch':
       step.figures = watchLines(event)
       return

@@ -53,16 +53,21 @@ class PlanPrinter {
   add(event: RunEvent): void {
     switch (event.event) {
       case 'started':
-        return event.step === null ? this.#begun(event) : this.#heading(event.step, event.title)
+        if (event.step === null) this.#begun(event)
+        else this.#heading(event.step, event.title)
+        return
       case 'finding':
-        return this.#finding(event)
+        this.#finding(event)
+        return
       case 'change':
-        return this.#change(event)
+        this.#change(event)
+        return
       case 'done':
         if (event.skipped) this.#line(event.step, this.#dim('nothing to do, or known only once the steps before it are done'))
         return
       case 'finished':
-        return this.#finished(event)
+        this.#finished(event)
+        return
       case 'progress':
         return
       default:
@@ -154,7 +159,8 @@ class PlanPrinter {
     const time = formatDuration(event.seconds * 1000)
     if (this.#options.what === 'check') {
       const verdict = this.#problems === 0 ? 'Ready to run' : 'Not ready to run'
-      return this.#write(`\n${verdict}: ${found} (${time}).`)
+      this.#write(`\n${verdict}: ${found} (${time}).`)
+      return
     }
     const lasting = this.#lasting.size === 0 ? '' : ` Can’t be taken back: ${[...this.#lasting].join(', ')}.`
     const verdict =
