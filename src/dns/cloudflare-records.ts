@@ -2,6 +2,7 @@ import type { RecordBatchParams } from 'cloudflare/resources/dns/records'
 import { MigrateError } from '../base/errors.ts'
 import { canonicalContent } from './names.ts'
 import type { DnsRecord, RecordChange } from './port.ts'
+import { counterpart } from './standing.ts'
 
 /** The fields of Cloudflare's DNS record that matter here ("DNS Records for a Zone" in its API reference). */
 export interface CloudflareRecord {
@@ -38,15 +39,16 @@ type Post = NonNullable<BatchBody['posts']>[number]
 
 /**
  * The body of a batch. A patch says name, type, ttl, content and proxied and nothing else, so that comment, tags and settings
- * stay; a record made again after its deletion gets back the comment and tags that were saved with it.
+ * stay; a record made again after its deletion gets back the comment and tags that were saved with it. Ids are those of `current`:
+ * a record that was planned before it existed, or made again since, has another one by now.
  */
-export function batchBody(changes: readonly RecordChange[]): BatchBody {
+export function batchBody(changes: readonly RecordChange[], current: readonly DnsRecord[]): BatchBody {
   const deletes: { id: string }[] = []
   const patches: Patch[] = []
   const posts: Post[] = []
   for (const { before, after } of changes) {
-    if (before !== null && after !== null) patches.push({ id: idOf(before), ...fields(after) })
-    else if (before !== null) deletes.push({ id: idOf(before) })
+    if (before !== null && after !== null) patches.push({ id: idOf(before, current), ...fields(after) })
+    else if (before !== null) deletes.push({ id: idOf(before, current) })
     else if (after !== null) posts.push({ ...fields(after), ...extrasOf(after) })
   }
   return {
@@ -78,11 +80,12 @@ function extrasOf({ extras }: DnsRecord): { comment?: string; tags?: string[] } 
   }
 }
 
-function idOf(record: DnsRecord): string {
-  if (record.id !== null) return record.id
+function idOf(record: DnsRecord, current: readonly DnsRecord[]): string {
+  const id = counterpart(record, current)?.id
+  if (typeof id === 'string') return id
   throw new MigrateError(
     'dns-failed',
-    `The record ${record.type} ${record.name} has no Cloudflare id to change it by. Nothing was changed.`,
+    `The record ${record.type} ${record.name} is no longer in the zone. Nothing was changed.`,
     {
       hint: 'Run again: the plan is made anew from what stands.',
     },

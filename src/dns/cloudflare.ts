@@ -73,10 +73,11 @@ export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
       const names = changes.flatMap(({ before, after }) =>
         [before, after].flatMap((record) => (record === null ? [] : [record.name])),
       )
-      const todo = outstanding(changes, await read(names))
+      const current = await read(names)
+      const todo = outstanding(changes, current)
       if (todo.length === 0) return
       refuseTooMany(todo, zoneName)
-      const lost = await sendBatch(await connected(), zoneName, (await findZone()).id, todo, signal)
+      const lost = await sendBatch(await connected(), zoneName, (await findZone()).id, batchBody(todo, current), signal)
       await readBack(changes, await read(names), zoneName, lost)
     },
     close: () => Promise.resolve(),
@@ -136,15 +137,15 @@ async function sendBatch(
   cloudflare: Cloudflare,
   zoneName: string,
   zoneId: string,
-  changes: readonly RecordChange[],
+  body: ReturnType<typeof batchBody>,
   signal: AbortSignal | undefined,
 ): Promise<MigrateError | undefined> {
   try {
-    await cloudflare.dns.records.batch({ zone_id: zoneId, ...batchBody(changes) }, signal === undefined ? {} : { signal })
+    await cloudflare.dns.records.batch({ zone_id: zoneId, ...body }, signal === undefined ? {} : { signal })
     return undefined
   } catch (error) {
     signal?.throwIfAborted()
-    const known = cloudflareError(error, zoneName, `change ${changes.length} record${changes.length === 1 ? '' : 's'}`)
+    const known = cloudflareError(error, zoneName, 'change the records')
     if (answerLost(error)) return known
     throw known
   }
