@@ -39,7 +39,9 @@ export interface DemoResult {
   readonly check: ReceiptCheck | undefined
   /** Orders of the old host that reconcile carried over. */
   readonly carried: number
-  readonly takings: Takings | undefined
+  readonly takings: Takings
+  /** The reckoning for people, a line each. */
+  readonly words: readonly string[]
 }
 
 const CUSTOMERS = 60
@@ -78,7 +80,7 @@ async function play(options: DemoOptions, opened: Closing): Promise<DemoResult> 
   await trade(clock, interrupt)
   const exit = interrupt.aborted ? INTERRUPTED : await options.move(file, playbook.environment)
   await crowd.disperse()
-  if (exit !== 0) return { exit, check: undefined, carried: 0, takings: crowd.takings() }
+  if (exit !== 0) return unfinished(exit, crowd.takings(), hosts)
   return await settle(crowd.takings(), hosts, options)
 }
 
@@ -116,10 +118,9 @@ async function settle(takings: Takings, hosts: DemoHosts, options: DemoOptions):
     await options.spoil?.(database)
     const check = await checkReceipts(database, takings.receipts)
     const carried = countCarried(takings, hosts, await carriedOrders(database))
-    for (const line of [...describeTakings(takings, hosts), ...describeCheck(check, carried)]) options.say(line)
-    if (carried === 0)
-      options.say('No order was carried over, so this demo has shown nothing. Run it again, and report it if it stays so.')
-    return { exit: isSound(check) && carried > 0 ? 0 : 1, check, carried, takings }
+    const nothingShown = 'No order was carried over, so this demo has shown nothing. Run it again.'
+    const words = [...describeTakings(takings, hosts), ...describeCheck(check, carried), ...(carried > 0 ? [] : [nothingShown])]
+    return { exit: isSound(check) && carried > 0 ? 0 : 1, check, carried, takings, words }
   } catch (error) {
     throw new MigrateError('demo-check-failed', "The customers' receipts couldn't be held against the new database.", {
       cause: error,
@@ -128,6 +129,17 @@ async function settle(takings: Takings, hosts: DemoHosts, options: DemoOptions):
     await database.end()
   }
 }
+
+const unfinished = (exit: number, takings: Takings, hosts: DemoHosts): DemoResult => ({
+  exit,
+  check: undefined,
+  carried: 0,
+  takings,
+  words: [
+    ...describeTakings(takings, hosts),
+    'The move did not get to its end, so there is nothing to check the receipts against.',
+  ],
+})
 
 const countCarried = (takings: Takings, hosts: DemoHosts, carried: ReadonlySet<string>): number =>
   takings.receipts.filter(({ receipt, address }) => address === hosts.old.address && carried.has(receipt.order)).length
@@ -141,7 +153,6 @@ function describeTakings({ receipts, failures, pageViews, pageFailures }: Taking
     failure.kind === 'refused' ? `HTTP ${failure.status}: ${failure.words}` : failure.words,
   )
   return [
-    '',
     `The customers: ${places}. Failed purchases: ${formatCount(failures.length)}.`,
     ...tally(words),
     `They looked at ${formatCount(pageViews)} pages, ${formatCount(pageFailures.length)} of which failed.`,
