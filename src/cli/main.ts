@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { systemClock } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import { addCheck } from './commands/check.ts'
+import { addDemo } from './commands/demo.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addRun } from './commands/run.ts'
@@ -47,7 +48,7 @@ function programFor(io: Io, finish: Finish): Command {
     .addHelpText('after', EXAMPLE)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => undefined })
-  for (const add of [addCheck, addRun, addWatch, addReconcile, addRollback, addStatus]) add(program, io, finish)
+  for (const add of [addCheck, addRun, addWatch, addReconcile, addRollback, addStatus, addDemo]) add(program, io, finish)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
   return program
 }
