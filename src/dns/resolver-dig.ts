@@ -36,21 +36,39 @@ export function digResolver(server: ServerAddress, options: DigOptions): Resolve
       const question = canonicalName(name)
       signal?.throwIfAborted()
       const start = clock.monotonic()
-      // The options stop dig from adding search domains, reading an answer's cookie or trying EDNS on a server that drops it.
       const seconds = Math.max(1, Math.ceil(timeoutMs / 1000))
-      const args = [
-        `@${server.address}`,
-        '-p',
-        String(server.port),
-        `+time=${seconds}`,
-        `+tries=${tries}`,
-        '+nosearch',
-        '+noedns',
-        '+nocookie',
-      ]
-      const result = await abortable(runDig([...args, '-q', question, '-t', type], program), signal)
+      const args = [...argumentsFor(server, question, type), `+time=${seconds}`, `+tries=${tries}`]
+      const first = await abortable(runDig(args, program), signal)
+      // Left to itself, dig says that it goes over to TCP before the header, where the package no longer finds it.
+      const result = flagsOf(first).includes('tc') ? await abortable(runDig([...args, '+tcp'], program), signal) : first
       return toAnswer(result, type, clock.monotonic() - start)
     },
+  }
+}
+
+/** The options stop dig from adding search domains, sending a cookie or EDNS to servers that drop them, and retrying over TCP. */
+const argumentsFor = ({ address, port }: ServerAddress, name: string, type: string): readonly string[] => [
+  `@${address}`,
+  '-p',
+  String(port),
+  '+nosearch',
+  '+noedns',
+  '+nocookie',
+  '+ignore',
+  '-q',
+  name,
+  '-t',
+  type,
+]
+
+/** Why there can be no second opinion here; `null` when dig is installed. */
+export async function digMissing(program = 'dig'): Promise<string | null> {
+  try {
+    await runDig(['-v'], program)
+    return null
+  } catch (error) {
+    if (error instanceof MigrateError) return error.message
+    throw error
   }
 }
 
@@ -82,16 +100,20 @@ async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): 
   }
 }
 
+const headerOf = (result: DigResult | undefined): string => (result?.header ?? []).map((line) => line.join('\t')).join('\n')
+
+const flagsOf = (result: DigResult | undefined): readonly string[] =>
+  /flags: ([a-z ]*);/.exec(headerOf(result))?.[1]?.split(' ') ?? []
+
 function toAnswer(result: DigResult | undefined, type: string, milliseconds: number): DnsAnswer {
-  const header = (result?.header ?? []).map((line) => line.join('\t')).join('\n')
+  const header = headerOf(result)
   const status = /status: ([A-Z0-9]+)/.exec(header)?.[1]
   if (status === undefined)
     return { status: failureOf(header), authoritative: false, records: [], negativeTtlSeconds: null, milliseconds }
-  const flags = /flags: ([a-z ]*);/.exec(header)?.[1]?.split(' ') ?? []
   const records = (result?.answer ?? []).flatMap(toRecord)
   return {
     status,
-    authoritative: flags.includes('aa'),
+    authoritative: flagsOf(result).includes('aa'),
     records,
     negativeTtlSeconds: records.some((record) => record.type === type) ? null : negativeTtl(result?.authority ?? []),
     milliseconds,

@@ -19,14 +19,12 @@ const stored: readonly StoredRecord[] = ZONE_RECORDS.map(({ name, type, content,
 )
 
 const fromStore = (store: ZoneStore): readonly PlainRecord[] =>
-  store
-    .records()
-    .map(({ name, type, content, ttl }) => ({
-      name,
-      type: type === 'CNAME' || type === 'AAAA' ? type : 'A',
-      content,
-      ttlSeconds: ttl,
-    }))
+  store.records().map(({ name, type, content, ttl }) => ({
+    name,
+    type: type === 'CNAME' || type === 'AAAA' ? type : 'A',
+    content,
+    ttlSeconds: ttl,
+  }))
 
 const meddleIn = (store: ZoneStore) => (name: string, type: string, content: string) =>
   store.replace(store.records().map((record) => (record.name === name && record.type === type ? { ...record, content } : record)))
