@@ -1,0 +1,195 @@
+import { z } from 'zod'
+import { MigrateError } from '../../base/errors.ts'
+import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
+import { type Column, type ForeignKey, fullName, readableColumns, type Table, type TableName } from '../schema.ts'
+import { columnOf, readColumns } from './introspect-columns.ts'
+import { chunks, keyColumns, keyCondition, keyParameters, parameterOf, rowsPerStatement } from './keys.ts'
+import { writeLedger } from './marks.ts'
+import { quoteName, quoteNames, quoteTable } from './names.ts'
+import { rowsByKey } from './read.ts'
+import type { Parameter, Session } from './session.ts'
+import { compareExpression, writeExpression } from './values.ts'
+
+/** How long a statement waits for a lock, milliseconds; then the transaction ends as `database-busy`. */
+const LOCK_TIMEOUT_MS = 10_000
+
+/** `INSERT … SELECT CONVERT(…) FROM source`, identity values kept, followed by the count of rows inserted. */
+export function insertSql(table: Table, source: string): string {
+  const columns = readableColumns(table)
+  const values = columns.map((column, index) => writeExpression(column, `v.c${index}`))
+  const name = quoteTable(table.name)
+  const insert = `INSERT INTO ${name} (${quoteNames(columns.map((column) => column.name))}) SELECT ${values.join(', ')} FROM ${source} AS v`
+  const kept = columns.some((column) => column.identity !== null)
+  const [on, off] = kept ? [`SET IDENTITY_INSERT ${name} ON;\n`, `;\nSET IDENTITY_INSERT ${name} OFF`] : ['', '']
+  return `${on}${insert};\nSELECT @@ROWCOUNT AS affected${off}`
+}
+
+/** `(VALUES (@p0, @p1), …)` with columns c0, c1, … */
+const valuesSource = (rows: number, columns: number): string => {
+  const row = (index: number): string =>
+    `(${Array.from({ length: columns }, (_, column) => `@p${index * columns + column}`).join(', ')})`
+  return `(VALUES ${Array.from({ length: rows }, (_, index) => row(index)).join(', ')})`
+}
+
+const columnAliases = (columns: number): string => Array.from({ length: columns }, (_, index) => `c${index}`).join(', ')
+
+export const insertValuesSql = (table: Table, rows: number): string => {
+  const columns = readableColumns(table).length
+  return insertSql(table, valuesSource(rows, columns)).replace(' AS v;', ` AS v(${columnAliases(columns)});`)
+}
+
+/** Parameters: first the columns that are set, then the key. `null` when the table has nothing but its key. */
+export function updateSql(table: Table): { readonly sql: string; readonly columns: readonly Column[] } | null {
+  const keys = keyColumns(table)
+  const columns = readableColumns(table).filter((column) => column.identity === null && !table.key.includes(column.name))
+  if (columns.length === 0) return null
+  const set = columns.map((column, index) => `${quoteName(column.name)} = ${writeExpression(column, `@p${index}`)}`)
+  const sql = `UPDATE ${quoteTable(table.name)} SET ${set.join(', ')} WHERE ${keyCondition(keys, 1, columns.length)};\nSELECT @@ROWCOUNT AS affected`
+  return { sql, columns }
+}
+
+/** The number that `SELECT @@ROWCOUNT` gave. */
+async function affected(session: Session, sql: string, parameters: readonly Parameter[]): Promise<number> {
+  const { rows } = await session.query(sql, parameters)
+  return Number(rows.at(-1)?.[0] ?? -1)
+}
+
+/** Runs `work` in a transaction with the user triggers of `tables` off. Sch-M locks are taken in one order, by name. */
+export async function applying<T>(
+  session: Session,
+  ledger: string,
+  tables: readonly Table[],
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS}`)
+  const result = await session.transaction(false, async () => {
+    const triggers = await enabledTriggers(session, tables)
+    for (const trigger of triggers) await session.batch(`DISABLE TRIGGER ${trigger}`)
+    const value = await work(transactionOn(session, ledger))
+    for (const trigger of triggers) await session.batch(`ENABLE TRIGGER ${trigger}`)
+    return value
+  })
+  await session.batch('SET LOCK_TIMEOUT -1')
+  return result
+}
+
+/** `[dbo].[trigger] ON [dbo].[table]` of every enabled trigger on these tables, as they are now on this server. */
+async function enabledTriggers(session: Session, tables: readonly Table[]): Promise<readonly string[]> {
+  const names = tables.map((table) => quoteTable(table.name)).toSorted()
+  const triggers: string[] = []
+  for (const name of names) {
+    const rows = await session.ask(
+      z.object({ schema: z.string(), name: z.string() }),
+      `SELECT s.name AS [schema], tr.name AS [name] FROM sys.triggers tr
+JOIN sys.objects o ON o.object_id = tr.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
+WHERE tr.parent_id = OBJECT_ID(@p0) AND tr.is_disabled = 0 AND tr.is_ms_shipped = 0 ORDER BY tr.name`,
+      [name],
+    )
+    triggers.push(...rows.map((row) => `${quoteTable(row)} ON ${name}`))
+  }
+  return triggers
+}
+
+const transactionOn = (session: Session, ledger: string): Transaction => ({
+  lock: (table, keys) => rowsByKey(session, table, keys, ' WITH (UPDLOCK, ROWLOCK, HOLDLOCK)'),
+  insert: (table, rows) => insertRows(session, table, rows),
+  update: (table, row) => updateRow(session, table, row),
+  delete: (table, keys) => deleteRows(session, table, keys),
+  referenced: (foreignKey, parents) => referencedParents(session, foreignKey, parents),
+  ledger: (entries) => writeLedger(session, ledger, entries),
+})
+
+async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
+  const columns = readableColumns(table)
+  for (const chunk of chunks(rows, rowsPerStatement(columns.length))) {
+    const parameters = chunk.flatMap((row) => columns.map((column, index) => parameterOf(column, row[index])))
+    const count = await affected(session, insertValuesSql(table, chunk.length), parameters)
+    // A key WITH (IGNORE_DUP_KEY = ON) drops duplicates without an error.
+    if (count !== chunk.length) throw miscount(session, table.name, 'inserted', chunk.length, count)
+  }
+}
+
+async function updateRow(session: Session, table: Table, row: Row): Promise<void> {
+  const columns = readableColumns(table)
+  const cellOfColumn = (column: Column): Parameter =>
+    parameterOf(column, row[columns.findIndex((each) => each.name === column.name)])
+  const update = updateSql(table)
+  const keys = keyColumns(table).map(cellOfColumn)
+  if (update === null) {
+    const sql = `SELECT COUNT(*) AS affected FROM ${quoteTable(table.name)} WHERE ${keyCondition(keyColumns(table), 1)}`
+    const count = await affected(session, sql, keys)
+    if (count !== 1) throw miscount(session, table.name, 'updated', 1, count)
+    return
+  }
+  const count = await affected(session, update.sql, [...update.columns.map(cellOfColumn), ...keys])
+  if (count !== 1) throw miscount(session, table.name, 'updated', 1, count)
+}
+
+async function deleteRows(session: Session, table: Table, keys: readonly KeyCells[]): Promise<void> {
+  const columns = keyColumns(table)
+  for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
+    await session.query(
+      `DELETE FROM ${quoteTable(table.name)} WHERE ${keyCondition(columns, chunk.length)}`,
+      keyParameters(columns, chunk),
+    )
+  }
+}
+
+/** The server wrote another number of rows than it was given. */
+export const miscount = (session: Session, table: TableName, verb: string, wanted: number, got: number): MigrateError =>
+  new MigrateError(
+    'database-statement-failed',
+    `${session.where.label}: ${wanted} row${wanted === 1 ? '' : 's'} of ${fullName(table)} should have been ${verb}, the server says ${got}. Everything was rolled back.`,
+    { hint: 'The rows changed meanwhile; run again.' },
+  )
+
+async function referencedParents(session: Session, foreignKey: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]> {
+  const columns = await childColumns(session, foreignKey)
+  const found: Row[] = []
+  for (const chunk of chunks(parents, rowsPerStatement(columns.length))) {
+    const rows = chunk.map(
+      (_, row) => `(${[String(row), ...columns.map((_column, index) => `@p${row * columns.length + index}`)].join(', ')})`,
+    )
+    const same = columns.map((column, index) => `k.${quoteName(column.name)} = ${compareExpression(column, `v.c${index}`)}`)
+    const sql = `SELECT v.place FROM (VALUES ${rows.join(', ')}) AS v(place, ${columnAliases(columns.length)})
+WHERE EXISTS (SELECT 1 FROM ${quoteTable(foreignKey.table)} AS k WITH (HOLDLOCK) WHERE ${same.join(' AND ')})`
+    const result = await session.query(sql, keyParameters(columns, chunk))
+    for (const [place] of result.rows) {
+      const row = chunk[Number(place)]
+      if (row !== undefined) found.push(row)
+    }
+  }
+  return found
+}
+
+async function childColumns(session: Session, foreignKey: ForeignKey): Promise<readonly Column[]> {
+  const columns = [...(await readColumns(session, quoteTable(foreignKey.table))).values()].flat().map(columnOf)
+  return foreignKey.columns.map((name) => {
+    const column = columns.find((each) => each.name.toLowerCase() === name.toLowerCase())
+    if (column !== undefined) return column
+    throw new MigrateError(
+      'fault',
+      `${fullName(foreignKey.table)} has no column ${name} on ${session.where.label}. This is a fault in migrate.`,
+    )
+  })
+}
+
+/** Rows without a parent; a row with a null in the foreign key has no parent to miss. */
+export function orphanSql(rule: OrphanRule): string {
+  const present = rule.columns.map((name) => `c.${quoteName(name)} IS NOT NULL`)
+  const same = rule.parentColumns.map((name, index) => `p.${quoteName(name)} = c.${quoteName(rule.columns[index] ?? '')}`)
+  return `DELETE c FROM ${quoteTable(rule.child)} AS c
+WHERE ${present.join(' AND ')} AND NOT EXISTS (SELECT 1 FROM ${quoteTable(rule.parent)} AS p WHERE ${same.join(' AND ')});
+SELECT @@ROWCOUNT AS affected`
+}
+
+/** In a table that refers to itself, each row deleted may orphan others. */
+export async function deleteOrphans(session: Session, rule: OrphanRule): Promise<number> {
+  const again = fullName(rule.child) === fullName(rule.parent)
+  let total = 0
+  while (true) {
+    const count = await affected(session, orphanSql(rule), [])
+    total += count
+    if (!again || count === 0) return total
+  }
+}

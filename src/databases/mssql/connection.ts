@@ -1,0 +1,156 @@
+import { Connection, type ConnectionConfiguration } from 'tedious'
+import type { Secret } from '../../base/secret.ts'
+import { connectError, type ServerError, type Where } from './errors.ts'
+import { Session } from './session.ts'
+
+export interface MssqlOptions {
+  readonly host: string
+  /** 1433 when absent, or what the server's browser says when an instance is named. */
+  readonly port?: number | undefined
+  /** A named instance (`host\SQLEXPRESS`); the browser service on UDP 1434 is asked for its port. */
+  readonly instanceName?: string | undefined
+  readonly user: string
+  readonly password: Secret | undefined
+  /** Windows domain; NTLM is used when it is given. */
+  readonly domain?: string | undefined
+  readonly database: string
+  /** TLS; on when absent. `strict` is TDS 8.0 (SQL Server 2022). */
+  readonly encrypt?: boolean | 'strict' | undefined
+  /** Accepts a certificate that no authority vouches for; off when absent. */
+  readonly trustServerCertificate?: boolean | undefined
+  /** How the server's list of sessions names us. */
+  readonly appName?: string | undefined
+  readonly connectTimeoutMs?: number | undefined
+  /** How long a statement may run before its first answer; an index on a large table takes long. One hour when absent. */
+  readonly requestTimeoutMs?: number | undefined
+  /** At most so many connections at a time; never fewer than two are used, since reading and asking go on side by side. */
+  readonly connections: number
+  /** For messages: "old database shop on old.example.com". */
+  readonly label: string
+}
+
+const CONNECT_TIMEOUT_MS = 15_000
+const REQUEST_TIMEOUT_MS = 3_600_000
+/** The largest packet that TDS allows under TLS 1.2 records and still fits one: 16 KiB less the record's own bytes. */
+const PACKET_BYTES = 16_368
+
+/** Settings of tedious for a connection; every SET option that indexed views and computed columns need is its default (ON). */
+export function configuration(options: MssqlOptions): ConnectionConfiguration {
+  const credentials = { userName: options.user, password: options.password?.reveal() }
+  const where = options.instanceName === undefined ? { port: options.port ?? 1433 } : { instanceName: options.instanceName }
+  return {
+    server: options.host,
+    authentication:
+      options.domain === undefined
+        ? { type: 'default', options: credentials }
+        : { type: 'ntlm', options: { ...credentials, domain: options.domain } },
+    options: {
+      ...where,
+      database: options.database,
+      encrypt: options.encrypt ?? true,
+      trustServerCertificate: options.trustServerCertificate ?? false,
+      appName: options.appName ?? 'migrate',
+      connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+      cancelTimeout: CONNECT_TIMEOUT_MS,
+      packetSize: PACKET_BYTES,
+      maxRetriesOnTransientErrors: 0,
+      abortTransactionOnError: true,
+      useColumnNames: false,
+      textsize: 2_147_483_647,
+    },
+  }
+}
+
+const whereOf = (options: MssqlOptions): Where => ({ label: options.label, user: options.user, database: options.database })
+
+async function connect(options: MssqlOptions): Promise<Session> {
+  const where = whereOf(options)
+  const connection = new Connection(configuration(options))
+  let told: ServerError | undefined
+  connection.on('errorMessage', (token) => {
+    told ??= { number: token.number, severity: token.class, message: token.message }
+  })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  connection.on('error', reject)
+  connection.connect((error) => (error ? reject(error) : resolve()))
+  try {
+    await promise
+  } catch (error) {
+    connection.close()
+    throw connectError(error, told, where)
+  }
+  return new Session(connection, where)
+}
+
+/** Connections to one database: opened when first needed, kept for the next one, never more than the limit. */
+export class Connections {
+  readonly limit: number
+  readonly #options: MssqlOptions
+  readonly #idle: Session[] = []
+  readonly #waiting: (() => void)[] = []
+  readonly #open = new Set<Session>()
+  #taken = 0
+  #closed = false
+
+  constructor(options: MssqlOptions) {
+    this.#options = options
+    this.limit = Math.max(2, options.connections)
+  }
+
+  /** Lends a connection to `work`. One that had an error is closed afterwards, which also ends its transaction. */
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.#take()
+    let result: T
+    try {
+      result = await work(session)
+    } catch (error) {
+      this.#give(session, false)
+      throw error
+    }
+    this.#give(session, !session.broken)
+    return result
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const sessions = [...this.#open]
+    this.#idle.length = 0
+    this.#open.clear()
+    await Promise.all(sessions.map((session) => session.close()))
+  }
+
+  async #take(): Promise<Session> {
+    if (this.#taken >= this.limit) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else this.#taken += 1
+    try {
+      for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+        if (!session.broken) return session
+        this.#open.delete(session)
+      }
+      const session = await connect(this.#options)
+      this.#open.add(session)
+      return session
+    } catch (error) {
+      this.#free()
+      throw error
+    }
+  }
+
+  #give(session: Session, healthy: boolean): void {
+    if (healthy && !this.#closed) {
+      this.#idle.push(session)
+    } else {
+      this.#open.delete(session)
+      session.abandon()
+    }
+    this.#free()
+  }
+
+  /** Hands the place to whoever waits longest. */
+  #free(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#taken -= 1
+    else next()
+  }
+}

@@ -1,0 +1,109 @@
+import type { Statement } from '../port.ts'
+import { type Column, fullName, type Identity, type Schema, type SchemaObject, type Table } from '../schema.ts'
+import { quoteName, quoteTable } from './names.ts'
+
+/**
+ * The statements that create a schema. Keys come after the rows, then indexes and checks, then foreign keys, then what the server
+ * compiles: synonyms, views, functions, procedures, triggers. Pure.
+ */
+export function ddl(schema: Schema): readonly Statement[] {
+  const before = schema.objects.filter((each) => each.stage === 'before')
+  const after = schema.objects.filter((each) => each.stage === 'after')
+  const onTables = after.filter((each) => isTablePart(each, schema))
+  const rest = after.filter((each) => !isTablePart(each, schema))
+  return [
+    ...before.map(objectStatement),
+    ...schema.tables.map(
+      (table): Statement => ({
+        name: `table ${fullName(table.name)}`,
+        stage: 'before',
+        sql: tableSql(table, schema.identities),
+        undo: `DROP TABLE ${quoteTable(table.name)}`,
+      }),
+    ),
+    ...schema.tables.flatMap(keyStatements),
+    ...onTables.map(objectStatement),
+    ...schema.foreignKeys.map(
+      (key): Statement => ({
+        name: `foreign key ${fullName({ schema: key.table.schema, name: key.name })}`,
+        stage: 'after',
+        sql: key.sql,
+        // A parent can't be dropped while it is referenced.
+        undo: `ALTER TABLE ${quoteTable(key.table)} DROP CONSTRAINT ${quoteName(key.name)}`,
+      }),
+    ),
+    ...rest.map(objectStatement),
+  ]
+}
+
+const objectStatement = (each: SchemaObject): Statement => ({
+  name: `${each.kind} ${each.name}`,
+  stage: each.stage,
+  sql: each.sql,
+  undo: each.undo,
+})
+
+/** Checks, and indexes of tables; an index of a view can only follow the view. */
+const isTablePart = (each: SchemaObject, schema: Schema): boolean =>
+  each.kind === 'check' ||
+  (each.kind === 'index' && schema.tables.some((table) => each.name.startsWith(`${fullName(table.name)}.`)))
+
+/** The clustered key first: building it later would build every other index twice. */
+function keyStatements(table: Table): readonly Statement[] {
+  const keys = [
+    ...(table.primaryKey === null ? [] : [{ kind: 'primary key', key: table.primaryKey }]),
+    ...table.uniqueKeys.map((key) => ({ kind: 'unique key', key })),
+  ].toSorted((a, b) => Number(isNonclustered(a.key.sql)) - Number(isNonclustered(b.key.sql)))
+  return keys.map(({ kind, key }) => ({
+    name: `${kind} ${fullName(table.name)}.${key.name}`,
+    stage: 'after',
+    sql: key.sql,
+    undo: null,
+  }))
+}
+
+const isNonclustered = (sql: string): boolean => / NONCLUSTERED /.test(sql)
+
+/** CREATE TABLE with columns, defaults, identity and computed columns; everything else is added later. */
+export function tableSql(table: Table, identities: readonly Identity[]): string {
+  const lines = table.columns.map((column) => {
+    const identity = identities.find(
+      (each) => each.kind === 'column' && fullName(each.table) === fullName(table.name) && each.column === column.name,
+    )
+    return columnSql(column, identity ?? null)
+  })
+  return `CREATE TABLE ${quoteTable(table.name)} (\n  ${lines.join(',\n  ')}\n)`
+}
+
+/** One column of CREATE TABLE ("CREATE TABLE (Transact-SQL)", column_definition). */
+export function columnSql(column: Column, identity: Pick<Identity, 'seed' | 'increment'> | null): string {
+  const name = quoteName(column.name)
+  if (column.computed !== null) {
+    const persisted = column.computed.stored ? ` PERSISTED${column.nullable ? '' : ' NOT NULL'}` : ''
+    return `${name} AS ${column.computed.sql}${persisted}`
+  }
+  const [type, ...modifiers] = splitType(column.type)
+  const parts = [
+    name,
+    type,
+    // An alias type's collation is the database's own and can't be given.
+    ...(column.collation === null || column.type.startsWith('[') ? [] : [`COLLATE ${column.collation}`]),
+    ...modifiers,
+    ...(column.identity === null ? [] : [`IDENTITY(${identity?.seed ?? '1'},${identity?.increment ?? '1'})`]),
+    column.nullable ? 'NULL' : 'NOT NULL',
+    ...defaultParts(column),
+  ]
+  return parts.join(' ')
+}
+
+/** `int SPARSE ROWGUIDCOL` → type and what stands after the collation. */
+function splitType(type: string): readonly string[] {
+  const match = /^(.*?)((?: SPARSE)?)((?: ROWGUIDCOL)?)$/.exec(type)
+  return [match?.[1] ?? type, match?.[2]?.trim() ?? '', match?.[3]?.trim() ?? ''].filter((part) => part !== '')
+}
+
+function defaultParts(column: Column): readonly string[] {
+  if (column.default === null) return []
+  const { name, sql } = column.default
+  return [...(name === null ? [] : [`CONSTRAINT ${quoteName(name)}`]), `DEFAULT ${sql}`]
+}

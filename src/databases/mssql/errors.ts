@@ -1,0 +1,173 @@
+import { codeOf, MigrateError, messageOf } from '../../base/errors.ts'
+
+/** What a server's error token carries ([MS-TDS] 2.2.7.10): number, class (severity), its own words. */
+export interface ServerError {
+  readonly number: number | undefined
+  readonly severity: number | undefined
+  readonly message: string
+}
+
+type Kind =
+  | 'database-unreachable'
+  | 'database-login-failed'
+  | 'database-missing'
+  | 'database-permission-denied'
+  | 'database-connection-lost'
+  | 'database-disk-full'
+  | 'database-busy'
+
+/** "Database Engine events and errors", by number. */
+const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
+  'database-unreachable': [],
+  'database-login-failed': [18401, 18450, 18451, 18452, 18456, 18461, 18470, 18486, 18487, 18488],
+  'database-missing': [911, 4060, 4064],
+  'database-permission-denied': [
+    229, 230, 262, 297, 300, 371, 916, 976, 1088, 2557, 2571, 2760, 3704, 4834, 6004, 8104, 15151, 15247, 15562, 21089,
+  ],
+  'database-connection-lost': [596, 6005, 10053, 10054, 10060, 17142, 40197, 40501, 40613],
+  'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
+  'database-busy': [1204, 1205, 1222, 3960, 3961],
+}
+
+/**
+ * Servers that speak this protocol without being SQL Server send one number for many errors; their words tell what it was. The words
+ * are those of the engine beneath, and of SQL Server's own messages.
+ */
+const WORDS: readonly (readonly [Kind, RegExp])[] = [
+  ['database-login-failed', /login failed|password authentication failed|role ".*" does not exist/i],
+  ['database-missing', /cannot open database|database ".*" does not exist/i],
+  ['database-permission-denied', /permission (?:was )?denied|must be owner of|not able to access the database/i],
+  ['database-busy', /lock (?:request )?time-?out|deadlock|could not serialize access/i],
+  ['database-disk-full', /no space left on device|could not extend file|disk full/i],
+  ['database-connection-lost', /terminating connection|server is shutting down/i],
+]
+
+/** Kind of a server's error by number, then by class ("Database Engine error severities"), then by its words. */
+export function kindOfServerError({ number, severity, message }: ServerError): Kind | undefined {
+  for (const [kind, numbers] of Object.entries(NUMBERS)) {
+    if (number !== undefined && numbers.includes(number)) return kind as Kind
+  }
+  if (severity === 13) return 'database-busy'
+  if (severity !== undefined && severity >= 20) return 'database-connection-lost'
+  return WORDS.find(([, words]) => words.test(message))?.[0]
+}
+
+const LOST_CODES = ['ESOCKET', 'ECONNRESET', 'ECONNCLOSED', 'ECLOSE', 'EPIPE', 'ENOTOPEN', 'EINVALIDSTATE']
+
+export const isServerError = (error: unknown): error is Error & { readonly number?: number; readonly class?: number } =>
+  error instanceof Error && 'number' in error && typeof error.number === 'number'
+
+/** The first line of a statement, for a message; literals stay out of it. */
+export function firstLine(sql: string): string {
+  const line = sql.trim().split('\n', 1)[0] ?? ''
+  const masked = line.replaceAll(/N?'(?:[^']|'')*'/g, "'…'")
+  return masked.length > 160 ? `${masked.slice(0, 160)}…` : masked
+}
+
+/** Who the message is about. */
+export interface Where {
+  /** "old database shop on old.example.com". */
+  readonly label: string
+  readonly user: string
+  readonly database: string
+}
+
+/** An error while a connection was opened. `server` is the last error token that the server sent, if it sent one. */
+export function connectError(error: unknown, server: ServerError | undefined, where: Where): MigrateError {
+  const words = server?.message ?? messageOf(error)
+  const told: ServerError = server ?? { number: undefined, severity: undefined, message: words }
+  switch (kindOfServerError(told)) {
+    case 'database-missing':
+      return new MigrateError(
+        'database-missing',
+        `${where.label}: there is no database ${where.database} that ${where.user} may open. The server said: ${words}`,
+        {
+          hint: "Check the database's name at the end of the URL, and that this login has a user in it.",
+          cause: error,
+        },
+      )
+    case 'database-permission-denied':
+      return permissionDenied(where, words, 'CONNECT', error)
+    case 'database-login-failed':
+      return loginFailed(where, words, error)
+    default:
+      if (codeOf(error) === 'ELOGIN') return loginFailed(where, words, error)
+      return new MigrateError('database-unreachable', `${where.label} can't be reached: ${words}. Nothing was changed.`, {
+        hint: 'Check host and port in the playbook, and that the firewall lets this machine through. For a server without a trusted certificate add ?trustServerCertificate=true to the URL.',
+        cause: error,
+        retrySafe: true,
+      })
+  }
+}
+
+const loginFailed = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError('database-login-failed', `${where.label} refused user ${where.user}: ${words}`, {
+    hint: "Check user and password in the playbook's URL. Shared hosts often have another password for the database than for the files.",
+    cause,
+  })
+
+const permissionDenied = (where: Where, words: string, sql: string, cause: unknown): MigrateError =>
+  new MigrateError('database-permission-denied', `${where.label}: ${where.user} may not do this: ${words} (${firstLine(sql)})`, {
+    hint: `Let the host's administrator grant it, or use an account that is in the role db_owner of ${where.database}.`,
+    cause,
+  })
+
+/** An error while a statement ran. `retrySafe`: true when nothing can have been written. */
+export function statementError(error: unknown, sql: string, where: Where, retrySafe: boolean): MigrateError {
+  if (error instanceof MigrateError) return error
+  const words = messageOf(error)
+  const options = { cause: error }
+  switch (kindOfStatementError(error)) {
+    case 'database-permission-denied':
+      return permissionDenied(where, words, sql, error)
+    case 'database-busy':
+      return new MigrateError(
+        'database-busy',
+        `${where.label}: another session held the rows. ${words}. Everything was rolled back.`,
+        {
+          ...options,
+          hint: 'It is tried again by itself; if it persists, look for a long transaction on this database.',
+          retrySafe: true,
+        },
+      )
+    case 'database-disk-full':
+      return new MigrateError('database-disk-full', `${where.label} has no room left: ${words}`, {
+        ...options,
+        hint: 'Make room or raise the limit of the database or its log on that host, then run again; what was loaded is kept.',
+      })
+    case 'database-connection-lost':
+    case 'database-unreachable':
+      return new MigrateError(
+        'database-connection-lost',
+        `${where.label}: the connection broke (${words}) during: ${firstLine(sql)}`,
+        {
+          ...options,
+          hint: 'Run again to resume; what was finished is kept.',
+          retrySafe,
+        },
+      )
+    case 'database-missing':
+    case 'database-login-failed':
+    case undefined:
+      return new MigrateError('database-statement-failed', `${where.label}: ${words} (statement: ${firstLine(sql)})`, {
+        ...options,
+        hint: 'The statement was rolled back.',
+      })
+  }
+}
+
+function kindOfStatementError(error: unknown): Kind | undefined {
+  // Some statements fail with two errors, the second saying no more than "see previous errors".
+  if (error instanceof AggregateError) return error.errors.map(kindOfStatementError).find((kind) => kind !== undefined)
+  if (isServerError(error)) return kindOfServerError({ number: error.number, severity: error.class, message: error.message })
+  const code = codeOf(error)
+  if (code === 'ETIMEOUT' || (code !== undefined && LOST_CODES.includes(code))) return 'database-connection-lost'
+  return undefined
+}
+
+/** True for the error that a duplicate key causes (2627: constraint, 2601: unique index), or a table that exists (2714). */
+export const isDuplicate = (error: unknown): boolean => {
+  const cause = error instanceof MigrateError ? error.cause : error
+  if (cause instanceof AggregateError) return cause.errors.some(isDuplicate)
+  return isServerError(cause) && [2601, 2627, 2714].includes(cause.number ?? 0)
+}

@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { Finding } from '../../base/errors.ts'
+import type {
+  Database,
+  KeyCells,
+  LedgerEntry,
+  OrphanRule,
+  Reader,
+  Row,
+  ServerInfo,
+  Statement,
+  TableSize,
+  Transaction,
+} from '../port.ts'
+import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
+import { applying, deleteOrphans } from './apply.ts'
+import { Connections, type MssqlOptions } from './connection.ts'
+import { ddl } from './ddl.ts'
+import { identityStates, raise, reset } from './identities.ts'
+import { introspect } from './introspect.ts'
+import { loadRows } from './load.ts'
+import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
+import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
+import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
+import { missingRights } from './rights.ts'
+import type { Session } from './session.ts'
+
+export type { MssqlOptions } from './connection.ts'
+
+/** A SQL Server database (2012 and later). Nothing is connected until the first call; `close` ends every connection. */
+export const openMssql = (options: MssqlOptions): Database => new MssqlDatabase(options)
+
+class MssqlDatabase implements Database {
+  readonly label: string
+  readonly #connections: Connections
+
+  constructor(options: MssqlOptions) {
+    this.label = options.label
+    this.#connections = new Connections(options)
+  }
+
+  info(): Promise<ServerInfo> {
+    return this.#connections.use(serverInfo)
+  }
+
+  schema(): Promise<Schema> {
+    return this.#connections.use(introspect)
+  }
+
+  sizes(): Promise<readonly TableSize[]> {
+    return this.#connections.use(tableSizes)
+  }
+
+  missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+    return this.#connections.use((session) => missingRights(session, purpose))
+  }
+
+  /**
+   * Where the database allows SNAPSHOT isolation there is one reader, since no two sessions can share a snapshot; otherwise as many as
+   * asked for, of which one place is kept for questions meanwhile.
+   */
+  read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T> {
+    return this.#connections.use(async (first) => {
+      if (await beginSnapshot(first)) {
+        const result = await work([readerOn(first, true)])
+        await endSnapshot(first)
+        return result
+      }
+      const more = Math.max(0, Math.min(connections, this.#connections.limit - 1) - 1)
+      return this.#withSessions(more, [], (others) =>
+        work([readerOn(first, false), ...others.map((each) => readerOn(each, false))]),
+      )
+    })
+  }
+
+  #withSessions<T>(count: number, taken: readonly Session[], work: (sessions: readonly Session[]) => Promise<T>): Promise<T> {
+    if (count === 0) return work(taken)
+    return this.#connections.use((session) => this.#withSessions(count - 1, [...taken, session], work))
+  }
+
+  rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]> {
+    return this.#connections.use((session) => rowsByKey(session, table, keys))
+  }
+
+  ddl(schema: Schema): readonly Statement[] {
+    return ddl(schema)
+  }
+
+  marks(run: string): Promise<ReadonlySet<string>> {
+    return this.#connections.use((session) => readMarks(session, run))
+  }
+
+  async execute(sql: string, mark: Mark): Promise<void> {
+    await this.#marked(mark, 'set', 0, async (session) => {
+      await session.batch(sql)
+      return 0
+    })
+  }
+
+  async retract(sql: string | null, mark: Mark): Promise<void> {
+    await this.#marked(mark, 'remove', 0, async (session) => {
+      if (sql !== null) await session.batch(sql)
+      return 0
+    })
+  }
+
+  load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
+    return this.#marked(mark, 'set', 0, (session) => loadRows(session, table, rows))
+  }
+
+  /** Runs `work` and sets or removes the mark in one transaction; `otherwise` when that was done before. */
+  #marked<T>(mark: Mark, end: 'set' | 'remove', otherwise: T, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#connections.use(async (session) => {
+      const marks = await ensureOwnTable(session, MARKS_TABLE)
+      return session.transaction(true, async () => {
+        if ((await hasMark(session, marks, mark)) === (end === 'set')) return otherwise
+        const result = await work(session)
+        await (end === 'set' ? setMark : removeMark)(session, marks, mark)
+        return result
+      })
+    })
+  }
+
+  deleteOrphans(rule: OrphanRule): Promise<number> {
+    return this.#connections.use((session) => session.transaction(true, () => deleteOrphans(session, rule)))
+  }
+
+  removeOwnTables(): Promise<void> {
+    return this.#connections.use(dropOwnTables)
+  }
+
+  identities(schema: Schema): Promise<readonly IdentityState[]> {
+    return this.#connections.use((session) => identityStates(session, schema))
+  }
+
+  raiseIdentity(identity: Identity, value: bigint): Promise<void> {
+    return this.#connections.use((session) => raise(session, identity, value))
+  }
+
+  resetIdentity(identity: Identity, state: IdentityState): Promise<void> {
+    return this.#connections.use((session) => reset(session, identity, state))
+  }
+
+  transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#connections.use(async (session) => {
+      const ledger = await ensureOwnTable(session, LEDGER_TABLE)
+      return applying(session, ledger, tables, work)
+    })
+  }
+
+  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
+    return this.#connections.use((session) => readLedger(session, run, table))
+  }
+
+  runStatements(statements: readonly string[]): Promise<readonly number[]> {
+    return this.#connections.use((session) =>
+      session.transaction(false, async () => {
+        const counts: number[] = []
+        for (const sql of statements) counts.push((await session.batch(sql)).count)
+        return counts
+      }),
+    )
+  }
+
+  close(): Promise<void> {
+    return this.#connections.close()
+  }
+}
+
+const infoRow = z.object({
+  product: z.string(),
+  version: z.string(),
+  server: z.string().nullable(),
+  database: z.string(),
+  user: z.string(),
+  collation: z.string().nullable(),
+  created: z.string().nullable(),
+  broker: z.string().nullable(),
+})
+
+async function serverInfo(session: Session): Promise<ServerInfo> {
+  const [row] = await session.ask(
+    infoRow,
+    `SELECT CONVERT(nvarchar(400), @@VERSION) AS [product], CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version],
+  CONVERT(nvarchar(128), SERVERPROPERTY('ServerName')) AS [server], CONVERT(nvarchar(128), DB_NAME()) AS [database],
+  CONVERT(nvarchar(128), USER_NAME()) AS [user], CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation')) AS [collation],
+  CONVERT(nvarchar(23), d.create_date, 121) AS [created], CONVERT(nvarchar(36), d.service_broker_guid) AS [broker]
+FROM sys.databases d WHERE d.database_id = DB_ID()`,
+  )
+  if (row === undefined) throw new RangeError('The server does not know the database that it opened.')
+  const size = await session.ask(
+    z.object({ bytes: z.string().nullable() }),
+    'SELECT CONVERT(nvarchar(20), SUM(CONVERT(bigint, size)) * 8192) AS [bytes] FROM sys.database_files',
+  )
+  const bytes = size[0]?.bytes ?? null
+  return {
+    engine: 'mssql',
+    product: row.product.split('\n', 1)[0]?.trim() ?? row.product,
+    version: row.version.split('.').map(Number),
+    database: row.database,
+    user: row.user,
+    collation: row.collation ?? '',
+    // Each is public to whoever may open the database, and none changes with a restart.
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([row.server, row.database, row.created, row.broker]))
+      .digest('hex')
+      .slice(0, 32),
+    sizeBytes: bytes === null ? null : Number(bytes),
+  }
+}

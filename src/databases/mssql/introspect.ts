@@ -1,0 +1,70 @@
+import type { Finding } from '../../base/errors.ts'
+import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
+import { readFindings } from './findings.ts'
+import { readAliasTypes, readModules, readSchemas, readSequences, readSynonyms, readTableTypes } from './introspect-objects.ts'
+import { identitiesOf, indexObjects, readChecks, readForeignKeys, readTableCatalog, tableOf } from './introspect-tables.ts'
+import { inOrder, type Module, mentions, moduleObjects } from './modules.ts'
+import { isOwnTable } from './names.ts'
+import { readPrincipals } from './principals.ts'
+import type { Session } from './session.ts'
+import { isCarried } from './values.ts'
+
+/** The whole schema from the catalog views, without migrate's own tables. */
+export async function introspect(session: Session): Promise<Schema> {
+  const catalog = await readTableCatalog(session)
+  const tables = catalog.tables.map((table) => tableOf(catalog, table))
+  const checks = await readChecks(session)
+  const { modules, hidden } = await readModules(session)
+  const sequences = await readSequences(session, tables)
+  const computing = [...tables.flatMap(formulas), ...checks.map((check) => check.sql)]
+  const isEarly = (module: Module): boolean =>
+    module.kind === 'function' && computing.some((sql) => mentions(sql, module.name.name))
+  const ordered = inOrder(modules)
+  const views = modules.filter((module) => module.kind === 'view')
+  return {
+    tables,
+    foreignKeys: (await readForeignKeys(session)).filter((key) => !isOwnTable(key.table.name)),
+    identities: [...catalog.tables.flatMap((table) => identitiesOf(catalog, table)), ...sequences.identities],
+    objects: [
+      ...(await readSchemas(session)),
+      ...(await readAliasTypes(session)),
+      ...(await readTableTypes(session, catalog.columns, catalog.indexes)),
+      ...sequences.objects,
+      ...ordered.filter(isEarly).flatMap((module) => moduleObjects(module, true)),
+      ...catalog.tables.flatMap((table) => indexObjects(table.name, catalog.indexes.get(table.id) ?? [], false)),
+      ...checks,
+      ...(await readSynonyms(session)),
+      ...ordered
+        .filter((module) => !isEarly(module) && module.kind !== 'trigger')
+        .flatMap((module) => moduleObjects(module, false)),
+      ...views.flatMap((view) => indexObjects(view.name, catalog.indexes.get(view.id) ?? [], true)),
+      ...ordered.filter((module) => module.kind === 'trigger').flatMap((module) => moduleObjects(module, false)),
+    ],
+    principals: await readPrincipals(session),
+    findings: [...tables.flatMap(columnFindings), ...hidden.map(hiddenFinding), ...(await readFindings(session))],
+  }
+}
+
+/** What a table computes with: a function in it must be there before the table. */
+const formulas = (table: Table): readonly string[] =>
+  table.columns.flatMap((column) => [
+    ...(column.computed === null ? [] : [column.computed.sql]),
+    ...(column.default === null ? [] : [column.default.sql]),
+  ])
+
+const columnFindings = (table: Table): readonly Finding[] =>
+  readableColumns(table)
+    .filter((column) => !isCarried(column.codec))
+    .map((column) => ({
+      severity: 'error',
+      code: 'column-type-unsupported',
+      message: `${fullName(table.name)}.${column.name} has the type ${column.type}, whose values migrate can't copy faithfully.`,
+      hint: 'Leave the table out (`tables: { NAME: skip }`) and carry it by hand, or change the column on the old host first.',
+    }))
+
+const hiddenFinding = ({ kind, name }: { readonly kind: string; readonly name: string }): Finding => ({
+  severity: 'error',
+  code: 'definition-hidden',
+  message: `The text of ${kind} ${name} can't be read: it is encrypted, or this account lacks VIEW DEFINITION.`,
+  hint: 'GRANT VIEW DEFINITION to the account; of an encrypted one, create it on the new host from your own source.',
+})

@@ -1,0 +1,82 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell, KeyCells } from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { quoteName } from './names.ts'
+import type { Parameter } from './session.ts'
+import { compareExpression, selectExpression, wireOf, wireValue } from './values.ts'
+
+/** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */
+const MOST_PARAMETERS = 2000
+const MOST_ROWS = 500
+
+/** How many rows of so many parameters each fit in one statement; at least one. */
+export const rowsPerStatement = (parametersPerRow: number): number =>
+  Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_PARAMETERS / Math.max(1, parametersPerRow))))
+
+export function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
+  const result: (readonly T[])[] = []
+  for (let start = 0; start < items.length; start += size) result.push(items.slice(start, start + size))
+  return result
+}
+
+/** The key's columns, in the key's order. */
+export function keyColumns(table: Table): readonly Column[] {
+  if (table.key.length === 0) {
+    throw new MigrateError('table-without-key', `Table ${fullName(table.name)} has no key that tells its rows apart.`, {
+      hint: 'Give it a primary key on the old host, or set it to `copy-only` or `skip` in the playbook.',
+    })
+  }
+  return table.key.map((name) => {
+    const column = table.columns.find((each) => each.name === name)
+    if (column !== undefined) return column
+    throw new MigrateError(
+      'fault',
+      `The key of ${fullName(table.name)} has a column ${name} that isn't there. This is a fault in migrate.`,
+    )
+  })
+}
+
+/** The select list of a table's readable columns; `alias.` before each name when given. */
+export const selectList = (table: Table, alias = ''): string =>
+  readableColumns(table)
+    .map((column) => selectExpression(column, `${alias}${quoteName(column.name)}`))
+    .join(', ')
+
+/** A cell → the parameter that carries it. */
+export const parameterOf = (column: Column, cell: Cell | undefined): Parameter => wireValue(cell ?? null, wireOf(column))
+
+export const keyParameters = (columns: readonly Column[], keys: readonly KeyCells[]): readonly Parameter[] =>
+  keys.flatMap((key) => columns.map((column, index) => parameterOf(column, key[index])))
+
+/** `[id] IN (CONVERT(int, @p0), …)`, or for keys of several columns `([a] = … AND [b] = …) OR …`. Parameters from `first` on. */
+export function keyCondition(columns: readonly Column[], count: number, first = 0): string {
+  const [only, ...more] = columns
+  if (only !== undefined && more.length === 0) {
+    const values = Array.from({ length: count }, (_, row) => compareExpression(only, `@p${first + row}`))
+    return `${quoteName(only.name)} IN (${values.join(', ')})`
+  }
+  const rows = Array.from({ length: count }, (_, row) => {
+    const terms = columns.map((column, index) => equals(column, first + row * columns.length + index))
+    return `(${terms.join(' AND ')})`
+  })
+  return rows.join(' OR ')
+}
+
+const equals = (column: Column, parameter: number): string =>
+  `${quoteName(column.name)} = ${compareExpression(column, `@p${parameter}`)}`
+
+/**
+ * Rows after a key, in the key's order as the server compares (collations, uniqueidentifier). The first column's own range stands
+ * alone in front, so that an index on the key is entered at the right place.
+ */
+export function afterCondition(columns: readonly Column[]): string {
+  const beyond = (column: Column, index: number, operator: string): string =>
+    `${quoteName(column.name)} ${operator} ${compareExpression(column, `@p${index}`)}`
+  const alternatives = columns.map((column, index) => {
+    const same = columns.slice(0, index).map((each, position) => beyond(each, position, '='))
+    return [...same, beyond(column, index, '>')].join(' AND ')
+  })
+  const [first] = columns
+  if (first === undefined || alternatives.length === 1) return alternatives.join('')
+  return `${beyond(first, 0, '>=')} AND (${alternatives.map((each) => `(${each})`).join(' OR ')})`
+}

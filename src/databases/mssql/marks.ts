@@ -1,0 +1,115 @@
+import { z } from 'zod'
+import type { LedgerEntry } from '../port.ts'
+import { isDuplicate } from './errors.ts'
+import { LEDGER_TABLE, MARKS_TABLE, quoteName, quoteText } from './names.ts'
+import type { Session } from './session.ts'
+
+/**
+ * migrate's own two tables, in the account's default schema. Names compare byte by byte, whatever the database's collation; a key
+ * has at most 900 bytes (the limit before SQL Server 2016).
+ */
+const TABLES: Readonly<Record<string, string>> = {
+  [MARKS_TABLE]: `(
+  run nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+  name nvarchar(380) COLLATE Latin1_General_BIN2 NOT NULL,
+  CONSTRAINT migrate_marks_key PRIMARY KEY (run, name)
+)`,
+  [LEDGER_TABLE]: `(
+  id bigint IDENTITY(1,1) NOT NULL CONSTRAINT migrate_ledger_key PRIMARY KEY,
+  run nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+  table_name nvarchar(300) COLLATE Latin1_General_BIN2 NOT NULL,
+  source_key nvarchar(max) NOT NULL,
+  target_key nvarchar(max) NOT NULL,
+  action nvarchar(20) NOT NULL,
+  source_hash nvarchar(200) NOT NULL
+)`,
+}
+
+export interface Mark {
+  readonly run: string
+  readonly name: string
+}
+
+const defaultSchema = z.object({ name: z.string() })
+
+/** Migrate's tables as the account sees them: `[dbo].[migrate_marks]`. */
+async function ownTable(session: Session, table: string): Promise<{ readonly name: string; readonly exists: boolean }> {
+  const [schema] = await session.ask(defaultSchema, 'SELECT CONVERT(nvarchar(128), SCHEMA_NAME()) AS name')
+  const name = `${quoteName(schema?.name ?? 'dbo')}.${quoteName(table)}`
+  const found = await session.ask(z.object({ id: z.number().nullable() }), `SELECT OBJECT_ID(${quoteText(name)}, N'U') AS id`)
+  return { name, exists: found[0]?.id != null }
+}
+
+/** Makes the table when it isn't there; two that make it at once both succeed. Not for use inside a transaction. */
+export async function ensureOwnTable(session: Session, table: string): Promise<string> {
+  const own = await ownTable(session, table)
+  if (own.exists) return own.name
+  try {
+    await session.batch(`CREATE TABLE ${own.name} ${TABLES[table] ?? ''}`)
+  } catch (error) {
+    const other = await ownTable(session, table)
+    if (!isDuplicate(error) && !other.exists) throw error
+  }
+  return own.name
+}
+
+export async function readMarks(session: Session, run: string): Promise<ReadonlySet<string>> {
+  const own = await ownTable(session, MARKS_TABLE)
+  if (!own.exists) return new Set()
+  const rows = await session.ask(z.object({ name: z.string() }), `SELECT name FROM ${own.name} WHERE run = @p0`, [run])
+  return new Set(rows.map((row) => row.name))
+}
+
+/** Inside a transaction: whether the mark stands. Two that ask for one mark go one after the other. */
+export async function hasMark(session: Session, table: string, mark: Mark): Promise<boolean> {
+  const { rows } = await session.query(
+    `SELECT 1 AS found FROM ${table} WITH (UPDLOCK, HOLDLOCK) WHERE run = @p0 AND name = @p1`,
+    [mark.run, mark.name],
+  )
+  return rows.length > 0
+}
+
+export const setMark = async (session: Session, table: string, mark: Mark): Promise<void> => {
+  await session.query(`INSERT INTO ${table} (run, name) VALUES (@p0, @p1)`, [mark.run, mark.name])
+}
+
+export const removeMark = async (session: Session, table: string, mark: Mark): Promise<void> => {
+  await session.query(`DELETE FROM ${table} WHERE run = @p0 AND name = @p1`, [mark.run, mark.name])
+}
+
+export async function dropOwnTables(session: Session): Promise<void> {
+  for (const table of [LEDGER_TABLE, MARKS_TABLE]) {
+    const own = await ownTable(session, table)
+    if (own.exists) await session.batch(`DROP TABLE ${own.name}`)
+  }
+}
+
+/** Inside a transaction. */
+export async function writeLedger(session: Session, table: string, entries: readonly LedgerEntry[]): Promise<void> {
+  for (const entry of entries) {
+    await session.query(
+      `INSERT INTO ${table} (run, table_name, source_key, target_key, action, source_hash) VALUES (@p0, @p1, @p2, @p3, @p4, @p5)`,
+      [entry.run, entry.table, entry.sourceKey, entry.targetKey, entry.action, entry.sourceHash],
+    )
+  }
+}
+
+const ledgerRow = z.object({
+  run: z.string(),
+  table: z.string(),
+  sourceKey: z.string(),
+  targetKey: z.string(),
+  action: z.enum(['inserted', 'updated', 'deleted', 'merged', 'remapped']),
+  sourceHash: z.string(),
+})
+
+export async function readLedger(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
+  const own = await ownTable(session, LEDGER_TABLE)
+  if (!own.exists) return []
+  return session.ask(
+    ledgerRow,
+    `SELECT run AS [run], table_name AS [table], source_key AS [sourceKey], target_key AS [targetKey], action AS [action], source_hash AS [sourceHash]
+FROM ${own.name} WHERE run = @p0 AND table_name = @p1 ORDER BY id`,
+    [run, table],
+  )
+}

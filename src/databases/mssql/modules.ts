@@ -1,0 +1,100 @@
+import type { SchemaObject, TableName } from '../schema.ts'
+import { fullName } from '../schema.ts'
+import { quoteName, quoteTable, quoteText } from './names.ts'
+
+/** A view, function, procedure or trigger with its text as sys.sql_modules keeps it. */
+export interface Module {
+  readonly kind: 'view' | 'function' | 'procedure' | 'trigger'
+  readonly name: TableName
+  readonly definition: string
+  readonly ansiNulls: boolean
+  readonly quotedIdentifier: boolean
+  /** The table or view of a trigger. */
+  readonly on: TableName | null
+  readonly disabled: boolean
+}
+
+const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*[\s\S]*?\*/)`
+const PART = String.raw`(?:\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[\p{L}_@#$][\p{L}\p{N}_@#$]*)`
+const HEADER = new RegExp(
+  `^(${BLANK}*)CREATE${BLANK}+(?:OR${BLANK}+ALTER${BLANK}+)?(VIEW|PROC(?:EDURE)?|FUNCTION|TRIGGER)${BLANK}+${PART}(?:${BLANK}*\\.${BLANK}*${PART})*`,
+  'iu',
+)
+
+/**
+ * The text with the object's present name in its header: sp_rename leaves the old one there ("sp_rename (Transact-SQL)", remarks), and
+ * a name without a schema would land in the account's default schema.
+ */
+export function withPresentName(module: Pick<Module, 'definition' | 'name'>): string {
+  return module.definition.replace(
+    HEADER,
+    (_all, blank: string, kind: string) => `${blank}CREATE ${kind.toUpperCase()} ${quoteTable(module.name)}`,
+  )
+}
+
+/**
+ * The statement that creates it. CREATE VIEW and its like must stand alone in a batch, and keep the SET options under which they
+ * were created: where these aren't ON, the statement runs as a batch within the one that sets them.
+ */
+export function moduleSql(module: Module): string {
+  const sql = withPresentName(module)
+  if (module.ansiNulls && module.quotedIdentifier) return sql
+  const options = [...(module.ansiNulls ? [] : ['ANSI_NULLS']), ...(module.quotedIdentifier ? [] : ['QUOTED_IDENTIFIER'])]
+  const set = (state: string): string => options.map((option) => `SET ${option} ${state};`).join('\n')
+  return `${set('OFF')}\nEXEC (${quoteText(sql)});\n${set('ON')}`
+}
+
+const KINDS = { view: 'VIEW', function: 'FUNCTION', procedure: 'PROCEDURE', trigger: 'TRIGGER' } as const
+
+/** The objects that make a module. `before`: it must stand before the tables, since one of them computes with it. */
+export function moduleObjects(module: Module, before: boolean): readonly SchemaObject[] {
+  const create: SchemaObject = {
+    kind: module.kind,
+    name: fullName(module.name),
+    stage: before ? 'before' : 'after',
+    sql: moduleSql(module),
+    undo: module.kind === 'trigger' ? null : `DROP ${KINDS[module.kind]} ${quoteTable(module.name)}`,
+  }
+  if (!module.disabled || module.on === null) return [create]
+  const disable: SchemaObject = {
+    kind: 'disabled trigger',
+    name: fullName(module.name),
+    stage: 'after',
+    sql: `DISABLE TRIGGER ${quoteTable(module.name)} ON ${quoteTable(module.on)}`,
+    undo: null,
+  }
+  return [create, disable]
+}
+
+/**
+ * Views and functions so that each comes after those whose names stand in its text; then procedures, then triggers, whose names the
+ * server looks up only when they run ("Deferred name resolution"). A name that only stands in a comment costs nothing; a circle is
+ * left in the order given.
+ */
+export function inOrder(modules: readonly Module[]): readonly Module[] {
+  const eager = modules.filter((module) => module.kind === 'view' || module.kind === 'function')
+  const sorted: Module[] = []
+  const state = new Map<Module, 'open' | 'done'>()
+  const visit = (module: Module): void => {
+    if (state.has(module)) return
+    state.set(module, 'open')
+    for (const other of eager) if (other !== module && mentions(module.definition, other.name.name)) visit(other)
+    state.set(module, 'done')
+    sorted.push(module)
+  }
+  eager.forEach(visit)
+  const late = (kind: Module['kind']): readonly Module[] => modules.filter((module) => module.kind === kind)
+  return [...sorted, ...late('procedure'), ...late('trigger')]
+}
+
+/** True when SQL text has this name in it as a word, quoted or not, in any case of letters. */
+export function mentions(sql: string, name: string): boolean {
+  const text = sql.toLowerCase()
+  if (text.includes(quoteName(name).toLowerCase())) return true
+  const wanted = name.toLowerCase()
+  const isWord = (character: string | undefined): boolean => character !== undefined && /[\p{L}\p{N}_@#$]/u.test(character)
+  for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + 1)) {
+    if (!isWord(text[at - 1]) && !isWord(text[at + wanted.length])) return true
+  }
+  return false
+}

@@ -1,0 +1,285 @@
+import { type Connection, Request, TYPES } from 'tedious'
+import type { z } from 'zod'
+import { MigrateError } from '../../base/errors.ts'
+import { statementError, type Where } from './errors.ts'
+import type { Wire } from './values.ts'
+
+/** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
+export type Parameter = string | Buffer | null
+
+/** A row as the driver gives it, in the order of the select list. */
+export type Values = readonly unknown[]
+
+export interface Result {
+  readonly rows: readonly Values[]
+  /** Rows returned or changed, as the server counted them. */
+  readonly count: number
+  /** What the server said besides (PRINT, DBCC). */
+  readonly messages: readonly string[]
+}
+
+/** Rows that are held before the server is asked to wait. */
+const BATCH_ROWS = 1000
+const BATCH_BYTES = 4 * 1024 * 1024
+/** Longest text that isn't sent as nvarchar(max). */
+const SHORT_TEXT = 4000
+const SHORT_BYTES = 8000
+
+interface Column {
+  readonly value: unknown
+}
+
+/** One connection, one statement at a time. Parameters are @p0, @p1, … */
+export class Session {
+  readonly where: Where
+  readonly #connection: Connection
+  #failure: Error | undefined
+  #busy = false
+  /** True while a transaction may have written something that a lost connection could have committed. */
+  #unsure = false
+
+  constructor(connection: Connection, where: Where) {
+    this.#connection = connection
+    this.where = where
+    connection.on('error', (error) => {
+      this.#failure ??= error
+    })
+    connection.on('end', () => {
+      this.#failure ??= new Error('The connection was closed')
+    })
+  }
+
+  /** True when the connection can't be used any more. */
+  get broken(): boolean {
+    return this.#failure !== undefined
+  }
+
+  /** Runs a statement with parameters (sp_executesql): temporary tables and SET options that it makes end with it. */
+  query(sql: string, parameters: readonly Parameter[] = []): Promise<Result> {
+    return this.#run(sql, (request) => {
+      bind(request, parameters)
+      this.#connection.execSql(request)
+    })
+  }
+
+  /** Runs a batch as it stands, in the connection's own scope. */
+  batch(sql: string): Promise<Result> {
+    return this.#run(sql, (request) => this.#connection.execSqlBatch(request))
+  }
+
+  /** Rows of a short catalog query, checked against `row`; the select list's names are the members'. */
+  async ask<T>(row: z.ZodType<T>, sql: string, parameters: readonly Parameter[] = []): Promise<readonly T[]> {
+    const names: string[] = []
+    const result = await this.#run(
+      sql,
+      (request) => {
+        bind(request, parameters)
+        this.#connection.execSql(request)
+      },
+      names,
+    )
+    return result.rows.map((values) => row.parse(Object.fromEntries(values.map((value, index) => [names[index] ?? '', value]))))
+  }
+
+  /**
+   * Commits. When the connection breaks meanwhile, nobody knows whether it did: unless the transaction may be run again
+   * (`repeatable`: it set a mark), the error isn't retrySafe.
+   */
+  async commit(repeatable: boolean): Promise<void> {
+    this.#unsure = !repeatable
+    await this.batch('COMMIT TRANSACTION')
+    this.#unsure = false
+  }
+
+  /**
+   * Batches of rows, read as they are taken: between two of them the server waits. Ending early cancels the statement, or with
+   * `drain` reads the rest of its answer and drops it, which keeps the transaction alive.
+   */
+  async *stream(
+    sql: string,
+    parameters: readonly Parameter[],
+    options: { readonly signal?: AbortSignal | undefined; readonly drain: boolean },
+  ): AsyncGenerator<readonly Values[]> {
+    options.signal?.throwIfAborted()
+    let rows: Values[] = []
+    let bytes = 0
+    let ended: { readonly error: unknown } | undefined
+    let dropped = false
+    let wake = (): void => undefined
+    const request = new Request(sql, (error) => {
+      ended = { error }
+      wake()
+    })
+    request.on('row', (columns: readonly Column[]) => {
+      if (dropped) return
+      const values = columns.map((column) => column.value)
+      rows.push(values)
+      bytes += sizeOf(values)
+      if (rows.length >= BATCH_ROWS || bytes >= BATCH_BYTES) {
+        request.pause()
+        wake()
+      }
+    })
+    bind(request, parameters)
+    this.#begin(sql)
+    const cancel = (): void => request.cancel()
+    options.signal?.addEventListener('abort', cancel, { once: true })
+    try {
+      this.#connection.execSql(request)
+      while (true) {
+        while (ended === undefined && rows.length < BATCH_ROWS && bytes < BATCH_BYTES) {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+        }
+        options.signal?.throwIfAborted()
+        if (ended?.error) throw this.#explain(ended.error, sql)
+        const batch = rows
+        rows = []
+        bytes = 0
+        if (batch.length > 0) yield batch
+        if (ended !== undefined && rows.length === 0) return
+        request.resume()
+      }
+    } finally {
+      options.signal?.removeEventListener('abort', cancel)
+      dropped = true
+      if (ended === undefined) {
+        if (options.drain && options.signal?.aborted !== true) request.resume()
+        else request.cancel()
+      }
+      while (ended === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      this.#busy = false
+    }
+  }
+
+  /** Streams rows into a table whose name and columns need no quoting, within the running transaction. */
+  async bulk(
+    table: string,
+    columns: readonly { readonly name: string; readonly wire: Wire }[],
+    rows: Iterable<readonly Parameter[]>,
+  ): Promise<void> {
+    const sql = `INSERT BULK ${table}`
+    this.#begin(sql)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const load = this.#connection.newBulkLoad(table, { keepNulls: true }, (error) => (error ? reject(error) : resolve()))
+        for (const { name, wire } of columns) {
+          const length = wire.length === 'max' ? Number.POSITIVE_INFINITY : wire.length
+          load.addColumn(name, wire.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, { length, nullable: true })
+        }
+        this.#connection.execBulkLoad(load, toRows(rows))
+      })
+    } catch (error) {
+      throw this.#explain(error, sql)
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  /**
+   * Runs `work` in a transaction; rolled back when it throws. Errors of any statement end it (XACT_ABORT is ON).
+   * `repeatable`: running it again does nothing twice.
+   */
+  async transaction<T>(repeatable: boolean, work: () => Promise<T>): Promise<T> {
+    await this.batch('BEGIN TRANSACTION')
+    let result: T
+    try {
+      result = await work()
+    } catch (error) {
+      await this.rollback()
+      throw error
+    }
+    await this.commit(repeatable)
+    return result
+  }
+
+  /** Rolls back what is open. A connection on which even that fails is closed, with the same end. */
+  async rollback(): Promise<void> {
+    if (this.broken) return
+    try {
+      await this.batch('IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION')
+    } catch {
+      this.abandon()
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.broken) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#connection.once('end', resolve)
+    this.#connection.close()
+    await promise
+  }
+
+  /** Closes without waiting; the server rolls back what was open. */
+  abandon(): void {
+    if (!this.broken) this.#connection.close()
+  }
+
+  async #run(sql: string, send: (request: Request) => void, names?: string[]): Promise<Result> {
+    const rows: Values[] = []
+    const messages: string[] = []
+    const heard = (token: { readonly message: string }): void => {
+      messages.push(token.message)
+    }
+    this.#begin(sql)
+    this.#connection.on('infoMessage', heard)
+    try {
+      const count = await new Promise<number>((resolve, reject) => {
+        const request = new Request(sql, (error, affected) => (error ? reject(error) : resolve(affected ?? 0)))
+        request.on('row', (columns: readonly Column[]) => rows.push(columns.map((column) => column.value)))
+        if (names !== undefined) {
+          request.on('columnMetadata', (columns) => {
+            if (Array.isArray(columns)) names.push(...columns.map((column) => column.colName))
+          })
+        }
+        send(request)
+      })
+      return { rows, count, messages }
+    } catch (error) {
+      throw this.#explain(error, sql)
+    } finally {
+      this.#connection.removeListener('infoMessage', heard)
+      this.#busy = false
+    }
+  }
+
+  #begin(sql: string): void {
+    if (this.#busy) {
+      throw new MigrateError(
+        'fault',
+        `${this.where.label}: a statement was begun while another one was read. This is a fault in migrate.`,
+      )
+    }
+    if (this.#failure !== undefined) throw this.#explain(Object.assign(this.#failure, { code: 'ECONNCLOSED' }), sql)
+    this.#busy = true
+  }
+
+  #explain(error: unknown, sql: string): MigrateError {
+    return statementError(error, sql, this.where, !this.#unsure)
+  }
+}
+
+function bind(request: Request, parameters: readonly Parameter[]): void {
+  for (const [index, value] of parameters.entries()) {
+    const bytes = Buffer.isBuffer(value)
+    const short = value === null || value.length <= (bytes ? SHORT_BYTES : SHORT_TEXT)
+    const length = short ? (bytes ? SHORT_BYTES : SHORT_TEXT) : Number.POSITIVE_INFINITY
+    request.addParameter(`p${index}`, bytes ? TYPES.VarBinary : TYPES.NVarChar, value, { length })
+  }
+}
+
+const toRows = function* (rows: Iterable<readonly Parameter[]>): Generator<Parameter[]> {
+  for (const row of rows) yield [...row]
+}
+
+const sizeOf = (values: Values): number =>
+  values.reduce<number>((sum, value) => {
+    if (typeof value === 'string') return sum + 2 * value.length
+    return sum + (Buffer.isBuffer(value) ? value.length : 8)
+  }, 16)

@@ -1,0 +1,225 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell } from '../port.ts'
+import type { Column } from '../schema.ts'
+
+/**
+ * How values become text and come back. A column's codec is its base type as DDL spells it (`decimal(10,3)`, `varchar(50)`), also
+ * where the column is declared with an alias type, which CONVERT doesn't take.
+ *
+ * Text is made and read by the server with a fixed style, so that neither the session's language nor JavaScript's numbers and dates
+ * come into it ("CAST and CONVERT (Transact-SQL)", date and time styles 23, 120, 121; xml style 1 keeps white space).
+ * float and real travel as their own IEEE 754 bytes, which is exactly what a JavaScript number holds: the lossless style 3 only
+ * exists since SQL Server 2016. Their text is ECMAScript's shortest that reads back as the same number.
+ */
+interface Codec {
+  /** The value as it is selected. */
+  readonly select: (column: string) => string
+  /** The value from the text (or bytes) `value`, for INSERT and UPDATE. Never cuts anything short in silence. */
+  readonly write: (value: string) => string
+  /** The same for comparing with the column, where it differs. */
+  readonly compare?: (value: string, column: Column) => string
+  /** What a staging table's column or a parameter must be to hold it. */
+  readonly wire: Wire
+}
+
+/** `binary`: bytes, hexadecimal as a cell. `number`: float's and real's own bytes when read. */
+export type Wire =
+  | { readonly kind: 'text'; readonly length: number | 'max' }
+  | { readonly kind: 'binary'; readonly length: number | 'max' }
+
+const text = (length: number | 'max'): Wire => ({ kind: 'text', length })
+const binary = (length: number | 'max'): Wire => ({ kind: 'binary', length })
+
+/** Base type name and its arguments: `decimal(10,3)` → `decimal`, [10, 3]; `max` is -1. */
+export function parseType(type: string): { readonly name: string; readonly sizes: readonly number[] } {
+  const match = /^([a-z0-9_]+)(?:\(([^)]*)\))?$/i.exec(type.trim())
+  if (match?.[1] === undefined) return { name: type, sizes: [] }
+  const sizes = (match[2] ?? '').split(',').filter((part) => part !== '')
+  return { name: match[1].toLowerCase(), sizes: sizes.map((part) => (part.trim().toLowerCase() === 'max' ? -1 : Number(part))) }
+}
+
+const plain = (type: string, length: number): Codec => ({
+  select: (column) => `CONVERT(nvarchar(${length}), ${column})`,
+  write: (value) => `CONVERT(${type}, ${value})`,
+  wire: text(length),
+})
+
+const styled = (type: string, length: number, style: number): Codec => ({
+  select: (column) => `CONVERT(nvarchar(${length}), ${column}, ${style})`,
+  write: (value) => `CONVERT(${type}, ${value}, ${style})`,
+  wire: text(length),
+})
+
+// money keeps four digits, of which CONVERT's default style shows two; decimal of the same range shows them all.
+const money = (type: string, digits: number): Codec => ({
+  select: (column) => `CONVERT(nvarchar(24), CONVERT(decimal(${digits},4), ${column}))`,
+  write: (value) => `CONVERT(${type}, CONVERT(decimal(${digits},4), ${value}))`,
+  wire: text(24),
+})
+
+const floating = (type: string): Codec => ({
+  select: (column) => column,
+  write: (value) => `CONVERT(${type}, ${value})`,
+  wire: text(40),
+})
+
+/**
+ * Text in the column's code page. It is written as Unicode and converted by the assignment, which uses the column's collation and
+ * refuses what is too long; CONVERT would use the database's and cut it.
+ */
+const codePage = (length: number): Codec => {
+  const wide = length === -1 || length > 4000 ? 'max' : length
+  const size = length === -1 ? 'max' : length
+  return {
+    select: (column) => `CONVERT(nvarchar(${wide}), ${column})`,
+    write: (value) => value,
+    compare: (value, column) =>
+      `CONVERT(varchar(${size}), ${value}${column.collation === null ? '' : ` COLLATE ${column.collation}`})`,
+    wire: text(wide),
+  }
+}
+
+const asIs = (wire: Wire): Codec => ({ select: (column) => column, write: (value) => value, wire })
+
+const unlimited = (type: string, wire: Wire): Codec => ({
+  select: (column) => `CONVERT(${type}, ${column})`,
+  write: (value) => value,
+  wire,
+})
+
+const clr = (type: string): Codec => ({
+  select: (column) => `CONVERT(varbinary(max), ${column})`,
+  write: (value) => `CONVERT(${type}, ${value})`,
+  wire: binary('max'),
+})
+
+const size = (sizes: readonly number[], otherwise: number): number | 'max' => {
+  const given = sizes[0] ?? otherwise
+  return given === -1 ? 'max' : given
+}
+
+/** The codec of a base type; `undefined` for a type that can't be carried faithfully. */
+function codecOf(type: string): Codec | undefined {
+  const { name, sizes } = parseType(type)
+  switch (name) {
+    case 'bit':
+    case 'tinyint':
+    case 'smallint':
+    case 'int':
+    case 'bigint':
+      return plain(name, 20)
+    case 'decimal':
+    case 'numeric':
+      return plain(type, 41)
+    case 'money':
+      return money(name, 19)
+    case 'smallmoney':
+      return money(name, 10)
+    case 'float':
+    case 'real':
+      return floating(name)
+    case 'uniqueidentifier':
+      return plain(name, 36)
+    case 'char':
+    case 'varchar':
+      return codePage(sizes[0] ?? 1)
+    case 'nchar':
+    case 'nvarchar':
+      return asIs(text(size(sizes, 1)))
+    case 'text':
+    case 'ntext':
+      return unlimited('nvarchar(max)', text('max'))
+    case 'binary':
+    case 'varbinary':
+      return asIs(binary(size(sizes, 1)))
+    case 'image':
+      return unlimited('varbinary(max)', binary('max'))
+    default:
+      return dateCodec(name, type) ?? specialCodec(name)
+  }
+}
+
+function dateCodec(name: string, type: string): Codec | undefined {
+  switch (name) {
+    case 'date':
+      return styled(type, 10, 23)
+    case 'time':
+      return styled(type, 16, 121)
+    case 'smalldatetime':
+      return styled(type, 19, 120)
+    case 'datetime':
+      return styled(type, 23, 121)
+    case 'datetime2':
+      return styled(type, 27, 121)
+    case 'datetimeoffset':
+      return styled(type, 34, 121)
+    default:
+      return undefined
+  }
+}
+
+function specialCodec(name: string): Codec | undefined {
+  switch (name) {
+    case 'xml':
+      return {
+        select: (column) => `CONVERT(nvarchar(max), ${column})`,
+        write: (value) => `CONVERT(xml, ${value}, 1)`,
+        wire: text('max'),
+      }
+    case 'hierarchyid':
+    case 'geometry':
+    case 'geography':
+      return clr(name)
+    default:
+      return undefined
+  }
+}
+
+/** True when values of this base type arrive as they left. */
+export const isCarried = (type: string): boolean => codecOf(type) !== undefined
+
+function codec(column: Column): Codec {
+  const found = codecOf(column.codec)
+  if (found !== undefined) return found
+  throw new MigrateError(
+    'column-type-unsupported',
+    `Column ${column.name} has the type ${column.type}, which migrate can't copy faithfully.`,
+    {
+      hint: 'Leave its table out in the playbook (`tables: { NAME: skip }`) and copy it by hand.',
+    },
+  )
+}
+
+/** The select list's item for a column; `reference` is the quoted column, with its table's alias if need be. */
+export const selectExpression = (column: Column, reference: string): string => codec(column).select(reference)
+
+/** SQL that turns the text or bytes `value` into the column's value, to be stored. */
+export const writeExpression = (column: Column, value: string): string => codec(column).write(value)
+
+/** SQL that turns the text or bytes `value` into the column's value, to be compared with the column by the server's own rules. */
+export function compareExpression(column: Column, value: string): string {
+  const { compare, write } = codec(column)
+  return compare === undefined ? write(value) : compare(value, column)
+}
+
+/** How a column's cells travel to the server. */
+export const wireOf = (column: Column): Wire => codec(column).wire
+
+/** A value as the driver gives it → the cell. */
+export function cellOf(value: unknown): Cell {
+  if (value === null || value === undefined) return null
+  if (typeof value === 'string') return value
+  if (Buffer.isBuffer(value)) return value.toString('hex')
+  if (typeof value === 'number') return floatText(value)
+  throw new MigrateError(
+    'fault',
+    `A value of type ${typeof value} came back where text was asked for. This is a fault in migrate.`,
+  )
+}
+
+/** The shortest text that reads back as the same number; the sign of zero kept. */
+export const floatText = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
+
+/** A cell → what the driver sends for it. */
+export const wireValue = (cell: Cell, wire: Wire): string | Buffer | null =>
+  cell === null || wire.kind === 'text' ? cell : Buffer.from(cell, 'hex')
