@@ -4,6 +4,7 @@ import { cutoverDnsKind } from './cutover-dns.ts'
 import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
 import { pauseKind } from './pause.ts'
+import { reconcileKind } from './reconcile.ts'
 import { reportKind } from './report.ts'
 import { restoreDatabaseKind } from './restore-database.ts'
 import { runKind } from './run.ts'
@@ -24,6 +25,7 @@ export const stepKinds: readonly StepKind[] = [
   smokeTestKind,
   cutoverDnsKind,
   watchPropagationKind,
+  reconcileKind,
   reportKind,
   runKind,
   httpKind,
