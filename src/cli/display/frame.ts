@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 import { formatCount, formatDuration } from '../../base/units.ts'
+import type { Outcome } from '../../run/events.ts'
 import type { Counter, ScreenModel, StepState, StepView } from './model.ts'
-import { progressWords, rateWords } from './words.ts'
+import { finishedWords, progressWords, rateWords } from './words.ts'
 
 export type Colour = 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'
 export type Paint = (colour: Colour, text: string) => string
@@ -29,7 +30,7 @@ function header(model: ScreenModel, options: FrameOptions): string {
   const ms = model.seconds === undefined ? options.now - (model.startedAt ?? options.now) : model.seconds * 1000
   const done = model.steps.filter((step) => isOver(step.state)).length
   const left = `migrate · ${options.paint('bold', model.name)}${model.resumed ? ' · resumed' : ''}`
-  return spread(left, `${done} of ${model.steps.length} steps · ${formatDuration(Math.max(0, ms))}`, options)
+  return spread(left, `${done} of ${model.steps.length} steps · ${wholeSeconds(ms)}`, options)
 }
 
 const isOver = (state: StepState): boolean => state === 'done' || state === 'skipped'
@@ -86,8 +87,11 @@ function titleLine(step: StepView, options: FrameOptions): string {
 function timeOf(step: StepView, { now }: FrameOptions): string {
   if (step.state === 'skipped') return 'nothing to do'
   if (step.seconds !== undefined) return formatDuration(step.seconds * 1000)
-  return step.startedAt === undefined ? '' : formatDuration(Math.max(0, now - step.startedAt))
+  return step.startedAt === undefined ? '' : wholeSeconds(now - step.startedAt)
 }
+
+/** A clock that runs shows no fractions: they would only flicker. */
+const wholeSeconds = (ms: number): string => formatDuration(Math.max(1, Math.round(ms / 1000)) * 1000)
 
 function markOf(state: StepState, { spinner }: FrameOptions): readonly [string, Colour | undefined] {
   switch (state) {
@@ -134,7 +138,7 @@ function detailLines(step: StepView, options: FrameOptions, final: boolean): rea
 function counterLine({ done, total, unit, item, meter }: Counter): string {
   const rate = meter.rate === undefined || unit === 'seconds' ? '' : ` · ${rateWords(meter.rate, unit)}`
   const left = meter.millisecondsLeft(total)
-  return `${progressWords(done, total, unit)}${rate}${left === undefined ? '' : ` · ${formatDuration(left)} left`}${item === undefined ? '' : ` · ${item}`}`
+  return `${progressWords(done, total, unit)}${rate}${left === undefined ? '' : ` · ${wholeSeconds(left)} left`}${item === undefined ? '' : ` · ${item}`}`
 }
 
 function applyingLine(step: StepView): readonly string[] {
@@ -152,20 +156,24 @@ function footer(model: ScreenModel, options: FrameOptions): readonly string[] {
     .flatMap((line) => wrap(line, columns - 2))
     .map((line) => ` ${line}`)
   const spoken = model.notice === undefined || model.outcome !== undefined ? [] : [paint('yellow', ` ${model.notice}`)]
-  const lines = [
-    ...messages,
-    ...spoken,
-    ...(model.outcome === undefined ? [paint('dim', ` ${nextWords(model)}`), paint('dim', ` ${wayBackWords(model)}`)] : []),
-  ]
+  const outlook = model.outcome === undefined ? [...aheadLines(model), wayBackWords(model)] : []
+  const end = model.outcome === undefined ? [] : endLines(model, model.outcome, paint)
+  const lines = [...messages, ...spoken, ...end, ...outlook.map((line) => paint('dim', ` ${line}`))]
   return lines.length === 0 ? [] : ['', ...lines]
 }
 
-function nextWords(model: ScreenModel): string {
+function endLines(model: ScreenModel, outcome: Outcome, paint: Paint): readonly string[] {
+  const colour = outcome === 'ok' ? 'green' : outcome === 'failed' ? 'red' : 'yellow'
+  const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` See  migrate status ${model.playbook}`
+  return [` ${paint(colour, finishedWords({ outcome, seconds: model.seconds ?? 0 }))}${resumable}`]
+}
+
+function aheadLines(model: ScreenModel): readonly string[] {
   const ahead = model.steps.filter((step) => step.state === 'waiting')
-  const cutover = ahead.find((step) => step.phase === 'cutover')
   const next = ahead[0]
-  if (next === undefined) return 'Next: the end.'
-  return `Next: ${next.title}.${cutover === undefined || cutover === next ? '' : ` Customers notice nothing before "${cutover.title}".`}`
+  const cutover = ahead.find((step) => step.phase === 'cutover')
+  const quiet = cutover === undefined || cutover === next ? [] : [`Customers notice nothing before: ${cutover.title}.`]
+  return [next === undefined ? 'Next: the end.' : `Next: ${next.title}.`, ...quiet]
 }
 
 /** Beyond a step that can't be taken back, the way back doesn't reach; it says so. */
@@ -173,7 +181,7 @@ function wayBackWords(model: ScreenModel): string {
   const begun = model.steps.filter((step) => step.state !== 'waiting' && step.state !== 'skipped')
   const lasting = begun.filter((step) => !step.undoable && step.applied > 0)
   const remains = lasting.length === 0 ? '' : ` except ${lasting.map((step) => step.id).join(', ')}`
-  return `Ctrl-C stops at a safe point; "migrate rollback ${model.playbook}" takes back everything${remains}.`
+  return `Ctrl-C stops safely. Way back: migrate rollback ${model.playbook}${remains}.`
 }
 
 const width = (text: string): number => [...stripVTControlCharacters(text)].length

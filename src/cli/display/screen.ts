@@ -82,8 +82,8 @@ function show(model: ScreenModel, options: ScreenOptions & { readonly paint: Pai
       now: options.clock.now(),
       paint: options.paint,
     }
-    // One row stays free for the cursor: a full screen would scroll at every redraw.
-    const lines = frame(model, final ? size : { ...size, rows: Math.max(8, (options.output.rows ?? 24) - 1) })
+    // Two rows stay free: one that reaches the last row scrolls at every redraw.
+    const lines = frame(model, final ? size : { ...size, rows: Math.max(8, (options.output.rows ?? 24) - 2) })
     return final ? [...lines, ''].join('\n') : lines.join('\n')
   }
 

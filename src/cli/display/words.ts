@@ -46,7 +46,7 @@ const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
 
 const headroomWords = (use: HeadroomWatch, count: number): string => {
   const until = use.runsOutAt === null ? '' : `, runs out ${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC`
-  const others = count > 1 ? ` · ${count - 1} others have more` : ''
+  const others = count === 2 ? ' · another has more' : count > 2 ? ` · ${count - 1} others have more` : ''
   return `headroom ${use.table}.${use.column}: used ${formatCount(BigInt(use.used))}, left ${formatCount(BigInt(use.left))}${until}${others}`
 }
 
