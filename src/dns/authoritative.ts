@@ -1,8 +1,9 @@
 import { Resolver as SystemResolver } from 'node:dns/promises'
 import type { Clock } from '../base/clock.ts'
 import { MigrateError, messageOf } from '../base/errors.ts'
-import { canonicalName, parseServerAddress } from './names.ts'
+import { canonicalName, formatServerAddress, parseServerAddress, type ServerAddress } from './names.ts'
 import type { Resolver } from './port.ts'
+import { digMissing, digResolver } from './resolver-dig.ts'
 import { measureResolver } from './resolver-measure.ts'
 
 export interface AuthoritativeOptions {
@@ -15,24 +16,43 @@ export interface AuthoritativeOptions {
 }
 
 const MOST_SERVERS = 8
+const DNS_PORT = 53
 
-/**
- * The name servers that answer for the zone. Found once, by asking this machine's resolvers for the zone's NS and their
- * addresses. Throws MigrateError `dns-nameservers-unknown`.
- */
-export function authoritativeServers(options: AuthoritativeOptions): () => Promise<readonly Resolver[]> {
-  let found: Promise<readonly Resolver[]> | undefined
-  return () => {
+export interface AuthoritativeServers {
+  /** The zone's name servers. Found once; throws MigrateError `dns-nameservers-unknown`. */
+  authoritative(): Promise<readonly Resolver[]>
+  /** The same servers asked through `dig`, sharing no code with the first; [] where dig isn't installed. */
+  secondOpinion(): Promise<readonly Resolver[]>
+}
+
+/** The name servers that answer for the zone: as given, or by asking this machine's resolvers for its NS and their addresses. */
+export function authoritativeServers(options: AuthoritativeOptions): AuthoritativeServers {
+  const { clock } = options
+  let found: Promise<readonly NamedServer[]> | undefined
+  const servers = (): Promise<readonly NamedServer[]> => {
     found ??= find(options).catch((error: unknown) => {
       found = undefined
       throw error
     })
     return found
   }
+  return {
+    authoritative: async () => (await servers()).map((server) => measureResolver(server, { clock, label: server.label })),
+    secondOpinion: async () => {
+      if ((await digMissing()) !== null) return []
+      return (await servers()).map((server) => digResolver(server, { clock, label: `${server.label} (dig)` }))
+    },
+  }
 }
 
-async function find({ zone, nameservers, clock, systemServers }: AuthoritativeOptions): Promise<readonly Resolver[]> {
-  if (nameservers !== undefined) return nameservers.map((text) => measureResolver(parseServerAddress(text), { clock }))
+interface NamedServer extends ServerAddress {
+  readonly label: string
+}
+
+async function find({ zone, nameservers, systemServers }: AuthoritativeOptions): Promise<readonly NamedServer[]> {
+  if (nameservers !== undefined) {
+    return nameservers.map(parseServerAddress).map((server) => ({ ...server, label: formatServerAddress(server) }))
+  }
   const system = new SystemResolver({ timeout: 3000, tries: 2 })
   if (systemServers !== undefined) system.setServers([...systemServers])
   const name = canonicalName(zone)
@@ -41,7 +61,7 @@ async function find({ zone, nameservers, clock, systemServers }: AuthoritativeOp
     const addresses = await Promise.all(hosts.map((host) => addressOf(system, host)))
     const known = addresses.filter((each) => each !== undefined)
     if (known.length > 0) {
-      return known.map(({ host, address }) => measureResolver({ address, port: 53 }, { clock, label: `${host} (${address})` }))
+      return known.map(({ host, address }) => ({ address, port: DNS_PORT, label: `${host} (${address})` }))
     }
     throw unknown(name, `no address was found for ${hosts.join(', ')}`)
   } catch (error) {

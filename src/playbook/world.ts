@@ -105,8 +105,8 @@ async function buildDns(settings: DnsSettings, clock: Clock): Promise<DnsTarget>
   const { authoritativeServers } = await import('../dns/authoritative.ts')
   const { zone, records } = settings
   const nameservers = settings.nameservers.length === 0 ? undefined : settings.nameservers
-  const authoritative = authoritativeServers({ zone, nameservers, clock })
-  return { provider: await buildProvider(settings, authoritative, clock), zone, records, authoritative }
+  const servers = authoritativeServers({ zone, nameservers, clock })
+  return { provider: await buildProvider(settings, servers.authoritative, clock), zone, records, ...servers }
 }
 
 async function buildProvider(

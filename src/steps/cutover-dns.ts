@@ -3,7 +3,7 @@ import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { describeChange } from '../dns/diff.ts'
 import type { DnsRecord } from '../dns/port.ts'
-import { expectationsOf, observe } from '../dns/propagation.ts'
+import { type Expectation, expectationsOf, observe } from '../dns/propagation.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { certificateFindings, readCertificate } from '../site/certificate.ts'
 import {
@@ -191,7 +191,7 @@ async function publishedFindings(dns: DnsTarget, current: readonly DnsRecord[], 
     const servers = await dns.authoritative()
     for (let looks = 1; ; looks += 1) {
       const { opinions, answered, agreed } = await observe(expectations, servers, run.signal)
-      if (answered > 0 && agreed === answered) return []
+      if (answered > 0 && agreed === answered) return await secondOpinion(dns, expectations, run)
       if (looks >= LOOKS) {
         const others = opinions
           .filter((opinion) => opinion.state !== 'agrees')
@@ -204,6 +204,19 @@ async function publishedFindings(dns: DnsTarget, current: readonly DnsRecord[], 
     run.signal.throwIfAborted()
     return [unknown(messageOf(error))]
   }
+}
+
+/** A fault in how we ask would otherwise be believed; asked once, and only where there is a second way of asking. */
+async function secondOpinion(dns: DnsTarget, expectations: readonly Expectation[], run: StepRun): Promise<readonly Finding[]> {
+  const { opinions } = await observe(expectations, (await dns.secondOpinion?.()) ?? [], run.signal)
+  return opinions
+    .filter((opinion) => opinion.state === 'lags')
+    .map((opinion) => ({
+      severity: 'warning',
+      code: 'dns-second-opinion-differs',
+      message: `Asked a second time, by other means, ${opinion.server} says otherwise: ${opinion.detail}.`,
+      hint: 'Ask it yourself with dig; one of several servers behind one address may lag.',
+    }))
 }
 
 const notPublished = (zone: string, others: readonly string[]): Finding => ({

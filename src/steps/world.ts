@@ -46,6 +46,8 @@ export interface DnsTarget {
   readonly records: readonly { readonly name: string; readonly type: 'A' | 'AAAA' | 'CNAME'; readonly to: string }[]
   /** The zone's name servers; found by asking when the playbook names none. */
   authoritative(): Promise<readonly Resolver[]>
+  /** The same servers asked by other means (`dig`), where there are any; [] otherwise. */
+  secondOpinion?(): Promise<readonly Resolver[]>
 }
 
 /** Everything the steps work on: built from the playbook, in one place (playbook/world.ts), with real adapters or fakes. */
