@@ -7,9 +7,12 @@ import { pauseKind } from './pause.ts'
 import { reconcileKind } from './reconcile.ts'
 import { reportKind } from './report.ts'
 import { restoreDatabaseKind } from './restore-database.ts'
+import { restoreFilesKind } from './restore-files.ts'
+import { rewriteConfigKind } from './rewrite-config.ts'
 import { runKind } from './run.ts'
 import { smokeTestKind } from './smoke-test.ts'
 import { snapshotDatabaseKind } from './snapshot-database.ts'
+import { snapshotFilesKind } from './snapshot-files.ts'
 import { sqlKind } from './sql.ts'
 import { watchPropagationKind } from './watch-propagation.ts'
 import type { StepKind } from './world.ts'
@@ -17,9 +20,12 @@ import type { StepKind } from './world.ts'
 /** The kinds of step that a playbook may name, in the order in which a migration uses them. */
 export const stepKinds: readonly StepKind[] = [
   checkKind,
+  snapshotFilesKind,
   snapshotDatabaseKind,
+  restoreFilesKind,
   restoreDatabaseKind,
   bumpIdentitiesKind,
+  rewriteConfigKind,
   sqlKind,
   lowerTtlKind,
   smokeTestKind,

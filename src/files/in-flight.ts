@@ -1,0 +1,67 @@
+/**
+ * Runs tasks side by side within bounds: at most `most` at once, and together no heavier than `weight`. The first failure is
+ * thrown to whoever starts the next task or drains; nothing more is started then, and `signal` tells the others.
+ */
+export class InFlight {
+  readonly #most: number
+  readonly #weight: number
+  readonly #stop = new AbortController()
+  readonly signal: AbortSignal
+  #running = 0
+  #carried = 0
+  #failure: { readonly error: unknown } | undefined
+  #wake: (() => void) | undefined
+
+  constructor(most: number, weight: number, signal: AbortSignal) {
+    this.#most = most
+    this.#weight = weight
+    this.signal = AbortSignal.any([signal, this.#stop.signal])
+  }
+
+  /** Returns once the task has begun. A task heavier than a quarter of all counts as a quarter, so that four can always run. */
+  async start(weight: number, task: () => Promise<void>): Promise<void> {
+    const counted = Math.min(weight, this.#weight / 4)
+    while (this.#failure === undefined && !this.#fits(counted)) await this.#changed()
+    this.#throwFailure()
+    this.signal.throwIfAborted()
+    this.#running += 1
+    this.#carried += counted
+    void task()
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+        this.#stop.abort(error)
+      })
+      .finally(() => {
+        this.#running -= 1
+        this.#carried -= counted
+        this.#wake?.()
+      })
+  }
+
+  /** Returns when every task has ended. */
+  async drain(): Promise<void> {
+    while (this.#running > 0) await this.#changed()
+    this.#throwFailure()
+    this.signal.throwIfAborted()
+  }
+
+  /** Stops what is under way and waits for its end, whatever that is; for a `finally`. */
+  async settle(): Promise<void> {
+    if (this.#running > 0) this.#stop.abort(new Error('stopped'))
+    while (this.#running > 0) await this.#changed()
+  }
+
+  #fits(weight: number): boolean {
+    return this.#running < this.#most && (this.#running === 0 || this.#carried + weight <= this.#weight)
+  }
+
+  #changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+}

@@ -1,0 +1,201 @@
+import { z } from 'zod'
+import { MigrateError } from '../base/errors.ts'
+import { comparePaths } from '../files/paths.ts'
+import type { FileEntry, FilePowers } from '../files/port.ts'
+import type { FileStore, StoredEntry } from './file-store.ts'
+
+/** So much at most is one change: small enough to plan, journal and undo at a time. */
+const BATCH_ENTRIES = 1000
+const BATCH_BYTES = 256 * 1024 * 1024
+
+/** A FileEntry as a journal keeps it. */
+export const entrySchema = z
+  .object({
+    path: z.string(),
+    kind: z.enum(['file', 'folder', 'link', 'other']),
+    size: z.int(),
+    mode: z.int().nullable(),
+    mtimeSeconds: z.number(),
+    target: z.string().nullable(),
+  })
+  .readonly()
+
+/**
+ * A stretch of the snapshot to bring to the new host. Which of its entries are to be written is told by their place in the
+ * stretch, so that the journal doesn't grow with the number of files.
+ */
+export const batchSchema = z
+  .object({
+    do: z.literal('put'),
+    /** Place among the snapshot's batches, from 1, and the snapshot's digest. */
+    batch: z.int(),
+    snapshot: z.string(),
+    /** The stretch: entries after `after` (null: from the beginning) up to `last`. */
+    after: z.string().nullable(),
+    last: z.string(),
+    /** Places in the stretch, from 0: `0-41,43`. */
+    write: z.string(),
+    files: z.int(),
+    bytes: z.int(),
+    /** What stands under the names that will be replaced. All others that are written weren't there. */
+    before: z.array(entrySchema),
+  })
+  .readonly()
+export type Batch = z.infer<typeof batchSchema>
+
+export interface BatchRules {
+  readonly powers: FilePowers
+  /** Files that were restored before: what differs now was changed by somebody since, and is left alone. */
+  isSettled(batch: number): boolean
+  /** Files that another step of the run changed after they were restored. */
+  readonly rewritten: ReadonlySet<string>
+}
+
+/** What the new host has and the snapshot doesn't. */
+export type Surplus = (entry: FileEntry) => void
+
+/**
+ * Compares the snapshot with what stands on the new host, both in order, and cuts the snapshot into batches. A batch in which
+ * nothing is to be written is given too: the caller knows whether it needs it.
+ */
+export async function* planBatches(
+  store: FileStore,
+  digest: string,
+  there: AsyncIterable<FileEntry>,
+  rules: BatchRules,
+  surplus: Surplus,
+): AsyncGenerator<Batch> {
+  const host = there[Symbol.asyncIterator]()
+  let standing = await host.next()
+  let draft = new Draft(1, digest, null)
+  for (const entry of store.entries()) {
+    while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) {
+      surplus(standing.value)
+      standing = await host.next()
+    }
+    const present = standing.done !== true && standing.value.path === entry.path ? standing.value : undefined
+    if (present !== undefined) standing = await host.next()
+    draft.add(entry, present, rules)
+    if (!draft.isFull()) continue
+    yield draft.batch()
+    draft = draft.next()
+  }
+  for (; standing.done !== true; standing = await host.next()) surplus(standing.value)
+  if (draft.entries > 0) yield draft.batch()
+}
+
+class Draft {
+  readonly #number: number
+  readonly #digest: string
+  readonly #after: string | null
+  readonly #write: number[] = []
+  readonly #before: z.infer<typeof entrySchema>[] = []
+  #last = ''
+  #files = 0
+  #bytes = 0
+  #held = 0
+  entries = 0
+
+  constructor(number: number, digest: string, after: string | null) {
+    this.#number = number
+    this.#digest = digest
+    this.#after = after
+  }
+
+  add(entry: StoredEntry, present: FileEntry | undefined, rules: BatchRules): void {
+    const place = this.entries
+    this.entries += 1
+    this.#held += entry.size
+    this.#last = entry.path
+    if (present !== undefined) {
+      if (isRight(entry, present, rules.powers)) return
+      if (rules.isSettled(this.#number) || rules.rewritten.has(entry.path)) return
+      refuseOtherKind(entry, present)
+      this.#before.push({ ...present })
+    }
+    this.#write.push(place)
+    if (entry.kind !== 'file') return
+    this.#files += 1
+    this.#bytes += entry.size
+  }
+
+  isFull(): boolean {
+    return this.entries >= BATCH_ENTRIES || this.#held >= BATCH_BYTES
+  }
+
+  next(): Draft {
+    return new Draft(this.#number + 1, this.#digest, this.#last)
+  }
+
+  batch(): Batch {
+    return {
+      do: 'put',
+      batch: this.#number,
+      snapshot: this.#digest,
+      after: this.#after,
+      last: this.#last,
+      write: rangesOf(this.#write),
+      files: this.#files,
+      bytes: this.#bytes,
+      before: this.#before,
+    }
+  }
+}
+
+/** The entries of a batch that are to be written, in order. */
+export function* entriesOf(store: FileStore, batch: Batch): Generator<StoredEntry> {
+  const wanted = placesOf(batch.write)
+  let place = 0
+  for (const entry of store.entries(batch.after)) {
+    if (wanted.has(place)) yield entry
+    place += 1
+    if (entry.path === batch.last) return
+  }
+}
+
+/** The mode that a folder gets: its owner keeps access, or the copy itself could not fill it. */
+export const folderMode = (mode: number | null): number | null => (mode === null ? null : mode | 0o700)
+
+/** Whether an entry of the new host is what the snapshot has, as far as a listing tells: kind, length, time, mode, target. */
+export function isRight(entry: StoredEntry, present: FileEntry, powers: FilePowers): boolean {
+  if (entry.kind !== present.kind) return false
+  if (entry.kind === 'link') return entry.target === present.target
+  const wanted = entry.kind === 'folder' ? folderMode(entry.mode) : entry.mode
+  if (powers.modes && wanted !== null && present.mode !== wanted) return false
+  if (entry.kind === 'folder') return true
+  return entry.size === present.size && Math.floor(entry.mtimeSeconds) === Math.floor(present.mtimeSeconds)
+}
+
+function refuseOtherKind(entry: StoredEntry, present: FileEntry): void {
+  const clash = (entry.kind === 'folder') !== (present.kind === 'folder') || present.kind === 'other'
+  if (!clash) return
+  throw new MigrateError(
+    'restore-kind-differs',
+    `${entry.path} is a ${entry.kind} on the old host and a ${present.kind} on the new one. Nothing was changed.`,
+    {
+      hint: `Move ${entry.path} on the new host out of the way, then run again.`,
+    },
+  )
+}
+
+/** Ascending numbers as text: [0, 1, 2, 5] → `0-2,5`. */
+export function rangesOf(places: readonly number[]): string {
+  const ranges: string[] = []
+  for (let start = 0; start < places.length; ) {
+    let end = start
+    while (places[end + 1] === (places[end] ?? 0) + 1) end += 1
+    ranges.push(end === start ? `${places[start]}` : `${places[start]}-${places[end]}`)
+    start = end + 1
+  }
+  return ranges.join(',')
+}
+
+export function placesOf(ranges: string): ReadonlySet<number> {
+  const places = new Set<number>()
+  for (const range of ranges.split(',')) {
+    if (range === '') continue
+    const [first = 0, last = first] = range.split('-').map(Number)
+    for (let place = first; place <= last; place += 1) places.add(place)
+  }
+  return places
+}

@@ -1,0 +1,146 @@
+import type { Readable } from 'node:stream'
+import { codeOf } from '../base/errors.ts'
+import { InFlight } from '../files/in-flight.ts'
+import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
+import type { StepRun } from '../run/step.ts'
+import type { FileStore, StoredEntry } from './file-store.ts'
+
+/** Files under way at once, and how heavy they may be together, bytes. */
+export const FILES_AT_ONCE = 64
+export const BYTES_AT_ONCE = 32 * 1024 * 1024
+
+/** A file that changes at every reading is taken as it is after so many rounds. */
+const MOST_ROUNDS = 5
+
+/**
+ * Brings the store to what the host holds: fetches what isn't there yet, forgets what is gone, and looks again until a round finds
+ * nothing changed, so that a file that changed while it was read is read again.
+ */
+export async function copyToStore(
+  host: FileHost,
+  store: FileStore,
+  wanted: (path: string) => boolean,
+  totalBytes: number,
+  run: StepRun,
+): Promise<void> {
+  const progress = new Progress(run, totalBytes)
+  for (let round = 1; ; round += 1) {
+    const fetched = await oneRound(host, store, wanted, run, round, progress)
+    if (fetched === 0 || round === MOST_ROUNDS) return
+  }
+}
+
+async function oneRound(
+  host: FileHost,
+  store: FileStore,
+  wanted: (path: string) => boolean,
+  run: StepRun,
+  round: number,
+  progress: Progress,
+): Promise<number> {
+  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  try {
+    return await fetchChanged(host, store, wanted, flight, round, progress)
+  } finally {
+    await flight.settle()
+  }
+}
+
+async function fetchChanged(
+  host: FileHost,
+  store: FileStore,
+  wanted: (path: string) => boolean,
+  flight: InFlight,
+  round: number,
+  progress: Progress,
+): Promise<number> {
+  const kept = store.entries()
+  const folders: FileEntry[] = []
+  let next = kept.next()
+  let fetched = 0
+  for await (const entry of host.list('', flight.signal)) {
+    while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
+      await store.forget(next.value.path)
+      next = kept.next()
+    }
+    const isThere = next.done !== true && next.value.path === entry.path
+    if (isThere) next = kept.next()
+    while (folders.length > 0 && parentOf(entry.path) !== folders.at(-1)?.path) folders.pop()
+    if (entry.kind === 'folder') folders.push(entry)
+    if (!wanted(entry.path)) continue
+    if (isThere && isKept(store, entry)) {
+      progress.has(entry, round)
+      continue
+    }
+    for (const folder of folders) if (folder !== entry) await keepFolder(store, folder)
+    if (entry.kind === 'file') {
+      fetched += 1
+      await flight.start(entry.size, () => fetchFile(host, store, entry, flight.signal, round, progress))
+    } else {
+      await keepOther(store, entry)
+    }
+  }
+  await flight.drain()
+  for (; next.done !== true; next = kept.next()) await store.forget(next.value.path)
+  return fetched
+}
+
+async function keepFolder(store: FileStore, folder: FileEntry): Promise<void> {
+  if (!isKept(store, folder)) await store.keep({ ...folder, sha256: null }, null)
+}
+
+async function keepOther(store: FileStore, entry: FileEntry): Promise<void> {
+  if (entry.kind === 'other') return store.note(entry.path, 'other')
+  if (entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)) return store.note(entry.path, 'escapes')
+  return store.keep({ ...entry, sha256: null }, null)
+}
+
+async function fetchFile(
+  host: FileHost,
+  store: FileStore,
+  entry: FileEntry,
+  signal: AbortSignal,
+  round: number,
+  progress: Progress,
+): Promise<void> {
+  let content: Readable
+  try {
+    content = await host.read(entry.path, { entry, signal })
+    const taken = await store.objects.take(content)
+    const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
+    await store.keep(stored, taken.small)
+  } catch (error) {
+    if (codeOf(error) === 'file-missing') return // removed since it was listed; the next round sees that
+    throw error
+  }
+  if (round > 1) await store.note(entry.path, round === MOST_ROUNDS ? 'unsettled' : 'changed')
+  progress.has(entry, round)
+}
+
+/** The same entry as when it was saved, content at hand. */
+export function isKept(store: FileStore, entry: FileEntry): boolean {
+  const kept = store.entry(entry.path)
+  if (kept === undefined || kept.kind !== entry.kind || kept.mode !== entry.mode || kept.target !== entry.target) return false
+  if (entry.kind !== 'file') return true
+  const same = kept.size === entry.size && kept.mtimeSeconds === entry.mtimeSeconds
+  return same && kept.sha256 !== null && store.objects.has(kept.sha256, kept.size)
+}
+
+/** Bytes that the store has of what the host holds. */
+class Progress {
+  readonly #run: StepRun
+  readonly #total: number
+  #bytes = 0
+
+  constructor(run: StepRun, total: number) {
+    this.#run = run
+    this.#total = total
+  }
+
+  has(entry: FileEntry, round: number): void {
+    if (entry.kind !== 'file' || round > 1) return
+    this.#bytes += entry.size
+    this.#run.progress(this.#bytes, Math.max(this.#total, this.#bytes), 'bytes', entry.path)
+  }
+}

@@ -1,0 +1,138 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream, existsSync, statSync } from 'node:fs'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { Readable } from 'node:stream'
+import { MigrateError } from '../base/errors.ts'
+
+/** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
+const SMALL_BYTES = 128 * 1024
+
+export interface KeptContent {
+  readonly sha256: string
+  readonly size: number
+  /** The bytes themselves, when they are small and still to be kept with `keepSmall`. */
+  readonly small: Buffer | null
+}
+
+/** Contents by their SHA-256, in a folder of the run: small ones in the index (SQLite), larger ones as files. */
+export class Objects {
+  readonly #directory: string
+  readonly #database: DatabaseSync
+
+  constructor(directory: string, database: DatabaseSync) {
+    this.#directory = directory
+    this.#database = database
+  }
+
+  /** For an index that is being made. */
+  static readonly table = 'CREATE TABLE IF NOT EXISTS objects (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL)'
+
+  /**
+   * Takes in a content. A large one is on disk under its hash when this returns, whole; a small one is handed back for
+   * `keepSmall`, which belongs into the caller's transaction.
+   */
+  async take(content: Readable): Promise<KeptContent> {
+    const hash = createHash('sha256')
+    const chunks: Buffer[] = []
+    let size = 0
+    let large: LargeFile | undefined
+    try {
+      for await (const chunk of content as AsyncIterable<Buffer>) {
+        hash.update(chunk)
+        size += chunk.length
+        chunks.push(chunk)
+        if (size <= SMALL_BYTES) continue
+        large ??= await LargeFile.create(this.#directory)
+        await large.write(chunks.splice(0))
+      }
+    } catch (error) {
+      await large?.discard()
+      throw error
+    }
+    const sha256 = hash.digest('hex')
+    if (large === undefined) return { sha256, size, small: Buffer.concat(chunks) }
+    await large.keepAs(this.#path(sha256), size)
+    return { sha256, size, small: null }
+  }
+
+  keepSmall(sha256: string, bytes: Buffer): void {
+    this.#database.prepare('INSERT OR IGNORE INTO objects VALUES (?, ?)').run(sha256, bytes)
+  }
+
+  has(sha256: string, size: number): boolean {
+    if (size > SMALL_BYTES) return existsSync(this.#path(sha256)) && statSync(this.#path(sha256)).size === size
+    return this.#database.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND length(bytes) = ?').get(sha256, size) !== undefined
+  }
+
+  /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
+  read(sha256: string, size: number): Readable {
+    if (size > SMALL_BYTES)
+      return Readable.from(checked(createReadStream(this.#path(sha256), { highWaterMark: 256 * 1024 }), sha256), {
+        objectMode: false,
+      })
+    const row = this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?').get(sha256)
+    if (!(row?.bytes instanceof Uint8Array)) throw damaged(sha256)
+    const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
+    if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw damaged(sha256)
+    return Readable.from(bytes.length === 0 ? [] : [bytes])
+  }
+
+  #path(sha256: string): string {
+    return join(this.#directory, 'objects', sha256.slice(0, 2), sha256)
+  }
+}
+
+/** A content too large for the index, on its way to its name. */
+class LargeFile {
+  readonly #path: string
+  readonly #handle: Awaited<ReturnType<typeof open>>
+
+  private constructor(path: string, handle: Awaited<ReturnType<typeof open>>) {
+    this.#path = path
+    this.#handle = handle
+  }
+
+  static async create(directory: string): Promise<LargeFile> {
+    const folder = join(directory, 'incoming')
+    await mkdir(folder, { recursive: true })
+    const path = join(folder, randomUUID())
+    return new LargeFile(path, await open(path, 'wx', 0o600))
+  }
+
+  async write(chunks: readonly Buffer[]): Promise<void> {
+    await this.#handle.writev([...chunks])
+  }
+
+  async keepAs(path: string, size: number): Promise<void> {
+    await this.#handle.datasync()
+    await this.#handle.close()
+    if (existsSync(path) && statSync(path).size === size) return rm(this.#path, { force: true })
+    await mkdir(join(path, '..'), { recursive: true })
+    await rename(this.#path, path)
+  }
+
+  async discard(): Promise<void> {
+    await this.#handle.close()
+    await rm(this.#path, { force: true })
+  }
+}
+
+async function* checked(content: AsyncIterable<Buffer>, sha256: string): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256')
+  for await (const chunk of content) {
+    hash.update(chunk)
+    yield chunk
+  }
+  if (hash.digest('hex') !== sha256) throw damaged(sha256)
+}
+
+const damaged = (sha256: string): MigrateError =>
+  new MigrateError(
+    'snapshot-damaged',
+    `A file content kept in the run's folder (${sha256.slice(0, 12)}…) is missing or damaged. It was not sent.`,
+    {
+      hint: 'Remove the "files" folder in the run’s folder and run again: the files are fetched anew from the old host.',
+    },
+  )

@@ -1,0 +1,150 @@
+import { z } from 'zod'
+import { MigrateError } from '../base/errors.ts'
+import { InFlight } from '../files/in-flight.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
+import type { Effects, StepRun } from '../run/step.ts'
+import { BeforeImages } from './before-images.ts'
+import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
+import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
+import type { FileStore, StoredEntry } from './file-store.ts'
+
+export const deletionSchema = z.object({ do: z.literal('delete'), entries: z.array(entrySchema) }).readonly()
+type Deletion = z.infer<typeof deletionSchema>
+
+/** Writes a batch on the new host. What stands there already is saved before it is replaced. */
+export async function putBatch(
+  host: FileHost,
+  store: FileStore,
+  batch: Batch,
+  step: string,
+  effects: Effects,
+  run: StepRun,
+): Promise<void> {
+  const before = BeforeImages.open(run, step, batch, effects)
+  const replaced = new Set(batch.before.map((entry) => entry.path))
+  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  let done = 0
+  const put = async (entry: StoredEntry): Promise<void> => {
+    if (replaced.has(entry.path)) await before.save(host, entry.path, flight.signal)
+    await putEntry(host, store, entry, flight.signal)
+    done += entry.size
+    run.progress(done, batch.bytes, 'bytes', entry.path)
+  }
+  try {
+    for (const entry of entriesOf(store, batch)) {
+      // Folders one after the other, before what they hold; everything else side by side.
+      if (entry.kind === 'folder') await put(entry)
+      else await flight.start(entry.size, () => put(entry))
+    }
+    await flight.drain()
+  } finally {
+    await flight.settle()
+    before.close()
+  }
+}
+
+async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
+  if (entry.kind === 'folder') return host.makeFolder(entry.path, folderMode(entry.mode))
+  if (entry.kind === 'link') return host.link(entry.path, entry.target ?? '')
+  const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds }
+  const written = await host.write(entry.path, store.content(entry), options, signal)
+  if (written.sha256 !== entry.sha256) {
+    throw new MigrateError('snapshot-damaged', `What was sent as ${entry.path} is not what was saved of it.`, {
+      hint: 'Remove the "files" folder in the run’s folder and run again.',
+    })
+  }
+}
+
+/**
+ * Takes a batch back: what stood there before is given back, what wasn't there is removed. A file that somebody changed since is
+ * left, and told about: it is nobody's to throw away.
+ */
+export async function takeBackBatch(
+  host: FileHost,
+  store: FileStore,
+  batch: Batch,
+  step: string,
+  effects: Effects,
+  run: StepRun,
+): Promise<void> {
+  const before = BeforeImages.open(run, step, batch, effects)
+  const replaced = new Set(batch.before.map((entry) => entry.path))
+  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const folders: StoredEntry[] = []
+  const takeBack = async (entry: StoredEntry): Promise<void> => {
+    if (replaced.has(entry.path)) await before.giveBack(host, entry.path, flight.signal)
+    else await removeOurs(host, entry, run)
+  }
+  try {
+    for (const entry of entriesOf(store, batch)) {
+      if (entry.kind === 'folder') folders.push(entry)
+      else await flight.start(0, () => takeBack(entry))
+    }
+    await flight.drain()
+    for (const folder of folders.reverse()) {
+      if (replaced.has(folder.path)) await takeBack(folder)
+      else await host.removeFolder(folder.path)
+    }
+  } finally {
+    await flight.settle()
+    before.close()
+  }
+}
+
+async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun): Promise<void> {
+  const present = await host.stat(entry.path)
+  if (present === undefined) return
+  if (await isOurs(host, entry, present)) return host.remove(entry.path)
+  run.emit({
+    event: 'finding',
+    severity: 'warning',
+    code: 'file-changed-since',
+    message: `${entry.path} on ${host.label} was changed after migrate put it there, and is left as it is.`,
+    hint: 'Remove it by hand if nobody needs it.',
+  })
+}
+
+async function isOurs(host: FileHost, entry: StoredEntry, present: FileEntry): Promise<boolean> {
+  if (present.kind !== entry.kind) return false
+  if (entry.kind === 'link') return present.target === entry.target
+  if (present.size !== entry.size) return false
+  if (Math.floor(present.mtimeSeconds) === Math.floor(entry.mtimeSeconds)) return true
+  return (await host.sha256(entry.path)) === entry.sha256
+}
+
+/** Removes what the old host doesn't have, after saving it. */
+export async function deleteEntries(
+  host: FileHost,
+  change: Deletion,
+  step: string,
+  effects: Effects,
+  run: StepRun,
+): Promise<void> {
+  const before = BeforeImages.open(run, step, change, effects)
+  try {
+    for (const entry of [...change.entries].reverse()) {
+      run.signal.throwIfAborted()
+      await before.save(host, entry.path, run.signal)
+      if (entry.kind === 'folder') await host.removeFolder(entry.path)
+      else await host.remove(entry.path)
+    }
+  } finally {
+    before.close()
+  }
+}
+
+/** Puts back what `deleteEntries` removed. */
+export async function restoreDeleted(
+  host: FileHost,
+  change: Deletion,
+  step: string,
+  effects: Effects,
+  run: StepRun,
+): Promise<void> {
+  const before = BeforeImages.open(run, step, change, effects)
+  try {
+    for (const entry of change.entries) await before.giveBack(host, entry.path, run.signal)
+  } finally {
+    before.close()
+  }
+}

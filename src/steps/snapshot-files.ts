@@ -1,0 +1,167 @@
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type Finding, MigrateError } from '../base/errors.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
+import { globs } from '../files/globs.ts'
+import type { FileHost } from '../files/port.ts'
+import type { Step, StepRun } from '../run/step.ts'
+import { copyToStore, isKept } from './file-fetch.ts'
+import { FileStore } from './file-store.ts'
+import { missingPart, type StepContext, type StepKind } from './world.ts'
+
+const optionsSchema = z
+  .strictObject({
+    include: z.array(z.string().min(1)).meta({ description: 'Only paths that match one of these patterns' }).optional(),
+    exclude: z.array(z.string().min(1)).meta({ description: 'No paths that match one of these patterns' }).optional(),
+  })
+  .prefault({})
+type Options = z.infer<typeof optionsSchema>
+
+const changeSchema = z
+  .object({
+    from: z.string(),
+    /** Everything that the snapshot will hold, and what of it is still to be fetched. */
+    files: z.int(),
+    bytes: z.int(),
+    fetchFiles: z.int(),
+    fetchBytes: z.int(),
+  })
+  .readonly()
+type Change = z.infer<typeof changeSchema>
+
+/** Where a run keeps its snapshot of files. */
+export const filesDirectory = (run: StepRun): string => join(run.directory, 'files')
+
+/** Saves the old host's files in the run's folder. Reads the old host, never writes there. */
+export const snapshotFilesKind: StepKind<Options> = {
+  name: 'snapshot-files',
+  summary: 'Save the files of the old host in the run’s folder',
+  options: optionsSchema,
+  create: (options, context) => new SnapshotFiles(options, context),
+}
+
+/** Which entries an include and an exclude list leave. */
+export function chosen(options: Options): (path: string) => boolean {
+  const included = options.include === undefined ? () => true : globs(options.include)
+  const excluded = globs(options.exclude ?? [])
+  return (path) => included(path) && !excluded(path)
+}
+
+class SnapshotFiles implements Step<Change> {
+  readonly id: string
+  readonly title = 'Save the files of the old host'
+  readonly phase = 'prepare'
+  readonly change = changeSchema
+  readonly #context: StepContext
+  readonly #wanted: (path: string) => boolean
+
+  constructor(options: Options, context: StepContext) {
+    this.id = context.id
+    this.#context = context
+    this.#wanted = chosen(options)
+  }
+
+  async check(_run: StepRun): Promise<readonly Finding[]> {
+    const { files } = this.#context.world.old
+    if (files === undefined) return [missingPart(this.id, 'the old host’s files', 'old.files: sftp://user@old.example.com/site')]
+    return files.check('read')
+  }
+
+  async plan(run: StepRun): Promise<readonly Change[]> {
+    const store = FileStore.openExisting(filesDirectory(run), this.#context.world.effects)
+    try {
+      // A snapshot that is whole stays as it is: later changes on the old host must not undo what was restored from it.
+      if (store?.whole() !== undefined) return []
+      const host = this.#old()
+      const change = { from: host.label, files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0 }
+      for await (const entry of host.list('', run.signal)) {
+        if (entry.kind !== 'file' || !this.#wanted(entry.path)) continue
+        change.files += 1
+        change.bytes += entry.size
+        if (store !== undefined && isKept(store, entry)) continue
+        change.fetchFiles += 1
+        change.fetchBytes += entry.size
+      }
+      return [change]
+    } finally {
+      store?.close()
+    }
+  }
+
+  async apply(change: Change, run: StepRun): Promise<void> {
+    const store = FileStore.open(filesDirectory(run), this.#context.world.effects)
+    try {
+      await copyToStore(this.#old(), store, this.#wanted, change.bytes, run)
+      await store.complete()
+    } finally {
+      store.close()
+    }
+  }
+
+  async verify(run: StepRun): Promise<readonly Finding[]> {
+    const store = FileStore.openExisting(filesDirectory(run), this.#context.world.effects)
+    try {
+      const totals = store?.whole()
+      if (store === undefined || totals === undefined) return [notWhole(this.id)]
+      return [
+        {
+          severity: 'info',
+          code: 'snapshot-files-whole',
+          message: `The snapshot holds ${formatCount(totals.files)} files, ${formatBytes(totals.bytes)}, every one with its hash.`,
+        },
+        ...noteFindings(store.notes()),
+      ]
+    } finally {
+      store?.close()
+    }
+  }
+
+  async undo(_change: Change, run: StepRun): Promise<void> {
+    await FileStore.remove(filesDirectory(run), this.#context.world.effects)
+  }
+
+  describe(change: Change): string {
+    const all = `${formatCount(change.files)} files, ${formatBytes(change.bytes)}`
+    if (change.fetchFiles === change.files) return `fetch ${all} from ${change.from}`
+    return `fetch the remaining ${formatCount(change.fetchFiles)} files, ${formatBytes(change.fetchBytes)} (of ${all}) from ${change.from}`
+  }
+
+  #old(): FileHost {
+    const { files } = this.#context.world.old
+    if (files !== undefined) return files
+    throw new MigrateError('playbook-part-missing', `${this.id} needs the old host's files, which the playbook doesn't give.`)
+  }
+}
+
+const notWhole = (id: string): Finding => ({
+  severity: 'error',
+  code: 'snapshot-files-incomplete',
+  message: `The snapshot of ${id} is not whole: an entry or a content is missing. The old host was not touched.`,
+  hint: 'Run again: what is there is kept, the rest is fetched.',
+})
+
+const MEANINGS: Readonly<Record<string, { readonly code: string; readonly message: string }>> = {
+  changed: {
+    code: 'file-changed-while-read',
+    message: 'changed while they were read, and were read again until they held still',
+  },
+  unsettled: { code: 'file-keeps-changing', message: 'changed every time they were read; the last state read is kept' },
+  other: { code: 'file-not-copied', message: 'are sockets, pipes or devices and are not copied' },
+  escapes: { code: 'link-leads-outside', message: 'are links that lead outside the site’s folder and are not copied' },
+}
+
+function noteFindings(notes: ReadonlyMap<string, string>): readonly Finding[] {
+  return Object.entries(MEANINGS).flatMap(([note, { code, message }]) => {
+    const paths = [...notes].filter(([, value]) => value === note).map(([path]) => path)
+    if (paths.length === 0) return []
+    const shown = paths.slice(0, 5).join(', ')
+    const more = paths.length > 5 ? ` and ${formatCount(paths.length - 5)} more` : ''
+    return [
+      {
+        severity: note === 'changed' ? ('info' as const) : ('warning' as const),
+        code,
+        message: `${formatCount(paths.length)} files ${message}: ${shown}${more}.`,
+      },
+    ]
+  })
+}
