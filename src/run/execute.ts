@@ -51,7 +51,7 @@ async function work(session: Session, step: Step, stops: Stops, settings: StepSe
   announce(session, step, changes)
   await applyAll(session, step, changes, stops)
   const findings = await within(session.clock, reading, { ms: undefined, what: step.title }, (signal) =>
-    step.verify(session.lend(step, signal, 'read')),
+    step.verify(session.lend(step, signal, 'write')),
   )
   for (const finding of findings) {
     const fields = findingFields(finding)

@@ -3,7 +3,7 @@ import { canonicalJson, type Json } from '../base/json.ts'
 import type { Outcome } from './events.ts'
 import type { Binding, JournalEntry, JournalRecord, PlannedStep } from './records.ts'
 
-export type ChangeState = 'begun' | 'applied' | 'undone'
+export type ChangeState = 'begun' | 'applied' | 'undoing' | 'undone'
 
 /** A change that was begun at some time. */
 export interface PastChange {
@@ -50,6 +50,8 @@ export const ROWS_PARKED = 'rows-parked'
 const changeKey = (step: string, change: Json): string =>
   `${step} ${createHash('sha256').update(canonicalJson(change)).digest('hex')}`
 
+const STATE_AFTER = { 'change-applied': 'applied', 'change-undoing': 'undoing', 'change-undone': 'undone' } as const
+
 /** The journal, folded: what this run has done so far, over all the processes that worked on it. */
 export class RunHistory {
   #run: RunPast | undefined
@@ -79,7 +81,7 @@ export class RunHistory {
         state: 'begun',
       })
       this.#latest.set(changeKey(record.step, record.change), entry.n)
-    } else if (record.type === 'change-applied' || record.type === 'change-undone') {
+    } else if (record.type === 'change-applied' || record.type === 'change-undoing' || record.type === 'change-undone') {
       this.#settle(record)
     } else if (record.type === 'fact') {
       this.#facts.set(record.key, record.value)
@@ -136,7 +138,8 @@ export class RunHistory {
   historyOf(step: string, change: Json): 'never' | 'begun' | 'applied' {
     const n = this.#latest.get(changeKey(step, change))
     const state = n === undefined ? undefined : this.#changes.get(n)?.state
-    return state === undefined || state === 'undone' ? 'never' : state
+    if (state === undefined || state === 'undone') return 'never'
+    return state === 'applied' ? 'applied' : 'begun'
   }
 
   /** True when a step of the cutover has begun a change that wasn't taken back: customers may be on the new host. */
@@ -150,11 +153,11 @@ export class RunHistory {
     this.#run = { id, playbook, hash, binding, steps, startedAt: entry.time }
   }
 
-  #settle(record: Extract<JournalRecord, { type: 'change-applied' | 'change-undone' }>): void {
+  #settle(record: Extract<JournalRecord, { type: 'change-applied' | 'change-undoing' | 'change-undone' }>): void {
     const change = this.#changes.get(record.of)
     if (change === undefined) return
-    this.#changes.set(record.of, { ...change, state: record.type === 'change-applied' ? 'applied' : 'undone' })
-    if (record.type === 'change-undone') this.#step(change.step).status = 'undone'
+    this.#changes.set(record.of, { ...change, state: STATE_AFTER[record.type] })
+    if (record.type !== 'change-applied') this.#step(change.step).status = 'undone'
   }
 
   #addProgress(record: JournalRecord, entry: JournalEntry): void {

@@ -51,6 +51,8 @@ export const recordSchema = z.discriminatedUnion('type', [
   }),
   /** `of` is the number of the line that began the change. */
   z.object({ type: z.literal('change-applied'), of: position }),
+  /** On disk before a change is taken back: from here on it isn't known whether it stands. */
+  z.object({ type: z.literal('change-undoing'), of: position }),
   z.object({ type: z.literal('change-undone'), of: position }),
   z.object({
     type: z.literal('step-finished'),

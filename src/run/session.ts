@@ -87,7 +87,7 @@ export class Session {
     return made
   }
 
-  /** What the step is lent while it reads (`check`, `plan`, `verify`) or writes (`apply`, `undo`). */
+  /** What the step is lent: `read` in `check` and `plan`, where it may not even remember anything; `write` in all else. */
   lend(step: Step, signal: AbortSignal, stage: 'read' | 'write'): StepRun {
     const { directory, dryRun, clock, history } = this.#options
     return {
@@ -141,7 +141,7 @@ export class Session {
     if (stage === 'read' || this.dryRun) {
       throw new MigrateError(
         'fault',
-        `The step ${step.id} tried to keep "${key}" while it may only read. This is a fault in migrate.`,
+        `The step ${step.id} tried to keep "${key}" in its check or plan. This is a fault in migrate.`,
       )
     }
     await this.record({ type: 'fact', key, value })

@@ -137,6 +137,7 @@ const remains = (undoing: Undoing, reason: string | undefined) =>
 async function takeBack(session: Session, options: RollbackOptions, step: Step, undoing: Undoing): Promise<void> {
   const abort = options.abort ?? noStop()
   const note = (message: string): void => session.emit(step.id, { event: 'note', message })
+  for (const of of undoing.lines) await session.record({ type: 'change-undoing', of })
   try {
     const change = step.change.parse(undoing.change)
     await retrying(session.clock, abort, note, () =>

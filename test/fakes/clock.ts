@@ -72,10 +72,10 @@ export class FakeClock implements Clock {
     for (let next = this.#next(); next !== undefined && next.at <= target; next = this.#next()) {
       this.#now = Math.max(this.#now, next.at)
       next.wake()
-      await idle()
+      await atRest()
     }
     this.#now = target
-    await idle()
+    await atRest()
   }
 
   get sleeping(): number {
@@ -86,7 +86,7 @@ export class FakeClock implements Clock {
     this.#moving = true
     try {
       for (;;) {
-        await idle()
+        await atRest()
         const next = this.#next()
         if (next === undefined || this.#stopped) return
         this.#now = Math.max(this.#now, next.at)
@@ -112,7 +112,8 @@ const REAL_WORK = /^(FSReq|GetAddrInfo|GetNameInfo|ProcessWrap|ShutdownWrap|Writ
 
 const busy = (): boolean => process.getActiveResourcesInfo().some((resource) => REAL_WORK.test(resource))
 
-async function idle(): Promise<void> {
+/** Resolves once nothing but sleepers is left: no file work, no callbacks waiting for their turn. */
+export async function atRest(): Promise<void> {
   let quiet = 0
   while (quiet < QUIET_TURNS) {
     await nextTurn()
@@ -120,5 +121,5 @@ async function idle(): Promise<void> {
   }
   // Compression and hashing in the thread pool aren't listed as resources: leave them a moment of real time.
   await realDelay(1)
-  if (busy()) await idle()
+  if (busy()) await atRest()
 }
