@@ -3,6 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
+import { z } from 'zod'
 import { codeOf, MigrateError } from '../../base/errors.ts'
 import type { Row } from '../port.ts'
 import type { Part } from './manifest.ts'
@@ -132,16 +133,37 @@ export async function* readPart(file: string, part: Part, columns: number): Asyn
   await verifyPart(file, part)
   let rows = 0
   for await (const lines of lineBatches(file)) {
-    const batch: unknown = JSON.parse(`[${lines.join(',')}]`)
-    if (!isRows(batch, columns)) throw damaged(part, `a row hasn't got ${columns} values`)
+    const batch = lines.map(parseRow)
+    if (batch.some((row) => row.length !== columns)) throw damaged(part, `a row hasn't got ${columns} values`)
     rows += batch.length
     yield batch
   }
   if (rows !== part.rows) throw damaged(part, `it holds ${rows} rows instead of ${part.rows}`)
 }
 
-const isRows = (value: unknown, columns: number): value is readonly Row[] =>
-  Array.isArray(value) && value.every((row) => Array.isArray(row) && row.length === columns)
+const QUOTE = 34
+const rowSchema = z.array(z.string().nullable())
+
+/**
+ * A line as `writePart` wrote it. Without a backslash in it every quote begins or ends a cell: cutting there takes a quarter of
+ * JSON.parse's time, which makes up most of a load's. Any other line is JSON to the letter.
+ */
+function parseRow(line: string): Row {
+  if (line.includes('\\')) return rowSchema.parse(JSON.parse(line))
+  const cells: (string | null)[] = []
+  for (let at = 1; at < line.length - 1; ) {
+    if (line.charCodeAt(at) !== QUOTE) {
+      cells.push(null)
+      at += 'null,'.length
+      continue
+    }
+    const end = line.indexOf('"', at + 1)
+    if (end === -1) break
+    cells.push(line.slice(at + 1, end))
+    at = end + 2
+  }
+  return cells
+}
 
 async function* lineBatches(file: string): AsyncGenerator<readonly string[]> {
   const source = createReadStream(file, { highWaterMark: CHUNK_BYTES })
