@@ -20,20 +20,21 @@ export const asOwn = (error: unknown): MigrateError =>
         hint: 'Run again with --verbose for the details, and report it. What a run did so far is in its journal.',
       })
 
-/** Ends a command that no runner ended: `finished` is the last line, whatever happened. Returns the exit code. */
-export function conclude(display: Display, clock: Clock, started: number, error: MigrateError | undefined): number {
+/** Ends a command that no runner ended, with an error or without. Returns the exit code. */
+export function conclude(display: Display, clock: Clock, started: number, error: MigrateError): number {
+  const { code, message, hint, ending } = error
+  const problems = 'problems' in error ? { problems: error.problems } : {}
   const seconds = (clock.monotonic() - started) / 1000
-  const stamp = { time: isoTime(clock.now()), run: null, step: null } as const
-  if (error) {
-    const { code, message, hint } = error
-    const problems = 'problems' in error ? { problems: error.problems } : {}
-    display.tell(
-      { ...stamp, event: 'failed', seconds, code, message, hint, ...problems },
-      hint === undefined ? message : `${message}\n→ ${hint}`,
-    )
-  }
-  const exit = error === undefined ? 0 : EXITS[error.ending]
-  const outcome = error === undefined ? 'ok' : OUTCOMES[error.ending]
-  display.tell({ ...stamp, event: 'finished', outcome, exit, seconds }, '')
+  display.tell(
+    { time: isoTime(clock.now()), run: null, step: null, event: 'failed', seconds, code, message, hint, ...problems },
+    hint === undefined ? message : `${message}\n→ ${hint}`,
+  )
+  return concluded(display, clock, started, EXITS[ending], OUTCOMES[ending])
+}
+
+/** The last line of a command that no runner ended. Returns the exit code. */
+export function concluded(display: Display, clock: Clock, started: number, exit = 0, outcome: Outcome = 'ok'): number {
+  const seconds = (clock.monotonic() - started) / 1000
+  display.tell({ time: isoTime(clock.now()), run: null, step: null, event: 'finished', outcome, exit, seconds }, '')
   return exit
 }

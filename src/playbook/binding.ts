@@ -15,7 +15,7 @@ export function filesLabel(files: FilesSettings): string {
 /** Where a database lives, for comparison: no password. */
 export function databaseUrl(database: DatabaseSettings): string {
   const instance = database.instance === undefined ? '' : `?instance=${database.instance}`
-  return `${database.engine}://${database.user}@${hostText(database.host)}:${database.port}/${database.database}${instance}`
+  return `${database.engine}://${database.user}@${hostText(database.host)}${database.port === undefined ? '' : `:${database.port}`}/${database.database}${instance}`
 }
 
 const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host)

@@ -195,7 +195,7 @@ function readDatabase(value: Value, path: Path, reading: Reading): DatabaseSetti
   return {
     engine: engine.engine,
     host: url.host,
-    port: url.port ?? engine.port,
+    port: url.port ?? (extra.instance === undefined ? engine.port : undefined),
     user: url.user,
     password: passwordOf(url, options.password, path, reading),
     database,

@@ -32,7 +32,8 @@ export type FilesSettings = LocalFiles | SftpFiles
 export interface DatabaseSettings {
   readonly engine: 'mssql' | 'postgres'
   readonly host: string
-  readonly port: number
+  /** `undefined` for a named instance without a port: the server's browser knows it. */
+  readonly port: number | undefined
   readonly user: string
   readonly password: Secret | undefined
   readonly database: string

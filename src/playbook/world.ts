@@ -1,5 +1,4 @@
 import type { Clock } from '../base/clock.ts'
-import { MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
 import type { DnsProvider } from '../dns/port.ts'
 import type { FileHost, Shell } from '../files/port.ts'
@@ -8,6 +7,8 @@ import type { DnsTarget, Host, World } from '../steps/world.ts'
 import { filesLabel } from './binding.ts'
 import type { DatabaseSettings, DnsSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
 import { defaultRules } from './tables.ts'
+
+const POSTGRES_PORT = 5432
 
 export interface WorldOptions {
   readonly clock: Clock
@@ -80,10 +81,9 @@ async function buildFiles(
 }
 
 async function buildDatabase(side: 'old' | 'new', settings: DatabaseSettings, connections: number): Promise<Database> {
-  const { host, port, user, password, database, connectTimeoutMs } = settings
+  const { host, user, password, database, connectTimeoutMs } = settings
   const common = {
     host,
-    port,
     user,
     password,
     database,
@@ -94,10 +94,13 @@ async function buildDatabase(side: 'old' | 'new', settings: DatabaseSettings, co
   switch (settings.engine) {
     case 'postgres': {
       const { openPostgres } = await import('../databases/postgres/index.ts')
-      return openPostgres({ ...common, sslmode: settings.sslmode, ca: settings.ca })
+      return openPostgres({ ...common, port: settings.port ?? POSTGRES_PORT, sslmode: settings.sslmode, ca: settings.ca })
     }
-    case 'mssql':
-      throw new MigrateError('fault', 'mssql isn’t wired up.')
+    case 'mssql': {
+      const { openMssql } = await import('../databases/mssql/index.ts')
+      const { encrypt, trustServerCertificate, domain, instance } = settings
+      return openMssql({ ...common, port: settings.port, encrypt, trustServerCertificate, domain, instanceName: instance })
+    }
   }
 }
 

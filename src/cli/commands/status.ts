@@ -12,7 +12,7 @@ export function addStatus(program: Command, io: Io, finish: Finish): void {
       const { withDisplay } = await import('../session.ts')
       finish(
         await withDisplay({ io, flags }, 'text', async ({ display, clock }) => {
-          const { conclude } = await import('../conclusion.ts')
+          const { concluded } = await import('../conclusion.ts')
           const { loadPlaybookName } = await import('../../playbook/index.ts')
           const { readStatus } = await import('../../run/status.ts')
           const { statusText } = await import('../status-text.ts')
@@ -25,7 +25,7 @@ export function addStatus(program: Command, io: Io, finish: Finish): void {
             { time: isoTime(clock.now()), run, step: null, event: 'status', directory, status },
             statusText(status, name, playbook),
           )
-          return conclude(display, clock, started, undefined)
+          return concluded(display, clock, started)
         }),
       )
     },

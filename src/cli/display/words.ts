@@ -80,7 +80,7 @@ const OUTCOMES = {
   interrupted: 'Interrupted at a safe point; run again to resume',
 } as const
 
-export const finishedWords = (body: Body<'finished'>): string =>
+export const finishedWords = (body: Pick<Body<'finished'>, 'outcome' | 'seconds'>): string =>
   `${OUTCOMES[body.outcome]} (${formatDuration(body.seconds * 1000)}).`
 
 export const failedLines = (body: Body<'failed'>): readonly string[] => [
