@@ -1,0 +1,152 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { systemClock } from '../src/base/clock.ts'
+import { Redactor, Secret } from '../src/base/secret.ts'
+import type { Shell } from '../src/files/port.ts'
+import { runSequence } from '../src/run/runner.ts'
+import { rollback } from '../src/run/undo.ts'
+import { runKind } from '../src/steps/run.ts'
+import { testContext, testWorld } from './fakes/step-run.ts'
+import { runOver, storyOf } from './run/shelf.ts'
+
+const folder = (): Promise<string> => mkdtemp(join(tmpdir(), 'migrate-command-'))
+
+async function commandRun(options: Record<string, unknown>, shell?: Shell) {
+  const directory = await folder()
+  const world = testWorld(shell === undefined ? {} : { new: { shell } })
+  const step = () => runKind.create(runKind.options.parse(options), testContext(world, 'run', directory))
+  const told = await runOver([[step()]], { clock: systemClock })
+  return { directory, ...told, notes: () => told.events.flatMap((event) => (event.event === 'note' ? [event.message] : [])) }
+}
+
+describe('a run step', () => {
+  it('runs a command beside the playbook, shows what it writes, and does not run it again', async () => {
+    const { directory, options, notes, events } = await commandRun({
+      command: 'echo hello; echo world >&2; echo $MIGRATE_RUN >> runs',
+    })
+
+    const result = await runSequence(options)
+    expect(result).toMatchObject({ outcome: 'ok' })
+    expect(notes()).toEqual(expect.arrayContaining(['hello', 'world']))
+    events.length = 0
+    expect(await runSequence(options)).toMatchObject({ outcome: 'ok' })
+    expect(storyOf(events)).toContain('skipped run')
+    expect(await readFile(join(directory, 'runs'), 'utf8')).toBe(`${result.runId}\n`)
+  })
+
+  it('fails with the last lines of a command that fails, and runs it anew without asking', async () => {
+    const { directory, options, events } = await commandRun({ command: 'echo tried >> tries; cat missing-file; test -e fixed' })
+
+    expect(await runSequence(options)).toMatchObject({ outcome: 'failed', exit: 1 })
+    const failed = events.find((event) => event.event === 'failed')
+    expect(failed).toMatchObject({ code: 'command-failed', message: expect.stringContaining('ended with exit code 1') })
+    expect(failed).toMatchObject({ message: expect.stringContaining('missing-file') })
+    await runSequence({ ...options, sequence: [[await fixing(directory)]] })
+    expect(await runSequence(options)).toMatchObject({ outcome: 'ok' })
+    expect(await readFile(join(directory, 'tries'), 'utf8')).toBe('tried\ntried\n')
+  })
+
+  const fixing = async (directory: string) =>
+    runKind.create(runKind.options.parse({ command: 'touch fixed' }), testContext(testWorld({}), 'fix', directory))
+
+  it('keeps secrets out of notes, errors and the journal', async () => {
+    const redactor = new Redactor()
+    redactor.add(new Secret('hunter2secret'))
+    const { options, events } = await commandRun({ command: 'echo password hunter2secret; exit 3' })
+
+    await runSequence({ ...options, redactor })
+
+    expect(JSON.stringify(events)).toContain('password ***')
+    expect(JSON.stringify(events)).not.toContain('hunter2')
+    expect(await readFile(join(options.directory, 'journal.jsonl'), 'utf8')).not.toContain('hunter2')
+  })
+
+  it('ends the command and all its children when it is interrupted', async () => {
+    const interrupt = new AbortController()
+    const { directory, options } = await commandRun({ command: '(echo $$ > pid; sleep 600) & wait' })
+    const running = runSequence({ ...options, interrupt: interrupt.signal })
+    const pidFile = join(directory, 'pid')
+    for (let tries = 0; tries < 500 && !(existsSync(pidFile) && (await readFile(pidFile, 'utf8')) !== ''); tries += 1)
+      await delay(20)
+    const pid = Number(await readFile(pidFile, 'utf8'))
+
+    interrupt.abort()
+
+    expect(await running).toMatchObject({ outcome: 'interrupted', exit: 130 })
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  })
+
+  it('is stopped by its timeout', async () => {
+    const { options, events } = await commandRun({ command: 'sleep 600', timeout: '100ms' })
+
+    expect(await runSequence(options)).toMatchObject({ outcome: 'failed' })
+    expect(storyOf(events)).toContain('failed run step-timed-out')
+  })
+
+  it('that was cut off asks before it runs again, unless it is repeatable', async () => {
+    const cutOff = async (more: Record<string, unknown>) => {
+      const told = await commandRun({ command: 'echo ran >> runs; test -e go || sleep 600', timeout: '300ms', ...more })
+      await runSequence(told.options)
+      await runSequence({
+        ...told.options,
+        sequence: [
+          [runKind.create(runKind.options.parse({ command: 'touch go' }), testContext(testWorld({}), 'go', told.directory))],
+        ],
+      })
+      return told
+    }
+    const asking = await cutOff({})
+    expect(await runSequence(asking.options)).toMatchObject({ outcome: 'waiting', exit: 3 })
+    expect(await runSequence({ ...asking.options, ask: async () => false })).toMatchObject({ outcome: 'ok' })
+    expect(await readFile(join(asking.directory, 'runs'), 'utf8')).toBe('ran\n')
+
+    const repeatable = await cutOff({ repeatable: true })
+    expect(await runSequence(repeatable.options)).toMatchObject({ outcome: 'ok' })
+    expect(await readFile(join(repeatable.directory, 'runs'), 'utf8')).toBe('ran\nran\n')
+  })
+
+  it('is taken back by its own command, and has no way back without one', async () => {
+    const { directory, options, events } = await commandRun({ command: 'touch made', undo: 'rm made' })
+    await runSequence(options)
+    expect(existsSync(join(directory, 'made'))).toBe(true)
+
+    expect(await rollback(options)).toMatchObject({ outcome: 'ok' })
+    expect(existsSync(join(directory, 'made'))).toBe(false)
+    expect(events.some((event) => event.event === 'finding' && event.code === 'no-way-back')).toBe(false)
+
+    const oneWay = await commandRun({ command: 'touch made' })
+    await runSequence(oneWay.options)
+    expect(oneWay.events.some((event) => event.event === 'finding' && event.code === 'no-way-back')).toBe(true)
+  })
+
+  it('runs on a host through its shell', async () => {
+    const seen: string[] = []
+    const shell: Shell = {
+      label: 'ssh://site@new.example.com',
+      run: async (command) => {
+        seen.push(command)
+        return { exit: seen.length === 1 ? 127 : 0, stdout: 'out\n', stderr: 'not found\n' }
+      },
+    }
+    const { options, events, notes } = await commandRun({ command: 'restart-shop', on: 'new' }, shell)
+
+    expect(await runSequence(options)).toMatchObject({ outcome: 'failed' })
+    expect(events.find((event) => event.event === 'failed')).toMatchObject({
+      message: 'The command of run on ssh://site@new.example.com ended with exit code 127. Its last lines:\n  out\n  not found',
+    })
+    expect(await runSequence(options)).toMatchObject({ outcome: 'ok' })
+    expect(seen).toEqual(['restart-shop', 'restart-shop'])
+    expect(notes()).toContain('out')
+  })
+
+  it('needs a shell on the host, and says so in its check', async () => {
+    const { options, events } = await commandRun({ command: 'restart-shop', on: 'old' })
+
+    expect(await runSequence(options)).toMatchObject({ outcome: 'failed' })
+    expect(storyOf(events)).toContain('error playbook-part-missing')
+  })
+})
