@@ -86,6 +86,8 @@ export interface ShopDatabase {
   samples?(): Promise<readonly string[]>
   /** `statements`: SQL, in the engine's own dialect, that sets every `status` of orders to 'sent'; and one that must fail. */
   readonly statements?: { readonly send: string; readonly broken: string }
+  /** Closes the shop's own connections; called after each test. The database may stay. */
+  close?(): Promise<void>
 }
 
 /** What an engine or a fake has; what it hasn't is skipped by name. */

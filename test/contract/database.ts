@@ -1,5 +1,11 @@
-import { describe, it } from 'vitest'
+import { describe } from 'vitest'
+import { faultContract } from './database-faults.ts'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
+import { identityContract } from './database-identities.ts'
+import { contractOf } from './database-kit.ts'
+import { readingContract } from './database-reading.ts'
+import { schemaContract } from './database-schema.ts'
+import { writingContract } from './database-writing.ts'
 
 export * from './database-host.ts'
 
@@ -9,6 +15,11 @@ export * from './database-host.ts'
  */
 export function databaseContract(name: string, setup: () => Promise<DatabaseHost>, abilities: DatabaseAbilities): void {
   describe(`${name} keeps the database contract`, () => {
-    it.todo(`${setup.name} ${Object.keys(abilities).length}`)
+    const contract = contractOf(setup, abilities)
+    schemaContract(contract)
+    readingContract(contract)
+    writingContract(contract)
+    identityContract(contract)
+    faultContract(contract)
   })
 }

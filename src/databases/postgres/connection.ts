@@ -272,7 +272,7 @@ export async function inTransaction<T>(
     result = await work()
   } catch (error) {
     await rollback(session)
-    throw session.error(error)
+    throw error
   }
   await commit(session, repeatable)
   return result

@@ -1,5 +1,5 @@
 import { OWN_SCHEMA } from './catalog.ts'
-import type { Session } from './connection.ts'
+import { inTransaction, type Session } from './connection.ts'
 import { quoteName, quoteText } from './values.ts'
 
 /**
@@ -30,15 +30,21 @@ export async function ownTable(session: Session, table: OwnTable): Promise<strin
   const found = await findOwnTable(session, table)
   if (found !== undefined) return found
   const { rows } = await session.query(
-    `SELECT 1 FROM pg_namespace WHERE nspname = 'public' AND has_schema_privilege(oid, 'CREATE, USAGE')
+    `SELECT 1 FROM pg_namespace WHERE nspname = 'public' AND has_schema_privilege(oid, 'USAGE')
        AND has_schema_privilege(oid, 'CREATE')`,
   )
   const schema = rows.length > 0 ? 'public' : OWN_SCHEMA
   const name = `${quoteName(schema)}.${table}`
-  const make = schema === 'public' ? '' : `CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}; `
-  // Two connections may come here at once: the lock lets the second find what the first made.
-  await session.query(
-    `BEGIN READ WRITE; SELECT pg_advisory_xact_lock(hashtext('migrate_own')); ${make}CREATE TABLE IF NOT EXISTS ${name} (${COLUMNS[table]}); COMMIT`,
+  await inTransaction(
+    session,
+    'write',
+    async () => {
+      // Two connections may come here at once: the lock lets the second find what the first made.
+      await session.query(`SELECT pg_advisory_xact_lock(hashtext('migrate_own'))`)
+      if (schema !== 'public') await session.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+      await session.query(`CREATE TABLE IF NOT EXISTS ${name} (${COLUMNS[table]})`)
+    },
+    true,
   )
   return name
 }
