@@ -23,134 +23,187 @@ interface Session {
 const STATUS = { ok: 0, eof: 1, missing: 2, denied: 3, failure: 4, unsupported: 8 } as const
 const FLAG = { read: 0x01, write: 0x02, append: 0x04, create: 0x08, truncate: 0x10, exclusive: 0x20 } as const
 
-type Handle = { readonly fd: number } | { readonly folder: string; names: string[] | null }
+type Handle = { readonly fd: number } | { readonly folder: string; readonly names: string[] }
 
 /** Answers one SFTP session (protocol version 3). Requests are answered at once and therefore in order. */
 export function serveSftp(sftp: SFTPWrapper, session: Session): void {
-  const handles = new Map<number, Handle>()
-  let lastHandle = 0
-  const real = (path: string): string => join(session.folder, posix.normalize(`/${path}`))
-  const fdOf = (id: Buffer): number => {
-    const handle = handles.get(id.readUInt32BE(0))
+  const desk = new Desk(sftp, session)
+  sftp.on('error', () => session.cut())
+  sftp.on('close', () => desk.closeAll())
+  serveContents(sftp, desk)
+  serveAttributes(sftp, desk)
+  serveFolders(sftp, desk)
+  serveNames(sftp, desk)
+}
+
+/** What the requests of a session share: its open handles, its folder and the one way of answering. */
+class Desk {
+  readonly session: Session
+  readonly #sftp: SFTPWrapper
+  readonly #handles = new Map<number, Handle>()
+  #last = 0
+
+  constructor(sftp: SFTPWrapper, session: Session) {
+    this.#sftp = sftp
+    this.session = session
+  }
+
+  /** The path on this machine; `..` doesn't lead out of the folder. */
+  real(path: string): string {
+    return join(this.session.folder, posix.normalize(`/${path}`))
+  }
+
+  give(request: number, handle: Handle): void {
+    this.#last += 1
+    this.#handles.set(this.#last, handle)
+    const id = Buffer.alloc(4)
+    id.writeUInt32BE(this.#last)
+    this.#sftp.handle(request, id)
+  }
+
+  fd(id: Buffer): number {
+    const handle = this.#handles.get(id.readUInt32BE(0))
     if (handle === undefined || !('fd' in handle)) throw new Error('no such handle')
     return handle.fd
   }
-  const give = (request: number, handle: Handle): void => {
-    lastHandle += 1
-    handles.set(lastHandle, handle)
-    const id = Buffer.alloc(4)
-    id.writeUInt32BE(lastHandle)
-    sftp.handle(request, id)
+
+  folder(id: Buffer): { readonly folder: string; readonly names: string[] } {
+    const handle = this.#handles.get(id.readUInt32BE(0))
+    if (handle === undefined || 'fd' in handle) throw new Error('no such handle')
+    return handle
   }
-  const answer = (request: number, work: () => void): void => {
+
+  close(id: Buffer): void {
+    const handle = this.#handles.get(id.readUInt32BE(0))
+    this.#handles.delete(id.readUInt32BE(0))
+    if (handle !== undefined && 'fd' in handle) fs.closeSync(handle.fd)
+  }
+
+  closeAll(): void {
+    for (const handle of this.#handles.values()) if ('fd' in handle) fs.closeSync(handle.fd)
+    this.#handles.clear()
+  }
+
+  /** Sends what `work` sends, or the status of its error. */
+  answer(request: number, work: () => void): void {
     try {
       work()
     } catch (error) {
-      sftp.status(request, statusFor(error), textFor(error))
+      this.#sftp.status(request, statusFor(error), textFor(error))
     }
   }
-  const write = (request: number, work: () => void): void => {
-    session.wrote()
-    answer(request, () => {
-      if (session.readOnly) throw Object.assign(new Error('Permission denied'), { code: 'EACCES' })
+
+  /** Refuses the account that may only read; otherwise answers with the outcome of `work`. */
+  write(request: number, work: () => void): void {
+    this.answer(request, () => {
+      this.mayWrite()
       work()
-      sftp.status(request, STATUS.ok)
+      this.#sftp.status(request, STATUS.ok)
     })
   }
-  sftp.on('error', () => session.cut())
-  sftp.on('close', () => {
-    for (const handle of handles.values()) if ('fd' in handle) fs.closeSync(handle.fd)
-    handles.clear()
-  })
 
+  mayWrite(): void {
+    this.session.wrote()
+    if (this.session.readOnly) throw Object.assign(new Error('Permission denied'), { code: 'EACCES' })
+  }
+}
+
+function serveContents(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('OPEN', (request, path, flags, attributes) => {
-    const writes = (flags & ~FLAG.read) !== 0
-    if (writes) session.wrote()
-    if (writes && session.readOnly) return sftp.status(request, STATUS.denied, 'Permission denied')
-    answer(request, () => give(request, { fd: fs.openSync(real(path), systemFlags(flags), attributes.mode ?? 0o666) }))
+    desk.answer(request, () => {
+      if ((flags & ~FLAG.read) !== 0) desk.mayWrite()
+      desk.give(request, { fd: fs.openSync(desk.real(path), systemFlags(flags), attributes.mode ?? 0o666) })
+    })
   })
   sftp.on('READ', (request, id, offset, length) => {
-    answer(request, () => {
+    desk.answer(request, () => {
       const bytes = Buffer.allocUnsafe(Math.min(length, 256 * 1024))
-      const count = fs.readSync(fdOf(id), bytes, 0, bytes.length, offset)
-      if (passes(session, count)) sftp.status(request, STATUS.eof)
-      else if (count === 0) sftp.status(request, STATUS.eof)
+      const count = fs.readSync(desk.fd(id), bytes, 0, bytes.length, offset)
+      if (isCut(desk.session, count)) return
+      if (count === 0) sftp.status(request, STATUS.eof)
       else sftp.data(request, bytes.subarray(0, count))
     })
   })
   sftp.on('WRITE', (request, id, offset, data) => {
-    write(request, () => {
-      const { faults } = session
+    desk.write(request, () => {
+      const { faults } = desk.session
       if (faults.diskFullAfterBytes !== undefined) {
         if (data.length > faults.diskFullAfterBytes) throw Object.assign(new Error('No space left on device'), { code: 'ENOSPC' })
         faults.diskFullAfterBytes -= data.length
       }
-      if (passes(session, data.length)) return
-      fs.writeSync(fdOf(id), data, 0, data.length, offset)
+      if (isCut(desk.session, data.length)) return
+      fs.writeSync(desk.fd(id), data, 0, data.length, offset)
     })
   })
   sftp.on('CLOSE', (request, id) => {
-    answer(request, () => {
-      const handle = handles.get(id.readUInt32BE(0))
-      handles.delete(id.readUInt32BE(0))
-      if (handle !== undefined && 'fd' in handle) fs.closeSync(handle.fd)
+    desk.answer(request, () => {
+      desk.close(id)
       sftp.status(request, STATUS.ok)
     })
   })
-  sftp.on('FSTAT', (request, id) => answer(request, () => sftp.attrs(request, attributesOf(fs.fstatSync(fdOf(id))))))
-  sftp.on('LSTAT', (request, path) => answer(request, () => sftp.attrs(request, attributesOf(fs.lstatSync(real(path))))))
-  sftp.on('STAT', (request, path) => answer(request, () => sftp.attrs(request, attributesOf(fs.statSync(real(path))))))
+}
+
+function serveAttributes(sftp: SFTPWrapper, desk: Desk): void {
+  const tell = (request: number, stats: () => fs.Stats): void => {
+    desk.answer(request, () => sftp.attrs(request, attributesOf(stats())))
+  }
+  sftp.on('FSTAT', (request, id) => tell(request, () => fs.fstatSync(desk.fd(id))))
+  sftp.on('LSTAT', (request, path) => tell(request, () => fs.lstatSync(desk.real(path))))
+  sftp.on('STAT', (request, path) => tell(request, () => fs.statSync(desk.real(path))))
   sftp.on('FSETSTAT', (request, id, attributes) => {
-    write(request, () => {
-      const fd = fdOf(id)
-      if (attributes.mode !== undefined) fs.fchmodSync(fd, attributes.mode & 0o7777)
-      if (attributes.mtime !== undefined) fs.futimesSync(fd, attributes.atime, attributes.mtime)
+    desk.write(request, () => {
+      if (attributes.mode !== undefined) fs.fchmodSync(desk.fd(id), attributes.mode & 0o7777)
+      if (attributes.mtime !== undefined) fs.futimesSync(desk.fd(id), attributes.atime, attributes.mtime)
     })
   })
   sftp.on('SETSTAT', (request, path, attributes) => {
-    write(request, () => {
-      if (attributes.mode !== undefined) fs.chmodSync(real(path), attributes.mode & 0o7777)
-      if (attributes.mtime !== undefined) fs.utimesSync(real(path), attributes.atime, attributes.mtime)
+    desk.write(request, () => {
+      if (attributes.mode !== undefined) fs.chmodSync(desk.real(path), attributes.mode & 0o7777)
+      if (attributes.mtime !== undefined) fs.utimesSync(desk.real(path), attributes.atime, attributes.mtime)
     })
   })
-  sftp.on('OPENDIR', (request, path) =>
-    answer(request, () => give(request, { folder: real(path), names: fs.readdirSync(real(path)) })),
-  )
+}
+
+function serveFolders(sftp: SFTPWrapper, desk: Desk): void {
+  sftp.on('OPENDIR', (request, path) => {
+    desk.answer(request, () => desk.give(request, { folder: desk.real(path), names: fs.readdirSync(desk.real(path)) }))
+  })
   sftp.on('READDIR', (request, id) => {
-    answer(request, () => {
-      const handle = handles.get(id.readUInt32BE(0))
-      if (handle === undefined || 'fd' in handle) throw new Error('no such handle')
-      const names = handle.names?.splice(0, 100) ?? []
+    desk.answer(request, () => {
+      const { folder, names } = desk.folder(id)
       if (names.length === 0) return sftp.status(request, STATUS.eof)
-      const entries = names.flatMap((name) => entryOf(handle.folder, name))
-      sftp.name(request, entries)
+      sftp.name(
+        request,
+        names.splice(0, 100).flatMap((name) => entryOf(folder, name)),
+      )
     })
   })
+  sftp.on('MKDIR', (request, path) => desk.write(request, () => fs.mkdirSync(desk.real(path))))
+  sftp.on('RMDIR', (request, path) => desk.write(request, () => fs.rmdirSync(desk.real(path))))
+}
+
+function serveNames(sftp: SFTPWrapper, desk: Desk): void {
+  const name = (request: number, filename: string, stats: fs.Stats): void =>
+    sftp.name(request, [{ filename, longname: filename, attrs: attributesOf(stats) }])
   sftp.on('REALPATH', (request, path) => {
-    const filename = posix.normalize(`/${path}`).replace(/(?<=.)\/$/, '')
-    sftp.name(request, [{ filename, longname: filename, attrs: attributesOf(fs.statSync(session.folder)) }])
+    desk.answer(request, () => name(request, posix.resolve('/', path), fs.statSync(desk.session.folder)))
   })
   sftp.on('READLINK', (request, path) => {
-    answer(request, () => {
-      const target = fs.readlinkSync(real(path))
-      sftp.name(request, [{ filename: target, longname: target, attrs: attributesOf(fs.lstatSync(real(path))) }])
-    })
+    desk.answer(request, () => name(request, fs.readlinkSync(desk.real(path)), fs.lstatSync(desk.real(path))))
   })
-  sftp.on('SYMLINK', (request, target, link) => write(request, () => fs.symlinkSync(target, real(link))))
-  sftp.on('REMOVE', (request, path) => write(request, () => fs.unlinkSync(real(path))))
-  sftp.on('MKDIR', (request, path) => write(request, () => fs.mkdirSync(real(path))))
-  sftp.on('RMDIR', (request, path) => write(request, () => fs.rmdirSync(real(path))))
+  sftp.on('SYMLINK', (request, target, link) => desk.write(request, () => fs.symlinkSync(target, desk.real(link))))
+  sftp.on('REMOVE', (request, path) => desk.write(request, () => fs.unlinkSync(desk.real(path))))
   sftp.on('RENAME', (request, from, to) => {
-    write(request, () => {
+    desk.write(request, () => {
       // "It is an error if there already exists a file with the name specified by newpath" (section 6.5).
-      if (fs.lstatSync(real(to), { throwIfNoEntry: false }) !== undefined) throw new Error('the new name exists already')
-      fs.renameSync(real(from), real(to))
+      if (fs.lstatSync(desk.real(to), { throwIfNoEntry: false }) !== undefined) throw new Error('the new name exists already')
+      fs.renameSync(desk.real(from), desk.real(to))
     })
   })
 }
 
 /** Counts content that passes; true when the connection was cut instead. */
-function passes(session: Session, count: number): boolean {
+function isCut(session: Session, count: number): boolean {
   const { faults } = session
   if (faults.cutAfterBytes === undefined) return false
   faults.cutAfterBytes -= count
