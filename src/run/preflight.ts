@@ -19,9 +19,15 @@ export async function preflight(
   stops: PreflightStops,
 ): Promise<ReadonlyMap<string, readonly Finding[]>> {
   const found = new Map<string, readonly Finding[]>()
+  const told = new Set<string>()
   for (const step of steps) {
     const findings = [...(await checkStep(session, step, stops)), ...noWayBack(step)]
-    for (const finding of findings) session.emit(step.id, { event: 'finding', ...findingFields(finding) })
+    for (const finding of findings) {
+      // Several steps may need the same thing; it is told once.
+      const text = `${finding.code} ${finding.message}`
+      if (!told.has(text)) session.emit(step.id, { event: 'finding', ...findingFields(finding) })
+      told.add(text)
+    }
     found.set(step.id, findings)
   }
   return found
