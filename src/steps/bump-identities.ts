@@ -37,7 +37,7 @@ export const bumpIdentitiesKind: StepKind<Options> = {
   create: (options, context) => new BumpIdentities(options, context),
 }
 
-const rememberedSchema = z.object({ at: z.string(), last: z.record(z.string(), z.string().nullable()) })
+const rememberedSchema = z.object({ at: z.string(), positions: z.record(z.string(), z.string()) })
 
 const restoredSchema = z.record(z.string(), z.string().nullable())
 
@@ -195,9 +195,9 @@ class BumpIdentities implements Step<Change> {
         const name = identityName(state.identity)
         const record = records?.get(name)
         if (record !== undefined && !isHalfUsed(record, state)) return { record, finding: undefined }
-        const before = remembered?.last[name]
+        const before = remembered?.positions[name]
         const rate = measureRate(
-          before === undefined || before === null ? before : BigInt(before),
+          before === undefined ? undefined : BigInt(before),
           state,
           remembered === undefined ? 0 : now - Date.parse(remembered.at),
         )

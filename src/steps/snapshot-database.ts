@@ -5,6 +5,7 @@ import { isoTime } from '../base/clock.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { canonicalJson } from '../base/json.ts'
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import { positionOf } from '../databases/plan/headroom.ts'
 import type { TableSize } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
 import { copyTables } from '../databases/snapshot/copy.ts'
@@ -17,7 +18,7 @@ import { missingPart, type StepContext, type StepKind, type World } from './worl
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
 export const PRINCIPALS_KEY = 'principals'
-/** Where the old host's identities stood when the snapshot began, and when that was: `{at, last: {name: value}}`. */
+/** Where the old host's identities stood when the snapshot began, and when that was: `{at, positions: {name: value}}`. */
 export const SNAPSHOT_IDENTITIES_KEY = 'identities-at-snapshot'
 
 /** What a shared host and a home line give; only an estimate in the plan rests on it. */
@@ -174,11 +175,9 @@ class SnapshotDatabase implements Step<Change> {
     await mkdir(run.directory, { recursive: true })
     const at = isoTime(run.clock.now())
     const identities = await old.identities(live)
-    const last = Object.fromEntries(
-      identities.map((state) => [identityName(state.identity), state.last === null ? null : String(state.last)]),
-    )
+    const positions = Object.fromEntries(identities.map((state) => [identityName(state.identity), String(positionOf(state))]))
     await run.remember(PRINCIPALS_KEY, live.principals)
-    await run.remember(SNAPSHOT_IDENTITIES_KEY, { at, last })
+    await run.remember(SNAPSHOT_IDENTITIES_KEY, { at, positions })
     await store.begin(live, (await old.info()).engine, identities)
     return live
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isUsedUp, measureRate, sizeHeadroom, startOf } from '../../src/databases/plan/headroom.ts'
+import { isUsedUp, measureRate, positionOf, sizeHeadroom } from '../../src/databases/plan/headroom.ts'
 import { isBeyond } from '../../src/databases/plan/restore.ts'
 import type { IdentityState } from '../../src/databases/schema.ts'
 import { headroomUse } from '../../src/steps/headroom.ts'
@@ -20,7 +20,7 @@ const at = (last: bigint | null, increment = 1n, range = BIGINT): IdentityState 
     maximum: String(range.maximum),
   },
   last,
-  next: (last ?? 0n) + increment,
+  next: last === null ? increment : last + increment,
 })
 
 const INT = { minimum: -(2n ** 31n), maximum: 2n ** 31n - 1n }
@@ -66,6 +66,12 @@ describe('how far an identity is raised', () => {
     ).toBe('error')
   })
 
+  it('goes by the next value where the numbering was started anew by hand, and by the column where that is further on', () => {
+    expect(sizeHeadroom('T.id', { ...at(4n), next: 5000n }, 1500, null, DAY)).toMatchObject({ from: 4999n, to: 6499n })
+    expect(sizeHeadroom('T.id', { ...at(null), next: 5000n }, 1500, null, DAY).from).toBe(4999n)
+    expect(sizeHeadroom('T.id', { ...at(4000n), next: 2n }, 1500, null, DAY).from).toBe(4000n)
+  })
+
   it('leaves an identity alone that has no value left on either host', () => {
     expect(isUsedUp(at(255n, 1n, TINYINT))).toBe(true)
     expect(isUsedUp(at(254n, 1n, TINYINT))).toBe(false)
@@ -75,7 +81,7 @@ describe('how far an identity is raised', () => {
   it('measures the rate in rows, whatever the increment, and knows when it cannot', () => {
     expect(measureRate(100n, at(200n, 10n), 60_000)).toEqual({ perMinute: 10, overMs: 60_000 })
     expect(measureRate(-10n, at(-40n, -1n), 60_000)).toEqual({ perMinute: 30, overMs: 60_000 })
-    expect(measureRate(null, at(5n), 60_000)).toEqual({ perMinute: 5, overMs: 60_000 })
+    expect(measureRate(0n, at(5n), 60_000)).toEqual({ perMinute: 5, overMs: 60_000 })
     expect(measureRate(undefined, at(5n), 60_000)).toBeNull()
     expect(measureRate(1n, at(5n), 0)).toBeNull()
   })
@@ -98,7 +104,7 @@ describe('how far an identity is raised', () => {
         const old = at(last, increment)
         fc.pre(!isUsedUp(old))
         const { from, to, finding } = sizeHeadroom('T.id', old, number, rate, how)
-        expect(from).toBe(startOf(old))
+        expect(from).toBe(positionOf(old))
         if (finding?.severity === 'error') return
         expect(isBeyond(from, to, old.identity.increment)).toBe(false)
         expect((to - from) % increment).toBe(0n)

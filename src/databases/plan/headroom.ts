@@ -32,16 +32,22 @@ export interface SizedHeadroom {
   readonly finding: Finding | undefined
 }
 
-/** The value that stands for "none handed out yet": one increment before the first. */
-export const startOf = ({ last, identity }: IdentityState): bigint => last ?? BigInt(identity.seed) - BigInt(identity.increment)
+/**
+ * Where an identity stands: the value before the next one, or the furthest in the column if that lies further on. Not `last` alone:
+ * a numbering that was started anew by hand, and not used since, is where its next value says.
+ */
+export function positionOf({ last, next, identity }: IdentityState): bigint {
+  const before = next - BigInt(identity.increment)
+  return last !== null && isBeyond(last, before, identity.increment) ? last : before
+}
 
 /**
- * The rate at which an identity was used between two looks at the old host. `undefined` before: it wasn't looked at; `null`: it had
- * never been used. `null` when no time passed.
+ * The rate at which an identity was used between two looks at the old host; `before` is where it stood then, `undefined` when it
+ * wasn't looked at. `null` when that or the time says nothing.
  */
-export function measureRate(before: bigint | null | undefined, now: IdentityState, elapsedMs: number): MeasuredRate | null {
+export function measureRate(before: bigint | undefined, now: IdentityState, elapsedMs: number): MeasuredRate | null {
   if (before === undefined || elapsedMs <= 0) return null
-  const values = (startOf(now) - startOf({ ...now, last: before })) / BigInt(now.identity.increment)
+  const values = (positionOf(now) - before) / BigInt(now.identity.increment)
   return { perMinute: values > 0n ? (Number(values) * 60_000) / elapsedMs : 0, overMs: elapsedMs }
 }
 
@@ -58,7 +64,7 @@ export function sizeHeadroom(
   options: HeadroomOptions,
 ): SizedHeadroom {
   const step = BigInt(old.identity.increment)
-  const from = startOf(old)
+  const from = positionOf(old)
   const limit = BigInt(step < 0n ? old.identity.minimum : old.identity.maximum)
   const room = (limit - from) / step - 1n
   const need = rate === null ? 0n : BigInt(Math.ceil((rate.perMinute * options.windowMs * options.safety) / 60_000))
@@ -124,5 +130,5 @@ const overflow = (name: string, old: IdentityState, from: bigint, rows: bigint, 
 export const isUsedUp = (old: IdentityState): boolean => {
   const step = BigInt(old.identity.increment)
   const limit = BigInt(step < 0n ? old.identity.minimum : old.identity.maximum)
-  return isBeyond(startOf(old) + step, limit, old.identity.increment)
+  return isBeyond(positionOf(old) + step, limit, old.identity.increment)
 }
