@@ -20,14 +20,16 @@ import {
 import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
 
 const DEFAULT_TTL_SECONDS = 60
+/** 1 means "automatic" to providers; what they allow lies higher, and they say so themselves. */
+const SMALLEST_TTL_SECONDS = 2
 const LARGEST_TTL_SECONDS = 86_400
-const TTL_HELP = 'must be whole seconds between 30 and 86400: 60 or 60s'
+const TTL_HELP = 'must be whole seconds between 2 and 86400: 60 or 60s'
 
 const ttlSeconds = z
   .union([z.number(), z.string()], { error: TTL_HELP })
   .transform((value, context) => {
     const seconds = typeof value === 'number' ? value : (parseDuration(value) ?? Number.NaN) / 1000
-    if (Number.isInteger(seconds) && seconds >= 30 && seconds <= LARGEST_TTL_SECONDS) return seconds
+    if (Number.isInteger(seconds) && seconds >= SMALLEST_TTL_SECONDS && seconds <= LARGEST_TTL_SECONDS) return seconds
     context.addIssue({ code: 'custom', message: TTL_HELP })
     return z.NEVER
   })
