@@ -21,7 +21,7 @@ const recordBody = z.object({
   name: z.string().min(1),
   type: z.string(),
   content: z.string().min(1),
-  ttl: z.number().refine((ttl) => ttl === 1 || (ttl >= 60 && ttl <= 86_400)),
+  ttl: z.number().int().min(1).max(86_400),
   proxied: z.boolean().default(false),
   comment: z.string().nullish(),
   tags: z.array(z.string()).default([]),
@@ -44,6 +44,9 @@ const batchBody = z.object({
 
 type NewRecord = z.infer<typeof recordBody>
 type Patch = z.infer<typeof patchBody>
+
+/** For zones that are not on the Enterprise plan ("Time to Live (TTL)" in Cloudflare's DNS documentation). */
+const LEAST_TTL_SECONDS = 60
 
 const INVALID: Outcome = { status: 400, body: refusal(1004, 'DNS Validation Error') }
 const MISSING: Outcome = { status: 404, body: refusal(81_044, 'Record does not exist.') }
@@ -150,6 +153,8 @@ const patched = (old: StoredRecord, patch: Patch): StoredRecord => ({
 
 /** Keeps the records if they may stand together; otherwise says why not and keeps the old ones. */
 async function commit(zone: ZoneStore, next: readonly StoredRecord[]): Promise<Outcome | undefined> {
+  const least = zone.minimumTtlSeconds ?? LEAST_TTL_SECONDS
+  if (next.some((record) => record.ttl !== 1 && record.ttl < least && !zone.records().includes(record))) return INVALID
   const seen = new Set<string>()
   for (const record of next) {
     const key = `${record.name} ${record.type} ${record.content}`

@@ -15,6 +15,8 @@ export interface StoredRecord {
 /** Where a zone's records are kept and how they get to its name servers. */
 export interface ZoneStore {
   readonly zone: string
+  /** The smallest TTL that the API takes, seconds; Cloudflare's 60 when absent. */
+  readonly minimumTtlSeconds?: number
   records(): readonly StoredRecord[]
   /** Replaces all records in one step; returns when the zone's name servers say so. */
   replace(records: readonly StoredRecord[]): Promise<void>

@@ -46,7 +46,7 @@ export interface PlaybookChange {
 
 const STEPS = `
   - check
-  - lower-ttl: { ttl: 60s }
+  - lower-ttl: { ttl: 2s }
   - [snapshot-files, snapshot-database]
   - [restore-files, restore-database]
   - bump-identities
@@ -54,7 +54,7 @@ const STEPS = `
       - { file: web.config, replace: { "old-sql.example.com": "new-sql.example.com" } }
   - smoke-test: { paths: ["/", "/checkout"], assets: true }
   - cutover-dns
-  - watch-propagation: { resolvers: [\${RESOLVER}], quiet: 3s, every: 500ms, orders: Orders }
+  - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 3s, every: 500ms, orders: Orders }
   - reconcile
   - report
 `
@@ -66,12 +66,13 @@ export async function startStory(engine: StoryEngine): Promise<StoryHosts> {
   await writeSite(sites.old, 40)
   await mkdir(sites.new)
   const records = [
-    storedRecord({ id: 'a'.repeat(32), name: ZONE, type: 'A', content: OLD_ADDRESS, ttl: 2 }),
-    storedRecord({ id: 'b'.repeat(32), name: `www.${ZONE}`, type: 'CNAME', content: ZONE, ttl: 2 }),
+    storedRecord({ id: 'a'.repeat(32), name: ZONE, type: 'A', content: OLD_ADDRESS, ttl: 5 }),
+    storedRecord({ id: 'b'.repeat(32), name: `www.${ZONE}`, type: 'CNAME', content: ZONE, ttl: 5 }),
     storedRecord({ id: 'c'.repeat(32), name: `mail.${ZONE}`, type: 'A', content: '127.0.32.9', ttl: 300 }),
   ]
-  const bind = await startBind({ address: '127.0.32.3', zone: ZONE, records: zoneLines(records) })
-  const zone = bindZone(bind, ZONE, records)
+  // named listens only on addresses that an interface carries.
+  const bind = await startBind({ zone: ZONE, records: zoneLines(records) })
+  const zone: ZoneStore = { ...bindZone(bind, ZONE, records), minimumTtlSeconds: 1 }
   const [resolver, api, oldSsh, newSsh, lookSsh, oldSite, newSite, servers] = await Promise.all([
     startUnbound({ address: '127.0.32.4', zone: ZONE, upstream: bind }),
     startCloudflareApi({
