@@ -27,8 +27,9 @@ export function conclude(display: Display, clock: Clock, started: number, error:
   const seconds = (clock.monotonic() - started) / 1000
   display.tell(
     { time: isoTime(clock.now()), run: null, step: null, event: 'failed', seconds, code, message, hint, ...problems },
-    hint === undefined ? message : `${message}\n→ ${hint}`,
+    '',
   )
+  display.notice(hint === undefined ? message : `${message}\n→ ${hint}`)
   return concluded(display, clock, started, EXITS[ending], OUTCOMES[ending])
 }
 

@@ -65,11 +65,10 @@ function version(): string {
 function failed(error: unknown, args: readonly string[], io: Io): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0
   const own = error instanceof CommanderError ? usageError(error) : asOwn(error)
-  const json = args.includes('--json')
-  if (!json) io.stderr.write(`${own.message}\n${own.hint === undefined ? '' : `→ ${own.hint}\n`}`)
-  if (args.includes('--verbose') && !(error instanceof CommanderError) && error instanceof Error)
-    io.stderr.write(`${error.stack}\n`)
-  const display = jsonDisplay(json ? (line) => io.stdout.write(line) : () => undefined, () => undefined)
+  const toStdout = args.includes('--json') ? (line: string) => io.stdout.write(line) : () => undefined
+  const toStderr = (text: string): void => void io.stderr.write(`${text}\n`)
+  if (args.includes('--verbose') && !(error instanceof CommanderError) && error instanceof Error) toStderr(String(error.stack))
+  const display = jsonDisplay(toStdout, toStderr)
   return conclude(display, systemClock, systemClock.monotonic(), own)
 }
 

@@ -24,6 +24,7 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
   if (view === 'plan' || view === 'check') {
     return planDisplay({
       write,
+      notice,
       verbose,
       ask,
       what: view,
@@ -32,9 +33,9 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
   }
   if (view === 'live' && io.isTerminal) {
     const { screenDisplay } = await import('./display/screen.ts')
-    return screenDisplay({ output: io.stdout, clock: systemClock, coloured: io.isColoured, ask })
+    return screenDisplay({ output: io.stdout, notice, clock: systemClock, coloured: io.isColoured, ask })
   }
-  return plainDisplay({ write, verbose, ask })
+  return plainDisplay({ write, notice, verbose, ask })
 }
 
 export interface Session {

@@ -20,20 +20,20 @@ import type { StepKind } from './world.ts'
 /** The kinds of step that a playbook may name, in the order in which a migration uses them. */
 export const stepKinds: readonly StepKind[] = [
   checkKind,
+  lowerTtlKind,
   snapshotFilesKind,
   snapshotDatabaseKind,
   restoreFilesKind,
   restoreDatabaseKind,
   bumpIdentitiesKind,
   rewriteConfigKind,
-  sqlKind,
-  lowerTtlKind,
   smokeTestKind,
   cutoverDnsKind,
   watchPropagationKind,
   reconcileKind,
   reportKind,
   runKind,
+  sqlKind,
   httpKind,
   pauseKind,
 ]

@@ -6,6 +6,7 @@ import { eventLines, rateWords } from './words.ts'
 
 export interface PlainOptions {
   readonly write: (text: string) => void
+  readonly notice: (text: string) => void
   readonly verbose: boolean
   readonly ask?: Ask | undefined
 }
@@ -15,7 +16,7 @@ const PROGRESS_EVERY_MS = 10_000
 const STEP_WIDTH = 18
 
 /** Lines for a log: time, step, words. No line is ever taken back. */
-export function plainDisplay({ write, verbose, ask }: PlainOptions): Display {
+export function plainDisplay({ write, notice, verbose, ask }: PlainOptions): Display {
   const progress = new Thinned()
   return {
     begin: () => undefined,
@@ -25,7 +26,7 @@ export function plainDisplay({ write, verbose, ask }: PlainOptions): Display {
       for (const line of lines) write(`${head}${line}\n`.replaceAll(/\n(?=.)/g, `\n${' '.repeat(head.length)}`))
     },
     tell: (_event, text) => write(text === '' ? '' : `${text}\n`),
-    notice: (text) => write(`${text}\n`),
+    notice,
     ask,
     close: async () => undefined,
   }

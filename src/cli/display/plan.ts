@@ -9,6 +9,7 @@ import { eventLines } from './words.ts'
 
 export interface PlanOptions {
   readonly write: (text: string) => void
+  readonly notice: (text: string) => void
   readonly verbose: boolean
   readonly paint: Paint
   readonly ask: Ask | undefined
@@ -25,7 +26,7 @@ export function planDisplay(options: PlanOptions): Display {
     begin: ({ sequence }) => printer.begin(sequence),
     sink: (event) => printer.add(event),
     tell: (_event, text) => options.write(text === '' ? '' : `${text}\n`),
-    notice: (text) => options.write(`${text}\n`),
+    notice: options.notice,
     ask: options.ask,
     close: async () => undefined,
   }

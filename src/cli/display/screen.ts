@@ -9,6 +9,8 @@ import { ScreenModel } from './model.ts'
 
 export interface ScreenOptions {
   readonly output: NodeJS.WriteStream
+  /** Where words go that come when the screen isn't there. */
+  readonly notice: (text: string) => void
   readonly clock: Clock
   readonly coloured: boolean
   /** Asks while the screen stands aside. */
@@ -47,7 +49,7 @@ export function screenDisplay(options: ScreenOptions): Display {
     tell: (_event, text) => void options.output.write(text === '' ? '' : `${text}\n`),
     notice: (text) => {
       if (model && shown) model.notice = text
-      else options.output.write(`${text}\n`)
+      else options.notice(text)
     },
     ask:
       options.ask &&
