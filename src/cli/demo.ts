@@ -43,7 +43,7 @@ export async function showDemo(session: Session & { readonly flags: DemoFlags })
   })
 }
 
-/** As `migrate run` does it. There is nobody's shop at stake, so nothing is asked. */
+/** As `migrate run` does it without a terminal: nothing is asked, the safe answer is taken. */
 async function move(
   playbook: string,
   env: Readonly<Record<string, string>>,
@@ -54,9 +54,9 @@ async function move(
   const shown = await displayFor('live', flags, io)
   const display = flags.json ? withoutFinished(shown) : shown
   try {
-    const prepared = await prepare(playbook, { clock, env, flags: { ...flags, yes: true }, display, stops })
+    const prepared = await prepare(playbook, { clock, env, flags, display, stops })
     try {
-      return (await runSequence(prepared.options)).exit
+      return (await runSequence({ ...prepared.options, yes: false, ask: undefined })).exit
     } finally {
       await prepared.world.close()
     }

@@ -7,7 +7,7 @@ import { startCachingResolver } from './caching-resolver.ts'
 import { startCloudflareApi } from './cloudflare-api.ts'
 import { startNameServer } from './dns-server.ts'
 import type { Closing } from './hosts-closing.ts'
-import { memoryZone, storedRecord, type ZoneStore } from './zone-store.ts'
+import { memoryZone, type StoredRecord, storedRecord, type ZoneStore } from './zone-store.ts'
 
 /** DNS as customers and `migrate` find it: a provider with an API, its name server, and the resolvers of internet providers. */
 export interface DemoInternet {
@@ -35,21 +35,22 @@ export interface InternetOptions {
 
 const ZONE = 'blanklabel.test'
 
-/** Time in DNS runs so much faster here: a TTL of 5 minutes is over in 5 seconds, and the API keeps its usual limits. */
-export const DNS_SPEED = 60
-
-const TTL_SECONDS = 300
+/** As the records stand at first, and as `lower-ttl` makes them. Seconds stand for minutes here. */
+export const TTL_SECONDS = 6
+export const LOWERED_TTL_SECONDS = 2
 
 /** How long each provider's resolver keeps an answer at least. Some do as the TTL says, some know better: their customers are late. */
-const STUBBORNNESS_SECONDS = [0, 0, 0, 0, 5, 8] as const
+const STUBBORNNESS_SECONDS = [0, 0, 0, 0, 6, 9] as const
 
 /** Starts the zone's name server, the API that edits it, and the caching resolvers. */
 export async function startInternet({ network, shopAddress, clock, closing }: InternetOptions): Promise<DemoInternet> {
-  const zone = memoryZone(ZONE, [
-    storedRecord({ id: randomBytes(16).toString('hex'), name: ZONE, type: 'A', content: shopAddress, ttl: TTL_SECONDS }),
-    storedRecord({ id: randomBytes(16).toString('hex'), name: `www.${ZONE}`, type: 'CNAME', content: ZONE, ttl: TTL_SECONDS }),
-  ])
-  const nameServer = await startNameServer({ address: `${network}.53`, zone: hurried(zone), negativeTtlSeconds: 1 })
+  const record = (name: string, type: 'A' | 'CNAME', content: string): StoredRecord =>
+    storedRecord({ id: randomBytes(16).toString('hex'), name, type, content, ttl: TTL_SECONDS })
+  const zone: ZoneStore = {
+    ...memoryZone(ZONE, [record(ZONE, 'A', shopAddress), record(`www.${ZONE}`, 'CNAME', ZONE)]),
+    minimumTtlSeconds: LOWERED_TTL_SECONDS,
+  }
+  const nameServer = await startNameServer({ address: `${network}.53`, zone, negativeTtlSeconds: 1 })
   closing.add(() => nameServer.close())
   const token = randomBytes(20).toString('hex')
   const api = await startCloudflareApi({
@@ -76,9 +77,3 @@ export async function startInternet({ network, shopAddress, clock, closing }: In
     resolvers: [first ?? upstream, ...others],
   }
 }
-
-/** The zone as the name server gives it out: the same records, their TTLs shortened. */
-const hurried = (zone: ZoneStore): ZoneStore => ({
-  ...zone,
-  records: () => zone.records().map((record) => ({ ...record, ttl: Math.max(1, Math.round(record.ttl / DNS_SPEED)) })),
-})

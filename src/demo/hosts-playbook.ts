@@ -1,5 +1,5 @@
 import type { DemoHost, DemoHosts } from './hosts.ts'
-import type { DemoInternet } from './hosts-internet.ts'
+import { type DemoInternet, LOWERED_TTL_SECONDS } from './hosts-internet.ts'
 import { CONFIG_FILE } from './shop-site.ts'
 
 /** Secrets go to the playbook as they should: through the environment. */
@@ -32,7 +32,7 @@ dns:
 
 steps:
   - check
-  - lower-ttl: { ttl: 60 }
+  - lower-ttl: { ttl: ${LOWERED_TTL_SECONDS} }
   - [snapshot-files, snapshot-database]
   - [restore-files, restore-database]
   - bump-identities
@@ -40,7 +40,7 @@ steps:
       - { file: ${CONFIG_FILE}, replace: { "${servers(hosts.old)}": "${servers(hosts.new)}" } }
   - smoke-test: { paths: ["/", "/product/TEE-001", "/checkout"], assets: true }
   - cutover-dns
-  - watch-propagation: { resolvers: [${internet.resolverEndpoints.map((each) => `"${each}"`).join(', ')}], quiet: 4s, every: 1s }
+  - watch-propagation: { resolvers: [${internet.resolverEndpoints.map((each) => `"${each}"`).join(', ')}], quiet: 5s, every: 1s }
   - reconcile
   - report
 `

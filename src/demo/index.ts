@@ -9,7 +9,7 @@ import { type Crowd, gatherCrowd, type Takings } from './crowd.ts'
 import { type Luck, luck } from './customers-luck.ts'
 import { type DemoHosts, startHosts } from './hosts.ts'
 import { type Closing, closing } from './hosts-closing.ts'
-import { type DemoInternet, DNS_SPEED, startInternet } from './hosts-internet.ts'
+import { type DemoInternet, startInternet, TTL_SECONDS } from './hosts-internet.ts'
 import { demoPlaybook, siteOf } from './hosts-playbook.ts'
 import { carriedOrders, checkReceipts, describeCheck, isSound, type ReceiptCheck } from './receipts.ts'
 import type { Queryable } from './shop-tables.ts'
@@ -96,7 +96,7 @@ async function ownFolder(opened: Closing): Promise<string> {
 
 function describeStage(hosts: DemoHosts, internet: DemoInternet, say: DemoOptions['say']): void {
   say(`Old host ${hosts.old.address}: the shop ${siteOf(hosts, internet).host} in trade. New host ${hosts.new.address}: empty.`)
-  say(`DNS is played ${DNS_SPEED} times faster than life: a TTL of 5 minutes is over in ${300 / DNS_SPEED} seconds.`)
+  say(`DNS is played faster than life: its records are good for ${TTL_SECONDS} seconds, where minutes or hours are usual.`)
 }
 
 const gather = (size: number, hosts: DemoHosts, internet: DemoInternet, chance: Luck, clock: Clock): Crowd =>

@@ -54,8 +54,13 @@ export const signSvg = (title: string): string =>
 
 function pixelAt(x: number, y: number, shirt: Colour, print: Colour): Colour {
   if (!inside(x, y)) return [250, 248, 244]
-  return (x - 8) ** 2 + (y - 8.5) ** 2 < 4 ? print : shirt
+  const [red, green, blue] = (x - 8) ** 2 + (y - 8.5) ** 2 < 4 ? print : shirt
+  const thread = weave(x, y)
+  return [red + thread, green + thread, blue + thread]
 }
+
+/** The unevenness of cloth: without it a picture would be a few hundred bytes, and no picture of a shop is. */
+const weave = (x: number, y: number): number => Math.imul(Math.round(x * 4099) ^ Math.round(y * 7919), 0x9e3779b1) >>> 28
 
 /** Even–odd rule: a ray to the right crosses the outline an odd number of times. */
 function inside(x: number, y: number): boolean {
