@@ -13,7 +13,7 @@ import type {
   Transaction,
 } from '../../src/databases/port.ts'
 import { fullName, type Identity, type IdentityState, keyPositions, type Schema, type Table } from '../../src/databases/schema.ts'
-import { firstAfter, found, project, statementsFor, triggersOf } from './memory-language.ts'
+import { firstAfter, found, project, statementsFor, transactionOn, triggersOf } from './memory-language.ts'
 import { comesAfter, counterName, type MemoryServer } from './memory-server.ts'
 import type { MemoryState, MemoryWork } from './memory-state.ts'
 
@@ -27,6 +27,8 @@ export interface MemoryDatabaseOptions {
   /** An account without the right to write. */
   readonly readOnly?: boolean
   readonly onCall?: CallHook
+  /** Every call fails so. */
+  readonly fault?: 'database-login-failed' | 'database-unreachable' | 'database-missing'
 }
 
 type Mark = { readonly run: string; readonly name: string }
@@ -42,7 +44,11 @@ export class MemoryDatabase implements Database {
     this.#server = server
     this.label = options.label ?? `database ${server.name}`
     this.#readOnly = options.readOnly ?? false
-    this.#onCall = options.onCall ?? (() => undefined)
+    const { fault } = options
+    const fail = (): never => {
+      throw new MigrateError(fault ?? 'fault', `${this.label}: ${fault}.`, { hint: 'Mend the playbook.' })
+    }
+    this.#onCall = fault === undefined ? (options.onCall ?? (() => undefined)) : fail
   }
 
   info(): Promise<ServerInfo> {
@@ -90,7 +96,7 @@ export class MemoryDatabase implements Database {
         severity: 'error',
         code: 'database-rights-missing',
         message: `reader may not write in ${this.label}.`,
-        hint: 'grant write to reader',
+        hint: 'GRANT write TO reader',
       },
     ]
   }
@@ -166,7 +172,7 @@ export class MemoryDatabase implements Database {
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#write('load', [], async (work) => {
+    return this.#write('load', [table], async (work) => {
       if (!setMark(work, mark)) return 0
       let loaded = 0
       for await (const batch of rows) {
@@ -178,16 +184,13 @@ export class MemoryDatabase implements Database {
     })
   }
 
-  deleteOrphans(rule: OrphanRule): Promise<number> {
+  deleteOrphans({ child, parent, columns, parentColumns }: OrphanRule): Promise<number> {
     return this.#write('deleteOrphans', [], (work) => {
-      const child = fullName(rule.child)
-      const keys = work.orphans({
-        child,
-        columns: rule.columns,
-        parent: fullName(rule.parent),
-        parentColumns: rule.parentColumns,
-      })
-      return work.delete(child, keys)
+      const orphans = () => work.orphans({ child: fullName(child), columns, parent: fullName(parent), parentColumns })
+      let removed = 0
+      // A row that goes may have been the parent of another row of the same table.
+      for (let keys = orphans(); keys.length > 0; keys = orphans()) removed += work.delete(fullName(child), keys)
+      return removed
     })
   }
 
@@ -208,6 +211,7 @@ export class MemoryDatabase implements Database {
       const up = BigInt(identity.increment) > 0n
       const isBeyond = (next: bigint): boolean => (up ? next > value : next < value)
       if (isBeyond(this.#server.stateOf(name).next)) return
+      if (!isBeyond(BigInt(up ? identity.maximum : identity.minimum))) throw pastItsEnd(name)
       this.#server.reseed(name, this.#server.wasUsed(name) ? value : value + BigInt(identity.increment))
     })
   }
@@ -217,35 +221,7 @@ export class MemoryDatabase implements Database {
   }
 
   transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return this.#write('transaction', tables, async (own) => work(this.#transaction(own)))
-  }
-
-  #transaction(work: MemoryWork): Transaction {
-    const step = async <T>(operation: string, effect: () => T): Promise<T> => {
-      await this.#onCall(operation, 'before')
-      return effect()
-    }
-    return {
-      lock: (table, keys) => step('transaction lock', () => found(work.table(fullName(table.name)).rows, keys)),
-      insert: (table, rows) => step('transaction insert', () => work.insert(fullName(table.name), rows)),
-      update: (table, row) => step('transaction update', () => work.update(fullName(table.name), row)),
-      delete: (table, keys) =>
-        step('transaction delete', () => {
-          work.delete(
-            fullName(table.name),
-            keys.map((key) => JSON.stringify(key)),
-          )
-        }),
-      referenced: (foreignKey, parents) =>
-        step('transaction referenced', () => {
-          const held = work.referredTo(foreignKey)
-          return parents.filter((parent) => held.has(JSON.stringify(parent)))
-        }),
-      ledger: (entries) =>
-        step('transaction ledger', () => {
-          work.ledger = [...(work.ledger ?? []), ...entries]
-        }),
-    }
+    return this.#write('transaction', tables, async (own) => work(transactionOn(own, this.#onCall)))
   }
 
   ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
@@ -259,7 +235,7 @@ export class MemoryDatabase implements Database {
   }
 
   async close(): Promise<void> {
-    await this.#onCall('close', 'before')
+    // Nothing is held open.
   }
 
   get #state(): MemoryState {
@@ -290,6 +266,9 @@ export class MemoryDatabase implements Database {
     return result
   }
 }
+
+const pastItsEnd = (name: string): MigrateError =>
+  new MigrateError('identity-overflow', `${name} ends before that.`, { hint: 'Take a smaller headroom.' })
 
 const markText = (mark: Mark): string => `${mark.run} ${mark.name}`
 

@@ -6,7 +6,6 @@ import {
   type Identity,
   type IdentityState,
   keyPositions,
-  type SchemaObject,
   type Table,
 } from '../../src/databases/schema.ts'
 import { emptyState, failed, type MemoryState, type MemoryTable, MemoryWork } from './memory-state.ts'
@@ -69,7 +68,7 @@ export class MemoryServer {
   run(work: MemoryWork, sql: string): number {
     const space = sql.indexOf(' ')
     const verb = space === -1 ? sql : sql.slice(0, space)
-    const argument: unknown = space === -1 ? null : JSON.parse(sql.slice(space + 1))
+    const argument = argumentOf(sql, space)
     switch (verb) {
       case 'create-table': {
         const { table, identities } = argument as { table: Table; identities: readonly Identity[] }
@@ -92,15 +91,11 @@ export class MemoryServer {
       case 'drop-foreign-key':
         work.foreignKeys = work.foreignKeys.filter((key) => key.name !== argument)
         return 0
-      case 'create-object':
-        work.objects = [...work.objects, argument as SchemaObject]
-        return 0
-      case 'create-trigger': {
+      case 'create-trigger':
+      case 'create-check': {
         const { name } = argument as { name: string }
-        work.objects = [
-          ...work.objects,
-          { kind: 'trigger', name, stage: 'after', sql, undo: `drop-object ${JSON.stringify(name)}` },
-        ]
+        const kind = verb.slice('create-'.length)
+        work.objects = [...work.objects, { kind, name, stage: 'after', sql, undo: `drop-object ${JSON.stringify(name)}` }]
         return 0
       }
       case 'drop-object':
@@ -210,6 +205,14 @@ export class MemoryServer {
 
   #audit(work: MemoryWork, into: string, what: string): void {
     work.insert(into, [[String(this.take(`${into}.id`)), what]])
+  }
+}
+
+function argumentOf(sql: string, space: number): unknown {
+  try {
+    return space === -1 ? null : JSON.parse(sql.slice(space + 1))
+  } catch {
+    throw failed(`unknown statement: ${sql}`)
   }
 }
 

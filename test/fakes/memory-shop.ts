@@ -116,6 +116,15 @@ export class MemoryShop implements ShopDatabase {
     return this.open({ readOnly: true })
   }
 
+  async openFaulty(fault: 'wrong-password' | 'unreachable' | 'missing-database') {
+    const codes = {
+      'wrong-password': 'database-login-failed',
+      unreachable: 'database-unreachable',
+      'missing-database': 'database-missing',
+    } as const
+    return { database: this.open({ fault: codes[fault] }), secret: 'a password that memory never sees' }
+  }
+
   async createShop(): Promise<void> {
     await this.server.transaction([], (work) => {
       for (const each of TABLES) {
@@ -124,6 +133,10 @@ export class MemoryShop implements ShopDatabase {
       }
       this.server.run(work, `create-sequence ${JSON.stringify(INVOICES)}`)
       for (const key of FOREIGN_KEYS) this.server.run(work, `create-foreign-key ${JSON.stringify(key)}`)
+      this.server.run(
+        work,
+        `create-check ${JSON.stringify({ name: 'products_stock', on: 'products', column: 'stock', least: '0' })}`,
+      )
       this.server.run(work, `create-trigger ${JSON.stringify({ name: 'orders_audit', on: 'orders', into: 'audit' })}`)
     })
   }

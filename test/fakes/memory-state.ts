@@ -90,7 +90,7 @@ export class MemoryWork {
     const target = this.#rows(name)
     let { arrivals } = this.table(name)
     for (const row of rows) {
-      this.#requireNotNull(table, row)
+      this.#requireValid(table, row)
       arrivals += 1
       const key = table.key.length === 0 ? `#${arrivals}` : keyOf(table, row)
       if (target.has(key)) throw failed(`${name} has a row ${key} already`)
@@ -105,7 +105,7 @@ export class MemoryWork {
   update(name: string, row: Row, key = keyOf(this.table(name).table, row)): void {
     const { table } = this.table(name)
     if (!this.table(name).rows.has(key)) throw failed(`${name} has no row ${key}`)
-    this.#requireNotNull(table, row)
+    this.#requireValid(table, row)
     const target = this.#rows(name)
     target.set(key, row)
     this.#requireUnique(table, target, [row])
@@ -186,11 +186,17 @@ export class MemoryWork {
     if (!found) throw failed(`${key.name}: ${fullName(key.parent)} has no row ${reference}`)
   }
 
-  #requireNotNull(table: Table, row: Row): void {
+  #requireValid(table: Table, row: Row): void {
     if (row.length !== table.columns.length)
       throw failed(`${fullName(table.name)} has ${table.columns.length} columns, not ${row.length}`)
     const missing = table.columns.find((column, at) => !column.nullable && row[at] === null)
     if (missing !== undefined) throw failed(`${fullName(table.name)}.${missing.name} must not be NULL`)
+    for (const check of this.objects.filter((each) => each.kind === 'check')) {
+      const { on, column, least } = argumentOf(check) as { on: string; column: string; least: string }
+      const value = on === fullName(table.name) ? row[table.columns.findIndex((each) => each.name === column)] : null
+      if (value !== null && value !== undefined && BigInt(value) < BigInt(least))
+        throw failed(`${check.name}: ${column} is ${value}`)
+    }
   }
 
   #requireUnique(table: Table, rows: ReadonlyMap<string, Row>, added: readonly Row[]): void {
@@ -207,11 +213,13 @@ export class MemoryWork {
     const name = fullName(table.name)
     if (this.#quiet.has(name)) return
     for (const trigger of this.objects.filter((each) => each.kind === 'trigger')) {
-      const { on, into } = JSON.parse(trigger.sql.slice(trigger.sql.indexOf('{'))) as { on: string; into: string }
+      const { on, into } = argumentOf(trigger) as { on: string; into: string }
       if (on === name) this.#onAudit(this, into, `${deed} ${keyOf(table, row)}`)
     }
   }
 }
+
+const argumentOf = ({ sql }: SchemaObject): unknown => JSON.parse(sql.slice(sql.indexOf('{')))
 
 const countFilled = (table: Table, key: Key, rows: readonly Row[]): number =>
   rows.filter((row) => pick(table, key.columns, row) !== null).length
