@@ -9,6 +9,8 @@ export interface SftpFaults {
   cutAfterBytes?: number | undefined
   /** The disk is full after so many bytes written. */
   diskFullAfterBytes?: number | undefined
+  /** A path whose listing and reading is refused to every account. */
+  denied?: string | undefined
 }
 
 interface Session {
@@ -104,7 +106,12 @@ class Desk {
 
   mayWrite(): void {
     this.session.wrote()
-    if (this.session.readOnly) throw Object.assign(new Error('Permission denied'), { code: 'EACCES' })
+    if (this.session.readOnly) throw refused()
+  }
+
+  mayRead(path: string): void {
+    const { denied } = this.session.faults
+    if (denied !== undefined && this.real(path) === this.real(denied)) throw refused()
   }
 }
 
@@ -112,6 +119,7 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('OPEN', (request, path, flags, attributes) => {
     desk.answer(request, () => {
       if ((flags & ~FLAG.read) !== 0) desk.mayWrite()
+      desk.mayRead(path)
       desk.give(request, { fd: fs.openSync(desk.real(path), systemFlags(flags), attributes.mode ?? 0o666) })
     })
   })
@@ -166,7 +174,10 @@ function serveAttributes(sftp: SFTPWrapper, desk: Desk): void {
 
 function serveFolders(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('OPENDIR', (request, path) => {
-    desk.answer(request, () => desk.give(request, { folder: desk.real(path), names: fs.readdirSync(desk.real(path)) }))
+    desk.answer(request, () => {
+      desk.mayRead(path)
+      desk.give(request, { folder: desk.real(path), names: fs.readdirSync(desk.real(path)) })
+    })
   })
   sftp.on('READDIR', (request, id) => {
     desk.answer(request, () => {
@@ -191,7 +202,8 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('READLINK', (request, path) => {
     desk.answer(request, () => name(request, fs.readlinkSync(desk.real(path)), fs.lstatSync(desk.real(path))))
   })
-  sftp.on('SYMLINK', (request, target, link) => desk.write(request, () => fs.symlinkSync(target, desk.real(link))))
+  // ssh2 gives the link first, whichever order the client has (its types say otherwise).
+  sftp.on('SYMLINK', (request, link, target) => desk.write(request, () => fs.symlinkSync(target, desk.real(link))))
   sftp.on('REMOVE', (request, path) => desk.write(request, () => fs.unlinkSync(desk.real(path))))
   sftp.on('RENAME', (request, from, to) => {
     desk.write(request, () => {
@@ -242,5 +254,7 @@ function statusFor(error: unknown): number {
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return STATUS.denied
   return STATUS.failure
 }
+
+const refused = (): Error => Object.assign(new Error('Permission denied'), { code: 'EACCES' })
 
 const textFor = (error: unknown): string => (codeOf(error) === 'ENOSPC' ? 'No space left on device' : messageOf(error))

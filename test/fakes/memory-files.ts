@@ -3,7 +3,16 @@ import { Readable } from 'node:stream'
 import type { Finding } from '../../src/base/errors.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from '../../src/files/failures.ts'
 import { notWritable } from '../../src/files/findings.ts'
-import { comparePaths, escapes, foldersAbove, joinPath, parentOf, safePath, targetStaysInside } from '../../src/files/paths.ts'
+import {
+  comparePaths,
+  escapes,
+  foldersAbove,
+  joinPath,
+  parentOf,
+  partPath,
+  safePath,
+  targetStaysInside,
+} from '../../src/files/paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
 
 interface Node {
@@ -20,6 +29,8 @@ export class MemoryFiles implements FileHost {
   /** The world's state: compare two of them, or change it from a test as a customer would. */
   readonly nodes = new Map<string, Node>()
   readOnly = false
+  /** A path that nobody may list or read. */
+  denied: string | undefined
   /** Bytes that fit in all. */
   capacity = Number.POSITIVE_INFINITY
 
@@ -62,6 +73,7 @@ export class MemoryFiles implements FileHost {
       signal?.throwIfAborted()
       const entry = await this.stat(path)
       if (entry !== undefined) yield entry
+      if (path === this.denied && entry?.kind === 'folder') throw permissionDenied(this.label, path, 'list')
     }
   }
 
@@ -75,8 +87,9 @@ export class MemoryFiles implements FileHost {
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
     const node = this.nodes.get(this.#resolve(path, true))
     if (node === undefined) throw fileMissing(this.label, path)
+    if (path === this.denied) throw permissionDenied(this.label, path, 'read')
     if (node.kind !== 'file') throw filesFailed(this.label, path, 'read', new Error('it is a folder'))
-    return Readable.from([node.bytes.subarray(options.offset ?? 0)].filter((bytes) => bytes.length > 0))
+    return Readable.from(pieces(node.bytes.subarray(options.offset ?? 0), options.signal))
   }
 
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
@@ -92,6 +105,7 @@ export class MemoryFiles implements FileHost {
       throw filesFailed(this.label, path, 'write', new Error('a folder has this name'))
     this.#foldersFor(where)
     const mtimeSeconds = Math.floor(options.mtimeSeconds)
+    this.nodes.delete(partPath(where))
     this.nodes.set(where, { kind: 'file', mode: options.mode ?? 0o644, mtimeSeconds, bytes, target: null })
     return { size: bytes.length, sha256: hashOf(bytes) }
   }
@@ -153,17 +167,27 @@ export class MemoryFiles implements FileHost {
 
   /** The path with links on the way replaced by where they lead, which must be within the root. */
   #resolve(path: string, followLast: boolean): string {
-    safePath(path, this.label)
+    let rest = safePath(path, this.label).split('/')
     let resolved = ''
-    const parts = path.split('/')
-    for (const [index, part] of parts.entries()) {
-      resolved = joinPath(resolved, part)
-      const node = this.nodes.get(resolved)
-      if (node?.target == null || (index === parts.length - 1 && !followLast)) continue
-      if (!targetStaysInside(resolved, node.target, null)) throw escapes(this.label, path, 'leads outside through a link')
-      resolved = collapse(joinPath(parentOf(resolved), node.target))
+    for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
+      const next = joinPath(resolved, part)
+      const target = this.nodes.get(next)?.target ?? null
+      if (target === null || (rest.length === 0 && !followLast)) {
+        resolved = next
+        continue
+      }
+      if (!targetStaysInside(next, target, null)) throw escapes(this.label, path, 'leads outside through a link')
+      rest = [...collapse(joinPath(parentOf(next), target)).split('/'), ...rest]
+      resolved = ''
     }
     return resolved
+  }
+}
+
+function* pieces(bytes: Buffer, signal: AbortSignal | undefined): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += 65_536) {
+    signal?.throwIfAborted()
+    yield bytes.subarray(at, at + 65_536)
   }
 }
 

@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
+import { startSftpServer } from '../../src/demo/sftp-server.ts'
+import type { SftpFaults } from '../../src/demo/sftp-session.ts'
+import { openLocal } from '../../src/files/local.ts'
+import { openSftp } from '../../src/files/sftp/index.ts'
+import { type FilesUnderTest, filesContract } from '../contract/files.ts'
+import { MemoryFiles } from '../fakes/memory-files.ts'
+import { type CutProxy, startCutProxy } from '../servers/cut-proxy.ts'
+import { siteFolder } from '../servers/site-folder.ts'
+import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
+
+const cutting = (proxy: CutProxy) => (afterBytes: number | undefined) =>
+  afterBytes === undefined ? proxy.mend() : proxy.cut(afterBytes)
+
+filesContract('a folder on this machine', async () => {
+  const site = siteFolder()
+  return { host: openLocal(site.path), truth: site, stop: async () => site.remove() }
+})
+
+filesContract('the fake in memory', async () => {
+  const host = new MemoryFiles()
+  const readOnly = new MemoryFiles()
+  const under: FilesUnderTest = {
+    host,
+    readOnly,
+    truth: {
+      put: (path, bytes, mode, mtimeSeconds) => {
+        host.put(path, '', mode, mtimeSeconds)
+        const node = host.nodes.get(path)
+        if (node !== undefined) host.nodes.set(path, { ...node, bytes })
+        for (const [key, value] of host.nodes) readOnly.nodes.set(key, value)
+        readOnly.readOnly = true
+      },
+      folder: (path) =>
+        host.nodes.set(path, { kind: 'folder', mode: 0o755, mtimeSeconds: 0, bytes: Buffer.alloc(0), target: null }),
+      link: (path, target) =>
+        host.nodes.set(path, { kind: 'link', mode: 0o777, mtimeSeconds: 0, bytes: Buffer.alloc(0), target }),
+      read: (path) => host.nodes.get(path)?.bytes,
+      paths: () => [...host.nodes.keys()].sort(),
+    },
+    deny: (path) => {
+      host.denied = path
+    },
+    fill: (afterBytes) => {
+      host.capacity = afterBytes ?? Number.POSITIVE_INFINITY
+    },
+    stop: async () => undefined,
+  }
+  return under
+})
+
+filesContract('SFTP, the server in this process', async () => {
+  const site = siteFolder()
+  const faults: SftpFaults = {}
+  const users = [
+    { name: 'shop', password: 'correct horse' },
+    { name: 'guest', password: 'correct horse', readOnly: true },
+  ]
+  const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
+  const proxy = await startCutProxy({ host: server.address, port: server.port })
+  const open = (user: string) =>
+    openSftp({
+      host: proxy.host,
+      port: proxy.port,
+      user,
+      root: '/',
+      password: new Secret('correct horse'),
+      fingerprint: server.fingerprint,
+      connections: 2,
+    })
+  const [host, readOnly] = [open('shop'), open('guest')]
+  return {
+    host,
+    readOnly,
+    truth: site,
+    deny: (path) => {
+      faults.denied = path
+    },
+    fill: (afterBytes) => {
+      faults.diskFullAfterBytes = afterBytes
+    },
+    cut: cutting(proxy),
+    stop: async () => {
+      await Promise.all([host.close(), readOnly.close()])
+      await proxy.close()
+      await server.close()
+      site.remove()
+    },
+  }
+})
+
+describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
+  let writing: Sshd
+  let reading: Sshd
+  beforeAll(async () => {
+    writing = await startSshd({ address: '127.0.0.1' })
+    reading = await startSshd({ address: '127.0.0.1', readOnly: true })
+  })
+  afterAll(async () => {
+    await Promise.all([writing?.stop(), reading?.stop()])
+  })
+
+  filesContract('SFTP, sshd', async () => {
+    const site = siteFolder()
+    const proxy = await startCutProxy({ host: writing.address, port: writing.port })
+    const open = (server: Sshd, port: number) =>
+      openSftp({
+        host: server.address,
+        port,
+        user: server.user,
+        root: site.path,
+        key: server.key,
+        fingerprint: server.fingerprint,
+        connections: 3,
+      })
+    const host = open(writing, proxy.port)
+    const readOnly = open(reading, reading.port)
+    return {
+      host,
+      readOnly,
+      truth: site,
+      cut: cutting(proxy),
+      stop: async () => {
+        await Promise.all([host.close(), readOnly.close()])
+        await proxy.close()
+        site.remove()
+      },
+    }
+  })
+
+  const noDisk = userInfo().uid === 0 ? null : 'only root can mount a small disk'
+  describe.skipIf(noDisk !== null)(`on a small disk${noDisk === null ? '' : ` (skipped: ${noDisk})`}`, () => {
+    filesContract('SFTP, sshd, a disk of its own', async () => {
+      const disk = fs.mkdtempSync(join(tmpdir(), 'migrate-disk-'))
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk])
+      const site = siteFolder(disk)
+      const { address, port, user, key, fingerprint } = writing
+      const host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 1 })
+      return {
+        host,
+        truth: site,
+        fill: (afterBytes) => {
+          const ballast = join(disk, 'ballast')
+          fs.rmSync(ballast, { force: true })
+          if (afterBytes === undefined) return
+          const { bavail, bsize } = fs.statfsSync(disk)
+          fs.writeFileSync(ballast, Buffer.alloc(bavail * bsize - Math.ceil(afterBytes / bsize) * bsize))
+        },
+        stop: async () => {
+          await host.close()
+          execFileSync('umount', [disk])
+          fs.rmdirSync(disk)
+        },
+      }
+    })
+  })
+})
