@@ -5,6 +5,7 @@ import { identityContract } from './database-identities.ts'
 import { contractOf } from './database-kit.ts'
 import { readingContract } from './database-reading.ts'
 import { schemaContract } from './database-schema.ts'
+import { transactionContract } from './database-transactions.ts'
 import { writingContract } from './database-writing.ts'
 
 export * from './database-host.ts'
@@ -19,6 +20,7 @@ export function databaseContract(name: string, setup: () => Promise<DatabaseHost
     schemaContract(contract)
     readingContract(contract)
     writingContract(contract)
+    transactionContract(contract)
     identityContract(contract)
     faultContract(contract)
   })

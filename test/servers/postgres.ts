@@ -41,13 +41,16 @@ export interface TestDatabase {
 
 let accounts = 0
 
+/** The npm package's server, which is newer, is used instead of Debian's with MIGRATE_TEST_POSTGRES=embedded. */
+const chosen = (): string | undefined => (process.env.MIGRATE_TEST_POSTGRES === 'embedded' ? undefined : debianPostgres())
+
 /** `host`: a loopback address, one for each test file keeps ports apart. */
 export async function startTestPostgres(
   options: { readonly host?: string; readonly settings?: Readonly<Record<string, string>> } = {},
 ): Promise<TestPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'migrate-postgres-'))
   await chmod(directory, 0o755)
-  const binaries = debianPostgres()
+  const binaries = chosen()
   const server = await startPostgres({
     directory,
     host: options.host ?? '127.0.0.1',

@@ -1,10 +1,11 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
-import { inTransaction, type Session } from './connection.ts'
+import type { Session } from './connection.ts'
 import { copyIn } from './load.ts'
 import { findOwnTable, ownTable } from './marks.ts'
 import { keyArrays, keyJoin, rowsByKey } from './read.ts'
+import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { quoteName, quoteTable } from './values.ts'
 

@@ -3,7 +3,7 @@ import type { Session } from './connection.ts'
 
 /** Schema for migrate's own tables where `public` can't take them. */
 export const OWN_SCHEMA = 'migrate_own'
-export const OWN_TABLES: readonly string[] = ['migrate_marks', 'migrate_ledger']
+const OWN_RELATIONS: readonly string[] = ['migrate_marks', 'migrate_ledger', 'migrate_ledger_id_seq']
 
 /** Condition that a namespace (alias `n`) is the shop's, not the system's or migrate's. */
 export const SHOP_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${OWN_SCHEMA}')`
@@ -13,7 +13,7 @@ export const notOfExtension = (catalog: string, oid: string): string =>
   `NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '${catalog}'::regclass AND e.objid = ${oid} AND e.deptype = 'e')`
 
 /** Condition that a relation (alias `c`, namespace `n`) is the shop's own. */
-export const SHOP_RELATION = `${SHOP_SCHEMA} AND c.relname NOT IN ('${OWN_TABLES.join("', '")}') AND ${notOfExtension('pg_class', 'c.oid')}`
+export const SHOP_RELATION = `${SHOP_SCHEMA} AND c.relname NOT IN ('${OWN_RELATIONS.join("', '")}') AND ${notOfExtension('pg_class', 'c.oid')}`
 
 /**
  * Rows of a catalog query, each checked against `row`. The server sends them as JSON, so booleans, arrays and NULL keep their

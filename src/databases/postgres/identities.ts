@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { fullName, type Identity, type IdentityState, type Schema, type TableName } from '../schema.ts'
 import { ask, notOfExtension, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
-import { inTransaction, type Session } from './connection.ts'
+import type { Session } from './connection.ts'
+import { inTransaction } from './transaction.ts'
 import { quoteName, quoteTable, quoteText } from './values.ts'
 
 /**

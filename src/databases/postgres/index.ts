@@ -1,7 +1,7 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Database } from '../port.ts'
 import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
-import { Connections, inTransaction, type PostgresOptions, type Session } from './connection.ts'
+import { Connections, type PostgresOptions, type Session } from './connection.ts'
 import { ddl } from './ddl.ts'
 import { identityStates, raise, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
@@ -10,6 +10,7 @@ import { load } from './load.ts'
 import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
 import { readTogether, rowsByKey } from './read.ts'
 import { missingRights } from './rights.ts'
+import { inTransaction } from './transaction.ts'
 
 export type { PostgresOptions } from './connection.ts'
 

@@ -1,12 +1,13 @@
 import type { Schema, SchemaObject } from '../schema.ts'
 import type { CatalogObject } from './catalog.ts'
-import { inTransaction, type Session } from './connection.ts'
+import type { Session } from './connection.ts'
 import { readFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
 import { readDependencies, readObjects } from './introspect-objects.ts'
 import { type CatalogTable, readForeignKeys, readTables } from './introspect-tables.ts'
 import { inOrder, neededBy } from './order.ts'
 import { readPrincipals } from './rights.ts'
+import { inTransaction } from './transaction.ts'
 
 type Finding = Schema['findings'][number]
 

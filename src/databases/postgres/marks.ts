@@ -1,5 +1,6 @@
 import { OWN_SCHEMA } from './catalog.ts'
-import { inTransaction, type Session } from './connection.ts'
+import type { Session } from './connection.ts'
+import { inTransaction } from './transaction.ts'
 import { quoteName, quoteText } from './values.ts'
 
 /**

@@ -88,6 +88,9 @@ async function* readRows(
   const sql = copySql(table, options)
   const stream = session.copyOut(sql)
   let whole = false
+  // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
+  const stop = (): void => session.destroy()
+  options.signal?.addEventListener('abort', stop, { once: true })
   try {
     yield* batches(stream, readableColumns(table).length, options.signal)
     whole = true
@@ -95,6 +98,7 @@ async function* readRows(
     if (options.signal?.aborted === true) throw options.signal.reason
     throw session.error(error, sql)
   } finally {
+    options.signal?.removeEventListener('abort', stop)
     if (!whole) await giveUp(session, connections, stream, processId)
     if (!session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
   }

@@ -1,0 +1,59 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Result, Session } from './connection.ts'
+
+/** How a transaction is begun. Writers wait 5 s for a lock at most, so that customers never queue long behind us. */
+const BEGIN = {
+  read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+  // The shop's own functions, run by triggers, checks and defaults, find their tables by the account's usual search path.
+  write: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path TO DEFAULT; SET LOCAL lock_timeout = '5s'",
+} as const
+
+/**
+ * Runs `work` in a transaction; rolled back when it throws. `repeatable`: doing all of it again after the answer to the commit was
+ * lost does no harm (a mark tells); otherwise a connection lost at the commit is not retrySafe.
+ */
+export async function inTransaction<T>(
+  session: Session,
+  kind: keyof typeof BEGIN,
+  work: () => Promise<T>,
+  repeatable: boolean,
+): Promise<T> {
+  await session.query(BEGIN[kind])
+  let result: T
+  try {
+    result = await work()
+  } catch (error) {
+    await rollback(session)
+    throw error
+  }
+  await commit(session, repeatable)
+  return result
+}
+
+async function rollback(session: Session): Promise<void> {
+  try {
+    await session.query('ROLLBACK')
+  } catch {
+    // The server rolls back by itself when the connection ends; the first error is the one to report.
+    session.destroy()
+  }
+}
+
+async function commit(session: Session, repeatable: boolean): Promise<void> {
+  let answer: Result
+  try {
+    answer = await session.query('COMMIT')
+  } catch (error) {
+    const failure = session.error(error)
+    if (failure.code === 'database-connection-lost' && !repeatable) {
+      throw new MigrateError(
+        failure.code,
+        `The connection to the ${session.label} broke while a transaction was being committed: it may be kept or not.`,
+        { hint: 'Run again: what was kept is found and not done twice.', cause: error, retrySafe: false },
+      )
+    }
+    throw failure
+  }
+  if (answer.command !== 'COMMIT')
+    throw new MigrateError('fault', `The ${session.label} rolled a transaction back instead of committing it.`)
+}

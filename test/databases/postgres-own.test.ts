@@ -1,0 +1,254 @@
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Database } from '../../src/databases/port.ts'
+import { openPostgres } from '../../src/databases/postgres/index.ts'
+import type { Schema } from '../../src/databases/schema.ts'
+import { batchesOf, copyTable, createAll, failureOf, rowsOf, tableOf } from '../contract/database-kit.ts'
+import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
+
+const RICH = `
+CREATE SCHEMA sales;
+CREATE TYPE sales.mood AS ENUM ('sad', 'o''k', 'happy');
+CREATE TYPE pair AS (a int, b text COLLATE "C");
+CREATE FUNCTION sales.positive(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+CREATE DOMAIN qty AS int DEFAULT 1 NOT NULL CONSTRAINT pos CHECK (sales.positive(VALUE));
+CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi);
+CREATE SEQUENCE shared START 5 INCREMENT 3;
+CREATE SEQUENCE free CACHE 7 CYCLE;
+CREATE FUNCTION next_no() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN nextval('free'); END $$;
+CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY (START 10 INCREMENT 2 CACHE 3) PRIMARY KEY, n numeric(10,2) NOT NULL DEFAULT 0,
+  m sales.mood[], q qty, g numeric GENERATED ALWAYS AS (n * 2) STORED, c citext UNIQUE, x varchar(20) COLLATE "C", p pair, r span,
+  no bigint DEFAULT next_no(), sh int DEFAULT nextval('shared'), EXCLUDE USING gist (r WITH &&), CHECK (n > -5)) WITH (fillfactor = 70);
+CREATE TABLE s (id serial PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE DEFERRABLE, sh int DEFAULT nextval('shared'));
+CREATE UNLOGGED TABLE "We ird""T" ("A b" text, "c.d" bytea, UNIQUE ("A b"));
+CREATE TABLE nothing ();
+CREATE INDEX ON t (lower(x)) WHERE n > 1;
+CREATE STATISTICS st ON n, x FROM t;
+CREATE VIEW z_first AS SELECT 1 AS one;
+CREATE VIEW second WITH (security_barrier) AS SELECT t.*, one FROM t, z_first;
+CREATE FUNCTION f1() RETURNS SETOF second LANGUAGE sql AS 'SELECT * FROM public.second';
+CREATE VIEW a_third AS SELECT * FROM f1();
+CREATE MATERIALIZED VIEW mv AS SELECT count(*) AS n FROM a_third;
+CREATE UNIQUE INDEX ON mv (n);
+CREATE PROCEDURE pr(a int) LANGUAGE sql AS 'DELETE FROM s WHERE id = a';
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER zz BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fire();
+CREATE TRIGGER aa BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fire();
+ALTER TABLE t DISABLE TRIGGER aa;
+CREATE RULE ru AS ON UPDATE TO z_first DO INSTEAD NOTHING;
+COMMENT ON COLUMN t.n IS 'it''s';
+INSERT INTO t (n, x, p, r) VALUES (1.50, 'a', '(1,"x,y")', '[1,2)')`
+
+describe('PostgreSQL beyond the contract', () => {
+  let server: TestPostgres
+  const opened: Database[] = []
+  const open = (database: TestDatabase, change: Parameters<TestDatabase['options']>[0] = {}): Database => {
+    const result = openPostgres(database.options(change))
+    opened.push(result)
+    return result
+  }
+  beforeAll(async () => {
+    server = await startTestPostgres({ host: '127.0.11.3' })
+  })
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.close()
+  })
+  afterAll(() => server.stop())
+
+  it('carries a schema with types, domains, ranges, views over functions over views, rules and options', async () => {
+    const from = await server.database()
+    const to = await server.database()
+    for (const each of [from, to]) await each.superuserSql('CREATE EXTENSION citext')
+    await from.sql(RICH)
+    const source = open(from)
+    const target = open(to)
+    const schema = await source.schema()
+    await createAll(target, schema, ['before'])
+    for (const table of schema.tables) await copyTable(source, target, table, table.name.name)
+    await createAll(target, schema, ['after'])
+    expect(created(await target.schema())).toEqual(created(schema))
+    expect(schema.identities.filter((each) => each.sequence?.name === 'shared').map((each) => each.table.name)).toEqual([
+      's',
+      't',
+    ])
+    expect(await to.sql('SELECT t::text FROM t')).toEqual(await from.sql('SELECT t::text FROM t'))
+  })
+
+  it('names what it can’t carry', async () => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE parted (a int) PARTITION BY RANGE (a); CREATE TABLE part1 PARTITION OF parted DEFAULT;
+      CREATE TABLE base (a int); CREATE TABLE child () INHERITS (base);
+      CREATE TABLE guarded (a int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+      CREATE TABLE bound (a regclass, b regtype[]);
+      CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int);
+      CREATE SEQUENCE round CYCLE;
+      SELECT lo_create(0)`)
+    const { findings, tables } = await open(made).schema()
+    const found = findings.map((finding) => `${finding.code}: ${/public\.\S+?(?=[ ;:,]|$)/.exec(finding.message)?.[0] ?? ''}`)
+    expect(found.sort()).toEqual([
+      'column-bound-to-server: public.bound.a',
+      'column-bound-to-server: public.bound.b',
+      'large-objects: ',
+      'object-not-carried: public.total(integer)',
+      'row-security: public.guarded',
+      'sequence-cycles: public.round',
+      'table-inherits: public.base',
+      'table-inherits: public.child',
+      'table-partitioned: public.parted',
+    ])
+    expect(tables.map((table) => table.name.name).sort()).toEqual(['bound', 'guarded'])
+  })
+
+  it('refuses to read rows that row security would hide', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE guarded (a int PRIMARY KEY); INSERT INTO guarded VALUES (1), (2)')
+    const account = await made.readOnlyAccount()
+    await made.sql(`ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON guarded USING (a = 1)`)
+    const reader = open(made, { account })
+    const table = tableOf(await reader.schema(), 'guarded' as 'words')
+    expect((await failureOf(rowsOf(reader, table))).code).toBe('database-permission-denied')
+    expect((await reader.missingRights('read')).map((finding) => finding.hint)).toEqual([expect.stringContaining('BYPASSRLS')])
+  })
+
+  it('stops reading at once when told to, also while a lock makes it wait', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE words (word int PRIMARY KEY)')
+    const database = open(made)
+    const words = tableOf(await database.schema(), 'words')
+    const stop = new AbortController()
+    const reason = new Error('stopped by the test')
+    const unlock = await lockTable(made, 'words')
+    const reading = rowsOf(database, words, { signal: stop.signal })
+    const outcome = expect(reading).rejects.toBe(reason)
+    await made.superuserSql(UNTIL_SOMEBODY_WAITS)
+    stop.abort(reason)
+    await outcome
+    await unlock()
+    expect(await rowsOf(database, words)).toEqual([])
+  })
+
+  it('tells a reader which GRANT it lacks', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE seen (a int PRIMARY KEY)')
+    const account = await made.readOnlyAccount()
+    await made.sql('CREATE SCHEMA hidden; CREATE TABLE unseen (id serial)')
+    const hints = (await open(made, { account }).missingRights('read')).map((finding) => finding.hint ?? '').join('\n')
+    expect(hints).toContain(`GRANT USAGE ON SCHEMA hidden TO ${account.user};`)
+    expect(hints).toContain(`GRANT SELECT ON TABLE public.unseen TO ${account.user};`)
+    expect(hints).toContain(`GRANT SELECT ON SEQUENCE public.unseen_id_seq TO ${account.user};`)
+    expect(hints).not.toContain('public.seen ')
+  })
+
+  it('keeps its own tables apart when the schema public can’t take them', async () => {
+    const made = await server.database()
+    await made.superuserSql('REVOKE CREATE ON SCHEMA public FROM PUBLIC, pg_database_owner')
+    const database = open(made)
+    await database.execute('CREATE SCHEMA shop', { run: 'r', name: 'shop' })
+    expect(await database.marks('r')).toEqual(new Set(['shop']))
+    expect(await made.sql(`SELECT schemaname FROM pg_tables WHERE tablename = 'migrate_marks'`)).toEqual([['migrate_own']])
+    expect((await database.schema()).objects.map((object) => object.name)).not.toContain('migrate_own')
+    await database.removeOwnTables()
+    expect(await made.sql(`SELECT 1 FROM pg_namespace WHERE nspname = 'migrate_own'`)).toEqual([])
+  })
+
+  it('lets the shop’s functions find their tables while rows are written', async () => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE limits (most int); INSERT INTO limits VALUES (5);
+      CREATE FUNCTION within(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN $1 <= (SELECT most FROM limits); END $$;
+      CREATE TABLE words (word int PRIMARY KEY CHECK (within(word)))`)
+    const database = open(made)
+    const words = tableOf(await database.schema(), 'words')
+    expect(await database.load(words, batchesOf([['5']]), { run: 'r', name: 'w' })).toBe(1)
+    const failure = await failureOf(database.load(words, batchesOf([['6']]), { run: 'r', name: 'x' }))
+    expect(failure.message).toContain('words_word_check')
+  })
+
+  it('puts a trigger back in the state that it had', async () => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE words (word int PRIMARY KEY);
+      CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'fired'; END $$;
+      ${['usual', 'off', 'always', 'replica'].map((name) => `CREATE TRIGGER ${name} BEFORE INSERT ON words EXECUTE FUNCTION fire();`).join('')}
+      ALTER TABLE words DISABLE TRIGGER off, ENABLE ALWAYS TRIGGER always, ENABLE REPLICA TRIGGER replica`)
+    const states = () => made.sql(`SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1`)
+    const before = await states()
+    const database = open(made)
+    const words = tableOf(await database.schema(), 'words')
+    await database.transaction([words], (transaction) => transaction.insert(words, [['1']]))
+    expect(await states()).toEqual(before)
+  })
+
+  it('has a deferred foreign key checked when the transaction ends', async () => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE categories (id int PRIMARY KEY, parent_id int REFERENCES categories DEFERRABLE)`)
+    const database = open(made)
+    const table = tableOf(await database.schema(), 'categories')
+    await database.transaction([table], (transaction) =>
+      transaction.insert(table, [
+        ['1', '2'],
+        ['2', '1'],
+      ]),
+    )
+    const failure = await failureOf(database.transaction([table], (transaction) => transaction.insert(table, [['3', '4']])))
+    expect(failure.code).toBe('database-statement-failed')
+    expect(await made.sql('SELECT count(*) FROM categories')).toEqual([['2']])
+  })
+
+  it('ends a deadlock as busy, safe to try again', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE words (word int PRIMARY KEY); INSERT INTO words VALUES (1), (2)')
+    const database = open(made)
+    const words = tableOf(await database.schema(), 'words')
+    const meet = meeting(2)
+    const lockBoth = (first: string, second: string) =>
+      database.transaction([words], async (transaction) => {
+        await transaction.lock(words, [[first]])
+        await meet()
+        await transaction.lock(words, [[second]])
+      })
+    const ends = await Promise.allSettled([lockBoth('1', '2'), lockBoth('2', '1')])
+    const failed = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []))
+    expect(failed).toMatchObject([{ code: 'database-busy', retrySafe: true }])
+  })
+
+  it('goes on after the server was restarted under an idle connection', async () => {
+    const made = await server.database()
+    const database = open(made)
+    await database.info()
+    await made.superuserSql(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'migrate' AND datname = '${made.name}'`,
+    )
+    const first = await database.info().catch((error: unknown) => error)
+    if (first instanceof Error) expect(first).toMatchObject({ code: 'database-connection-lost', retrySafe: true })
+    expect((await database.info()).database).toBe(made.name)
+  })
+})
+
+const created = ({ tables, foreignKeys, identities, objects }: Schema) => ({ tables, foreignKeys, identities, objects })
+
+const UNTIL_SOMEBODY_WAITS = `DO $$ BEGIN FOR n IN 1..600 LOOP
+  PERFORM pg_stat_clear_snapshot();
+  EXIT WHEN EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted);
+  PERFORM pg_sleep(0.05);
+END LOOP; END $$`
+
+/** Locks a whole table in a session of its own, until the function that it returns is called. */
+async function lockTable(made: TestDatabase, table: string): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: made.url })
+  await client.connect()
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
+  return () => client.end()
+}
+
+/** Everybody who calls waits until `count` have called. */
+function meeting(count: number): () => Promise<void> {
+  let here = 0
+  let open = (): void => undefined
+  const all = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return async () => {
+    here += 1
+    if (here === count) open()
+    await all
+  }
+}

@@ -1,0 +1,160 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Cell, Database, Row } from '../../src/databases/port.ts'
+import { openPostgres } from '../../src/databases/postgres/index.ts'
+import { copySql } from '../../src/databases/postgres/read.ts'
+import { decodeLine, encodeRows } from '../../src/databases/postgres/values.ts'
+import { copyTable, createAll, rowsOf, tableOf } from '../contract/database-kit.ts'
+import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
+
+// PostgreSQL has no character with the number 0.
+const text = fc.string({ unit: 'binary', maxLength: 40 }).map((value) => value.replaceAll('\0', ''))
+const cell = fc.option(text, { nil: null })
+const bigint = (bits: bigint) => fc.bigInt({ min: -(2n ** (bits - 1n)), max: 2n ** (bits - 1n) - 1n }).map(String)
+const digits = (most: number) => fc.stringMatching(new RegExp(`^-?[0-9]{1,${most}}(\\.[0-9]{1,${most}})?$`))
+const day = fc.integer({ min: -1_000_000, max: 1_000_000 })
+const micros = fc.bigInt({ min: -(10n ** 16n), max: 10n ** 16n })
+
+/** Types and how to make a value of each from text that its input function takes. */
+const columns: readonly { readonly type: string; readonly expression: string; readonly value: fc.Arbitrary<string> }[] = [
+  { type: 'smallint', expression: '$::smallint', value: bigint(16n) },
+  { type: 'bigint', expression: '$::bigint', value: bigint(64n) },
+  { type: 'numeric', expression: '$::numeric', value: digits(60) },
+  { type: 'numeric(12,4)', expression: '$::numeric / 10000', value: bigint(32n) },
+  { type: 'real', expression: '$::real', value: fc.float({ noNaN: true }).map(String) },
+  { type: 'double precision', expression: '$::double precision', value: fc.double().map(String) },
+  { type: 'money', expression: '$::bigint::money', value: bigint(50n) },
+  { type: 'boolean', expression: '$::boolean', value: fc.boolean().map(String) },
+  { type: 'text', expression: '$', value: text },
+  { type: 'varchar(40)', expression: 'left($, 40)', value: text },
+  { type: 'char(7)', expression: 'left($, 7)', value: text },
+  {
+    type: 'bytea',
+    expression: '$::bytea',
+    value: fc.uint8Array({ maxLength: 60 }).map((bytes) => `\\x${Buffer.from(bytes).toString('hex')}`),
+  },
+  { type: 'date', expression: "date '2000-01-01' + $::int", value: day.map(String) },
+  { type: 'time', expression: "time '00:00' + $::bigint * interval '1 microsecond'", value: micros.map(String) },
+  { type: 'timestamp', expression: "timestamp '2000-01-01' + $::bigint * interval '1 microsecond'", value: micros.map(String) },
+  {
+    type: 'timestamptz',
+    expression: "timestamptz '2000-01-01' + $::bigint * interval '1 microsecond'",
+    value: micros.map(String),
+  },
+  {
+    type: 'interval',
+    expression: "$::bigint * interval '1 mon -1 day 00:00:00.000001'",
+    value: fc.integer({ min: -1_000_000, max: 1_000_000 }).map(String),
+  },
+  { type: 'uuid', expression: '$::uuid', value: fc.uuid() },
+  { type: 'json', expression: '$::json', value: fc.json().filter((value) => !value.includes('\\u0000')) },
+  { type: 'jsonb', expression: '$::jsonb', value: fc.json().filter((value) => !/\\u(0000|d[89a-f])/i.test(value)) },
+  { type: 'text[]', expression: "ARRAY[$, NULL, '']", value: text },
+  { type: 'pair', expression: 'ROW(1, $)::pair', value: text },
+]
+
+describe('the text of COPY', () => {
+  it('brings every cell back as it was', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(cell, { minLength: 3, maxLength: 3 }), { maxLength: 5 }), (rows) => {
+        const lines = encodeRows(rows).toString('utf8').split('\n').slice(0, -1)
+        expect(lines.map((line) => decodeLine(line, 3))).toEqual(rows)
+      }),
+    )
+  })
+
+  it('refuses half of a character instead of replacing it', () => {
+    expect(() => encodeRows([['\ud83d']])).toThrow('lone surrogate')
+  })
+
+  it('of a page is asked for by its key', () => {
+    const column = (name: string, codec: string) =>
+      ({
+        name,
+        codec,
+        type: codec,
+        nullable: false,
+        collation: null,
+        default: null,
+        computed: null,
+        identity: null,
+        rowversion: false,
+      }) as const
+    const table = {
+      name: { schema: 'public', name: 'it"s' },
+      columns: [column('a', 'integer'), column('b', 'text')],
+      primaryKey: null,
+      uniqueKeys: [],
+      key: ['a', 'b'],
+      triggers: [],
+    }
+    expect(copySql(table, { after: ['1', "o'clock"], limit: 5 })).toBe(
+      `COPY (SELECT "a", "b" FROM ONLY "public"."it""s" WHERE ("a", "b") > ('1'::integer, 'o''clock'::text) ORDER BY "a", "b" LIMIT 5) TO STDOUT`,
+    )
+  })
+})
+
+describe('rows of every type, moved from one PostgreSQL database to another', () => {
+  let server: TestPostgres
+  let from: TestDatabase
+  let to: TestDatabase
+  let source: Database
+  let target: Database
+
+  beforeAll(async () => {
+    server = await startTestPostgres({ host: '127.0.11.2' })
+    from = await server.database()
+    to = await server.database()
+    await from.sql(`CREATE TYPE pair AS (a int, b text);
+      CREATE TABLE samples (id int PRIMARY KEY, ${columns.map(({ type }, at) => `c${at} ${type}`).join(', ')})`)
+    source = openPostgres(from.options())
+    target = openPostgres(to.options())
+    await createAll(target, await source.schema())
+  })
+  afterAll(async () => {
+    await source.close()
+    await target.close()
+    await server.stop()
+  })
+
+  it('are the same by the server’s own comparison of their bytes', async () => {
+    const row = fc.tuple(...columns.map(({ value }) => fc.option(value, { nil: null, freq: 8 })))
+    const table = tableOf(await source.schema(), 'samples')
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 20 }), async (rows) => {
+        run += 1
+        await from.sql('TRUNCATE samples')
+        await to.sql('TRUNCATE samples')
+        await insertAll(from, rows)
+        expect(await copyTable(source, target, table, `run ${run}`)).toBe(rows.length)
+        expect(await to.sql(CHECKSUM)).toEqual(await from.sql(CHECKSUM))
+        const read = await rowsOf(source, table)
+        expect(await rowsOf(target, table)).toEqual(read)
+        await update(target, read)
+        expect(await to.sql(CHECKSUM)).toEqual(await from.sql(CHECKSUM))
+      }),
+      { numRuns: 25 },
+    )
+    async function update(database: Database, rows: readonly Row[]): Promise<void> {
+      await to.sql(`UPDATE samples SET ${columns.map((_column, at) => `c${at} = NULL`).join(', ')}`)
+      await database.transaction([table], async (transaction) => {
+        for (const each of rows) await transaction.update(table, each)
+      })
+    }
+  })
+})
+
+/** `record_send` is the binary form of a row; that of `pair` holds the type's number, which each database gives anew. */
+const CHECKSUM = `SELECT id, md5(record_send(ROW(${columns.flatMap(({ type }, at) => (type === 'pair' ? [] : [`c${at}`])).join(', ')}))), s::text
+  FROM samples s ORDER BY id`
+
+async function insertAll(database: TestDatabase, rows: readonly (readonly Cell[])[]): Promise<void> {
+  const values: Cell[] = []
+  const place = (value: Cell): string => `$${values.push(value)}::text`
+  const lines = rows.map(
+    (row, id) =>
+      `(${[id, ...columns.map(({ expression }, at) => expression.replace('$', () => place(row[at] ?? null)))].join(', ')})`,
+  )
+  await database.sql(`INSERT INTO samples VALUES ${lines.join(', ')}`, values)
+}
