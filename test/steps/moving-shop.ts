@@ -30,8 +30,9 @@ export interface MovingShop {
 }
 
 export interface MovingOptions extends Omit<TestWorldOptions, 'old' | 'new'> {
-  readonly wrapOld?: (database: Database) => Database
-  readonly wrapNew?: (database: Database) => Database
+  /** Another way to the same database. */
+  readonly reachOld?: (shop: ShopDatabase) => Promise<Database>
+  readonly reachNew?: (shop: ShopDatabase) => Promise<Database>
   /** Options of bump-identities, as the playbook gives them. */
   readonly bump?: unknown
 }
@@ -42,9 +43,9 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
   await old.createShop()
   const directory = await mkdtemp(join(tmpdir(), 'migrate-steps-'))
   const plain = [old.open({ connections: 3 }), fresh.open({ connections: 3 })] as const
-  const oldDatabase = options.wrapOld?.(plain[0]) ?? plain[0]
-  const newDatabase = options.wrapNew?.(plain[1]) ?? plain[1]
-  const { tables, ...rest } = options
+  const { tables, reachOld, reachNew, bump, ...rest } = options
+  const oldDatabase = (await reachOld?.(old)) ?? plain[0]
+  const newDatabase = (await reachNew?.(fresh)) ?? plain[1]
   const world = testWorld({
     ...rest,
     tables: { visits: { mode: 'copy-only' }, ...tables },
@@ -60,9 +61,9 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
     world,
     clock,
     run: new TestRun(directory, clock),
-    ...stepsOf(world, options.bump),
+    ...stepsOf(world, bump),
     async close() {
-      await Promise.all(plain.map((database) => database.close()))
+      await Promise.all([...plain, oldDatabase, newDatabase].map((database) => database.close()))
       await rm(directory, { recursive: true, force: true })
     },
   }
@@ -82,7 +83,7 @@ export const stepsOf = (world: World, bump: unknown = undefined) => ({
 })
 
 /** A few rows in every table, with the values that get lost most often. */
-export async function fill(shop: ShopDatabase): Promise<void> {
+export async function fill(shop: ShopDatabase, words = 25): Promise<void> {
   const ada = await shop.insert('customers', { email: 'ada@example.com', name: 'Åda  ', note: null })
   const bob = await shop.insert('customers', {
     email: 'bob@example.com',
@@ -98,15 +99,12 @@ export async function fill(shop: ShopDatabase): Promise<void> {
   await shop.insert('categories', { parent_id: parent, title: 'Shirts' })
   await shop.insert('visits', { page: '/', visitor: null })
   await shop.insert('visits', { page: '/', visitor: '' })
-  await shop.insertWords(25)
+  await shop.insertWords(words)
 }
 
 /** All rows of the filled tables, for comparing the two hosts. */
 export async function contents(shop: ShopDatabase): Promise<Record<string, readonly string[]>> {
-  const all = await Promise.all(
-    [...FILLED, 'audit' as const].map(
-      async (name) => [name, (await shop.rows(name)).map((row) => JSON.stringify(row)).sort()] as const,
-    ),
-  )
-  return Object.fromEntries(all)
+  const all: Record<string, readonly string[]> = {}
+  for (const name of [...FILLED, 'audit' as const]) all[name] = (await shop.rows(name)).map((row) => JSON.stringify(row)).sort()
+  return all
 }
