@@ -82,6 +82,7 @@ describe('PostgreSQL beyond the contract', () => {
       CREATE TABLE bound (a regclass, b regtype[]);
       CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int);
       CREATE SEQUENCE round CYCLE;
+      ALTER ROLE CURRENT_USER SET search_path = shop, public;
       SELECT lo_create(0)`)
     const { findings, tables } = await open(made).schema()
     const found = findings.map((finding) => `${finding.code}: ${/public\.\S+?(?=[ ;:,]|$)/.exec(finding.message)?.[0] ?? ''}`)
@@ -92,6 +93,7 @@ describe('PostgreSQL beyond the contract', () => {
       'object-not-carried: public.total(integer)',
       'row-security: public.guarded',
       'sequence-cycles: public.round',
+      'setting-not-carried: ',
       'table-inherits: public.base',
       'table-inherits: public.child',
       'table-partitioned: public.parted',
@@ -161,6 +163,23 @@ describe('PostgreSQL beyond the contract', () => {
     expect(await database.load(words, batchesOf([['5']]), { run: 'r', name: 'w' })).toBe(1)
     const failure = await failureOf(database.load(words, batchesOf([['6']]), { run: 'r', name: 'x' }))
     expect(failure.message).toContain('words_word_check')
+  })
+
+  it('says that the disk is full, keeps nothing, and loads once there is room', async () => {
+    const made = await server.database()
+    // The server's own error, raised by a check: what the client sees is the same as from a disk that is really full.
+    await made.sql(`CREATE FUNCTION room(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+        IF $1 > 2 THEN RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END IF; RETURN true; END $$;
+      CREATE TABLE words (word int PRIMARY KEY CONSTRAINT full_disk CHECK (room(word)))`)
+    const database = open(made)
+    const words = tableOf(await database.schema(), 'words')
+    const mark = { run: 'r', name: 'words' }
+    const failure = await failureOf(database.load(words, batchesOf([['1'], ['2']], [['3']]), mark))
+    expect([failure.code, failure.retrySafe]).toEqual(['database-disk-full', false])
+    expect(failure.hint).toContain('room')
+    expect(await database.marks('r')).toEqual(new Set())
+    await made.sql('ALTER TABLE words DROP CONSTRAINT full_disk')
+    expect(await database.load(words, batchesOf([['1'], ['2']], [['3']]), mark)).toBe(3)
   })
 
   it('puts a trigger back in the state that it had', async () => {

@@ -14,6 +14,7 @@ const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNR
 const LOST = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', '57P01', '57P02', '25P03'])
 const LOST_WORDS =
   /connection terminated|connection ended|socket (has been |was )?(closed|ended)|encountered a connection error|not queryable/i
+const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/
 const BUSY = new Set(['40001', '40P01', '55P03'])
 
 const isLost = (code: string | undefined, message: string): boolean =>
@@ -56,6 +57,16 @@ function connectError(error: unknown, code: string | undefined, words: string, d
     })
   }
   if (doing.connecting !== true) return undefined
+  if (TLS_CODE.test(code ?? '') || /does not support SSL/.test(words)) {
+    return new MigrateError(
+      'database-unreachable',
+      `No trusted TLS connection to the ${label} could be made: ${words}. Nothing was read or written.`,
+      {
+        hint: 'Name the authority that signed its certificate (ca: …), or choose another sslmode in the playbook.',
+        cause: error,
+      },
+    )
+  }
   if (code !== undefined && !UNREACHABLE.has(code) && !isLost(code, words)) return undefined
   return new MigrateError('database-unreachable', `The ${label} can't be reached: ${words}. Nothing was read or written.`, {
     hint: 'Check host and port in the playbook, that the server runs, and that its firewall lets this machine in.',

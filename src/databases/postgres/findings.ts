@@ -135,6 +135,16 @@ const probes: readonly Probe[] = [
   },
   {
     severity: 'warning',
+    code: 'setting-not-carried',
+    message: (name) => `The old host sets ${name}, which isn't carried.`,
+    hint: 'If the shop relies on it (search_path above all), set it on the new host in the same way.',
+    sql: `SELECT c || CASE WHEN r.rolname IS NULL THEN ' for the database' ELSE ' for the account ' || r.rolname END AS name
+      FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) c LEFT JOIN pg_roles r ON r.oid = s.setrole
+      WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+        OR (s.setdatabase = 0 AND r.rolname = current_user) ORDER BY 1`,
+  },
+  {
+    severity: 'warning',
     code: 'publication',
     message: (name) =>
       `The publication ${name} isn't carried: whatever subscribes to it must be pointed to the new host by hand.`,
