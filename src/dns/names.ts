@@ -2,8 +2,8 @@ import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import { MigrateError } from '../base/errors.ts'
 
-/** One letter-digit-hyphen label (RFC 1123, 2.1); the underscore occurs in service names, the asterisk alone is a wildcard. */
-const LABEL = /^(?:\*|_?[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?)$/
+/** One letter-digit-hyphen label (RFC 1123, 2.1); the underscore occurs in service names. */
+const LABEL = /^_?[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?$/
 const LONGEST_NAME = 253
 const LONGEST_LABEL = 63
 
@@ -17,7 +17,7 @@ export function canonicalName(text: string): string {
   // Lower-cases and encodes as Punycode; '' means invalid. The asterisk is kept out of it.
   const ascii = domainToASCII(body)
   const name = wildcard ? `*.${ascii}` : ascii
-  const labels = name.split('.')
+  const labels = ascii.split('.')
   const legal =
     ascii !== '' && name.length <= LONGEST_NAME && labels.every((label) => label.length <= LONGEST_LABEL && LABEL.test(label))
   if (legal && isIP(name) === 0) return name
