@@ -1,0 +1,92 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import manifest from '../package.json' with { type: 'json' }
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const MINUTES = 60_000
+
+/** A Node that is too old for migrate, as a fresh machine may have it. */
+const oldNode = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => existsSync(path) && isOld(path))
+
+let folder: string
+let packed: readonly string[]
+let program: string
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'migrate-package-'))
+  const report = npm(['pack', '--json', '--pack-destination', folder])
+  // The build's own words come before the report.
+  const [contents] = JSON.parse(report.slice(report.search(/^\[\s*\{/m))) as readonly {
+    readonly files: readonly { readonly path: string }[]
+  }[]
+  packed = contents?.files.map((file) => file.path) ?? []
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? ''
+  const prefix = join(folder, 'installed')
+  npm([
+    'install',
+    '--global',
+    '--prefix',
+    prefix,
+    '--ignore-scripts',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    join(folder, tarball),
+  ])
+  program = join(prefix, 'bin', 'migrate')
+}, 10 * MINUTES)
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('the packed program', () => {
+  test('holds what it needs and nothing else', () => {
+    expect(packed).toEqual(expect.arrayContaining(['bin/migrate.js', 'dist/cli/main.js', 'package.json', 'LICENSE', 'README.md']))
+    expect(packed.filter((path) => /^(src|test|scripts|\.ci)\/|\.ts$|\.log$/.test(path))).toEqual([])
+  })
+
+  test('is installed with npm and says its version', () => {
+    const said = spawnSync(process.execPath, [program, '--version'], { encoding: 'utf8' })
+    expect(said.stderr).toBe('')
+    expect(said.stdout.trim()).toBe(manifest.version)
+    expect(said.status).toBe(0)
+  })
+
+  test('answers a playbook that is wrong with exit code 2', () => {
+    const said = spawnSync(process.execPath, [program, 'check', join(folder, 'missing.yml')], { encoding: 'utf8' })
+    expect(said.status).toBe(2)
+  })
+
+  test('plays the whole demo', { timeout: 4 * MINUTES }, () => {
+    const said = spawnSync(process.execPath, [program, 'demo'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    expect(said.stdout).toContain('each exactly once')
+    expect(said.status).toBe(0)
+  })
+
+  test.skipIf(oldNode === undefined)('says in one line that a Node is too old (needs an old Node beside this one)', () => {
+    const said = spawnSync(oldNode ?? '', [program, '--version'], { encoding: 'utf8' })
+    expect(said.stdout).toBe('')
+    expect(said.stderr.trim().split('\n')).toHaveLength(1)
+    expect(said.stderr).toContain('needs Node')
+    expect(said.status).toBe(2)
+  })
+})
+
+/** npm's standard output; its words on failure. */
+function npm(args: readonly string[]): string {
+  const done = spawnSync('npm', [...args], { cwd: ROOT, encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (done.status !== 0) throw new Error(`npm ${args.join(' ')} failed:\n${done.stdout}${done.stderr}`)
+  return done.stdout
+}
+
+function isOld(path: string): boolean {
+  const [major = 0, minor = 0] = spawnSync(path, ['--version'], { encoding: 'utf8' })
+    .stdout.trim()
+    .slice(1)
+    .split('.')
+    .map(Number)
+  return major < 22 || (major === 22 && minor < 18)
+}
