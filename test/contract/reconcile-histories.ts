@@ -54,7 +54,7 @@ export async function keepsPromises(host: DatabaseHost, deeds: readonly Deed[], 
     for (const each of deeds) await perform(pair[each.side], each)
     const old = await Promise.all(tables.map((table) => content(pair.old, table)))
     const before = await Promise.all(tables.map((table) => content(pair.new, table)))
-    for (const cut of cuts) {
+    for (const cut of [...cuts, false]) {
       const changes = await reconciler(pair).plan({})
       const some = cut ? changes.slice(0, 1) : changes
       const each = reconciler(pair)

@@ -13,7 +13,7 @@ import { startSite, writeSite } from './site.ts'
 /** Why the story can't be told here; `null` when it can. */
 export const storyMissing: string | null = bindMissing ?? unboundMissing ?? sshdMissing
 
-export const ZONE = 'shop.test'
+export const ZONE = 'shop.example'
 export const OLD_ADDRESS = '127.0.32.1'
 export const NEW_ADDRESS = '127.0.32.2'
 const TOKEN = 'token-that-may-edit-0123456789'

@@ -66,7 +66,7 @@ async function withReceipts(shop: StoryDatabase, receipts: readonly Receipt[]): 
 
 /** The story of design.md on real servers, told once for each engine. */
 export function tellStory(engine: StoryEngine, skipped: string | null): void {
-  describe.skipIf(skipped !== null)(`the story on ${engine.name}${skipped === null ? '' : ` (skipped: ${skipped})`}`, () => {
+  describe.skipIf(skipped !== null)(`the story on ${engine.name}${skipped === null ? '' : ` (skipped: ${skipped})`}`, { timeout: 300_000 }, () => {
     let hosts: StoryHosts
     let run: MigrateRun
     let strays: Receipt[] = []
