@@ -44,15 +44,19 @@ export function readDocument(text: string, surroundings: Surroundings): ReadDocu
     prettyErrors: false,
     uniqueKeys: false,
     version: '1.2',
-    logLevel: 'silent',
+    logLevel: 'error',
   })
   const walk = new Walk(text, lines, surroundings)
   const faults = [...document.errors, ...document.warnings]
-  for (const fault of faults) walk.yamlFault(fault)
+  for (const fault of withoutEchoes(faults)) walk.yamlFault(fault)
   if (faults.length > 0) return { source: walk.source, value: undefined, raw: null, redactor: walk.redactor }
   const both = document.contents === null ? { value: null, raw: null } : walk.node(document.contents, [], undefined)
   return { source: walk.source, ...both, redactor: walk.redactor }
 }
+
+/** Once the parser has lost its way, every further token is out of place; only the first says something. */
+const withoutEchoes = (faults: readonly YAMLError[]): readonly YAMLError[] =>
+  faults.filter((fault, index) => index === 0 || fault.code !== 'UNEXPECTED_TOKEN')
 
 interface Both {
   readonly value: Value
@@ -78,11 +82,9 @@ class Walk {
 
   /** The library's own words may quote the file, and with it a secret; ours don't. */
   yamlFault(fault: YAMLError): void {
-    const [message, hint] = YAML_FAULTS[fault.code] ?? [
-      'This is not valid YAML.',
-      'Check quotes, brackets and indentation here and in the line above.',
-    ]
-    this.source.complainAt(this.#position(fault.pos[0]), message, hint)
+    const [message, hint] = YAML_FAULTS[fault.code] ?? NOT_YAML
+    const line = this.#text.slice(this.#text.lastIndexOf('\n', fault.pos[0] - 1) + 1).split('\n', 1)[0] ?? ''
+    this.source.complainAt(this.#position(fault.pos[0]), message, hasBareVariable(line) ? UNQUOTED_HINT : hint)
   }
 
   node(node: ParsedNode, path: Path, key: Position | undefined): Both {
@@ -257,6 +259,10 @@ const scalarValue = (value: unknown): string | number | boolean | null => {
   return String(value)
 }
 
+const NOT_YAML = ['This is not valid YAML.', 'Check quotes, brackets and indentation here and in the line above.'] as const
+/** In YAML's { } and [ ], a brace ends a value that isn't quoted. */
+const hasBareVariable = (line: string): boolean => /[{[]/.test(line.slice(0, Math.max(0, line.indexOf('${'))))
+const UNQUOTED_HINT = `Within { } and [ ], a value that holds \${…} needs quotes: "\${NAME}".`
 const QUOTE = 'Put the value in quotes.'
 const YAML_FAULTS: Readonly<Record<string, readonly [string, string]>> = {
   BAD_SCALAR_START: ['A value may not begin with this character.', QUOTE],

@@ -35,16 +35,16 @@ export function readHost(value: Value, path: Path, reading: Reading): HostSettin
   }
 }
 
-/** A web address: http or https, no user in it. */
+/** A web address: http or https, no user in it. Taken apart like the others, so that no part of a variable is read as another part. */
 export function readSite(text: string, path: Path, source: Source): URL | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url && (url.protocol === 'https:' || url.protocol === 'http:') && url.username === '' && url.password === '') return url
-  source.complain(
+  const parts = parseHostUrl(source.entry(path)?.pieces ?? [{ text, literal: true }])
+  const isPlain = !('fault' in parts) && /^https?$/.test(parts.scheme) && parts.user === undefined && parts.password === undefined
+  if (isPlain && URL.canParse(text)) return new URL(text)
+  return source.complain(
     path,
     `${source.name(path)} is no web address.`,
     'Write it like https://shop.example, without user and password.',
   )
-  return undefined
 }
 
 function readFiles(value: Value, path: Path, reading: Reading): FilesSettings | undefined {
@@ -65,7 +65,7 @@ function readFiles(value: Value, path: Path, reading: Reading): FilesSettings | 
   if (url.scheme !== 'sftp')
     return complain("has a kind of URL that files can't have.", 'It may be sftp://user@host/path or the path of a local folder.')
   if (url.user === undefined) return complain('names no user.', 'Write it like sftp://user@host/path.')
-  for (const key of url.query.keys()) complain(`: its URL has no option "${key}".`, 'Write options as keys beside url:.')
+  if (url.query.size > 0) complain('has a URL with an option that files don’t have.', 'Write options as keys beside url:.')
   return sftpFiles(url, url.user, options, path, reading)
 }
 

@@ -78,7 +78,7 @@ function complainOfUnion(issue: Extract<Issue, { code: 'invalid_union' }>, place
     for (const inner of best) complain({ ...inner, path: [...issue.path, ...inner.path] }, place)
     return
   }
-  const shapes = issue.errors.flatMap((branch) => branch.filter((inner) => inner.path.length === 0).map(shapeOf))
+  const shapes = issue.errors.flatMap((branch) => branch.filter((inner) => inner.path.length === 0).flatMap(shapesOf))
   const inner = partsOf(issue.path)
   const own = issue.message.startsWith('must') ? split(issue.message) : undefined
   const [message, hint] = own ?? [`must be ${oneOf([...new Set(shapes)])}`, DEFAULT_HINT]
@@ -88,10 +88,10 @@ function complainOfUnion(issue: Extract<Issue, { code: 'invalid_union' }>, place
 const isShape = (issue: Issue): boolean =>
   issue.code === 'invalid_type' || issue.code === 'invalid_value' || issue.code === 'invalid_union'
 
-const shapeOf = (issue: Issue): string => {
-  if (issue.code === 'invalid_value') return oneOf(issue.values.map(String))
-  if (issue.code === 'invalid_type') return TYPES[issue.expected] ?? issue.expected
-  return 'something else'
+const shapesOf = (issue: Issue): readonly string[] => {
+  if (issue.code === 'invalid_value') return issue.values.map(String)
+  if (issue.code === 'invalid_type') return [TYPES[issue.expected] ?? issue.expected]
+  return []
 }
 
 function complainOfKeys(issue: Extract<Issue, { code: 'unrecognized_keys' }>, place: Place): void {
@@ -152,7 +152,7 @@ function words(issue: RawIssue): string | undefined {
     case 'unrecognized_keys':
       return KEYS + knownKeys(issue.inst).join(' ')
     case 'invalid_value':
-      return issue.input === undefined ? 'is missing' : `must be ${oneOf(issue.values.map(String))}`
+      return issue.input === undefined ? 'is missing\nAdd it.' : `must be ${oneOf(issue.values.map(String))}`
     case 'too_small':
       return issue.origin === 'number' || issue.origin === 'int' ? `must be at least ${issue.minimum}` : 'may not be empty'
     case 'too_big':

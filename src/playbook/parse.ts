@@ -94,7 +94,7 @@ function readSide(side: 'old' | 'new', value: { readonly [key: string]: Value },
   const given = value[side]
   if (given === undefined)
     reading.source.complain([side], `${side} is missing.`, `Add  ${side}:  with files:, database: and site:.`)
-  return readHost(given ?? {}, [side], reading)
+  return readHost(given === undefined ? {} : given, [side], reading)
 }
 
 async function readText(path: string): Promise<string> {

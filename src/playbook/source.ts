@@ -69,7 +69,11 @@ export class Source {
   position(path: Path, of: 'key' | 'value' = 'value'): Position {
     const entry = this.entry(path)
     if (entry) return of === 'key' ? (entry.key ?? entry.value) : entry.value
-    return path.length === 0 ? { line: 1, column: 1 } : this.position(path.slice(0, -1), 'key')
+    const around = path.slice(0, -1)
+    // What is part of a text (a URL's query) stands where the text does; what is missing belongs to its mapping's key.
+    return path.length === 0
+      ? { line: 1, column: 1 }
+      : this.position(around, this.entry(around)?.raw === undefined ? 'key' : 'value')
   }
 
   broken(path: Path): boolean {
