@@ -10,7 +10,10 @@ import pg from 'pg'
 import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
 
 export interface PostgresServerOptions {
-  /** Folder for the data, the log of a failed start and, if need be, a copy of the programs. Made when missing, never removed. */
+  /**
+   * Folder for the data and, if need be, a copy of the programs. Made when missing, never removed. As root, the folders above it must
+   * be open to others (below the system's temporary folder they are).
+   */
   readonly directory: string
   /** A loopback address to listen on. */
   readonly host: string

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Column, type ForeignKey, fullName, type Key, type Table } from '../schema.ts'
+import type { Column, ForeignKey, Key, Table } from '../schema.ts'
 import { ask, notOfExtension, SHOP_RELATION } from './catalog.ts'
 import type { Session } from './connection.ts'
 
@@ -156,7 +156,3 @@ function groupByTable<T extends { readonly table: string }>(rows: readonly T[]):
   }
   return groups
 }
-
-/** Names of the tables, for messages. */
-export const tableNames = (tables: readonly CatalogTable[]): ReadonlyMap<string, string> =>
-  new Map(tables.map(({ oid, table }) => [oid, fullName(table.name)]))
