@@ -36,7 +36,7 @@ export function expectationsOf(
   for (const { name, type, to } of records) {
     const group = { name: canonicalName(name), type }
     const key = `${group.name} ${type}`
-    groups.set(key, { ...group, contents: [...(groups.get(key)?.contents ?? []), canonicalContent(type, to)] })
+    groups.set(key, { ...group, contents: [...new Set([...(groups.get(key)?.contents ?? []), canonicalContent(type, to)])] })
   }
   return [...groups.values()]
 }

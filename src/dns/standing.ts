@@ -5,7 +5,7 @@ import type { DnsRecord, RecordChange } from './port.ts'
 
 /**
  * How strictly TTLs are compared. `exact`: they are part of the record. `by-hand`: a person sets them in a form that may not offer
- * the wanted number, so a change of content stands with any TTL, and a change of TTL stands when it is at most the wanted one.
+ * the wanted number, so a change of content stands with any TTL, and a change of TTL stands when it went the wanted way.
  */
 export type TtlRule = 'exact' | 'by-hand'
 
@@ -48,12 +48,12 @@ const equalData = (a: DnsRecord, b: DnsRecord): boolean =>
 export const counterpart = (wanted: DnsRecord, current: readonly DnsRecord[]): DnsRecord | undefined =>
   current.find((record) => wanted.id !== null && record.id === wanted.id) ?? current.find((record) => equalData(record, wanted))
 
-function stands(wanted: DnsRecord, found: DnsRecord | undefined, change: RecordChange, rule: TtlRule): boolean {
+function stands(wanted: DnsRecord, found: DnsRecord | undefined, { before, after }: RecordChange, rule: TtlRule): boolean {
   if (found === undefined || !equalData(found, wanted) || found.proxied !== wanted.proxied) return false
   if (rule === 'exact') return found.ttlSeconds === wanted.ttlSeconds
-  const movesContent = change.before === null || change.after === null || !equalData(change.before, change.after)
-  if (movesContent || wanted === change.before) return true
-  return found.ttlSeconds <= wanted.ttlSeconds
+  if (before === null || after === null || !equalData(before, after) || wanted === before) return true
+  // Forms have a smallest TTL to offer, so lower is low enough; nothing keeps a person from putting the old one back.
+  return after.ttlSeconds < before.ttlSeconds ? found.ttlSeconds < before.ttlSeconds : found.ttlSeconds >= after.ttlSeconds
 }
 
 function changedMeanwhile(change: RecordChange, current: readonly DnsRecord[]): MigrateError {

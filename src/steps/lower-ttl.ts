@@ -52,7 +52,7 @@ export const lowerTtlKind: StepKind<Options> = {
     apply: (change, run) => apply(dnsOf(world, 'lower-ttl'), change, run),
     verify: async () => {
       const dns = dnsOf(world, 'lower-ttl')
-      return toLower(dns, await currentRecords(dns), ttl).map(stillHigh)
+      return toLower(dns, await currentRecords(dns), ttl).map((change) => stillHigh(change, dns.provider.manual))
     },
     undo: (change, run) => undo(dnsOf(world, 'lower-ttl'), change, run),
     describe: ({ records }) => (records.length === 0 ? 'note when the TTL fell' : records.map(describeChange).join('\n')),
@@ -74,10 +74,13 @@ function toLower(dns: DnsTarget, current: readonly DnsRecord[], ttl: number): re
 }
 
 async function plan(dns: DnsTarget, ttl: number, run: StepRun): Promise<readonly DnsChange[]> {
+  const lowered = recallLowered(run)
+  // A person lowered it as far as the registrar's form allows: asking again changes nothing.
+  if (dns.provider.manual && lowered?.done === true) return []
   const records = toLower(dns, await currentRecords(dns), ttl)
   if (records.length > 0) return [{ kind: 'dns', records }]
   // Cut off between the change and its note: without the time, the cutover wouldn't know how long to wait.
-  return recallLowered(run)?.done === false ? [{ kind: 'dns', records: [] }] : []
+  return lowered?.done === false ? [{ kind: 'dns', records: [] }] : []
 }
 
 async function apply(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promise<void> {
@@ -93,9 +96,11 @@ async function undo(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promi
   await run.remember(LOWERED_KEY, null)
 }
 
-const stillHigh = ({ before }: RecordChange): Finding => ({
-  severity: 'error',
+const stillHigh = ({ before }: RecordChange, byHand: boolean): Finding => ({
+  severity: byHand ? 'warning' : 'error',
   code: 'dns-ttl-not-lowered',
   message: `${before?.type} ${before?.name} still has a TTL of ${before === null ? '?' : effectiveTtl(before)} s when read back.`,
-  hint: 'Run again; if it stays, look in the provider’s panel for what sets it back (other tools, a minimum TTL).',
+  hint: byHand
+    ? 'Many registrars have a smallest TTL. Customers’ resolvers will follow the cutover only after this one.'
+    : 'Run again; if it stays, look in the provider’s panel for what sets it back (other tools, a minimum TTL).',
 })

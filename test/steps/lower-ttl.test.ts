@@ -3,9 +3,11 @@ import { Secret } from '../../src/base/secret.ts'
 import { startCloudflareApi } from '../../src/demo/cloudflare-api.ts'
 import { memoryZone, storedRecord } from '../../src/demo/zone-store.ts'
 import { cloudflareProvider } from '../../src/dns/cloudflare.ts'
+import { manualProvider } from '../../src/dns/manual.ts'
 import { LOWERED_KEY } from '../../src/steps/dns-change.ts'
 import { lowerTtlKind } from '../../src/steps/lower-ttl.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { memoryResolver } from '../fakes/memory-dns.ts'
 import { perform, takeBack, testWorld } from '../fakes/step-run.ts'
 import { contents, dnsWorld, NEW, newRun, OLD, record, shopZone, stepOf } from './dns-world.ts'
 
@@ -89,6 +91,30 @@ describe('lower-ttl', () => {
     expect(store.records()).toMatchObject([{ content: OLD, ttl: 60, comment: 'web', tags: ['shop'] }])
     expect(api.requests.filter((request) => request.startsWith('POST'))).toHaveLength(1)
     await api.close()
+  })
+
+  it('takes what a registrar’s form allows when a person sets it', async () => {
+    const zone = shopZone()
+    const clock = new FakeClock()
+    const provider = manualProvider({ zone: 'shop.example', authoritative: () => Promise.resolve([memoryResolver(zone)]), clock })
+    const step = stepOf(lowerTtlKind, dnsWorld(zone, { provider }))
+    const run = newRun(clock)
+    const setTo = (ttlSeconds: number) => {
+      zone.records = zone.records.map((each) => ({ ...each, ttlSeconds }))
+    }
+    void clock.sleep(600_000).then(() => setTo(300))
+    const planned = await perform(step, run)
+    expect(run.recall(LOWERED_KEY)).toMatchObject({ oldTtlSeconds: 3600, done: true })
+    expect(run.clock.now()).toBeGreaterThanOrEqual(Date.UTC(2009, 7, 26, 3, 40))
+    expect(await step.plan(run)).toEqual([])
+    expect((await step.verify(run)).map((finding) => [finding.severity, finding.code])).toEqual([
+      ['warning', 'dns-ttl-not-lowered'],
+      ['warning', 'dns-ttl-not-lowered'],
+    ])
+    const taking = takeBack(step, planned, run)
+    void clock.sleep(60_000).then(() => setTo(3600))
+    await taking
+    expect(contents(zone)).toContain(`shop.example A ${OLD} 3600`)
   })
 
   it('takes seconds or a duration, and says what else is wrong', () => {
