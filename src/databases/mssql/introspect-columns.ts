@@ -27,7 +27,7 @@ const columnRow = z.object({
   computed: z.string().nullable(),
   persisted: z.boolean().nullable(),
 })
-/** A column of a table or of a table type ("sys.columns", "sys.types", "sys.identity_columns", "sys.computed_columns"). */
+/** A column of a table or of a table type ("sys.columns", "sys.types", "sys.computed_columns", "IDENT_SEED"). */
 export type CatalogColumn = z.infer<typeof columnRow>
 
 /**
@@ -40,8 +40,8 @@ export async function readColumns(session: Session, table?: string): Promise<Rea
     `SELECT c.object_id AS [table], c.name AS [name], ty.name AS [type], tys.name AS [typeSchema], base.name AS [base],
   ty.is_user_defined AS [userType], CONVERT(int, c.max_length) AS [length], CONVERT(int, c.precision) AS [precision], CONVERT(int, c.scale) AS [scale],
   c.is_nullable AS [nullable], CONVERT(nvarchar(128), c.collation_name) AS [collation], c.is_identity AS [identity],
-  COALESCE(CONVERT(nvarchar(40), ic.seed_value), CONVERT(nvarchar(40), IDENT_SEED(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name)))) AS [seed],
-  COALESCE(CONVERT(nvarchar(40), ic.increment_value), CONVERT(nvarchar(40), IDENT_INCR(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name)))) AS [increment],
+  CASE WHEN c.is_identity = 1 THEN CONVERT(nvarchar(40), IDENT_SEED(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name))) END AS [seed],
+  CASE WHEN c.is_identity = 1 THEN CONVERT(nvarchar(40), IDENT_INCR(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name))) END AS [increment],
   c.is_rowguidcol AS [rowguid], c.is_sparse AS [sparse],
   dc.name AS [defaultName], dc.definition AS [defaultSql], dc.is_system_named AS [defaultNamedBySystem],
   cc.definition AS [computed], cc.is_persisted AS [persisted]
@@ -52,7 +52,6 @@ LEFT JOIN sys.schemas s ON s.schema_id = o.schema_id
 JOIN sys.types ty ON ty.user_type_id = c.user_type_id
 LEFT JOIN sys.schemas tys ON tys.schema_id = ty.schema_id
 LEFT JOIN sys.types base ON base.user_type_id = ty.system_type_id
-LEFT JOIN sys.identity_columns ic ON ic.object_id = c.object_id AND ic.column_id = c.column_id
 LEFT JOIN sys.default_constraints dc ON dc.parent_object_id = c.object_id AND dc.parent_column_id = c.column_id
 LEFT JOIN sys.computed_columns cc ON cc.object_id = c.object_id AND cc.column_id = c.column_id
 ${table === undefined ? '' : 'WHERE c.object_id = OBJECT_ID(@p0)\n'}ORDER BY c.object_id, c.column_id`,

@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto'
+import { systemClock } from '../../src/base/clock.ts'
+import { Secret } from '../../src/base/secret.ts'
+import type { Session } from '../../src/databases/mssql/session.ts'
+import { Connections } from '../../src/databases/mssql/connection.ts'
+import type { MssqlOptions } from '../../src/databases/mssql/index.ts'
+import { quoteName, quoteText } from '../../src/databases/mssql/names.ts'
+
+/** The variable that names a server to test on: `mssql://user:password@host:port/`, an account that may create databases and logins. */
+const VARIABLE = 'MIGRATE_TEST_MSSQL'
+export const MSSQL_URL = process.env[VARIABLE]
+/** For titles: a suite that has no server is skipped by this name. */
+export const mssqlTitle = (name: string): string => (MSSQL_URL === undefined ? `${name} (skipped: ${VARIABLE} is not set)` : name)
+
+export interface MssqlAccount {
+  readonly user: string
+  readonly password: string
+}
+
+/** What this server can't do although SQL Server can, found by trying. */
+export interface MssqlGaps {
+  /** Sequences are made but not listed in sys.sequences. */
+  readonly sequences: boolean
+  /** Indexes get another name than they were given. */
+  readonly indexNames: boolean
+  readonly rowversion: boolean
+  /** `]]` in a quoted name isn't understood. */
+  readonly bracketsInNames: boolean
+  readonly filteredIndexes: boolean
+  readonly synonyms: boolean
+  /** Only microseconds are kept of datetime2(7). */
+  readonly hundredNanoseconds: boolean
+}
+
+/** A server that is there already. Databases and logins made here have random names and go with `drop` or `close`. */
+export interface TestMssql {
+  readonly host: string
+  readonly port: number
+  readonly gaps: MssqlGaps
+  database(): Promise<TestMssqlDatabase>
+  close(): Promise<void>
+}
+
+export interface TestMssqlDatabase {
+  readonly name: string
+  readonly owner: MssqlAccount
+  options(change?: Partial<MssqlOptions> & { readonly account?: MssqlAccount }): MssqlOptions
+  /** A connection to it that isn't the adapter's. */
+  use<T>(work: (session: Session) => Promise<T>): Promise<T>
+  /** A login that may read all tables that are there now, and nothing else. */
+  readOnlyAccount(): Promise<MssqlAccount>
+  drop(): Promise<void>
+}
+
+const random = (prefix: string): string => `${prefix}_${randomUUID().replaceAll('-', '').slice(0, 12)}`
+
+export async function connectTestMssql(): Promise<TestMssql> {
+  if (MSSQL_URL === undefined) throw new Error(`${VARIABLE} is not set`)
+  const url = new URL(MSSQL_URL)
+  const owner: MssqlAccount = { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+  const server = { host: url.hostname, port: Number(url.port || 1433) }
+  const encrypt = url.searchParams.get('encrypt') === 'true'
+  const optionsOf = (database: string, account: MssqlAccount): MssqlOptions => ({
+    ...server,
+    user: account.user,
+    password: new Secret(account.password),
+    database,
+    encrypt,
+    trustServerCertificate: true,
+    connections: 4,
+    label: `test database ${database}`,
+  })
+  const master = new Connections({ ...optionsOf('master', owner), connections: 2 })
+  const made = new Set<TestMssqlDatabase>()
+  const database = async (): Promise<TestMssqlDatabase> => {
+    const name = random('migrate_test')
+    await master.use((session) => session.batch(`CREATE DATABASE ${quoteName(name)}`))
+    const connections = new Connections({ ...optionsOf(name, owner), connections: 2 })
+    const cleanup = [`DROP DATABASE ${quoteName(name)}`]
+    const result: TestMssqlDatabase = {
+      name,
+      owner,
+      options: ({ account = owner, ...change } = {}) => ({ ...optionsOf(name, account), ...change }),
+      use: (work) => connections.use(work),
+      readOnlyAccount: async () => {
+        const account = { user: random('reader'), password: `Reader-${randomUUID()}` }
+        await master.use((session) => session.batch(`CREATE LOGIN ${quoteName(account.user)} WITH PASSWORD = ${quoteText(account.password)}`))
+        cleanup.push(`DROP LOGIN ${quoteName(account.user)}`)
+        await connections.use((session) => grantReading(session, account.user))
+        return account
+      },
+      drop: async () => {
+        made.delete(result)
+        await connections.close()
+        for (const sql of cleanup) await dropped(master, sql)
+      },
+    }
+    made.add(result)
+    return result
+  }
+  const close = async (): Promise<void> => {
+    for (const each of [...made]) await each.drop()
+    await master.close()
+  }
+  const probe = await database()
+  const gaps = await probe.use(findGaps)
+  await probe.drop()
+  return { ...server, gaps, database, close }
+}
+
+/** A server notices some time after a connection was closed; what can't be dropped at last is left to whoever owns the server. */
+async function dropped(master: Connections, sql: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const failure: unknown = await master.use((session) => session.batch(sql)).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    if (failure === undefined) return
+    if (attempt === 20) {
+      console.warn(String(failure))
+      return
+    }
+    await systemClock.sleep(100)
+  }
+}
+
+async function grantReading(session: Session, user: string): Promise<void> {
+  await session.batch(`CREATE USER ${quoteName(user)} FOR LOGIN ${quoteName(user)}`)
+  const { rows } = await session.query('SELECT QUOTENAME(s.name) + N\'.\' + QUOTENAME(t.name) FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id')
+  for (const [table] of rows) await session.batch(`GRANT SELECT ON ${String(table)} TO ${quoteName(user)}`)
+  // Not every server that speaks the protocol knows the right; one that doesn't shows definitions to everybody.
+  await works(session, `GRANT VIEW DEFINITION TO ${quoteName(user)}`)
+}
+
+const works = (session: Session, sql: string): Promise<boolean> =>
+  session.batch(sql).then(
+    () => true,
+    () => false,
+  )
+
+async function findGaps(session: Session): Promise<MssqlGaps> {
+  const first = async (sql: string): Promise<unknown> => (await session.query(sql)).rows[0]?.[0]
+  await session.batch('CREATE TABLE probe (a int NOT NULL, b datetime2(7) NULL)')
+  await works(session, 'CREATE SEQUENCE probe_numbers AS int START WITH 1')
+  const filtered = await works(session, 'CREATE INDEX probe_index ON probe (a) WHERE a > 1')
+  await session.batch("INSERT INTO probe (a, b) VALUES (1, '2020-01-01T00:00:00.1234567')")
+  return {
+    sequences: (await first("SELECT COUNT(*) FROM sys.sequences WHERE name = N'probe_numbers'")) !== 1,
+    indexNames: (await first("SELECT COUNT(*) FROM sys.indexes WHERE name = N'probe_index'")) !== 1,
+    rowversion: !(await works(session, 'CREATE TABLE probe_version (a int, v rowversion)')),
+    bracketsInNames: !(await works(session, 'CREATE TABLE [probe ]]x] (a int)')),
+    filteredIndexes: !filtered || (await first('SELECT COUNT(*) FROM sys.indexes WHERE filter_definition IS NOT NULL')) !== 1,
+    synonyms: !(await works(session, 'CREATE SYNONYM probe_synonym FOR dbo.probe')),
+    hundredNanoseconds: (await first('SELECT CONVERT(nvarchar(27), b, 121) FROM probe')) !== '2020-01-01 00:00:00.1234567',
+  }
+}
