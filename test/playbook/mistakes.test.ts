@@ -249,7 +249,7 @@ const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
 ]
 
 describe.each(mistakes)('a mistake in %s', (_part, cases) => {
-  it.each(cases)('%j is answered with %j', (text, expected = '', hint = '') => {
+  it.each(cases)('%j is answered with %j', (text = '', expected = '', hint = '') => {
     const problems = problemsOf(text, { ...ENV, EMPTY: '' })
     const places = problems.map((problem) => `${problem.line}:${problem.column} ${problem.message}`)
     const at = places.findIndex((place) => place.startsWith(expected))

@@ -1,0 +1,154 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { clip, frame, wrap } from '../../src/cli/display/frame.ts'
+import { Meter } from '../../src/cli/display/meter.ts'
+import { ScreenModel } from '../../src/cli/display/model.ts'
+import type { EventBody } from '../../src/run/events.ts'
+import type { Phase, Step } from '../../src/run/step.ts'
+
+const START = Date.parse('2026-11-22T03:30:00Z')
+
+const step = (id: string, phase: Phase = 'prepare', lasting = false): Step => ({
+  id,
+  title: `Title of ${id}`,
+  phase,
+  change: z.any(),
+  check: async () => [],
+  plan: async () => [],
+  apply: async () => undefined,
+  verify: async () => [],
+  ...(lasting ? {} : { undo: async () => undefined }),
+  describe: () => '',
+})
+
+const modelOf = (count: number): ScreenModel =>
+  new ScreenModel('shop', 'shop.yml', [
+    Array.from({ length: count }, (_, index) =>
+      step(`step-${index + 1}`, index > count / 2 ? 'settle' : index === count / 2 ? 'cutover' : 'prepare', index === 3),
+    ),
+  ])
+
+const tell = (model: ScreenModel, id: string | null, body: EventBody, seconds = 0): void =>
+  model.add({ time: new Date(START + seconds * 1000).toISOString(), run: 'r', step: id, ...body })
+
+const draw = (model: ScreenModel, size: { readonly columns?: number; readonly rows?: number }, seconds = 0): readonly string[] =>
+  frame(model, {
+    columns: size.columns ?? 100,
+    ...(size.rows === undefined ? {} : { rows: size.rows }),
+    spinner: '*',
+    now: START + seconds * 1000,
+    paint: (_colour, text) => text,
+  })
+
+describe('the screen', () => {
+  it('shows bytes, rate and time left under the step at work', () => {
+    const model = modelOf(4)
+    tell(model, 'step-1', { event: 'started', title: 'x' })
+    tell(model, 'step-1', { event: 'progress', done: 0, total: 100 * 2 ** 20, unit: 'bytes' })
+    tell(
+      model,
+      'step-1',
+      { event: 'progress', done: 20 * 2 ** 20, total: 100 * 2 ** 20, unit: 'bytes', item: 'images/a.png' },
+      10,
+    )
+    expect(draw(model, { rows: 30 }, 10)).toContain('     20.0 MiB of 100 MiB · 20 % · 2.00 MiB/s · 40 s left · images/a.png')
+  })
+
+  it('says what comes next, before what customers notice nothing, and how to go back', () => {
+    const model = modelOf(8)
+    tell(model, 'step-1', { event: 'started' })
+    const lines = draw(model, { rows: 30 })
+    expect(lines).toContain(' Next: Title of step-2.')
+    expect(lines).toContain(' Customers notice nothing before: Title of step-5.')
+    expect(lines.at(-1)).toBe(' Ctrl-C stops safely. Way back: migrate rollback shop.yml.')
+  })
+
+  it('shows the watch: resolvers, both hosts, and the headroom that runs out first', () => {
+    const model = modelOf(2)
+    tell(model, 'step-1', { event: 'started' })
+    tell(model, 'step-1', {
+      event: 'watch',
+      resolvers: { agreed: 7, total: 11 },
+      old: { ordersPerMinute: 3, hitsPerMinute: null },
+      new: { ordersPerMinute: 12, hitsPerMinute: 1400 },
+      headroom: [
+        { table: 'A', column: 'Id', used: '1', left: '99', runsOutAt: null },
+        { table: 'Orders', column: 'OrderID', used: '1393', left: '107', runsOutAt: '2026-11-22T04:40:00.000Z' },
+      ],
+      drained: false,
+    })
+    const text = draw(model, { rows: 30, columns: 120 }).join('\n')
+    expect(text).toContain('7 of 11 resolvers give the new address')
+    expect(text).toContain('old host 3 orders/min · new host 12 orders/min, 1,400 hits/min')
+    expect(text).toContain('headroom Orders.OrderID: used 1,393, left 107, runs out 2026-11-22 04:40 UTC · another has more')
+  })
+
+  it('fits the terminal whatever is going on, and shows each step at work', () => {
+    const state = fc.constantFrom('waiting', 'started', 'done', 'failed')
+    fc.assert(
+      fc.property(
+        fc.array(state, { minLength: 1, maxLength: 60 }),
+        fc.integer({ min: 12, max: 60 }),
+        fc.integer({ min: 40, max: 160 }),
+        (states, rows, columns) => {
+          const model = modelOf(states.length)
+          for (const [index, each] of states.entries()) {
+            const id = `step-${index + 1}`
+            if (each !== 'waiting') tell(model, id, { event: 'started' })
+            tell(model, id, { event: 'finding', severity: 'warning', code: 'c', message: 'long '.repeat(30), hint: 'do' })
+            if (each === 'done') tell(model, id, { event: 'done', seconds: 1 })
+            if (each === 'failed') tell(model, id, { event: 'failed', seconds: 1, code: 'c', message: 'why '.repeat(40) })
+          }
+          const lines = draw(model, { rows, columns })
+          expect(lines.length).toBeLessThanOrEqual(rows)
+          for (const line of lines) expect([...line].length).toBeLessThanOrEqual(columns)
+          const busy = states.filter((each) => each === 'started' || each === 'failed').length
+          if (busy <= 2) expect(lines.filter((line) => /^ [*✖] /.test(line))).toHaveLength(busy)
+        },
+      ),
+    )
+  })
+
+  it('leaves every step with its findings in the terminal at the end', () => {
+    const model = modelOf(40)
+    tell(model, 'step-2', {
+      event: 'finding',
+      severity: 'warning',
+      code: 'c',
+      message: 'The certificate ends soon.',
+      hint: 'Renew it.',
+    })
+    for (let index = 1; index <= 40; index += 1) tell(model, `step-${index}`, { event: 'done', seconds: 1 })
+    tell(model, null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 75 })
+    const lines = draw(model, {})
+    expect(lines.filter((line) => line.includes('✔ Title of step-'))).toHaveLength(40)
+    expect(lines.join('\n')).toContain('warning: The certificate ends soon.')
+    expect(lines.at(-1)).toBe(' Done (1 min 15 s).')
+  })
+})
+
+describe('lines', () => {
+  it('are cut to the width with colours left whole', () => {
+    expect(clip('abcdef', 4)).toBe('abc…')
+    expect(clip('\u001b[31mabcdef\u001b[0m', 4)).toBe('\u001b[31mabc…\u001b[0m')
+  })
+
+  it('are broken between words, longer words where they must be', () => {
+    expect(wrap('one two three', 7)).toEqual(['one two', 'three'])
+    expect(wrap('abcdefghij', 4)).toEqual(['abcd', 'efgh', 'ij'])
+  })
+})
+
+describe('a rate', () => {
+  it('is measured over the last seconds, and begins anew with the counter', () => {
+    const meter = new Meter()
+    expect(meter.rate).toBeUndefined()
+    for (let second = 0; second <= 60; second += 1)
+      meter.add(second * 1000, second < 30 ? second * 100 : 3000 + (second - 30) * 10)
+    expect(meter.rate).toBeCloseTo(10)
+    expect(meter.millisecondsLeft(3400)).toBeCloseTo(10_000)
+    meter.add(61_000, 0)
+    expect(meter.rate).toBeUndefined()
+  })
+})
