@@ -94,6 +94,9 @@ async function plan(dns: DnsTarget, run: StepRun): Promise<readonly DnsChange[]>
 }
 
 const SECOND_MS = 1000
+/** The countdown goes by seconds only at its end. */
+const LAST_SECONDS = 120
+const LONG_STEP_SECONDS = 10
 
 /**
  * Waits until no resolver can still hold an answer with the old, long TTL. While planning, because there Ctrl-C stops at once and
@@ -108,7 +111,8 @@ async function waitForOldTtl(run: StepRun): Promise<boolean> {
   const total = lowered.oldTtlSeconds
   for (let left = until - run.clock.now(); left > 0; left = until - run.clock.now()) {
     run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', 'until the old TTL has passed everywhere')
-    await run.clock.sleep(Math.min(left, SECOND_MS), run.signal)
+    const stepSeconds = left > LAST_SECONDS * SECOND_MS ? LONG_STEP_SECONDS : 1
+    await run.clock.sleep(Math.min(left, stepSeconds * SECOND_MS), run.signal)
   }
   run.progress(total, total, 'seconds', 'until the old TTL has passed everywhere')
   return true
