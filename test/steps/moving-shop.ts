@@ -33,6 +33,8 @@ export interface MovingOptions extends Omit<TestWorldOptions, 'old' | 'new'> {
   /** Another way to the same database. */
   readonly reachOld?: (shop: ShopDatabase) => Promise<Database>
   readonly reachNew?: (shop: ShopDatabase) => Promise<Database>
+  /** Where the run's folder is made; the system's temporary folder when absent. */
+  readonly folder?: string
   /** Options of bump-identities, as the playbook gives them. */
   readonly bump?: unknown
 }
@@ -41,9 +43,9 @@ export interface MovingOptions extends Omit<TestWorldOptions, 'old' | 'new'> {
 export async function movingShop(host: DatabaseHost, options: MovingOptions = {}): Promise<MovingShop> {
   const [old, fresh] = [await host.database(), await host.database()]
   await old.createShop()
-  const directory = await mkdtemp(join(tmpdir(), 'migrate-steps-'))
+  const directory = await mkdtemp(join(options.folder ?? tmpdir(), 'migrate-steps-'))
   const plain = [old.open({ connections: 3 }), fresh.open({ connections: 3 })] as const
-  const { tables, reachOld, reachNew, bump, ...rest } = options
+  const { tables, reachOld, reachNew, bump, folder: _folder, ...rest } = options
   const oldDatabase = (await reachOld?.(old)) ?? plain[0]
   const newDatabase = (await reachNew?.(fresh)) ?? plain[1]
   const world = testWorld({
