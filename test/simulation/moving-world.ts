@@ -150,7 +150,7 @@ function make(kindName: string, world: World): Step {
 }
 
 /** The playbook of the story, over fakes: every step but those that ask web servers. */
-export function wholeRun(settings: { readonly customers: boolean }): Scenario<MovingWorld> {
+export function wholeRun(settings: { readonly customers: boolean; readonly bury: () => void }): Scenario<MovingWorld> {
   return {
     build: () => MovingWorld.open(),
     sequence: (moving, life): Sequence => {
@@ -178,5 +178,6 @@ export function wholeRun(settings: { readonly customers: boolean }): Scenario<Mo
     state: (moving) => moving.state,
     // Doesn't wait for the old TTL: it would be most of the time that a run takes.
     options: { yes: true },
+    bury: settings.bury,
   }
 }

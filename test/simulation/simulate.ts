@@ -20,6 +20,8 @@ export interface Scenario<W> {
   /** All that must be the same in the end. */
   readonly state: (world: W) => Json
   readonly options?: Partial<RunOptions>
+  /** What the operating system does for a dead process: closes what it held open. */
+  readonly bury?: () => void
 }
 
 export interface Process {
@@ -87,6 +89,7 @@ export class Simulation<W> {
     ])
     // What was under way in the world when the process died comes to its end before the next one looks.
     await atRest()
+    if (life.dead) this.#scenario.bury?.()
     this.#now = life.clock.now()
     life.clock.stop()
     return { result, points: life.points, events }

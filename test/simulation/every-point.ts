@@ -1,0 +1,46 @@
+import { expect } from 'vitest'
+import type { MovingWorld } from './moving-world.ts'
+import { type Scenario, Simulation } from './simulate.ts'
+
+/** Every point is tried; `MIGRATE_SIMULATION_STRIDE=7` tries every seventh, for a quick look. */
+const STRIDE = Math.max(1, Number(process.env.MIGRATE_SIMULATION_STRIDE ?? 1))
+
+/** A whole run is played about a thousand times. */
+export const PATIENCE_MS = 20 * 60_000
+
+export async function inSimulation<T>(
+  scenario: Scenario<MovingWorld>,
+  work: (simulation: Simulation<MovingWorld>) => Promise<T>,
+): Promise<T> {
+  const simulation = await Simulation.begin(scenario)
+  try {
+    return await work(simulation)
+  } finally {
+    await simulation.end()
+  }
+}
+
+/** The world before and after an unbroken run, and the points at which it may be killed. */
+export const unbroken = (scenario: Scenario<MovingWorld>) =>
+  inSimulation(scenario, async (simulation) => {
+    const start = structuredClone(simulation.state)
+    const { result, points, events } = await simulation.run()
+    expect(result?.outcome, JSON.stringify(events.slice(-3))).toBe('ok')
+    return { start, end: structuredClone(simulation.state), points }
+  })
+
+/** Tries every point, and tells of all that went wrong, not of the first alone. */
+export async function atEvery(
+  points: readonly string[],
+  scenario: Scenario<MovingWorld>,
+  trial: (simulation: Simulation<MovingWorld>, killAt: number) => Promise<void>,
+): Promise<void> {
+  const wrong: string[] = []
+  for (const [index, point] of points.entries()) {
+    if (index % STRIDE !== 0) continue
+    await inSimulation(scenario, (simulation) => trial(simulation, index + 1)).catch((error: unknown) => {
+      wrong.push(`${index + 1} (${point}): ${error instanceof Error ? error.message : String(error)}`)
+    })
+  }
+  expect(wrong).toEqual([])
+}
