@@ -5,17 +5,21 @@ import { formatBytes, formatCount } from '../../base/units.ts'
 const SHOWN = 12
 
 /** What a planned change holds that its one-line summary can't: tables with sizes, SQL, files, lines that would change. */
-export function changeDetails(change: Json, everything: boolean): readonly string[] {
+export function changeDetails(change: Json, summary: string, everything: boolean): readonly string[] {
   if (typeof change !== 'object' || change === null || Array.isArray(change)) return []
   const members = change as JsonObject
   return [
     ...limited(listOf(members.tables).flatMap(tableLine), everything, 'table'),
     ...limited(listOf(members.files).flatMap(fileLine), everything, 'file'),
     ...limited(listOf(members.statements).flatMap(sqlLines), everything, 'line'),
-    ...limited(sqlLines(members.sql), everything, 'line'),
-    ...limited(textLines(members.diff), everything, 'line'),
+    ...limited(said(members.sql, summary) ? [] : sqlLines(members.sql), everything, 'line'),
+    ...limited(said(members.diff, summary) ? [] : textLines(members.diff), everything, 'line'),
   ]
 }
+
+/** The summary has it already, perhaps indented. */
+const said = (value: Json | undefined, summary: string): boolean =>
+  typeof value === 'string' && summary.replaceAll(/\s+/g, ' ').includes(value.trim().replaceAll(/\s+/g, ' '))
 
 const listOf = (value: Json | undefined): readonly Json[] => (Array.isArray(value) ? (value as readonly Json[]) : [])
 

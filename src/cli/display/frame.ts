@@ -19,7 +19,11 @@ export interface FrameOptions {
 
 /** The whole screen as lines, none wider than the terminal, not more than its rows. */
 export function frame(model: ScreenModel, options: FrameOptions): readonly string[] {
-  const head = [header(model, options), '']
+  const asking = model.outcome === undefined && model.steps.every((step) => step.state === 'waiting')
+  const checking = asking
+    ? [` ${options.paint('cyan', options.spinner)} Checking what every step needs, before anything is changed`]
+    : []
+  const head = [header(model, options), '', ...checking]
   const foot = footer(model, options)
   const room = options.rows === undefined ? undefined : Math.max(3, options.rows - head.length - foot.length)
   const body = fitted(model.steps, room, options)

@@ -38,6 +38,8 @@ class PlanPrinter {
   #findings: Of<'finding'>[] = []
   #foundPrinted = false
   #current: string | null = null
+  /** Something stands under the current step's heading already. */
+  #said = false
   #changes = 0
   #problems = 0
   #warnings = 0
@@ -64,7 +66,7 @@ class PlanPrinter {
         this.#change(event)
         return
       case 'done':
-        if (event.skipped) this.#line(event.step, this.#dim('nothing to do, or known only once the steps before it are done'))
+        if (event.skipped && !this.#said) this.#line(event.step, this.#dim('nothing to change, as far as can be told now'))
         return
       case 'finished':
         this.#finished(event)
@@ -130,6 +132,7 @@ class PlanPrinter {
     if (this.#current === step) return
     this.#printFindings()
     this.#current = step
+    this.#said = false
     if (this.#options.what === 'check') return
     const number = this.#steps.findIndex((each) => each.id === step) + 1
     const known = this.#steps.find((each) => each.id === step)
@@ -146,11 +149,13 @@ class PlanPrinter {
     const [first = '', ...more] = event.summary.split('\n')
     this.#line(event.step, `• ${first}`)
     for (const line of more) this.#line(event.step, `  ${line}`)
-    for (const line of changeDetails(event.change, this.#options.verbose)) this.#line(event.step, this.#dim(`    ${line}`))
+    for (const line of changeDetails(event.change, event.summary, this.#options.verbose))
+      this.#line(event.step, this.#dim(`    ${line}`))
   }
 
   #line(step: string | null, text: string): void {
     if (step !== null) this.#heading(step, undefined)
+    this.#said = true
     this.#write(`${step === null ? '' : '      '}${text.replaceAll('\n', '\n        ')}`)
   }
 

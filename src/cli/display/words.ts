@@ -44,10 +44,13 @@ const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
   return left < right ? -1 : left > right ? 1 : 0
 }
 
+/** Identity values come as decimal text. */
+const number = (text: string): string => formatCount(BigInt(text))
+
 const headroomWords = (use: HeadroomWatch, count: number): string => {
   const until = use.runsOutAt === null ? '' : `, runs out ${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC`
   const others = count === 2 ? ' · another has more' : count > 2 ? ` · ${count - 1} others have more` : ''
-  return `headroom ${use.table}.${use.column}: used ${formatCount(BigInt(use.used))}, left ${formatCount(BigInt(use.left))}${until}${others}`
+  return `headroom ${use.table}.${use.column}: used ${number(use.used)}, left ${number(use.left)}${until}${others}`
 }
 
 /** What a pass of reconcile did, table by table, and its proof. */
@@ -58,7 +61,10 @@ export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
   })
   const headroom = body.headroom
     .filter((use) => use.used !== '0')
-    .map((use) => `headroom ${use.table}.${use.column}: raised by ${use.raisedBy}, used ${use.used}, left ${use.left}`)
+    .map(
+      (use) =>
+        `headroom ${use.table}.${use.column}: raised by ${number(use.raisedBy)}, used ${number(use.used)}, left ${number(use.left)}`,
+    )
   const { rows, accounted, unaccounted } = body.proof
   const rest = unaccounted === 0 ? 'every one accounted for' : `${formatCount(unaccounted)} NOT accounted for`
   const proof = `proof: ${formatCount(rows)} rows on the old host, ${unaccounted === 0 ? rest : `${formatCount(accounted)} accounted for, ${rest}`}`
