@@ -2,7 +2,14 @@ import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
-import { type HeadroomOptions, isUsedUp, measureRate, sizeHeadroom } from '../databases/plan/headroom.ts'
+import {
+  type HeadroomOptions,
+  isUsedUp,
+  measureRate,
+  type NamedHeadroom,
+  sizeHeadroom,
+  valuesUsed,
+} from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -77,6 +84,7 @@ class BumpIdentities implements Step<Change> {
         const sized = this.#size(
           run,
           schema,
+          states,
           states.filter((state) => !raised.has(identityName(state.identity))),
         )
         return [...sized.flatMap(({ finding }) => finding ?? []), ...states.filter(isUsedUp).map(usedUpFinding)]
@@ -97,7 +105,7 @@ class BumpIdentities implements Step<Change> {
       const next = targets.get(identityName(state.identity))?.next
       return record === undefined || next === undefined || !isBeyond(next, BigInt(record.to), record.identity.increment)
     })
-    const sized = this.#size(run, schema, waiting, records)
+    const sized = this.#size(run, schema, states, waiting, records)
     refuseOverflow(sized)
     for (const { finding } of sized) if (finding !== undefined) run.emit({ event: 'finding', ...finding })
     await this.#refuseBorn(run, schema, sized, targets)
@@ -179,17 +187,22 @@ class BumpIdentities implements Step<Change> {
     return new Map(states.map((state) => [identityName(state.identity), state]))
   }
 
-  /** Sizes the headroom of identities; one that was sized by this run and isn't half used keeps the record that it has. */
+  /** Sizes the headroom of those identities that wait for it, in step with all; one that was sized by this run and isn't half used keeps the record that it has. */
   #size(
     run: StepRun,
     schema: Schema,
     states: readonly IdentityState[],
+    waiting: readonly IdentityState[],
     records?: ReadonlyMap<string, HeadroomRecord>,
   ): readonly Sized[] {
     const remembered = rememberedSchema.safeParse(run.recall(SNAPSHOT_IDENTITIES_KEY)).data
     const now = run.clock.now()
-    const rules = rulesFor(this.#world, schema)
-    return states
+    const given = this.#given(schema)
+    const named = states.flatMap((state): NamedHeadroom[] => {
+      const rows = given(state)
+      return rows === 'auto' ? [] : [{ name: identityName(state.identity), given: rows, used: valuesUsed(state) }]
+    })
+    return waiting
       .filter((state) => !isUsedUp(state))
       .map((state) => {
         const name = identityName(state.identity)
@@ -201,9 +214,7 @@ class BumpIdentities implements Step<Change> {
           state,
           remembered === undefined ? 0 : now - Date.parse(remembered.at),
         )
-        const table = schema.tables.find((each) => fullName(each.name) === fullName(state.identity.table))
-        const given = table === undefined ? 'auto' : rules(table).headroom
-        const { from, to, reason, finding } = sizeHeadroom(name, state, given, rate, this.#options)
+        const { from, to, reason, finding } = sizeHeadroom(name, state, given(state), rate, this.#options, named)
         const at = isoTime(now)
         return {
           record: {
@@ -217,6 +228,16 @@ class BumpIdentities implements Step<Change> {
           finding,
         }
       })
+  }
+
+  /** What the playbook says of the table that an identity numbers. */
+  #given(schema: Schema): (state: IdentityState) => 'auto' | number {
+    const rules = rulesFor(this.#world, schema)
+    const tables = new Map(schema.tables.map((table) => [fullName(table.name), table]))
+    return (state) => {
+      const table = tables.get(fullName(state.identity.table))
+      return table === undefined ? 'auto' : rules(table).headroom
+    }
   }
 
   /** A row that was born on the new host before its identity was raised has a number that the old host will hand out too. */

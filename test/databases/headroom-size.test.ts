@@ -40,6 +40,14 @@ describe('how far an identity is raised', () => {
     expect(sized.finding).toMatchObject({ severity: 'warning', code: 'identity-headroom-changed' })
   })
 
+  it('keeps in step with the number given for another table: two items for each order want twice the headroom', () => {
+    const named = [{ name: 'Orders.OrderID', given: 1500, used: 300n }]
+    const sized = sizeHeadroom('OrderItems.OrderItemID', at(600n), 'auto', null, DAY, named)
+    expect(sized).toMatchObject({ from: 600n, to: 600n + 2n * 1500n * 3n, finding: undefined })
+    expect(sized.reason).toContain('in step with the number given for Orders.OrderID')
+    expect(sizeHeadroom('Customers.CustomerID', at(60n), 'auto', null, DAY, named).to).toBe(1060n)
+  })
+
   it('does not let a glance of a few seconds overrule the playbook', () => {
     expect(sizeHeadroom('Orders.OrderID', at(10n), 1500, { perMinute: 600, overMs: 5000 }, DAY).to).toBe(1510n)
   })

@@ -21,6 +21,15 @@ export interface MeasuredRate {
   readonly overMs: number
 }
 
+/** An identity that the playbook gives a number for: what else the shop writes along with it grows in step. */
+export interface NamedHeadroom {
+  readonly name: string
+  /** Rows, as the playbook says. */
+  readonly given: number
+  /** Values used so far on the old host. */
+  readonly used: bigint
+}
+
 export interface SizedHeadroom {
   /** Where the old host stands. */
   readonly from: bigint
@@ -51,9 +60,32 @@ export function measureRate(before: bigint | undefined, now: IdentityState, elap
   return { perMinute: values > 0n ? (Number(values) * 60_000) / elapsedMs : 0, overMs: elapsedMs }
 }
 
+/** Values handed out so far, as far as the numbering tells. */
+export const valuesUsed = (state: IdentityState): bigint => {
+  const used = (positionOf(state) - BigInt(state.identity.seed)) / BigInt(state.identity.increment) + 1n
+  return used > 0n ? used : 0n
+}
+
+/** More rows for each row of the named table than this is no ratio, but a table of another kind. */
+const LARGEST_RATIO = 100n
+
+/** What the other tables' numbers mean for this one: two items for each order want twice the orders' headroom. */
+function inStep(state: IdentityState, named: readonly NamedHeadroom[], safety: number): { rows: bigint; name: string } {
+  let most = { rows: 0n, name: '' }
+  for (const each of named) {
+    const ratioLimit = each.used * LARGEST_RATIO
+    const used = valuesUsed(state) < ratioLimit ? valuesUsed(state) : ratioLimit
+    if (each.used === 0n) continue
+    const rows = (BigInt(each.given) * used * BigInt(Math.ceil(safety)) + each.used - 1n) / each.used
+    if (rows > most.rows) most = { rows, name: each.name }
+  }
+  return most
+}
+
 /**
  * How far an identity of the new host is raised past the old host's live value (design.md, "Data", Identities): rate × window ×
- * safety rows, at least `minimum`; a number from the playbook counts instead, unless a reliable measurement says that it would run out.
+ * safety rows, at least `minimum`, and at least in step with the numbers that the playbook gives for other tables (`named`); a
+ * number from the playbook counts instead, unless a reliable measurement says that it would run out.
  * Each row takes one increment. The new host must have at least one value left within the type's range.
  */
 export function sizeHeadroom(
@@ -62,13 +94,17 @@ export function sizeHeadroom(
   given: 'auto' | number,
   rate: MeasuredRate | null,
   options: HeadroomOptions,
+  named: readonly NamedHeadroom[] = [],
 ): SizedHeadroom {
   const step = BigInt(old.identity.increment)
   const from = positionOf(old)
   const limit = BigInt(step < 0n ? old.identity.minimum : old.identity.maximum)
   const room = (limit - from) / step - 1n
   const need = rate === null ? 0n : BigInt(Math.ceil((rate.perMinute * options.windowMs * options.safety) / 60_000))
-  const asked = given === 'auto' ? autoRows(need, room, options, rate) : givenRows(given, need, options, rate)
+  const asked =
+    given === 'auto'
+      ? autoRows(need, room, options, rate, inStep(old, named, options.safety))
+      : givenRows(given, need, options, rate)
   const sized = { from, to: from + asked.rows * step, reason: `headroom ${formatCount(asked.rows)}: ${asked.why}` }
   if (asked.rows <= room) return { ...sized, finding: asked.short ? shortFinding(name, asked.short, asked.rows) : undefined }
   return { ...sized, finding: overflow(name, old, from, asked.rows, limit, room) }
@@ -97,14 +133,25 @@ function givenRows(given: number, need: bigint, { windowMs, safety }: HeadroomOp
   return { rows: need, why, short: why }
 }
 
-function autoRows(need: bigint, room: bigint, { windowMs, safety, minimum }: HeadroomOptions, rate: MeasuredRate | null): Asked {
+function autoRows(
+  need: bigint,
+  room: bigint,
+  { windowMs, safety, minimum }: HeadroomOptions,
+  rate: MeasuredRate | null,
+  companion: { readonly rows: bigint; readonly name: string },
+): Asked {
   const least = BigInt(minimum)
   const measured = `${formatRate(rate)} over ${formatDuration(windowMs)}, times ${safety}`
-  if (need >= least) return { rows: need, why: measured, short: undefined }
-  if (least <= room) return { rows: least, why: `the least that is given; ${formatRate(rate)}`, short: undefined }
+  const candidates = [
+    { rows: least, why: `the least that is given; ${formatRate(rate)}`, short: undefined },
+    { rows: need, why: measured, short: undefined },
+    { rows: companion.rows, why: `in step with the number given for ${companion.name}, times ${safety}`, short: undefined },
+  ]
+  const most = candidates.reduce((one, other) => (other.rows > one.rows ? other : one))
+  if (most.rows <= room) return most
   // A small type with a small table (a list of states): half of what is left is plenty while the measured need is less.
   const half = room / 2n
-  if (half < 1n || half < need) return { rows: least, why: `the least that is given; ${formatRate(rate)}`, short: undefined }
+  if (half < 1n || half < need) return most
   const why = `half of what its type has left; ${formatRate(rate)}`
   return { rows: half, why, short: why }
 }
