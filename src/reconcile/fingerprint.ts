@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Cell, KeyCells, Row } from '../databases/port.ts'
 import { keyPositions, readableColumns, type Table } from '../databases/schema.ts'
 
