@@ -1,6 +1,5 @@
 export { bindingOf } from './binding.ts'
 export type { Playbook } from './model.ts'
 export { loadPlaybook, loadPlaybookName, parsePlaybook } from './parse.ts'
-export { PlaybookError, type Problem } from './problems.ts'
 export { buildSequence } from './steps.ts'
 export { buildWorld } from './world.ts'

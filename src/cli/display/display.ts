@@ -1,4 +1,4 @@
-import type { Outcome, RunEvent } from '../../run/events.ts'
+import type { RunEvent } from '../../run/events.ts'
 import type { Ask } from '../../run/session.ts'
 import type { Sequence } from '../../run/step.ts'
 
@@ -26,5 +26,3 @@ export interface Display {
   readonly ask: Ask | undefined
   close(): Promise<void>
 }
-
-export type Ended = { readonly outcome: Outcome; readonly exit: number }
