@@ -15,10 +15,7 @@ function fingerprint(row: Row, columns: readonly number[]): string {
     const cell = row[position]
     text += cell === null || cell === undefined ? '-;' : `${cell.length};${cell}`
   }
-  return createHash('sha256')
-    .update(text, 'utf8')
-    .digest('hex')
-    .slice(0, FINGERPRINT_BYTES * 2)
+  return hash('sha256', text, 'hex').slice(0, FINGERPRINT_BYTES * 2)
 }
 
 /** A key as one text, the same on both hosts: a JSON array of its cells. */

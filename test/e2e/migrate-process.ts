@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -28,12 +28,21 @@ export interface MigrateProcess {
   kill(signal: NodeJS.Signals): void
 }
 
+const alive = new Set<ChildProcess>()
+
+/** Ends what a failed test left running. */
+export function killAll(): void {
+  for (const child of alive) child.kill('SIGKILL')
+}
+
 /** The real command as a process of its own, with `--json`; every line on its stdout must be an event. */
 export function startMigrate(args: readonly string[], env: Readonly<Record<string, string>>): MigrateProcess {
   const child = spawn(process.execPath, [BIN, ...args, '--json'], {
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  alive.add(child)
+  child.once('close', () => alive.delete(child))
   const events: WireEvent[] = []
   const waiting = new Set<() => void>()
   let stderr = ''

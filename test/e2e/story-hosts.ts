@@ -7,7 +7,7 @@ import { bindMissing, bindZone, startBind, zoneLines } from '../servers/bind.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
 import { startUnbound, type Unbound, unboundMissing } from '../servers/unbound.ts'
 import type { StoryDatabase, StoryEngine } from './engine.ts'
-import { type MigrateProcess, type MigrateRun, startMigrate } from './migrate-process.ts'
+import { killAll, type MigrateProcess, type MigrateRun, startMigrate } from './migrate-process.ts'
 import { startSite, writeSite } from './site.ts'
 
 /** Why the story can't be told here; `null` when it can. */
@@ -132,6 +132,7 @@ export async function startStory(engine: StoryEngine): Promise<StoryHosts> {
       writes: api.requests.filter((request) => !request.startsWith('GET')),
     }),
     async stop() {
+      killAll()
       await Promise.all([oldSsh, newSsh, lookSsh, resolver, servers, bind].map((each) => each.stop()))
       await Promise.all([api, oldSite, newSite].map((each) => each.close()))
       await rm(folder, { recursive: true, force: true })
