@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { openMssql, type MssqlOptions } from '../../src/databases/mssql/index.ts'
 import { Connections } from '../../src/databases/mssql/connection.ts'
+import { type MssqlOptions, openMssql } from '../../src/databases/mssql/index.ts'
 import { quoteName } from '../../src/databases/mssql/names.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
@@ -134,9 +134,15 @@ INSERT INTO words (word, meaning) SELECT N'w' + RIGHT(N'000000' + CONVERT(nvarch
     truncate: (table) => run(`TRUNCATE TABLE ${table}`),
     rows: (table) => made.use((session) => allRows(session, table)),
     nextInvoice: () =>
-      made.use(async (session) => String((await session.query('SELECT CONVERT(nvarchar(20), NEXT VALUE FOR dbo.invoice_numbers) AS n')).rows[0]?.[0])),
+      made.use(async (session) =>
+        String((await session.query('SELECT CONVERT(nvarchar(20), NEXT VALUE FOR dbo.invoice_numbers) AS n')).rows[0]?.[0]),
+      ),
     tables: () =>
-      made.use(async (session) => (await session.query('SELECT LOWER(name) AS name FROM sys.tables WHERE is_ms_shipped = 0 ORDER BY 1')).rows.map(([name]) => String(name))),
+      made.use(async (session) =>
+        (await session.query('SELECT LOWER(name) AS name FROM sys.tables WHERE is_ms_shipped = 0 ORDER BY 1')).rows.map(
+          ([name]) => String(name),
+        ),
+      ),
     createSamples: () => made.use((session) => createSamples(session, gaps)),
     samples: () => made.use(async (session) => (await session.query(samplesAsText())).rows.map((row) => JSON.stringify(row))),
     statements: { send: "UPDATE orders SET status = 'sent'", broken: 'UPDATE orders SET no_such_column = 1' },
@@ -147,9 +153,15 @@ async function insertRow(session: Session, table: ShopTable, values: Values): Pr
   const names = Object.keys(values)
   const places = names.map((_name, at) => `@p${at}`)
   const sql = `INSERT INTO ${table} (${names.map(quoteName).join(', ')}) VALUES (${places.join(', ')}); SELECT CONVERT(nvarchar(40), SCOPE_IDENTITY()) AS id`
-  const { rows } = await session.query(sql, names.map((name) => values[name] ?? null))
-  const identified = await session.query("SELECT OBJECTPROPERTY(OBJECT_ID(@p0), 'TableHasIdentity')", [table])
-  return identified.rows[0]?.[0] === 1 ? String(rows.at(-1)?.[0] ?? '') : ''
+  const { rows } = await session.query(
+    sql,
+    names.map((name) => values[name] ?? null),
+  )
+  // A server may give the value of an earlier statement's table for one that has no identity.
+  const identified = await session.query('SELECT name FROM sys.columns WHERE object_id = OBJECT_ID(@p0) AND is_identity = 1', [
+    table,
+  ])
+  return identified.rows.length > 0 ? String(rows.at(-1)?.[0] ?? '') : ''
 }
 
 const columnRow = z.object({ name: z.string(), type: z.string() })
@@ -161,7 +173,9 @@ async function allRows(session: Session, table: ShopTable): Promise<readonly Val
 WHERE c.object_id = OBJECT_ID(@p0) AND ty.name <> N'timestamp' ORDER BY c.column_id`,
     [table],
   )
-  const list = columns.map(({ name, type }) => `CONVERT(nvarchar(max), ${quoteName(name)}${type === 'datetime2' ? ', 121' : ''}) AS ${quoteName(name)}`)
+  const list = columns.map(
+    ({ name, type }) => `CONVERT(nvarchar(max), ${quoteName(name)}${type === 'datetime2' ? ', 121' : ''}) AS ${quoteName(name)}`,
+  )
   const { rows } = await session.query(`SELECT ${list.join(', ')} FROM ${table}`)
   return rows.map((row) => Object.fromEntries(columns.map(({ name }, at) => [name, row[at] === null ? null : String(row[at])])))
 }

@@ -9,12 +9,20 @@ import { PROBES } from '../../src/databases/mssql/findings.ts'
 import { reseedFor, standingSql, stateOf } from '../../src/databases/mssql/identities.ts'
 import { rangeOf, sizedType } from '../../src/databases/mssql/introspect-columns.ts'
 import { indexSql, keySql } from '../../src/databases/mssql/introspect-indexes.ts'
-import { afterCondition, keyCondition, keyColumns, rowsPerStatement } from '../../src/databases/mssql/keys.ts'
+import { afterCondition, keyColumns, keyCondition, rowsPerStatement } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
-import { inOrder, mentions, type Module, moduleObjects, moduleSql, withPresentName } from '../../src/databases/mssql/modules.ts'
+import { inOrder, type Module, mentions, moduleObjects, moduleSql, withPresentName } from '../../src/databases/mssql/modules.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
 import { pageSql } from '../../src/databases/mssql/read.ts'
-import { cellOf, floatText, isCarried, selectExpression, wireOf, wireValue, writeExpression } from '../../src/databases/mssql/values.ts'
+import {
+  cellOf,
+  floatText,
+  isCarried,
+  selectExpression,
+  wireOf,
+  wireValue,
+  writeExpression,
+} from '../../src/databases/mssql/values.ts'
 import type { Column, Identity, Schema, Table } from '../../src/databases/schema.ts'
 
 const column = (name: string, codec: string, change: Partial<Column> = {}): Column => ({
@@ -40,7 +48,11 @@ const orders: Table = {
     column('Twice', 'money', { computed: { sql: '([Total]*(2))', stored: true } }),
     column('Version', 'timestamp', { type: 'rowversion', rowversion: true, nullable: false }),
   ],
-  primaryKey: { name: 'PK_Orders', columns: ['OrderID'], sql: 'ALTER TABLE [dbo].[Orders] ADD CONSTRAINT [PK_Orders] PRIMARY KEY CLUSTERED ([OrderID] ASC)' },
+  primaryKey: {
+    name: 'PK_Orders',
+    columns: ['OrderID'],
+    sql: 'ALTER TABLE [dbo].[Orders] ADD CONSTRAINT [PK_Orders] PRIMARY KEY CLUSTERED ([OrderID] ASC)',
+  },
   uniqueKeys: [],
   key: ['OrderID'],
   triggers: [],
@@ -49,7 +61,11 @@ const orders: Table = {
 const lines: Table = {
   ...orders,
   name: { schema: 'sales ops', name: "Order]Lines'" },
-  columns: [column('OrderID', 'int', { nullable: false }), column('Line', 'uniqueidentifier', { nullable: false }), column('Note', 'nvarchar(max)')],
+  columns: [
+    column('OrderID', 'int', { nullable: false }),
+    column('Line', 'uniqueidentifier', { nullable: false }),
+    column('Note', 'nvarchar(max)'),
+  ],
   primaryKey: null,
   key: ['OrderID', 'Line'],
 }
@@ -98,7 +114,8 @@ describe('values', () => {
   })
 
   it('of float are the shortest text of their eight bytes', () => {
-    for (const value of [0.1, 1.7976931348623157e308, 5e-324, 0.30000000000000004, 16777217]) expect(Number(floatText(value))).toBe(value)
+    for (const value of [0.1, 1.7976931348623157e308, 5e-324, 0.30000000000000004, 16777217])
+      expect(Number(floatText(value))).toBe(value)
     expect(floatText(-0)).toBe('-0')
     expect(floatText(Math.fround(0.1))).toBe('0.10000000149011612')
   })
@@ -186,13 +203,24 @@ SELECT @@ROWCOUNT AS affected`,
 
 describe('DDL', () => {
   it('spells columns as they were', () => {
-    expect(columnSql(column('a', 'int', { nullable: false, identity: 'always' }), { seed: '10', increment: '5' })).toBe('[a] int IDENTITY(10,5) NOT NULL')
-    expect(columnSql(column('b', 'nvarchar(40)', { collation: 'Latin1_General_CS_AS', default: { name: 'DF_b', sql: "(N'x')" } }), null)).toBe(
-      "[b] nvarchar(40) COLLATE Latin1_General_CS_AS NULL CONSTRAINT [DF_b] DEFAULT (N'x')",
+    expect(columnSql(column('a', 'int', { nullable: false, identity: 'always' }), { seed: '10', increment: '5' })).toBe(
+      '[a] int IDENTITY(10,5) NOT NULL',
     )
-    expect(columnSql(column('c', 'nvarchar(20)', { type: '[dbo].[Phone]', collation: 'Latin1_General_CS_AS' }), null)).toBe('[c] [dbo].[Phone] NULL')
-    expect(columnSql(column('d', 'uniqueidentifier', { type: 'uniqueidentifier ROWGUIDCOL', nullable: false }), null)).toBe('[d] uniqueidentifier ROWGUIDCOL NOT NULL')
-    expect(columnSql(column('e', 'int', { computed: { sql: '([a]+(1))', stored: true }, nullable: false }), null)).toBe('[e] AS ([a]+(1)) PERSISTED NOT NULL')
+    expect(
+      columnSql(
+        column('b', 'nvarchar(40)', { collation: 'Latin1_General_CS_AS', default: { name: 'DF_b', sql: "(N'x')" } }),
+        null,
+      ),
+    ).toBe("[b] nvarchar(40) COLLATE Latin1_General_CS_AS NULL CONSTRAINT [DF_b] DEFAULT (N'x')")
+    expect(columnSql(column('c', 'nvarchar(20)', { type: '[dbo].[Phone]', collation: 'Latin1_General_CS_AS' }), null)).toBe(
+      '[c] [dbo].[Phone] NULL',
+    )
+    expect(columnSql(column('d', 'uniqueidentifier', { type: 'uniqueidentifier ROWGUIDCOL', nullable: false }), null)).toBe(
+      '[d] uniqueidentifier ROWGUIDCOL NOT NULL',
+    )
+    expect(columnSql(column('e', 'int', { computed: { sql: '([a]+(1))', stored: true }, nullable: false }), null)).toBe(
+      '[e] AS ([a]+(1)) PERSISTED NOT NULL',
+    )
   })
 
   it('takes sizes from the catalog’s bytes', () => {
@@ -227,11 +255,25 @@ describe('DDL', () => {
   })
 
   it('puts tables before the rows, keys and foreign keys after them, and what is compiled last', () => {
-    const object = (kind: string, name: string, stage: 'before' | 'after') => ({ kind, name, stage, sql: `${kind} ${name}`, undo: null })
+    const object = (kind: string, name: string, stage: 'before' | 'after') => ({
+      kind,
+      name,
+      stage,
+      sql: `${kind} ${name}`,
+      undo: null,
+    })
     const schema: Schema = {
       tables: [orders],
       foreignKeys: [
-        { name: 'FK_self', table: orders.name, columns: ['OrderID'], parent: orders.name, parentColumns: ['OrderID'], enforced: true, sql: 'FK' },
+        {
+          name: 'FK_self',
+          table: orders.name,
+          columns: ['OrderID'],
+          parent: orders.name,
+          parentColumns: ['OrderID'],
+          enforced: true,
+          sql: 'FK',
+        },
       ],
       identities: [],
       objects: [
@@ -254,7 +296,9 @@ describe('DDL', () => {
       'after view dbo.V',
       'after index dbo.V.IX',
     ])
-    expect(ddl(schema).find((statement) => statement.name === 'foreign key dbo.FK_self')?.undo).toBe('ALTER TABLE [dbo].[Orders] DROP CONSTRAINT [FK_self]')
+    expect(ddl(schema).find((statement) => statement.name === 'foreign key dbo.FK_self')?.undo).toBe(
+      'ALTER TABLE [dbo].[Orders] DROP CONSTRAINT [FK_self]',
+    )
   })
 })
 
@@ -272,15 +316,28 @@ describe('views, functions, procedures and triggers', () => {
 
   it.each([
     ['create view Old as select 1 a', 'CREATE VIEW [dbo].[New] as select 1 a'],
-    ['-- create view x\n/* y */ Create  Or Alter\tPROC [dbo] . [Old ]]x] @a int as select 1', '-- create view x\n/* y */ CREATE PROC [dbo].[New] @a int as select 1'],
-    ['CREATE FUNCTION "dbo"."Old"(@a int) returns int as begin return 1 end', 'CREATE FUNCTION [dbo].[New](@a int) returns int as begin return 1 end'],
+    [
+      '-- create view x\n/* y */ Create  Or Alter\tPROC [dbo] . [Old ]]x] @a int as select 1',
+      '-- create view x\n/* y */ CREATE PROC [dbo].[New] @a int as select 1',
+    ],
+    [
+      'CREATE FUNCTION "dbo"."Old"(@a int) returns int as begin return 1 end',
+      'CREATE FUNCTION [dbo].[New](@a int) returns int as begin return 1 end',
+    ],
     ['CREATE TRIGGER Größe ON t AFTER INSERT AS SELECT 1', 'CREATE TRIGGER [dbo].[New] ON t AFTER INSERT AS SELECT 1'],
   ])('keep their text but for the name, which sp_rename leaves behind: %s', (definition, expected) => {
-    expect(withPresentName({ definition, name: { schema: 'dbo', name: 'New' } })).toBe(expected)
+    expect(withPresentName({ definition, name: { schema: 'dbo', name: 'New' }, on: null })).toBe(expected)
+  })
+
+  it('of a table’s trigger name the table with its schema', () => {
+    const definition = 'create trigger t\n  on [my table] after insert as select 1'
+    expect(withPresentName({ definition, name: { schema: 's', name: 't' }, on: { schema: 's', name: 'my table' } })).toBe(
+      'CREATE TRIGGER [s].[t]\n  on [s].[my table] after insert as select 1',
+    )
   })
 
   it('keep the SET options that they were created under', () => {
-    expect(moduleSql(module('procedure', 'p', "CREATE PROC p AS SELECT \"it's\"", { quotedIdentifier: false }))).toBe(
+    expect(moduleSql(module('procedure', 'p', 'CREATE PROC p AS SELECT "it\'s"', { quotedIdentifier: false }))).toBe(
       "SET QUOTED_IDENTIFIER OFF;\nEXEC (N'CREATE PROC [dbo].[p] AS SELECT \"it''s\"');\nSET QUOTED_IDENTIFIER ON;",
     )
   })
@@ -292,7 +349,10 @@ describe('views, functions, procedures and triggers', () => {
     const t = module('trigger', 't', 'create trigger t on x after insert as exec p')
     const p = module('procedure', 'p', 'create proc p as select 1')
     expect(inOrder([t, a, b, f, p]).map((each) => each.name.name)).toEqual(['f', 'b c', 'a', 'p', 't'])
-    const circle = [module('view', 'x', 'create view x as select * from y'), module('view', 'y', 'create view y as select * from x')]
+    const circle = [
+      module('view', 'x', 'create view x as select * from y'),
+      module('view', 'y', 'create view y as select * from x'),
+    ]
     expect(inOrder(circle)).toHaveLength(2)
   })
 
@@ -303,8 +363,17 @@ describe('views, functions, procedures and triggers', () => {
   })
 
   it('stay disabled when they were', () => {
-    const objects = moduleObjects(module('trigger', 't', 'create trigger t on x after insert as select 1', { disabled: true, on: { schema: 'dbo', name: 'x' } }), false)
-    expect(objects.map((each) => each.sql)).toEqual(['CREATE TRIGGER [dbo].[t] on x after insert as select 1', 'DISABLE TRIGGER [dbo].[t] ON [dbo].[x]'])
+    const objects = moduleObjects(
+      module('trigger', 't', 'create trigger t on x after insert as select 1', {
+        disabled: true,
+        on: { schema: 'dbo', name: 'x' },
+      }),
+      false,
+    )
+    expect(objects.map((each) => each.sql)).toEqual([
+      'CREATE TRIGGER [dbo].[t] on [dbo].[x] after insert as select 1',
+      'DISABLE TRIGGER [dbo].[t] ON [dbo].[x]',
+    ])
   })
 })
 
@@ -329,9 +398,21 @@ describe('identities', () => {
   })
 
   it('that never gave a number give the current one next, others the one after it', () => {
-    expect(stateOf(identity, { lastValue: null, current: 1n, furthest: null, untouched: true })).toEqual({ identity, last: null, next: 1n })
-    expect(stateOf(identity, { lastValue: 41n, current: 41n, furthest: 40n, untouched: false })).toEqual({ identity, last: 41n, next: 42n })
-    expect(stateOf(identity, { lastValue: 41n, current: 41n, furthest: 900n, untouched: false })).toEqual({ identity, last: 900n, next: 42n })
+    expect(stateOf(identity, { lastValue: null, current: 1n, furthest: null, untouched: true })).toEqual({
+      identity,
+      last: null,
+      next: 1n,
+    })
+    expect(stateOf(identity, { lastValue: 41n, current: 41n, furthest: 40n, untouched: false })).toEqual({
+      identity,
+      last: 41n,
+      next: 42n,
+    })
+    expect(stateOf(identity, { lastValue: 41n, current: 41n, furthest: 900n, untouched: false })).toEqual({
+      identity,
+      last: 900n,
+      next: 42n,
+    })
   })
 
   it('are reseeded to the value itself when untouched, to the one before otherwise', () => {
@@ -343,7 +424,8 @@ describe('identities', () => {
 
 describe('errors', () => {
   const where = { label: 'old database shop on old.example.com', user: 'shop', database: 'shop' }
-  const server = (number: number, message: string, severity = 16): Error => Object.assign(new Error(message), { number, class: severity, code: 'EREQUEST' })
+  const server = (number: number, message: string, severity = 16): Error =>
+    Object.assign(new Error(message), { number, class: severity, code: 'EREQUEST' })
 
   it.each([
     [18456, 14, "Login failed for user 'x'.", 'database-login-failed'],
@@ -363,22 +445,39 @@ describe('errors', () => {
 
   it('say what happened to what, and may be tried again only where nothing was written', () => {
     const denied = statementError(server(229, 'The INSERT permission was denied'), 'INSERT INTO t VALUES (1)', where, true)
-    expect([denied.code, denied.message.includes(where.label), denied.hint?.includes('db_owner')]).toEqual(['database-permission-denied', true, true])
+    expect([denied.code, denied.message.includes(where.label), denied.hint?.includes('db_owner')]).toEqual([
+      'database-permission-denied',
+      true,
+      true,
+    ])
     const lost = Object.assign(new Error('read ECONNRESET'), { code: 'ESOCKET' })
     expect(statementError(lost, 'SELECT 1', where, true)).toMatchObject({ code: 'database-connection-lost', retrySafe: true })
     expect(statementError(lost, 'COMMIT', where, false)).toMatchObject({ code: 'database-connection-lost', retrySafe: false })
-    expect(statementError(server(1205, 'deadlocked', 13), 'UPDATE t', where, false)).toMatchObject({ code: 'database-busy', retrySafe: true })
+    expect(statementError(server(1205, 'deadlocked', 13), 'UPDATE t', where, false)).toMatchObject({
+      code: 'database-busy',
+      retrySafe: true,
+    })
   })
 
   it('find the telling one of two', () => {
-    const both = new AggregateError([server(9002, 'log full', 17), server(1750, 'Could not create constraint. See previous errors.')])
-    expect(statementError(both, 'ALTER TABLE t', where, true)).toMatchObject({ code: 'database-disk-full', message: expect.stringContaining('log full') })
+    const both = new AggregateError([
+      server(9002, 'log full', 17),
+      server(1750, 'Could not create constraint. See previous errors.'),
+    ])
+    expect(statementError(both, 'ALTER TABLE t', where, true)).toMatchObject({
+      code: 'database-disk-full',
+      message: expect.stringContaining('log full'),
+    })
   })
 
   it('of a connection tell login, database and network apart', () => {
     const refused = Object.assign(new Error('Login failed'), { code: 'ELOGIN' })
-    expect(connectError(refused, { number: 18456, severity: 14, message: 'Login failed' }, where).code).toBe('database-login-failed')
-    expect(connectError(refused, { number: 4060, severity: 11, message: 'Cannot open database' }, where).code).toBe('database-missing')
+    expect(connectError(refused, { number: 18456, severity: 14, message: 'Login failed' }, where).code).toBe(
+      'database-login-failed',
+    )
+    expect(connectError(refused, { number: 4060, severity: 11, message: 'Cannot open database' }, where).code).toBe(
+      'database-missing',
+    )
     const down = Object.assign(new Error('Failed to connect to x:1433 - connect ECONNREFUSED'), { code: 'ESOCKET' })
     expect(connectError(down, undefined, where)).toMatchObject({ code: 'database-unreachable', retrySafe: true })
   })
@@ -399,13 +498,19 @@ describe('a connection', () => {
   }
 
   it('is encrypted and checks the certificate unless told otherwise', () => {
-    expect(configuration(options)).toMatchObject({ server: 'old.example.com', options: { port: 1433, encrypt: true, trustServerCertificate: false, database: 'shop' } })
+    expect(configuration(options)).toMatchObject({
+      server: 'old.example.com',
+      options: { port: 1433, encrypt: true, trustServerCertificate: false, database: 'shop' },
+    })
   })
 
   it('takes an instance’s name instead of a port, and a Windows domain', () => {
     const made = configuration({ ...options, instanceName: 'SQLEXPRESS', domain: 'CORP' })
     expect(made.options).not.toHaveProperty('port')
-    expect(made).toMatchObject({ authentication: { type: 'ntlm', options: { domain: 'CORP' } }, options: { instanceName: 'SQLEXPRESS' } })
+    expect(made).toMatchObject({
+      authentication: { type: 'ntlm', options: { domain: 'CORP' } },
+      options: { instanceName: 'SQLEXPRESS' },
+    })
   })
 })
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock } from '../../src/base/clock.ts'
 import { Secret } from '../../src/base/secret.ts'
-import type { Session } from '../../src/databases/mssql/session.ts'
 import { Connections } from '../../src/databases/mssql/connection.ts'
 import type { MssqlOptions } from '../../src/databases/mssql/index.ts'
 import { quoteName, quoteText } from '../../src/databases/mssql/names.ts'
+import type { Session } from '../../src/databases/mssql/session.ts'
 
 /** The variable that names a server to test on: `mssql://user:password@host:port/`, an account that may create databases and logins. */
 const VARIABLE = 'MIGRATE_TEST_MSSQL'
@@ -72,49 +72,59 @@ export async function connectTestMssql(): Promise<TestMssql> {
   })
   const master = new Connections({ ...optionsOf('master', owner), connections: 2 })
   const made = new Set<TestMssqlDatabase>()
-  const database = async (): Promise<TestMssqlDatabase> => {
+  const create = async (): Promise<TestMssqlDatabase> => {
     const name = random('migrate_test')
     await master.use((session) => session.batch(`CREATE DATABASE ${quoteName(name)}`))
-    const connections = new Connections({ ...optionsOf(name, owner), connections: 2 })
+    // One connection serves all databases: the first statements of a new one take long on some servers.
+    const use = <T>(work: (session: Session) => Promise<T>): Promise<T> =>
+      master.use(async (session) => {
+        await session.batch(`USE ${quoteName(name)}`)
+        const result = await work(session)
+        await session.batch('USE master')
+        return result
+      })
     const cleanup = [`DROP DATABASE ${quoteName(name)}`]
-    const result: TestMssqlDatabase = {
+    const database: TestMssqlDatabase = {
       name,
       owner,
       options: ({ account = owner, ...change } = {}) => ({ ...optionsOf(name, account), ...change }),
-      use: (work) => connections.use(work),
+      use,
       readOnlyAccount: async () => {
         const account = { user: random('reader'), password: `Reader-${randomUUID()}` }
-        await master.use((session) => session.batch(`CREATE LOGIN ${quoteName(account.user)} WITH PASSWORD = ${quoteText(account.password)}`))
+        await master.use((session) =>
+          session.batch(`CREATE LOGIN ${quoteName(account.user)} WITH PASSWORD = ${quoteText(account.password)}`),
+        )
         cleanup.push(`DROP LOGIN ${quoteName(account.user)}`)
-        await connections.use((session) => grantReading(session, account.user))
+        await use((session) => grantReading(session, account.user))
         return account
       },
       drop: async () => {
-        made.delete(result)
-        await connections.close()
+        made.delete(database)
         for (const sql of cleanup) await dropped(master, sql)
       },
     }
-    made.add(result)
-    return result
+    made.add(database)
+    return database
   }
   const close = async (): Promise<void> => {
     for (const each of [...made]) await each.drop()
     await master.close()
   }
-  const probe = await database()
+  const probe = await create()
   const gaps = await probe.use(findGaps)
   await probe.drop()
-  return { ...server, gaps, database, close }
+  return { ...server, gaps, database: create, close }
 }
 
 /** A server notices some time after a connection was closed; what can't be dropped at last is left to whoever owns the server. */
 async function dropped(master: Connections, sql: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    const failure: unknown = await master.use((session) => session.batch(sql)).then(
-      () => undefined,
-      (error: unknown) => error,
-    )
+    const failure: unknown = await master
+      .use((session) => session.batch(sql))
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      )
     if (failure === undefined) return
     if (attempt === 20) {
       console.warn(String(failure))
@@ -126,7 +136,9 @@ async function dropped(master: Connections, sql: string): Promise<void> {
 
 async function grantReading(session: Session, user: string): Promise<void> {
   await session.batch(`CREATE USER ${quoteName(user)} FOR LOGIN ${quoteName(user)}`)
-  const { rows } = await session.query('SELECT QUOTENAME(s.name) + N\'.\' + QUOTENAME(t.name) FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id')
+  const { rows } = await session.query(
+    "SELECT QUOTENAME(s.name) + N'.' + QUOTENAME(t.name) FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id",
+  )
   for (const [table] of rows) await session.batch(`GRANT SELECT ON ${String(table)} TO ${quoteName(user)}`)
   // Not every server that speaks the protocol knows the right; one that doesn't shows definitions to everybody.
   await works(session, `GRANT VIEW DEFINITION TO ${quoteName(user)}`)

@@ -65,7 +65,7 @@ function keyStatements(table: Table): readonly Statement[] {
 const isNonclustered = (sql: string): boolean => / NONCLUSTERED /.test(sql)
 
 /** CREATE TABLE with columns, defaults, identity and computed columns; everything else is added later. */
-export function tableSql(table: Table, identities: readonly Identity[]): string {
+function tableSql(table: Table, identities: readonly Identity[]): string {
   const lines = table.columns.map((column) => {
     const identity = identities.find(
       (each) => each.kind === 'column' && fullName(each.table) === fullName(table.name) && each.column === column.name,

@@ -54,7 +54,7 @@ export function kindOfServerError({ number, severity, message }: ServerError): K
 
 const LOST_CODES = ['ESOCKET', 'ECONNRESET', 'ECONNCLOSED', 'ECLOSE', 'EPIPE', 'ENOTOPEN', 'EINVALIDSTATE']
 
-export const isServerError = (error: unknown): error is Error & { readonly number?: number; readonly class?: number } =>
+const isServerError = (error: unknown): error is Error & { readonly number?: number; readonly class?: number } =>
   error instanceof Error && 'number' in error && typeof error.number === 'number'
 
 /** The first line of a statement, for a message; literals stay out of it. */

@@ -150,8 +150,9 @@ ORDER BY s.name, q.name`,
 
 function sequenceSql(row: SequenceRow): string {
   const type = row.type === 'decimal' || row.type === 'numeric' ? `${row.type}(${row.precision},0)` : row.type
-  const cache = row.cached ? (row.cache === null ? 'CACHE' : `CACHE ${row.cache}`) : 'NO CACHE'
-  return `CREATE SEQUENCE ${quoteTable(row)} AS ${type} START WITH ${row.start} INCREMENT BY ${row.increment} MINVALUE ${row.minimum} MAXVALUE ${row.maximum} ${row.cycling ? 'CYCLE' : 'NO CYCLE'} ${cache}`
+  // CACHE is the default; without a size the server chooses it.
+  const cache = row.cached ? (row.cache === null ? '' : ` CACHE ${row.cache}`) : ' NO CACHE'
+  return `CREATE SEQUENCE ${quoteTable(row)} AS ${type} START WITH ${row.start} INCREMENT BY ${row.increment} MINVALUE ${row.minimum} MAXVALUE ${row.maximum} ${row.cycling ? 'CYCLE' : 'NO CYCLE'}${cache}`
 }
 
 /** A sequence numbers the one column whose default takes its next value. */

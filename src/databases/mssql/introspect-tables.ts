@@ -13,7 +13,7 @@ export interface CatalogTable {
 }
 
 /** What the catalog says of tables: "Object Catalog Views (Transact-SQL)". */
-export interface TableCatalog {
+interface TableCatalog {
   readonly tables: readonly CatalogTable[]
   readonly columns: ReadonlyMap<number, readonly CatalogColumn[]>
   readonly indexes: ReadonlyMap<number, readonly CatalogIndex[]>

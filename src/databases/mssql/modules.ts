@@ -16,20 +16,25 @@ export interface Module {
 
 const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*[\s\S]*?\*/)`
 const PART = String.raw`(?:\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[\p{L}_@#$][\p{L}\p{N}_@#$]*)`
+const NAME = `${PART}(?:${BLANK}*\\.${BLANK}*${PART})*`
 const HEADER = new RegExp(
-  `^(${BLANK}*)CREATE${BLANK}+(?:OR${BLANK}+ALTER${BLANK}+)?(VIEW|PROC(?:EDURE)?|FUNCTION|TRIGGER)${BLANK}+${PART}(?:${BLANK}*\\.${BLANK}*${PART})*`,
+  `^(${BLANK}*)CREATE${BLANK}+(?:OR${BLANK}+ALTER${BLANK}+)?(VIEW|PROC(?:EDURE)?|FUNCTION|TRIGGER)${BLANK}+${NAME}`,
   'iu',
 )
+const ON_TABLE = new RegExp(`^(${BLANK}+ON${BLANK}+)${NAME}`, 'iu')
 
 /**
  * The text with the object's present name in its header: sp_rename leaves the old one there ("sp_rename (Transact-SQL)", remarks), and
- * a name without a schema would land in the account's default schema.
+ * a name without a schema would be looked for in the account's default schema. So would the name of a trigger's table.
  */
-export function withPresentName(module: Pick<Module, 'definition' | 'name'>): string {
-  return module.definition.replace(
-    HEADER,
-    (_all, blank: string, kind: string) => `${blank}CREATE ${kind.toUpperCase()} ${quoteTable(module.name)}`,
-  )
+export function withPresentName(module: Pick<Module, 'definition' | 'name' | 'on'>): string {
+  const header = HEADER.exec(module.definition)
+  if (header === null) return module.definition
+  const [all, blank = '', kind = ''] = header
+  const rest = module.definition.slice(all.length)
+  const { on } = module
+  const body = on === null ? rest : rest.replace(ON_TABLE, (_all, word: string) => `${word}${quoteTable(on)}`)
+  return `${blank}CREATE ${kind.toUpperCase()} ${quoteTable(module.name)}${body}`
 }
 
 /**

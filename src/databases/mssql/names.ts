@@ -13,7 +13,7 @@ export const quoteText = (text: string): string => `N'${text.replaceAll("'", "''
 export const quoteNames = (names: readonly string[]): string => names.map(quoteName).join(', ')
 
 /** Names in catalogs compare by the database's collation, which as a rule ignores case. */
-export const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
 
 /** migrate's own tables, in the account's default schema; never part of a shop's schema. */
 export const MARKS_TABLE = 'migrate_marks'

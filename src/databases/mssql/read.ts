@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
-import { keyPositions, type Table, type TableName } from '../schema.ts'
+import { keyPositions, type Table } from '../schema.ts'
 import { afterCondition, chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement, selectList } from './keys.ts'
-import { isOwnTable, quoteName, quoteNames, quoteTable, quoteText } from './names.ts'
-import type { Parameter, Session, Values } from './session.ts'
+import { isOwnTable, quoteNames, quoteTable } from './names.ts'
+import type { Values } from './row-buffer.ts'
+import type { Parameter, Session } from './session.ts'
 import { cellOf } from './values.ts'
 
 /** Rows of a page: the first is small, since nobody knows yet how large rows are; later ones aim at PAGE_BYTES. */
@@ -169,7 +170,3 @@ GROUP BY s.name, t.name`,
   )
   return new Bytes(false, rows.map(entry))
 }
-
-/** `OBJECT_ID` of a table, as SQL. */
-export const objectId = (name: TableName): string =>
-  `OBJECT_ID(${quoteText(`${quoteName(name.schema)}.${quoteName(name.name)}`)})`

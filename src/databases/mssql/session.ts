@@ -2,13 +2,11 @@ import { type Connection, Request, TYPES } from 'tedious'
 import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { statementError, type Where } from './errors.ts'
+import { RowBuffer, type Values } from './row-buffer.ts'
 import type { Wire } from './values.ts'
 
 /** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
 export type Parameter = string | Buffer | null
-
-/** A row as the driver gives it, in the order of the select list. */
-export type Values = readonly unknown[]
 
 export interface Result {
   readonly rows: readonly Values[]
@@ -18,9 +16,6 @@ export interface Result {
   readonly messages: readonly string[]
 }
 
-/** Rows that are held before the server is asked to wait. */
-const BATCH_ROWS = 1000
-const BATCH_BYTES = 4 * 1024 * 1024
 /** Longest text that isn't sent as nvarchar(max). */
 const SHORT_TEXT = 4000
 const SHORT_BYTES = 8000
@@ -101,25 +96,8 @@ export class Session {
     options: { readonly signal?: AbortSignal | undefined; readonly drain: boolean },
   ): AsyncGenerator<readonly Values[]> {
     options.signal?.throwIfAborted()
-    let rows: Values[] = []
-    let bytes = 0
-    let ended: { readonly error: unknown } | undefined
-    let dropped = false
-    let wake = (): void => undefined
-    const request = new Request(sql, (error) => {
-      ended = { error }
-      wake()
-    })
-    request.on('row', (columns: readonly Column[]) => {
-      if (dropped) return
-      const values = columns.map((column) => column.value)
-      rows.push(values)
-      bytes += sizeOf(values)
-      if (rows.length >= BATCH_ROWS || bytes >= BATCH_BYTES) {
-        request.pause()
-        wake()
-      }
-    })
+    const buffer = new RowBuffer(sql)
+    const { request } = buffer
     bind(request, parameters)
     this.#begin(sql)
     const cancel = (): void => request.cancel()
@@ -127,32 +105,17 @@ export class Session {
     try {
       this.#connection.execSql(request)
       while (true) {
-        while (ended === undefined && rows.length < BATCH_ROWS && bytes < BATCH_BYTES) {
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
-        }
+        await buffer.filled()
         options.signal?.throwIfAborted()
-        if (ended?.error) throw this.#explain(ended.error, sql)
-        const batch = rows
-        rows = []
-        bytes = 0
+        if (buffer.end?.error) throw this.#explain(buffer.end.error, sql)
+        const batch = buffer.take()
         if (batch.length > 0) yield batch
-        if (ended !== undefined && rows.length === 0) return
+        if (buffer.end !== undefined && buffer.isEmpty) return
         request.resume()
       }
     } finally {
       options.signal?.removeEventListener('abort', cancel)
-      dropped = true
-      if (ended === undefined) {
-        if (options.drain && options.signal?.aborted !== true) request.resume()
-        else request.cancel()
-      }
-      while (ended === undefined) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
+      await buffer.drop(!options.drain || options.signal?.aborted === true)
       this.#busy = false
     }
   }
@@ -277,9 +240,3 @@ function bind(request: Request, parameters: readonly Parameter[]): void {
 const toRows = function* (rows: Iterable<readonly Parameter[]>): Generator<Parameter[]> {
   for (const row of rows) yield [...row]
 }
-
-const sizeOf = (values: Values): number =>
-  values.reduce<number>((sum, value) => {
-    if (typeof value === 'string') return sum + 2 * value.length
-    return sum + (Buffer.isBuffer(value) ? value.length : 8)
-  }, 16)

@@ -31,7 +31,7 @@ const text = (length: number | 'max'): Wire => ({ kind: 'text', length })
 const binary = (length: number | 'max'): Wire => ({ kind: 'binary', length })
 
 /** Base type name and its arguments: `decimal(10,3)` → `decimal`, [10, 3]; `max` is -1. */
-export function parseType(type: string): { readonly name: string; readonly sizes: readonly number[] } {
+function parseType(type: string): { readonly name: string; readonly sizes: readonly number[] } {
   const match = /^([a-z0-9_]+)(?:\(([^)]*)\))?$/i.exec(type.trim())
   if (match?.[1] === undefined) return { name: type, sizes: [] }
   const sizes = (match[2] ?? '').split(',').filter((part) => part !== '')
