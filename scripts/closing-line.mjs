@@ -22,9 +22,11 @@ export default class ClosingLine {
 function skippedIn(parent, path) {
   return [...parent.children].flatMap((child) => {
     const title = `${path} > ${child.name}`
-    if (child.type === 'test') return child.result().state === 'skipped' ? [title] : []
+    if (child.type === 'test') return child.result().state === 'skipped' ? [withNote(title, child.result().note)] : []
     const tests = [...child.children.allTests()]
     const nothingRan = tests.length > 0 && tests.every((test) => test.result().state === 'skipped')
     return nothingRan ? [title] : skippedIn(child, title)
   })
 }
+
+const withNote = (title, note) => (note ? `${title} (${note})` : title)

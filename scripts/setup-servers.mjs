@@ -15,6 +15,7 @@ const SERVERS = [
   },
   { name: 'BIND', package: 'bind9', files: ['/usr/sbin/named'] },
   { name: 'dig', package: 'bind9-dnsutils', files: ['/usr/bin/dig'] },
+  { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
 ]
 const FOR_BENCH = [{ name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] }]
