@@ -40,6 +40,8 @@ const STYLES: Readonly<Record<string, string>> = { Price: ', 2', Total: ', 2', S
 /** Two databases on the server that MIGRATE_TEST_MSSQL names, dropped afterwards. */
 export const mssqlStory = (serverUrl: string): StoryEngine => ({
   name: 'mssql',
+  // Babelfish refuses temporary tables that are created at the same moment ("tuple concurrently updated"); SQL Server doesn't.
+  connections: 1,
   async start() {
     const server = new URL(serverUrl)
     const suffix = randomBytes(4).toString('hex')
@@ -62,8 +64,12 @@ export const mssqlStory = (serverUrl: string): StoryEngine => ({
       new: fresh,
       async stop() {
         for (const pool of pools.slice(1)) await pool.close()
-        for (const name of names) await admin.request().batch(`DROP DATABASE ${name}`)
-        await admin.request().batch(`DROP LOGIN ${login}`)
+        for (const statement of [...names.map((name) => `DROP DATABASE ${name}`), `DROP LOGIN ${login}`]) {
+          await admin
+            .request()
+            .batch(statement)
+            .catch((error: unknown) => console.warn(`left behind on the test server: ${statement}: ${String(error)}`))
+        }
         await admin.close()
       },
     }
