@@ -28,6 +28,8 @@ export interface MssqlGaps {
   readonly bracketsInNames: boolean
   readonly filteredIndexes: boolean
   readonly synonyms: boolean
+  /** Reading never waits for a row that another session has locked, not even with UPDLOCK. */
+  readonly locks: boolean
   /** Only microseconds are kept of datetime2(7). */
   readonly hundredNanoseconds: boolean
 }
@@ -72,6 +74,7 @@ export async function connectTestMssql(): Promise<TestMssql> {
   })
   const master = new Connections({ ...optionsOf('master', owner), connections: 2 })
   const made = new Set<TestMssqlDatabase>()
+  const left = new Map<TestMssqlDatabase, readonly string[]>()
   const create = async (): Promise<TestMssqlDatabase> => {
     const name = random('migrate_test')
     await master.use((session) => session.batch(`CREATE DATABASE ${quoteName(name)}`))
@@ -98,40 +101,35 @@ export async function connectTestMssql(): Promise<TestMssql> {
         await use((session) => grantReading(session, account.user))
         return account
       },
+      // While something is still connected, dropping is left to the end.
       drop: async () => {
-        made.delete(database)
-        for (const sql of cleanup) await dropped(master, sql)
+        if (await dropAll(master, cleanup, 1)) made.delete(database)
       },
     }
+    left.set(database, cleanup)
     made.add(database)
     return database
   }
   const close = async (): Promise<void> => {
-    for (const each of [...made]) await each.drop()
+    for (const each of made) await dropAll(master, left.get(each) ?? [], 30)
     await master.close()
   }
   const probe = await create()
-  const gaps = await probe.use(findGaps)
+  const gaps = {
+    ...(await probe.use(findGaps)),
+    locks: !(await probe.use((first) => probe.use((second) => waits(first, second)))),
+  }
   await probe.drop()
   return { ...server, gaps, database: create, close }
 }
 
 /** A server notices some time after a connection was closed; what can't be dropped at last is left to whoever owns the server. */
-async function dropped(master: Connections, sql: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const failure: unknown = await master
-      .use((session) => session.batch(sql))
-      .then(
-        () => undefined,
-        (error: unknown) => error,
-      )
-    if (failure === undefined) return
-    if (attempt === 20) {
-      console.warn(String(failure))
-      return
-    }
-    await systemClock.sleep(100)
+async function dropAll(master: Connections, statements: readonly string[], attempts: number): Promise<boolean> {
+  for (let attempt = 1; attempt <= attempts; attempt += 1) {
+    if (await master.use((session) => works(session, statements.join(';\n')))) return true
+    if (attempt < attempts) await systemClock.sleep(100)
   }
+  return false
 }
 
 async function grantReading(session: Session, user: string): Promise<void> {
@@ -150,7 +148,19 @@ const works = (session: Session, sql: string): Promise<boolean> =>
     () => false,
   )
 
-async function findGaps(session: Session): Promise<MssqlGaps> {
+/** Whether one session waits for a row that another one reads WITH (UPDLOCK). */
+async function waits(first: Session, second: Session): Promise<boolean> {
+  const sql = 'SELECT a FROM probe WITH (UPDLOCK, ROWLOCK, HOLDLOCK) WHERE a = 1'
+  const waited = await first.transaction(false, async () => {
+    await first.batch(sql)
+    await second.batch('SET LOCK_TIMEOUT 200')
+    return !(await works(second, sql))
+  })
+  await second.batch('SET LOCK_TIMEOUT -1')
+  return waited
+}
+
+async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
   const first = async (sql: string): Promise<unknown> => (await session.query(sql)).rows[0]?.[0]
   await session.batch('CREATE TABLE probe (a int NOT NULL, b datetime2(7) NULL)')
   await works(session, 'CREATE SEQUENCE probe_numbers AS int START WITH 1')

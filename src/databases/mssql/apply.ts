@@ -62,14 +62,19 @@ export async function applying<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS}`)
-  const result = await session.transaction(false, async () => {
-    const triggers = await enabledTriggers(session, tables)
-    for (const trigger of triggers) await session.batch(`DISABLE TRIGGER ${trigger}`)
-    const value = await work(transactionOn(session, ledger))
-    for (const trigger of triggers) await session.batch(`ENABLE TRIGGER ${trigger}`)
-    return value
-  })
+  const result = await session.transaction(false, () =>
+    withoutTriggers(session, tables, () => work(transactionOn(session, ledger))),
+  )
   await session.batch('SET LOCK_TIMEOUT -1')
+  return result
+}
+
+/** Inside a transaction, whose end alone makes it visible: runs `work` with the user triggers of `tables` off. */
+export async function withoutTriggers<T>(session: Session, tables: readonly Table[], work: () => Promise<T>): Promise<T> {
+  const triggers = await enabledTriggers(session, tables)
+  for (const trigger of triggers) await session.batch(`DISABLE TRIGGER ${trigger}`)
+  const result = await work()
+  for (const trigger of triggers) await session.batch(`ENABLE TRIGGER ${trigger}`)
   return result
 }
 

@@ -83,7 +83,7 @@ async function standings(session: Session, identities: readonly Identity[]): Pro
 /** CHECKIDENT's own word; the account may lack the right to ask, and then last_value counts. */
 async function neverGave(session: Session, identity: Identity): Promise<boolean> {
   try {
-    const { messages } = await session.batch(`DBCC CHECKIDENT (${quoteText(quoteTable(identity.table))}, NORESEED)`)
+    const { messages } = await session.batch(`DBCC CHECKIDENT (${checkedTable(identity)}, NORESEED)`)
     return messages.some((message) => /current identity value 'NULL'/i.test(message))
   } catch (error) {
     if (error instanceof MigrateError && error.code !== 'database-connection-lost' && !session.broken) return false
@@ -163,8 +163,13 @@ async function standing(
 
 const restartSql = (identity: Identity, next: bigint): string =>
   `ALTER SEQUENCE ${quoteTable(identity.sequence ?? identity.table)} RESTART WITH ${next}`
-const reseedSql = (identity: Identity, value: bigint): string =>
-  `DBCC CHECKIDENT (${quoteText(quoteTable(identity.table))}, RESEED, ${value})`
+/** As Microsoft's examples have it; a name beyond ASCII needs the Unicode constant, which no code page can spoil. */
+function checkedTable(identity: Identity): string {
+  const text = quoteText(quoteTable(identity.table))
+  return /^[ -~]*$/.test(text) ? text.slice(1) : text
+}
+
+const reseedSql = (identity: Identity, value: bigint): string => `DBCC CHECKIDENT (${checkedTable(identity)}, RESEED, ${value})`
 
 /**
  * Moves the next value beyond `value`, never back, and reads it back. A table without rows is reseeded as one that never gave a value:

@@ -14,7 +14,7 @@ import type {
   Transaction,
 } from '../port.ts'
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
-import { applying, deleteOrphans } from './apply.ts'
+import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { ddl } from './ddl.ts'
 import { identityStates, raise, reset } from './identities.ts'
@@ -106,7 +106,7 @@ class MssqlDatabase implements Database {
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#marked(mark, 'set', 0, (session) => loadRows(session, table, rows))
+    return this.#marked(mark, 'set', 0, (session) => withoutTriggers(session, [table], () => loadRows(session, table, rows)))
   }
 
   /** Runs `work` and sets or removes the mark in one transaction; `otherwise` when that was done before. */
