@@ -104,6 +104,8 @@ export interface DatabaseAbilities {
   /** Schema objects: views, functions, indexes … survive the round trip. */
   readonly objects: boolean
   readonly statements: boolean
+  /** Sequences that no column uses are listed, with where they stand; true when absent. */
+  readonly sequences?: boolean
 }
 
 export const ALL_ABILITIES: DatabaseAbilities = {

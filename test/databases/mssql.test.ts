@@ -12,7 +12,12 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 const server = MSSQL_URL === undefined ? undefined : await connectTestMssql()
 
 // No two sessions of SQL Server share a snapshot: there is one consistent reader, or several plain ones.
-const abilities = { ...ALL_ABILITIES, consistentReads: false, locks: server?.gaps.locks === false }
+const abilities = {
+  ...ALL_ABILITIES,
+  consistentReads: false,
+  locks: server?.gaps.locks === false,
+  sequences: server?.gaps.sequences === false,
+}
 
 describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('mssql'), () => {
   databaseContract('mssql', async () => mssqlHost(server ?? (await connectTestMssql())), abilities)

@@ -19,7 +19,7 @@ export interface MssqlAccount {
 
 /** What this server can't do although SQL Server can, found by trying. */
 export interface MssqlGaps {
-  /** Sequences are made but not listed in sys.sequences. */
+  /** Sequences aren't listed in sys.sequences, or not with where they stand. */
   readonly sequences: boolean
   /** Indexes get another name than they were given. */
   readonly indexNames: boolean
@@ -164,10 +164,12 @@ async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
   const first = async (sql: string): Promise<unknown> => (await session.query(sql)).rows[0]?.[0]
   await session.batch('CREATE TABLE probe (a int NOT NULL, b datetime2(7) NULL)')
   await works(session, 'CREATE SEQUENCE probe_numbers AS int START WITH 1')
+  await works(session, 'ALTER SEQUENCE probe_numbers RESTART WITH 50')
   const filtered = await works(session, 'CREATE INDEX probe_index ON probe (a) WHERE a > 1')
   await session.batch("INSERT INTO probe (a, b) VALUES (1, '2020-01-01T00:00:00.1234567')")
   return {
-    sequences: (await first("SELECT COUNT(*) FROM sys.sequences WHERE name = N'probe_numbers'")) !== 1,
+    sequences:
+      (await first("SELECT CONVERT(nvarchar(20), current_value) FROM sys.sequences WHERE name = N'probe_numbers'")) !== '50',
     indexNames: (await first("SELECT COUNT(*) FROM sys.indexes WHERE name = N'probe_index'")) !== 1,
     rowversion: !(await works(session, 'CREATE TABLE probe_version (a int, v rowversion)')),
     bracketsInNames: !(await works(session, 'CREATE TABLE [probe ]]x] (a int)')),
