@@ -58,16 +58,21 @@ export class FileStore {
     const database = new DatabaseSync(join(directory, 'index.db'))
     // Committed is what a kill can't undo; after a power cut the last commits may be missing, never half there.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;')
-    database.exec(TABLES)
+    // In one transaction: a kill leaves all tables or none.
+    database.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`)
     return new FileStore(directory, database, effects)
   }
 
-  /** Opens it for reading alone; `undefined` when there is none. */
+  /** Opens it for reading alone; `undefined` when there is none, or only the empty file of one whose maker was killed at once. */
   static openExisting(directory: string, effects: Effects): FileStore | undefined {
     const path = join(directory, 'index.db')
     if (!existsSync(path)) return undefined
     const database = new DatabaseSync(path, { readOnly: true })
-    return new FileStore(directory, database, effects)
+    if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'facts'").get() !== undefined) {
+      return new FileStore(directory, database, effects)
+    }
+    database.close()
+    return undefined
   }
 
   static remove(directory: string, effects: Effects): Promise<void> {
