@@ -118,10 +118,26 @@ export async function baselineTables(
 ): Promise<ReadonlyMap<string, { readonly ordinal: number; readonly rows: number }>> {
   const path = baselinePath(directory)
   if (!(await exists(path))) return new Map()
+  if (await exists(`${path}-journal`)) takeBackUnfinished(path)
   const store = new DatabaseSync(path, { readOnly: true })
   try {
+    // The file alone is there when its maker was killed at once.
+    if (store.prepare("SELECT 1 FROM sqlite_master WHERE name = 'baseline_tables'").get() === undefined) return new Map()
     const rows = store.prepare('SELECT name, ordinal, rows FROM baseline_tables').all()
     return new Map(rows.map((row) => [String(row.name), { ordinal: Number(row.ordinal), rows: Number(row.rows) }]))
+  } finally {
+    store.close()
+  }
+}
+
+/**
+ * A process that was killed while it wrote leaves its transaction's journal. SQLite takes the transaction back when the file is next
+ * opened for writing, and refuses to read it otherwise ("Atomic Commit In SQLite", section 4: "Rollback").
+ */
+function takeBackUnfinished(path: string): void {
+  const store = new DatabaseSync(path)
+  try {
+    store.prepare('SELECT count(*) FROM sqlite_master').get()
   } finally {
     store.close()
   }
