@@ -62,9 +62,8 @@ export const postgresStory: StoryEngine = {
 
 async function openShop(server: PostgresServer, pools: pg.Pool[]): Promise<StoryDatabase> {
   const url = await server.createDatabase('shop', { user: 'shop', password: 'p@ss/word' })
-  const admin = new pg.Client({
-    connectionString: url.replace(/\/\/[^@]*@/, server.superuserUrl.match(/\/\/[^@]*@/)?.[0] ?? '//'),
-  })
+  const superuserUrl = url.replace(/\/\/[^@]*@/, server.superuserUrl.match(/\/\/[^@]*@/)?.[0] ?? '//')
+  const admin = new pg.Client({ connectionString: superuserUrl })
   await admin.connect()
   await admin.query(`CREATE ROLE reader LOGIN PASSWORD 'only-looking'; GRANT pg_read_all_data TO reader`).catch(async () => {
     // pg_read_all_data came with PostgreSQL 14.
@@ -79,6 +78,7 @@ async function openShop(server: PostgresServer, pools: pg.Pool[]): Promise<Story
   pools.push(pool)
   return {
     url,
+    superuserUrl,
     readOnlyUrl: url.replace(/\/\/[^@]*@/, '//reader:only-looking@'),
     register: async (email, name) =>
       (await pool.query('INSERT INTO "Customers" ("Email", "Name") VALUES ($1, $2) RETURNING "CustomerID"', [email, name]))

@@ -7,6 +7,8 @@ export interface StoryDatabase {
   readonly url: string
   /** The same database for an account that may connect and read, nothing else. */
   readonly readOnlyUrl: string
+  /** For what the host's administrator does; absent where the tests have no such account. */
+  readonly superuserUrl?: string
   register(email: string, name: string): Promise<string>
   /** One order with two items, in one transaction, as the shop's checkout does it; its id. */
   order(customerId: string, total: string): Promise<string>
@@ -18,6 +20,8 @@ export interface StoryDatabase {
 
 export interface StoryEngine {
   readonly name: string
+  /** At most so many to the new host, where the server at hand can't take more at once; 4 when absent. */
+  readonly connections?: number
   /** An old host's database with the shop in it, and an empty one, on two servers (or two databases of one server). */
   start(): Promise<StoryServers>
 }

@@ -18,6 +18,7 @@ export const OLD_ADDRESS = '127.0.32.1'
 export const NEW_ADDRESS = '127.0.32.2'
 const TOKEN = 'token-that-may-edit-0123456789'
 const READ_TOKEN = 'token-that-may-only-read-01234'
+const OTHER_TOKEN = 'token-of-another-zone-0123456789'
 
 export interface StoryHosts {
   readonly old: StoryDatabase
@@ -29,6 +30,10 @@ export interface StoryHosts {
   readonly resolver: Unbound
   readonly playbook: string
   readonly env: Readonly<Record<string, string>>
+  /** What the playbook's files are reached by; `look` leads to the new host, without the right to write. */
+  readonly ssh: { readonly old: Sshd; readonly new: Sshd; readonly look: Sshd }
+  /** The text of a playbook for these hosts. */
+  text(change?: PlaybookChange): string
   /** Rewrites the playbook; `steps` replaces the list of steps. */
   write(change?: PlaybookChange): Promise<void>
   start(command: string, ...args: readonly string[]): MigrateProcess
@@ -78,7 +83,11 @@ export async function startStory(engine: StoryEngine): Promise<StoryHosts> {
     startCloudflareApi({
       address: '127.0.32.5',
       zones: [zone],
-      tokens: { [TOKEN]: { read: [ZONE], edit: [ZONE] }, [READ_TOKEN]: { read: [ZONE], edit: [] } },
+      tokens: {
+        [TOKEN]: { read: [ZONE], edit: [ZONE] },
+        [READ_TOKEN]: { read: [ZONE], edit: [] },
+        [OTHER_TOKEN]: { read: [], edit: [] },
+      },
     }),
     startSshd({ address: OLD_ADDRESS, readOnly: true }),
     startSshd({ address: NEW_ADDRESS }),
@@ -95,22 +104,22 @@ export async function startStory(engine: StoryEngine): Promise<StoryHosts> {
     LOOK_NEW_DB: servers.new.readOnlyUrl,
     DNS_TOKEN: TOKEN,
     LOOK_TOKEN: READ_TOKEN,
+    OTHER_TOKEN,
     RESOLVER: resolver.endpoint,
   }
-  const write = (change: PlaybookChange = {}): Promise<void> =>
-    writeFile(
-      playbook,
-      playbookText({
-        oldSsh,
-        newSsh: change.readOnly ? lookSsh : newSsh,
-        sites,
-        oldSite: oldSite.url,
-        newSite: newSite.url,
-        api: api.url.href,
-        nameserver: bind.endpoint,
-        change,
-      }),
-    )
+  const text = (change: PlaybookChange = {}): string =>
+    playbookText({
+      oldSsh,
+      newSsh: change.readOnly ? lookSsh : newSsh,
+      sites,
+      oldSite: oldSite.url,
+      newSite: newSite.url,
+      api: api.url.href,
+      nameserver: bind.endpoint,
+      connections: engine.connections ?? 4,
+      change,
+    })
+  const write = (change?: PlaybookChange): Promise<void> => writeFile(playbook, text(change))
   await write()
   const start = (command: string, ...args: readonly string[]): MigrateProcess => startMigrate([command, playbook, ...args], env)
   return {
@@ -122,6 +131,8 @@ export async function startStory(engine: StoryEngine): Promise<StoryHosts> {
     resolver,
     playbook,
     env,
+    ssh: { old: oldSsh, new: newSsh, look: lookSsh },
+    text,
     write,
     start,
     run: (command, ...args) => start(command, ...args).ended,
@@ -148,6 +159,7 @@ interface PlaybookParts {
   readonly newSite: string
   readonly api: string
   readonly nameserver: string
+  readonly connections: number
   readonly change: PlaybookChange
 }
 
@@ -165,6 +177,7 @@ new:
   files: ${files(parts.newSsh, parts.sites.new)}
   database: \${${look}NEW_DB}
   site: ${parts.newSite}
+  connections: ${parts.connections}
 site: http://${ZONE}
 dns:
   provider: cloudflare

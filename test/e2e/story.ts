@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { contentOf, everything, REGULARS, type StoryDatabase, type StoryEngine } from './engine.ts'
+import { buy, buyOnNew, type Receipt, withReceipts } from './customers.ts'
+import { contentOf, everything, type StoryEngine } from './engine.ts'
 import { type MigrateRun, story, type WireEvent } from './migrate-process.ts'
 import { CONFIG_OLD } from './site.ts'
 import { NEW_ADDRESS, type StoryHosts, startStory, ZONE } from './story-hosts.ts'
@@ -24,141 +24,107 @@ const CHANGING = [
 
 const isDone = (step: string) => (event: WireEvent) => event.event === 'done' && event.step === step
 
-interface Receipt {
-  readonly id: string
-  readonly customer: string
-  readonly total: string
-}
-
-/** Buys `count` times: mostly regulars, now and then somebody who registers first. Returns the receipts. */
-async function buy(shop: StoryDatabase, count: number, who: string): Promise<Receipt[]> {
-  const receipts: Receipt[] = []
-  for (let n = 0; n < count; n += 1) {
-    const customer = n % 25 === 0 ? await shop.register(`${who}${n}@example.com`, `${who} ${n}`) : String(1 + (n % REGULARS))
-    const total = `${n % 500}.2500`
-    receipts.push({ id: await shop.order(customer, total), customer, total })
-  }
-  return receipts
-}
-
-/** Customers of the new host: they ask their resolver first, and buy where it sends them, for as long as the run goes on. */
-async function buyOnNew(hosts: StoryHosts, running: () => boolean): Promise<Receipt[]> {
-  const receipts: Receipt[] = []
-  while (running()) {
-    const answer = await hosts.resolver.resolver.query(ZONE, 'A')
-    if (answer.records.some((record) => record.content === NEW_ADDRESS))
-      receipts.push(...(await buy(hosts.new, 3, `new${receipts.length}-`)))
-    await wait(50)
-  }
-  return receipts
-}
-
-async function withReceipts(shop: StoryDatabase, receipts: readonly Receipt[]): Promise<void> {
-  const orders = await shop.rows('Orders')
-  const byId = new Map(orders.map((row) => [row.OrderID, row]))
-  expect(byId.size).toBe(orders.length)
-  for (const receipt of receipts) {
-    const found = byId.get(receipt.id)
-    expect(found?.CustomerID).toBe(receipt.customer)
-    expect(found?.Total?.trim()).toBe(receipt.total)
-  }
-}
-
 /** The story of design.md on real servers, told once for each engine. */
 export function tellStory(engine: StoryEngine, skipped: string | null): void {
-  describe.skipIf(skipped !== null)(`the story on ${engine.name}${skipped === null ? '' : ` (skipped: ${skipped})`}`, { timeout: 300_000 }, () => {
-    let hosts: StoryHosts
-    let run: MigrateRun
-    let strays: Receipt[] = []
-    let births: Receipt[] = []
-    beforeAll(async () => {
-      hosts = await startStory(engine)
-    })
-    afterAll(() => hosts?.stop())
-
-    it('plans it all and writes nothing, with accounts that could not write', async () => {
-      const before = { world: await hosts.picture(), old: await everything(hosts.old), new: await everything(hosts.new) }
-      await hosts.write({ readOnly: true })
-      const powerless = await hosts.run('run', '--dry-run')
-      const refused = await hosts.run('check')
-      await hosts.write()
-      const dry = await hosts.run('run', '--dry-run')
-      expect(dry.exit, story(dry)).toBe(0)
-      expect(
-        [...powerless.events, ...dry.events].filter((event) => event.event === 'change' && event.phase !== 'planned'),
-      ).toEqual([])
-      expect(refused.exit, story(refused)).toBe(1)
-      const steps = new Set(dry.events.filter((event) => event.event === 'change').map((event) => event.step))
-      for (const step of CHANGING) expect(steps, story(dry)).toContain(step)
-      const check = await hosts.run('check')
-      expect(check.exit, story(check)).toBe(0)
-      expect({ world: await hosts.picture(), old: await everything(hosts.old), new: await everything(hosts.new) }).toEqual(before)
-    })
-
-    it('moves the shop while customers keep buying on both hosts', async () => {
-      const migrate = hosts.start('run', '--yes')
-      let running = true
-      const shopping = buyOnNew(hosts, () => running)
-      const customers = (async () => {
-        await migrate.until(isDone('bump-identities'))
-        strays = await buy(hosts.old, 700, 'early')
-        await migrate.until(isDone('cutover-dns'))
-        strays.push(...(await buy(hosts.old, STRAYS - strays.length, 'late')))
-      })()
-      run = await migrate.ended
-      running = false
-      const [bought, fulfilled] = await Promise.allSettled([shopping, customers])
-      expect(run.exit, story(run)).toBe(0)
-      expect(fulfilled.status).toBe('fulfilled')
-      if (bought.status === 'fulfilled') births = bought.value
-      expect(births.length).toBeGreaterThan(0)
-    })
-
-    it(`keeps the ids of all ${STRAYS}, and the right customer and content of each`, async () => {
-      expect(strays).toHaveLength(STRAYS)
-      await withReceipts(hosts.new, [...strays, ...births])
-      for (const table of ['Customers', 'Orders', 'OrderItems', 'OrderLog', 'Products'] as const) {
-        const there = new Set(await contentOf(hosts.new, table))
-        expect((await contentOf(hosts.old, table)).filter((row) => !there.has(row))).toEqual([])
-      }
-    })
-
-    it('reports the headroom used and left, and a complete proof', () => {
-      const reconciled = run.events.findLast((event) => event.event === 'reconciled')
-      const headroom = reconciled?.headroom as readonly Record<string, string>[]
-      expect(
-        headroom.find((each) => each.column?.toLowerCase() === 'orderid' && each.table?.toLowerCase().endsWith('orders')),
-      ).toMatchObject({
-        raisedBy: String(HEADROOM),
-        used: String(STRAYS),
-        left: String(HEADROOM - STRAYS),
+  describe.skipIf(skipped !== null)(
+    `the story on ${engine.name}${skipped === null ? '' : ` (skipped: ${skipped})`}`,
+    { timeout: 300_000 },
+    () => {
+      let hosts: StoryHosts
+      let run: MigrateRun
+      let strays: Receipt[] = []
+      let births: Receipt[] = []
+      beforeAll(async () => {
+        hosts = await startStory(engine)
       })
-      const proof = reconciled?.proof as Record<string, number>
-      expect(proof.unaccounted).toBe(0)
-      expect(proof.accounted).toBe(proof.rows)
-    })
+      afterAll(() => hosts?.stop())
 
-    it('carries nothing the second time', async () => {
-      const before = await everything(hosts.new)
-      const again = await hosts.run('reconcile')
-      expect(again.exit, story(again)).toBe(0)
-      expect(again.events.filter((event) => event.event === 'change')).toEqual([])
-      expect(await everything(hosts.new)).toEqual(before)
-    })
+      it('plans it all and writes nothing, with accounts that could not write', async () => {
+        const before = { world: await hosts.picture(), old: await everything(hosts.old), new: await everything(hosts.new) }
+        await hosts.write({ readOnly: true })
+        const powerless = await hosts.run('run', '--dry-run')
+        const refused = await hosts.run('check')
+        await hosts.write()
+        const dry = await hosts.run('run', '--dry-run')
+        expect(dry.exit, story(dry)).toBe(0)
+        expect(
+          [...powerless.events, ...dry.events].filter((event) => event.event === 'change' && event.phase !== 'planned'),
+        ).toEqual([])
+        expect(refused.exit, story(refused)).toBe(1)
+        const steps = new Set(dry.events.filter((event) => event.event === 'change').map((event) => event.step))
+        for (const step of CHANGING) expect(steps, story(dry)).toContain(step)
+        const check = await hosts.run('check')
+        expect(check.exit, story(check)).toBe(0)
+        expect({ world: await hosts.picture(), old: await everything(hosts.old), new: await everything(hosts.new) }).toEqual(
+          before,
+        )
+      })
 
-    it('moved the site, rewrote its config, changed only the records of the playbook and wrote a report', async () => {
-      expect(await readFile(join(hosts.newSite, 'web.config'), 'utf8')).toBe(CONFIG_OLD.replace('old-sql', 'new-sql'))
-      expect(await readFile(join(hosts.newSite, 'images/shirt-7.svg'), 'utf8')).toBe(
-        await readFile(join(hosts.oldSite, 'images/shirt-7.svg'), 'utf8'),
-      )
-      expect(hosts.zone.records().map((record) => [record.name, record.content])).toEqual([
-        [ZONE, NEW_ADDRESS],
-        [`www.${ZONE}`, ZONE],
-        [`mail.${ZONE}`, '127.0.32.9'],
-      ])
-      const report = await hosts.run('report')
-      expect(report.exit, story(report)).toBe(0)
-      expect((await hosts.run('status')).exit).toBe(0)
-    })
-  })
+      it('moves the shop while customers keep buying on both hosts', async () => {
+        const migrate = hosts.start('run', '--yes')
+        let running = true
+        const shopping = buyOnNew(hosts, () => running)
+        const customers = (async () => {
+          await migrate.until(isDone('bump-identities'))
+          strays = await buy(hosts.old, 700, 'early')
+          await migrate.until(isDone('cutover-dns'))
+          strays.push(...(await buy(hosts.old, STRAYS - strays.length, 'late')))
+        })()
+        run = await migrate.ended
+        running = false
+        const [bought, fulfilled] = await Promise.allSettled([shopping, customers])
+        expect(run.exit, story(run)).toBe(0)
+        expect(fulfilled.status).toBe('fulfilled')
+        if (bought.status === 'fulfilled') births = bought.value
+        expect(births.length).toBeGreaterThan(0)
+      })
+
+      it(`keeps the ids of all ${STRAYS}, and the right customer and content of each`, async () => {
+        expect(strays).toHaveLength(STRAYS)
+        await withReceipts(hosts.new, [...strays, ...births])
+        for (const table of ['Customers', 'Orders', 'OrderItems', 'OrderLog', 'Products'] as const) {
+          const there = new Set(await contentOf(hosts.new, table))
+          expect((await contentOf(hosts.old, table)).filter((row) => !there.has(row))).toEqual([])
+        }
+      })
+
+      it('reports the headroom used and left, and a complete proof', () => {
+        const reconciled = run.events.findLast((event) => event.event === 'reconciled')
+        const headroom = reconciled?.headroom as readonly Record<string, string>[]
+        expect(
+          headroom.find((each) => each.column?.toLowerCase() === 'orderid' && each.table?.toLowerCase().endsWith('orders')),
+        ).toMatchObject({
+          raisedBy: String(HEADROOM),
+          used: String(STRAYS),
+          left: String(HEADROOM - STRAYS),
+        })
+        const proof = reconciled?.proof as Record<string, number>
+        expect(proof.unaccounted).toBe(0)
+        expect(proof.accounted).toBe(proof.rows)
+      })
+
+      it('carries nothing the second time', async () => {
+        const before = await everything(hosts.new)
+        const again = await hosts.run('reconcile')
+        expect(again.exit, story(again)).toBe(0)
+        expect(again.events.filter((event) => event.event === 'change')).toEqual([])
+        expect(await everything(hosts.new)).toEqual(before)
+      })
+
+      it('moved the site, rewrote its config, changed only the records of the playbook and wrote a report', async () => {
+        expect(await readFile(join(hosts.newSite, 'web.config'), 'utf8')).toBe(CONFIG_OLD.replace('old-sql', 'new-sql'))
+        expect(await readFile(join(hosts.newSite, 'images/shirt-7.svg'), 'utf8')).toBe(
+          await readFile(join(hosts.oldSite, 'images/shirt-7.svg'), 'utf8'),
+        )
+        expect(hosts.zone.records().map((record) => [record.name, record.content])).toEqual([
+          [ZONE, NEW_ADDRESS],
+          [`www.${ZONE}`, ZONE],
+          [`mail.${ZONE}`, '127.0.32.9'],
+        ])
+        const report = await hosts.run('report')
+        expect(report.exit, story(report)).toBe(0)
+        expect((await hosts.run('status')).exit).toBe(0)
+      })
+    },
+  )
 }

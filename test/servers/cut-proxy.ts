@@ -1,5 +1,10 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
+export interface ProxyTarget {
+  readonly host: string
+  readonly port: number
+}
+
 /** A TCP proxy that can cut its connections in the middle. */
 export interface CutProxy {
   readonly host: string
@@ -7,16 +12,19 @@ export interface CutProxy {
   /** After so many more bytes, in either direction, every connection is reset, and new ones are refused until `mend`. */
   cut(afterBytes: number): void
   mend(): void
+  /** New connections go there from now on. */
+  lead(target: ProxyTarget): void
+  /** Nobody listens any more, as on a host that is switched off; `up` listens again, on the same port. */
+  down(): Promise<void>
+  up(): Promise<void>
   close(): Promise<void>
 }
 
 /** Listens on a free port of `listen` (a loopback address) and passes everything on to `target`. */
-export async function startCutProxy(
-  target: { readonly host: string; readonly port: number },
-  listen = '127.0.0.1',
-): Promise<CutProxy> {
+export async function startCutProxy(target: ProxyTarget, listen = '127.0.0.1'): Promise<CutProxy> {
   const sockets = new Set<Socket>()
   let left = Number.POSITIVE_INFINITY
+  let leadsTo = target
   const reset = (): void => {
     for (const socket of sockets) socket.resetAndDestroy()
     sockets.clear()
@@ -47,15 +55,23 @@ export async function startCutProxy(
       client.resetAndDestroy()
       return
     }
-    const upstream = connect(target)
+    const upstream = connect({ host: leadsTo.host, port: leadsTo.port })
     sockets.add(client).add(upstream)
     pass(client, upstream)
     pass(upstream, client)
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, listen, resolve))
+  const open = (at: number): Promise<void> =>
+    new Promise((resolve, reject) => server.once('error', reject).listen(at, listen, resolve))
+  const shut = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    reset()
+    await closed
+  }
+  await open(0)
+  const port = portOf(server)
   return {
     host: listen,
-    port: portOf(server),
+    port,
     cut: (afterBytes) => {
       left = afterBytes
       if (left <= 0) reset()
@@ -63,10 +79,12 @@ export async function startCutProxy(
     mend: () => {
       left = Number.POSITIVE_INFINITY
     },
-    close: async () => {
-      reset()
-      await new Promise<void>((resolve) => server.close(() => resolve()))
+    lead: (to) => {
+      leadsTo = to
     },
+    down: shut,
+    up: () => open(port),
+    close: shut,
   }
 }
 

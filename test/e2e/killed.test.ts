@@ -1,0 +1,9 @@
+import { mssqlStory } from './engine-mssql.ts'
+import { postgresStory } from './engine-postgres.ts'
+import { tellKilled } from './killed.ts'
+import { storyMissing } from './story-hosts.ts'
+
+const mssqlServer = process.env.MIGRATE_TEST_MSSQL
+
+tellKilled(postgresStory, storyMissing)
+tellKilled(mssqlStory(mssqlServer ?? ''), mssqlServer === undefined ? 'MIGRATE_TEST_MSSQL is not set' : storyMissing)
