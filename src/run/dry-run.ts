@@ -75,11 +75,6 @@ async function planStep(session: Session, step: Step, findings: readonly Finding
   const started = session.clock.monotonic()
   const seconds = (): number => (session.clock.monotonic() - started) / 1000
   session.emit(step.id, { event: 'started', title: step.title })
-  if (findings.some((finding) => finding.severity === 'error')) {
-    session.emit(step.id, { event: 'note', message: 'Not planned, because of what its check found.' })
-    session.emit(step.id, { event: 'done', seconds: seconds(), skipped: true })
-    return true
-  }
   try {
     const changes = await within(session.clock, stops, { ms: undefined, what: step.title }, (signal) =>
       step.plan(session.lend(step, signal, 'read')),
@@ -93,6 +88,12 @@ async function planStep(session: Session, step: Step, findings: readonly Finding
   } catch (thrown) {
     if (stops.signal.aborted) throw thrown
     const { code, message, hint } = asMigrateError(thrown)
+    // What its check found is reason enough; the plan is attempted all the same, since a right that is missing hides no change.
+    if (findings.some((finding) => finding.severity === 'error')) {
+      session.emit(step.id, { event: 'note', message: `Not planned, because of what its check found: ${message}` })
+      session.emit(step.id, { event: 'done', seconds: seconds(), skipped: true })
+      return true
+    }
     session.emit(step.id, { event: 'failed', seconds: seconds(), code, message, hint })
     return false
   }

@@ -25,6 +25,8 @@ export interface SessionOptions {
   readonly ask: Ask | undefined
   /** Absent in a dry run, which writes nothing (law 6). */
   readonly journal: Journal | undefined
+  /** Looks on beside a run: what a step remembers lasts as long as this process, and is written nowhere. */
+  readonly observing?: boolean
 }
 
 /** What a step saw last, kept for the report. */
@@ -42,6 +44,7 @@ export class Session {
   readonly dryRun: boolean
   readonly #options: SessionOptions
   readonly #observed = new Map<string, Observed>()
+  readonly #overlay = new Map<string, Json>()
   #pending: Promise<unknown>[] = []
 
   constructor(options: SessionOptions) {
@@ -100,7 +103,7 @@ export class Session {
       progress: (done, total, unit, item) =>
         this.#emitForStep(step.id, { event: 'progress', done, total, unit, ...(item === undefined ? {} : { item }) }),
       remember: (key, value) => this.#remember(step, stage, key, value),
-      recall: (key) => history.fact(key),
+      recall: (key) => this.#overlay.get(key) ?? history.fact(key),
       history: (change) => history.historyOf(step.id, this.redacted(change)),
       confirm: (question, hint) => this.confirm(question, hint),
     }
@@ -144,7 +147,8 @@ export class Session {
         `The step ${step.id} tried to keep "${key}" in its check or plan. This is a fault in migrate.`,
       )
     }
-    await this.record({ type: 'fact', key, value })
+    if (this.#options.observing === true) this.#overlay.set(key, value)
+    else await this.record({ type: 'fact', key, value })
   }
 }
 

@@ -3,17 +3,13 @@ import { type Flags, withFlags } from '../flags.ts'
 import type { Io } from '../io.ts'
 import type { Finish } from '../main.ts'
 
-/** `migrate watch`: the step watch-propagation again. */
+/** `migrate watch`: the step watch-propagation again, after a run or beside it; it only looks. */
 export function addWatch(program: Command, io: Io, finish: Finish): void {
   withFlags(program.command('watch <playbook>').description('watch again how customers move to the new host')).action(
     async (playbook: string, flags: Flags) => {
       const { withPlaybook } = await import('../session.ts')
-      const { runSequence } = await import('../../run/runner.ts')
-      finish(
-        await withPlaybook(playbook, { io, flags }, 'live', ({ options }) =>
-          runSequence({ ...options, only: 'watch-propagation' }),
-        ),
-      )
+      const { observeStep } = await import('../../run/observe.ts')
+      finish(await withPlaybook(playbook, { io, flags }, 'live', ({ options }) => observeStep(options, 'watch-propagation')))
     },
   )
 }
