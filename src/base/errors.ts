@@ -51,8 +51,3 @@ export const codeOf = (error: unknown): string | undefined => {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   return typeof error.code === 'string' || typeof error.code === 'number' ? String(error.code) : undefined
 }
-
-/** An exhaustive switch ends here; reaching it is a fault in this program. */
-export const unreachable = (value: never): never => {
-  throw new MigrateError('fault', `Unexpected value ${JSON.stringify(value)}. This is a fault in migrate.`)
-}

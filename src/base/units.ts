@@ -1,19 +1,12 @@
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/
-const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const SIZE = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB)$/
-const SIZE_BYTES: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** `30s`, `5m`, `2h`, `250ms`, `1d` → milliseconds; `undefined` when the text is none of these. */
-export const parseDuration = (text: string): number | undefined => scaled(text, DURATION, DURATION_MS)
-
-/** `64MiB` → bytes; `undefined` when the text is no size. */
-export const parseSize = (text: string): number | undefined => scaled(text, SIZE, SIZE_BYTES)
-
-function scaled(text: string, pattern: RegExp, factors: Readonly<Record<string, number>>): number | undefined {
-  const match = pattern.exec(text.trim())
-  const factor = match?.[2] === undefined ? undefined : factors[match[2]]
-  if (match?.[1] === undefined || factor === undefined) return undefined
-  return Math.round(Number(match[1]) * factor)
+export function parseDuration(text: string): number | undefined {
+  const match = DURATION.exec(text.trim())
+  const unitMs = match?.[2] === undefined ? undefined : UNIT_MS[match[2]]
+  if (match?.[1] === undefined || unitMs === undefined) return undefined
+  return Math.round(Number(match[1]) * unitMs)
 }
 
 /** Milliseconds as a person says them: `450 ms`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
