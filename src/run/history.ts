@@ -144,8 +144,17 @@ export class RunHistory {
 
   /** True when a step of the cutover has begun a change that wasn't taken back: customers may be on the new host. */
   get cutOver(): boolean {
+    return this.#cutoverChanges().some((change) => change.state !== 'undone')
+  }
+
+  /** True also when the cutover was taken back since: customers have been on the new host, and may have left orders there. */
+  get wasCutOver(): boolean {
+    return this.#cutoverChanges().length > 0
+  }
+
+  #cutoverChanges(): readonly PastChange[] {
     const phases = new Map(this.#run?.steps.map((step) => [step.id, step.phase]))
-    return this.changes.some((change) => change.state !== 'undone' && phases.get(change.step) === 'cutover')
+    return this.changes.filter((change) => phases.get(change.step) === 'cutover')
   }
 
   #begin(record: Extract<JournalRecord, { type: 'run-started' }>, entry: JournalEntry): void {

@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Database } from '../databases/port.ts'
-import type { Table } from '../databases/schema.ts'
 import { parkedPath } from '../reconcile/parked.ts'
 import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
 import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
@@ -43,7 +42,7 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
-    const reconciler = this.#open(run)
+    const reconciler = await this.#open(run)
     if (await reconciler.ready()) return reconciler.plan({ signal: run.signal, onRows: progress(run) })
     if (run.dryRun) return []
     throw new MigrateError(
@@ -56,11 +55,11 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   async apply(change: ReconcileChange, run: StepRun): Promise<void> {
-    await this.#open(run).apply(change)
+    await (await this.#open(run)).apply(change)
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
-    const reconciler = this.#open(run)
+    const reconciler = await this.#open(run)
     const proof = await reconciler.prove({ signal: run.signal, onRows: progress(run) })
     const pass = Number(run.recall(PASS_KEY) ?? 0) + 1
     await run.remember(PASS_KEY, pass)
@@ -98,11 +97,11 @@ class ReconcileStep implements Step<ReconcileChange> {
     return records.map((record) => headroomUse(record, states.get(identityName(record.identity))))
   }
 
-  #open(run: StepRun): Reconciler {
+  async #open(run: StepRun): Promise<Reconciler> {
     if (this.#reconciler !== undefined) return this.#reconciler
     const world = this.#world
     const [from, to] = this.#direction === 'forward' ? [world.old, world.new] : [world.new, world.old]
-    const rules = (table: Table) => rulesFor(world, table)
+    const rules = rulesFor(world, await present(world.old.database).schema())
     this.#reconciler = new Reconciler({
       run: run.id,
       directory: run.directory,
@@ -174,4 +173,4 @@ export const reconcileKind: StepKind<Record<string, never>> = {
 }
 
 /** The same merge the other way round, for a rollback after the cutover. */
-export const reverseReconcile = (id: string, world: World): Step => new ReconcileStep(id, world, 'reverse')
+export const reverseReconcile = (id: string, world: World): Step<ReconcileChange> => new ReconcileStep(id, world, 'reverse')
