@@ -1,0 +1,9 @@
+import { mssqlStory } from './engine-mssql.ts'
+import { postgresStory } from './engine-postgres.ts'
+import { goBack } from './going-back.ts'
+import { storyMissing } from './story-hosts.ts'
+
+const mssqlServer = process.env.MIGRATE_TEST_MSSQL
+
+goBack(postgresStory, storyMissing)
+goBack(mssqlStory(mssqlServer ?? ''), mssqlServer === undefined ? 'MIGRATE_TEST_MSSQL is not set' : storyMissing)
