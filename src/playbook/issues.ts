@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { nearest, oneOf } from './problems.ts'
+import { nearest } from '../base/nearest.ts'
+import { oneOf } from './problems.ts'
 import type { Path, Source, Value } from './source.ts'
 
 type Issue = z.core.$ZodIssue

@@ -1,10 +1,10 @@
 import { z } from 'zod'
+import { nearest } from '../base/nearest.ts'
 import type { Sequence, Step } from '../run/step.ts'
 import { stepKinds } from '../steps/index.ts'
 import type { StepKind, World } from '../steps/world.ts'
 import { checked, isMapping } from './issues.ts'
 import type { Playbook, StepSettings } from './model.ts'
-import { nearest } from './problems.ts'
 import type { Path, Source, Value } from './source.ts'
 
 /** The order of a playbook that gives none. `rewrite-config` isn't in it: it needs to be told what to write. */

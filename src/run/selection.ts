@@ -1,4 +1,5 @@
 import { MigrateError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
 import type { Sequence, Step } from './step.ts'
 
 export interface Selection {
@@ -43,26 +44,3 @@ function positionOf(steps: readonly Step[], id: string): number {
 
 const usage = (code: string, message: string, hint: string): MigrateError =>
   new MigrateError(code, message, { hint, ending: 'usage' })
-
-/** The candidate with the fewest letters changed, if that is less than half of the word. */
-function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
-    .sort((a, b) => a.distance - b.distance)
-  const best = ranked[0]
-  return best !== undefined && best.distance <= Math.max(2, word.length / 2) ? best.candidate : undefined
-}
-
-/** Levenshtein: letters put in, taken out or exchanged. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const exchange = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(exchange, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
-}
