@@ -38,6 +38,8 @@ export interface Finding {
   readonly code: string
   readonly message: string
   readonly hint?: string | undefined
+  /** How a command ends that this stops; `failed` unless said otherwise. */
+  readonly ending?: Ending
 }
 
 /** The text of anything that was thrown. */

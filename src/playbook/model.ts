@@ -107,6 +107,6 @@ export interface Playbook {
   readonly steps: readonly (readonly StepSettings[])[]
   /** Knows every secret value in it. */
   readonly redactor: Redactor
-  /** Where a part stands in the file: `['tables', 'Orders']`, `['references', 0]`. */
-  position(path: Path): Position
+  /** Where a part (or the key before it) stands in the file: `['tables', 'Orders']`, `['references', 0]`. */
+  position(path: Path, of?: 'key' | 'value'): Position
 }

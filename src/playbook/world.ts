@@ -34,6 +34,10 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     tables: playbook.tables,
     defaults: defaultRules,
     references: playbook.references,
+    where: (path) => {
+      const { line, column } = playbook.position(path, 'key')
+      return `${playbook.file}:${line}:${column}`
+    },
     effects: options.effects ?? directly,
     close: async () => {
       await Promise.allSettled(open.map((each) => each.close()))

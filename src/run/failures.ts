@@ -18,13 +18,20 @@ export function asFinal(thrown: unknown): MigrateError {
   return new MigrateError(code, message, { ending, cause: thrown, ...(hint === undefined ? {} : { hint }) })
 }
 
-/** What a list of findings amounts to: its first error, with word of the others; `undefined` when none is an error. */
+/**
+ * What a list of findings amounts to: its first error, with word of the others; `undefined` when none is an error. It ends as
+ * wrong usage only when nothing else is wrong.
+ */
 export function errorAmong(findings: readonly Finding[]): MigrateError | undefined {
   const errors = findings.filter((finding) => finding.severity === 'error')
   const first = errors[0]
   if (first === undefined) return undefined
   const more = errors.length === 1 ? '' : ` (and ${formatCount(errors.length - 1)} more, see above)`
-  return new MigrateError(first.code, `${first.message}${more}`, first.hint === undefined ? {} : { hint: first.hint })
+  const ending = errors.every((error) => error.ending === first.ending) ? (first.ending ?? 'failed') : 'failed'
+  return new MigrateError(first.code, `${first.message}${more}`, {
+    ending,
+    ...(first.hint === undefined ? {} : { hint: first.hint }),
+  })
 }
 
 const OUTCOME_OF: Readonly<Record<Ending, Outcome>> = {

@@ -160,7 +160,7 @@ async function runAll(session: Session, options: RunOptions, selected: Sequence)
 const beforeAnything = (error: MigrateError, session: Session): MigrateError => {
   const untouched = session.history.changes.length === 0 ? 'Nothing was changed.' : 'Nothing further was changed.'
   const hint = error.hint === undefined ? 'Mend what was found, then run again.' : `${error.hint} Then run again.`
-  return new MigrateError(error.code, `${error.message} ${untouched}`, { hint })
+  return new MigrateError(error.code, `${error.message} ${untouched}`, { hint, ending: error.ending })
 }
 
 /** The steps of a group side by side. The first that fails tells the others to stop; all are awaited. In the order they ended. */

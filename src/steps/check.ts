@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
-import { findTable, fullName, type Schema } from '../databases/schema.ts'
 import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { gather, unknownTables } from './database-parts.ts'
+import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
+import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
@@ -62,42 +62,12 @@ async function lookAtDatabase({ side, database }: Host, purpose: 'read' | 'write
   ]
 }
 
-async function compareDatabases({ old, new: target, ...world }: World): Promise<readonly Finding[]> {
-  if (old.database === undefined) return []
-  const schema = await old.database.schema()
-  const servers = target.database === undefined ? [] : serverFindings(await old.database.info(), await target.database.info())
-  return [
-    ...servers,
-    ...schema.findings,
-    ...unknownTables({ old, new: target, ...world }, schema),
-    ...world.references.flatMap((reference) => [
-      ...unknownColumn(schema, reference.table, reference.column),
-      ...unknownColumn(schema, reference.parent, reference.parentColumn),
-    ]),
-  ]
-}
-
-function unknownColumn(schema: Schema, tableName: string, column: string): readonly Finding[] {
-  const table = findTable(schema.tables, tableName)
-  if (table === 'ambiguous' || table === undefined) {
-    const message =
-      table === undefined
-        ? `The playbook's references name the table ${tableName}, which the old database hasn't got.`
-        : `The playbook's references name the table ${tableName}, which stands in more than one schema.`
-    return [
-      { severity: 'error', code: 'unknown-reference', message, hint: 'Write the table as the database has it, with its schema.' },
-    ]
-  }
-  const columns = table.columns.map((each) => each.name)
-  if (columns.some((name) => name.toLowerCase() === column.toLowerCase())) return []
-  return [
-    {
-      severity: 'error',
-      code: 'unknown-reference',
-      message: `The playbook's references name ${fullName(table.name)}.${column}, which the old database hasn't got.`,
-      hint: `The columns are: ${columns.join(', ')}.`,
-    },
-  ]
+async function compareDatabases(world: World): Promise<readonly Finding[]> {
+  const [old, target] = [world.old.database, world.new.database]
+  if (old === undefined) return []
+  const schema = await old.schema()
+  const servers = target === undefined ? [] : serverFindings(await old.info(), await target.info())
+  return [...servers, ...schema.findings, ...unknownNames(world, schema)]
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>

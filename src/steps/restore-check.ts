@@ -2,7 +2,7 @@ import type { Finding } from '../base/errors.ts'
 import { statementMark } from '../databases/plan/restore.ts'
 import type { Database, ServerInfo } from '../databases/port.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
-import { copiedTables } from './database-parts.ts'
+import { copiedTables } from './rules.ts'
 import type { World } from './world.ts'
 
 /**

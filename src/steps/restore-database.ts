@@ -17,7 +17,7 @@ import { partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { copiedTables, databaseOf, gather, rulesFor, trackedTables } from './database-parts.ts'
+import { databaseOf, gather } from './database-parts.ts'
 import { identityName } from './headroom.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
@@ -31,6 +31,7 @@ import {
   removeOrphans,
   restoredFindings,
 } from './restore-work.ts'
+import { copiedTables, rulesFor, trackedTables } from './rules.ts'
 import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})

@@ -1,12 +1,26 @@
-import { type ForeignKey, findTable, fullName, readableColumns, type Table } from '../databases/schema.ts'
+import { type ForeignKey, findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import type { TableRules, World } from './world.ts'
 
-/** What the playbook says of a table, or the defaults. */
-export function rulesFor(world: Pick<World, 'tables' | 'defaults'>, table: Table): TableRules {
+/** The playbook's rules for each table of a schema; what it doesn't name has the defaults. */
+export function rulesFor(world: Pick<World, 'tables' | 'defaults'>, schema: Schema): (table: Table) => TableRules {
+  const byName = new Map<string, TableRules>()
   for (const [name, rules] of world.tables) {
-    if (findTable([table], name) === table) return rules
+    const table = findTable(schema.tables, name)
+    if (table !== undefined && table !== 'ambiguous') byName.set(fullName(table.name), rules)
   }
-  return world.defaults
+  return (table) => byName.get(fullName(table.name)) ?? world.defaults
+}
+
+/** Tables whose rows are copied; those with mode `skip` are left empty. */
+export function copiedTables(world: World, schema: Schema): readonly Table[] {
+  const rules = rulesFor(world, schema)
+  return schema.tables.filter((table) => rules(table).mode !== 'skip')
+}
+
+/** Tables that are copied and reconciled. */
+export function trackedTables(world: World, schema: Schema): readonly Table[] {
+  const rules = rulesFor(world, schema)
+  return schema.tables.filter((table) => rules(table).mode === 'track')
 }
 
 /** The playbook's references as foreign keys between tables that exist; what names none of them is `check`'s to report. */

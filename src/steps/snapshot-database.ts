@@ -12,8 +12,10 @@ import { copyTables } from '../databases/snapshot/copy.ts'
 import { isFuzzy, rowsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { copiedTables, databaseOf, gather, rulesFor, unknownTables } from './database-parts.ts'
+import { databaseOf, gather } from './database-parts.ts'
 import { identityName } from './headroom.ts'
+import { unknownNames } from './playbook-names.ts'
+import { copiedTables, rulesFor } from './rules.ts'
 import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -72,7 +74,7 @@ class SnapshotDatabase implements Step<Change> {
       () => old.missingRights('read'),
       async () => {
         const schema = await old.schema()
-        return [...schema.findings, ...unknownTables(this.#world, schema), ...withoutKey(this.#world, schema)]
+        return [...schema.findings, ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
       async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),

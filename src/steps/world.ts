@@ -64,6 +64,8 @@ export interface World {
   readonly tables: ReadonlyMap<string, TableRules>
   readonly defaults: TableRules
   readonly references: readonly Reference[]
+  /** Where a part of the playbook stands, for messages: `['tables', 'Orders']` → `story.yml:49:3`. */
+  where(path: readonly (string | number)[]): string
   /** Wraps every effect (run/step.ts). */
   readonly effects: Effects
   /** Closes every connection that was opened. */

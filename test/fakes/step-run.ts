@@ -83,6 +83,7 @@ export const testWorld = (options: TestWorldOptions): World => ({
   tables: new Map(Object.entries(options.tables ?? {}).map(([name, rules]) => [name, { ...trackRules, ...rules }])),
   defaults: trackRules,
   references: [],
+  where: (path) => `playbook.yml ${path.join('.')}`,
   effects: options.effects ?? directly,
   close: async () => undefined,
 })
