@@ -5,14 +5,14 @@ import { asOwn, conclude } from './conclusion.ts'
 import type { Display } from './display/display.ts'
 import { jsonDisplay } from './display/json.ts'
 import { plainDisplay } from './display/plain.ts'
-import { planDisplay } from './display/plan.ts'
+import { type PlanView, planDisplay } from './display/plan.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { type Prepared, prepare, type Surroundings } from './prepare.ts'
 import { listenForSignals } from './signals.ts'
 
 /** How a command's events are best shown to a person. */
-export type View = 'live' | 'plan' | 'check' | 'text'
+export type View = 'live' | 'text' | PlanView
 
 /** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
 export async function displayFor(view: View, flags: Flags, io: Io): Promise<Display> {
@@ -21,13 +21,14 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
   const verbose = flags.verbose ?? false
-  if (view === 'plan' || view === 'check') {
+  if (view !== 'live' && view !== 'text') {
     return planDisplay({
       write,
       notice,
       verbose,
       ask,
       what: view,
+      columns: io.isTerminal ? Math.max(40, io.stdout.columns ?? 80) : undefined,
       paint: (colour, text) => (io.isColoured ? styleText(colour, text, { validateStream: false }) : text),
     })
   }

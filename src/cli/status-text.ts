@@ -46,7 +46,12 @@ function endLines(status: Run, playbook: string): readonly string[] {
   const where = status.cutOver ? 'Customers may be on the new host.' : 'Customers are on the old host.'
   const next = status.next === null || status.rollback === 'complete' ? [] : [`Next: ${status.next}.`]
   const { undoable, remaining } = status.wayBack
-  const back = undoable === 0 ? [] : [`The way back: "migrate rollback ${playbook}" takes back ${formatCount(undoable)} changes.`]
+  const command = `The way back: "migrate rollback ${playbook}"`
+  const back = status.cutOver
+    ? [`${command} moves DNS back and carries the new host's orders to the old one; what was prepared on the new host stays.`]
+    : undoable === 0
+      ? []
+      : [`${command} takes back ${formatCount(undoable)} ${undoable === 1 ? 'change' : 'changes'}.`]
   const lasting = remaining.length === 0 ? [] : [`It can't take back: ${remaining.join('; ')}.`]
   return [where, ...next, ...back, ...lasting]
 }

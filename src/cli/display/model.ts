@@ -40,7 +40,7 @@ export interface StepView {
 export class ScreenModel {
   readonly name: string
   readonly playbook: string
-  readonly steps: readonly StepView[]
+  steps: readonly StepView[]
   run = ''
   resumed = false
   startedAt: number | undefined
@@ -50,7 +50,7 @@ export class ScreenModel {
   /** What concerns no step. */
   messages: readonly string[] = []
   notice: string | undefined
-  readonly #byId: ReadonlyMap<string, StepView>
+  readonly #byId: Map<string, StepView>
 
   constructor(name: string, playbook: string, sequence: Sequence) {
     this.name = name
@@ -63,9 +63,18 @@ export class ScreenModel {
     this.run = event.run
     this.now = Date.parse(event.time)
     this.startedAt ??= this.now
-    const step = event.step === null ? undefined : this.#byId.get(event.step)
+    const step = event.step === null ? undefined : (this.#byId.get(event.step) ?? this.#further(event.step, event))
     if (step) addToStep(step, event, this.now)
     else this.#addToRun(event)
+  }
+
+  /** A step that no playbook names, such as carrying orders back in a rollback. */
+  #further(id: string, event: RunEvent): StepView | undefined {
+    if (event.event !== 'started') return undefined
+    const step = view(id, event.title ?? id, 'settle', false)
+    this.steps = [...this.steps, step]
+    this.#byId.set(id, step)
+    return step
   }
 
   #addToRun(event: RunEvent): void {

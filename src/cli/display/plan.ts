@@ -2,9 +2,10 @@ import { formatCount, formatDuration } from '../../base/units.ts'
 import type { RunEvent } from '../../run/events.ts'
 import type { Ask } from '../../run/session.ts'
 import type { Sequence, Step } from '../../run/step.ts'
-import { changeDetails } from './details.ts'
+import { changeDetails, headOf } from './details.ts'
 import type { Display } from './display.ts'
-import type { Paint } from './frame.ts'
+import { type Colour, clip, type Paint } from './frame.ts'
+import { hanging } from './hanging.ts'
 import { eventLines } from './words.ts'
 
 export interface PlanOptions {
@@ -13,9 +14,13 @@ export interface PlanOptions {
   readonly verbose: boolean
   readonly paint: Paint
   readonly ask: Ask | undefined
-  /** `check` shows only what was found. */
-  readonly what: 'plan' | 'check'
+  /** `check` shows only what was found, `rollback` what would be taken back. */
+  readonly what: PlanView
+  /** The terminal's width; without one no line is broken or cut. */
+  readonly columns: number | undefined
 }
+
+export type PlanView = 'plan' | 'check' | 'rollback'
 
 type Of<E extends RunEvent['event']> = Extract<RunEvent, { readonly event: E }>
 
@@ -23,7 +28,7 @@ type Of<E extends RunEvent['event']> = Extract<RunEvent, { readonly event: E }>
 export function planDisplay(options: PlanOptions): Display {
   const printer = new PlanPrinter(options)
   return {
-    begin: ({ sequence }) => printer.begin(sequence),
+    begin: ({ sequence, playbook }) => printer.begin(sequence, playbook),
     sink: (event) => printer.add(event),
     tell: (_event, text) => options.write(text === '' ? '' : `${text}\n`),
     notice: options.notice,
@@ -32,15 +37,35 @@ export function planDisplay(options: PlanOptions): Display {
   }
 }
 
+const MARKS = {
+  error: ['✖ problem', 'red'],
+  warning: ['! warning', 'yellow'],
+  info: ['· note   ', 'dim'],
+} as const
+
+const MOVES = 'customers move to the new host here'
+const LASTING = 'point of no return: "migrate rollback" can’t take this back'
+
+/** Why a step has no change: it only looks, it is done, or what it will do can't be known before its time. */
+function nothingWords(step: Step | undefined, resumed: boolean): string {
+  if (step?.id === 'check') return 'it only looks'
+  if (step?.phase === 'settle') return 'what there is to do shows only then'
+  return resumed ? 'nothing left to do, as far as can be told now' : 'nothing to change, as far as can be told now'
+}
+
 class PlanPrinter {
   readonly #options: PlanOptions
   #steps: readonly Step[] = []
+  #playbook = ''
+  #hasBegun = false
+  #resumed = false
   #findings: Of<'finding'>[] = []
   #foundPrinted = false
   #current: string | null = null
   /** Something stands under the current step's heading already. */
   #said = false
-  #changes = 0
+  /** What each step would do, in a few words each. */
+  readonly #summaries = new Map<string, string[]>()
   #problems = 0
   #warnings = 0
   readonly #lasting = new Set<string>()
@@ -49,8 +74,9 @@ class PlanPrinter {
     this.#options = options
   }
 
-  begin(sequence: Sequence): void {
+  begin(sequence: Sequence, playbook: string): void {
     this.#steps = sequence.flat()
+    this.#playbook = playbook
   }
 
   add(event: RunEvent): void {
@@ -66,7 +92,7 @@ class PlanPrinter {
         this.#change(event)
         return
       case 'done':
-        if (event.skipped && !this.#said) this.#line(event.step, this.#dim('nothing to change, as far as can be told now'))
+        if (event.skipped && !this.#said) this.#line(event.step, nothingWords(this.#stepOf(event.step), this.#resumed), 'dim')
         return
       case 'finished':
         this.#finished(event)
@@ -79,13 +105,18 @@ class PlanPrinter {
   }
 
   #begun(event: Of<'started'>): void {
+    // A rollback after the cutover is told in two parts.
+    if (this.#hasBegun) return
+    this.#hasBegun = true
     const name = this.#options.paint('bold', event.playbook ?? 'the shop')
     const goesOn = event.resumed ? ' It goes on with an unfinished run.' : ''
-    const words =
-      this.#options.what === 'check'
-        ? `Checking ${name}; nothing is changed.`
-        : `Plan for ${name}. Nothing is changed by showing it.${goesOn}`
-    this.#write(words)
+    this.#resumed = event.resumed ?? false
+    const words: Readonly<Record<PlanView, string>> = {
+      check: `Checking ${name}; nothing is changed.`,
+      plan: `Plan for ${name}. Nothing is changed by showing it.${goesOn}`,
+      rollback: `What a rollback of ${name} would take back, newest first. Nothing is changed by showing it.`,
+    }
+    this.#write(words[this.#options.what])
   }
 
   /** Findings come before the steps, from all of them; they are kept together. Later ones stand under their step. */
@@ -116,16 +147,16 @@ class PlanPrinter {
   }
 
   #findingLines({ severity, message, hint, step }: Of<'finding'>): readonly string[] {
-    const { paint } = this.#options
-    const mark =
-      severity === 'error'
-        ? paint('red', '✖ problem')
-        : severity === 'warning'
-          ? paint('yellow', '! warning')
-          : paint('dim', '· note   ')
+    const [mark, colour] = MARKS[severity]
+    const { columns } = this.#options
+    // Under a step they are indented once more.
+    const room = columns === undefined ? undefined : columns - 6
     const indent = ' '.repeat(11)
-    const text = `${mark}  ${message.replaceAll('\n', `\n  ${indent}`)}${step === null ? '' : this.#dim(` (${step})`)}`
-    return hint === undefined || hint === '' ? [text] : [text, `${indent}→ ${hint}`]
+    const text = `${message.replaceAll('\n', `\n  ${indent}`)}${step === null ? '' : ` (${step})`}`
+    const lines = text.split('\n').flatMap((line, index) => hanging(index === 0 ? `${indent}${line}` : line, room))
+    const first = `${this.#options.paint(colour, mark)}  ${lines[0]?.slice(indent.length) ?? ''}`
+    const advice = hint === undefined || hint === '' ? [] : hanging(`${indent}→ ${hint}`, room)
+    return [first, ...lines.slice(1), ...advice]
   }
 
   #heading(step: string, title: string | undefined): void {
@@ -137,26 +168,35 @@ class PlanPrinter {
     const number = this.#steps.findIndex((each) => each.id === step) + 1
     const known = this.#steps.find((each) => each.id === step)
     const label = title ?? known?.title ?? step
-    this.#write(`\n${String(number).padStart(2)}. ${this.#options.paint('bold', label)} ${this.#dim(`(${step})`)}`)
-    if (known?.phase === 'cutover') this.#write(`      ${this.#options.paint('yellow', 'customers move to the new host here')}`)
-    if (known !== undefined && known.undo === undefined) {
-      this.#write(`      ${this.#options.paint('yellow', 'point of no return: "migrate rollback" can’t take this back')}`)
-    }
+    this.#write(
+      `\n${number === 0 ? '   ' : `${String(number).padStart(2)}.`} ${this.#options.paint('bold', label)} ${this.#dim(`(${step})`)}`,
+    )
+    if (this.#options.what === 'rollback') return
+    const remarks = [...(known?.phase === 'cutover' ? [MOVES] : []), ...(known !== undefined && !known.undo ? [LASTING] : [])]
+    for (const line of remarks.flatMap((remark) => this.#broken(`      ${remark}`)))
+      this.#write(this.#options.paint('yellow', line))
   }
 
   #change(event: Of<'change'>): void {
-    this.#changes += 1
-    const [first = '', ...more] = event.summary.split('\n')
+    const summary = headOf(event.change, event.summary).trimEnd()
+    const [first = '', ...more] = summary.split('\n')
+    if (event.step !== null) this.#summaries.set(event.step, [...(this.#summaries.get(event.step) ?? []), first])
     this.#line(event.step, `• ${first}`)
     for (const line of more) this.#line(event.step, `  ${line}`)
-    for (const line of changeDetails(event.change, event.summary, this.#options.verbose))
-      this.#line(event.step, this.#dim(`    ${line}`))
+    // What is taken back was made by a plan that showed it.
+    if (this.#options.what === 'rollback' && !this.#options.verbose) return
+    for (const line of changeDetails(event.change, summary, this.#options.verbose)) this.#line(event.step, `    ${line}`, 'dim')
   }
 
-  #line(step: string | null, text: string): void {
+  #line(step: string | null, text: string, colour?: Colour): void {
     if (step !== null) this.#heading(step, undefined)
     this.#said = true
-    this.#write(`${step === null ? '' : '      '}${text.replaceAll('\n', '\n        ')}`)
+    const indent = step === null ? '' : '      '
+    for (const [index, line] of text.split('\n').entries()) {
+      for (const part of this.#broken(`${indent}${index === 0 ? '' : '  '}${line}`)) {
+        this.#write(colour === undefined ? part : this.#options.paint(colour, part))
+      }
+    }
   }
 
   #finished(event: Of<'finished'>): void {
@@ -168,12 +208,56 @@ class PlanPrinter {
       this.#write(`\n${verdict}: ${found} (${time}).`)
       return
     }
-    const lasting = this.#lasting.size === 0 ? '' : ` Can’t be taken back: ${[...this.#lasting].join(', ')}.`
+    if (this.#options.what === 'rollback') this.#endRollback(event)
+    else this.#endPlan(event, `${found} (planned in ${time})`)
+  }
+
+  #endPlan(event: Of<'finished'>, found: string): void {
+    const changes = [...this.#summaries.values()].flat().length
+    if (changes > 0) {
+      this.#write('\nIn short')
+      for (const [index, step] of this.#steps.entries()) this.#write(this.#shortLine(step, index + 1))
+    }
+    this.#write('')
+    if (this.#lasting.size > 0) this.#say(`Can’t be taken back: ${[...this.#lasting].join(', ')}.`)
     const verdict =
-      event.exit === 0 ? 'It can be run.' : event.outcome === 'interrupted' ? 'Interrupted.' : 'It can’t be run like this.'
-    this.#write(
-      `\n${this.#count(this.#steps.length, 'step')}, ${this.#count(this.#changes, 'change')}; ${found} (planned in ${time}).${lasting} ${verdict}`,
-    )
+      event.exit === 0
+        ? `It can be run: migrate run ${this.#playbook}`
+        : event.outcome === 'interrupted'
+          ? 'Interrupted.'
+          : 'It can’t be run like this.'
+    this.#say(`${this.#count(this.#steps.length, 'step')}, ${this.#count(changes, 'change')}; ${found}. ${verdict}`)
+  }
+
+  #shortLine({ id, phase, undo }: Step, number: number): string {
+    const summaries = this.#summaries.get(id) ?? []
+    const [
+      first = id === 'check' ? 'only looks' : this.#resumed && phase !== 'settle' ? 'nothing left to do' : 'shows only then',
+    ] = summaries
+    const words = summaries.length > 1 ? this.#count(summaries.length, 'change') : first
+    const marks = [...(phase === 'cutover' ? ['customers move'] : []), ...(undo === undefined ? ['no way back'] : [])]
+    const line = `${String(number).padStart(2)}. ${id.padEnd(18)} ${[...marks, words].join(' · ')}`
+    return this.#options.columns === undefined ? line : clip(line, this.#options.columns)
+  }
+
+  #endRollback(event: Of<'finished'>): void {
+    const changes = [...this.#summaries.values()].flat().length
+    if (event.exit === 0 && changes > 0)
+      this.#say(
+        `\n${this.#count(changes, 'change')} in ${this.#count(this.#summaries.size, 'step')}. To take them back: migrate rollback ${this.#playbook}`,
+      )
+  }
+
+  #stepOf(id: string | null): Step | undefined {
+    return this.#steps.find((step) => step.id === id)
+  }
+
+  #say(text: string): void {
+    for (const line of text.split('\n').flatMap((each) => this.#broken(each))) this.#write(line)
+  }
+
+  #broken(line: string): readonly string[] {
+    return hanging(line, this.#options.columns)
   }
 
   #count(count: number, noun: string): string {

@@ -1,0 +1,139 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { type PlanView, planDisplay } from '../../src/cli/display/plan.ts'
+import type { EventBody } from '../../src/run/events.ts'
+import type { Phase, Step } from '../../src/run/step.ts'
+
+const step = (id: string, phase: Phase, lasting = false): Step => ({
+  id,
+  title: `Title of ${id}`,
+  phase,
+  change: z.any(),
+  check: async () => [],
+  plan: async () => [],
+  apply: async () => undefined,
+  verify: async () => [],
+  ...(lasting ? {} : { undo: async () => undefined }),
+  describe: () => '',
+})
+
+const SQL = 'CREATE TABLE "public"."Customers" (\n  "CustomerID" integer NOT NULL,\n  "Email" character varying(120) NOT NULL\n)'
+const SUMMARY = 'create table public.Customers: CREATE TABLE "public"."Customers" ( "CustomerID" integer …'
+
+/** What a plan of a create, a cutover and a merge looks like. */
+function shown(what: PlanView, columns: number | undefined, bodies: readonly (readonly [string | null, EventBody])[]): string {
+  let text = ''
+  const display = planDisplay({
+    write: (part) => {
+      text += part
+    },
+    notice: () => undefined,
+    verbose: false,
+    paint: (_colour, part) => part,
+    ask: undefined,
+    what,
+    columns,
+  })
+  display.begin({
+    name: 'shop',
+    playbook: 'shop.yml',
+    sequence: [[step('restore-database', 'prepare')], [step('cutover-dns', 'cutover')], [step('reconcile', 'settle', true)]],
+  })
+  for (const [id, body] of bodies) display.sink({ time: '2026-11-22T03:30:00.000Z', run: 'r', step: id, ...body })
+  return text
+}
+
+const planned = (change: unknown, summary: string): EventBody =>
+  ({ event: 'change', phase: 'planned', change, summary, undoable: true }) as EventBody
+
+const PLAN: readonly (readonly [string | null, EventBody])[] = [
+  [null, { event: 'started', playbook: 'shop', dryRun: true, resumed: false }],
+  ['reconcile', { event: 'finding', severity: 'info', code: 'no-way-back', message: 'x' }],
+  ['restore-database', { event: 'started', title: 'Restore' }],
+  ['restore-database', planned({ kind: 'statement', sql: SQL }, SUMMARY)],
+  ['restore-database', planned({}, 'set 5 identities')],
+  ['cutover-dns', { event: 'started', title: 'Point DNS' }],
+  ['cutover-dns', planned({}, '± MODIFY A shop.example 203.0.113.10 → 198.51.100.20')],
+  ['reconcile', { event: 'started', title: 'Carry' }],
+  ['reconcile', { event: 'done', seconds: 1, skipped: true }],
+  [null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 2 }],
+]
+
+describe('a plan', () => {
+  it('names what is created and shows its SQL once, whole', () => {
+    const text = shown('plan', undefined, PLAN)
+    expect(text).toContain('• create table public.Customers\n')
+    expect(text.match(/CREATE TABLE/g)).toHaveLength(1)
+    expect(text).toContain('"Email" character varying(120) NOT NULL')
+  })
+
+  it('says where customers move, what can’t be taken back, and what isn’t known yet', () => {
+    const text = shown('plan', undefined, PLAN)
+    expect(text).toMatch(/2\. Point DNS \(cutover-dns\)\n\s+customers move to the new host here\n/)
+    expect(text).toMatch(/3\. Carry \(reconcile\)\n\s+point of no return.*\n\s+what there is to do shows only then\n/)
+  })
+
+  it('ends in short, so that the last screen of a long plan tells it all', () => {
+    const [, end = ''] = shown('plan', undefined, PLAN).split('In short\n')
+    expect(end).toBe(
+      [
+        ' 1. restore-database   2 changes',
+        ' 2. cutover-dns        customers move · ± MODIFY A shop.example 203.0.113.10 → 198.51.100.20',
+        ' 3. reconcile          no way back · shows only then',
+        '',
+        'Can’t be taken back: reconcile.',
+        '3 steps, 3 changes; no problems, no warnings (planned in 2 s). It can be run: migrate run shop.yml',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it('is broken between words at the terminal’s width, with what follows indented', () => {
+    const lines = shown('plan', 60, [
+      ...PLAN.slice(0, 3),
+      [
+        'restore-database',
+        planned({}, 'public.Orders.OrderID: old is at 10,547; new starts beyond 12,047 (headroom 1,500: given in the playbook)'),
+      ],
+      ...PLAN.slice(5),
+    ]).split('\n')
+    expect(lines.filter((line) => line.length > 60)).toEqual([])
+    const first = lines.findIndex((line) => line.startsWith('      • public.Orders.OrderID'))
+    expect(lines[first + 1]).toMatch(/^ {8}\S/)
+  })
+
+  it('breaks findings too', () => {
+    const found: EventBody = {
+      event: 'finding',
+      severity: 'error',
+      code: 'x',
+      message: 'new database shop on 127.0.31.2 has a table public.Customers already, and this run didn’t make it.',
+      hint: 'Give an empty database as new.database, or drop the table if it holds nothing that you need.',
+    }
+    const text = shown('check', 70, [['restore-database', found], ...PLAN.slice(-1)])
+    expect(text.split('\n').filter((line) => line.length > 70)).toEqual([])
+    expect(text).toMatch(/ {2}✖ problem {2}new database shop/)
+    expect(text).toContain('Not ready to run: 1 problem')
+  })
+})
+
+describe('the plan of a rollback', () => {
+  const bodies: readonly (readonly [string | null, EventBody])[] = [
+    PLAN[0] ?? [null, { event: 'started' }],
+    ['restore-database', planned({ sql: SQL }, `take back: ${SUMMARY}`)],
+    [null, { event: 'started', playbook: 'shop', dryRun: true, resumed: true }],
+    ['carry-back', { event: 'started', title: 'Carry the new host’s orders back' }],
+    ['carry-back', planned({}, 'insert Orders: 3 rows')],
+    [null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 2 }],
+  ]
+
+  it('says what it is, without the SQL of long ago, and with which command it would be done', () => {
+    const text = shown('rollback', undefined, bodies)
+    expect(text).toMatch(/^What a rollback of shop would take back, newest first\. Nothing is changed by showing it\.\n/)
+    expect(text.match(/Nothing is changed/g)).toHaveLength(1)
+    expect(text).toContain('• take back: create table public.Customers\n')
+    expect(text).not.toContain('CREATE TABLE')
+    expect(text).toContain('Carry the new host’s orders back (carry-back)')
+    expect(text).toMatch(/\n2 changes in 2 steps\. To take them back: migrate rollback shop\.yml\n$/)
+  })
+})
