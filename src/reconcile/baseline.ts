@@ -5,6 +5,7 @@ import { MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { RowReader } from './fingerprint.ts'
+import { FingerprintTable } from './fingerprint-table.ts'
 
 /** Where a run keeps its baseline: fingerprints of the rows as restored, before the new host's first write. */
 export const baselinePath = (directory: string): string => join(directory, 'baseline.sqlite')
@@ -90,20 +91,17 @@ async function takeTable(
   const reader = new RowReader(table, options.ignore?.(table))
   store.exec('BEGIN IMMEDIATE')
   try {
-    store.exec(`CREATE TABLE ${fingerprintTable(ordinal)} (key TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID`)
-    // A reader without a snapshot may meet a row twice while it moves; the later reading counts.
-    const insert = store.prepare(
-      `INSERT INTO ${fingerprintTable(ordinal)} (key, hash) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET hash = excluded.hash`,
-    )
+    const fingerprints = new FingerprintTable(store, fingerprintTable(ordinal))
     let rows = 0
     await options.database.read(1, async ([source]) => {
       for await (const batch of source.rows(table, options.signal ? { signal: options.signal } : {})) {
         options.signal?.throwIfAborted()
-        for (const row of batch) insert.run(reader.key(row), reader.hash(row))
+        for (const row of batch) fingerprints.add(reader.key(row), reader.hash(row))
         rows += batch.length
         counted(batch.length)
       }
     })
+    fingerprints.end()
     store.prepare('INSERT INTO baseline_tables (name, ordinal, rows) VALUES (?, ?, ?)').run(name, ordinal, rows)
     store.exec('COMMIT')
   } catch (error) {

@@ -5,6 +5,7 @@ import { fullName, type Table } from '../databases/schema.ts'
 import { baselinePath, baselineTables, fingerprintTable } from './baseline.ts'
 import { classify, type Difference, type Print } from './classify.ts'
 import { RowReader } from './fingerprint.ts'
+import { FingerprintTable } from './fingerprint-table.ts'
 
 export interface CompareOptions {
   /** The run's folder, where the baseline is. */
@@ -57,7 +58,7 @@ export async function compareTables(
       options.signal?.throwIfAborted()
       const ordinal = baseline.get(fullName(targetTable.name))?.ordinal
       const base = ordinal === undefined ? 'no_base' : `baseline.${fingerprintTable(ordinal)}`
-      scratch.exec(EMPTY_TABLES)
+      emptied(scratch, 'no_base').end()
       await readCarried(scratch, options, targetTable)
       await readSide(scratch, 'source_rows', options.source, sourceTable, options)
       await readSide(scratch, 'target_rows', options.target, targetTable, options)
@@ -70,18 +71,19 @@ export async function compareTables(
 
 const fileUri = (path: string): string => `${pathToFileURL(path).href.replaceAll("'", '%27')}?mode=ro`
 
-const EMPTY_TABLES = ['source_rows', 'target_rows', 'carried', 'no_base']
-  .map((name) => `DROP TABLE IF EXISTS ${name}; CREATE TABLE ${name} (key TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;`)
-  .join('\n')
+function emptied(scratch: DatabaseSync, name: string): FingerprintTable {
+  scratch.exec(`DROP TABLE IF EXISTS ${name}`)
+  return new FingerprintTable(scratch, name)
+}
 
 /** What earlier passes carried is the new common ground for its rows; '' stands for a carried deletion. */
 async function readCarried(scratch: DatabaseSync, options: CompareOptions, table: Table): Promise<void> {
-  const insert = scratch.prepare(
-    'INSERT INTO carried (key, hash) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET hash = excluded.hash',
-  )
+  const carried = emptied(scratch, 'carried')
   for (const host of [options.source, options.target]) {
-    for (const entry of await host.ledgerEntries(options.run, fullName(table.name))) insert.run(entry.sourceKey, entry.sourceHash)
+    for (const entry of await host.ledgerEntries(options.run, fullName(table.name)))
+      carried.add(entry.sourceKey, entry.sourceHash)
   }
+  carried.end()
 }
 
 async function readSide(
@@ -92,17 +94,16 @@ async function readSide(
   options: CompareOptions,
 ): Promise<void> {
   const reader = new RowReader(table, options.ignore(table))
-  const insert = scratch.prepare(
-    `INSERT INTO ${into} (key, hash) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET hash = excluded.hash`,
-  )
+  const rows = emptied(scratch, into)
   scratch.exec('BEGIN')
-  await database.read(1, async ([rows]) => {
-    for await (const batch of rows.rows(table, options.signal ? { signal: options.signal } : {})) {
+  await database.read(1, async ([source]) => {
+    for await (const batch of source.rows(table, options.signal ? { signal: options.signal } : {})) {
       options.signal?.throwIfAborted()
-      for (const row of batch) insert.run(reader.key(row), reader.hash(row))
+      for (const row of batch) rows.add(reader.key(row), reader.hash(row))
       options.onRows?.(table, batch.length)
     }
   })
+  rows.end()
   scratch.exec('COMMIT')
 }
 
