@@ -1,7 +1,7 @@
 import type { Finding } from '../base/errors.ts'
 import { differences } from './binding.ts'
 import { type CommandOptions, type Conclusion, sessionOf } from './command.ts'
-import { asMigrateError, errorAmong, FAILED, OK, type Verdict } from './failures.ts'
+import { asMigrateError, errorAmong, FAILED, OK, type Verdict, verdictOf } from './failures.ts'
 import { RunHistory } from './history.ts'
 import { type PreflightStops, preflight } from './preflight.ts'
 import { redactJson } from './redaction.ts'
@@ -25,7 +25,7 @@ export async function rehearse(options: CommandOptions, selected: Sequence, conc
     const planned = await planStep(session, step, found.get(step.id) ?? [], stops)
     failed ||= !planned
   }
-  return failed || errorAmong([...found.values()].flat()) !== undefined ? FAILED : OK
+  return failed ? FAILED : verdictAmong(found)
 }
 
 /** `migrate check`: every step's preconditions, all together, and nothing else. Writes nothing anywhere. */
@@ -33,7 +33,12 @@ export async function checkAll(options: CommandOptions, selected: Sequence, conc
   const session = await readingSession(options, conclusion)
   session.emit(null, { event: 'started', playbook: options.name, dryRun: true, resumed: session.history.run !== undefined })
   const found = await preflight(session, dueSteps(session, selected), stopsOf(options))
-  return errorAmong([...found.values()].flat()) === undefined ? OK : FAILED
+  return verdictAmong(found)
+}
+
+function verdictAmong(found: ReadonlyMap<string, readonly Finding[]>): Verdict {
+  const error = errorAmong([...found.values()].flat())
+  return error === undefined ? OK : verdictOf(error)
 }
 
 const dueSteps = (session: Session, selected: Sequence): readonly Step[] =>

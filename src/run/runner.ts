@@ -93,7 +93,9 @@ async function decide(
   if (held.damage !== undefined) return await replaceDamaged(options, held.damage, effects)
   const run = held.history.run
   if (run === undefined) return { begin: 'new', history: new RunHistory() }
-  if (options.fresh !== true && !held.history.rolledBack) {
+  // A run that ended before its first change can be begun anew with the playbook mended: it isn't bound to anything yet.
+  const isUnbound = held.history.changes.length === 0 && run.hash !== bindingHash(binding)
+  if (options.fresh !== true && !held.history.rolledBack && !isUnbound) {
     assertSameBinding(run.binding, binding, run.id)
     return { begin: 'resume', history: held.history }
   }

@@ -100,4 +100,5 @@ export const missingPart = (step: string, part: string, example: string): Findin
   code: 'playbook-part-missing',
   message: `${step} needs ${part}, which the playbook doesn't give.`,
   hint: `Add it, for example: ${example}`,
+  ending: 'usage',
 })
