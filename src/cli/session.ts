@@ -12,7 +12,7 @@ import { type Prepared, prepare, type Surroundings } from './prepare.ts'
 import { listenForSignals } from './signals.ts'
 
 /** How a command's events are best shown to a person. */
-export type View = 'live' | 'text' | PlanView
+export type View = 'live' | 'back' | 'text' | PlanView
 
 /** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
 export async function displayFor(view: View, flags: Flags, io: Io): Promise<Display> {
@@ -21,7 +21,7 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
   const verbose = flags.verbose ?? false
-  if (view !== 'live' && view !== 'text') {
+  if (view === 'plan' || view === 'check' || view === 'rollback') {
     return planDisplay({
       write,
       notice,
@@ -32,9 +32,10 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
       paint: (colour, text) => (io.isColoured ? styleText(colour, text, { validateStream: false }) : text),
     })
   }
-  if (view === 'live' && io.isTerminal) {
+  if (view !== 'text' && io.isTerminal) {
     const { screenDisplay } = await import('./display/screen.ts')
-    return screenDisplay({ output: io.stdout, notice, clock: systemClock, coloured: io.isColoured, ask })
+    const work = view === 'back' ? 'rollback' : 'run'
+    return screenDisplay({ output: io.stdout, notice, clock: systemClock, coloured: io.isColoured, work, ask })
   }
   return plainDisplay({ write, notice, verbose, ask })
 }

@@ -42,6 +42,35 @@ const draw = (model: ScreenModel, size: { readonly columns?: number; readonly ro
   })
 
 describe('the screen', () => {
+  it('tells problems from warnings', () => {
+    const model = modelOf(2)
+    for (const severity of ['error', 'warning', 'warning'] as const)
+      tell(model, 'step-1', { event: 'finding', severity, code: 'x', message: 'm' })
+    expect(draw(model, {})).toContain(' · Title of step-1 · 1 problem · 2 warnings')
+  })
+
+  it('says which steps were not run when the end of the playbook wasn’t asked for', () => {
+    const model = modelOf(3)
+    tell(model, 'step-1', { event: 'done', seconds: 1 })
+    tell(model, null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 4 })
+    expect(draw(model, {})).toContain(' Done as far as was asked (4 s). Not run this time: Title of step-2, and what follows.')
+  })
+
+  it('shows of a rollback what was taken back, and steps of its own', () => {
+    const model = new ScreenModel('shop', 'shop.yml', [[step('step-1'), step('step-2')]], 'rollback')
+    tell(model, null, { event: 'started', playbook: 'shop', resumed: true })
+    tell(model, 'step-2', { event: 'change', phase: 'undone', change: {}, summary: 'point DNS', undoable: true })
+    tell(model, 'carry-back', { event: 'started', title: 'Carry orders back' })
+    const lines = draw(model, { rows: 20 })
+    expect(lines[0]).toMatch(/^migrate · shop · rollback +1 step taken back · 1 s$/)
+    expect(lines.slice(2, 5).map((line) => line.trimEnd())).toEqual([
+      ' ↶ Title of step-2',
+      '     taken back: point DNS',
+      expect.stringMatching(/^ \* Carry orders back/),
+    ])
+    expect(lines.join('\n')).not.toMatch(/Next:|step-1|Checking/)
+  })
+
   it('shows bytes, rate and time left under the step at work', () => {
     const model = modelOf(4)
     tell(model, 'step-1', { event: 'started', title: 'x' })

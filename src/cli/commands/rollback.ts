@@ -18,7 +18,7 @@ export function addRollback(program: Command, io: Io, finish: Finish): void {
     .action(async (playbook: string, flags: Flags & { readonly dryRun?: boolean }) => {
       const { withPlaybook } = await import('../session.ts')
       const dryRun = flags.dryRun ?? false
-      finish(await withPlaybook(playbook, { io, flags }, dryRun ? 'rollback' : 'live', (prepared) => takeBack(prepared, dryRun)))
+      finish(await withPlaybook(playbook, { io, flags }, dryRun ? 'rollback' : 'back', (prepared) => takeBack(prepared, dryRun)))
     })
 }
 

@@ -19,22 +19,33 @@ export interface FrameOptions {
 
 /** The whole screen as lines, none wider than the terminal, not more than its rows. */
 export function frame(model: ScreenModel, options: FrameOptions): readonly string[] {
-  const asking = model.outcome === undefined && model.steps.every((step) => step.state === 'waiting')
+  const isBack = model.work === 'rollback'
+  const asking = !isBack && model.outcome === undefined && model.steps.every((step) => step.state === 'waiting')
   const checking = asking
     ? [` ${options.paint('cyan', options.spinner)} Checking what every step needs, before anything is changed`]
     : []
   const head = [header(model, options), '', ...checking]
   const foot = footer(model, options)
   const room = options.rows === undefined ? undefined : Math.max(3, options.rows - head.length - foot.length)
-  const body = fitted(model.steps, room, options)
+  // A rollback shows what it takes back, not what it leaves as it is.
+  const steps = isBack ? model.steps.filter((step) => step.state !== 'waiting') : model.steps
+  const body = fitted(steps, room, options)
   return [...head, ...body, ...foot].map((line) => clip(line, options.columns))
 }
 
 function header(model: ScreenModel, options: FrameOptions): string {
   const ms = model.seconds === undefined ? options.now - (model.startedAt ?? options.now) : model.seconds * 1000
   const done = model.steps.filter((step) => isOver(step.state)).length
-  const left = `migrate · ${options.paint('bold', model.name)}${model.resumed ? ' · resumed' : ''}`
-  return spread(left, `${done} of ${model.steps.length} steps · ${wholeSeconds(ms)}`, options)
+  const name = `migrate · ${options.paint('bold', model.name)}`
+  if (model.work === 'rollback') {
+    const back = model.steps.filter((step) => step.state === 'undone').length
+    return spread(`${name} · rollback`, `${back} ${back === 1 ? 'step' : 'steps'} taken back · ${wholeSeconds(ms)}`, options)
+  }
+  return spread(
+    `${name}${model.resumed ? ' · resumed' : ''}`,
+    `${done} of ${model.steps.length} steps · ${wholeSeconds(ms)}`,
+    options,
+  )
 }
 
 const isOver = (state: StepState): boolean => state === 'done' || state === 'skipped'
@@ -77,8 +88,9 @@ function titleLine(step: StepView, options: FrameOptions): string {
   const { paint } = options
   const [mark, colour] = markOf(step.state, options)
   const title = step.state === 'waiting' || step.state === 'skipped' ? paint('dim', step.title) : step.title
-  const warnings = step.warnings.filter((line) => !line.startsWith(' ')).length
-  const badge = warnings === 0 ? '' : paint('yellow', ` · ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`)
+  const found = step.warnings.filter((line) => !line.startsWith(' '))
+  const problems = found.filter((line) => line.startsWith('PROBLEM')).length
+  const badge = paint('red', counted(problems, 'problem')) + paint('yellow', counted(found.length - problems, 'warning'))
   const irreversible =
     !step.undoable && step.state === 'waiting' && step.phase !== 'settle' ? paint('dim', ' · point of no return') : ''
   return spread(
@@ -87,6 +99,8 @@ function titleLine(step: StepView, options: FrameOptions): string {
     options,
   )
 }
+
+const counted = (count: number, noun: string): string => (count === 0 ? '' : ` · ${count} ${noun}${count === 1 ? '' : 's'}`)
 
 function timeOf(step: StepView, { now }: FrameOptions): string {
   if (step.state === 'skipped') return 'nothing to do'
@@ -128,6 +142,7 @@ function detailLines(step: StepView, options: FrameOptions, final: boolean): rea
     )
   const outcome = indented(step.outcome, step.state === 'failed' ? 'red' : 'yellow')
   const warnings = final || step.state !== 'done' ? indented(step.warnings, 'yellow') : []
+  if (step.state === 'undone') return [...outcome, ...indented(noteLine(step), 'dim'), ...warnings]
   if (step.state !== 'running') return [...outcome, ...indented(step.figures), ...warnings]
   const counters = [...step.counters.values()].map((counter) => counterLine(counter))
   return [
@@ -160,7 +175,7 @@ function footer(model: ScreenModel, options: FrameOptions): readonly string[] {
     .flatMap((line) => wrap(line, columns - 2))
     .map((line) => ` ${line}`)
   const spoken = model.notice === undefined || model.outcome !== undefined ? [] : [paint('yellow', ` ${model.notice}`)]
-  const outlook = model.outcome === undefined ? [...aheadLines(model), wayBackWords(model)] : []
+  const outlook = model.outcome === undefined ? outlookLines(model) : []
   const end = model.outcome === undefined ? [] : endLines(model, model.outcome, paint)
   const lines = [...messages, ...spoken, ...end, ...outlook.map((line) => paint('dim', ` ${line}`))]
   return lines.length === 0 ? [] : ['', ...lines]
@@ -169,7 +184,19 @@ function footer(model: ScreenModel, options: FrameOptions): readonly string[] {
 function endLines(model: ScreenModel, outcome: Outcome, paint: Paint): readonly string[] {
   const colour = outcome === 'ok' ? 'green' : outcome === 'failed' ? 'red' : 'yellow'
   const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` See  migrate status ${model.playbook}`
+  const rest = model.steps.slice(model.steps.findLastIndex((step) => isOver(step.state)) + 1)
+  const [left] = rest
+  if (outcome === 'ok' && model.work === 'run' && left !== undefined && rest.length < model.steps.length) {
+    const more = rest.length === 1 ? '' : ', and what follows'
+    const time = formatDuration((model.seconds ?? 0) * 1000)
+    return [` ${paint('green', `Done as far as was asked (${time}).`)} Not run this time: ${left.title}${more}.`]
+  }
   return [` ${paint(colour, finishedWords({ outcome, seconds: model.seconds ?? 0 }))}${resumable}`]
+}
+
+function outlookLines(model: ScreenModel): readonly string[] {
+  if (model.work === 'rollback') return ['Ctrl-C stops safely; the same command goes on with it.']
+  return [...aheadLines(model), wayBackWords(model)]
 }
 
 function aheadLines(model: ScreenModel): readonly string[] {

@@ -1,7 +1,11 @@
+import { formatCount } from '../../base/units.ts'
 import type { Outcome, ProgressUnit, RunEvent } from '../../run/events.ts'
 import type { Phase, Sequence } from '../../run/step.ts'
 import { Meter } from './meter.ts'
 import { failedLines, findingLines, reconciledLines, watchLines } from './words.ts'
+
+/** What the steps are gone through for: forwards, or back. */
+export type Work = 'run' | 'rollback'
 
 export type StepState = 'waiting' | 'running' | 'done' | 'skipped' | 'failed' | 'asking' | 'stopped' | 'undone'
 
@@ -26,6 +30,7 @@ export interface StepView {
   /** The change in hand, and how many are done. */
   applying: string | undefined
   applied: number
+  undone: number
   planned: number
   readonly counters: Map<string, Counter>
   /** The last watch or reconcile figures. */
@@ -40,6 +45,7 @@ export interface StepView {
 export class ScreenModel {
   readonly name: string
   readonly playbook: string
+  readonly work: Work
   steps: readonly StepView[]
   run = ''
   resumed = false
@@ -52,9 +58,10 @@ export class ScreenModel {
   notice: string | undefined
   readonly #byId: Map<string, StepView>
 
-  constructor(name: string, playbook: string, sequence: Sequence) {
+  constructor(name: string, playbook: string, sequence: Sequence, work: Work = 'run') {
     this.name = name
     this.playbook = playbook
+    this.work = work
     this.steps = sequence.flat().map((step) => view(step.id, step.title, step.phase, step.undo !== undefined))
     this.#byId = new Map(this.steps.map((step) => [step.id, step]))
   }
@@ -99,6 +106,7 @@ const view = (id: string, title: string, phase: Phase, undoable: boolean): StepV
   seconds: undefined,
   applying: undefined,
   applied: 0,
+  undone: 0,
   planned: 0,
   counters: new Map(),
   figures: [],
@@ -158,7 +166,8 @@ function addChange(step: StepView, event: RunEvent & { readonly event: 'change' 
   }
   if (event.phase === 'undone') {
     step.state = 'undone'
-    step.note = `taken back: ${event.summary}`
+    step.undone += 1
+    step.note = step.undone === 1 ? `taken back: ${event.summary}` : `${formatCount(step.undone)} changes taken back`
   }
 }
 

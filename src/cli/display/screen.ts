@@ -4,8 +4,8 @@ import type { Clock } from '../../base/clock.ts'
 import type { RunEvent } from '../../run/events.ts'
 import type { Ask } from '../../run/session.ts'
 import type { Display, ShowOptions } from './display.ts'
-import { type FrameOptions, frame, type Paint } from './frame.ts'
-import { ScreenModel } from './model.ts'
+import { type FrameOptions, frame, type Paint, wrap } from './frame.ts'
+import { ScreenModel, type Work } from './model.ts'
 
 export interface ScreenOptions {
   readonly output: NodeJS.WriteStream
@@ -13,6 +13,7 @@ export interface ScreenOptions {
   readonly notice: (text: string) => void
   readonly clock: Clock
   readonly coloured: boolean
+  readonly work: Work
   /** Asks while the screen stands aside. */
   readonly ask: Ask | undefined
 }
@@ -41,12 +42,15 @@ export function screenDisplay(options: ScreenOptions): Display {
     },
     sink: (event: RunEvent) => {
       if (begun && !model) {
-        model = new ScreenModel(begun.name, begun.playbook, begun.sequence)
+        model = new ScreenModel(begun.name, begun.playbook, begun.sequence, options.work)
         start()
       }
       model?.add(event)
     },
-    tell: (_event, text) => void options.output.write(text === '' ? '' : `${text}\n`),
+    tell: (_event, text) => {
+      const lines = wrap(text, Math.max(40, options.output.columns ?? 80))
+      if (text !== '') options.output.write(`${lines.join('\n')}\n`)
+    },
     notice: (text) => {
       if (model && shown) model.notice = text
       else options.notice(text)
