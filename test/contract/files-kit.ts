@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { MigrateError } from '../../src/base/errors.ts'
+import type { FileEntry, FileHost } from '../../src/files/port.ts'
+
+/** The folder as its owner sees it, whatever the host says. */
+export interface Truth {
+  put(path: string, bytes: Buffer, mode?: number, mtimeSeconds?: number): void
+  folder(path: string): void
+  link(path: string, target: string): void
+  /** A file's bytes; `undefined` when nothing stands under the path. */
+  read(path: string): Buffer | undefined
+  /** Every path, sorted. */
+  paths(): readonly string[]
+}
+
+export interface FilesUnderTest {
+  readonly host: FileHost
+  readonly truth: Truth
+  /** The same folder for an account that may not write; absent where there is none. */
+  readonly readOnly?: FileHost
+  /** Nobody may list or read this path from now on. */
+  deny?(path: string): void
+  /** The disk is full after so many more bytes; `undefined` mends it. */
+  fill?(afterBytes: number | undefined): void
+  /** The connection breaks after so many more bytes; `undefined` mends it. */
+  cut?(afterBytes: number | undefined): void
+  stop(): Promise<void>
+}
+
+export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+export const from = (...chunks: readonly (string | Buffer)[]): Readable =>
+  Readable.from(chunks.map((chunk) => Buffer.from(chunk)))
+export const plainly = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
+
+export async function bytesOf(stream: Promise<Readable>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of (await stream) as AsyncIterable<Buffer>) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+export async function listed(host: FileHost, folder?: string): Promise<readonly FileEntry[]> {
+  const entries: FileEntry[] = []
+  for await (const entry of host.list(folder)) entries.push(entry)
+  return entries
+}
+
+export async function errorOf(work: Promise<unknown>): Promise<MigrateError> {
+  try {
+    await work
+  } catch (error) {
+    if (error instanceof MigrateError) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { expect, it } from 'vitest'
+import { comparePaths } from '../../src/files/paths.ts'
+import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
+
+export function listing(use: () => FilesUnderTest): void {
+  it('lists everything, folders before what they hold, in the one order of paths', async () => {
+    const { host, truth } = use()
+    for (const path of ['b/z', 'b/a/1', 'b.txt', 'b-1', 'a', 'ä/ö', '\u{1f600}', '\uff21']) truth.put(path, Buffer.from(path))
+    truth.folder('empty')
+    const paths = (await listed(host)).map((entry) => entry.path)
+    expect(paths).toEqual([...truth.paths()].sort(comparePaths))
+    expect(paths.indexOf('b/z')).toBeLessThan(paths.indexOf('b-1'))
+    expect(paths.indexOf('\uff21')).toBeLessThan(paths.indexOf('\u{1f600}'))
+  })
+
+  it('lists a thousand files in many folders completely', async () => {
+    const { host, truth } = use()
+    for (let index = 0; index < 1200; index += 1) truth.put(`d${index % 40}/e${index % 7}/f${index}`, Buffer.from('x'))
+    expect((await listed(host)).map((entry) => entry.path)).toEqual([...truth.paths()].sort(comparePaths))
+  })
+
+  it('tells kind, size, mode, time and where a link points', async () => {
+    const { host, truth } = use()
+    truth.put('folder/file', Buffer.from('12345'), 0o604, 1_111_111_111)
+    truth.link('link', 'folder/file')
+    const entries = await listed(host)
+    expect(entries).toContainEqual({
+      path: 'folder/file',
+      kind: 'file',
+      size: 5,
+      mode: 0o604,
+      mtimeSeconds: 1_111_111_111,
+      target: null,
+    })
+    expect(entries.find((entry) => entry.path === 'folder')).toMatchObject({ kind: 'folder', size: 0, target: null })
+    expect(entries.find((entry) => entry.path === 'link')).toMatchObject({ kind: 'link', size: 0, target: 'folder/file' })
+    expect(await host.stat('folder/file')).toEqual(entries.find((entry) => entry.path === 'folder/file'))
+    expect(await host.stat('nothing')).toBeUndefined()
+  })
+
+  it('lists what lies below one folder, with paths from the root', async () => {
+    const { host, truth } = use()
+    for (const path of ['a/x/1', 'a/y', 'b']) truth.put(path, Buffer.from(path))
+    expect((await listed(host, 'a')).map((entry) => entry.path)).toEqual(['a/x', 'a/x/1', 'a/y'])
+    expect((await errorOf(listed(host, 'c'))).code).toBe('file-missing')
+  })
+
+  it('throws for a folder that may not be listed, rather than pass over it', async (context) => {
+    const { host, truth, deny } = use()
+    if (deny === undefined) return context.skip('nothing can be denied to this account')
+    truth.put('open/1', Buffer.from('1'))
+    truth.put('shut/2', Buffer.from('2'))
+    deny('shut')
+    const error = await errorOf(listed(host))
+    expect(error.code).toBe('file-permission-denied')
+    expect(error.message).toContain('shut')
+  })
+
+  it('carries names of every kind: spaces, quotes, line breaks, 255 bytes, other scripts', async () => {
+    const { host, truth } = use()
+    const names = [
+      'a b',
+      'it\'s "quoted" $HOME `id` \\',
+      'new\nline',
+      '*?[x]',
+      '-rf',
+      'é'.normalize('NFD'),
+      '漢字',
+      'x'.repeat(255),
+      '.hidden',
+    ]
+    for (const path of names) await host.write(`odd/${path}`, from(path), plainly)
+    expect((await listed(host, 'odd')).map((entry) => entry.path).sort()).toEqual(names.map((path) => `odd/${path}`).sort())
+    for (const path of names) expect(truth.read(`odd/${path}`)?.toString()).toBe(path)
+    for (const path of names) expect((await bytesOf(host.read(`odd/${path}`))).toString()).toBe(path)
+  })
+}
+
+export function contents(use: () => FilesUnderTest): void {
+  it('reads from the start, from an offset, past the end, and an empty file', async () => {
+    const { host, truth } = use()
+    const bytes = randomBytes(200_000)
+    truth.put('file', bytes)
+    truth.put('empty', Buffer.alloc(0))
+    expect((await bytesOf(host.read('file'))).equals(bytes)).toBe(true)
+    expect((await bytesOf(host.read('file', { offset: 123_456 }))).equals(bytes.subarray(123_456))).toBe(true)
+    expect(await bytesOf(host.read('file', { offset: 200_000 }))).toHaveLength(0)
+    expect(await bytesOf(host.read('empty'))).toHaveLength(0)
+  })
+
+  it('reads every size around a request, with and without the entry', async () => {
+    const { host, truth } = use()
+    for (const size of [0, 1, 8192, 31_951, 31_952, 31_953, 32_767, 32_768, 32_769, 65_536, 100_000]) {
+      const bytes = randomBytes(size)
+      truth.put('file', bytes)
+      const entry = await host.stat('file')
+      expect((await bytesOf(host.read('file'))).equals(bytes), `${size}`).toBe(true)
+      expect((await bytesOf(host.read('file', entry ? { entry } : {}))).equals(bytes), `${size} with entry`).toBe(true)
+    }
+  })
+
+  it('says that a file is missing, through the stream or before it', async () => {
+    const error = await errorOf(bytesOf(use().host.read('nowhere/file')))
+    expect(error.code).toBe('file-missing')
+    expect(error.message).toContain('nowhere/file')
+  })
+
+  it('hashes a large file as it stands there', async () => {
+    const { host, truth } = use()
+    const piece = randomBytes(1024 * 1024)
+    const pieces = Array.from({ length: 64 }, (_, index) => Buffer.concat([piece.subarray(index), piece.subarray(0, index)]))
+    const written = await host.write('large', Readable.from(pieces), plainly)
+    const whole = Buffer.concat(pieces)
+    expect(written).toEqual({ size: whole.length, sha256: sha256(whole) })
+    expect(await host.sha256('large')).toBe(written.sha256)
+    expect(sha256(truth.read('large') ?? Buffer.alloc(0))).toBe(written.sha256)
+  })
+
+  it('stops reading when it is told to', async () => {
+    const { host, truth } = use()
+    truth.put('file', randomBytes(3_000_000))
+    const stop = new AbortController()
+    const stream = await host.read('file', { signal: stop.signal })
+    const reading = (async () => {
+      for await (const _ of stream) stop.abort(new Error('enough'))
+    })()
+    await expect(reading).rejects.toThrow()
+    expect(await bytesOf(host.read('file'))).toHaveLength(3_000_000)
+  })
+}

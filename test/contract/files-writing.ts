@@ -1,0 +1,122 @@
+import { Readable } from 'node:stream'
+import { expect, it } from 'vitest'
+import { MigrateError } from '../../src/base/errors.ts'
+import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
+
+export function writing(use: () => FilesUnderTest): void {
+  it('writes a file with its mode and time, folders made on the way, and leaves nothing beside it', async () => {
+    const { host, truth } = use()
+    const written = await host.write('a/b/file', from('hello ', 'world'), plainly)
+    expect(written).toEqual({ size: 11, sha256: sha256(Buffer.from('hello world')) })
+    expect(truth.paths()).toEqual(['a', 'a/b', 'a/b/file'])
+    expect(truth.read('a/b/file')?.toString()).toBe('hello world')
+    expect(await host.stat('a/b/file')).toMatchObject({ mode: 0o640, mtimeSeconds: 1_250_000_000, size: 11 })
+  })
+
+  it('replaces a file, an empty one too, and a link by a file without following it', async () => {
+    const { host, truth } = use()
+    truth.put('kept', Buffer.from('kept'))
+    truth.put('file', Buffer.from('old and longer'))
+    truth.link('link', 'kept')
+    await host.write('file', from('new'), plainly)
+    await host.write('link', from('a file now'), plainly)
+    await host.write('empty', from(), plainly)
+    expect(['file', 'link', 'kept', 'empty'].map((path) => truth.read(path)?.toString())).toEqual([
+      'new',
+      'a file now',
+      'kept',
+      '',
+    ])
+    expect(await host.stat('link')).toMatchObject({ kind: 'file' })
+    expect(truth.paths()).toHaveLength(4)
+  })
+
+  it('overwrites what an earlier try left', async () => {
+    const { host, truth } = use()
+    truth.put('.file.migrate-part', Buffer.from('a leftover, longer than the file'), 0o400)
+    await host.write('file', from('whole'), plainly)
+    expect(truth.paths()).toEqual(['file'])
+    expect(truth.read('file')?.toString()).toBe('whole')
+  })
+
+  it('keeps the old content when the new one breaks off', async () => {
+    const { host, truth } = use()
+    truth.put('file', Buffer.from('old'))
+    const broken = Readable.from(
+      (async function* () {
+        yield Buffer.alloc(100_000)
+        throw new MigrateError('snapshot-damaged', 'the source broke')
+      })(),
+    )
+    expect((await errorOf(host.write('file', broken, plainly))).code).toBe('snapshot-damaged')
+    expect(truth.read('file')?.toString()).toBe('old')
+  })
+
+  it('makes folders, links and removes, all of it twice without harm', async () => {
+    const { host, truth } = use()
+    for (let times = 0; times < 2; times += 1) {
+      await host.makeFolder('a/b/c', 0o750)
+      await host.link('a/link', 'b/c')
+      await host.write('a/file', from('x'), plainly)
+    }
+    expect(await host.stat('a/b/c')).toMatchObject({ kind: 'folder', mode: 0o750 })
+    expect(await host.stat('a/link')).toMatchObject({ kind: 'link', target: 'b/c' })
+    await host.removeFolder('a')
+    expect(truth.paths()).toEqual(['a', 'a/b', 'a/b/c', 'a/file', 'a/link'])
+    for (let times = 0; times < 2; times += 1) {
+      for (const path of ['a/file', 'a/link']) await host.remove(path)
+      for (const path of ['a/b/c', 'a/b', 'a']) await host.removeFolder(path)
+    }
+    expect(truth.paths()).toEqual([])
+  })
+
+  it('writes hundreds of small files side by side', async () => {
+    const { host, truth } = use()
+    const paths = Array.from({ length: 300 }, (_, index) => `many/d${index % 10}/f${index}`)
+    await Promise.all(paths.map((path) => host.write(path, from(path), plainly)))
+    expect(paths.every((path) => truth.read(path)?.toString() === path)).toBe(true)
+    const found = await listed(host, 'many')
+    const contents = found
+      .filter((entry) => entry.kind === 'file')
+      .map(async (entry) => (await bytesOf(host.read(entry.path, { entry }))).toString())
+    expect((await Promise.all(contents)).sort()).toEqual([...paths].sort())
+  })
+}
+
+export function boundary(use: () => FilesUnderTest): void {
+  it('refuses paths that leave the folder', async () => {
+    const { host } = use()
+    for (const path of ['../x', '/etc/passwd', 'a/../../x', 'a//b', './x', '', 'a/', 'nul\0']) {
+      expect((await errorOf(host.write(path, from('x'), plainly))).code, path).toBe('path-escapes-root')
+      expect((await errorOf(bytesOf(host.read(path)))).code, path).toBe('path-escapes-root')
+      expect((await errorOf(host.remove(path))).code, path).toBe('path-escapes-root')
+    }
+  })
+
+  it('refuses a way through a link that leads outside, and follows one that stays within', async () => {
+    const { host, truth } = use()
+    truth.link('out', '../elsewhere')
+    truth.link('absolute', '/etc')
+    truth.put('real/file', Buffer.from('in'))
+    truth.link('in', 'real')
+    truth.link('again', 'in')
+    for (const path of ['out/x', 'absolute/passwd']) {
+      expect((await errorOf(host.write(path, from('x'), plainly))).code).toBe('path-escapes-root')
+      expect((await errorOf(bytesOf(host.read(path)))).code).toBe('path-escapes-root')
+    }
+    expect((await errorOf(bytesOf(host.read('absolute')))).code).toBe('path-escapes-root')
+    expect((await bytesOf(host.read('again/file'))).toString()).toBe('in')
+    await host.write('in/new', from('new'), plainly)
+    expect(truth.read('real/new')?.toString()).toBe('new')
+  })
+
+  it('refuses to make a link that leads outside', async () => {
+    const { host, truth } = use()
+    for (const target of ['../x', '/etc/passwd', 'a/../../x']) {
+      expect((await errorOf(host.link('link', target))).code, target).toBe('path-escapes-root')
+    }
+    expect(truth.paths()).toEqual([])
+    await host.link('a/b/link', '../../within')
+    expect(await host.stat('a/b/link')).toMatchObject({ target: '../../within' })
+  })
+}
