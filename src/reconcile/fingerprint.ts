@@ -28,6 +28,12 @@ export function keyCells(text: string): KeyCells {
   return cells.map((cell: unknown): Cell => (cell === null ? null : String(cell)))
 }
 
+/** A key for people: `10248`, or `10248, 1` where several columns make it. */
+export const keyLabel = (text: string): string =>
+  keyCells(text)
+    .map((cell) => cell ?? 'NULL')
+    .join(', ')
+
 /** Reads key and fingerprint off a table's rows. `ignore` names columns that the playbook leaves out of comparison. */
 export class RowReader {
   readonly #key: readonly number[]

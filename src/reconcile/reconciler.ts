@@ -204,6 +204,6 @@ export const parkedFinding = (rows: readonly ParkedRow[], file: string): Finding
 })
 
 const examples = (rows: readonly ParkedRow[]): string => {
-  const shown = rows.slice(0, 3).map((row) => `${row.table} ${row.key} (${row.reason})`)
+  const shown = rows.slice(0, 3).map((row) => `${row.table} ${keyLabel(row.key)} (${row.reason})`)
   return rows.length > 3 ? `${shown.join('; ')}; and ${rows.length - 3} more` : shown.join('; ')
 }

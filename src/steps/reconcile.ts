@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Database } from '../databases/port.ts'
+import { keyLabel } from '../reconcile/fingerprint.ts'
 import { parkedPath } from '../reconcile/parked.ts'
 import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
 import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
@@ -83,8 +84,8 @@ class ReconcileStep implements Step<ReconcileChange> {
     }
     return [...Map.groupBy(change.items, (item) => `${item.action} ${item.table}`)]
       .map(([what, items]) => {
-        const keys = items.length === 1 ? items[0]?.key : `${items[0]?.key} … ${items.at(-1)?.key}`
-        return `${what}: ${formatCount(items.length)} ${items.length === 1 ? 'row' : 'rows'} ${keys}`
+        const [first, last] = [items[0], items.at(-1)].map((item) => (item === undefined ? '' : keyLabel(item.key)))
+        return `${what}: ${formatCount(items.length)} ${items.length === 1 ? 'row' : 'rows'} (${first === last ? first : `${first} … ${last}`})`
       })
       .join('; ')
   }
