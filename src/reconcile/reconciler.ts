@@ -4,6 +4,7 @@ import { type ForeignKey, fullName, readableColumns, type Table } from '../datab
 import { type ApplyOptions, carry, describeParked } from './apply.ts'
 import { baselineTables } from './baseline.ts'
 import { compareTables } from './compare.ts'
+import { keyLabel } from './fingerprint.ts'
 import { type ParkedRow, parkedId, readParked, writeParked } from './parked.ts'
 import { type Decision, type ParkItem, Planner, type ReconcileChange, type TableTally } from './plan.ts'
 
