@@ -19,16 +19,21 @@ export async function readTogether<T>(
   work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
 ): Promise<T> {
   const sessions: Session[] = []
+  let whole = false
   try {
     const first = await connections.acquire()
     sessions.push(first)
     await first.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const snapshot = wanted > 1 ? await exportSnapshot(first) : undefined
     if (snapshot !== undefined) await joinSnapshot(connections, snapshot, Math.min(wanted, connections.limit - 1), sessions)
-    return await work([readerOf(first, connections), ...sessions.slice(1).map((each) => readerOf(each, connections))])
+    const result = await work([readerOf(first, connections), ...sessions.slice(1).map((each) => readerOf(each, connections))])
+    whole = true
+    return result
   } finally {
     for (const session of sessions) {
-      await endTransaction(session)
+      // After a failure or a stop the line may be dead: nobody waits for its answer.
+      if (whole) await endTransaction(session)
+      else session.destroy()
       connections.release(session)
     }
   }
@@ -75,7 +80,7 @@ function readerOf(session: Session, connections: Connections): Reader {
   return { consistent: true, rows }
 }
 
-/** A savepoint is set first, so that a copy that is given up midway leaves the snapshot standing. */
+/** Stops at once when it is told to, whatever the server is doing. */
 async function* readRows(
   session: Session,
   connections: Connections,
@@ -83,22 +88,37 @@ async function* readRows(
   options: ReadOptions,
 ): AsyncGenerator<readonly Row[]> {
   options.signal?.throwIfAborted()
+  // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
+  const stop = (): void => session.destroy()
+  options.signal?.addEventListener('abort', stop, { once: true })
+  try {
+    yield* copyRows(session, connections, table, options)
+  } catch (error) {
+    if (options.signal?.aborted === true) throw options.signal.reason
+    throw error
+  } finally {
+    options.signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** A savepoint is set first, so that a copy that is given up midway leaves the snapshot standing. */
+async function* copyRows(
+  session: Session,
+  connections: Connections,
+  table: Table,
+  options: ReadOptions,
+): AsyncGenerator<readonly Row[]> {
   const processId = await session.processId()
   await session.query('SAVEPOINT reading')
   const sql = copySql(table, options)
   const stream = session.copyOut(sql)
   let whole = false
-  // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
-  const stop = (): void => session.destroy()
-  options.signal?.addEventListener('abort', stop, { once: true })
   try {
     yield* batches(stream, readableColumns(table).length, options.signal)
     whole = true
   } catch (error) {
-    if (options.signal?.aborted === true) throw options.signal.reason
     throw session.error(error, sql)
   } finally {
-    options.signal?.removeEventListener('abort', stop)
     if (!whole) await giveUp(session, connections, stream, processId)
     if (!session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
   }
