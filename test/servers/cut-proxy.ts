@@ -12,6 +12,8 @@ export interface CutProxy {
   /** After so many more bytes, in either direction, every connection is reset, and new ones are refused until `mend`. */
   cut(afterBytes: number): void
   mend(): void
+  /** After so many more bytes nothing passes any more, and nobody is told, until `mend`. Resolves when it is so. */
+  freeze(afterBytes: number): Promise<void>
   /** New connections go there from now on. */
   lead(target: ProxyTarget): void
   /** Nobody listens any more, as on a host that is switched off; `up` listens again, on the same port. */
@@ -25,6 +27,8 @@ export async function startCutProxy(target: ProxyTarget, listen = '127.0.0.1'): 
   const sockets = new Set<Socket>()
   let left = Number.POSITIVE_INFINITY
   let leadsTo = target
+  let froze: (() => void) | undefined
+  let isFrozen = false
   const reset = (): void => {
     for (const socket of sockets) socket.resetAndDestroy()
     sockets.clear()
@@ -32,6 +36,13 @@ export async function startCutProxy(target: ProxyTarget, listen = '127.0.0.1'): 
   const spend = (bytes: number): boolean => {
     left -= bytes
     if (left > 0) return true
+    if (froze !== undefined) {
+      isFrozen = true
+      left = Number.POSITIVE_INFINITY
+      for (const socket of sockets) socket.pause()
+      froze()
+      return true
+    }
     reset()
     return false
   }
@@ -40,7 +51,7 @@ export async function startCutProxy(target: ProxyTarget, listen = '127.0.0.1'): 
       if (!spend(chunk.length) || to.destroyed) return
       if (!to.write(chunk)) from.pause()
     })
-    to.on('drain', () => from.resume())
+    to.on('drain', () => isFrozen || from.resume())
     from.on('end', () => to.end())
     from.on('close', () => {
       sockets.delete(from)
@@ -59,6 +70,7 @@ export async function startCutProxy(target: ProxyTarget, listen = '127.0.0.1'): 
     sockets.add(client).add(upstream)
     pass(client, upstream)
     pass(upstream, client)
+    if (isFrozen) for (const socket of [client, upstream]) socket.pause()
   })
   const open = (at: number): Promise<void> =>
     new Promise((resolve, reject) => server.once('error', reject).listen(at, listen, resolve))
@@ -78,7 +90,15 @@ export async function startCutProxy(target: ProxyTarget, listen = '127.0.0.1'): 
     },
     mend: () => {
       left = Number.POSITIVE_INFINITY
+      isFrozen = false
+      froze = undefined
+      for (const socket of sockets) socket.resume()
     },
+    freeze: (afterBytes) =>
+      new Promise((resolve) => {
+        froze = resolve
+        left = afterBytes
+      }),
     lead: (to) => {
       leadsTo = to
     },
