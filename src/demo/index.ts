@@ -96,7 +96,7 @@ async function ownFolder(opened: Closing): Promise<string> {
 
 function describeStage(hosts: DemoHosts, internet: DemoInternet, say: DemoOptions['say']): void {
   say(`Old host ${hosts.old.address}: the shop ${siteOf(hosts, internet).host} in trade. New host ${hosts.new.address}: empty.`)
-  say(`DNS is played faster than life: its records are good for ${TTL_SECONDS} seconds, where minutes or hours are usual.`)
+  say(`DNS is played faster than life: records last ${TTL_SECONDS} seconds, not minutes or hours.`)
 }
 
 const gather = (size: number, hosts: DemoHosts, internet: DemoInternet, chance: Luck, clock: Clock): Crowd =>
