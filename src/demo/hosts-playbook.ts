@@ -35,7 +35,7 @@ steps:
   - lower-ttl: { ttl: ${LOWERED_TTL_SECONDS} }
   - [snapshot-files, snapshot-database]
   - [restore-files, restore-database]
-  - bump-identities: { window: 5m }
+  - bump-identities: { window: 1h }
   - rewrite-config:
       - { file: ${CONFIG_FILE}, replace: { "${servers(hosts.old)}": "${servers(hosts.new)}" } }
   - smoke-test: { paths: ["/", "/product/TEE-001", "/checkout"], assets: true }
