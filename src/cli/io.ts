@@ -10,6 +10,9 @@ export interface Io {
   readonly isColoured: boolean
 }
 
+/** A command hands its exit code over here. */
+export type Finish = (code: number) => void
+
 /** The process's own. A reader that goes away (`migrate status | head`) is no fault: the rest is written to nobody. */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process

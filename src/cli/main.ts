@@ -12,10 +12,7 @@ import { addStatus } from './commands/status.ts'
 import { addWatch } from './commands/watch.ts'
 import { asOwn, conclude } from './conclusion.ts'
 import { jsonDisplay } from './display/json.ts'
-import { flushed, type Io, processIo } from './io.ts'
-
-/** A command hands its exit code over here. */
-export type Finish = (code: number) => void
+import { type Finish, flushed, type Io, processIo } from './io.ts'
 
 const EXAMPLE = `
 Example:

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { type Flags, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 /** `migrate check`: every problem and every risk at once, writing nothing. */
 export function addCheck(program: Command, io: Io, finish: Finish): void {

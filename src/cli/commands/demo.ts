@@ -1,8 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DemoFlags } from '../demo.ts'
 import { withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 /** `migrate demo`: a small shop on two embedded hosts with customers buying, moved live. */
 export function addDemo(program: Command, io: Io, finish: Finish): void {

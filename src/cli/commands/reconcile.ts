@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { type Flags, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 /** `migrate reconcile`: carries over what was still written on the old host. */
 export function addReconcile(program: Command, io: Io, finish: Finish): void {

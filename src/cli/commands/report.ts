@@ -3,8 +3,7 @@ import type { Command } from 'commander'
 import { isoTime } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { type Flags, stateDirectory, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 /** `migrate report`: time log and post-mortem as Markdown, from the journal alone. */
 export function addReport(program: Command, io: Io, finish: Finish): void {

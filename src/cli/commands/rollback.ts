@@ -3,8 +3,7 @@ import { isoTime } from '../../base/clock.ts'
 import type { RunResult } from '../../run/command.ts'
 import type { EventSink } from '../../run/events.ts'
 import { type Flags, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 import type { Prepared } from '../prepare.ts'
 
 /** `migrate rollback`: takes back what a run did, newest first; after the cutover, without losing what the new host got. */

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { type Flags, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 interface RunFlags extends Flags {
   readonly dryRun?: boolean

@@ -2,8 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isoTime } from '../../base/clock.ts'
 import { type Flags, stateDirectory, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 /** `migrate status`: where the run stands, from the journal alone. */
 export function addStatus(program: Command, io: Io, finish: Finish): void {

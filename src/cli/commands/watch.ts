@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { type Flags, withFlags } from '../flags.ts'
-import type { Io } from '../io.ts'
-import type { Finish } from '../main.ts'
+import type { Finish, Io } from '../io.ts'
 
 /** `migrate watch`: the step watch-propagation again, after a run or beside it; it only looks. */
 export function addWatch(program: Command, io: Io, finish: Finish): void {
