@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { canonicalJson } from '../base/json.ts'
 import { formatCount } from '../base/units.ts'
 import type { KeptReceipt } from './crowd.ts'
-import type { Receipt } from './shop-checkout.ts'
+import { type Receipt, receiptSchema } from './shop-checkout.ts'
 import type { Queryable } from './shop-tables.ts'
 
 /** A receipt that the new database doesn't bear out, and why, in words. */
@@ -23,17 +23,7 @@ export interface ReceiptCheck {
 /** Nothing lost, nothing doubled, nothing changed. */
 export const isSound = (check: ReceiptCheck): boolean => check.faults.length === 0 && check.customersTwice.length === 0
 
-const foundSchema = z.object({
-  order: z.string(),
-  invoice: z.string(),
-  amount: z.string(),
-  customer: z.string(),
-  name: z.string(),
-  email: z.string(),
-  reference: z.string(),
-  items: z.array(z.object({ sku: z.string(), quantity: z.number() })),
-  events: z.number(),
-})
+const foundSchema = receiptSchema.unwrap().extend({ events: z.number() })
 type Found = z.infer<typeof foundSchema>
 
 const FIND = `

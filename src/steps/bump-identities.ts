@@ -7,10 +7,10 @@ import type { IdentityState } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { refuseEarlyRows, refuseUsed } from './bump-guard.ts'
 import { refuseOverflow, sizeWaiting } from './bump-size.ts'
-import { databaseOf, gather } from './database-parts.ts'
+import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { HEADROOM_KEY, headroomRecordSchema, identityName, recallHeadroom } from './headroom.ts'
 import { durationMs } from './options.ts'
-import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
   .strictObject({
@@ -50,12 +50,9 @@ class BumpIdentities implements Step<Change> {
   }
 
   async check(run: StepRun): Promise<readonly Finding[]> {
-    const old = this.#world.old.database
-    if (old === undefined)
-      return [missingPart(this.id, 'old.database', 'old: { database: "postgres://shop@old.example.com/shop" }')]
-    const target = this.#world.new.database
-    if (target === undefined)
-      return [missingPart(this.id, 'new.database', 'new: { database: "postgres://shop@new.example.com/shop" }')]
+    const [old, target] = [this.#world.old.database, this.#world.new.database]
+    if (old === undefined) return [missingDatabase(this.id, this.#world.old)]
+    if (target === undefined) return [missingDatabase(this.id, this.#world.new)]
     return gather(
       () => target.missingRights('write'),
       async () => {

@@ -11,35 +11,52 @@ import type { FileStore, StoredEntry } from './file-store.ts'
 export const deletionSchema = z.object({ do: z.literal('delete'), entries: z.array(entrySchema) }).readonly()
 type Deletion = z.infer<typeof deletionSchema>
 
+/** Where files are put, and for which step of which run. */
+export interface Putting {
+  readonly host: FileHost
+  readonly step: string
+  readonly effects: Effects
+  readonly run: StepRun
+}
+
 /** Writes a batch on the new host. What stands there already is saved before it is replaced. */
-export async function putBatch(
-  host: FileHost,
-  store: FileStore,
-  batch: Batch,
-  step: string,
-  effects: Effects,
-  run: StepRun,
-): Promise<void> {
-  const before = BeforeImages.open(run, step, batch, effects)
-  const replaced = new Set(batch.before.map((entry) => entry.path))
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
-  let done = 0
-  const put = async (entry: StoredEntry): Promise<void> => {
-    if (replaced.has(entry.path)) await before.save(host, entry.path, flight.signal)
-    await putEntry(host, store, entry, flight.signal)
-    done += entry.size
-    run.progress(done, batch.bytes, 'bytes', entry.path)
-  }
+export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<void> =>
+  withImages(to, batch, (before) =>
+    sideBySide(to.run, async (flight) => {
+      const replaced = new Set(batch.before.map((entry) => entry.path))
+      let done = 0
+      const put = async (entry: StoredEntry): Promise<void> => {
+        if (replaced.has(entry.path)) await before.save(to.host, entry.path, flight.signal)
+        await putEntry(to.host, store, entry, flight.signal)
+        done += entry.size
+        to.run.progress(done, batch.bytes, 'bytes', entry.path)
+      }
+      for (const entry of entriesOf(store, batch)) {
+        // Folders one after the other, before what they hold; everything else side by side.
+        if (entry.kind === 'folder') await put(entry)
+        else await flight.start(entry.size, () => put(entry))
+      }
+      await flight.drain()
+    }),
+  )
+
+/** Lends the images of what stood on the host before this change. */
+async function withImages(to: Putting, change: Batch | Deletion, work: (before: BeforeImages) => Promise<void>): Promise<void> {
+  const before = BeforeImages.open(to.run, to.step, change, to.effects)
   try {
-    for (const entry of entriesOf(store, batch)) {
-      // Folders one after the other, before what they hold; everything else side by side.
-      if (entry.kind === 'folder') await put(entry)
-      else await flight.start(entry.size, () => put(entry))
-    }
-    await flight.drain()
+    await work(before)
+  } finally {
+    before.close()
+  }
+}
+
+/** Whatever `work` starts has ended when this returns or throws. */
+async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void>): Promise<void> {
+  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  try {
+    await work(flight)
   } finally {
     await flight.settle()
-    before.close()
   }
 }
 
@@ -59,37 +76,26 @@ async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, si
  * Takes a batch back: what stood there before is given back, what wasn't there is removed. A file that somebody changed since is
  * left, and told about: it is nobody's to throw away.
  */
-export async function takeBackBatch(
-  host: FileHost,
-  store: FileStore,
-  batch: Batch,
-  step: string,
-  effects: Effects,
-  run: StepRun,
-): Promise<void> {
-  const before = BeforeImages.open(run, step, batch, effects)
-  const replaced = new Set(batch.before.map((entry) => entry.path))
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
-  const folders: StoredEntry[] = []
-  const takeBack = async (entry: StoredEntry): Promise<void> => {
-    if (replaced.has(entry.path)) await before.giveBack(host, entry.path, flight.signal)
-    else await removeOurs(host, entry, run)
-  }
-  try {
-    for (const entry of entriesOf(store, batch)) {
-      if (entry.kind === 'folder') folders.push(entry)
-      else await flight.start(0, () => takeBack(entry))
-    }
-    await flight.drain()
-    for (const folder of folders.reverse()) {
-      if (replaced.has(folder.path)) await takeBack(folder)
-      else await host.removeFolder(folder.path)
-    }
-  } finally {
-    await flight.settle()
-    before.close()
-  }
-}
+export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Promise<void> =>
+  withImages(from, batch, (before) =>
+    sideBySide(from.run, async (flight) => {
+      const replaced = new Set(batch.before.map((entry) => entry.path))
+      const folders: StoredEntry[] = []
+      const takeBack = async (entry: StoredEntry): Promise<void> => {
+        if (replaced.has(entry.path)) await before.giveBack(from.host, entry.path, flight.signal)
+        else await removeOurs(from.host, entry, from.run)
+      }
+      for (const entry of entriesOf(store, batch)) {
+        if (entry.kind === 'folder') folders.push(entry)
+        else await flight.start(0, () => takeBack(entry))
+      }
+      await flight.drain()
+      for (const folder of folders.reverse()) {
+        if (replaced.has(folder.path)) await takeBack(folder)
+        else await from.host.removeFolder(folder.path)
+      }
+    }),
+  )
 
 async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun): Promise<void> {
   const present = await host.stat(entry.path)
@@ -113,38 +119,18 @@ async function isOurs(host: FileHost, entry: StoredEntry, present: FileEntry): P
 }
 
 /** Removes what the old host doesn't have, after saving it. */
-export async function deleteEntries(
-  host: FileHost,
-  change: Deletion,
-  step: string,
-  effects: Effects,
-  run: StepRun,
-): Promise<void> {
-  const before = BeforeImages.open(run, step, change, effects)
-  try {
+export const deleteEntries = (from: Putting, change: Deletion): Promise<void> =>
+  withImages(from, change, async (before) => {
     for (const entry of [...change.entries].reverse()) {
-      run.signal.throwIfAborted()
-      await before.save(host, entry.path, run.signal)
-      if (entry.kind === 'folder') await host.removeFolder(entry.path)
-      else await host.remove(entry.path)
+      from.run.signal.throwIfAborted()
+      await before.save(from.host, entry.path, from.run.signal)
+      if (entry.kind === 'folder') await from.host.removeFolder(entry.path)
+      else await from.host.remove(entry.path)
     }
-  } finally {
-    before.close()
-  }
-}
+  })
 
 /** Puts back what `deleteEntries` removed. */
-export async function restoreDeleted(
-  host: FileHost,
-  change: Deletion,
-  step: string,
-  effects: Effects,
-  run: StepRun,
-): Promise<void> {
-  const before = BeforeImages.open(run, step, change, effects)
-  try {
-    for (const entry of change.entries) await before.giveBack(host, entry.path, run.signal)
-  } finally {
-    before.close()
-  }
-}
+export const restoreDeleted = (to: Putting, change: Deletion): Promise<void> =>
+  withImages(to, change, async (before) => {
+    for (const entry of change.entries) await before.giveBack(to.host, entry.path, to.run.signal)
+  })

@@ -7,9 +7,10 @@ import { parkedPath } from '../reconcile/parked.ts'
 import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
 import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
-import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+import type { StepContext, StepKind, World } from './world.ts'
 
 /** Where the last proof is kept in the run's memory, for the report. */
 export const PROOF_KEY = 'proof'
@@ -35,11 +36,8 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   async check(): Promise<readonly Finding[]> {
-    const missing = (side: 'old' | 'new'): Finding[] =>
-      this.#world[side].database === undefined
-        ? [missingPart(this.id, `${side}.database`, 'database: postgres://shop@host/shop')]
-        : []
-    return [...missing('old'), ...missing('new'), ...laterPolicies(this.#world)]
+    const without = [this.#world.old, this.#world.new].filter((host) => host.database === undefined)
+    return [...without.map((host) => missingDatabase(this.id, host)), ...laterPolicies(this.#world)]
   }
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {

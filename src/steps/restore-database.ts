@@ -17,7 +17,7 @@ import { partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { databaseOf, gather } from './database-parts.ts'
+import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { identityName } from './headroom.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
@@ -32,7 +32,7 @@ import {
   restoredFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
-import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
 type Options = z.infer<typeof optionsSchema>
@@ -57,12 +57,9 @@ class RestoreDatabase implements Step<RestoreChange> {
   }
 
   async check(run: StepRun): Promise<readonly Finding[]> {
-    const { database: target } = this.#world.new
-    if (target === undefined)
-      return [missingPart(this.id, 'new.database', 'new: { database: "postgres://shop@new.example.com/shop" }')]
-    const old = this.#world.old.database
-    if (old === undefined)
-      return [missingPart(this.id, 'old.database', 'old: { database: "postgres://shop@old.example.com/shop" }')]
+    const [old, target] = [this.#world.old.database, this.#world.new.database]
+    if (target === undefined) return [missingDatabase(this.id, this.#world.new)]
+    if (old === undefined) return [missingDatabase(this.id, this.#world.old)]
     return gather(
       () => target.missingRights('write'),
       async () => checkTarget(this.#world, run.id, target, (await this.#store(run).schema()) ?? (await old.schema()), old),

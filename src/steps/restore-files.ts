@@ -5,7 +5,7 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { type Batch, batchSchema, planBatches } from './file-batches.ts'
 import { verifyRestored } from './file-proof.ts'
-import { deleteEntries, deletionSchema, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
+import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
 import { FileStore, type SnapshotTotals } from './file-store.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { filesDirectory } from './snapshot-files.ts'
@@ -81,12 +81,11 @@ class RestoreFiles implements Step<Change> {
 
   async apply(change: Change, run: StepRun): Promise<void> {
     if (change.do === 'estimate') throw new MigrateError('fault', 'An estimate was to be applied. This is a fault in migrate.')
-    const { effects } = this.#context.world
     await run.remember(this.#begunKey(), true)
-    if (change.do === 'delete') return deleteEntries(this.#new(), change, this.id, effects, run)
+    if (change.do === 'delete') return deleteEntries(this.#putting(run), change)
     const store = this.#store(run)
     try {
-      await putBatch(this.#new(), store, change, this.id, effects, run)
+      await putBatch(this.#putting(run), store, change)
     } finally {
       store.close()
     }
@@ -103,12 +102,11 @@ class RestoreFiles implements Step<Change> {
   }
 
   async undo(change: Change, run: StepRun): Promise<void> {
-    const { effects } = this.#context.world
     if (change.do === 'estimate') return
-    if (change.do === 'delete') return restoreDeleted(this.#new(), change, this.id, effects, run)
+    if (change.do === 'delete') return restoreDeleted(this.#putting(run), change)
     const store = this.#store(run)
     try {
-      await takeBackBatch(this.#new(), store, change, this.id, effects, run)
+      await takeBackBatch(this.#putting(run), store, change)
     } finally {
       store.close()
     }
@@ -183,6 +181,10 @@ class RestoreFiles implements Step<Change> {
         hint: 'Run again from snapshot-files.',
       },
     )
+  }
+
+  #putting(run: StepRun): Putting {
+    return { host: this.#new(), step: this.id, effects: this.#context.world.effects, run }
   }
 
   #new(): FileHost {

@@ -12,11 +12,11 @@ import { copyTables } from '../databases/snapshot/copy.ts'
 import { isFuzzy, rowsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { databaseOf, gather } from './database-parts.ts'
+import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { identityName } from './headroom.ts'
 import { unknownNames } from './playbook-names.ts'
 import { copiedTables, rulesFor } from './rules.ts'
-import { missingPart, type StepContext, type StepKind, type World } from './world.ts'
+import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
 export const PRINCIPALS_KEY = 'principals'
@@ -68,8 +68,7 @@ class SnapshotDatabase implements Step<Change> {
 
   async check(run: StepRun): Promise<readonly Finding[]> {
     const old = this.#world.old.database
-    if (old === undefined)
-      return [missingPart(this.id, 'old.database', 'old: { database: "postgres://shop@old.example.com/shop" }')]
+    if (old === undefined) return [missingDatabase(this.id, this.#world.old)]
     return gather(
       () => old.missingRights('read'),
       async () => {

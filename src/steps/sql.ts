@@ -4,8 +4,8 @@ import { z } from 'zod'
 import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { databaseOf } from './database-parts.ts'
-import { missingPart, type StepContext, type StepKind } from './world.ts'
+import { databaseOf, missingDatabase } from './database-parts.ts'
+import type { StepContext, StepKind } from './world.ts'
 
 const statementsSchema = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 
@@ -58,10 +58,7 @@ function sqlStep(options: Options, { id, world, playbookDirectory }: StepContext
     phase: 'settle',
     change: changeSchema,
     check: async () => {
-      const missing =
-        host.database === undefined
-          ? [missingPart(id, `${options.on}.database`, `${options.on}: { database: "postgres://…" }`)]
-          : []
+      const missing = host.database === undefined ? [missingDatabase(id, host)] : []
       return [...missing, ...(await load().then(() => [], fileFinding))]
     },
     plan: async (run) => {

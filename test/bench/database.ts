@@ -98,12 +98,8 @@ async function migrate(old: TestDatabase, target: TestDatabase): Promise<Timing>
   }
   const begun = systemClock.monotonic()
   try {
-    await measure(
-      snapshotDatabaseKind.create(snapshotDatabaseKind.options.parse(undefined) as never, testContext(world, 'snapshot')),
-    )
-    await measure(
-      restoreDatabaseKind.create(restoreDatabaseKind.options.parse(undefined) as never, testContext(world, 'restore')),
-    )
+    await measure(snapshotDatabaseKind.create(snapshotDatabaseKind.options.parse(undefined), testContext(world, 'snapshot')))
+    await measure(restoreDatabaseKind.create(restoreDatabaseKind.options.parse(undefined), testContext(world, 'restore')))
     return { total: (systemClock.monotonic() - begun) / 1000, parts }
   } finally {
     await Promise.all([from.close(), to.close()])

@@ -60,7 +60,7 @@ describe('before a database is moved', () => {
     })
     const world = testWorld({ old: { database: gone }, new: { database: gone } })
     const step = snapshotDatabaseKind.create(
-      snapshotDatabaseKind.options.parse(undefined) as never,
+      snapshotDatabaseKind.options.parse(undefined),
       testContext(world, 'snapshot-database'),
     )
     expect(await step.check(new TestRun('/nowhere'))).toMatchObject([{ severity: 'error', message: 'no answer' }])

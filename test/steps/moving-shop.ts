@@ -73,15 +73,9 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
 
 /** New steps, as another process makes them. */
 export const stepsOf = (world: World, bump: unknown = undefined) => ({
-  snapshot: snapshotDatabaseKind.create(
-    snapshotDatabaseKind.options.parse(undefined) as never,
-    testContext(world, 'snapshot-database'),
-  ),
-  restore: restoreDatabaseKind.create(
-    restoreDatabaseKind.options.parse(undefined) as never,
-    testContext(world, 'restore-database'),
-  ),
-  bump: bumpIdentitiesKind.create(bumpIdentitiesKind.options.parse(bump) as never, testContext(world, 'bump-identities')),
+  snapshot: snapshotDatabaseKind.create(snapshotDatabaseKind.options.parse(undefined), testContext(world, 'snapshot-database')),
+  restore: restoreDatabaseKind.create(restoreDatabaseKind.options.parse(undefined), testContext(world, 'restore-database')),
+  bump: bumpIdentitiesKind.create(bumpIdentitiesKind.options.parse(bump), testContext(world, 'bump-identities')),
 })
 
 /** A few rows in every table, with the values that get lost most often. */

@@ -26,7 +26,7 @@ describe('statements of the user', () => {
 
   const step = (options: object): Step => {
     const world = testWorld({ new: { database: shop.open() } })
-    return sqlKind.create(sqlKind.options.parse({ on: 'new', ...options }) as never, testContext(world, 'sql', directory))
+    return sqlKind.create(sqlKind.options.parse({ on: 'new', ...options }), testContext(world, 'sql', directory))
   }
   const status = async (): Promise<unknown> => (await shop.rows('orders')).map((row) => row.status)
 
