@@ -132,6 +132,8 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       return
     case 'watch':
       step.figures = watchLines(event)
+      // A resolver that was late is named in a note; it stands no longer when all agree.
+      if (event.resolvers.agreed === event.resolvers.total) step.note = undefined
       return
     case 'reconciled':
       step.figures = reconciledLines(event)
