@@ -87,9 +87,6 @@ export function startMigrate(args: readonly string[], env: Readonly<Record<strin
   }
 }
 
-export const runMigrate = (args: readonly string[], env: Readonly<Record<string, string>>): Promise<MigrateRun> =>
-  startMigrate(args, env).ended
-
 /** For a failed expectation: the last things that the run said. */
 export const story = (run: MigrateRun): string =>
   `exit ${run.exit}\n${run.stdout.split('\n').slice(-25).join('\n')}\n${run.stderr}`
