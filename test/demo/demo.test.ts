@@ -6,15 +6,15 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { systemClock } from '../src/base/clock.ts'
-import { type DemoResult, runDemo } from '../src/demo/index.ts'
-import { carriedOrders } from '../src/demo/receipts.ts'
-import type { Queryable } from '../src/demo/shop-tables.ts'
-import { bindingOf, buildSequence, buildWorld, loadPlaybook } from '../src/playbook/index.ts'
-import type { RunEvent } from '../src/run/events.ts'
-import { runSequence } from '../src/run/runner.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { type DemoResult, runDemo } from '../../src/demo/index.ts'
+import { carriedOrders } from '../../src/demo/receipts.ts'
+import type { Queryable } from '../../src/demo/shop-tables.ts'
+import { bindingOf, buildSequence, buildWorld, loadPlaybook } from '../../src/playbook/index.ts'
+import type { RunEvent } from '../../src/run/events.ts'
+import { runSequence } from '../../src/run/runner.ts'
 
-const PROGRAM = fileURLToPath(new URL('../bin/migrate.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
 const WHOLE_DEMO_MS = 180_000
 /** A crowd that leaves nobody on the old host shows nothing. */
 const STRAYS = 30

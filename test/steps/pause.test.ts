@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { runSequence } from '../src/run/runner.ts'
-import { rollback } from '../src/run/undo.ts'
-import { pauseKind } from '../src/steps/pause.ts'
-import { testContext, testWorld } from './fakes/step-run.ts'
-import { runOver, storyOf } from './run/shelf.ts'
+import { runSequence } from '../../src/run/runner.ts'
+import { rollback } from '../../src/run/undo.ts'
+import { pauseKind } from '../../src/steps/pause.ts'
+import { testContext, testWorld } from '../fakes/step-run.ts'
+import { runOver, storyOf } from '../run/shelf.ts'
 
 const paused = (written: unknown) =>
   runOver([[pauseKind.create(pauseKind.options.parse(written), testContext(testWorld({}), 'pause'))]])
