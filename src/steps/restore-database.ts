@@ -18,6 +18,7 @@ import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
+import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
@@ -129,12 +130,12 @@ class RestoreDatabase implements Step<RestoreChange> {
   describe(change: RestoreChange): string {
     switch (change.kind) {
       case 'statement':
-        return `create ${change.name}: ${oneLine(change.sql)}`
+        return `create ${change.name}`
       case 'load': {
         const rows = change.tables.reduce((total, table) => total + table.rows, 0)
         const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
         const about = change.estimated ? 'about ' : ''
-        return `load ${about}${formatCount(rows)} rows, ${formatBytes(bytes)}, into ${change.tables.length} tables over ${change.connections} connections`
+        return `load ${about}${formatCount(rows)} rows, ${formatBytes(bytes)}, into ${change.tables.length} tables over ${change.connections} connections${change.estimated ? ` (${copyTime(bytes)})` : ''}`
       }
       case 'orphans':
         return `remove rows whose parent was deleted while the snapshot was taken (${change.rules.length} foreign keys); reconcile carries them when they still exist`
@@ -257,8 +258,3 @@ const noSnapshot = (store: SnapshotStore): MigrateError =>
       hint: 'Put the step snapshot-database before restore-database in the playbook, or run without --from and --only.',
     },
   )
-
-const oneLine = (sql: string): string => {
-  const line = sql.replace(/\s+/g, ' ').trim()
-  return line.length > 160 ? `${line.slice(0, 160)} …` : line
-}

@@ -3,6 +3,7 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { filesTime } from './estimate.ts'
 import { type Batch, batchSchema, planBatches } from './file-batches.ts'
 import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
@@ -117,7 +118,7 @@ class RestoreFiles implements Step<Change> {
     if (change.do === 'delete')
       return `remove ${formatCount(change.entries.length)} files and folders that the old host doesn't have`
     const size = `${formatCount(change.files)} files, ${formatBytes(change.bytes)}`
-    if (change.do === 'estimate') return `upload about ${size}`
+    if (change.do === 'estimate') return `upload about ${size} (${filesTime(change.files, change.bytes)})`
     if (change.write === '') return `find part ${change.batch} there already`
     const replaced = change.before.length === 0 ? '' : `, replacing ${formatCount(change.before.length)} that stand there`
     return `upload part ${change.batch}: ${size}${replaced} (up to ${change.last})`

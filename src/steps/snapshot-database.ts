@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { canonicalJson } from '../base/json.ts'
-import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
 import { positionOf } from '../databases/plan/headroom.ts'
 import type { TableSize } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
@@ -13,6 +13,7 @@ import { isFuzzy, rowsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
+import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
 import { unknownNames } from './playbook-names.ts'
 import { copiedTables, rulesFor } from './rules.ts'
@@ -22,9 +23,6 @@ import type { StepContext, StepKind, World } from './world.ts'
 export const PRINCIPALS_KEY = 'principals'
 /** Where the old host's identities stood when the snapshot began, and when that was: `{at, positions: {name: value}}`. */
 export const SNAPSHOT_IDENTITIES_KEY = 'identities-at-snapshot'
-
-/** What a shared host and a home line give; only an estimate in the plan rests on it. */
-const ASSUMED_BYTES_PER_SECOND = 10 * 2 ** 20
 
 const optionsSchema = z
   .strictObject({
@@ -158,10 +156,8 @@ class SnapshotDatabase implements Step<Change> {
   describe(change: Change): string {
     const rows = change.tables.reduce((total, table) => total + table.rows, 0)
     const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
-    const seconds = bytes / ASSUMED_BYTES_PER_SECOND
     const size = `${formatCount(change.tables.length)} tables, about ${formatCount(rows)} rows, ${formatBytes(bytes)}`
-    const time = `about ${formatDuration(seconds * 1000)}, assuming ${formatBytes(ASSUMED_BYTES_PER_SECOND)}/s`
-    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${time})`
+    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})`
   }
 
   /** The schema of this snapshot: as saved when it began, or saved now. */

@@ -5,6 +5,7 @@ import { formatBytes, formatCount } from '../base/units.ts'
 import { globs } from '../files/globs.ts'
 import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { filesTime } from './estimate.ts'
 import { copyToStore, isKept } from './file-fetch.ts'
 import { FileStore } from './file-store.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
@@ -122,8 +123,8 @@ class SnapshotFiles implements Step<Change> {
 
   describe(change: Change): string {
     const all = `${formatCount(change.files)} files, ${formatBytes(change.bytes)}`
-    if (change.fetchFiles === change.files) return `fetch ${all} from ${change.from}`
-    return `fetch the remaining ${formatCount(change.fetchFiles)} files, ${formatBytes(change.fetchBytes)} (of ${all}) from ${change.from}`
+    if (change.fetchFiles === change.files) return `fetch ${all} from ${change.from} (${filesTime(change.files, change.bytes)})`
+    return `fetch the remaining ${formatCount(change.fetchFiles)} files, ${formatBytes(change.fetchBytes)} (of ${all}) from ${change.from} (${filesTime(change.fetchFiles, change.fetchBytes)})`
   }
 
   #old(): FileHost {

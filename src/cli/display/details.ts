@@ -17,14 +17,6 @@ export function changeDetails(change: Json, summary: string, everything: boolean
   ]
 }
 
-/** A change's summary without the SQL in it, when the change holds that SQL: it is shown in full below. */
-export function headOf(change: Json, summary: string): string {
-  if (!isObject(change) || typeof change.sql !== 'string') return summary
-  const start = change.sql.trim().replaceAll(/\s+/g, ' ').slice(0, 24)
-  const at = start === '' ? -1 : summary.indexOf(start)
-  return at > 0 ? summary.slice(0, at).replace(/:?\s*$/, '') : summary
-}
-
 /** The summary has it already, perhaps indented. */
 const said = (value: Json | undefined, summary: string): boolean =>
   typeof value === 'string' && summary.replaceAll(/\s+/g, ' ').includes(value.trim().replaceAll(/\s+/g, ' '))

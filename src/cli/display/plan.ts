@@ -2,7 +2,7 @@ import { formatCount, formatDuration } from '../../base/units.ts'
 import type { RunEvent } from '../../run/events.ts'
 import type { Ask } from '../../run/session.ts'
 import type { Sequence, Step } from '../../run/step.ts'
-import { changeDetails, headOf } from './details.ts'
+import { changeDetails } from './details.ts'
 import type { Display } from './display.ts'
 import { type Colour, clip, type Paint } from './frame.ts'
 import { hanging } from './hanging.ts'
@@ -49,9 +49,12 @@ const LASTING = 'point of no return: "migrate rollback" can’t take this back'
 /** Why a step has no change: it only looks, it is done, or what it will do can't be known before its time. */
 function nothingWords(step: Step | undefined, resumed: boolean): string {
   if (step?.id === 'check') return 'it only looks'
-  if (step?.phase === 'settle') return 'what there is to do shows only then'
+  if (step?.phase === 'settle') return 'what there is to do is known only when its turn comes'
   return resumed ? 'nothing left to do, as far as can be told now' : 'nothing to change, as far as can be told now'
 }
+
+/** A summary of several lines: its head when they stand under one, such as a file's changed lines, else all of them. */
+const inOneLine = (summary: string): string => summary.replace(/:\n[\s\S]*$/, '').replaceAll('\n', '; ')
 
 class PlanPrinter {
   readonly #options: PlanOptions
@@ -178,9 +181,9 @@ class PlanPrinter {
   }
 
   #change(event: Of<'change'>): void {
-    const summary = headOf(event.change, event.summary).trimEnd()
+    const summary = event.summary.trimEnd()
     const [first = '', ...more] = summary.split('\n')
-    if (event.step !== null) this.#summaries.set(event.step, [...(this.#summaries.get(event.step) ?? []), first])
+    if (event.step !== null) this.#summaries.set(event.step, [...(this.#summaries.get(event.step) ?? []), inOneLine(summary)])
     this.#line(event.step, `• ${first}`)
     for (const line of more) this.#line(event.step, `  ${line}`)
     // What is taken back was made by a plan that showed it.
@@ -226,13 +229,18 @@ class PlanPrinter {
         : event.outcome === 'interrupted'
           ? 'Interrupted.'
           : 'It can’t be run like this.'
+    if (changes > 0) this.#say(`The way back, at any time: migrate rollback ${this.#playbook}`)
     this.#say(`${this.#count(this.#steps.length, 'step')}, ${this.#count(changes, 'change')}; ${found}. ${verdict}`)
   }
 
   #shortLine({ id, phase, undo }: Step, number: number): string {
     const summaries = this.#summaries.get(id) ?? []
     const [
-      first = id === 'check' ? 'only looks' : this.#resumed && phase !== 'settle' ? 'nothing left to do' : 'shows only then',
+      first = id === 'check'
+        ? 'only looks'
+        : this.#resumed && phase !== 'settle'
+          ? 'nothing left to do'
+          : 'known when its turn comes',
     ] = summaries
     const words = summaries.length > 1 ? this.#count(summaries.length, 'change') : first
     const marks = [...(phase === 'cutover' ? ['customers move'] : []), ...(undo === undefined ? ['no way back'] : [])]
