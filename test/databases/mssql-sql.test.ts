@@ -5,12 +5,13 @@ import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql
 import { configuration, type MssqlOptions } from '../../src/databases/mssql/connection.ts'
 import { columnSql, ddl } from '../../src/databases/mssql/ddl.ts'
 import { connectError, firstLine, kindOfServerError, statementError } from '../../src/databases/mssql/errors.ts'
-import { PROBES } from '../../src/databases/mssql/findings.ts'
+import { PROBES, probesSql } from '../../src/databases/mssql/findings.ts'
 import { reseedFor, standingSql, stateOf } from '../../src/databases/mssql/identities.ts'
 import { rangeOf, sizedType } from '../../src/databases/mssql/introspect-columns.ts'
 import { indexSql, keySql } from '../../src/databases/mssql/introspect-indexes.ts'
 import { afterCondition, keyColumns, keyCondition, rowsPerStatement } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
+import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { inOrder, type Module, mentions, moduleObjects, moduleSql, withPresentName } from '../../src/databases/mssql/modules.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
 import { pageSql } from '../../src/databases/mssql/read.ts'
@@ -415,6 +416,14 @@ describe('identities', () => {
     })
   })
 
+  it('whose count the server hides from the account go on beyond the rows', () => {
+    expect(stateOf(identity, { lastValue: null, current: 1n, furthest: 40n, untouched: false })).toEqual({
+      identity,
+      last: 40n,
+      next: 41n,
+    })
+  })
+
   it('are reseeded to the value itself when untouched, to the one before otherwise', () => {
     expect(reseedFor(1501n, 1n, true)).toBe(1501n)
     expect(reseedFor(1501n, 1n, false)).toBe(1500n)
@@ -522,5 +531,20 @@ describe('what can’t be carried', () => {
       expect(probe.hint.length).toBeGreaterThan(10)
       expect(probe.sql).toMatch(/AS \[name\]/)
     }
+  })
+
+  it('is asked for in one answer, each row with the number of its probe', () => {
+    const statements = probesSql(PROBES).split(';\n')
+    expect(statements).toHaveLength(PROBES.length)
+    for (const [index, statement] of statements.entries())
+      expect(statement).toMatch(new RegExp(`^SELECT (DISTINCT )?${index} AS \\[probe\\], `))
+  })
+})
+
+describe('the ledger', () => {
+  it('is written in one statement, numbered in the order of its entries', () => {
+    expect(ledgerSql('[dbo].[migrate_ledger]', 2)).toBe(
+      `INSERT INTO [dbo].[migrate_ledger] (run, table_name, source_key, target_key, action, source_hash) SELECT run, table_name, source_key, target_key, action, source_hash FROM (VALUES (0, @p0, @p1, @p2, @p3, @p4, @p5), (1, @p6, @p7, @p8, @p9, @p10, @p11)) AS v(place, run, table_name, source_key, target_key, action, source_hash) ORDER BY place`,
+    )
   })
 })

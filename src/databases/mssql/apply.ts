@@ -72,25 +72,31 @@ export async function applying<T>(
 /** Inside a transaction, whose end alone makes it visible: runs `work` with the user triggers of `tables` off. */
 export async function withoutTriggers<T>(session: Session, tables: readonly Table[], work: () => Promise<T>): Promise<T> {
   const triggers = await enabledTriggers(session, tables)
-  for (const trigger of triggers) await session.batch(`DISABLE TRIGGER ${trigger}`)
+  const switchAll = async (verb: 'DISABLE' | 'ENABLE'): Promise<void> => {
+    if (triggers.length > 0) await session.batch(triggers.map((trigger) => `${verb} TRIGGER ${trigger};`).join('\n'))
+  }
+  await switchAll('DISABLE')
   const result = await work()
-  for (const trigger of triggers) await session.batch(`ENABLE TRIGGER ${trigger}`)
+  await switchAll('ENABLE')
   return result
 }
 
+const triggerRow = z.object({ place: z.number(), schema: z.string(), name: z.string() })
+
 /** `[dbo].[trigger] ON [dbo].[table]` of every enabled trigger on these tables, as they are now on this server. */
 async function enabledTriggers(session: Session, tables: readonly Table[]): Promise<readonly string[]> {
-  const names = tables.map((table) => quoteTable(table.name)).toSorted()
   const triggers: string[] = []
-  for (const name of names) {
+  for (const names of chunks(tables.map((table) => quoteTable(table.name)).toSorted(), rowsPerStatement(1))) {
     const rows = await session.ask(
-      z.object({ schema: z.string(), name: z.string() }),
-      `SELECT s.name AS [schema], tr.name AS [name] FROM sys.triggers tr
+      triggerRow,
+      `SELECT t.place AS [place], s.name AS [schema], tr.name AS [name]
+FROM (VALUES ${names.map((_, place) => `(${place}, OBJECT_ID(@p${place}))`).join(', ')}) AS t(place, id)
+JOIN sys.triggers tr ON tr.parent_id = t.id
 JOIN sys.objects o ON o.object_id = tr.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
-WHERE tr.parent_id = OBJECT_ID(@p0) AND tr.is_disabled = 0 AND tr.is_ms_shipped = 0 ORDER BY tr.name`,
-      [name],
+WHERE tr.is_disabled = 0 AND tr.is_ms_shipped = 0 ORDER BY t.place, tr.name`,
+      names,
     )
-    triggers.push(...rows.map((row) => `${quoteTable(row)} ON ${name}`))
+    triggers.push(...rows.map((row) => `${quoteTable(row)} ON ${names[row.place] ?? ''}`))
   }
   return triggers
 }

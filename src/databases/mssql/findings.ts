@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import { catalogColumns } from './catalog.ts'
 import type { Session } from './session.ts'
 
 /**
@@ -18,11 +19,11 @@ export interface Probe {
 }
 
 const table = (from: string, where: string): string =>
-  `SELECT s.name + N'.' + t.name AS [name] FROM ${from} JOIN sys.schemas s ON s.schema_id = t.schema_id WHERE ${where} ORDER BY 1`
+  `SELECT s.name + N'.' + t.name AS [name] FROM ${from} JOIN sys.schemas s ON s.schema_id = t.schema_id WHERE ${where} ORDER BY [name]`
 
 const column = (where: string): string =>
   `SELECT s.name + N'.' + t.name + N'.' + c.name AS [name] FROM sys.columns c JOIN sys.tables t ON t.object_id = c.object_id
-JOIN sys.schemas s ON s.schema_id = t.schema_id WHERE ${where} ORDER BY 1`
+JOIN sys.schemas s ON s.schema_id = t.schema_id WHERE ${where} ORDER BY [name]`
 
 const SKIP = 'Leave the table out (`tables: { NAME: skip }`) and carry it by hand, or change it on the old host first.'
 const BY_HAND = 'Create it on the new host by hand; the rest is carried.'
@@ -98,7 +99,7 @@ const TABLES: readonly Probe[] = [
   {
     needs: ['indexes', 'type'],
     sql: `SELECT s.name + N'.' + t.name + N'.' + i.name AS [name] FROM sys.indexes i JOIN sys.tables t ON t.object_id = i.object_id
-JOIN sys.schemas s ON s.schema_id = t.schema_id WHERE i.type > 2 ORDER BY 1`,
+JOIN sys.schemas s ON s.schema_id = t.schema_id WHERE i.type > 2 ORDER BY [name]`,
     severity: 'warning',
     code: 'index-not-carried',
     message: (name) => `Index ${name} is an XML, spatial, columnstore or hash index, which is not carried.`,
@@ -163,7 +164,7 @@ const COLUMNS: readonly Probe[] = [
 const OTHERS: readonly Probe[] = [
   {
     needs: ['assemblies', 'name'],
-    sql: "SELECT name AS [name] FROM sys.assemblies WHERE name <> N'Microsoft.SqlServer.Types' ORDER BY 1",
+    sql: "SELECT name AS [name] FROM sys.assemblies WHERE name <> N'Microsoft.SqlServer.Types' ORDER BY [name]",
     severity: 'error',
     code: 'clr-assembly',
     message: (name) => `The database has the CLR assembly ${name}, which is not carried, nor is what uses it.`,
@@ -171,7 +172,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['xml_schema_collections', 'xml_collection_id'],
-    sql: "SELECT name AS [name] FROM sys.xml_schema_collections WHERE name <> N'sys' ORDER BY 1",
+    sql: "SELECT name AS [name] FROM sys.xml_schema_collections WHERE name <> N'sys' ORDER BY [name]",
     severity: 'warning',
     code: 'xml-schema-collection',
     message: (name) => `XML schema collection ${name} is not carried.`,
@@ -179,7 +180,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['service_queues', 'is_ms_shipped'],
-    sql: 'SELECT name AS [name] FROM sys.service_queues WHERE is_ms_shipped = 0 ORDER BY 1',
+    sql: 'SELECT name AS [name] FROM sys.service_queues WHERE is_ms_shipped = 0 ORDER BY [name]',
     severity: 'warning',
     code: 'service-broker',
     message: (name) => `Service Broker queue ${name} is not carried, nor are its messages.`,
@@ -187,7 +188,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['triggers', 'parent_class'],
-    sql: 'SELECT name AS [name] FROM sys.triggers WHERE parent_class = 0 AND is_ms_shipped = 0 ORDER BY 1',
+    sql: 'SELECT name AS [name] FROM sys.triggers WHERE parent_class = 0 AND is_ms_shipped = 0 ORDER BY [name]',
     severity: 'warning',
     code: 'ddl-trigger',
     message: (name) => `DDL trigger ${name} of the database is not carried.`,
@@ -195,7 +196,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['security_policies', 'object_id'],
-    sql: 'SELECT name AS [name] FROM sys.security_policies ORDER BY 1',
+    sql: 'SELECT name AS [name] FROM sys.security_policies ORDER BY [name]',
     severity: 'error',
     code: 'row-level-security',
     message: (name) => `Security policy ${name} hides rows: what it hides from this account would not be copied.`,
@@ -203,7 +204,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['numbered_procedures', 'object_id'],
-    sql: 'SELECT DISTINCT OBJECT_NAME(object_id) AS [name] FROM sys.numbered_procedures ORDER BY 1',
+    sql: 'SELECT DISTINCT OBJECT_NAME(object_id) AS [name] FROM sys.numbered_procedures ORDER BY [name]',
     severity: 'warning',
     code: 'numbered-procedure',
     message: (name) => `Procedure ${name} has further numbers (;2), which are not carried.`,
@@ -211,7 +212,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['objects', 'type'],
-    sql: "SELECT name AS [name] FROM sys.objects WHERE type IN ('AF', 'FS', 'FT', 'PC', 'TA', 'X', 'RF') AND is_ms_shipped = 0 ORDER BY 1",
+    sql: "SELECT name AS [name] FROM sys.objects WHERE type IN ('AF', 'FS', 'FT', 'PC', 'TA', 'X', 'RF') AND is_ms_shipped = 0 ORDER BY [name]",
     severity: 'warning',
     code: 'module-not-carried',
     message: (name) => `${name} is a CLR, extended or replication module, which is not carried.`,
@@ -227,7 +228,7 @@ const OTHERS: readonly Probe[] = [
   },
   {
     needs: ['plan_guides', 'name'],
-    sql: 'SELECT name AS [name] FROM sys.plan_guides ORDER BY 1',
+    sql: 'SELECT name AS [name] FROM sys.plan_guides ORDER BY [name]',
     severity: 'info',
     code: 'plan-guide',
     message: (name) => `Plan guide ${name} is not carried.`,
@@ -239,20 +240,16 @@ export const PROBES: readonly Probe[] = [...TABLES, ...COLUMNS, ...OTHERS]
 
 /** Every probe's findings, by name. */
 export async function readFindings(session: Session): Promise<readonly Finding[]> {
-  const views = [...new Set(PROBES.map((probe) => probe.needs[0]))]
-  const present = await session.ask(
-    z.object({ view: z.string(), column: z.string() }),
-    `SELECT o.name AS [view], c.name AS [column] FROM sys.all_objects o JOIN sys.all_columns c ON c.object_id = o.object_id
-WHERE o.schema_id = SCHEMA_ID(N'sys') AND o.name IN (${views.map((view) => `N'${view}'`).join(', ')})`,
-  )
-  const known = new Set(present.map((row) => `${row.view}.${row.column}`.toLowerCase()))
-  const findings: Finding[] = []
-  for (const probe of PROBES) {
-    if (!known.has(probe.needs.join('.'))) continue
-    const rows = await session.ask(z.object({ name: z.string() }), probe.sql)
-    findings.push(
-      ...rows.map(({ name }) => ({ severity: probe.severity, code: probe.code, message: probe.message(name), hint: probe.hint })),
-    )
-  }
-  return findings
+  const known = await catalogColumns(session, [...new Set(PROBES.map((probe) => probe.needs[0]))])
+  const probes = PROBES.filter((probe) => known.has(probe.needs.join('.')))
+  const rows = await session.ask(z.object({ probe: z.number(), name: z.string() }), probesSql(probes))
+  return rows.flatMap((row) => {
+    const probe = probes[row.probe]
+    if (probe === undefined) return []
+    return [{ severity: probe.severity, code: probe.code, message: probe.message(row.name), hint: probe.hint }]
+  })
 }
+
+/** All probes in one answer: each is a statement of its own, since the collations of names from different views needn't agree. */
+export const probesSql = (probes: readonly Probe[]): string =>
+  probes.map((probe, index) => probe.sql.replace(/^SELECT (DISTINCT )?/, `SELECT $1${index} AS [probe], `)).join(';\n')

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { fullName, type Identity, type IdentityState, type Schema } from '../schema.ts'
+import { catalogColumns } from './catalog.ts'
 import { chunks } from './keys.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
@@ -11,7 +12,7 @@ import type { Session } from './session.ts'
  * "DBCC CHECKIDENT (Transact-SQL)": after RESEED the next row gets the value itself when the table never had rows (or was truncated),
  * and the value plus the increment otherwise. sys.identity_columns.last_value is null when no value was ever given; servers differ
  * in whether it stays so after a reseed, so for a table without rows CHECKIDENT with NORESEED is asked, which says NULL for one
- * that never gave a value.
+ * that never gave a value. Where there are rows and no last_value, the server hides it from this account, and the rows count.
  */
 interface Standing {
   readonly lastValue: bigint | null
@@ -28,10 +29,11 @@ const further = (a: bigint, b: bigint, increment: bigint): boolean => (increment
 export function stateOf(identity: Identity, standing: Standing): IdentityState {
   const increment = BigInt(identity.increment)
   const { lastValue, current, furthest, untouched } = standing
-  if (untouched) return { identity, last: furthest, next: lastValue ?? current ?? BigInt(identity.seed) }
-  const given = lastValue ?? current ?? BigInt(identity.seed)
-  const last = furthest !== null && further(furthest, given, increment) ? furthest : given
-  return { identity, last, next: given + increment }
+  const told = lastValue ?? current ?? BigInt(identity.seed)
+  if (untouched) return { identity, last: furthest, next: told }
+  const last = furthest !== null && further(furthest, told, increment) ? furthest : told
+  // Rows beyond last_value were given their numbers, and the server will come to those; without it, all it gave is in the rows.
+  return { identity, last, next: (lastValue === null ? last : told) + increment }
 }
 
 /** The value to reseed to so that the next one is `next`. Pure. */
@@ -67,7 +69,7 @@ async function standings(session: Session, identities: readonly Identity[]): Pro
     const furthest = integer(row.furthest)
     const identity = identities[row.position]
     if (identity === undefined) continue
-    const untouched = lastValue === null || (furthest === null && (await neverGave(session, identity)))
+    const untouched = furthest === null && (lastValue === null || (await neverGave(session, identity)))
     found.set(row.position, { lastValue, current: integer(row.current), furthest, untouched })
   }
   return identities.map((identity, position) => {
@@ -115,12 +117,8 @@ FROM sys.sequences WHERE object_id = OBJECT_ID(@p0)`,
   return { identity, last: current, next: current + BigInt(identity.increment) }
 }
 
-async function tellsLastUsed(session: Session): Promise<boolean> {
-  const { rows } = await session.query(
-    "SELECT 1 AS [one] FROM sys.all_columns c JOIN sys.all_objects o ON o.object_id = c.object_id WHERE o.name = N'sequences' AND o.schema_id = SCHEMA_ID(N'sys') AND c.name = N'last_used_value'",
-  )
-  return rows.length > 0
-}
+const tellsLastUsed = async (session: Session): Promise<boolean> =>
+  (await catalogColumns(session, ['sequences'])).has('sequences.last_used_value')
 
 /** Identity columns by fifty a statement: more would make plans that take longer than the answers. */
 const COLUMNS_PER_STATEMENT = 50

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { LedgerEntry } from '../port.ts'
 import { isDuplicate } from './errors.ts'
+import { chunks, rowsPerStatement } from './keys.ts'
 import { LEDGER_TABLE, MARKS_TABLE, quoteName, quoteText } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -30,14 +31,15 @@ export interface Mark {
   readonly name: string
 }
 
-const defaultSchema = z.object({ name: z.string() })
+const ownRow = z.object({ schema: z.string(), id: z.number().nullable() })
 
 /** Migrate's tables as the account sees them: `[dbo].[migrate_marks]`. */
 async function ownTable(session: Session, table: string): Promise<{ readonly name: string; readonly exists: boolean }> {
-  const [schema] = await session.ask(defaultSchema, 'SELECT CONVERT(nvarchar(128), SCHEMA_NAME()) AS name')
-  const name = `${quoteName(schema?.name ?? 'dbo')}.${quoteName(table)}`
-  const found = await session.ask(z.object({ id: z.number().nullable() }), `SELECT OBJECT_ID(${quoteText(name)}, N'U') AS id`)
-  return { name, exists: found[0]?.id != null }
+  const [found] = await session.ask(
+    ownRow,
+    `SELECT CONVERT(nvarchar(128), SCHEMA_NAME()) AS [schema], OBJECT_ID(QUOTENAME(SCHEMA_NAME()) + ${quoteText(`.${quoteName(table)}`)}, N'U') AS [id]`,
+  )
+  return { name: `${quoteName(found?.schema ?? 'dbo')}.${quoteName(table)}`, exists: found?.id != null }
 }
 
 /** Makes the table when it isn't there; two that make it at once both succeed. Not for use inside a transaction. */
@@ -84,13 +86,31 @@ export async function dropOwnTables(session: Session): Promise<void> {
   }
 }
 
+const LEDGER_COLUMNS = ['run', 'table_name', 'source_key', 'target_key', 'action', 'source_hash']
+
+/** Rows get their identity in the order of ORDER BY ("INSERT (Transact-SQL)", best practices): the newest stays the last. */
+export function ledgerSql(table: string, entries: number): string {
+  const width = LEDGER_COLUMNS.length
+  const rows = Array.from(
+    { length: entries },
+    (_, row) => `(${[row, ...LEDGER_COLUMNS.map((_column, index) => `@p${row * width + index}`)].join(', ')})`,
+  )
+  const columns = LEDGER_COLUMNS.join(', ')
+  return `INSERT INTO ${table} (${columns}) SELECT ${columns} FROM (VALUES ${rows.join(', ')}) AS v(place, ${columns}) ORDER BY place`
+}
+
 /** Inside a transaction. */
 export async function writeLedger(session: Session, table: string, entries: readonly LedgerEntry[]): Promise<void> {
-  for (const entry of entries) {
-    await session.query(
-      `INSERT INTO ${table} (run, table_name, source_key, target_key, action, source_hash) VALUES (@p0, @p1, @p2, @p3, @p4, @p5)`,
-      [entry.run, entry.table, entry.sourceKey, entry.targetKey, entry.action, entry.sourceHash],
-    )
+  for (const chunk of chunks(entries, rowsPerStatement(LEDGER_COLUMNS.length))) {
+    const parameters = chunk.flatMap((each) => [
+      each.run,
+      each.table,
+      each.sourceKey,
+      each.targetKey,
+      each.action,
+      each.sourceHash,
+    ])
+    await session.query(ledgerSql(table, chunk.length), parameters)
   }
 }
 

@@ -138,10 +138,8 @@ class Bytes extends Map<string, number> {
 }
 
 async function hasAllocationUnits(session: Session): Promise<boolean> {
-  const { rows } = await session.query(
-    "SELECT 1 AS [one] FROM sys.all_objects WHERE name = N'allocation_units' AND schema_id = SCHEMA_ID(N'sys')",
-  )
-  return rows.length > 0
+  const { rows } = await session.query("SELECT OBJECT_ID(N'sys.allocation_units') AS [id]")
+  return rows[0]?.[0] != null
 }
 
 const bytesRow = z.object({ schema: z.string(), name: z.string(), bytes: z.string().nullable() })

@@ -1,47 +1,37 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
-import { quoteName, quoteTable } from './names.ts'
+import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
 
-const answer = z.object({ granted: z.number().nullable() })
+/** What writing needs on the whole database, and why; ALTER implies every CREATE ("Permissions (Database Engine)"). */
+const NEEDS: readonly (readonly [permission: string, why: string])[] = [
+  ['ALTER', 'create schemas, types, tables, views and procedures, and set identities'],
+  ['SELECT', 'read rows back'],
+  ['INSERT', 'load rows'],
+  ['UPDATE', 'carry changed rows'],
+  ['DELETE', 'carry deleted rows'],
+  ['REFERENCES', 'add foreign keys'],
+]
+
+const permissionRow = z.object({ user: z.string(), permission: z.string(), granted: z.number().nullable() })
 
 /** HAS_PERMS_BY_NAME: 1, 0, or null for a permission that this server doesn't know. */
-async function may(session: Session, permission: string): Promise<boolean> {
-  const [row] = await session.ask(answer, "SELECT HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', @p0) AS [granted]", [permission])
-  return row?.granted !== 0
-}
-
-/** What `purpose` needs on the whole database, and why; ALTER implies every CREATE ("Permissions (Database Engine)"). */
-const NEEDS: Readonly<Record<'read' | 'write', readonly (readonly [permission: string, why: string])[]>> = {
-  read: [],
-  write: [
-    ['ALTER', 'create schemas, types, tables, views and procedures, and set identities'],
-    ['SELECT', 'read rows back'],
-    ['INSERT', 'load rows'],
-    ['UPDATE', 'carry changed rows'],
-    ['DELETE', 'carry deleted rows'],
-    ['REFERENCES', 'add foreign keys'],
-  ],
-}
+const PERMISSIONS_SQL = `SELECT CONVERT(nvarchar(128), USER_NAME()) AS [user], v.permission AS [permission],
+  HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', v.permission) AS [granted]
+FROM (VALUES ${['VIEW DEFINITION', ...NEEDS.map(([permission]) => permission)].map((each) => `(${quoteText(each)})`).join(', ')}) AS v(permission)`
 
 /** What the account lacks, each with the statement that grants it. Read-only. */
 export async function missingRights(session: Session, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-  const [who] = await session.ask(
-    z.object({ user: z.string(), database: z.string() }),
-    'SELECT CONVERT(nvarchar(128), USER_NAME()) AS [user], CONVERT(nvarchar(128), DB_NAME()) AS [database]',
-  )
-  const user = who?.user ?? ''
-  const findings: Finding[] = []
-  for (const [permission, why] of NEEDS[purpose]) {
-    if (await may(session, permission)) continue
-    findings.push({
-      severity: 'error',
-      code: 'database-right-missing',
-      message: `${session.where.label}: ${user} lacks ${permission} (to ${why}).`,
-      hint: `GRANT ${permission} TO ${quoteName(user)}; or ALTER ROLE db_owner ADD MEMBER ${quoteName(user)};`,
-    })
-  }
-  return purpose === 'write' ? findings : [...(await unreadable(session, user)), ...(await unseen(session, user)), ...findings]
+  const rows = await session.ask(permissionRow, PERMISSIONS_SQL)
+  const user = rows[0]?.user ?? ''
+  const denied = new Set(rows.filter((row) => row.granted === 0).map((row) => row.permission))
+  if (purpose === 'read') return [...(await unreadable(session, user)), ...unseen(session, user, denied)]
+  return NEEDS.filter(([permission]) => denied.has(permission)).map(([permission, why]) => ({
+    severity: 'error',
+    code: 'database-right-missing',
+    message: `${session.where.label}: ${user} lacks ${permission} (to ${why}).`,
+    hint: `GRANT ${permission} TO ${quoteName(user)}; or ALTER ROLE db_owner ADD MEMBER ${quoteName(user)};`,
+  }))
 }
 
 /** Tables that are seen but not readable; one that the account may not even see can't be named by anyone. */
@@ -64,8 +54,8 @@ ORDER BY s.name, t.name`,
  * Without VIEW DEFINITION the server hides procedures, triggers and defaults, or their texts, without a word ("Metadata visibility
  * configuration"): they would be left behind. Whoever may alter the database sees them too.
  */
-async function unseen(session: Session, user: string): Promise<readonly Finding[]> {
-  if ((await may(session, 'VIEW DEFINITION')) || (await may(session, 'ALTER'))) return []
+function unseen(session: Session, user: string, denied: ReadonlySet<string>): readonly Finding[] {
+  if (!denied.has('VIEW DEFINITION') || !denied.has('ALTER')) return []
   return [
     {
       severity: 'error',

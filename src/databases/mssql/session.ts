@@ -62,7 +62,7 @@ export class Session {
     return this.#run(sql, (request) => this.#connection.execSqlBatch(request))
   }
 
-  /** Rows of a short catalog query, checked against `row`; the select list's names are the members'. */
+  /** Rows of a short catalog query, checked against `row`; the select list's names are the members'. Several statements may answer, all with the same names. */
   async ask<T>(row: z.ZodType<T>, sql: string, parameters: readonly Parameter[] = []): Promise<readonly T[]> {
     const names: string[] = []
     const result = await this.#run(
