@@ -106,6 +106,8 @@ export interface DatabaseAbilities {
   readonly statements: boolean
   /** Sequences that no column uses are listed, with where they stand; true when absent. */
   readonly sequences?: boolean
+  /** An account that may only read can be allowed to see every definition, triggers among them; true when absent. */
+  readonly definitions?: boolean
 }
 
 export const ALL_ABILITIES: DatabaseAbilities = {

@@ -17,6 +17,7 @@ const abilities = {
   consistentReads: false,
   locks: server?.gaps.locks === false,
   sequences: server?.gaps.sequences === false,
+  definitions: server?.gaps.definitions === false,
 }
 
 describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('mssql'), () => {
@@ -87,6 +88,28 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('mssql'), () => {
             table.key.map((column) => before[0]?.[table.columns.findIndex((each) => each.name === column)] ?? null),
           ]),
         ).toEqual([before[0]])
+      }
+    })
+
+    it('an account from which definitions are hidden sees the tables without them, and is told so', async () => {
+      const shop = await own.database()
+      await shop.use((session) => session.batch('CREATE TABLE dbo.plain (id int IDENTITY(1,1) NOT NULL PRIMARY KEY)'))
+      await shop.use((session) => session.batch('CREATE PROCEDURE dbo.nothing AS SELECT 1 AS one'))
+      const account = await shop.readOnlyAccount({ definitions: false })
+      const reader = openMssql(shop.options({ account }))
+      try {
+        const seen = await reader.schema()
+        expect([seen.tables.map((table) => table.name.name), seen.objects]).toEqual([['plain'], []])
+        expect(await reader.missingRights('read')).toEqual([
+          {
+            severity: 'error',
+            code: 'database-right-missing',
+            message: expect.stringContaining(`${account.user} may not see definitions`),
+            hint: `GRANT VIEW DEFINITION TO [${account.user}];`,
+          },
+        ])
+      } finally {
+        await reader.close()
       }
     })
 

@@ -30,6 +30,8 @@ export interface MssqlGaps {
   readonly synonyms: boolean
   /** Reading never waits for a row that another session has locked, not even with UPDLOCK. */
   readonly locks: boolean
+  /** VIEW DEFINITION can't be granted, though definitions are hidden from whoever may only read. */
+  readonly definitions: boolean
   /** Only microseconds are kept of datetime2(7). */
   readonly hundredNanoseconds: boolean
 }
@@ -49,8 +51,8 @@ export interface TestMssqlDatabase {
   options(change?: Partial<MssqlOptions> & { readonly account?: MssqlAccount }): MssqlOptions
   /** A connection to it that isn't the adapter's. */
   use<T>(work: (session: Session) => Promise<T>): Promise<T>
-  /** A login that may read all tables that are there now, and nothing else. */
-  readOnlyAccount(): Promise<MssqlAccount>
+  /** A login that may read all tables that are there now and, where the server can allow that, see definitions; nothing else. */
+  readOnlyAccount(options?: { readonly definitions: boolean }): Promise<MssqlAccount>
   drop(): Promise<void>
 }
 
@@ -92,18 +94,20 @@ export async function connectTestMssql(): Promise<TestMssql> {
       owner,
       options: ({ account = owner, ...change } = {}) => ({ ...optionsOf(name, account), ...change }),
       use,
-      readOnlyAccount: async () => {
+      readOnlyAccount: async ({ definitions } = { definitions: true }) => {
         const account = { user: random('reader'), password: `Reader-${randomUUID()}` }
         await master.use((session) =>
           session.batch(`CREATE LOGIN ${quoteName(account.user)} WITH PASSWORD = ${quoteText(account.password)}`),
         )
         cleanup.push(`DROP LOGIN ${quoteName(account.user)}`)
         await use((session) => grantReading(session, account.user))
+        // Not every server that speaks the protocol can grant it: MssqlGaps.definitions.
+        if (definitions) await use((session) => works(session, `GRANT VIEW DEFINITION TO ${quoteName(account.user)}`))
         return account
       },
       // While something is still connected, dropping is left to the end.
       drop: async () => {
-        if (await dropAll(master, cleanup, 1)) made.delete(database)
+        if (await dropAll(master, cleanup, 5)) made.delete(database)
       },
     }
     left.set(database, cleanup)
@@ -138,8 +142,6 @@ async function grantReading(session: Session, user: string): Promise<void> {
     "SELECT QUOTENAME(s.name) + N'.' + QUOTENAME(t.name) FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id",
   )
   for (const [table] of rows) await session.batch(`GRANT SELECT ON ${String(table)} TO ${quoteName(user)}`)
-  // Not every server that speaks the protocol knows the right; one that doesn't shows definitions to everybody.
-  await works(session, `GRANT VIEW DEFINITION TO ${quoteName(user)}`)
 }
 
 const works = (session: Session, sql: string): Promise<boolean> =>
@@ -174,6 +176,7 @@ async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
     rowversion: !(await works(session, 'CREATE TABLE probe_version (a int, v rowversion)')),
     bracketsInNames: !(await works(session, 'CREATE TABLE [probe ]]x] (a int)')),
     filteredIndexes: !filtered || (await first('SELECT COUNT(*) FROM sys.indexes WHERE filter_definition IS NOT NULL')) !== 1,
+    definitions: !(await works(session, 'GRANT VIEW DEFINITION TO public')),
     synonyms: !(await works(session, 'CREATE SYNONYM probe_synonym FOR dbo.probe')),
     hundredNanoseconds: (await first('SELECT CONVERT(nvarchar(27), b, 121) FROM probe')) !== '2020-01-01 00:00:00.1234567',
   }
