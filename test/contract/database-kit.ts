@@ -30,7 +30,8 @@ export function contractOf(setup: () => Promise<DatabaseHost>, abilities: Databa
     host = await setup()
   })
   afterEach(async () => {
-    for (const close of opened.splice(0)) await close()
+    // Newest first: a database may go only when nothing is connected to it any more.
+    for (const close of opened.splice(0).reverse()) await close()
   })
   afterAll(() => host?.close())
   const track = (database: Database): Database => {
