@@ -4,6 +4,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
+import { rollback } from './transaction.ts'
 import { decodeLine, quoteName, quoteNames, quoteTable, quoteText } from './values.ts'
 
 const BATCH_ROWS = 1000
@@ -32,7 +33,7 @@ export async function readTogether<T>(
   } finally {
     for (const session of sessions) {
       // After a failure or a stop the line may be dead: nobody waits for its answer.
-      if (whole) await endTransaction(session)
+      if (whole) await rollback(session)
       else session.destroy()
       connections.release(session)
     }
@@ -54,15 +55,6 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
     sessions.push(session)
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
-  }
-}
-
-async function endTransaction(session: Session): Promise<void> {
-  try {
-    await session.query('ROLLBACK')
-  } catch {
-    // Nothing was written; a connection that can't end its transaction isn't used again.
-    session.destroy()
   }
 }
 

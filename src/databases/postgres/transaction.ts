@@ -30,11 +30,12 @@ export async function inTransaction<T>(
   return result
 }
 
-async function rollback(session: Session): Promise<void> {
+/** Takes a transaction back. A connection on which even that fails is closed, with the same end. Never throws. */
+export async function rollback(session: Session): Promise<void> {
   try {
     await session.query('ROLLBACK')
   } catch {
-    // The server rolls back by itself when the connection ends; the first error is the one to report.
+    // The server rolls back by itself when the connection ends; an error before this one is the one to report.
     session.destroy()
   }
 }
