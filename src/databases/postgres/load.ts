@@ -34,10 +34,18 @@ export async function copyIn(session: Session, table: Table, rows: AsyncIterable
   const stream = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
   let failure: { readonly error: unknown } | undefined
   async function* lines(): AsyncGenerator<Buffer> {
+    let isHandedOn = false
     try {
-      for await (const batch of rows) if (batch.length > 0) yield encodeRows(batch)
+      for await (const batch of rows) {
+        if (batch.length === 0) continue
+        const bytes = encodeRows(batch)
+        isHandedOn = true
+        yield bytes
+        isHandedOn = false
+      }
     } catch (error) {
-      failure = { error }
+      // A stream that is ended by an error throws it into its source, where it waits: that one is the server's.
+      if (!isHandedOn) failure = { error }
       throw error
     }
   }
