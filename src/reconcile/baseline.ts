@@ -1,6 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
@@ -105,8 +106,9 @@ async function takeTable(
     store.prepare('INSERT INTO baseline_tables (name, ordinal, rows) VALUES (?, ?, ?)').run(name, ordinal, rows)
     store.exec('COMMIT')
   } catch (error) {
-    store.exec('ROLLBACK')
-    throw error
+    // A full disk takes the transaction back by itself.
+    if (store.isTransaction) store.exec('ROLLBACK')
+    throw keepingError(error, options.directory)
   }
 }
 

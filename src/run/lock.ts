@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { systemClock } from '../base/clock.ts'
+import { isDiskFull, keepingError } from '../base/disk-full.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
 import { syncFolder } from './journal.ts'
 
@@ -55,14 +56,14 @@ export async function acquireLock(directory: string, floor = 0, holder?: Holder)
   const number = Math.max(highest, floor) + 1
   const path = lockPath(directory, number)
   const draft = join(directory, `lock-draft.${owner.token}`)
-  await writeDurably(draft, owner)
   try {
+    await writeDurably(draft, owner)
     await link(draft, path)
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error
+    if (codeOf(error) !== 'EEXIST') throw keepingError(error, directory)
     throw await lockedBy(directory, number)
   } finally {
-    await unlink(draft)
+    await unlink(draft).catch(ignoreMissing)
   }
   const rival = (await lockNumbers(directory)).find((other) => other > highest && other !== number)
   if (rival !== undefined) {
@@ -115,8 +116,14 @@ class LockFile implements Lock {
     const highest = await highestLock(this.#directory)
     if (highest !== this.number) return
     const draft = join(this.#directory, `lock-draft.${this.#owner.token}`)
-    await writeDurably(draft, { ...this.#owner, released: true })
-    await rename(draft, lockPath(this.#directory, this.number))
+    try {
+      await writeDurably(draft, { ...this.#owner, released: true })
+      await rename(draft, lockPath(this.#directory, this.number))
+    } catch (error) {
+      await unlink(draft).catch(ignoreMissing)
+      // Without room it is free all the same once this process has ended, and why there is no room is told already.
+      if (!isDiskFull(error)) throw error
+    }
   }
 
   /** In real time, whatever clock the run uses: this is about whether a process lives. */

@@ -4,6 +4,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
+import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
 
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
@@ -47,9 +48,10 @@ export class Objects {
         large ??= await LargeFile.create(this.#directory)
         await large.write(chunks.splice(0))
       }
+      await large?.sync()
     } catch (error) {
       await large?.discard()
-      throw error
+      throw keepingError(error, this.#directory)
     }
     const sha256 = hash.digest('hex')
     if (large === undefined) return { sha256, size, small: Buffer.concat(chunks) }
@@ -105,8 +107,11 @@ class LargeFile {
     await this.#handle.writev([...chunks])
   }
 
-  async keepAs(path: string, size: number): Promise<void> {
+  async sync(): Promise<void> {
     await this.#handle.datasync()
+  }
+
+  async keepAs(path: string, size: number): Promise<void> {
     await this.#handle.close()
     if (existsSync(path) && statSync(path).size === size) return rm(this.#path, { force: true })
     await mkdir(join(path, '..'), { recursive: true })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
+import { keepingError } from '../base/disk-full.ts'
 import type { FileEntry } from '../files/port.ts'
 import type { Effects } from '../run/step.ts'
 import { Objects } from './file-objects.ts'
@@ -41,12 +42,14 @@ const PAGE = 1000
  */
 export class FileStore {
   readonly objects: Objects
+  readonly #directory: string
   readonly #database: DatabaseSync
   readonly #effects: Effects
   #queue: (() => void)[] = []
   #flushing: Promise<void> | undefined
 
   private constructor(directory: string, database: DatabaseSync, effects: Effects) {
+    this.#directory = directory
     this.#database = database
     this.#effects = effects
     this.objects = new Objects(directory, database)
@@ -54,12 +57,18 @@ export class FileStore {
 
   /** Opens the store for writing, made when missing. Close it. */
   static open(directory: string, effects: Effects): FileStore {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const database = new DatabaseSync(join(directory, 'index.db'))
-    // Committed is what a kill can't undo; after a power cut the last commits may be missing, never half there.
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;')
-    // In one transaction: a kill leaves all tables or none.
-    database.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`)
+    let database: DatabaseSync | undefined
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 })
+      database = new DatabaseSync(join(directory, 'index.db'))
+      // Committed is what a kill can't undo; after a power cut the last commits may be missing, never half there.
+      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;')
+      // In one transaction: a kill leaves all tables or none.
+      database.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`)
+    } catch (error) {
+      database?.close()
+      throw keepingError(error, directory)
+    }
     return new FileStore(directory, database, effects)
   }
 
@@ -186,13 +195,14 @@ export class FileStore {
   }
 
   #commit(queue: readonly (() => void)[]): void {
-    this.#database.exec('BEGIN IMMEDIATE')
     try {
+      this.#database.exec('BEGIN IMMEDIATE')
       for (const work of queue) work()
       this.#database.exec('COMMIT')
     } catch (error) {
-      this.#database.exec('ROLLBACK')
-      throw error
+      // A full disk takes the transaction back by itself.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      throw keepingError(error, this.#directory)
     }
   }
 }
