@@ -20,13 +20,16 @@ export function statusText(status: Status, name: string, playbook: string): stri
     return ` ${MARKS[step.status]} ${step.title} (${step.id})${changes}${step.undone > 0 ? `, ${formatCount(step.undone)} taken back` : ''}`
   })
   const parts = [
-    `Run ${status.run} of ${status.playbook}, begun ${status.startedAt}: ${stateWords(status)}.`,
+    `Run ${status.run} of ${status.playbook}, begun ${utcWords(status.startedAt)}: ${stateWords(status)}.`,
     ...steps,
     ...failureLines(status),
     ...endLines(status, playbook),
   ]
   return parts.join('\n')
 }
+
+/** `2026-11-22 03:30 UTC`. */
+const utcWords = (time: string): string => `${time.slice(0, 16).replace('T', ' ')} UTC`
 
 function stateWords(status: Run): string {
   if (status.rollback === 'complete') return 'taken back'

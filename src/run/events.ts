@@ -41,6 +41,8 @@ export type EventBody =
   | {
       readonly event: 'reconciled'
       readonly pass: number
+      /** The host whose rows are carried and accounted for; the old one when absent. */
+      readonly from?: 'new'
       readonly tables: Readonly<Record<string, ReconcileCounts>>
       readonly headroom: readonly HeadroomUse[]
       readonly proof: ProofTotals

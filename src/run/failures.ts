@@ -26,7 +26,9 @@ export function errorAmong(findings: readonly Finding[]): MigrateError | undefin
   const errors = findings.filter((finding) => finding.severity === 'error')
   const first = errors[0]
   if (first === undefined) return undefined
-  const more = errors.length === 1 ? '' : ` (and ${formatCount(errors.length - 1)} more, see above)`
+  // Several steps may have found the same; it is told once.
+  const others = new Set(errors.map((error) => `${error.code} ${error.message}`)).size - 1
+  const more = others === 0 ? '' : ` (and ${formatCount(others)} more, see above)`
   const ending = errors.every((error) => error.ending === first.ending) ? (first.ending ?? 'failed') : 'failed'
   return new MigrateError(first.code, `${first.message}${more}`, {
     ending,

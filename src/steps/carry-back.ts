@@ -42,7 +42,8 @@ export function carryBack(world: World): Step<CarryBackChange> {
 }
 
 const newHostKept: Finding = {
-  severity: 'info',
+  // A warning, since it asks for something: nobody may miss it.
+  severity: 'warning',
   code: 'new-host-kept',
   message:
     'Customers are being sent to the old host again, and what was placed on the new one is there too. The new host was left as it is.',

@@ -66,6 +66,7 @@ class ReconcileStep implements Step<ReconcileChange> {
     run.emit({
       event: 'reconciled',
       pass,
+      ...(this.#direction === 'forward' ? {} : { from: 'new' as const }),
       tables: Object.fromEntries(reconciler.counts),
       headroom: await this.#headroom(run),
       proof: proof.totals,
@@ -91,7 +92,8 @@ class ReconcileStep implements Step<ReconcileChange> {
   async #headroom(run: StepRun) {
     const records = recallHeadroom(run)
     const old = this.#world.old.database
-    if (records.length === 0 || old === undefined) return []
+    // On the way back the old host's identities are raised anew: what it used of the headroom says nothing any more.
+    if (this.#direction === 'reverse' || records.length === 0 || old === undefined) return []
     const states = new Map((await old.identities(await old.schema())).map((state) => [identityName(state.identity), state]))
     return records.map((record) => headroomUse(record, states.get(identityName(record.identity))))
   }

@@ -67,7 +67,7 @@ export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
     )
   const { rows, accounted, unaccounted } = body.proof
   const rest = unaccounted === 0 ? 'every one accounted for' : `${formatCount(unaccounted)} NOT accounted for`
-  const proof = `proof: ${formatCount(rows)} rows on the old host, ${unaccounted === 0 ? rest : `${formatCount(accounted)} accounted for, ${rest}`}`
+  const proof = `proof: ${formatCount(rows)} rows on the ${body.from ?? 'old'} host, ${unaccounted === 0 ? rest : `${formatCount(accounted)} accounted for, ${rest}`}`
   return [`pass ${body.pass}: ${tables.length === 0 ? 'nothing to carry' : tables.join(' · ')}`, ...headroom, proof]
 }
 
