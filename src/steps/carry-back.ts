@@ -10,6 +10,9 @@ import { identityName, recallHeadroom } from './headroom.ts'
 import { reverseReconcile } from './reconcile.ts'
 import type { World } from './world.ts'
 
+/** The step's id in the journal: when it has made a change, the old host numbers beyond the new one. */
+export const CARRY_BACK = 'carry-back'
+
 const raiseSchema = z.object({ kind: z.literal('raise'), identity: identitySchema, from: z.string(), to: z.string() }).readonly()
 const changeSchema = z.union([raiseSchema, reconcileChangeSchema])
 type CarryBackChange = z.infer<typeof changeSchema>
@@ -24,7 +27,7 @@ const LEAST_HEADROOM = 1000n
  * is born there from now on doesn't meet what is carried. Nothing on the new host is touched.
  */
 export function carryBack(world: World): Step<CarryBackChange> {
-  const merge = reverseReconcile('carry-back', world)
+  const merge = reverseReconcile(CARRY_BACK, world)
   return {
     id: merge.id,
     title: merge.title,

@@ -47,6 +47,14 @@ export function goBack(engine: StoryEngine, skipped: string | null): void {
       expect(BigInt(next)).toBeGreaterThan(largest)
     })
 
+    it('doesn’t go forward again with numbers that no longer fit', async () => {
+      const before = { old: await everything(hosts.old), new: await everything(hosts.new), dns: addresses() }
+      const forward = await hosts.run('run', '--yes')
+      expect(forward.exit, story(forward)).toBe(2)
+      expect(forward.events.find((event) => event.event === 'failed')).toMatchObject({ code: 'went-back' })
+      expect({ old: await everything(hosts.old), new: await everything(hosts.new), dns: addresses() }).toEqual(before)
+    })
+
     it('carries the stragglers of the new host when it is run again, and then nothing', async () => {
       const late = await buy(hosts.new, 5, 'late-on-new')
       const again = await hosts.run('rollback', '--yes')

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { MigrateError } from '../../base/errors.ts'
 import { type Flags, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 
@@ -24,9 +25,29 @@ export function addRun(program: Command, io: Io, finish: Finish): void {
       const { dryRun = false, fresh = false, from, until, only } = flags
       const view = dryRun ? 'plan' : 'live'
       finish(
-        await withPlaybook(playbook, { io, flags }, view, ({ options }) =>
-          runSequence({ ...options, dryRun, fresh, from, until, only }),
-        ),
+        await withPlaybook(playbook, { io, flags }, view, async ({ options }) => {
+          if (!fresh) await refuseAfterWayBack(options.directory, playbook)
+          return await runSequence({ ...options, dryRun, fresh, from, until, only })
+        }),
       )
     })
+}
+
+/**
+ * After a way back from the cutover the old host numbers beyond the new one: going forward again in the same run would send
+ * customers to numbers that the old host has given out.
+ */
+async function refuseAfterWayBack(directory: string, playbook: string): Promise<void> {
+  const { readHistory } = await import('../../run/state.ts')
+  const { CARRY_BACK } = await import('../../steps/carry-back.ts')
+  const { history } = await readHistory(directory)
+  if (history.cutOver || !history.changes.some((change) => change.step === CARRY_BACK)) return
+  throw new MigrateError(
+    'went-back',
+    'This run was taken back after its cutover. The old host has gone on from there, and the numbers prepared on the new host don’t fit any more. Nothing was changed.',
+    {
+      ending: 'usage',
+      hint: `To fetch orders that still arrived on the new host:  migrate rollback ${playbook}. To move again, empty the new host's database, then begin anew with --fresh.`,
+    },
+  )
 }
