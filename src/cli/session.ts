@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { askInTerminal } from './ask.ts'
 import { asOwn, conclude } from './conclusion.ts'
 import type { Display } from './display/display.ts'
+import { wrap } from './display/frame.ts'
 import { jsonDisplay } from './display/json.ts'
 import { plainDisplay } from './display/plain.ts'
 import { type PlanView, planDisplay } from './display/plan.ts'
@@ -16,7 +17,8 @@ export type View = 'live' | 'back' | 'text' | PlanView
 
 /** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
 export async function displayFor(view: View, flags: Flags, io: Io): Promise<Display> {
-  const notice = (text: string): void => void io.stderr.write(`${text}\n`)
+  const fitted = (text: string): string => (io.isTerminal ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text)
+  const notice = (text: string): void => void io.stderr.write(`${fitted(text)}\n`)
   const write = (text: string): void => void io.stdout.write(text)
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined

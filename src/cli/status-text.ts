@@ -31,9 +31,14 @@ export function statusText(status: Status, name: string, playbook: string): stri
 /** `2026-11-22 03:30 UTC`. */
 const utcWords = (time: string): string => `${time.slice(0, 16).replace('T', ' ')} UTC`
 
+/** DNS was moved back after customers had been on the new host; what was prepared there stays. */
+const wentBack = ({ cutOver, rollback, steps }: Run): boolean =>
+  !cutOver && rollback === 'none' && steps.some((step) => step.phase === 'cutover' && step.undone > 0)
+
 function stateWords(status: Run): string {
   if (status.rollback === 'complete') return 'taken back'
   if (status.rollback === 'unfinished') return 'being taken back; run "migrate rollback" again to go on'
+  if (wentBack(status) && status.outcome === 'ok') return 'taken back after its cutover'
   return status.outcome === null ? 'at work now, or its process died; run again to resume' : OUTCOMES[status.outcome]
 }
 
@@ -46,6 +51,12 @@ const failureLines = ({ failure }: Run): readonly string[] =>
       ]
 
 function endLines(status: Run, playbook: string): readonly string[] {
+  if (wentBack(status)) {
+    return [
+      'Customers are on the old host again; what was prepared on the new host stands there as it was.',
+      `Should orders still have arrived on the new host, "migrate rollback ${playbook}" carries them over too.`,
+    ]
+  }
   const where = status.cutOver ? 'Customers may be on the new host.' : 'Customers are on the old host.'
   const next = status.next === null || status.rollback === 'complete' ? [] : [`Next: ${status.next}.`]
   const { undoable, remaining } = status.wayBack

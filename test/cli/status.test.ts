@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { statusText } from '../../src/cli/status-text.ts'
+import type { Status, StepSummary } from '../../src/run/status.ts'
+
+type Run = Extract<Status, { readonly state: 'run' }>
+
+const summary = (id: string, more: Partial<StepSummary> = {}): StepSummary => ({
+  id,
+  title: `Title of ${id}`,
+  phase: 'prepare',
+  undoable: true,
+  status: 'finished',
+  begun: 1,
+  applied: 1,
+  undone: 0,
+  ...more,
+})
+
+const runOf = (more: Partial<Run>): Run => ({
+  state: 'run',
+  run: 'r',
+  playbook: 'shop',
+  endpoints: {},
+  startedAt: '2026-11-22T03:30:12.345Z',
+  outcome: 'ok',
+  endedAt: '2026-11-22T04:00:00.000Z',
+  rollback: 'none',
+  steps: [summary('restore-files'), summary('cutover-dns', { phase: 'cutover' })],
+  failure: null,
+  next: null,
+  cutOver: false,
+  wayBack: { undoable: 1, remaining: [] },
+  torn: false,
+  ...more,
+})
+
+const text = (more: Partial<Run>): string => statusText(runOf(more), 'shop', 'shop.yml')
+
+describe('status', () => {
+  it('says before the cutover that everything can be taken back', () => {
+    const said = text({ steps: [summary('restore-files'), summary('cutover-dns', { status: 'waiting' })], next: 'cutover-dns' })
+    expect(said).toMatch(/^Run r of shop, begun 2026-11-22 03:30 UTC: done\.\n/)
+    expect(said).toContain('Customers are on the old host.\nNext: cutover-dns.\n')
+    expect(said).toMatch(/"migrate rollback shop\.yml" takes back 1 change\.$/)
+  })
+
+  it('says after the cutover what going back means', () => {
+    const said = text({ cutOver: true, wayBack: { undoable: 2, remaining: ['insert Orders: 3 rows'] } })
+    expect(said).toContain('Customers may be on the new host.')
+    expect(said).toContain("moves DNS back and carries the new host's orders to the old one")
+    expect(said).toContain("It can't take back: insert Orders: 3 rows.")
+  })
+
+  it('points nobody forward after a way back from the cutover', () => {
+    const cutover = summary('cutover-dns', { phase: 'cutover', status: 'undone', applied: 0, undone: 1 })
+    const said = text({ steps: [summary('restore-files'), cutover], next: 'cutover-dns' })
+    expect(said).toContain('taken back after its cutover.')
+    expect(said).toContain('Customers are on the old host again')
+    expect(said).toContain('"migrate rollback shop.yml" carries them over too')
+    expect(said).not.toMatch(/Next:|takes back/)
+  })
+})
