@@ -83,7 +83,7 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
 
 /**
  * Begins a transaction that sees one instant (SNAPSHOT), where the database allows it; false otherwise. The instant is that of the
- * first row read ("SET TRANSACTION ISOLATION LEVEL"), so one is read at once.
+ * first row read ("SET TRANSACTION ISOLATION LEVEL").
  */
 export async function beginSnapshot(session: Session): Promise<boolean> {
   const [database] = await session.ask(
@@ -91,20 +91,12 @@ export async function beginSnapshot(session: Session): Promise<boolean> {
     'SELECT CONVERT(int, snapshot_isolation_state) AS [state] FROM sys.databases WHERE database_id = DB_ID()',
   )
   if (database?.state !== 1) return false
-  const [table] = await session.ask(
-    z.object({ schema: z.string(), name: z.string() }),
-    `SELECT TOP (1) s.name AS [schema], t.name AS [name] FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id
-WHERE HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT') = 1`,
-  )
-  await session.batch('SET TRANSACTION ISOLATION LEVEL SNAPSHOT')
-  await session.batch('BEGIN TRANSACTION')
-  if (table !== undefined) await session.batch(`SELECT TOP (1) 1 AS [one] FROM ${quoteTable(table)}`)
+  await session.batch('SET TRANSACTION ISOLATION LEVEL SNAPSHOT;\nBEGIN TRANSACTION')
   return true
 }
 
 export async function endSnapshot(session: Session): Promise<void> {
-  await session.batch('COMMIT TRANSACTION')
-  await session.batch('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
+  await session.batch('COMMIT TRANSACTION;\nSET TRANSACTION ISOLATION LEVEL READ COMMITTED')
 }
 
 const rowCountRow = z.object({ schema: z.string(), name: z.string(), rows: z.string().nullable() })
