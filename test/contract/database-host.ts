@@ -86,7 +86,7 @@ export interface ShopDatabase {
   samples?(): Promise<readonly string[]>
   /** `statements`: SQL, in the engine's own dialect, that sets every `status` of orders to 'sent'; and one that must fail. */
   readonly statements?: { readonly send: string; readonly broken: string }
-  /** Closes the shop's own connections; called after each test. The database may stay. */
+  /** Closes the shop's own connections; called after each test, when every adapter is closed, perhaps twice. The database may stay. */
   close?(): Promise<void>
 }
 

@@ -64,6 +64,7 @@ export async function startedPair(host: DatabaseHost, fill: (old: ShopDatabase) 
     directory,
     async close() {
       await Promise.all([oldDatabase.close(), newDatabase.close()])
+      for (const shop of [old, fresh]) await shop.close?.()
       await rm(directory, { recursive: true, force: true })
     },
   }

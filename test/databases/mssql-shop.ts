@@ -43,7 +43,7 @@ export const mssqlHost = (server: TestMssql): DatabaseHost => ({
     const closing: (() => Promise<void>)[] = []
     const made = await server.database()
     const close = async (): Promise<void> => {
-      for (const each of closing) await each()
+      for (const each of closing.splice(0)) await each()
       await made.drop()
     }
     return { ...shopOf(server.gaps, made), ...accessOf(server, made, closing), close }

@@ -44,7 +44,7 @@ export function postgresHost(server: TestPostgres): DatabaseHost {
       await client.connect()
       closing.push(() => client.end())
       const close = async () => {
-        for (const each of closing) await each()
+        for (const each of closing.splice(0)) await each()
       }
       return { ...shopOf(made, client), ...accessOf(server, made, closing), close }
     },

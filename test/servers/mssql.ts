@@ -107,7 +107,7 @@ export async function connectTestMssql(): Promise<TestMssql> {
       },
       // While something is still connected, dropping is left to the end.
       drop: async () => {
-        if (await dropAll(master, cleanup, 5)) made.delete(database)
+        if (made.has(database) && (await dropAll(master, cleanup, 5))) made.delete(database)
       },
     }
     left.set(database, cleanup)

@@ -66,6 +66,7 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
     ...stepsOf(world, bump),
     async close() {
       await Promise.all([...plain, oldDatabase, newDatabase].map((database) => database.close()))
+      for (const shop of [old, fresh]) await shop.close?.()
       await rm(directory, { recursive: true, force: true })
     },
   }

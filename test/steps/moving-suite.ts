@@ -1,7 +1,8 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { DatabaseHost } from '../contract/database-host.ts'
+import type { DatabaseAbilities, DatabaseHost } from '../contract/database-host.ts'
+import { itWhen } from '../contract/database-kit.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
 import { contents, fill, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
 
@@ -9,7 +10,11 @@ const parts = async (directory: string): Promise<readonly string[]> =>
   (await readdir(join(directory, 'database'), { recursive: true })).filter((name) => name.includes('part-')).sort()
 
 /** Snapshot, restore and raising identities on a pair of databases, real or fake. */
-export function movingSuite(name: string, open: () => Promise<DatabaseHost>): void {
+export function movingSuite(
+  name: string,
+  open: () => Promise<DatabaseHost>,
+  { sequences = true }: Pick<DatabaseAbilities, 'sequences'> = {},
+): void {
   describe(`moving a database on ${name}`, () => {
     let host: DatabaseHost
     let shop: MovingShop
@@ -47,6 +52,14 @@ export function movingSuite(name: string, open: () => Promise<DatabaseHost>): vo
       expect(BigInt(born)).toBe(BigInt(stray) + 1501n)
       expect(await shop.new.insert('never_used', { note: 'first' })).toBe('1001')
       expect(await shop.new.insert('countdown', { note: 'down' })).toBe('-1001')
+    })
+
+    itWhen(sequences, 'keeps taking numbers from a sequence that no column uses, beyond its headroom', async () => {
+      shop = await movingShop(host)
+      await fill(shop.old)
+      await perform(shop.snapshot, shop.run)
+      await perform(shop.restore, shop.run)
+      await perform(shop.bump, shop.run)
       expect(BigInt(await shop.new.nextInvoice())).toBeGreaterThanOrEqual(2000n)
     })
 
