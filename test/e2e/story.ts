@@ -51,8 +51,10 @@ export function tellStory(engine: StoryEngine, skipped: string | null): void {
           [...powerless.events, ...dry.events].filter((event) => event.event === 'change' && event.phase !== 'planned'),
         ).toEqual([])
         expect(refused.exit, story(refused)).toBe(1)
-        const steps = new Set(dry.events.filter((event) => event.event === 'change').map((event) => event.step))
-        for (const step of CHANGING) expect(steps, story(dry)).toContain(step)
+        for (const plan of [powerless, dry]) {
+          const steps = new Set(plan.events.filter((event) => event.event === 'change').map((event) => event.step))
+          for (const step of CHANGING) expect(steps, story(plan)).toContain(step)
+        }
         const check = await hosts.run('check')
         expect(check.exit, story(check)).toBe(0)
         expect({ world: await hosts.picture(), old: await everything(hosts.old), new: await everything(hosts.new) }).toEqual(
