@@ -61,8 +61,8 @@ export class Reconciler {
     return (await baselineTables(this.#options.directory)).size > 0
   }
 
-  /** What is left to carry or to park; read-only. */
-  async plan(asking: Asking): Promise<readonly ReconcileChange[]> {
+  /** What is left to carry or to park, and how every row of the source stands while nothing of it is done; read-only. */
+  async plan(asking: Asking): Promise<{ readonly changes: readonly ReconcileChange[]; readonly proof: Proof }> {
     const { planner, options } = await this.#compare(asking)
     const targets = [...options.tables.values()].map((pair) => pair.target)
     const carries = planner.carries(targets, options.foreignKeys)
@@ -70,7 +70,8 @@ export class Reconciler {
     const conflicts = planner.conflicts
     const known = new Set(parked.map(standingOf))
     const same = conflicts.length === parked.length && conflicts.every((item) => known.has(standingOf(item)))
-    return same ? carries : [...carries, { kind: 'park', items: conflicts }]
+    const changes: readonly ReconcileChange[] = same ? carries : [...carries, { kind: 'park', items: conflicts }]
+    return { changes, proof: proofOf(planner) }
   }
 
   /** Carries or parks one batch. Idempotent. */
@@ -103,10 +104,7 @@ export class Reconciler {
   /** Every row of the source accounted for, by comparing all of it once more; read-only. */
   async prove(asking: Asking): Promise<Proof> {
     const { planner } = await this.#compare(asking)
-    const tallies = [...planner.tally.values()]
-    const rows = tallies.reduce((sum, tally) => sum + tally.rows, 0)
-    const unaccounted = tallies.reduce((sum, tally) => sum + tally.carry, 0)
-    return { totals: { rows, accounted: rows - unaccounted, unaccounted }, tables: planner.tally }
+    return proofOf(planner)
   }
 
   /** What this pass wrote, per table. */
@@ -170,6 +168,13 @@ export class Reconciler {
     this.#apply = { run, source, target, tables, foreignKeys, ignore }
     return this.#apply
   }
+}
+
+function proofOf(planner: Planner): Proof {
+  const tallies = [...planner.tally.values()]
+  const rows = tallies.reduce((sum, tally) => sum + tally.rows, 0)
+  const unaccounted = tallies.reduce((sum, tally) => sum + tally.carry, 0)
+  return { totals: { rows, accounted: rows - unaccounted, unaccounted }, tables: planner.tally }
 }
 
 const nameKey = (table: Table): string => fullName(table.name).toLowerCase()

@@ -27,6 +27,7 @@ class ReconcileStep implements Step<ReconcileChange> {
   readonly #world: World
   readonly #direction: Direction
   #reconciler: Reconciler | undefined
+  #proven: Proof | undefined
 
   constructor(id: string, world: World, direction: Direction) {
     this.id = id
@@ -42,7 +43,13 @@ class ReconcileStep implements Step<ReconcileChange> {
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
     const reconciler = await this.#open(run)
-    if (await reconciler.ready()) return reconciler.plan({ signal: run.signal, onRows: progress(run) })
+    if (await reconciler.ready()) {
+      const { changes, proof } = await reconciler.plan({ signal: run.signal, onRows: progress(run) })
+      // Nothing to do is a result: everything was compared, and the proof is told without comparing it all again.
+      this.#proven = changes.length === 0 && !run.dryRun ? proof : undefined
+      if (this.#proven !== undefined) await this.#tell(run, this.#proven, passOf(run) + 1)
+      return changes
+    }
     if (run.dryRun) return []
     throw new MigrateError(
       'baseline-missing',
@@ -59,20 +66,24 @@ class ReconcileStep implements Step<ReconcileChange> {
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const reconciler = await this.#open(run)
-    const proof = await reconciler.prove({ signal: run.signal, onRows: progress(run) })
-    const pass = Number(run.recall(PASS_KEY) ?? 0) + 1
+    const proof = this.#proven ?? (await reconciler.prove({ signal: run.signal, onRows: progress(run) }))
+    const pass = passOf(run) + 1
     await run.remember(PASS_KEY, pass)
     await run.remember(PROOF_KEY, { pass, ...proof.totals, tables: Object.fromEntries(proof.tables) })
+    if (this.#proven === undefined) await this.#tell(run, proof, pass)
+    const parked = await reconciler.parked()
+    return [...(parked.length === 0 ? [] : [parkedFinding(parked, parkedPath(run.directory))]), ...unaccounted(proof)]
+  }
+
+  async #tell(run: StepRun, proof: Proof, pass: number): Promise<void> {
     run.emit({
       event: 'reconciled',
       pass,
       ...(this.#direction === 'forward' ? {} : { from: 'new' as const }),
-      tables: Object.fromEntries(reconciler.counts),
+      tables: Object.fromEntries(this.#reconciler?.counts ?? []),
       headroom: await this.#headroom(run),
       proof: proof.totals,
     })
-    const parked = await reconciler.parked()
-    return [...(parked.length === 0 ? [] : [parkedFinding(parked, parkedPath(run.directory))]), ...unaccounted(proof)]
   }
 
   describe(change: ReconcileChange): string {
@@ -133,6 +144,8 @@ function laterPolicies(world: World): readonly Finding[] {
     ]
   })
 }
+
+const passOf = (run: StepRun): number => Number(run.recall(PASS_KEY) ?? 0)
 
 const progress =
   (run: StepRun) =>

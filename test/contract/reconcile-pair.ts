@@ -84,7 +84,7 @@ export const reconciler = (pair: Pair, decide: (table: Table) => Decision = () =
 
 /** Plans and applies once; returns what was planned. */
 export async function pass(each: Reconciler): Promise<readonly ReconcileChange[]> {
-  const changes = await each.plan({})
+  const { changes } = await each.plan({})
   for (const change of changes) await each.apply(change)
   return changes
 }

@@ -110,6 +110,8 @@ export function tellStory(engine: StoryEngine, skipped: string | null): void {
         const again = await hosts.run('reconcile')
         expect(again.exit, story(again)).toBe(0)
         expect(again.events.filter((event) => event.event === 'change')).toEqual([])
+        const proven = again.events.find((event) => event.event === 'reconciled')
+        expect(proven).toMatchObject({ tables: {}, proof: { unaccounted: 0 } })
         expect(await everything(hosts.new)).toEqual(before)
       })
 
