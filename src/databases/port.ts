@@ -40,9 +40,17 @@ export interface TableSize {
 export interface ReadOptions {
   /** Only rows whose key comes after this one, in the server's own order. The table must have a key. */
   readonly after?: KeyCells
+  /** Only rows whose key comes no later than this one. A reader with `boundary` must honour it. */
+  readonly upTo?: KeyCells
   /** At most so many rows. */
   readonly limit?: number
   readonly signal?: AbortSignal
+}
+
+/** Whole rows as the engine's own bulk text (COPY, LOAD DATA), passed from host to host without being taken apart. */
+export interface Block {
+  readonly rows: number
+  readonly bytes: Buffer
 }
 
 /** A DDL statement with its opposite. */
@@ -88,6 +96,17 @@ export interface Reader {
    * Throws MigrateError `database-connection-lost` (retrySafe) when the connection breaks.
    */
   rows(table: Table, options?: ReadOptions): AsyncIterable<readonly Row[]>
+  /**
+   * The same rows as `rows`, in no set order, as blocks in the database's `blockFormat`; the values are the same to the byte.
+   * Bounded memory, back-pressure and errors as for `rows`. Optional power: together with `Database.loadBlocks`.
+   */
+  blocks?(table: Table, options?: ReadOptions): AsyncIterable<Block>
+  /**
+   * The key of the row that is the `rows`th one after the key `after` (after none: from the first), in the server's own order of
+   * keys; `undefined` when fewer are left. Asked of an index where there is one, not of the rows. The table must have a key.
+   * Optional power: without it, a table is read by one reader from end to end.
+   */
+  boundary?(table: Table, rows: number, after?: KeyCells, signal?: AbortSignal): Promise<KeyCells | undefined>
 }
 
 /** Row changes of one transaction on the target. */
@@ -152,6 +171,10 @@ export interface Database {
    * Returns the rows loaded, 0 when the mark was there. Rows are streamed.
    */
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: { readonly run: string; readonly name: string }): Promise<number>
+  /** Names the format of blocks, with a version ("postgres-copy-text-1"): blocks are only loaded where it is the same. */
+  readonly blockFormat?: string
+  /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows. */
+  loadBlocks?(table: Table, blocks: AsyncIterable<Buffer>, mark: { readonly run: string; readonly name: string }): Promise<number>
   /** Deletes rows without a parent; returns how many. Null columns have no parent to miss. */
   deleteOrphans(rule: OrphanRule): Promise<number>
   /** Removes `migrate_marks` and `migrate_ledger`. */
