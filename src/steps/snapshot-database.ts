@@ -95,6 +95,7 @@ class SnapshotDatabase implements Step<Change> {
     const old = databaseOf(this.#world.old)
     const store = this.#store(run)
     const schema = await this.#begin(store, run)
+    run.handOver()
     const bytes = new Map(change.tables.map((size) => [size.table, size.bytes]))
     const size = (table: Table): number => bytes.get(fullName(table.name)) ?? 0
     const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b) - size(a))
