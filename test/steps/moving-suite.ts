@@ -1,6 +1,7 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { systemClock } from '../../src/base/clock.ts'
 import type { DatabaseAbilities, DatabaseHost } from '../contract/database-host.ts'
 import { itWhen } from '../contract/database-kit.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
@@ -8,6 +9,8 @@ import { contents, fill, type MovingShop, movingShop, stepsOf } from './moving-s
 
 const parts = async (directory: string): Promise<readonly string[]> =>
   (await readdir(join(directory, 'database'), { recursive: true })).filter((name) => name.includes('part-')).sort()
+
+const WAIT = { timeout: 60_000, interval: 20 }
 
 /** Snapshot, restore and raising identities on a pair of databases, real or fake. */
 export function movingSuite(
@@ -38,6 +41,37 @@ export function movingSuite(
       await perform(shop.bump, shop.run)
       expect(await shop.bump.plan(shop.run)).toEqual([])
       expect(await shop.bump.verify(shop.run)).toMatchObject([{ code: 'identities-raised' }])
+    })
+
+    it('loads what was saved while the rest is still being saved', async () => {
+      let letEnd = (): void => undefined
+      const held = new Promise<void>((resolve) => {
+        letEnd = resolve
+      })
+      shop = await movingShop(host, {
+        clock: systemClock,
+        effects: async (name, effect) => {
+          if (name === 'append to snapshot manifest: complete') await held
+          return effect()
+        },
+      })
+      await fill(shop.old)
+      const before = await contents(shop.old)
+      const saving = perform(shop.snapshot, shop.run)
+      await vi.waitUntil(() => shop.run.handedOver, WAIT)
+      shop.run.following = true
+      const restoring = perform(shop.restore, shop.run)
+      await vi.waitUntil(async () => {
+        const there = await shop.new.tables()
+        return there.some((name) => name.endsWith('words')) && (await shop.new.rows('words')).length === 25
+      }, WAIT)
+      letEnd()
+      await saving
+      shop.run.following = false
+      await restoring
+      expect(await contents(shop.new)).toEqual(before)
+      expect(await shop.restore.plan(shop.run)).toEqual([])
+      expect((await shop.restore.verify(shop.run)).map((finding) => finding.severity)).not.toContain('error')
     })
 
     it('keeps taking orders on the new host, beyond the headroom, where nothing collides', async () => {
