@@ -1,5 +1,6 @@
 import { isAbsolute, resolve } from 'node:path'
 import type { Clock } from '../base/clock.ts'
+import { underStop } from '../base/stop.ts'
 import { bindingOf, buildSequence, buildWorld, loadPlaybook, type Playbook } from '../playbook/index.ts'
 import type { CommandOptions } from '../run/command.ts'
 import { readHistory } from '../run/state.ts'
@@ -30,7 +31,8 @@ export async function prepare(file: string, surroundings: Surroundings): Promise
   const world = await buildWorld(playbook, { clock })
   const sequence = buildSequence(playbook, world)
   const { history } = await readHistory(directory)
-  const binding = await bindingOf(playbook, world, history.run?.binding.endpoints)
+  const binding = await underStop(stops.interrupt, () => bindingOf(playbook, world, history.run?.binding.endpoints))
+  stops.interrupt.throwIfAborted()
   display.begin({ name: playbook.name, playbook: file, sequence })
   const options: CommandOptions = {
     name: playbook.name,

@@ -206,6 +206,7 @@ function readDatabase(value: Value, path: Path, reading: Reading): DatabaseSetti
     sslmode: extra.sslmode,
     ca: extra.ca === undefined ? undefined : absolute(extra.ca, reading.directory),
     connectTimeoutMs: extra.connectTimeout,
+    statementTimeoutMs: extra.statementTimeout,
   }
 }
 

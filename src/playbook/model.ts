@@ -45,6 +45,7 @@ export interface DatabaseSettings {
   /** Absolute path of a PEM file. */
   readonly ca: string | undefined
   readonly connectTimeoutMs: number | undefined
+  readonly statementTimeoutMs: number | undefined
 }
 
 export interface HostSettings {

@@ -40,6 +40,9 @@ export const databaseOptionsSchema = z.strictObject({
     .meta({ description: 'postgres: TLS as libpq has it' }),
   ca: text.optional().meta({ description: 'Path of the certificate authority’s PEM file' }),
   connectTimeout: durationMs.optional(),
+  statementTimeout: durationMs.optional().meta({
+    description: 'How long the server may work on one question, such as 30s or 10m (2m); rows that are copied take their time',
+  }),
 })
 
 const siteSchema = text.meta({ description: 'https://203.0.113.10: where this host answers, without DNS' })

@@ -85,13 +85,14 @@ async function buildFiles(
 }
 
 async function buildDatabase(side: 'old' | 'new', settings: DatabaseSettings, connections: number): Promise<Database> {
-  const { host, user, password, database, connectTimeoutMs } = settings
+  const { host, user, password, database, connectTimeoutMs, statementTimeoutMs } = settings
   const common = {
     host,
     user,
     password,
     database,
     connectTimeoutMs,
+    statementTimeoutMs,
     connections,
     label: `${side} database ${database} on ${host}`,
   }

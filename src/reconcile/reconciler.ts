@@ -1,6 +1,6 @@
 import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
-import { type ForeignKey, fullName, readableColumns, type Table } from '../databases/schema.ts'
+import { type ForeignKey, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import { type ApplyOptions, carry, describeParked } from './apply.ts'
 import { baselineTables } from './baseline.ts'
 import { compareTables } from './compare.ts'
@@ -15,6 +15,8 @@ export interface ReconcilerOptions {
   /** Rows are carried from the source to the target; a rollback swaps them. */
   readonly source: Database
   readonly target: Database
+  /** A host's schema, read by whoever may know it already; each host's own `schema()` when absent. */
+  readonly schemaOf?: (database: Database) => Promise<Schema>
   /** Which tables are reconciled, and how. */
   readonly tracked: (table: Table) => boolean
   readonly decide: (table: Table) => Decision
@@ -150,8 +152,8 @@ export class Reconciler {
   /** The tables of both hosts as they are now, matched by name. */
   async #applyOptions(): Promise<ApplyOptions> {
     if (this.#apply !== undefined) return this.#apply
-    const { run, source, target, ignore, tracked, references } = this.#options
-    const [from, to] = await Promise.all([source.schema(), target.schema()])
+    const { run, source, target, ignore, tracked, references, schemaOf = (database) => database.schema() } = this.#options
+    const [from, to] = await Promise.all([schemaOf(source), schemaOf(target)])
     const targets = new Map(to.tables.map((table) => [nameKey(table), table]))
     const tables = new Map<string, { readonly source: Table; readonly target: Table }>()
     for (const table of from.tables.filter(tracked)) {

@@ -35,9 +35,12 @@ export async function preflight(
 
 async function checkStep(session: Session, step: Step, stops: PreflightStops): Promise<readonly Finding[]> {
   try {
-    return await within(session.clock, stops, { ms: undefined, what: `the check of "${step.title}"` }, (signal) =>
+    const findings = await within(session.clock, stops, { ms: undefined, what: `the check of "${step.title}"` }, (signal) =>
       step.check(session.lend(step, signal, 'read')),
     )
+    // A check reports what it couldn't find out as a finding; when it was told to stop, that says nothing of the host.
+    stops.signal.throwIfAborted()
+    return findings
   } catch (thrown) {
     if (stops.signal.aborted) throw thrown
     const { code, message, hint } = asMigrateError(thrown)

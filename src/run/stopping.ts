@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
+import { underStop } from '../base/stop.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Phase } from './step.ts'
 
@@ -23,7 +24,7 @@ export const softly = (stops: Stops): AbortSignal => AbortSignal.any([stops.inte
 /** What a change in hand listens to: in the cutover it is finished first. */
 export const whileApplying = (phase: Phase, stops: Stops): AbortSignal => (phase === 'cutover' ? stops.abort : softly(stops))
 
-/** How long something that was told to stop may take to do so. */
+/** How long something that was told to stop may take to do so. A database's call ends within two seconds (base/stop.ts). */
 const GRACE_MS = 30_000
 
 /**
@@ -40,7 +41,7 @@ export async function within<T>(
   const timeout = new AbortController()
   const finished = new AbortController()
   const signal = AbortSignal.any([signals.signal, timeout.signal])
-  const working = work(signal)
+  const working = underStop(signal, () => work(signal))
   try {
     return await Promise.race([
       working,

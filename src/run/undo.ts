@@ -18,7 +18,7 @@ import { retrying } from './retry.ts'
 import type { Session } from './session.ts'
 import { holdState, openHeldJournal, readHistory } from './state.ts'
 import { directly, type Phase, type Step } from './step.ts'
-import { noStop, within } from './stopping.ts'
+import { noStop, type Stops, whileApplying, within } from './stopping.ts'
 
 export interface RollbackOptions extends CommandOptions {
   /** Only changes of steps of these phases; all when absent. */
@@ -136,17 +136,19 @@ const remains = (undoing: Undoing, reason: string | undefined) =>
 
 async function takeBack(session: Session, options: RollbackOptions, step: Step, undoing: Undoing): Promise<void> {
   const abort = options.abort ?? noStop()
+  const stops: Stops = { interrupt: options.interrupt ?? noStop(), abort, sibling: noStop() }
+  const signal = whileApplying(step.phase, stops)
   const note = (message: string): void => session.emit(step.id, { event: 'note', message })
   for (const of of undoing.lines) await session.record({ type: 'change-undoing', of })
   try {
     const change = step.change.parse(undoing.change)
-    await retrying(session.clock, abort, note, () =>
-      within(session.clock, { signal: abort, abort }, { ms: undefined, what: undoing.summary }, async (signal) =>
-        step.undo?.(change, session.lend(step, signal, 'write')),
+    await retrying(session.clock, signal, note, () =>
+      within(session.clock, { signal, abort }, { ms: undefined, what: undoing.summary }, async (inner) =>
+        step.undo?.(change, session.lend(step, inner, 'write')),
       ),
     )
   } catch (thrown) {
-    throw abort.aborted ? thrown : cantTakeBack(thrown, undoing)
+    throw signal.aborted ? thrown : cantTakeBack(thrown, undoing)
   }
   await session.flush()
   for (const of of undoing.lines) await session.record({ type: 'change-undone', of })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Database } from '../databases/port.ts'
+import type { Schema } from '../databases/schema.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import { parkedPath } from '../reconcile/parked.ts'
 import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
@@ -27,6 +28,7 @@ class ReconcileStep implements Step<ReconcileChange> {
   readonly #world: World
   readonly #direction: Direction
   #reconciler: Reconciler | undefined
+  #schema: Schema | undefined
   #proven: Proof | undefined
 
   constructor(id: string, world: World, direction: Direction) {
@@ -105,20 +107,27 @@ class ReconcileStep implements Step<ReconcileChange> {
     const old = this.#world.old.database
     // On the way back the old host's identities are raised anew: what it used of the headroom says nothing any more.
     if (this.#direction === 'reverse' || records.length === 0 || old === undefined) return []
-    const states = new Map((await old.identities(await old.schema())).map((state) => [identityName(state.identity), state]))
+    const states = new Map((await old.identities(await this.#oldSchema())).map((state) => [identityName(state.identity), state]))
     return records.map((record) => headroomUse(record, states.get(identityName(record.identity))))
+  }
+
+  /** Asked of the old host once a pass: rules, tables and headroom go by one reading. */
+  async #oldSchema(): Promise<Schema> {
+    this.#schema ??= await present(this.#world.old.database).schema()
+    return this.#schema
   }
 
   async #open(run: StepRun): Promise<Reconciler> {
     if (this.#reconciler !== undefined) return this.#reconciler
     const world = this.#world
     const [from, to] = this.#direction === 'forward' ? [world.old, world.new] : [world.new, world.old]
-    const rules = rulesFor(world, await present(world.old.database).schema())
+    const rules = rulesFor(world, await this.#oldSchema())
     this.#reconciler = new Reconciler({
       run: run.id,
       directory: run.directory,
       source: present(from.database),
       target: present(to.database),
+      schemaOf: async (database) => (database === world.old.database ? await this.#oldSchema() : await database.schema()),
       tracked: (table) => rules(table).mode === 'track',
       decide: (table) => decision(rules(table).conflict, from.side),
       ignore: (table) => rules(table).ignore,

@@ -74,7 +74,10 @@ class SnapshotDatabase implements Step<Change> {
         return [...schema.findings, ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
-      async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),
+      async () => {
+        const bytes = sum(await old.sizes(), 'bytes')
+        return [...longTransaction(bytes), ...(await roomFinding(run.directory, bytes))]
+      },
     )
   }
 
@@ -235,6 +238,21 @@ function refuseChangedSchema(saved: Schema, live: Schema): void {
     },
   )
 }
+
+/** Copies of fewer bytes are over before anybody could care how long their transaction is. */
+const LONG_BYTES = 512 * 2 ** 20
+
+/** No long transaction without saying so. */
+const longTransaction = (bytes: number): readonly Finding[] =>
+  bytes < LONG_BYTES
+    ? []
+    : [
+        {
+          severity: 'info',
+          code: 'long-transaction',
+          message: `Where the old server allows it, all rows are read in one transaction, so that they are of one moment (${copyTime(bytes)}). No writer waits for it; until its end the server keeps what customers change in both versions, which takes room there.`,
+        },
+      ]
 
 /** Compressed rows take less room than the tables they come from; a quarter is what text and numbers usually need at most. */
 async function roomFinding(directory: string, bytes: number): Promise<readonly Finding[]> {

@@ -5,6 +5,7 @@ import { identityContract } from './database-identities.ts'
 import { contractOf } from './database-kit.ts'
 import { readingContract } from './database-reading.ts'
 import { schemaContract } from './database-schema.ts'
+import { stoppingContract } from './database-stopping.ts'
 import { transactionContract } from './database-transactions.ts'
 import { writingContract } from './database-writing.ts'
 
@@ -23,5 +24,6 @@ export function databaseContract(name: string, setup: () => Promise<DatabaseHost
     transactionContract(contract)
     identityContract(contract)
     faultContract(contract)
+    stoppingContract(contract)
   })
 }

@@ -1,7 +1,8 @@
 import { Connection, type ConnectionConfiguration } from 'tedious'
 import type { Secret } from '../../base/secret.ts'
+import { stoppable, unlessStopped } from '../../base/stop.ts'
 import { connectError, type ServerError, type Where } from './errors.ts'
-import { Session } from './session.ts'
+import { LOCK_TIMEOUT_MS, Session } from './session.ts'
 
 export interface MssqlOptions {
   readonly host: string
@@ -23,7 +24,9 @@ export interface MssqlOptions {
   readonly connectTimeoutMs?: number | undefined
   /** How long a statement may run before its first answer; an index on a large table takes long. One hour when absent. */
   readonly requestTimeoutMs?: number | undefined
-  /** At most so many connections at a time; never fewer than two are used, since reading and asking go on side by side. */
+  /** How long a question may take to its first answer; what writes has the time above. Two minutes when absent. */
+  readonly statementTimeoutMs?: number | undefined
+  /** At most so many connections at a time. With one, questions wait while rows are read. */
   readonly connections: number
   /** For messages: "old database shop on old.example.com". */
   readonly label: string
@@ -31,6 +34,7 @@ export interface MssqlOptions {
 
 const CONNECT_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 3_600_000
+const STATEMENT_TIMEOUT_MS = 120_000
 /** The largest packet that TDS allows under TLS 1.2 records and still fits one: 16 KiB less the record's own bytes. */
 const PACKET_BYTES = 16_368
 
@@ -80,7 +84,9 @@ async function connect(options: MssqlOptions): Promise<Session> {
     connection.close()
     throw connectError(error, told, where)
   }
-  return new Session(connection, where)
+  const session = new Session(connection, where, options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS)
+  await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS}`)
+  return session
 }
 
 /** Connections to one database: opened when first needed, kept for the next one, never more than the limit. */
@@ -95,15 +101,16 @@ export class Connections {
 
   constructor(options: MssqlOptions) {
     this.#options = options
-    this.limit = Math.max(2, options.connections)
+    this.limit = Math.max(1, options.connections)
   }
 
   /** Lends a connection to `work`. One that had an error is closed afterwards, which also ends its transaction. */
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const session = await this.#take()
+    // Nobody waits for a connection beyond a stop (base/stop.ts); one that comes too late is kept.
+    const session = await unlessStopped(this.#take(), (late) => this.#give(late, true))
     let result: T
     try {
-      result = await work(session)
+      result = await stoppable(session, () => work(session))
     } catch (error) {
       this.#give(session, false)
       throw error

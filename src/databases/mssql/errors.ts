@@ -117,6 +117,16 @@ export function statementError(error: unknown, sql: string, where: Where, retryS
   if (error instanceof MigrateError) return error
   const words = messageOf(error)
   const options = { cause: error }
+  if (codeOf(error) === 'ETIMEOUT') {
+    return new MigrateError(
+      'database-timeout',
+      `${where.label} didn't answer in the time it is given: ${words} (statement: ${firstLine(sql)})`,
+      {
+        ...options,
+        hint: 'It was stopped so as not to burden the shop, and rolled back. Run again when the host is quieter, or give it longer in the playbook: database: { url: …, statementTimeout: 10m }.',
+      },
+    )
+  }
   switch (kindOfStatementError(error)) {
     case 'database-permission-denied':
       return permissionDenied(where, words, sql, error)
@@ -161,7 +171,7 @@ function kindOfStatementError(error: unknown): Kind | undefined {
   if (error instanceof AggregateError) return error.errors.map(kindOfStatementError).find((kind) => kind !== undefined)
   if (isServerError(error)) return kindOfServerError({ number: error.number, severity: error.class, message: error.message })
   const code = codeOf(error)
-  if (code === 'ETIMEOUT' || (code !== undefined && LOST_CODES.includes(code))) return 'database-connection-lost'
+  if (code !== undefined && LOST_CODES.includes(code)) return 'database-connection-lost'
   return undefined
 }
 

@@ -1,6 +1,7 @@
 import { type Connection, Request, TYPES } from 'tedious'
 import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
+import type { Line } from '../../base/stop.ts'
 import { statementError, type Where } from './errors.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
 import type { Wire } from './values.ts'
@@ -16,6 +17,9 @@ export interface Result {
   readonly messages: readonly string[]
 }
 
+/** How long a statement waits for a lock, milliseconds; then its transaction ends as `database-busy`. */
+export const LOCK_TIMEOUT_MS = 10_000
+
 /** Longest text that isn't sent as nvarchar(max). */
 const SHORT_TEXT = 4000
 const SHORT_BYTES = 8000
@@ -25,17 +29,21 @@ interface Column {
 }
 
 /** One connection, one statement at a time. Parameters are @p0, @p1, … */
-export class Session {
+export class Session implements Line {
   readonly where: Where
   readonly #connection: Connection
+  readonly #questionMs: number
   #failure: Error | undefined
   #busy = false
+  #stopped = false
   /** True while a transaction may have written something that a lost connection could have committed. */
   #unsure = false
 
-  constructor(connection: Connection, where: Where) {
+  /** `questionMs`: how long a question (`query`, `ask`, `stream`) may take to its first answer. */
+  constructor(connection: Connection, where: Where, questionMs: number) {
     this.#connection = connection
     this.where = where
+    this.#questionMs = questionMs
     connection.on('error', (error) => {
       this.#failure ??= error
     })
@@ -53,6 +61,7 @@ export class Session {
   query(sql: string, parameters: readonly Parameter[] = []): Promise<Result> {
     return this.#run(sql, (request) => {
       bind(request, parameters)
+      request.setTimeout(this.#questionMs)
       this.#connection.execSql(request)
     })
   }
@@ -69,6 +78,7 @@ export class Session {
       sql,
       (request) => {
         bind(request, parameters)
+        request.setTimeout(this.#questionMs)
         this.#connection.execSql(request)
       },
       names,
@@ -99,6 +109,7 @@ export class Session {
     const buffer = new RowBuffer(sql)
     const { request } = buffer
     bind(request, parameters)
+    request.setTimeout(this.#questionMs)
     this.#begin(sql)
     const cancel = (): void => request.cancel()
     options.signal?.addEventListener('abort', cancel, { once: true })
@@ -184,6 +195,16 @@ export class Session {
     if (!this.broken) this.#connection.close()
   }
 
+  /** See Line: an attention ([MS-TDS] 2.2.1.7) ends the statement in hand, and none is begun after it. */
+  interrupt(): void {
+    this.#stopped = true
+    if (this.#busy && !this.broken) this.#connection.cancel()
+  }
+
+  destroy(): void {
+    this.abandon()
+  }
+
   async #run(sql: string, send: (request: Request) => void, names?: string[]): Promise<Result> {
     const rows: Values[] = []
     const messages: string[] = []
@@ -219,6 +240,7 @@ export class Session {
         `${this.where.label}: a statement was begun while another one was read. This is a fault in migrate.`,
       )
     }
+    if (this.#stopped) throw new MigrateError('stopped', `${this.where.label}: stopped, as asked.`)
     if (this.#failure !== undefined) throw this.#explain(Object.assign(this.#failure, { code: 'ECONNCLOSED' }), sql)
     this.#busy = true
   }

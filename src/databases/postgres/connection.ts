@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
+import { type Line, stoppable, unlessStopped } from '../../base/stop.ts'
 import type { Cell } from '../port.ts'
 import { databaseError } from './errors.ts'
 import { sessionSettings } from './values.ts'
@@ -19,7 +21,9 @@ export interface PostgresOptions {
   /** Path of a PEM file with the certificates to trust. */
   readonly ca?: string | undefined
   readonly connectTimeoutMs?: number | undefined
-  /** At most so many connections at a time; never fewer than two are used, since reading and asking go on side by side. */
+  /** How long the server may work on one question; rows that are copied may take their time. Two minutes when absent. */
+  readonly statementTimeoutMs?: number | undefined
+  /** At most so many connections at a time. With one, questions wait while rows are read. */
   readonly connections: number
   /** For messages: "old database shop on old.example.com". */
   readonly label: string
@@ -33,12 +37,13 @@ export interface Result {
   readonly command: string
 }
 
+const STATEMENT_TIMEOUT_MS = 120_000
+
 /** One connection. Every value comes and goes as text. */
-export class Session {
+export class Session implements Line {
   readonly label: string
   readonly #client: pg.Client
   #failure: Error | undefined
-  #processId: string | undefined
 
   constructor(client: pg.Client, label: string) {
     this.#client = client
@@ -54,12 +59,6 @@ export class Session {
   /** True when the connection can't be used any more. */
   get broken(): boolean {
     return this.#failure !== undefined
-  }
-
-  /** The server's process for this connection, by which it can be told to stop. */
-  async processId(): Promise<string> {
-    this.#processId ??= (await this.query('SELECT pg_backend_pid()')).rows[0]?.[0] ?? ''
-    return this.#processId
   }
 
   /** Runs one statement, or several without parameters (the last one's result is returned). */
@@ -90,6 +89,17 @@ export class Session {
     return databaseError(cause, { label: this.label, ...(sql === undefined ? {} : { sql }) })
   }
 
+  /** Has the server end the statement in hand with an error. Resolves when the server was told: it can't hit a later one. */
+  async cancel(): Promise<void> {
+    await cancelOnServer(this.#client)
+  }
+
+  /** See Line: the statement ends with an error, none is begun after it, and the connection isn't used again. */
+  interrupt(): void {
+    this.#failure ??= new Error('Connection terminated, as asked')
+    void this.cancel()
+  }
+
   /** Closes the connection at once; what it was doing is rolled back by the server. */
   destroy(): void {
     this.#failure ??= new Error('Connection terminated')
@@ -101,6 +111,27 @@ export class Session {
 /** The server's own farewell (57P01) says more than that the socket closed after it. */
 const lostOr = (error: unknown, failure: Error): unknown =>
   messageOf(error).startsWith('Connection terminated') ? failure : error
+
+/** Length and code of a CancelRequest (PostgreSQL documentation, "Message Formats"). */
+const CANCEL_BYTES = 16
+const CANCEL_CODE = 80_877_102
+const CANCEL_TIMEOUT_MS = 5000
+
+/**
+ * Asks the server to end what a connection is doing (PostgreSQL documentation, "Canceling Requests in Progress"): by a connection
+ * that needs no login and takes no place among the server's. It closes it once it has passed the request on. Never throws.
+ */
+async function cancelOnServer(client: pg.Client): Promise<void> {
+  const [processId, secretKey]: readonly unknown[] = [Reflect.get(client, 'processID'), Reflect.get(client, 'secretKey')]
+  if (typeof processId !== 'number' || typeof secretKey !== 'number') return
+  const request = Buffer.alloc(CANCEL_BYTES)
+  for (const [at, value] of [CANCEL_BYTES, CANCEL_CODE, processId, secretKey].entries()) request.writeInt32BE(value, 4 * at)
+  const socket = connect({ host: client.host, port: client.port, timeout: CANCEL_TIMEOUT_MS })
+  for (const event of ['error', 'timeout']) socket.on(event, () => socket.destroy())
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  socket.resume().end(request)
+  await closed
+}
 
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections {
@@ -117,20 +148,25 @@ export class Connections {
   constructor(options: PostgresOptions) {
     this.#options = options
     this.label = options.label
-    this.limit = Math.max(2, options.connections)
+    this.limit = Math.max(1, options.connections)
   }
 
   /** Runs `work` on a connection of its own, waiting for one when all are in use. */
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.acquire()
     try {
-      return await work(session)
+      return await stoppable(session, () => work(session))
     } finally {
       this.release(session)
     }
   }
 
-  async acquire(): Promise<Session> {
+  /** A connection, once there is a free one. Nobody waits for it beyond a stop (base/stop.ts). */
+  acquire(): Promise<Session> {
+    return unlessStopped(this.#acquire(), (late) => this.release(late))
+  }
+
+  async #acquire(): Promise<Session> {
     if (this.#closed) throw this.#closedError()
     if (this.#taken >= this.limit) {
       const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
@@ -142,8 +178,7 @@ export class Connections {
   /** A connection when one is free now, else `undefined`. */
   async tryAcquire(): Promise<Session | undefined> {
     if (this.#closed || this.#taken >= this.limit) return undefined
-    this.#taken += 1
-    return await this.#session()
+    return await this.acquire()
   }
 
   release(session: Session): void {
@@ -190,7 +225,8 @@ export class Connections {
     try {
       const client = await this.#connectClient()
       const session = new Session(client, this.label)
-      const settings = Object.entries(sessionSettings)
+      const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
+      const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
       await session.query(
         `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}`,
       )

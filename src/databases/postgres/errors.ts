@@ -100,6 +100,16 @@ function knownError(error: unknown, code: string | undefined, words: string, doi
       },
     )
   }
+  if (code === '57014' && /statement timeout/.test(words)) {
+    return new MigrateError(
+      'database-timeout',
+      `The ${label} didn't answer a question in the time it is given: ${words}. Nothing was changed by it.${statement(doing)}`,
+      {
+        hint: 'It was stopped so as not to burden the shop. Run again when the host is quieter, or give it longer in the playbook: database: { url: …, statementTimeout: 10m }.',
+        cause: error,
+      },
+    )
+  }
   if (code === '53100') {
     return new MigrateError(
       'database-disk-full',

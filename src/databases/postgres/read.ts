@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
+import { stoppable } from '../../base/stop.ts'
 import type { Cell, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
@@ -20,6 +21,24 @@ export async function readTogether<T>(
   work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
 ): Promise<T> {
   const sessions: Session[] = []
+  const line = {
+    interrupt: () => {
+      for (const session of sessions) session.interrupt()
+    },
+    destroy: () => {
+      for (const session of sessions) session.destroy()
+    },
+  }
+  return await stoppable(line, () => readOn(connections, sessions, wanted, work))
+}
+
+/** Whatever happens, every session that it took stands in `sessions` and is given back at the end. */
+async function readOn<T>(
+  connections: Connections,
+  sessions: Session[],
+  wanted: number,
+  work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
+): Promise<T> {
   let whole = false
   try {
     const first = await connections.acquire()
@@ -27,7 +46,7 @@ export async function readTogether<T>(
     await first.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const snapshot = wanted > 1 ? await exportSnapshot(first) : undefined
     if (snapshot !== undefined) await joinSnapshot(connections, snapshot, Math.min(wanted, connections.limit - 1), sessions)
-    const result = await work([readerOf(first, connections), ...sessions.slice(1).map((each) => readerOf(each, connections))])
+    const result = await work([readerOf(first), ...sessions.slice(1).map(readerOf)])
     whole = true
     return result
   } finally {
@@ -58,13 +77,13 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
   }
 }
 
-function readerOf(session: Session, connections: Connections): Reader {
+function readerOf(session: Session): Reader {
   let busy = false
   async function* rows(table: Table, options: ReadOptions = {}): AsyncGenerator<readonly Row[]> {
     if (busy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
     busy = true
     try {
-      yield* readRows(session, connections, table, options)
+      yield* readRows(session, table, options)
     } finally {
       busy = false
     }
@@ -73,18 +92,13 @@ function readerOf(session: Session, connections: Connections): Reader {
 }
 
 /** Stops at once when it is told to, whatever the server is doing. */
-async function* readRows(
-  session: Session,
-  connections: Connections,
-  table: Table,
-  options: ReadOptions,
-): AsyncGenerator<readonly Row[]> {
+async function* readRows(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
   options.signal?.throwIfAborted()
   // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
   const stop = (): void => session.destroy()
   options.signal?.addEventListener('abort', stop, { once: true })
   try {
-    yield* copyRows(session, connections, table, options)
+    yield* copyRows(session, table, options)
   } catch (error) {
     if (options.signal?.aborted === true) throw options.signal.reason
     throw error
@@ -94,14 +108,9 @@ async function* readRows(
 }
 
 /** A savepoint is set first, so that a copy that is given up midway leaves the snapshot standing. */
-async function* copyRows(
-  session: Session,
-  connections: Connections,
-  table: Table,
-  options: ReadOptions,
-): AsyncGenerator<readonly Row[]> {
-  const processId = await session.processId()
-  await session.query('SAVEPOINT reading')
+async function* copyRows(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
+  // A copy lasts as long as whoever takes its rows; what follows it is timed again, since going back to the savepoint undoes this.
+  await session.query('SAVEPOINT reading; SET LOCAL statement_timeout = 0')
   const sql = copySql(table, options)
   const stream = session.copyOut(sql)
   let whole = false
@@ -111,24 +120,17 @@ async function* copyRows(
   } catch (error) {
     throw session.error(error, sql)
   } finally {
-    if (!whole) await giveUp(session, connections, stream, processId)
+    if (!whole) await giveUp(session, stream)
     if (!session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
   }
 }
 
 /** Ends a copy that is still running: the server is told to stop, and what it had sent already is thrown away. */
-async function giveUp(session: Session, connections: Connections, stream: Readable, processId: string): Promise<void> {
+async function giveUp(session: Session, stream: Readable): Promise<void> {
   if (session.broken || stream.readableEnded || stream.errored !== null) return
   // Cancelling makes the copy fail, which is what is wanted.
   stream.on('error', () => undefined)
-  const helper = await connections.tryAcquire()
-  if (helper !== undefined) {
-    try {
-      await helper.query('SELECT pg_cancel_backend($1::int)', [processId])
-    } finally {
-      connections.release(helper)
-    }
-  }
+  await session.cancel()
   stream.resume()
   if (!stream.closed) await once(stream, 'close').catch(() => undefined)
 }

@@ -5,7 +5,9 @@ import type { Result, Session } from './connection.ts'
 const BEGIN = {
   read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
   // The shop's own functions, run by triggers, checks and defaults, find their tables by the account's usual search path.
-  write: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path TO DEFAULT; SET LOCAL lock_timeout = '5s'",
+  // What writes (a load, an index) may take its time; questions may not.
+  write:
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path TO DEFAULT; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0",
 } as const
 
 /**
