@@ -9,6 +9,7 @@ import { copyTables } from '../../src/databases/snapshot/copy.ts'
 import { isFuzzy, rowsOf } from '../../src/databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../../src/databases/snapshot/store.ts'
 import { directly } from '../../src/run/step.ts'
+import { FakeClock } from '../fakes/clock.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
 
 const LIMITS = { rows: 10, bytes: 2 ** 20 }
@@ -20,7 +21,7 @@ describe('a database snapshot on disk', () => {
   let schema: Schema
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'migrate-snapshot-'))
-    shop = new MemoryShop({ batchRows: 5 })
+    shop = new MemoryShop({ batchRows: 5, bulk: false })
     await shop.createShop()
     schema = await shop.open().schema()
   })
@@ -54,7 +55,9 @@ describe('a database snapshot on disk', () => {
       tables,
       connections,
       signal: never,
-      now: () => 'now',
+      size: () => ({ rows: 0, bytes: 0 }),
+      blockFormat: database.blockFormat,
+      clock: new FakeClock(),
       onRows: () => undefined,
     })
   }
