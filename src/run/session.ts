@@ -4,6 +4,7 @@ import { MigrateError } from '../base/errors.ts'
 import { type Json, jsonSchema } from '../base/json.ts'
 import type { Redactor } from '../base/secret.ts'
 import type { EventBody, EventSink } from './events.ts'
+import { HandingOver } from './handing-over.ts'
 import { ROWS_PARKED, type RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { JournalRecord } from './records.ts'
@@ -42,6 +43,7 @@ export class Session {
   readonly clock: Clock
   readonly history: RunHistory
   readonly dryRun: boolean
+  readonly handingOver = new HandingOver()
   readonly #options: SessionOptions
   readonly #observed = new Map<string, Observed>()
   readonly #overlay = new Map<string, Json>()
@@ -106,6 +108,8 @@ export class Session {
       recall: (key) => this.#overlay.get(key) ?? history.fact(key),
       history: (change) => history.historyOf(step.id, this.redacted(change)),
       confirm: (question, hint) => this.confirm(question, hint),
+      handOver: () => this.handingOver.handOver(step.id),
+      isFollowing: () => step.follows !== undefined && this.handingOver.isAtWork(step.follows),
     }
   }
 

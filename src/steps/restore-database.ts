@@ -11,9 +11,9 @@ import {
   statementMark,
   tableCreatedBy,
 } from '../databases/plan/restore.ts'
-import type { Database, Statement } from '../databases/port.ts'
+import type { Database, OrphanRule, Statement } from '../databases/port.ts'
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
-import { partsOf } from '../databases/snapshot/manifest.ts'
+import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -33,6 +33,7 @@ import {
   restoredFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
+import { snapshotDatabaseKind } from './snapshot-database.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -49,6 +50,7 @@ class RestoreDatabase implements Step<RestoreChange> {
   readonly id: string
   readonly title = 'Restore the database on the new host'
   readonly phase = 'prepare'
+  readonly follows = snapshotDatabaseKind.name
   readonly change = restoreChangeSchema
   readonly #world: World
 
@@ -71,7 +73,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     const target = databaseOf(this.#world.new)
     const store = this.#store(run)
     const found = await store.manifest()
-    if (!found.complete && !run.dryRun) throw noSnapshot(store)
+    const following = !found.complete && run.isFollowing()
+    if (!found.complete && !following && !run.dryRun) throw noSnapshot(store)
     const manifest = found.complete ? found : undefined
     const schema = await this.#schema(run)
     const statements = target.ddl(schema)
@@ -82,6 +85,7 @@ class RestoreDatabase implements Step<RestoreChange> {
       marks,
       copied: copiedTables(this.#world, schema),
       manifest,
+      following,
       sizes: manifest === undefined ? await databaseOf(this.#world.old).sizes() : [],
       connections: this.#world.new.connections,
     })
@@ -100,9 +104,9 @@ class RestoreDatabase implements Step<RestoreChange> {
         for (const name of change.stale) await target.retract(null, { run: run.id, name })
         return target.execute(change.sql, { run: run.id, name: statementMark(change.name) })
       case 'load':
-        return this.#load(run, target)
+        return this.#load(change, run, target)
       case 'orphans':
-        return removeOrphans(run, target, change.rules)
+        return this.#removeOrphans(change.rules, run, target)
       case 'identities':
         return this.#raiseIdentities(run, target)
       case 'baseline':
@@ -217,7 +221,12 @@ class RestoreDatabase implements Step<RestoreChange> {
     await rememberRestored(run, target, copiedTables(this.#world, schema), await baselineTables(run.directory))
   }
 
-  async #load(run: StepRun, target: Database): Promise<void> {
+  /** Planned while the snapshot was being taken, this may turn out to be needless: all of it may be of one moment. */
+  async #removeOrphans(rules: readonly OrphanRule[], run: StepRun, target: Database): Promise<void> {
+    if (isFuzzy(await this.#store(run).manifest())) await removeOrphans(run, target, rules)
+  }
+
+  async #load(change: Extract<RestoreChange, { kind: 'load' }>, run: StepRun, target: Database): Promise<void> {
     const schema = await this.#schema(run)
     await loadParts({
       run,
@@ -225,6 +234,7 @@ class RestoreDatabase implements Step<RestoreChange> {
       store: this.#store(run),
       tables: copiedTables(this.#world, schema),
       connections: this.#world.new.connections,
+      estimatedRows: change.tables.reduce((rows, table) => rows + table.rows, 0),
     })
   }
 

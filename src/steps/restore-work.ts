@@ -8,6 +8,7 @@ import { isFuzzy, type Manifest, type Part, rowsOf } from '../databases/snapshot
 import { ROWS_FORMAT } from '../databases/snapshot/part.ts'
 import type { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { StepRun } from '../run/step.ts'
+import { type FedPart, PartFeed } from './part-feed.ts'
 
 /** Rows of each table as restored, before the new host's first write: `{name: rows}`. */
 export const RESTORED_KEY = 'rows-restored'
@@ -28,32 +29,38 @@ export interface LoadOptions {
   readonly store: SnapshotStore
   readonly tables: readonly Table[]
   readonly connections: number
+  /** Rows that there will be, as far as is known while the snapshot is still being taken. */
+  readonly estimatedRows: number
 }
 
-/** Loads every part that isn't marked as loaded, several side by side, each exactly once. Ends when all have stopped. */
-export async function loadParts({ run, database, store, tables, connections }: LoadOptions): Promise<void> {
-  const [manifest, marks] = await Promise.all([store.manifest(), database.marks(run.id)])
-  const all = tables.flatMap((table) => (manifest.tables.get(fullName(table.name))?.parts ?? []).map((part) => ({ table, part })))
-  const waiting = all.filter(({ part }) => !marks.has(loadMark(part.table, part.part)))
-  const total = all.reduce((rows, { part }) => rows + part.rows, 0)
-  let done = total - waiting.reduce((rows, { part }) => rows + part.rows, 0)
+/**
+ * Loads every part that isn't marked as loaded, several side by side, each exactly once, until the snapshot is complete and all of it
+ * stands. Ends when all have stopped.
+ */
+export async function loadParts({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
+  const marks = await database.marks(run.id)
+  const feed = new PartFeed(store, tables, (part) => marks.has(loadMark(part.table, part.part)), run)
   const stop = new AbortController()
   const signal = AbortSignal.any([run.signal, stop.signal])
-  const loadOne = async (table: Table, part: Part): Promise<void> => {
-    await loadPart(database, store, table, part, { run: run.id, name: loadMark(part.table, part.part) }, signal)
-    done += part.rows
-    run.progress(done, total, 'rows', part.table)
+  let loaded = 0
+  const tell = (part: Part): void => {
+    const done = feed.loadedRows + loaded
+    run.progress(done, Math.max(done, feed.rows, run.isFollowing() ? estimatedRows : 0), 'rows', part.table)
+  }
+  const loadOne = async ({ table, part }: FedPart): Promise<void> => {
+    await loadPart(database, store, { table, part }, { run: run.id, name: loadMark(part.table, part.part) }, signal)
+    loaded += part.rows
+    tell(part)
   }
   const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      signal.throwIfAborted()
-      await loadOne(next.table, next.part).catch((error: unknown) => {
-        stop.abort(error)
-        throw error
-      })
+    try {
+      for (let next = await feed.next(signal); next !== undefined; next = await feed.next(signal)) await loadOne(next)
+    } catch (error) {
+      stop.abort(error)
+      throw error
     }
   }
-  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, Math.min(connections, waiting.length)) }, worker))
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, connections) }, worker))
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }
@@ -62,8 +69,7 @@ export async function loadParts({ run, database, store, tables, connections }: L
 async function loadPart(
   database: Database,
   store: SnapshotStore,
-  table: Table,
-  part: Part,
+  { table, part }: FedPart,
   mark: { readonly run: string; readonly name: string },
   signal: AbortSignal,
 ): Promise<void> {

@@ -95,6 +95,7 @@ class SnapshotDatabase implements Step<Change> {
     const old = databaseOf(this.#world.old)
     const store = this.#store(run)
     const schema = await this.#begin(store, run)
+    run.handOver()
     const sizes = new Map(change.tables.map((size) => [size.table, size]))
     const size = (table: Table) => sizes.get(fullName(table.name)) ?? { rows: 0, bytes: 0 }
     const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b).bytes - size(a).bytes)

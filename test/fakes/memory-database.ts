@@ -129,7 +129,7 @@ export class MemoryDatabase implements Database {
         this.#call('boundary', () => {
           signal?.throwIfAborted()
           const held = this.#held(state(), table)
-          const row = rowsIn(this.#server, held, after === undefined ? {} : { after })[rows - 1]
+          const row = rowsIn(this.#server, held, after, undefined)[rows - 1]
           return row === undefined ? undefined : keyPositions(held.table).map((at) => row[at] ?? null)
         }),
     }
@@ -146,11 +146,7 @@ export class MemoryDatabase implements Database {
       options.signal?.throwIfAborted()
       await this.#onCall('rows', 'before')
       const held = this.#held(state(), table)
-      const { upTo } = options
-      const rows = rowsIn(this.#server, held, {
-        ...(after === undefined ? {} : { after }),
-        ...(upTo === undefined ? {} : { upTo }),
-      })
+      const rows = rowsIn(this.#server, held, after, options.upTo)
       const from = held.table.key.length === 0 ? done : 0
       const batch = rows.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
       if (batch.length === 0) return

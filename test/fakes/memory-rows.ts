@@ -7,7 +7,8 @@ import type { MemoryTable } from './memory-state.ts'
 export function rowsIn(
   server: MemoryServer,
   held: MemoryTable,
-  { after, upTo }: { readonly after?: KeyCells; readonly upTo?: KeyCells },
+  after: KeyCells | undefined,
+  upTo: KeyCells | undefined,
 ): readonly Row[] {
   const sorted = server.sorted(held)
   const beyond = (key: KeyCells): number => firstAfter(sorted, (row) => comesAfter(held.table, row, key))

@@ -62,7 +62,7 @@ async function moveAll(shop: MovingShop): Promise<void> {
 
 describe.each([
   ['readers of one instant', { consistent: true, batchRows: 4 }],
-  ['readers of several moments', { consistent: false, batchRows: 4 }],
+  ['readers of several moments', { consistent: false, batchRows: 4, bulk: false }],
 ] as const)('a move of a database, killed at every call, with %s', (_name, options) => {
   const shops: MovingShop[] = []
   afterEach(async () => {
