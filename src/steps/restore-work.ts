@@ -1,10 +1,11 @@
 import { z } from 'zod'
-import type { Finding } from '../base/errors.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { keyOnly, loadMark } from '../databases/plan/restore.ts'
 import type { Database, OrphanRule } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, type Manifest, type Part, rowsOf } from '../databases/snapshot/manifest.ts'
+import { ROWS_FORMAT } from '../databases/snapshot/part.ts'
 import type { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { StepRun } from '../run/step.ts'
 import { type FedPart, PartFeed } from './part-feed.ts'
@@ -42,15 +43,14 @@ export async function loadParts({ run, database, store, tables, connections, est
   const stop = new AbortController()
   const signal = AbortSignal.any([run.signal, stop.signal])
   let loaded = 0
-  const tell = (more: number, part: Part): void => {
-    const done = feed.loadedRows + loaded + more
+  const tell = (part: Part): void => {
+    const done = feed.loadedRows + loaded
     run.progress(done, Math.max(done, feed.rows, run.isFollowing() ? estimatedRows : 0), 'rows', part.table)
   }
   const loadOne = async ({ table, part }: FedPart): Promise<void> => {
-    const rows = untilAborted(store.rows(table, part), signal, (count) => tell(count, part))
-    await database.load(table, rows, { run: run.id, name: loadMark(part.table, part.part) })
+    await loadPart(database, store, { table, part }, { run: run.id, name: loadMark(part.table, part.part) }, signal)
     loaded += part.rows
-    tell(0, part)
+    tell(part)
   }
   const worker = async (): Promise<void> => {
     try {
@@ -65,17 +65,30 @@ export async function loadParts({ run, database, store, tables, connections, est
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }
 
-async function* untilAborted<T>(
-  batches: AsyncIterable<readonly T[]>,
+/** Loads one part, in the format in which it was saved. */
+async function loadPart(
+  database: Database,
+  store: SnapshotStore,
+  { table, part }: FedPart,
+  mark: { readonly run: string; readonly name: string },
   signal: AbortSignal,
-  onRows: (rows: number) => void,
-): AsyncGenerator<readonly T[]> {
-  let rows = 0
-  for await (const batch of batches) {
+): Promise<void> {
+  if (part.format === ROWS_FORMAT) await database.load(table, untilAborted(store.rows(table, part), signal), mark)
+  else if (part.format === database.blockFormat && database.loadBlocks !== undefined)
+    await database.loadBlocks(table, untilAborted(store.blocks(part), signal), mark)
+  else {
+    throw new MigrateError(
+      'snapshot-format-unknown',
+      `${part.file} of the snapshot holds rows of ${part.table} as ${part.format}, which the ${database.label} can't load. No row of it was loaded.`,
+      { hint: 'Take the snapshot again with this version of migrate: run with --fresh.' },
+    )
+  }
+}
+
+async function* untilAborted<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  for await (const item of items) {
     signal.throwIfAborted()
-    yield batch
-    rows += batch.length
-    onRows(rows)
+    yield item
   }
 }
 

@@ -99,18 +99,20 @@ class SnapshotDatabase implements Step<Change> {
     const store = this.#store(run)
     const schema = await this.#begin(store, run)
     run.handOver()
-    const bytes = new Map(change.tables.map((size) => [size.table, size.bytes]))
-    const size = (table: Table): number => bytes.get(fullName(table.name)) ?? 0
-    const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b) - size(a))
+    const sizes = new Map(change.tables.map((size) => [size.table, size]))
+    const size = (table: Table) => sizes.get(fullName(table.name)) ?? { rows: 0, bytes: 0 }
+    const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b).bytes - size(a).bytes)
     const estimate = change.tables.reduce((rows, table) => rows + table.rows, 0)
     await copyTables({
       database: old,
       store,
       schema,
       tables,
+      size,
       connections: this.#connections(),
+      blockFormat: this.#blockFormat(),
       signal: run.signal,
-      now: () => isoTime(run.clock.now()),
+      clock: run.clock,
       onRows: (rows, table) => run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name)),
     })
     await store.complete(isoTime(run.clock.now()))
@@ -195,6 +197,12 @@ class SnapshotDatabase implements Step<Change> {
         hint: 'Give a new.database of the same kind.',
       },
     ]
+  }
+
+  /** Bulk text that the new host takes as the old one gives it. */
+  #blockFormat(): string | undefined {
+    const { database } = this.#world.new
+    return database === undefined ? this.#world.old.database?.blockFormat : database.blockFormat
   }
 
   #connections(): number {

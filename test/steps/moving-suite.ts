@@ -2,13 +2,15 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
+import type { Part } from '../../src/databases/snapshot/manifest.ts'
+import { SnapshotStore } from '../../src/databases/snapshot/store.ts'
+import { directly } from '../../src/run/step.ts'
 import type { DatabaseAbilities, DatabaseHost } from '../contract/database-host.ts'
 import { itWhen } from '../contract/database-kit.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
 import { contents, fill, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
 
-const parts = async (directory: string): Promise<readonly string[]> =>
-  (await readdir(join(directory, 'database'), { recursive: true })).filter((name) => name.includes('part-')).sort()
+const isOfWords = (part: Part): boolean => part.table.endsWith('words')
 
 const WAIT = { timeout: 60_000, interval: 20 }
 
@@ -101,10 +103,13 @@ export function movingSuite(
       shop = await movingShop(host)
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
-      const part = (await parts(shop.run.directory)).find((each) => each.includes('words')) ?? ''
-      const file = join(shop.run.directory, 'database', part)
+      const store = new SnapshotStore(shop.run.directory, directly)
+      const [part] = [...(await store.manifest()).tables.values()].flatMap((each) => each.parts).filter(isOfWords)
+      if (part === undefined) throw new Error('no part')
+      const file = join(store.directory, part.file)
       const bytes = await readFile(file)
-      bytes.writeUInt8(bytes.readUInt8(bytes.length - 3) ^ 1, bytes.length - 3)
+      const at = part.offset + part.storedBytes - 3
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at)
       await writeFile(file, bytes)
       await expect(perform(shop.restore, shop.run)).rejects.toMatchObject({
         code: 'snapshot-damaged',
