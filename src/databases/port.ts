@@ -28,6 +28,8 @@ export interface ServerInfo {
   readonly fingerprint: string
   /** Whole database, bytes; `null` when the account may not know. */
   readonly sizeBytes: number | null
+  /** Further properties that `Database.consequences` compares; the adapter's own business. */
+  readonly properties?: Readonly<Record<string, string>>
 }
 
 export interface TableSize {
@@ -141,6 +143,8 @@ export interface Database {
   /** The whole schema, without migrate's own tables (`migrate_marks`, `migrate_ledger`). */
   schema(): Promise<Schema>
   sizes(): Promise<readonly TableSize[]>
+  /** What an older or lesser server than `source` means for what is carried; [] when it is none. Pure. */
+  consequences?(source: ServerInfo, target: ServerInfo): readonly Finding[]
   /** What this account may not do that `purpose` needs, each finding with the GRANT statement to run. Read-only. */
   missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]>
 

@@ -33,7 +33,7 @@ export async function checkTarget(
       return own !== undefined && !ours(own)
     })
   return [
-    ...serverFindings(from, to),
+    ...compareServers(target, from, to),
     ...occupied.map(
       (name): Finding => ({
         severity: 'error',
@@ -46,7 +46,13 @@ export async function checkTarget(
   ]
 }
 
-export function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
+/** Whether `target` can take what the old database's server holds: what every engine has in common, and its own consequences. */
+export const compareServers = (target: Database, from: ServerInfo, to: ServerInfo): readonly Finding[] => [
+  ...serverFindings(from, to),
+  ...(from.engine === to.engine ? (target.consequences?.(from, to) ?? []) : []),
+]
+
+function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
   if (from.engine !== to.engine) {
     return [
       {
