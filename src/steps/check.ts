@@ -6,7 +6,7 @@ import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
 import { unknownNames } from './playbook-names.ts'
-import { compareServers } from './restore-check.ts'
+import { serverFindings } from './restore-check.ts'
 import { schemaFindings } from './rules.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
@@ -67,7 +67,10 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
   const schema = await old.schema()
-  const servers = target === undefined ? [] : compareServers(target, await old.info(), await target.info())
+  const servers =
+    target === undefined
+      ? []
+      : [...serverFindings(await old.info(), await target.info(), target), ...((await target.unmet?.(schema)) ?? [])]
   return [...servers, ...schemaFindings(world, schema), ...unknownNames(world, schema)]
 }
 

@@ -33,7 +33,8 @@ export async function checkTarget(
       return own !== undefined && !ours(own)
     })
   return [
-    ...compareServers(target, from, to),
+    ...serverFindings(from, to, target),
+    ...((await target.unmet?.(schema)) ?? []),
     ...occupied.map(
       (name): Finding => ({
         severity: 'error',
@@ -46,13 +47,8 @@ export async function checkTarget(
   ]
 }
 
-/** Whether `target` can take what the old database's server holds: what every engine has in common, and its own consequences. */
-export const compareServers = (target: Database, from: ServerInfo, to: ServerInfo): readonly Finding[] => [
-  ...serverFindings(from, to),
-  ...(from.engine === to.engine ? (target.consequences?.(from, to) ?? []) : []),
-]
-
-function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
+/** `target`: the database on the new host, whose engine tells what a difference means. */
+export function serverFindings(from: ServerInfo, to: ServerInfo, target?: Database): readonly Finding[] {
   if (from.engine !== to.engine) {
     return [
       {
@@ -74,7 +70,8 @@ function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
   }
   if (isOlder(to.version, from.version)) {
     findings.push({
-      severity: 'error',
+      // An engine that can say what it means is believed; else it may mean anything.
+      severity: target?.consequences === undefined ? 'error' : 'warning',
       code: 'target-older',
       message: `The new database is ${to.product}, older than the old host's ${from.product}: it may not take everything that the old one holds.`,
       hint: `Ask the new host for ${from.product} or later.`,
@@ -88,7 +85,7 @@ function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
       hint: `Create the new database with ${from.collation}.`,
     })
   }
-  return findings
+  return [...findings, ...(target?.consequences?.(from, to) ?? [])]
 }
 
 /** Compares release numbers by their first part alone: hosts mend minor releases on their own. */

@@ -37,7 +37,8 @@ export async function missingRights(session: Session, purpose: 'read' | 'write')
       `GRANT ${permission} TO ${quoteName(user)}; or ALTER ROLE db_owner ADD MEMBER ${quoteName(user)};`,
     ),
   )
-  return denied.has('ALTER') ? missing : [...missing, ...(await unableToReseed(session, user))]
+  // The owner is in every role.
+  return denied.has('ALTER') || user === 'dbo' ? missing : [...missing, ...(await unableToReseed(session, user))]
 }
 
 const lacking = (message: string, hint: string): Finding => ({ severity: 'error', code: 'database-right-missing', message, hint })
