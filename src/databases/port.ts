@@ -46,6 +46,11 @@ export interface ReadOptions {
   readonly upTo?: KeyCells
   /** At most so many rows. */
   readonly limit?: number
+  /**
+   * Milliseconds without any row after which the query is cancelled and `database-too-slow` (retrySafe) thrown; the reader can go
+   * on with another query. Optional power: a reader may ignore it.
+   */
+  readonly quietMs?: number
   readonly signal?: AbortSignal
 }
 

@@ -6,9 +6,10 @@ import { ddl } from './ddl.ts'
 import { identityStates, raise, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
-import { load } from './load.ts'
+import { rowsByKey } from './keys.ts'
+import { load, loadBlocks } from './load.ts'
 import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
-import { readTogether, rowsByKey } from './read.ts'
+import { readTogether } from './read.ts'
 import { missingRights } from './rights.ts'
 import { inTransaction } from './transaction.ts'
 
@@ -37,6 +38,8 @@ export function openPostgres(options: PostgresOptions): Database {
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, table, rows, mark)),
+    blockFormat: 'postgres-copy-text-1',
+    loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, table, blocks, mark)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, rule)),
     removeOwnTables: () => use(removeOwn),
     identities: (schema) => use((session) => identityStates(session, schema)),
