@@ -89,6 +89,8 @@ const foreignKeySchema = z
     parent: tableNameSchema,
     parentColumns: z.array(z.string()).readonly(),
     enforced: z.boolean(),
+    /** `false` where rows may stand that break it, which the engine was told not to mind: they are no orphans of the copy. */
+    trusted: z.boolean().optional(),
     sql: z.string(),
   })
   .readonly()
@@ -125,6 +127,8 @@ export const schemaSchema = z
             code: z.string(),
             message: z.string(),
             hint: z.string().optional(),
+            /** Full name of the table that it is about: a table that the playbook leaves out stops nothing. */
+            table: z.string().optional(),
           })
           .readonly(),
       )

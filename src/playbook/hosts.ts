@@ -150,7 +150,7 @@ function fingerprintOf(options: FilesOptions, path: Path, source: Source): strin
   return `SHA256:${createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '')}`
 }
 
-const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain'] as const
+const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain', 'applicationIntent'] as const
 const POSTGRES_ONLY = ['sslmode'] as const
 const ENGINES: Readonly<
   Record<string, { readonly engine: 'mssql' | 'postgres'; readonly port: number; readonly foreign: readonly string[] }>
@@ -203,6 +203,7 @@ function readDatabase(value: Value, path: Path, reading: Reading): DatabaseSetti
     trustServerCertificate: extra.trustServerCertificate,
     instance: extra.instance,
     domain: extra.domain,
+    applicationIntent: extra.applicationIntent,
     sslmode: extra.sslmode,
     ca: extra.ca === undefined ? undefined : absolute(extra.ca, reading.directory),
     connectTimeoutMs: extra.connectTimeout,

@@ -41,6 +41,7 @@ export interface DatabaseSettings {
   readonly trustServerCertificate: boolean | undefined
   readonly instance: string | undefined
   readonly domain: string | undefined
+  readonly applicationIntent: 'ReadOnly' | 'ReadWrite' | undefined
   readonly sslmode: 'disable' | 'prefer' | 'require' | 'verify-full' | undefined
   /** Absolute path of a PEM file. */
   readonly ca: string | undefined

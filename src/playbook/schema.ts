@@ -34,6 +34,10 @@ export const databaseOptionsSchema = z.strictObject({
   trustServerCertificate: z.boolean().optional().meta({ description: 'mssql: accept a certificate that nobody signed' }),
   instance: text.optional().meta({ description: 'mssql: a named instance' }),
   domain: text.optional().meta({ description: 'mssql: Windows domain of the login' }),
+  applicationIntent: z
+    .enum(['ReadOnly', 'ReadWrite'])
+    .optional()
+    .meta({ description: 'mssql: ReadOnly asks an availability group for a secondary that may be read' }),
   sslmode: z
     .enum(['disable', 'prefer', 'require', 'verify-full'])
     .optional()

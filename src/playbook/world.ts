@@ -103,8 +103,9 @@ async function buildDatabase(side: 'old' | 'new', settings: DatabaseSettings, co
     }
     case 'mssql': {
       const { openMssql } = await import('../databases/mssql/index.ts')
-      const { encrypt, trustServerCertificate, domain, instance } = settings
-      return openMssql({ ...common, port: settings.port, encrypt, trustServerCertificate, domain, instanceName: instance })
+      const { port, encrypt, trustServerCertificate, domain, instance, ca } = settings
+      const readOnlyIntent = settings.applicationIntent === 'ReadOnly'
+      return openMssql({ ...common, port, encrypt, trustServerCertificate, domain, instanceName: instance, ca, readOnlyIntent })
     }
   }
 }

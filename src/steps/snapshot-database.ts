@@ -16,7 +16,7 @@ import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
 import { unknownNames } from './playbook-names.ts'
-import { copiedTables, rulesFor } from './rules.ts'
+import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -71,7 +71,7 @@ class SnapshotDatabase implements Step<Change> {
       () => old.missingRights('read'),
       async () => {
         const schema = await old.schema()
-        return [...schema.findings, ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
+        return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
       async () => {

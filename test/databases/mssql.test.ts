@@ -50,7 +50,8 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('mssql'), () => {
     })
 
     const tableNamed = (name: string): Table => {
-      const table = schema.tables.find((each) => each.name.name === name)
+      // Some servers list names in lower case.
+      const table = schema.tables.find((each) => each.name.name.toLowerCase() === name.toLowerCase())
       if (table === undefined) throw new Error(`no table ${name}`)
       return table
     }

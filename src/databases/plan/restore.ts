@@ -114,7 +114,7 @@ function orphanChange({ schema, manifest, following, copied }: RestoreInput): re
   const names = new Set(copied.map((table) => fullName(table.name)))
   // A parent whose rows are not copied has none: its children are refused in `check`, never deleted.
   const rules = schema.foreignKeys
-    .filter((key) => key.enforced && names.has(fullName(key.table)) && names.has(fullName(key.parent)))
+    .filter((key) => key.enforced && key.trusted !== false && names.has(fullName(key.table)) && names.has(fullName(key.parent)))
     .map((key): OrphanRule => ({ child: key.table, columns: key.columns, parent: key.parent, parentColumns: key.parentColumns }))
   return rules.length === 0
     ? []
