@@ -28,6 +28,8 @@ export interface ServerInfo {
   readonly fingerprint: string
   /** Whole database, bytes; `null` when the account may not know. */
   readonly sizeBytes: number | null
+  /** What else the engine itself compares between two servers (`Database.consequences`): encoding, version of a collation. */
+  readonly facts?: Readonly<Record<string, string>>
 }
 
 export interface TableSize {
@@ -151,6 +153,14 @@ export interface Database {
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T>
   /** Rows with these keys, in no set order; absent keys are absent. At most 1,000 keys. */
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]>
+
+  /** What an older or lesser server than `source` means for what is carried; [] when it is none. Pure. */
+  consequences?(source: ServerInfo, target: ServerInfo): readonly Finding[]
+  /**
+   * What this server lacks to take `schema`: extensions, accounts that policies name, features of a later release. Each finding names
+   * what wants it. Read-only; asked of the new host before anything is created.
+   */
+  unmet?(schema: Schema): Promise<readonly Finding[]>
 
   /** Statements that create the schema, in an order that works. Pure: touches nothing. */
   ddl(schema: Schema): readonly Statement[]

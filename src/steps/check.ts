@@ -66,7 +66,10 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
   const schema = await old.schema()
-  const servers = target === undefined ? [] : serverFindings(await old.info(), await target.info())
+  const servers =
+    target === undefined
+      ? []
+      : [...serverFindings(await old.info(), await target.info(), target), ...((await target.unmet?.(schema)) ?? [])]
   return [...servers, ...schema.findings, ...unknownNames(world, schema)]
 }
 

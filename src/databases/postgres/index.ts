@@ -10,6 +10,7 @@ import { load } from './load.ts'
 import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
 import { readTogether, rowsByKey } from './read.ts'
 import { missingRights } from './rights.ts'
+import { consequences, unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
 
 export type { PostgresOptions } from './connection.ts'
@@ -32,6 +33,8 @@ export function openPostgres(options: PostgresOptions): Database {
         throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
       return await use((session) => rowsByKey(session, table, keys, false))
     },
+    consequences,
+    unmet: (schema) => use((session) => unmet(session, schema)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),

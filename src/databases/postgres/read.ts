@@ -4,8 +4,9 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
+import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
-import { decodeLine, quoteName, quoteNames, quoteTable, quoteText } from './values.ts'
+import { decodeLine, quoteName, quoteNames, quoteText } from './values.ts'
 
 const BATCH_ROWS = 1000
 const BATCH_BYTES = 2 ** 20
@@ -162,7 +163,7 @@ async function* batches(stream: Readable, columns: number, signal: AbortSignal |
 /** COPY of a table's readable columns, in key order when it has a key. */
 export function copySql(table: Table, options: Pick<ReadOptions, 'after' | 'limit'>): string {
   const columns = quoteNames(readableColumns(table).map((column) => column.name))
-  const parts = [`SELECT ${columns} FROM ONLY ${quoteTable(table.name)}`]
+  const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
   if (options.after !== undefined) parts.push(`WHERE ${afterKey(table, options.after)}`)
   if (table.key.length > 0) parts.push(`ORDER BY ${quoteNames(table.key)}`)
   if (options.limit !== undefined) parts.push(`LIMIT ${Math.trunc(options.limit)}`)
@@ -213,7 +214,7 @@ export async function rowsByKey(
   const { values, condition } = keyJoin(table)
   const columns = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
   const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
-  const sql = `SELECT ${columns.join(', ')} FROM ONLY ${quoteTable(table.name)} AS t JOIN ${values} ON ${condition}`
+  const sql = `SELECT ${columns.join(', ')} FROM ${ownRows(table)} AS t JOIN ${values} ON ${condition}`
   const { rows } = await session.query(lock ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql, keyArrays(table, keys))
   return rows
 }
