@@ -7,6 +7,7 @@ import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
+import { copiedTables } from './rules.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -70,7 +71,8 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
     target === undefined
       ? []
       : [...serverFindings(await old.info(), await target.info(), target), ...((await target.unmet?.(schema)) ?? [])]
-  return [...servers, ...schema.findings, ...unknownNames(world, schema)]
+  const copied = { ...schema, tables: copiedTables(world, schema) }
+  return [...servers, ...schema.findings, ...((await old.oversize?.(copied)) ?? []), ...unknownNames(world, schema)]
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>

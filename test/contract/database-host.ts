@@ -108,6 +108,10 @@ export interface DatabaseAbilities {
   readonly sequences?: boolean
   /** An account that may only read can be allowed to see every definition, triggers among them; true when absent. */
   readonly definitions?: boolean
+  /** `Reader.boundary`, and readers that honour `upTo`; true when absent. */
+  readonly ranges?: boolean
+  /** `Reader.blocks`, `Database.blockFormat` and `Database.loadBlocks`; true when absent. */
+  readonly blocks?: boolean
 }
 
 export const ALL_ABILITIES: DatabaseAbilities = {

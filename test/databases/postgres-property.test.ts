@@ -88,7 +88,7 @@ describe('the text of COPY', () => {
       key: ['a', 'b'],
       triggers: [],
     }
-    expect(copySql(table, { after: ['1', "o'clock"], limit: 5 })).toBe(
+    expect(copySql(table, { after: ['1', "o'clock"], limit: 5, ordered: true })).toBe(
       `COPY (SELECT "a", "b" FROM ONLY "public"."it""s" WHERE ("a", "b") > ('1'::integer, 'o''clock'::text) ORDER BY "a", "b" LIMIT 5) TO STDOUT`,
     )
   })

@@ -1,5 +1,6 @@
 import { type Finding, MigrateError } from '../../src/base/errors.ts'
 import type {
+  Block,
   Database,
   KeyCells,
   LedgerEntry,
@@ -13,8 +14,9 @@ import type {
   Transaction,
 } from '../../src/databases/port.ts'
 import { fullName, type Identity, type IdentityState, keyPositions, type Schema, type Table } from '../../src/databases/schema.ts'
-import { firstAfter, found, project, statementsFor, transactionOn, triggersOf } from './memory-language.ts'
-import { comesAfter, counterName, type MemoryServer } from './memory-server.ts'
+import { found, project, statementsFor, transactionOn, triggersOf } from './memory-language.ts'
+import { blockOf, rowsIn, rowsOfBlocks } from './memory-rows.ts'
+import { counterName, type MemoryServer } from './memory-server.ts'
 import type { MemoryState, MemoryWork } from './memory-state.ts'
 
 /** What may be done around every call: throw to fail it, before it has an effect or after. Batches of rows count as `rows`. */
@@ -36,6 +38,9 @@ type Mark = { readonly run: string; readonly name: string }
 /** A database kept in memory, behind the same port as the real ones and held to the same contract. */
 export class MemoryDatabase implements Database {
   readonly label: string
+  readonly blockFormat?: string
+  /** Absent without the server's option `bulk`. */
+  readonly loadBlocks?: NonNullable<Database['loadBlocks']>
   readonly #server: MemoryServer
   readonly #readOnly: boolean
   readonly #onCall: CallHook
@@ -49,6 +54,9 @@ export class MemoryDatabase implements Database {
       throw new MigrateError(fault ?? 'fault', `${this.label}: ${fault}.`, { hint: 'Mend the playbook.' })
     }
     this.#onCall = fault === undefined ? (options.onCall ?? (() => undefined)) : fail
+    if (!server.options.bulk) return
+    this.blockFormat = 'memory-rows-1'
+    this.loadBlocks = (table, blocks, mark) => this.load(table, rowsOfBlocks(blocks), mark)
   }
 
   info(): Promise<ServerInfo> {
@@ -104,12 +112,31 @@ export class MemoryDatabase implements Database {
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T> {
     return this.#call('read', async () => {
       const frozen = this.#server.options.consistent ? this.#state : undefined
+      const state = (): MemoryState => frozen ?? this.#state
       const reader = (): Reader => ({
         consistent: frozen !== undefined,
-        rows: (table, options) => this.#rows(() => frozen ?? this.#state, table, options ?? {}),
+        rows: (table, options) => this.#rows(state, table, options ?? {}),
+        ...(this.#server.options.bulk ? this.#bulkReader(state) : {}),
       })
       return work([reader(), ...Array.from({ length: connections - 1 }, reader)])
     })
+  }
+
+  #bulkReader(state: () => MemoryState): Required<Pick<Reader, 'blocks' | 'boundary'>> {
+    return {
+      blocks: (table, options) => this.#blocks(state, table, options ?? {}),
+      boundary: (table, rows, after, signal) =>
+        this.#call('boundary', () => {
+          signal?.throwIfAborted()
+          const held = this.#held(state(), table)
+          const row = rowsIn(this.#server, held, after === undefined ? {} : { after })[rows - 1]
+          return row === undefined ? undefined : keyPositions(held.table).map((at) => row[at] ?? null)
+        }),
+    }
+  }
+
+  async *#blocks(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<Block> {
+    for await (const batch of this.#rows(state, table, options)) yield blockOf(batch)
   }
 
   async *#rows(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
@@ -119,19 +146,17 @@ export class MemoryDatabase implements Database {
       options.signal?.throwIfAborted()
       await this.#onCall('rows', 'before')
       const held = this.#held(state(), table)
-      const sorted = this.#server.sorted(held)
-      const cursor = after
-      const from =
-        cursor === undefined
-          ? 0
-          : held.table.key.length === 0
-            ? done
-            : firstAfter(sorted, (row) => comesAfter(held.table, row, cursor))
-      const batch = sorted.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
+      const { upTo } = options
+      const rows = rowsIn(this.#server, held, {
+        ...(after === undefined ? {} : { after }),
+        ...(upTo === undefined ? {} : { upTo }),
+      })
+      const from = held.table.key.length === 0 ? done : 0
+      const batch = rows.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
       if (batch.length === 0) return
       done += batch.length
       const last = batch.at(-1)
-      after = last === undefined ? after : keyPositions(held.table).map((at) => last[at] ?? null)
+      after = last === undefined || held.table.key.length === 0 ? after : keyPositions(held.table).map((at) => last[at] ?? null)
       yield project(held.table, table, batch)
       await this.#onCall('rows', 'after')
     }

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import pg from 'pg'
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { from as copyFrom } from 'pg-copy-streams'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
 import type { Cell } from '../port.ts'
+import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
 import { sessionSettings } from './values.ts'
 
@@ -75,9 +76,12 @@ export class Session {
     }
   }
 
-  /** Starts COPY … TO STDOUT. Errors of the stream are the driver's own: pass them through `error`. */
-  copyOut(sql: string): Readable {
-    return this.#client.query(copyTo(sql, { highWaterMark: 256 * 1024 }))
+  /** Starts COPY … TO STDOUT. Its errors are the driver's own: pass them through `error`. */
+  copyOut(sql: string, blockBytes: number): CopyOut {
+    const copy = new CopyOut(sql, blockBytes)
+    if (this.#failure === undefined) this.#client.query(copy)
+    else copy.handleError(this.#failure)
+    return copy
   }
 
   /** Starts COPY … FROM STDIN. */

@@ -6,9 +6,11 @@ import { ddl } from './ddl.ts'
 import { identityStates, raise, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
-import { load } from './load.ts'
+import { rowsByKey } from './keys.ts'
+import { load, loadBlocks } from './load.ts'
 import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
-import { readTogether, rowsByKey } from './read.ts'
+import { oversize } from './oversize.ts'
+import { readTogether } from './read.ts'
 import { missingRights } from './rights.ts'
 import { consequences, unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
@@ -34,12 +36,15 @@ export function openPostgres(options: PostgresOptions): Database {
       return await use((session) => rowsByKey(session, table, keys, false))
     },
     consequences,
+    oversize: (schema) => use((session) => oversize(session, schema)),
     unmet: (schema) => use((session) => unmet(session, schema)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, table, rows, mark)),
+    blockFormat: 'postgres-copy-text-1',
+    loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, table, blocks, mark)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, rule)),
     removeOwnTables: () => use(removeOwn),
     identities: (schema) => use((session) => identityStates(session, schema)),

@@ -8,27 +8,38 @@ import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { encodeRows, quoteNames, quoteTable } from './values.ts'
 
+type Mark = { readonly run: string; readonly name: string }
+
 /** See the port. COPY writes identity values as they are given, also to GENERATED ALWAYS columns (documentation of COPY, "Notes"). */
-export async function load(
-  session: Session,
-  table: Table,
-  rows: AsyncIterable<readonly Row[]>,
-  mark: { readonly run: string; readonly name: string },
-): Promise<number> {
+export const load = (session: Session, table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> =>
+  once(session, table, mark, () => copyIn(session, table, rows))
+
+/** See the port. */
+export const loadBlocks = (session: Session, table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> =>
+  once(session, table, mark, () => copyBlocksIn(session, table, blocks))
+
+async function once(session: Session, table: Table, mark: Mark, copy: () => Promise<number>): Promise<number> {
   const marks = await ownTable(session, 'migrate_marks')
   return await inTransaction(
     session,
     'write',
     async () => {
       if (!(await setMark(session, marks, mark))) return 0
-      return await withoutTriggers(session, [table], () => copyIn(session, table, rows))
+      return await withoutTriggers(session, [table], copy)
     },
     true,
   )
 }
 
 /** Copies rows into a table within the open transaction; returns how many. An error of the source itself is passed on as it is. */
-export async function copyIn(session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> {
+export const copyIn = (session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> =>
+  copyBlocksIn(session, table, encoded(rows))
+
+async function* encoded(rows: AsyncIterable<readonly Row[]>): AsyncGenerator<Buffer> {
+  for await (const batch of rows) if (batch.length > 0) yield encodeRows(batch)
+}
+
+async function copyBlocksIn(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
   const columns = readableColumns(table).map((column) => column.name)
   const sql = `COPY ${quoteTable(table.name)} (${quoteNames(columns)}) FROM STDIN`
   const stream = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
@@ -36,9 +47,7 @@ export async function copyIn(session: Session, table: Table, rows: AsyncIterable
   async function* lines(): AsyncGenerator<Buffer> {
     let isHandedOn = false
     try {
-      for await (const batch of rows) {
-        if (batch.length === 0) continue
-        const bytes = encodeRows(batch)
+      for await (const bytes of blocks) {
         isHandedOn = true
         yield bytes
         isHandedOn = false
