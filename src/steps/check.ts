@@ -7,7 +7,7 @@ import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
-import { schemaFindings } from './rules.ts'
+import { copiedTables, schemaFindings } from './rules.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -71,7 +71,9 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
     target === undefined
       ? []
       : [...serverFindings(await old.info(), await target.info(), target), ...((await target.unmet?.(schema)) ?? [])]
-  return [...servers, ...schemaFindings(world, schema), ...unknownNames(world, schema)]
+  const copied = { ...schema, tables: copiedTables(world, schema) }
+  const oversize = (await old.oversize?.(copied)) ?? []
+  return [...servers, ...schemaFindings(world, schema), ...oversize, ...unknownNames(world, schema)]
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
