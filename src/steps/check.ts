@@ -67,12 +67,13 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
   const schema = await old.schema()
-  const servers =
-    target === undefined
-      ? []
-      : [...serverFindings(await old.info(), await target.info(), target), ...((await target.unmet?.(schema)) ?? [])]
   const copied = { ...schema, tables: copiedTables(world, schema) }
-  return [...servers, ...schema.findings, ...((await old.oversize?.(copied)) ?? []), ...unknownNames(world, schema)]
+  return gather(
+    async () => (target === undefined ? [] : serverFindings(await old.info(), await target.info(), target)),
+    async () => (await target?.unmet?.(schema)) ?? [],
+    async () => [...schema.findings, ...unknownNames(world, schema)],
+    async () => (await old.oversize?.(copied)) ?? [],
+  )
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
