@@ -67,13 +67,13 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
   const schema = await old.schema()
-  const servers =
-    target === undefined
-      ? []
-      : [...serverFindings(await old.info(), await target.info(), target), ...((await target.unmet?.(schema)) ?? [])]
   const copied = { ...schema, tables: copiedTables(world, schema) }
-  const oversize = (await old.oversize?.(copied)) ?? []
-  return [...servers, ...schemaFindings(world, schema), ...oversize, ...unknownNames(world, schema)]
+  return gather(
+    async () => (target === undefined ? [] : serverFindings(await old.info(), await target.info(), target)),
+    async () => (await target?.unmet?.(schema)) ?? [],
+    async () => [...schemaFindings(world, schema), ...unknownNames(world, schema)],
+    async () => (await old.oversize?.(copied)) ?? [],
+  )
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>

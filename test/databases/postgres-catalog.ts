@@ -12,6 +12,7 @@ CREATE COLLATION plain (PROVIDER = libc, LC_COLLATE = 'C', LC_CTYPE = 'C');
 CREATE EXTENSION citext;
 CREATE EXTENSION hstore;
 CREATE EXTENSION btree_gist;
+CREATE EXTENSION ltree;
 CREATE TYPE mood AS ENUM ('sad', 'o''k', 'happy');
 CREATE TYPE pair AS (a int, b text COLLATE german);
 CREATE TYPE "Odd Schema"."we""ird, type" AS (moods mood[], pairs pair[]);
@@ -41,11 +42,11 @@ CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0', COMBIN
 CREATE AGGREGATE percent(float8 ORDER BY anyelement) (SFUNC = ordered_set_transition, STYPE = internal, FINALFUNC = percentile_disc_final, FINALFUNC_EXTRA);
 CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN NEW; END $$;
 CREATE TABLE main (id int GENERATED ALWAYS AS IDENTITY (START 10 INCREMENT 2 CACHE 3), again bigserial, n numeric(10,2) NOT NULL DEFAULT 0,
-  twice numeric GENERATED ALWAYS AS (n * 2) STORED, moods mood[], few small, c citext, h hstore, k textrange, ks texts, s span, t text,
+  twice numeric GENERATED ALWAYS AS (n * 2) STORED, moods mood[], few small, c citext, h hstore, l ltree, k textrange, ks texts, s span, t text,
   g text COLLATE german, b text COLLATE blind, sh int DEFAULT nextval('shared'), search tsvector, CONSTRAINT main_key PRIMARY KEY (id) INCLUDE (n),
   CONSTRAINT once UNIQUE NULLS NOT DISTINCT (c) DEFERRABLE INITIALLY DEFERRED, CONSTRAINT apart EXCLUDE USING gist (s WITH &&, sh WITH =) WHERE (n > 1),
   CONSTRAINT sane CHECK (plus_one(sh) > 0)) WITH (fillfactor = 70, toast.autovacuum_enabled = off);
-INSERT INTO main (n, t, c, s, few) VALUES (1.50, 'a', 'C', '[1,2)', 12), (7, 'b', NULL, NULL, 14);
+INSERT INTO main (n, t, c, s, few, h, l) VALUES (1.50, 'a', 'C', '[1,2)', 12, '"a b"=>NULL, ""=>"c\\"d\\\\"', 'Top.a_1'), (7, 'b', NULL, NULL, 14, '', '');
 ALTER TABLE main ADD CONSTRAINT unproved CHECK (n > 5) NOT VALID;
 ALTER TABLE main ALTER t SET STORAGE EXTERNAL, ALTER t SET STATISTICS 500, ALTER t SET COMPRESSION pglz, ALTER n SET (n_distinct = 42);
 CREATE TABLE child (main_id int CONSTRAINT to_main REFERENCES main ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE, note text);
@@ -160,6 +161,7 @@ CREATE SUBSCRIPTION own_subscription CONNECTION 'dbname=nowhere' PUBLICATION p W
 GRANT SELECT ON main TO everything_clerk;
 GRANT UPDATE (n) ON main TO everything_clerk;
 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO everything_clerk;
+COMMENT ON SCHEMA public IS 'own public comment';
 SELECT lo_create(0)`
 
 /** Fills a database and gives everything to its owner, but what only a superuser may own. */
@@ -199,5 +201,7 @@ export const NAMED_FINDINGS: readonly (readonly [code: string, words: string])[]
   ['grants-not-carried', 'everything_clerk'],
   ['setting-not-carried', 'search_path=sales, public for the database'],
   ['database-comment', 'own comment'],
+  ['database-comment', 'own public comment'],
+  ['function-native', 'public.percent('],
   ['large-objects', '1 large objects'],
 ]

@@ -60,7 +60,12 @@ export const objectProbes: readonly Probe[] = [
     sql: `SELECT format('%s.%s(%s) in the language %s', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), l.lanname) AS name
       FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
       WHERE NOT l.lanpltrusted AND ${SHOP_SCHEMA} AND ${notOfExtension('pg_proc', 'p.oid')} AND NOT EXISTS (SELECT 1 FROM pg_depend d
-        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i') AND p.prokind <> 'a' ORDER BY 1`,
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i') AND p.prokind <> 'a'
+      UNION ALL SELECT format('%s.%s(%s) with a state of the type internal', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+      FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid JOIN pg_namespace n ON n.oid = p.pronamespace
+      WHERE g.aggtranstype = 'internal'::regtype AND ${SHOP_SCHEMA} AND ${notOfExtension('pg_proc', 'p.oid')}
+      UNION ALL SELECT format('of the cast from %s to %s, which has none', format_type(x.castsource, NULL), format_type(x.casttarget, NULL)) FROM pg_cast x
+      WHERE x.oid >= 16384 AND x.castmethod = 'b' AND ${notOfExtension('pg_cast', 'x.oid')} ORDER BY 1`,
   },
   {
     severity: 'warning',
@@ -118,9 +123,11 @@ export const objectProbes: readonly Probe[] = [
   {
     severity: 'info',
     code: 'database-comment',
-    message: (name) => `The comment on the database itself isn't carried: ${name}`,
-    hint: 'Set it on the new host by hand (COMMENT ON DATABASE) if somebody reads it.',
-    sql: `SELECT x.description AS name FROM pg_shdescription x JOIN pg_database d ON d.oid = x.objoid
-      WHERE x.classoid = 'pg_database'::regclass AND d.datname = current_database()`,
+    message: (name) => `The comment on the ${name}`,
+    hint: 'Set it on the new host by hand (COMMENT ON) if somebody reads it.',
+    sql: `SELECT 'database itself isn''t carried: ' || x.description AS name FROM pg_shdescription x JOIN pg_database d ON d.oid = x.objoid
+      WHERE x.classoid = 'pg_database'::regclass AND d.datname = current_database()
+      UNION ALL SELECT 'schema public isn''t carried: ' || x.description FROM pg_description x JOIN pg_namespace n ON n.oid = x.objoid
+      WHERE x.classoid = 'pg_namespace'::regclass AND n.nspname = 'public' AND x.description <> 'standard public schema'`,
   },
 ]

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Column, ForeignKey, Identity, Key, Table, TableName } from '../schema.ts'
 import { ask, SHOP_RELATION } from './catalog.ts'
 import type { Session } from './connection.ts'
-import { createTable } from './creation.ts'
+import { createTable, type SpelledColumn } from './creation.ts'
 import { quoteTable } from './values.ts'
 
 /** A table with its oid, by which other catalogs refer to it; its partitions are there by their oids too. */
@@ -48,6 +48,8 @@ type RelationRow = z.infer<typeof relationRow>
 const COLUMNS = `SELECT c.oid::text AS "table", a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
   format_type(a.atttypid, -1) AS codec, NOT a.attnotnull OR EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conrelid = c.oid
     AND o.contype = 'n' AND NOT o.convalidated AND a.attnum = ANY (o.conkey)) AS nullable,
+  (SELECT o.conname FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype = 'n' AND o.convalidated AND a.attnum = ANY (o.conkey)
+    AND o.conname <> left(format('%s_%s_not_null', c.relname, a.attname), 63)) AS "notNullName",
   a.attidentity AS identity, a.attgenerated AS generated, a.attislocal AS local, pg_get_expr(d.adbin, d.adrelid) AS expression,
   CASE WHEN a.attcollation <> y.typcollation THEN (SELECT format('%I.%I', cn.nspname, o.collname)
     FROM pg_collation o JOIN pg_namespace cn ON cn.oid = o.collnamespace WHERE o.oid = a.attcollation) END AS collation
@@ -66,6 +68,7 @@ const columnRow = z.object({
   identity: z.string(),
   generated: z.string(),
   local: z.boolean(),
+  notNullName: z.string().nullable(),
   expression: z.string().nullable(),
   collation: z.string().nullable(),
 })
@@ -179,14 +182,17 @@ interface Catalog {
 function creationOf(relation: RelationRow, { byOid, columns, identities }: Catalog): string | undefined {
   const own = columns.get(relation.oid) ?? []
   if (relation.partitionKey !== null)
-    return createTable(relation, own.map(columnOf), identities, ` PARTITION BY ${relation.partitionKey}`)
+    return createTable(relation, own.map(spelledOf), identities, ` PARTITION BY ${relation.partitionKey}`)
   const parents = relation.parents.flatMap((oid) => byOid.get(oid) ?? [])
-  if (parents.length === 0) return undefined
+  if (parents.length === 0)
+    return own.some((column) => column.notNullName !== null) ? createTable(relation, own.map(spelledOf), identities) : undefined
   const inherited = parents.flatMap((parent) => columns.get(parent.oid) ?? [])
   // A column that differs from its parent's is spelled out; the server merges the two.
   const spelled = own.filter((column) => column.local || !inherited.some((other) => sameColumn(column, other)))
-  return createTable(relation, spelled.map(columnOf), identities, ` INHERITS (${parents.map(quoteTable).join(', ')})`)
+  return createTable(relation, spelled.map(spelledOf), identities, ` INHERITS (${parents.map(quoteTable).join(', ')})`)
 }
+
+const spelledOf = (row: z.infer<typeof columnRow>): SpelledColumn => ({ ...columnOf(row), notNullName: row.notNullName })
 
 const sameColumn = (one: z.infer<typeof columnRow>, other: z.infer<typeof columnRow>): boolean =>
   one.name === other.name && one.expression === other.expression && one.nullable === other.nullable
@@ -195,7 +201,7 @@ const sameColumn = (one: z.infer<typeof columnRow>, other: z.infer<typeof column
 function partitionOf(relation: RelationRow, { byOid, columns }: Catalog): { readonly name: TableName; readonly sql: string } {
   const [parent] = relation.parents.flatMap((oid) => byOid.get(oid) ?? [])
   // An identity is its table's; the partition gets it when it is joined.
-  const own = (columns.get(relation.oid) ?? []).map((column) => ({ ...columnOf(column), identity: null }))
+  const own = (columns.get(relation.oid) ?? []).map((column) => ({ ...spelledOf(column), identity: null }))
   const clause = relation.partitionKey === null ? '' : ` PARTITION BY ${relation.partitionKey}`
   const create = createTable(relation, own, [], clause)
   const attach = `ALTER TABLE ONLY ${quoteTable(parent ?? relation)} ATTACH PARTITION ${quoteTable(relation)} ${relation.bound}`

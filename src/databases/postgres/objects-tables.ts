@@ -4,13 +4,16 @@ import { CARRIED_TABLE, TABLE_OR_PARTITION } from './introspect-tables.ts'
 const TABLE = `format('%I.%I', n.nspname, c.relname)`
 const RELATIONS = `JOIN pg_namespace n ON n.oid = c.relnamespace`
 
-/** Checks are created where they are declared; whoever inherits gets them from there. So does NOT NULL that was never checked. */
+/**
+ * Checks are created where they are declared; whoever inherits gets them from there. So does NOT NULL that was never checked, and
+ * an exclusion, whose index the server doesn't let join that of its table.
+ */
 const CHECKS = `SELECT ${named('pg_constraint', 'o.oid', `CASE o.contype WHEN 'x' THEN 'exclusion' ELSE 'check' END`)},
   format('%s.%s.%s', n.nspname, c.relname, o.conname) AS name,
-  format('ALTER TABLE %s %s ADD CONSTRAINT %I %s', CASE o.contype WHEN 'x' THEN 'ONLY' END, ${TABLE}, o.conname, pg_get_constraintdef(o.oid)) AS sql,
+  format('ALTER TABLE %s ADD CONSTRAINT %I %s', ${TABLE}, o.conname, pg_get_constraintdef(o.oid)) AS sql,
   NULL AS undo
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid ${RELATIONS}
-WHERE (o.contype = 'x' OR (o.contype = 'c' AND o.conislocal) OR (o.contype = 'n' AND o.conislocal AND NOT o.convalidated))
+WHERE ((o.contype = 'x' AND o.conparentid = 0) OR (o.contype = 'c' AND o.conislocal) OR (o.contype = 'n' AND o.conislocal AND NOT o.convalidated))
   AND ${TABLE_OR_PARTITION} ORDER BY 2, 3`
 
 /** Keys of partitions, by their own names, before they become part of their table's. */
@@ -37,7 +40,7 @@ const INDEX_PARTS = `SELECT ${named('index part', 'x.oid', 'index part')}, n.nsp
   format('ALTER INDEX %I.%I ATTACH PARTITION %I.%I', pn.nspname, p.relname, n.nspname, x.relname) AS sql, NULL AS undo
 FROM pg_inherits h JOIN pg_class x ON x.oid = h.inhrelid JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
 JOIN pg_index i ON i.indexrelid = x.oid JOIN pg_class c ON c.oid = i.indrelid ${RELATIONS}
-WHERE p.relkind = 'I' AND ${TABLE_OR_PARTITION} ORDER BY x.relkind = 'I', 3`
+WHERE p.relkind = 'I' AND NOT i.indisexclusion AND ${TABLE_OR_PARTITION} ORDER BY x.relkind = 'I', 3`
 
 const STATISTICS = `SELECT ${named('pg_statistic_ext', 's.oid', 'statistics')}, sn.nspname || '.' || s.stxname AS name,
   concat_ws('; ', pg_get_statisticsobjdef(s.oid), format('ALTER STATISTICS %I.%I SET STATISTICS ', sn.nspname, s.stxname)
@@ -83,16 +86,6 @@ FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oi
       FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END), '') AS sql) o
 WHERE a.attnum > 0 AND NOT a.attisdropped AND ((${TABLE_OR_PARTITION}) OR (c.relkind IN ('v', 'm') AND ${SHOP_RELATION})) AND o.sql IS NOT NULL ORDER BY 3`
 
-/** From PostgreSQL 18 on, NOT NULL has a name, which matters only where somebody chose it. */
-const NOT_NULL_NAMES = `SELECT ${named('pg_constraint', 'o.oid', 'constraint name')}, format('%s.%s.%s', n.nspname, c.relname, o.conname) AS name,
-  format('DO %L', format('DECLARE given name; BEGIN SELECT o.conname INTO given FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_attribute a
-      ON a.attrelid = o.conrelid AND a.attnum = ANY (o.conkey) WHERE o.contype = ''n'' AND o.conrelid = %L::regclass AND a.attname = %L;
-    IF given <> %L THEN EXECUTE format(''ALTER TABLE ONLY %s RENAME CONSTRAINT %%I TO %%I'', given, %L); END IF; END',
-    ${TABLE}, a.attname, o.conname, ${TABLE}, o.conname)) AS sql, NULL AS undo
-FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid ${RELATIONS} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (o.conkey)
-WHERE o.contype = 'n' AND o.conislocal AND o.coninhcount = 0 AND o.convalidated AND o.conname <> left(format('%s_%s_not_null', c.relname, a.attname), 63)
-  AND ${TABLE_OR_PARTITION} ORDER BY 3`
-
 /** What an identity column's sequence has beyond its range, which the column's own DDL doesn't say. */
 const SEQUENCE_OPTIONS = `SELECT ${named('sequence options', 's.oid', 'sequence options')}, sn.nspname || '.' || s.relname AS name,
   format('ALTER SEQUENCE %I.%I CACHE %s%s', sn.nspname, s.relname, q.seqcache, CASE WHEN q.seqcycle THEN ' CYCLE' END) AS sql, NULL AS undo
@@ -114,4 +107,4 @@ WHERE s.relkind = 'S' AND ${TABLE_OR_PARTITION} ORDER BY 3`
 export const OF_TABLES: readonly string[] = [CHECKS, PARTITION_KEYS, INDEXES, INDEX_PARTS, STATISTICS, TABLE_OPTIONS]
 
 /** What is set once everything is there. */
-export const OPTIONS: readonly string[] = [NOT_NULL_NAMES, INDEX_OPTIONS, COLUMN_OPTIONS, SEQUENCE_OPTIONS, SEQUENCE_OWNERS]
+export const OPTIONS: readonly string[] = [INDEX_OPTIONS, COLUMN_OPTIONS, SEQUENCE_OPTIONS, SEQUENCE_OWNERS]

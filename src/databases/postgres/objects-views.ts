@@ -78,7 +78,7 @@ FROM pg_description x, LATERAL pg_identify_object(x.classoid, x.objoid, x.objsub
 WHERE x.classoid::regclass::text IN ('pg_class', 'pg_proc', 'pg_type', 'pg_constraint', 'pg_trigger', 'pg_policy', 'pg_rewrite', 'pg_namespace',
     'pg_operator', 'pg_cast', 'pg_collation', 'pg_ts_dict', 'pg_ts_config', 'pg_statistic_ext')
   AND i.type NOT IN ('foreign table', 'foreign table column')
-  AND (x.objoid >= 16384 OR i.identity = 'public') AND NOT (i.identity = 'public' AND x.description = 'standard public schema')
+  AND x.objoid >= 16384
   AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = x.classoid AND e.objid = x.objoid AND e.deptype = 'e')
   AND NOT EXISTS (SELECT 1 FROM pg_namespace n WHERE n.nspname = i.schema AND NOT (${SHOP_SCHEMA} AND ${notOfExtension('pg_namespace', 'n.oid')}))
 ORDER BY 3`

@@ -6,13 +6,13 @@ import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
-import { decodeLine, quoteName, quoteTable, quoteText } from './values.ts'
+import { decodeLine, quoteName, quoteText } from './values.ts'
 
 /** A row's text must fit into one JavaScript string, which holds 2^29 - 24 characters (V8, "v8::String::kMaxLength"). */
 export const MOST_ROW_BYTES = 2 ** 29 - 24
 
-/** The server's compression makes at best about 1 byte of 90: with less than this outside the rows themselves, none is too large. */
-const PLAUSIBLE_BYTES = Math.trunc(MOST_ROW_BYTES / 90)
+/** The best of the server's compressions (lz4) makes 1 byte of 255, and bytea is twice as long in text: with less, no row is too large. */
+const PLAUSIBLE_BYTES = Math.trunc(MOST_ROW_BYTES / 600)
 /** The old host serves customers meanwhile. */
 const PATIENCE = '20s'
 const MOST_NAMED = 5
@@ -34,11 +34,15 @@ export async function oversize(session: Session, { tables }: Pick<Schema, 'table
 const FIXED =
   /^(smallint|integer|bigint|real|double precision|boolean|uuid|money|"char"|name|oid|pg_lsn|date|inet|cidr|macaddr8?|interval|point|time(stamp)? with(out)? time zone)$/
 
+/** What the account may not read is named elsewhere. */
 async function isPlausible(session: Session, table: Table): Promise<boolean> {
+  const { schema, name } = table.name
   const { rows } = await session.query(
-    `SELECT coalesce(sum(pg_relation_size(c.reltoastrelid)), 0) > ${PLAUSIBLE_BYTES} FROM pg_class c WHERE c.reltoastrelid <> 0
-     AND (c.oid = $1::regclass OR (c.relispartition AND pg_partition_root(c.oid) = $1::regclass))`,
-    [quoteTable(table.name)],
+    `SELECT coalesce(sum(pg_relation_size(c.reltoastrelid)), 0) > ${PLAUSIBLE_BYTES} FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
+     JOIN pg_class c ON c.reltoastrelid <> 0 AND (c.oid = r.oid OR (c.relispartition AND pg_partition_root(c.oid) = r.oid))
+     WHERE n.nspname = $1 AND r.relname = $2 AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(r.oid, 'SELECT')
+       AND NOT row_security_active(r.oid)`,
+    [schema, name],
   )
   return rows[0]?.[0] === 't'
 }

@@ -1,29 +1,44 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
-import type { ServerInfo } from '../port.ts'
+import type { ServerInfo, Statement } from '../port.ts'
 import type { Schema, SchemaObject } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { ddl } from './ddl.ts'
 import { quoteText } from './values.ts'
 
-/** What a release brought that a schema may use, by the words that its statements use it with (release notes, appendix E). */
-const FEATURES: readonly { readonly since: number; readonly name: string; readonly used: RegExp }[] = [
+/** Statements whose text is the shop's own words: only what stands outside them says what they need. */
+const OWN_WORDS = /^(function|procedure|view|materialized view|rule|trigger|policy|comment|aggregate) /
+
+interface Feature {
+  readonly since: number
+  readonly name: string
+  /** Names of the statements that may use it; all but those of OWN_WORDS when absent. */
+  readonly by?: RegExp
+  /** The words that they use it with. */
+  readonly used: RegExp
+}
+
+/** What a release brought that a schema may use (release notes, appendix E). */
+const FEATURES: readonly Feature[] = [
   { since: 14, name: 'multiranges', used: /multirange/i },
-  { since: 14, name: 'bodies in standard SQL (BEGIN ATOMIC)', used: /^\s*(BEGIN ATOMIC|RETURN [^;]*)$/m },
+  { since: 14, name: 'bodies in standard SQL (BEGIN ATOMIC)', by: /^(function|procedure) /, used: /^BEGIN ATOMIC$/m },
   { since: 14, name: 'compression chosen by column', used: /ALTER COLUMN .* SET COMPRESSION/ },
   { since: 15, name: 'NULLS NOT DISTINCT', used: /NULLS NOT DISTINCT/ },
-  { since: 15, name: 'views with the rights of their reader', used: /security_invoker/ },
-  { since: 15, name: 'unlogged sequences', used: /^CREATE UNLOGGED SEQUENCE/ },
   {
-    since: 17,
-    name: 'identity columns of partitioned tables',
-    used: /GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY[\s\S]*PARTITION BY/,
+    since: 15,
+    name: 'views with the rights of their reader',
+    by: /^view /,
+    used: /^CREATE VIEW \S+ WITH \([^)]*security_invoker/,
   },
+  { since: 15, name: 'unlogged sequences', used: /^CREATE UNLOGGED SEQUENCE/ },
   { since: 18, name: 'virtual generated columns', used: /GENERATED ALWAYS AS \([\s\S]*\) VIRTUAL/ },
-  { since: 18, name: 'keys WITHOUT OVERLAPS', used: /WITHOUT OVERLAPS|PERIOD / },
+  { since: 18, name: 'keys WITHOUT OVERLAPS', used: /WITHOUT OVERLAPS|, PERIOD / },
   { since: 18, name: 'constraints NOT ENFORCED', used: /NOT ENFORCED/ },
 ]
+
+const uses = ({ by, used }: Feature, { name, sql }: Statement): boolean =>
+  (by === undefined ? !OWN_WORDS.test(name) : by.test(name)) && used.test(sql)
 
 /** See the port. */
 export function consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
@@ -184,14 +199,14 @@ async function newerFeatures(session: Session, schema: Schema): Promise<readonly
   const release = Math.trunc((row?.number ?? 0) / 10_000)
   const newer = FEATURES.filter(({ since }) => since > release)
   if (newer.length === 0) return []
-  return ddl(schema).flatMap(({ name, sql }) =>
+  return ddl(schema).flatMap((statement) =>
     newer
-      .filter(({ used }) => sql !== '' && used.test(sql))
+      .filter((feature) => uses(feature, statement))
       .map(
         ({ since, name: feature }): Finding => ({
           severity: 'error',
           code: 'feature-missing',
-          message: `The ${name} needs ${feature}, which PostgreSQL has from ${since} on; the ${session.label} runs ${release}.`,
+          message: `The ${statement.name} needs ${feature}, which PostgreSQL has from ${since} on; the ${session.label} runs ${release}.`,
           hint: `Ask the new host for PostgreSQL ${since} or later, or do without it on the old host.`,
         }),
       ),
