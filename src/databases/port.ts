@@ -166,6 +166,8 @@ export interface Database {
    * what wants it. Read-only; asked of the new host before anything is created.
    */
   unmet?(schema: Schema): Promise<readonly Finding[]>
+  /** Rows of the schema's tables that are too large to be read, by table, key and column. Read-only; asked of the old host in `check`. */
+  oversize?(schema: Schema): Promise<readonly Finding[]>
 
   /** Statements that create the schema, in an order that works. Pure: touches nothing. */
   ddl(schema: Schema): readonly Statement[]

@@ -67,6 +67,14 @@ const keySchema = z
   .readonly()
 export type Key = z.infer<typeof keySchema>
 
+const partitionSchema = z
+  .object({
+    name: tableNameSchema,
+    /** Creates it as a part of its table. */
+    sql: z.string(),
+  })
+  .readonly()
+
 export const tableSchema = z
   .object({
     name: tableNameSchema,
@@ -77,6 +85,10 @@ export const tableSchema = z
     key: z.array(z.string()).readonly(),
     /** Names of user triggers, to be off while rows are carried. */
     triggers: z.array(z.string()).readonly(),
+    /** Its whole creation as the engine spells it, where the columns alone don't say everything (partitioned, inheriting). */
+    sql: z.string().optional(),
+    /** Parts that hold its rows and are created by statements of their own; absent where it isn't made of such. */
+    partitions: z.array(partitionSchema).readonly().optional(),
   })
   .readonly()
 export type Table = z.infer<typeof tableSchema>
@@ -91,6 +103,7 @@ const foreignKeySchema = z
     enforced: z.boolean(),
     /** `false` where rows may stand that break it, which the engine was told not to mind: they are no orphans of the copy. */
     trusted: z.boolean().optional(),
+    /** The constraint as the engine spells it; '' when no statement of its own creates it. */
     sql: z.string(),
   })
   .readonly()

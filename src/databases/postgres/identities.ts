@@ -21,15 +21,17 @@ const IDENTITIES = `WITH numbered AS (
   JOIN pg_attrdef f ON f.oid = d.objid
   WHERE s.relkind = 'S'
 )
-SELECT coalesce(nullif(a.attidentity, ''), '') <> '' AS own, sn.nspname AS "sequenceSchema", s.relname AS "sequenceName",
+SELECT DISTINCT coalesce(nullif(a.attidentity, ''), '') <> '' AS own, sn.nspname AS "sequenceSchema", s.relname AS "sequenceName",
   n.nspname AS schema, c.relname AS "table", a.attname AS "column", q.seqstart::text AS seed, q.seqincrement::text AS increment,
   q.seqmin::text AS minimum, q.seqmax::text AS maximum, format_type(a.atttypid, NULL) AS type
 FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace sn ON sn.oid = s.relnamespace
 LEFT JOIN numbered u ON u.sequence = s.oid
-LEFT JOIN pg_class c ON c.oid = u.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = u.relation AND a.attnum = u.num
+-- A partition's column is its table's.
+LEFT JOIN pg_class c ON c.oid = coalesce(pg_partition_root(u.relation), u.relation) LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute own ON own.attrelid = u.relation AND own.attnum = u.num
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = own.attname AND NOT a.attisdropped
 WHERE ${SHOP_SCHEMA.replaceAll('n.nspname', 'sn.nspname')} AND ${notOfExtension('pg_class', 's.oid')}
-  AND (c.oid IS NULL OR (c.relkind = 'r' AND ${SHOP_RELATION}))
+  AND (c.oid IS NULL OR (c.relkind IN ('r', 'p') AND ${SHOP_RELATION}))
 ORDER BY 2, 3, 4, 5, 6`
 
 const identityRow = z.object({

@@ -9,8 +9,10 @@ import { readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
 import { load, loadBlocks } from './load.ts'
 import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
+import { oversize } from './oversize.ts'
 import { readTogether } from './read.ts'
 import { missingRights } from './rights.ts'
+import { consequences, unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
 
 export type { PostgresOptions } from './connection.ts'
@@ -33,6 +35,9 @@ export function openPostgres(options: PostgresOptions): Database {
         throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
       return await use((session) => rowsByKey(session, table, keys, false))
     },
+    consequences,
+    oversize: (schema) => use((session) => oversize(session, schema)),
+    unmet: (schema) => use((session) => unmet(session, schema)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),

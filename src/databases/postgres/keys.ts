@@ -2,7 +2,8 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { quoteName, quoteNames, quoteTable, quoteText } from './values.ts'
+import { ownRows } from './relation.ts'
+import { quoteName, quoteNames, quoteText } from './values.ts'
 
 /** Condition for the rows after one key and up to another; `undefined` for all. */
 export function keyRange(table: Table, { after, upTo }: Pick<ReadOptions, 'after' | 'upTo'>): string | undefined {
@@ -31,7 +32,7 @@ export function boundarySql(table: Table, rows: number, after: KeyCells | undefi
   const key = quoteNames(table.key)
   const range = after === undefined ? undefined : keyRange(table, { after })
   const where = range === undefined ? '' : ` WHERE ${range}`
-  return `SELECT ${key} FROM ONLY ${quoteTable(table.name)}${where} ORDER BY ${key} OFFSET ${Math.trunc(rows) - 1} LIMIT 1`
+  return `SELECT ${key} FROM ${ownRows(table)}${where} ORDER BY ${key} OFFSET ${Math.trunc(rows) - 1} LIMIT 1`
 }
 
 /** The column's type without its length, so that a cast can neither cut off nor round. */
@@ -65,7 +66,7 @@ export async function rowsByKey(
   const { values, condition } = keyJoin(table)
   const columns = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
   const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
-  const sql = `SELECT ${columns.join(', ')} FROM ONLY ${quoteTable(table.name)} AS t JOIN ${values} ON ${condition}`
+  const sql = `SELECT ${columns.join(', ')} FROM ${ownRows(table)} AS t JOIN ${values} ON ${condition}`
   const { rows } = await session.query(lock ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql, keyArrays(table, keys))
   return rows
 }

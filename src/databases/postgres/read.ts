@@ -6,8 +6,10 @@ import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
 import type { CopyOut } from './copy-out.ts'
 import { boundarySql, keyRange } from './keys.ts'
+import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
+import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
-import { decodeLine, quoteNames, quoteTable, quoteText } from './values.ts'
+import { decodeLine, quoteNames, quoteText } from './values.ts'
 
 const BATCH_ROWS = 1000
 /** Of blocks that are taken apart here, and of those that are handed on. */
@@ -89,7 +91,7 @@ function readerOf(session: Session, connections: Connections): Reader {
   }
   return {
     consistent: true,
-    rows: (table, options = {}) => rowBatches(copied(table, options, IN_ROWS), readableColumns(table).length, options.signal),
+    rows: (table, options = {}) => rowBatches(copied(table, options, IN_ROWS), table, options.signal),
     blocks: (table, options = {}) => copied(table, options, IN_BLOCKS),
     boundary: async (table, rows, after, signal) => {
       signal?.throwIfAborted()
@@ -180,11 +182,13 @@ async function giveUp(session: Session, connections: Connections, copy: CopyOut,
 
 async function* rowBatches(
   blocks: AsyncIterable<Block>,
-  columns: number,
+  table: Table,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly Row[]> {
+  const columns = readableColumns(table).length
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   for await (const { bytes } of blocks) {
+    if (bytes.length > MOST_ROW_BYTES) throw oversizeError(table, bytes)
     const lines = decoder.decode(bytes).split('\n')
     // Each line ends with a line end.
     lines.pop()
@@ -201,7 +205,7 @@ export function copySql(
   { after, upTo, limit, ordered }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & Pick<Reading, 'ordered'>,
 ): string {
   const columns = quoteNames(readableColumns(table).map((column) => column.name))
-  const parts = [`SELECT ${columns} FROM ONLY ${quoteTable(table.name)}`]
+  const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
   const range = keyRange(table, { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) })
   if (range !== undefined) parts.push(`WHERE ${range}`)
   // The first so many rows are those with the lowest keys.
