@@ -14,7 +14,6 @@ const server = MSSQL_URL === undefined ? undefined : await connectTestMssql()
 // No two sessions of SQL Server share a snapshot: there is one consistent reader, or several plain ones.
 const abilities = {
   ...ALL_ABILITIES,
-  ranges: false,
   blocks: false,
   consistentReads: false,
   locks: server?.gaps.locks === false,
