@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import type { RightsPurpose } from '../port.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -21,7 +22,8 @@ const PERMISSIONS_SQL = `SELECT CONVERT(nvarchar(128), USER_NAME()) AS [user], v
 FROM (VALUES ${['VIEW DEFINITION', ...NEEDS.map(([permission]) => permission)].map((each) => `(${quoteText(each)})`).join(', ')}) AS v(permission)`
 
 /** What the account lacks, each with the statement that grants it. Read-only. */
-export async function missingRights(session: Session, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+export async function missingRights(session: Session, purpose: RightsPurpose): Promise<readonly Finding[]> {
+  if (purpose === 'identities') return await unnumbering(session)
   const rows = await session.ask(permissionRow, PERMISSIONS_SQL)
   const user = rows[0]?.user ?? ''
   const denied = new Set(rows.filter((row) => row.granted === 0).map((row) => row.permission))
@@ -62,6 +64,26 @@ function unseen(session: Session, user: string, denied: ReadonlySet<string>): re
       code: 'database-right-missing',
       message: `${session.where.label}: ${user} may not see definitions: views, procedures, triggers and defaults would be left behind unnoticed.`,
       hint: `GRANT VIEW DEFINITION TO ${quoteName(user)};`,
+    },
+  ]
+}
+
+/**
+ * DBCC CHECKIDENT wants the owner of the table's schema, or db_owner, db_ddladmin or sysadmin ("DBCC CHECKIDENT (Transact-SQL)",
+ * Permissions); ALTER SEQUENCE wants ALTER on the sequence ("ALTER SEQUENCE (Transact-SQL)", Security), which db_ddladmin has.
+ */
+const NUMBERING_SQL = `SELECT CONVERT(nvarchar(128), USER_NAME()) AS [user],
+  CASE WHEN IS_MEMBER(N'db_owner') = 1 OR IS_MEMBER(N'db_ddladmin') = 1 OR IS_SRVROLEMEMBER(N'sysadmin') = 1 THEN 1 ELSE 0 END AS [granted]`
+
+async function unnumbering(session: Session): Promise<readonly Finding[]> {
+  const [row] = await session.ask(z.object({ user: z.string(), granted: z.number() }), NUMBERING_SQL)
+  if (row === undefined || row.granted === 1) return []
+  return [
+    {
+      severity: 'error',
+      code: 'database-right-missing',
+      message: `${session.where.label}: ${row.user} may not move identities.`,
+      hint: `ALTER ROLE db_ddladmin ADD MEMBER ${quoteName(row.user)};`,
     },
   ]
 }
