@@ -25,6 +25,8 @@ import type { World } from './world.ts'
 const SHORTEST_PAUSE_MS = 20
 /** So many looks are taken before a headroom is used up at the present pace. */
 const LOOKS_BEFORE_THE_END = 4
+/** From one look to the end of a move: the next look, the one before moving, the rights, and the move. In times of one look. */
+const QUESTIONS_TO_A_MOVE = 4
 /** A new gap lasts at least so long at the steady pace of the host that has to live in it. */
 const NEW_GAP_MINUTES = 24 * 60
 const NEW_GAP_SAFETY = 3
@@ -129,7 +131,7 @@ export class Leapfrog {
     const both = this.#both(record)
     const gap = gapOf(record, both)
     const use = useOf(gap, record.identity.increment, both[gap.behind])
-    const rules = { aheadMs: this.#aheadMs, reactionMs: SHORTEST_PAUSE_MS + 2 * this.#lookMs }
+    const rules = { aheadMs: this.#aheadMs, reactionMs: SHORTEST_PAUSE_MS + QUESTIONS_TO_A_MOVE * this.#lookMs }
     return isLeapDue(use, record.identity.increment, this.#paceOf(record, gap.behind), rules)
   }
 
