@@ -5,6 +5,7 @@ import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
+import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
@@ -67,7 +68,7 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   if (old === undefined) return []
   const schema = await old.schema()
   const servers = target === undefined ? [] : serverFindings(await old.info(), await target.info())
-  return [...servers, ...schema.findings, ...unknownNames(world, schema)]
+  return [...servers, ...schema.findings, ...unknownNames(world, schema), ...numberedByShop(world, schema)]
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
