@@ -134,6 +134,9 @@ export interface Transaction {
   /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
 }
 
+/** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */
+export type RightsPurpose = 'read' | 'write' | 'identities'
+
 /**
  * A database on one host. The contract, kept by every adapter and fake, is tested by test/contract/database.ts.
  *
@@ -149,7 +152,7 @@ export interface Database {
   schema(): Promise<Schema>
   sizes(): Promise<readonly TableSize[]>
   /** What this account may not do that `purpose` needs, each finding with the GRANT statement to run. Read-only. */
-  missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]>
+  missingRights(purpose: RightsPurpose): Promise<readonly Finding[]>
 
   /**
    * Runs `work` with up to `connections` readers that share one snapshot where the engine and account allow it
@@ -204,6 +207,8 @@ export interface Database {
    * on a table that never had rows. Never moves it back. Reads it back and throws when it didn't hold.
    */
   raiseIdentity(identity: Identity, value: bigint): Promise<void>
+  /** A statement by which a person moves an identity so, where the account may not. Pure. Optional power. */
+  raiseSql?(identity: Identity, value: bigint): string
   /** Sets an identity back to where it stood (undo of a raise): `last` as IdentityState gives it. */
   resetIdentity(identity: Identity, state: IdentityState): Promise<void>
 

@@ -20,6 +20,10 @@ export const identitySchema = z
     /** Smallest and largest value that the type or sequence allows, decimal text. */
     minimum: z.string(),
     maximum: z.string(),
+    /** Numbers that the server may skip at once, in rows: what a restart or a session's cache loses. None when absent. */
+    jump: z.string().optional(),
+    /** True for a sequence that begins anew when it reaches its end. */
+    cycles: z.boolean().optional(),
   })
   .readonly()
 /** An auto-numbered column or a sequence. */

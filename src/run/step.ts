@@ -63,6 +63,11 @@ export interface StepRun {
   readonly directory: string
   /** True in a dry run: `plan` may estimate what would only exist after an earlier step's `apply`. */
   readonly dryRun: boolean
+  /**
+   * Present when the command only looks on beside a run: nothing may be written on any host. `refresh` reads anew what the run
+   * has remembered meanwhile.
+   */
+  readonly observing?: { refresh(): Promise<void> }
   emit(body: EventBody): void
   progress(done: number, total: number | null, unit: ProgressUnit, item?: string): void
   /**

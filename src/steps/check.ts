@@ -5,6 +5,7 @@ import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
+import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
@@ -71,7 +72,7 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   return gather(
     async () => (target === undefined ? [] : serverFindings(await old.info(), await target.info(), target)),
     async () => (await target?.unmet?.(schema)) ?? [],
-    async () => [...schemaFindings(world, schema), ...unknownNames(world, schema)],
+    async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
     async () => (await old.oversize?.(copied)) ?? [],
   )
 }

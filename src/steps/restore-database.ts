@@ -20,6 +20,7 @@ import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
+import { whileSampling } from './rate-samples.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
 import {
@@ -104,7 +105,7 @@ class RestoreDatabase implements Step<RestoreChange> {
         for (const name of change.stale) await target.retract(null, { run: run.id, name })
         return target.execute(change.sql, { run: run.id, name: statementMark(change.name) })
       case 'load':
-        return this.#load(change, run, target)
+        return whileSampling(run, databaseOf(this.#world.old), () => this.#load(change, run, target))
       case 'orphans':
         return this.#removeOrphans(change.rules, run, target)
       case 'identities':

@@ -5,7 +5,6 @@ import { isoTime } from '../base/clock.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { canonicalJson } from '../base/json.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
-import { positionOf } from '../databases/plan/headroom.ts'
 import type { TableSize } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
 import { copyTables } from '../databases/snapshot/copy.ts'
@@ -14,15 +13,13 @@ import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
-import { identityName } from './headroom.ts'
 import { unknownNames } from './playbook-names.ts'
+import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
 export const PRINCIPALS_KEY = 'principals'
-/** Where the old host's identities stood when the snapshot began, and when that was: `{at, positions: {name: value}}`. */
-export const SNAPSHOT_IDENTITIES_KEY = 'identities-at-snapshot'
 
 const optionsSchema = z
   .strictObject({
@@ -103,18 +100,23 @@ class SnapshotDatabase implements Step<Change> {
     const size = (table: Table) => sizes.get(fullName(table.name)) ?? { rows: 0, bytes: 0 }
     const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b).bytes - size(a).bytes)
     const estimate = change.tables.reduce((rows, table) => rows + table.rows, 0)
-    await copyTables({
-      database: old,
-      store,
-      schema,
-      tables,
-      size,
-      connections: this.#connections(),
-      blockFormat: this.#blockFormat(),
-      signal: run.signal,
-      clock: run.clock,
-      onRows: (rows, table) => run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name)),
-    })
+    await whileSampling(run, old, (look) =>
+      copyTables({
+        database: old,
+        store,
+        schema,
+        tables,
+        size,
+        connections: this.#connections(),
+        blockFormat: this.#blockFormat(),
+        signal: run.signal,
+        clock: run.clock,
+        onRows: (rows, table) => {
+          run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name))
+          look()
+        },
+      }),
+    )
     await store.complete(isoTime(run.clock.now()))
   }
 
@@ -176,11 +178,10 @@ class SnapshotDatabase implements Step<Change> {
       return saved
     }
     await mkdir(run.directory, { recursive: true })
-    const at = isoTime(run.clock.now())
+    const at = run.clock.now()
     const identities = await old.identities(live)
-    const positions = Object.fromEntries(identities.map((state) => [identityName(state.identity), String(positionOf(state))]))
     await run.remember(PRINCIPALS_KEY, live.principals)
-    await run.remember(SNAPSHOT_IDENTITIES_KEY, { at, positions })
+    await rememberFirstLook(run, at, identities)
     await store.begin(live, (await old.info()).engine, identities)
     return live
   }

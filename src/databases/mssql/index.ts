@@ -5,6 +5,7 @@ import type {
   LedgerEntry,
   OrphanRule,
   Reader,
+  RightsPurpose,
   Row,
   ServerInfo,
   Statement,
@@ -16,7 +17,7 @@ import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
-import { identityStates, raise, reset } from './identities.ts'
+import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
 import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
@@ -56,7 +57,7 @@ class MssqlDatabase implements Database {
     return consequences(source, target)
   }
 
-  missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+  missingRights(purpose: RightsPurpose): Promise<readonly Finding[]> {
     return this.#connections.use((session) => missingRights(session, purpose))
   }
 
@@ -140,6 +141,10 @@ class MssqlDatabase implements Database {
 
   raiseIdentity(identity: Identity, value: bigint): Promise<void> {
     return this.#connections.use((session) => raise(session, identity, value))
+  }
+
+  raiseSql(identity: Identity, value: bigint): string {
+    return raiseSql(identity, value)
   }
 
   resetIdentity(identity: Identity, state: IdentityState): Promise<void> {

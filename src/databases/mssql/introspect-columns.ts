@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Column, Identity, TableName } from '../schema.ts'
+import { identityJump } from './identities.ts'
 import { quoteName } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -145,10 +146,19 @@ const RANGES: Readonly<Record<string, readonly [string, string]>> = {
   bigint: ['-9223372036854775808', '9223372036854775807'],
 }
 
+/** Of decimal ("decimal and numeric (Transact-SQL)"). */
+const LARGEST_PRECISION = 38
+
 /** Smallest and largest value of an identity's or a sequence's type. */
 export function rangeOf(type: string, precision: number): readonly [string, string] {
   const nines = '9'.repeat(precision)
   return RANGES[type] ?? [`-${nines}`, nines]
+}
+
+/** The same of a column's type as DDL spells it: `int`, `decimal(12,0)`. */
+export function rangeOfColumn(type: string): readonly [string, string] {
+  const [, name, precision] = /^(\w+)(?:\((\d+),\d+\))?$/.exec(type) ?? []
+  return rangeOf(name ?? '', precision === undefined ? LARGEST_PRECISION : Number(precision))
 }
 
 export function identityOf(table: TableName, row: CatalogColumn): Identity | null {
@@ -163,5 +173,6 @@ export function identityOf(table: TableName, row: CatalogColumn): Identity | nul
     increment: row.increment ?? '1',
     minimum,
     maximum,
+    jump: identityJump(baseName(row)),
   }
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { Identity, SchemaObject, Table, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
-import { rangeOf } from './introspect-columns.ts'
+import { sequenceJump } from './identities.ts'
+import { rangeOf, rangeOfColumn } from './introspect-columns.ts'
 import { quoteName, quoteTable } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -76,7 +77,7 @@ ORDER BY s.name, q.name`,
   )
   return {
     objects: rows.map((row) => object('sequence', fullName(row), sequenceSql(row), `DROP SEQUENCE ${quoteTable(row)}`)),
-    identities: rows.map((row) => sequenceIdentity(row, tables)),
+    identities: rows.flatMap((row) => sequenceIdentities(row, tables)),
   }
 }
 
@@ -87,27 +88,31 @@ function sequenceSql(row: SequenceRow): string {
   return `CREATE SEQUENCE ${quoteTable(row)} AS ${type} START WITH ${row.start} INCREMENT BY ${row.increment} MINVALUE ${row.minimum} MAXVALUE ${row.maximum} ${row.cycling ? 'CYCLE' : 'NO CYCLE'}${cache}`
 }
 
-/** A sequence numbers the one column whose default takes its next value. */
-function sequenceIdentity(row: SequenceRow, tables: readonly Table[]): Identity {
+/** A sequence numbers every column whose default takes its next value; one that numbers none stands for itself. */
+function sequenceIdentities(row: SequenceRow, tables: readonly Table[]): readonly Identity[] {
   const sequence: TableName = { schema: row.schema, name: row.name }
   const takes = new RegExp(`NEXT\\s+VALUE\\s+FOR\\s+${escaped(quoteTable(sequence))}`, 'i')
   const users = tables.flatMap((table) =>
     table.columns
       .filter((column) => column.default !== null && takes.test(column.default.sql))
-      .map((column) => ({ table: table.name, column: column.name })),
+      .map((column) => ({ table: table.name, column: column.name, range: rangeOfColumn(column.codec) })),
   )
   const [minimum, maximum] = rangeOf(row.type, row.precision)
-  const only = users.length === 1 ? users[0] : undefined
-  return {
+  const own = [row.minimum === '' ? minimum : row.minimum, row.maximum === '' ? maximum : row.maximum] as const
+  const numbered = users.length === 0 ? [{ table: sequence, column: '', range: own }] : users
+  return numbered.map(({ table, column, range }) => ({
     kind: 'sequence',
-    table: only?.table ?? sequence,
-    column: only?.column ?? '',
+    table,
+    column,
     sequence,
     seed: row.start,
     increment: row.increment,
-    minimum: row.minimum === '' ? minimum : row.minimum,
-    maximum: row.maximum === '' ? maximum : row.maximum,
-  }
+    // A column may end before the sequence that numbers it.
+    minimum: BigInt(range[0]) > BigInt(own[0]) ? range[0] : own[0],
+    maximum: BigInt(range[1]) < BigInt(own[1]) ? range[1] : own[1],
+    jump: sequenceJump(row),
+    ...(row.cycling ? { cycles: true } : {}),
+  }))
 }
 
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)

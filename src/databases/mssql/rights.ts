@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import type { RightsPurpose } from '../port.ts'
 import { catalogColumns } from './catalog.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
@@ -25,9 +26,10 @@ const PERMISSIONS_SQL = `SELECT CONVERT(nvarchar(128), USER_NAME()) AS [user], v
 FROM (VALUES ${['VIEW DEFINITION', ...NEEDS.map(([permission]) => permission)].map((each) => `(${quoteText(each)})`).join(', ')}) AS v(permission)`
 
 /** What the account lacks, each with the statement that grants it. Read-only. */
-export async function missingRights(session: Session, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+export async function missingRights(session: Session, purpose: RightsPurpose): Promise<readonly Finding[]> {
   const rows = await session.ask(permissionRow, PERMISSIONS_SQL)
   const user = rows[0]?.user ?? ''
+  if (purpose === 'identities') return user === 'dbo' ? [] : await unableToReseed(session, user)
   const denied = new Set(rows.filter((row) => row.granted === 0).map((row) => row.permission))
   if (purpose === 'read')
     return [...(await unreadable(session, user)), ...unseen(session, user, denied), ...(await masked(session, user))]
@@ -43,6 +45,10 @@ export async function missingRights(session: Session, purpose: 'read' | 'write')
 
 const lacking = (message: string, hint: string): Finding => ({ severity: 'error', code: 'database-right-missing', message, hint })
 
+/**
+ * DBCC CHECKIDENT wants one of these roles ("DBCC CHECKIDENT (Transact-SQL)", Permissions); ALTER SEQUENCE wants ALTER on the sequence
+ * ("ALTER SEQUENCE (Transact-SQL)", Security), which they have too.
+ */
 async function unableToReseed(session: Session, user: string): Promise<readonly Finding[]> {
   const [row] = await session.ask(
     z.object({ member: z.number().nullable() }),

@@ -3,7 +3,7 @@ import type { Database } from '../port.ts'
 import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
 import { Connections, type PostgresOptions, type Session } from './connection.ts'
 import { ddl } from './ddl.ts'
-import { identityStates, raise, reset } from './identities.ts'
+import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
@@ -49,6 +49,7 @@ export function openPostgres(options: PostgresOptions): Database {
     removeOwnTables: () => use(removeOwn),
     identities: (schema) => use((session) => identityStates(session, schema)),
     raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
+    raiseSql,
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
     ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),

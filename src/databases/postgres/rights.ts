@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import type { RightsPurpose } from '../port.ts'
 import type { Schema } from '../schema.ts'
 import { ask, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
 import type { Session } from './connection.ts'
@@ -71,15 +72,22 @@ SELECT 'right-to-write', format('switch the triggers of %s.%s off and on, which 
   WHERE c.relkind IN ('r', 'p') AND ${SHOP_RELATION} AND NOT pg_has_role(c.relowner, 'USAGE')
     AND EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
 UNION ALL
-SELECT 'right-to-write', format('set the sequence %s.%s', n.nspname, c.relname),
-  format('GRANT SELECT, USAGE, UPDATE ON SEQUENCE %I.%I TO %s;', n.nspname, c.relname, ${ME})
+${sequenceRights('right-to-write')}`
+
+/** Sequences that the account may not set. */
+function sequenceRights(code: string): string {
+  return `SELECT '${code}' AS code, format('set the sequence %s.%s', n.nspname, c.relname) AS what,
+    format('GRANT SELECT, USAGE, UPDATE ON SEQUENCE %I.%I TO %s;', n.nspname, c.relname, ${ME}) AS remedy
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND ${SHOP_RELATION}
     AND NOT (has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'UPDATE'))`
+}
+
+const RIGHTS = { read: READ_RIGHTS, write: WRITE_RIGHTS, identities: sequenceRights('right-to-number') } as const
 
 /** See the port. Asks the catalog; tries nothing. */
-export async function missingRights(session: Session, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-  const rows = await ask(session, missingRow, purpose === 'read' ? READ_RIGHTS : WRITE_RIGHTS)
+export async function missingRights(session: Session, purpose: RightsPurpose): Promise<readonly Finding[]> {
+  const rows = await ask(session, missingRow, RIGHTS[purpose])
   return rows.map(({ code, what, remedy }) => ({
     severity: 'error',
     code,
