@@ -5,8 +5,7 @@ interface Sample {
 }
 
 const POINT = "ST_GeomFromText('POINT(1.5 -0.1)', 4326)"
-const SHAPES =
-  "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(0 0),LINESTRING(0 0,1 1),POLYGON((0 0,0 1,1 1,0 0)))')"
+const SHAPES = "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(0 0),LINESTRING(0 0,1 1),POLYGON((0 0,0 1,1 1,0 0)))')"
 
 export const samples: readonly Sample[] = [
   { type: 'tinyint', values: ['-128', '0', '127'] },
@@ -50,7 +49,10 @@ export const samples: readonly Sample[] = [
   { type: 'varbinary(20)', values: ["x'000a0d095c4e22271a00'", "''", "x'ffff'"] },
   { type: 'blob', values: ["''", "x'5c4e'", "REPEAT(x'00ff5c0a', 10000)"] },
   { type: 'longblob', values: ["REPEAT(x'0102030a5c', 1000000)"] },
-  { type: "enum('open','','it''s','back\\\\slash','gr\u00fc\u00df')", values: ["'open'", "''", "'it''s'", "'back\\\\slash'", '0'] },
+  {
+    type: "enum('open','','it''s','back\\\\slash','gr\u00fc\u00df')",
+    values: ["'open'", "''", "'it''s'", "'back\\\\slash'", '0'],
+  },
   { type: "enum('1','2','3')", values: ["'3'", '0', '2'] },
   { type: "set('a','b','c d')", values: ["''", "'a,c d'", "'b'"] },
   { type: "enum('caf\u00e9','x') CHARACTER SET latin1", values: ["'caf\u00e9'"] },

@@ -1,10 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
-import { insertRows, inSomeOrder, withEnumErrors } from './insert.ts'
+import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
 import { readColumns } from './introspect-columns.ts'
 import { chunks, hasEnumError, keyColumns, keyCondition, withKeys } from './keys.ts'
-import { type OwnTable, makeOwnTable, withoutTable } from './marks.ts'
+import { makeOwnTable, type OwnTable, withoutTable } from './marks.ts'
 import { rowsByKey } from './read.ts'
 import { NO_ROWS, type Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
@@ -84,7 +84,9 @@ async function referenced(session: Session, key: ForeignKey, parents: readonly R
   const found: Row[] = []
   for (const chunk of chunks(parents, AT_ONCE)) {
     const questions = chunk.map((parent, place) => {
-      const same = columns.map((column, at) => `${quoteName(key.columns[at] ?? '')} = ${compareExpression(column, parent[at] ?? null)}`)
+      const same = columns.map(
+        (column, at) => `${quoteName(key.columns[at] ?? '')} = ${compareExpression(column, parent[at] ?? null)}`,
+      )
       return `(SELECT ${place} FROM ${quoteTable(key.table)} WHERE ${same.join(' AND ')} LIMIT 1 LOCK IN SHARE MODE)`
     })
     const { rows } = await session.query(questions.join(' UNION ALL '))

@@ -51,7 +51,7 @@ export class BlockCollector implements Collector<Block> {
         buffer[to + 1] = CAPITAL_N
         to += 2
       } else if (this.#plain[column] === true) to = copy(packet, field.start, field.end, buffer, to)
-      else to = escape(packet, field.start, field.end, buffer, to)
+      else to = escaped(packet, field.start, field.end, buffer, to)
       buffer[to] = TAB
       to += 1
     }
@@ -87,7 +87,7 @@ function copy(from: Buffer, start: number, end: number, to: Buffer, at: number):
   return place
 }
 
-function escape(from: Buffer, start: number, end: number, to: Buffer, at: number): number {
+function escaped(from: Buffer, start: number, end: number, to: Buffer, at: number): number {
   let place = at
   for (let index = start; index < end; index += 1) {
     const byte = from[index] ?? 0

@@ -17,7 +17,6 @@ export async function ask<K extends string>(
   sql: string,
 ): Promise<readonly Readonly<Record<K, string | null>>[]> {
   const { rows } = await session.query(sql)
-  const object = (row: Row): Record<string, string | null> =>
-    Object.fromEntries(names.map((name, at) => [name, row[at] ?? null]))
+  const object = (row: Row): Record<string, string | null> => Object.fromEntries(names.map((name, at) => [name, row[at] ?? null]))
   return z.array(z.record(z.enum(names), z.string().nullable())).parse(rows.map(object))
 }

@@ -47,7 +47,9 @@ export function databaseError(error: unknown, doing: Doing): MigrateError {
   const words = messageOf(error)
   const number = numberOf(error)
   const known = number === undefined ? undefined : serverError(error, number, words, doing)
-  return known ?? connectError(error, words, doing) ?? lostError(error, number, words, doing) ?? statementError(error, words, doing)
+  return (
+    known ?? connectError(error, words, doing) ?? lostError(error, number, words, doing) ?? statementError(error, words, doing)
+  )
 }
 
 function connectError(error: unknown, words: string, doing: Doing): MigrateError | undefined {
@@ -136,8 +138,7 @@ const TOLD: readonly Told[] = [
   {
     numbers: BUSY,
     code: 'database-busy',
-    message: (label, words) =>
-      `The ${label} was busy with the same rows: ${words}. Everything of this attempt was rolled back.`,
+    message: (label, words) => `The ${label} was busy with the same rows: ${words}. Everything of this attempt was rolled back.`,
     hint: 'Run again. If it stays so, look for a transaction that is left open (SHOW FULL PROCESSLIST).',
     retrySafe: true,
   },

@@ -22,16 +22,18 @@ export async function readIdentities(session: Session, tables: readonly Table[])
   const columns = tables.flatMap((table) =>
     table.columns
       .filter((column) => column.identity !== null)
-      .map((column): Identity => ({
-        kind: 'column',
-        table: table.name,
-        column: column.name,
-        sequence: null,
-        seed: '1',
-        increment: String(increment),
-        minimum: '1',
-        maximum: String(largestOf(column.type)),
-      })),
+      .map(
+        (column): Identity => ({
+          kind: 'column',
+          table: table.name,
+          column: column.name,
+          sequence: null,
+          seed: '1',
+          increment: String(increment),
+          minimum: '1',
+          maximum: String(largestOf(column.type)),
+        }),
+      ),
   )
   const sequences: Identity[] = []
   for (const name of await sequenceNames(session)) sequences.push(...(await sequenceIdentities(session, name, tables)))
@@ -39,9 +41,7 @@ export async function readIdentities(session: Session, tables: readonly Table[])
 }
 
 async function sequenceIdentities(session: Session, name: string, tables: readonly Table[]): Promise<readonly Identity[]> {
-  const { rows } = await session.query(
-    `SELECT start_value, increment, minimum_value, maximum_value FROM ${quoteName(name)}`,
-  )
+  const { rows } = await session.query(`SELECT start_value, increment, minimum_value, maximum_value FROM ${quoteName(name)}`)
   const [seed, increment, minimum, maximum] = (rows[0] ?? []).map((cell) => cell ?? '0')
   const sequence = { schema: '', name }
   const common = {
@@ -129,11 +129,7 @@ function columnState(
   return { identity, last: given, next: inSeries(first, steps) }
 }
 
-const sharedEdge = (
-  identities: readonly Identity[],
-  edges: readonly (bigint | null)[],
-  identity: Identity,
-): readonly bigint[] =>
+const sharedEdge = (identities: readonly Identity[], edges: readonly (bigint | null)[], identity: Identity): readonly bigint[] =>
   identities.flatMap((other, at) => {
     const edge = edges[at]
     return other.sequence?.name === identity.sequence?.name && edge !== null && edge !== undefined ? [edge] : []

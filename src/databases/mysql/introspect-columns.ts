@@ -7,10 +7,7 @@ import { codecOf, quoteText } from './values.ts'
 const FIELDS = ['table', 'name', 'dataType', 'type', 'charset', 'collation', 'nullable', 'default', 'extra', 'generated'] as const
 
 /** Columns of the database's tables in their order, by table; of these tables only, where given. */
-export async function readColumns(
-  session: Session,
-  tables?: readonly string[],
-): Promise<ReadonlyMap<string, readonly Column[]>> {
+export async function readColumns(session: Session, tables?: readonly string[]): Promise<ReadonlyMap<string, readonly Column[]>> {
   const among = tables === undefined ? '' : ` AND TABLE_NAME IN (${tables.map(quoteText).join(', ')})`
   const rows = await ask(
     session,
@@ -46,7 +43,9 @@ export async function readColumns(
   return byTable
 }
 
-const ALL_BYTES = Array.from({ length: 256 }, (_none, byte) => byte.toString(16).padStart(2, '0')).join('').toUpperCase()
+const ALL_BYTES = Array.from({ length: 256 }, (_none, byte) => byte.toString(16).padStart(2, '0'))
+  .join('')
+  .toUpperCase()
 
 /** UTF-8 in either form, and of the character sets of one byte those whose every byte the server turns to utf8mb4 and back. */
 async function losslessCharsets(session: Session, charsets: ReadonlySet<string>): Promise<ReadonlySet<string>> {

@@ -20,22 +20,19 @@ export async function readObjects(session: Session, database: string, triggers: 
   const routines = await readRoutines(session, database)
   const views = await readViews(session, database)
   const events = await readEvents(session, database)
-  const triggerObjects = triggers.map((trigger): SchemaObject => ({
-    kind: 'trigger',
-    name: trigger.name,
-    stage: 'after',
-    sql: triggerSql({ ...trigger, body: unqualified(trigger.body, database) }),
-    undo: `DROP TRIGGER IF EXISTS ${quoteName(trigger.name)}`,
-  }))
+  const triggerObjects = triggers.map(
+    (trigger): SchemaObject => ({
+      kind: 'trigger',
+      name: trigger.name,
+      stage: 'after',
+      sql: triggerSql({ ...trigger, body: unqualified(trigger.body, database) }),
+      undo: `DROP TRIGGER IF EXISTS ${quoteName(trigger.name)}`,
+    }),
+  )
   const objects = [...sequences, ...routines.objects, ...views.objects, ...triggerObjects, ...events.objects]
   return {
     objects,
-    findings: [
-      ...routines.findings,
-      ...views.findings,
-      ...events.findings,
-      ...(await foreignNames(session, database, objects)),
-    ],
+    findings: [...routines.findings, ...views.findings, ...events.findings, ...(await foreignNames(session, database, objects))],
     definers: [...routines.definers, ...views.definers, ...triggers.map((trigger) => trigger.definer), ...events.definers],
   }
 }
@@ -96,7 +93,13 @@ async function readRoutines(session: Session, database: string): Promise<Part> {
     const [_name, sqlMode, sql, _client, collation] = created ?? []
     const kind = type.toLowerCase()
     if (sql === null || sql === undefined) {
-      findings.push(hidden(kind, name ?? '', 'Grant SHOW_ROUTINE (MySQL 8.0.20), SHOW CREATE ROUTINE (MariaDB 11.3), or SELECT ON mysql.proc.'))
+      findings.push(
+        hidden(
+          kind,
+          name ?? '',
+          'Grant SHOW_ROUTINE (MySQL 8.0.20), SHOW CREATE ROUTINE (MariaDB 11.3), or SELECT ON mysql.proc.',
+        ),
+      )
       continue
     }
     objects.push({
@@ -198,20 +201,18 @@ const switchedOff = (sql: string): string =>
   sql.replace(/(ON COMPLETION (?:NOT )?PRESERVE) (?:ENABLE|DISABLE ON (?:SLAVE|REPLICA))\b/i, '$1 DISABLE')
 
 /** Objects that name another database of the old server, which the new one may not have. */
-async function foreignNames(
-  session: Session,
-  database: string,
-  objects: readonly SchemaObject[],
-): Promise<readonly Finding[]> {
+async function foreignNames(session: Session, database: string, objects: readonly SchemaObject[]): Promise<readonly Finding[]> {
   const { rows } = await session.query('SELECT SCHEMA_NAME FROM information_schema.SCHEMATA')
   const databases = new Set(rows.map(([name]) => name ?? '').filter((name) => name !== database))
   return objects.flatMap((object) => {
     const others = [...qualifiers(object.sql)].filter((name) => databases.has(name))
-    return others.map((other): Finding => ({
-      severity: 'warning',
-      code: 'other-database',
-      message: `The ${object.kind} ${object.name} names another database of the old server, ${other}, which migrate doesn't carry.`,
-      hint: 'Move that database as well, under the same name, or change the object.',
-    }))
+    return others.map(
+      (other): Finding => ({
+        severity: 'warning',
+        code: 'other-database',
+        message: `The ${object.kind} ${object.name} names another database of the old server, ${other}, which migrate doesn't carry.`,
+        hint: 'Move that database as well, under the same name, or change the object.',
+      }),
+    )
   })
 }

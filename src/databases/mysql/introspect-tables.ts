@@ -144,8 +144,7 @@ function chooseKey(candidates: readonly Key[], columns: readonly Column[]): read
 }
 
 const NAMES = /`((?:[^`]|``)+)`/g
-const REFERENCE =
-  /^FOREIGN KEY \(([^)]*)\) REFERENCES (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)` \(([^)]*)\)/i
+const REFERENCE = /^FOREIGN KEY \(([^)]*)\) REFERENCES (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)` \(([^)]*)\)/i
 
 const namesIn = (list: string): readonly string[] =>
   [...list.matchAll(NAMES)].map((match) => (match[1] ?? '').replaceAll('``', '`'))

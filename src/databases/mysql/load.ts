@@ -46,13 +46,7 @@ export const loadBlocks = (
     return count
   })
 
-async function marked(
-  session: Session,
-  guards: Guards,
-  table: Table,
-  mark: Mark,
-  work: () => Promise<number>,
-): Promise<number> {
+async function marked(session: Session, guards: Guards, table: Table, mark: Mark, work: () => Promise<number>): Promise<number> {
   await makeOwnTable(session, 'migrate_marks')
   return await guards.silently(session, [table], () =>
     inTransaction(session, async () => ((await setMark(session, mark)) ? await work() : 0), true),

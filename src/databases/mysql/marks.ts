@@ -45,7 +45,10 @@ export async function makeOwnTable(session: Session, table: OwnTable): Promise<v
   if (found === undefined) await session.query(`CREATE TABLE IF NOT EXISTS ${table} (${OWN_TABLES[table]}) ENGINE=InnoDB`)
 }
 
-const idOf = ({ run, name }: Mark): string => createHash('sha256').update(JSON.stringify([run, name])).digest('hex')
+const idOf = ({ run, name }: Mark): string =>
+  createHash('sha256')
+    .update(JSON.stringify([run, name]))
+    .digest('hex')
 const whereOf = (mark: Mark): string => `WHERE id = '${idOf(mark)}'`
 
 /** Names of the marks of a run that stand; [] without the table. */

@@ -46,14 +46,11 @@ export function probeOfStatement(sql: string): Probe {
 const WHERE: Readonly<Record<Exclude<Probe['kind'], 'unknown'>, (name: string, table: string) => string>> = {
   table: (name) => `TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${name}`,
   view: (name) => `VIEWS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${name}`,
-  function: (name) =>
-    `ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' AND ROUTINE_NAME = ${name}`,
-  procedure: (name) =>
-    `ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' AND ROUTINE_NAME = ${name}`,
+  function: (name) => `ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'FUNCTION' AND ROUTINE_NAME = ${name}`,
+  procedure: (name) => `ROUTINES WHERE ROUTINE_SCHEMA = DATABASE() AND ROUTINE_TYPE = 'PROCEDURE' AND ROUTINE_NAME = ${name}`,
   trigger: (name) => `TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND TRIGGER_NAME = ${name}`,
   event: (name) => `EVENTS WHERE EVENT_SCHEMA = DATABASE() AND EVENT_NAME = ${name}`,
-  index: (name, table) =>
-    `STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${table} AND INDEX_NAME = ${name}`,
+  index: (name, table) => `STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${table} AND INDEX_NAME = ${name}`,
   'foreign key': (name, table) =>
     `TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${table} AND CONSTRAINT_NAME = ${name}
      AND CONSTRAINT_TYPE = 'FOREIGN KEY'`,

@@ -45,12 +45,7 @@ const blocksSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | '
   return `SELECT ${columns.join(', ')} FROM ${quoteTable(table.name)}${rangeCondition(table, options)}${order}${limitOf(options)}`
 }
 
-async function* blocks(
-  session: Session,
-  connections: Connections,
-  table: Table,
-  options: ReadOptions,
-): AsyncGenerator<Block> {
+async function* blocks(session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> {
   await session.query('SET SESSION character_set_results = NULL')
   try {
     yield* stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options.signal)
@@ -116,12 +111,7 @@ async function boundary(
 const KEYS_AT_ONCE = 500
 
 /** Rows with these keys; `suffix` as it stands at the end of a SELECT (` FOR UPDATE`). */
-export async function rowsByKey(
-  session: Session,
-  table: Table,
-  keys: readonly KeyCells[],
-  suffix = '',
-): Promise<readonly Row[]> {
+export async function rowsByKey(session: Session, table: Table, keys: readonly KeyCells[], suffix = ''): Promise<readonly Row[]> {
   if (keys.length === 0) return []
   const columns = keyColumns(table)
   const rows: Row[] = []

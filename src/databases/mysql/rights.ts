@@ -101,8 +101,7 @@ export async function missingRights(session: Session, purpose: 'read' | 'write')
   const database = row?.database ?? ''
   const account = quoteAccount(row?.user ?? '')
   const grants = await readGrants(session, database)
-  const has = (privilege: string): boolean =>
-    [grants.global, grants.database].some((set) => set.has(privilege) || set.has('ALL'))
+  const has = (privilege: string): boolean => [grants.global, grants.database].some((set) => set.has(privilege) || set.has('ALL'))
   const code = purpose === 'read' ? 'right-to-read' : 'right-to-write'
   const missing = (what: string, remedy: string): Finding => ({
     severity: 'error',
@@ -141,7 +140,7 @@ async function binaryLogFinding(session: Session, grants: Grants): Promise<reado
       severity: 'warning',
       code: 'right-to-create-programs',
       message: `The ${session.label} writes a binary log, so that this account may create neither triggers nor most functions there.`,
-      hint: "If the shop has any, have the host run: SET GLOBAL log_bin_trust_function_creators = 1; (or GRANT SUPER ON *.* to the account).",
+      hint: 'If the shop has any, have the host run: SET GLOBAL log_bin_trust_function_creators = 1; (or GRANT SUPER ON *.* to the account).',
     },
   ]
 }

@@ -18,8 +18,7 @@ const BATCH_BYTES = 2 ** 20
 
 type Encoding = 'utf8' | 'latin1' | 'hex'
 
-const encodingOf = (column: Column): Encoding =>
-  isHex(column.codec) ? 'hex' : isAscii(column.codec) ? 'latin1' : 'utf8'
+const encodingOf = (column: Column): Encoding => (isHex(column.codec) ? 'hex' : isAscii(column.codec) ? 'latin1' : 'utf8')
 
 /** Rows as cells. */
 export class CellCollector implements Collector<readonly Row[]> {

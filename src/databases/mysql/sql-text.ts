@@ -56,14 +56,17 @@ export function unqualified(sql: string, database: string): string {
 /** Names in backquotes that are followed by a dot and another name: they may be databases. */
 export const qualifiers = (sql: string): ReadonlySet<string> => {
   const pieces = [...sql.matchAll(PIECE)].map(([piece]) => piece)
-  return new Set(
-    pieces.filter((piece, at) => piece.startsWith('`') && pieces[at + 1] === '.').map((piece) => plainName(piece)),
-  )
+  return new Set(pieces.filter((piece, at) => piece.startsWith('`') && pieces[at + 1] === '.').map((piece) => plainName(piece)))
 }
 
 /** Every name in backquotes. */
 export const quotedNames = (sql: string): ReadonlySet<string> =>
-  new Set([...sql.matchAll(PIECE)].map(([piece]) => piece).filter((piece) => piece.startsWith('`')).map(plainName))
+  new Set(
+    [...sql.matchAll(PIECE)]
+      .map(([piece]) => piece)
+      .filter((piece) => piece.startsWith('`'))
+      .map(plainName),
+  )
 
 const plainName = (quoted: string): string => quoted.slice(1, -1).replaceAll('``', '`')
 

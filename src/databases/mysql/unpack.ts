@@ -50,8 +50,7 @@ function cellOf(value: Buffer, isEscaped: boolean, column: Column): Cell {
   return bytes.toString(isAscii(column.codec) ? 'latin1' : 'utf8')
 }
 
-const memberOf = (column: Column, number: number): string =>
-  number === 0 ? ' ' : (membersOf(column.type)[number - 1] ?? '')
+const memberOf = (column: Column, number: number): string => (number === 0 ? ' ' : (membersOf(column.type)[number - 1] ?? ''))
 
 function unescaped(value: Buffer): Buffer {
   const result = Buffer.allocUnsafe(value.length)
