@@ -50,7 +50,9 @@ const orUrl = <T extends z.ZodType>(options: T) => z.union([text, options], { er
 /** `old:` and `new:`. */
 export const hostShape = {
   files: orUrl(filesOptionsSchema).optional().meta({ description: 'The site’s files: sftp://user@host/path or a local path' }),
-  database: orUrl(databaseOptionsSchema).optional().meta({ description: 'The shop’s database: mssql://, mysql://, mariadb:// or postgres://' }),
+  database: orUrl(databaseOptionsSchema)
+    .optional()
+    .meta({ description: 'The shop’s database: mssql://, mysql://, mariadb:// or postgres://' }),
   site: siteSchema.optional(),
   connections: connectionsSchema.optional(),
 }

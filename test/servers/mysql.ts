@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -76,7 +76,10 @@ export async function startTestMysql(
   const folder = await mkdtemp(join(tmpdir(), 'migrate-mysql-'))
   const user = userInfo().uid === 0 ? 'mysql' : userInfo().username
   await chmod(folder, 0o755)
-  if (userInfo().uid === 0) await chown(folder, idOf('-u'), idOf('-g'))
+  // Servers name their temporary tables by process: of two that share a folder one may remove the other's.
+  const temporary = join(folder, 'tmp')
+  await mkdir(temporary)
+  if (userInfo().uid === 0) for (const each of [folder, temporary]) await chown(each, idOf('-u'), idOf('-g'))
   const root = { user: 'admin', password: randomBytes(12).toString('hex') }
   const init = join(folder, 'init.sql')
   await writeFile(
@@ -87,8 +90,15 @@ export async function startTestMysql(
   const data = join(folder, 'data')
   const made = spawnSync(
     'mariadb-install-db',
-    ['--no-defaults', `--datadir=${data}`, `--user=${user}`, '--auth-root-authentication-method=normal', '--skip-test-db'],
-    { encoding: 'utf8' },
+    [
+      '--no-defaults',
+      `--datadir=${data}`,
+      `--tmpdir=${temporary}`,
+      `--user=${user}`,
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+    ],
+    { encoding: 'utf8', env: { ...process.env, TMPDIR: temporary } },
   )
   if (made.status !== 0) throw new Error(`mariadb-install-db failed:\n${made.stdout}${made.stderr}`)
   const { child, port } = await launch(host, { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings }, folder)
@@ -125,7 +135,7 @@ async function launch(
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(host)
     const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`)
-    const places = [`--socket=${join(folder, 'socket')}`, `--pid-file=${join(folder, 'pid')}`, `--tmpdir=${tmpdir()}`]
+    const places = [`--socket=${join(folder, 'socket')}`, `--pid-file=${join(folder, 'pid')}`, `--tmpdir=${join(folder, 'tmp')}`]
     const child = spawn(SERVER, ['--no-defaults', `--bind-address=${host}`, `--port=${port}`, ...places, ...flags], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })

@@ -16,7 +16,10 @@ function largestOf(type: string): bigint {
   return 2n ** BigInt(/unsigned/i.test(type) ? bits : bits - 1) - 1n
 }
 
-/** Every auto-numbered column, every column that a sequence numbers by its default, every sequence that numbers none. */
+/**
+ * Every auto-numbered column, every column that a sequence numbers by its default, every sequence that numbers none. Nobody notes where
+ * an auto-numbered column began: its smallest value says it.
+ */
 export async function readIdentities(session: Session, tables: readonly Table[]): Promise<readonly Identity[]> {
   const { increment } = await stepsOf(session)
   const columns = tables.flatMap((table) =>
@@ -35,9 +38,14 @@ export async function readIdentities(session: Session, tables: readonly Table[])
         }),
       ),
   )
+  const firsts = await edgesOf(session, columns, 'first')
+  const begun = columns.map((identity, at) => {
+    const first = firsts[at] ?? null
+    return first !== null && first > 1n ? { ...identity, seed: String(first) } : identity
+  })
   const sequences: Identity[] = []
   for (const name of await sequenceNames(session)) sequences.push(...(await sequenceIdentities(session, name, tables)))
-  return [...columns, ...sequences]
+  return [...begun, ...sequences]
 }
 
 async function sequenceIdentities(session: Session, name: string, tables: readonly Table[]): Promise<readonly Identity[]> {
@@ -78,7 +86,7 @@ function inSeries(counter: bigint, { increment, offset }: { readonly increment: 
 export async function identityStates(session: Session, schema: Schema): Promise<readonly IdentityState[]> {
   const steps = await stepsOf(session)
   const counters = await autoIncrements(session)
-  const edges = await edgesOf(session, schema.identities)
+  const edges = await edgesOf(session, schema.identities, 'last')
   const states: IdentityState[] = []
   for (const [at, identity] of schema.identities.entries()) {
     const edge = edges[at] ?? null
@@ -98,13 +106,17 @@ async function autoIncrements(session: Session): Promise<ReadonlyMap<string, big
 
 const IDENTITIES_AT_ONCE = 100
 
-/** The furthest value in each identity's column, `null` where there is none. */
-async function edgesOf(session: Session, identities: readonly Identity[]): Promise<readonly (bigint | null)[]> {
+/** The first or the furthest value in each identity's column, `null` where there is none. */
+async function edgesOf(
+  session: Session,
+  identities: readonly Identity[],
+  which: 'first' | 'last',
+): Promise<readonly (bigint | null)[]> {
   const edges: (bigint | null)[] = []
   for (const chunk of chunks(identities, IDENTITIES_AT_ONCE)) {
     const values = chunk.map((identity) => {
       if (identity.column === '') return 'NULL'
-      const edge = BigInt(identity.increment) < 0n ? 'MIN' : 'MAX'
+      const edge = BigInt(identity.increment) < 0n === (which === 'last') ? 'MIN' : 'MAX'
       return `(SELECT CAST(${edge}(${quoteName(identity.column)}) AS CHAR) FROM ${quoteTable(identity.table)})`
     })
     const { rows } = await session.query(`SELECT ${values.join(', ')}`)
