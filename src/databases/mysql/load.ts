@@ -55,7 +55,7 @@ async function marked(session: Session, guards: Guards, table: Table, mark: Mark
 
 /**
  * The statement that reads blocks. The file's bytes are the columns' own ("CHARACTER SET binary"); an enum comes as its number, and
- * MySQL's JSON takes nothing without a character set ("The JSON Data Type").
+ * some types take nothing without a character set ("The JSON Data Type").
  */
 export function loadDataSql(table: Table): string {
   const columns = readableColumns(table)
@@ -71,7 +71,7 @@ FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' (${target
 
 function setOf(column: Column, at: number): string | undefined {
   if (column.codec === 'enum') return `@c${at} + 0`
-  return column.codec === 'json' ? `CONVERT(@c${at} USING utf8mb4)` : undefined
+  return column.codec === 'json' || column.codec === 'address' ? `CONVERT(@c${at} USING utf8mb4)` : undefined
 }
 
 /**

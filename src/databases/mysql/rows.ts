@@ -72,7 +72,7 @@ export class CellCollector implements Collector<readonly Row[]> {
   }
 }
 
-const notUnicode = (column: Column | undefined): MigrateError =>
+export const notUnicode = (column: Column | undefined): MigrateError =>
   new MigrateError(
     'value-not-text',
     `A value of column ${column?.name} holds bytes that are no text in the column's own character set, so it can't be read as text. Nothing was changed.`,

@@ -3,9 +3,7 @@ import { isSince, type ServerKind, type Session } from './session.ts'
 
 /** Asks the server what it is; never concluded from anything else. */
 export async function readKind(session: Session): Promise<ServerKind> {
-  const { rows } = await session.query(
-    'SELECT CAST(VERSION() AS CHAR), CAST(@@max_allowed_packet AS CHAR), CAST(@@local_infile AS CHAR)',
-  )
+  const { rows } = await session.query('SELECT VERSION(), @@max_allowed_packet, @@GLOBAL.local_infile')
   const [text, maxPacket, localInfile] = rows[0] ?? []
   const numbers = /(\d+)\.(\d+)\.(\d+)/.exec((text ?? '').replace(/^5\.5\.5-(?=\d)/, ''))
   if (numbers === null) throw new MigrateError('fault', `The ${session.label} doesn't say what it is: ${text}.`)

@@ -1,5 +1,7 @@
+import { isUtf8 } from 'node:buffer'
 import type { Cell, Row } from '../port.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
+import { notUnicode } from './rows.ts'
 import { isAscii, isHex, membersOf } from './values.ts'
 
 const TAB = 9
@@ -47,7 +49,9 @@ function cellOf(value: Buffer, isEscaped: boolean, column: Column): Cell {
   const bytes = isEscaped ? unescaped(value) : value
   if (column.codec === 'enum') return memberOf(column, Number(bytes.toString('latin1')))
   if (isHex(column.codec)) return bytes.toString('hex')
-  return bytes.toString(isAscii(column.codec) ? 'latin1' : 'utf8')
+  if (isAscii(column.codec)) return bytes.toString('latin1')
+  if (!isUtf8(bytes)) throw notUnicode(column)
+  return bytes.toString('utf8')
 }
 
 const memberOf = (column: Column, number: number): string => (number === 0 ? ' ' : (membersOf(column.type)[number - 1] ?? ''))

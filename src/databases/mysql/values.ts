@@ -19,7 +19,8 @@ export const quoteNames = (names: readonly string[]): string => names.map(quoteN
  * | --- | --- |
  * | `number` | whole numbers, decimals, years: the digits as the server prints them |
  * | `double` | float and double as the shortest text that reads back as the same number |
- * | `plain` | dates, times, uuid, inet: printable ASCII |
+ * | `plain` | dates and times as the server prints them |
+ * | `address` | uuid, inet4, inet6, likewise; they take no bytes without a character set |
  * | `text` | text that the server turns to utf8mb4 and back without loss |
  * | `ascii` | text of the character set ascii; a byte that isn't ASCII is refused |
  * | `bytes CHARSET` | text in any other character set: its own bytes, hexadecimal |
@@ -30,7 +31,19 @@ export const quoteNames = (names: readonly string[]): string => names.map(quoteN
  * FLOAT prints six digits ("Floating-Point Types", and C.2.4.8 "Problems with Floating-Point Values" in MySQL's reference manual);
  * multiplied by the double 1 it is printed as a double, with every digit, and -0 stays -0.
  */
-type Codec = 'ascii' | 'number' | 'double' | 'plain' | 'text' | 'json' | 'enum' | 'set' | 'bit' | 'binary' | `bytes ${string}`
+type Codec =
+  | 'ascii'
+  | 'number'
+  | 'double'
+  | 'plain'
+  | 'address'
+  | 'text'
+  | 'json'
+  | 'enum'
+  | 'set'
+  | 'bit'
+  | 'binary'
+  | `bytes ${string}`
 
 /** The codec of a type that no version of migrate knows: reading and writing it are refused. */
 export const UNKNOWN_CODEC = 'unknown'
@@ -38,7 +51,8 @@ export const UNKNOWN_CODEC = 'unknown'
 const CODECS: Readonly<Record<string, Codec>> = Object.fromEntries([
   ...['tinyint', 'smallint', 'mediumint', 'int', 'bigint', 'decimal', 'year'].map((type) => [type, 'number']),
   ...['float', 'double'].map((type) => [type, 'double']),
-  ...['date', 'time', 'datetime', 'timestamp', 'uuid', 'inet4', 'inet6'].map((type) => [type, 'plain']),
+  ...['date', 'time', 'datetime', 'timestamp'].map((type) => [type, 'plain']),
+  ...['uuid', 'inet4', 'inet6'].map((type) => [type, 'address']),
   ...['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'vector'].map((type) => [type, 'binary']),
   ...['geometry', 'point', 'linestring', 'polygon', 'multipoint', 'multilinestring', 'multipolygon'].map((type) => [
     type,
@@ -64,7 +78,7 @@ export function codecOf(dataType: string, charset: string | null, lossless: Read
 export const isHex = (codec: string): boolean => codec === 'binary' || codec === 'bit' || codec.startsWith('bytes ')
 
 /** True for codecs whose text holds nothing but printable ASCII, no backslash among it. */
-export const isAscii = (codec: string): boolean => codec === 'number' || codec === 'double' || codec === 'plain'
+export const isAscii = (codec: string): boolean => ['number', 'double', 'plain', 'address'].includes(codec)
 
 const known = (column: Column): string => {
   if (column.codec !== UNKNOWN_CODEC) return column.codec
