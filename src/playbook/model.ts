@@ -30,7 +30,7 @@ export interface SftpFiles {
 export type FilesSettings = LocalFiles | SftpFiles
 
 export interface DatabaseSettings {
-  readonly engine: 'mssql' | 'postgres'
+  readonly engine: 'mssql' | 'mysql' | 'postgres'
   readonly host: string
   /** `undefined` for a named instance without a port: the server's browser knows it. */
   readonly port: number | undefined
