@@ -1,6 +1,7 @@
 import { serverNumber } from './errors.ts'
 import { completeMark, holdingMark, type Mark, makeOwnTable, removeMark, setMark, stateOf } from './marks.ts'
 import { isStanding, probeOfStatement } from './probe.ts'
+import { proveReferences } from './references.ts'
 import type { Session } from './session.ts'
 import { settingsOf } from './settings.ts'
 import { inTransaction } from './transaction.ts'
@@ -40,10 +41,11 @@ export async function execute(session: Session, sql: string, mark: Mark): Promis
 async function define(session: Session, sql: string, statement: string, mark: Mark): Promise<void> {
   const state = await stateOf(session, mark)
   if (state === 'done') return
-  if (state !== 'none' && (await isStanding(session, state))) return await completeMark(session, mark)
-  if (state === 'none') await setMark(session, mark, probeOfStatement(statement))
+  const probe = probeOfStatement(statement)
+  if (state === 'none') await setMark(session, mark, probe)
   try {
-    await runDefinition(session, sql)
+    if (state === 'none' || !(await isStanding(session, state))) await runDefinition(session, sql)
+    if (probe.kind === 'foreign key') await proveReferences(session, probe.table, statement)
   } catch (error) {
     // Refused by the server: nothing was made. After a lost connection nobody knows, and the mark stays as it is.
     if (serverNumber(error) !== undefined && !session.broken) await removeMark(session, mark)
