@@ -49,8 +49,10 @@ export async function readIdentities(session: Session, tables: readonly Table[])
 }
 
 async function sequenceIdentities(session: Session, name: string, tables: readonly Table[]): Promise<readonly Identity[]> {
-  const { rows } = await session.query(`SELECT start_value, increment, minimum_value, maximum_value FROM ${quoteName(name)}`)
-  const [seed, increment, minimum, maximum] = (rows[0] ?? []).map((cell) => cell ?? '0')
+  const { rows } = await session.query(
+    `SELECT start_value, increment, minimum_value, maximum_value, cycle_option FROM ${quoteName(name)}`,
+  )
+  const [seed, increment, minimum, maximum, cycles] = (rows[0] ?? []).map((cell) => cell ?? '0')
   const sequence = { schema: '', name }
   const common = {
     kind: 'sequence',
@@ -59,6 +61,7 @@ async function sequenceIdentities(session: Session, name: string, tables: readon
     increment: increment ?? '1',
     minimum: minimum ?? '1',
     maximum: maximum ?? '1',
+    ...(cycles === '1' ? { cycles: true } : {}),
   } as const
   const call = `nextval(${quoteName(name)})`
   const users = tables.flatMap((table) =>
@@ -175,6 +178,15 @@ async function stateOf(session: Session, identity: Identity): Promise<IdentitySt
   return state
 }
 
+/** See the port. */
+export const raiseSql = (identity: Identity, value: bigint): string =>
+  identity.kind === 'column'
+    ? `ALTER TABLE ${quoteTable(identity.table)} AUTO_INCREMENT = ${value + 1n};`
+    : `${setvalSql(identity, value)};`
+
+const setvalSql = (identity: Identity, value: bigint): string =>
+  `SELECT SETVAL(${quoteName(identity.sequence?.name ?? '')}, ${value}, 1)`
+
 /** See the port: never back, read back, beyond `value` also when the table was never used. */
 export async function raise(session: Session, identity: Identity, value: bigint): Promise<void> {
   const increment = BigInt(identity.increment)
@@ -189,7 +201,7 @@ export async function raise(session: Session, identity: Identity, value: bigint)
     )
   }
   if (identity.kind === 'column') await setCounter(session, identity, wanted)
-  else await session.query(`SELECT SETVAL(${quoteName(identity.sequence?.name ?? '')}, ${value}, 1)`)
+  else await session.query(setvalSql(identity, value))
   const { next } = await stateOf(session, identity)
   if (beyond(next)) return
   throw new MigrateError(

@@ -5,7 +5,7 @@ import { BLOCK_FORMAT } from './blocks.ts'
 import { Connections, type MysqlOptions } from './connection.ts'
 import { ddl } from './ddl.ts'
 import { execute, retract } from './execute.ts'
-import { identityStates, raise, reset } from './identities.ts'
+import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { load, loadBlocks } from './load.ts'
@@ -54,6 +54,7 @@ export function openMysql(options: MysqlOptions): Database {
         await removeOwn(session)
       }),
     identities: (schema) => use((session) => identityStates(session, schema)),
+    raiseSql,
     raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, guards, tables, work)),

@@ -1,4 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
+import type { RightsPurpose } from '../port.ts'
 import type { Schema } from '../schema.ts'
 import { ask } from './catalog.ts'
 import { isSince, type Session } from './session.ts'
@@ -95,8 +96,21 @@ const TO_WRITE: readonly (readonly [string, string])[] = [
   ['EVENT', 'create and drop events'],
 ]
 
+/** ALTER TABLE … AUTO_INCREMENT wants these ("ALTER TABLE Statement"); SETVAL of a sequence wants INSERT. */
+const TO_NUMBER: readonly (readonly [string, string])[] = [
+  ['ALTER', 'move an identity'],
+  ['CREATE', 'move an identity'],
+  ['INSERT', 'move an identity'],
+]
+
+const NEEDED: Readonly<Record<RightsPurpose, readonly (readonly [string, string])[]>> = {
+  read: TO_READ,
+  write: TO_WRITE,
+  identities: TO_NUMBER,
+}
+
 /** See the port. Asks for the account's grants; tries nothing. */
-export async function missingRights(session: Session, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+export async function missingRights(session: Session, purpose: RightsPurpose): Promise<readonly Finding[]> {
   const [row] = await ask(session, ['database', 'user'] as const, 'SELECT DATABASE(), CURRENT_USER()')
   const database = row?.database ?? ''
   const account = quoteAccount(row?.user ?? '')
@@ -110,9 +124,10 @@ export async function missingRights(session: Session, purpose: 'read' | 'write')
     hint: `As an account that may grant it, run: ${remedy}`,
   })
   const on = `${quoteName(database)}.*`
-  const findings = (purpose === 'read' ? TO_READ : TO_WRITE)
+  const findings = NEEDED[purpose]
     .filter(([privilege]) => !has(privilege))
     .map(([privilege, what]) => missing(what, `GRANT ${privilege} ON ${on} TO ${account};`))
+  if (purpose === 'identities') return findings
   if (purpose === 'write') return [...findings, ...(await binaryLogFinding(session, grants))]
   const sees = grants.routines || ['SHOW_ROUTINE', 'SHOW CREATE ROUTINE', 'CREATE ROUTINE', 'ALTER ROUTINE', 'EXECUTE'].some(has)
   return [
