@@ -128,6 +128,6 @@ export const objectProbes: readonly Probe[] = [
     sql: `SELECT 'database itself isn''t carried: ' || x.description AS name FROM pg_shdescription x JOIN pg_database d ON d.oid = x.objoid
       WHERE x.classoid = 'pg_database'::regclass AND d.datname = current_database()
       UNION ALL SELECT 'schema public isn''t carried: ' || x.description FROM pg_description x JOIN pg_namespace n ON n.oid = x.objoid
-      WHERE x.classoid = 'pg_namespace'::regclass AND n.nspname = 'public' AND x.description <> 'standard public schema'`,
+      WHERE x.classoid = 'pg_namespace'::regclass AND n.nspname = 'public' AND lower(x.description) <> 'standard public schema'`,
   },
 ]
