@@ -21,16 +21,19 @@ export interface Job {
   readonly amount: number
   /** Empty; for what a tool keeps between saving and loading. */
   readonly folder: string
-  /** Runs programs, each reading what the one before it writes; gives what the last one wrote. Throws when one of them fails. */
-  run(...pipeline: readonly Command[]): Promise<string>
+  /**
+   * Runs programs, each reading what the one before it writes; gives what the last one wrote. Throws when one of them fails. `part`
+   * names what they are for: its seconds are told beside the whole.
+   */
+  run(part: string, ...pipeline: readonly Command[]): Promise<string>
 }
 
 export interface Tool {
   readonly name: string
   /** Why it can't be used here; `null` when it can. */
   readonly missing: string | null
-  /** Saves and loads everything: rows, keys, indexes. May give the seconds of its parts. */
-  move(job: Job): Promise<Readonly<Record<string, number>>>
+  /** Saves and loads everything: rows, keys, indexes. May give the seconds of its parts instead of those that `run` takes. */
+  move(job: Job): Promise<Readonly<Record<string, number>> | undefined>
 }
 
 /** A database server with tools that move databases on it. */

@@ -12,7 +12,7 @@ import { hasAdapter, type Move } from './move.ts'
 import { mssqlBench } from './mssql.ts'
 import { postgresBench } from './postgres.ts'
 import { startCounter } from './round-trips.ts'
-import { type Measured, type Outcome, tableText } from './table.ts'
+import { type Failure, type Measured, type Outcome, tableText } from './table.ts'
 
 export interface DatabasesBenchOptions {
   /** Rows of the narrow table; the wide one has a tenth. */
@@ -61,7 +61,7 @@ export async function benchDatabases(options: DatabasesBenchOptions = {}): Promi
   }
   print(tableText(outcomes))
   const broken = outcomes.filter((each) => each.isOurs && each.failure !== undefined)
-  if (broken.length > 0) throw new Error(`a copy of migrate failed: ${broken.map((each) => each.failure).join('; ')}`)
+  if (broken.length > 0) throw new Error(`a copy of migrate failed: ${broken.map((each) => each.failure?.message).join('; ')}`)
 }
 
 async function compare(
@@ -81,18 +81,19 @@ async function compare(
   const expected = await engine.fingerprint(source, data, amount)
   const outcomes = tools
     .filter((tool) => tool.missing === null)
-    .map((tool) => ({ tool, isOurs: tool === ours, measured: [] as Measured[], failure: undefined as string | undefined }))
+    .map((tool) => ({ tool, isOurs: tool === ours, measured: [] as Measured[], failure: undefined as Failure | undefined }))
   for (let round = 0; round < rounds; round += 1) {
     for (const outcome of outcomes) {
       if (outcome.failure !== undefined) continue
+      const parts: Record<string, number> = {}
+      const what = `databases: ${engine.name}, ${titleOf(data, amount)}: ${outcome.tool.name}`
       try {
-        outcome.measured.push(await moved(engine, outcome.tool, { source, data, amount, expected }))
-        print(
-          `databases: ${engine.name}, ${titleOf(data, amount)}: ${outcome.tool.name} took ${outcome.measured.at(-1)?.seconds.toFixed(1)} s`,
-        )
+        const one = await moved(engine, outcome.tool, { source, data, amount, expected }, parts)
+        outcome.measured.push(one)
+        print(`${what} took ${one.seconds.toFixed(1)} s`)
       } catch (error) {
-        outcome.failure = messageOf(error)
-        print(`databases: ${engine.name}, ${titleOf(data, amount)}: ${outcome.tool.name} failed: ${outcome.failure}`)
+        outcome.failure = { message: messageOf(error), parts }
+        print(`${what} failed: ${outcome.failure.message}`)
       }
     }
   }
@@ -118,7 +119,13 @@ interface Given {
   readonly expected: string
 }
 
-async function moved(engine: BenchEngine, tool: Tool, { source, data, amount, expected }: Given): Promise<Measured> {
+/** `taken` has the seconds of each part, also of a move that fails. */
+async function moved(
+  engine: BenchEngine,
+  tool: Tool,
+  { source, data, amount, expected }: Given,
+  taken: Record<string, number>,
+): Promise<Measured> {
   const target = await engine.create()
   const folder = await mkdtemp(join(tmpdir(), 'migrate-bench-'))
   // Questions are counted where they are what takes the time; where rows flow, nothing stands between.
@@ -126,9 +133,16 @@ async function moved(engine: BenchEngine, tool: Tool, { source, data, amount, ex
   const [from, to] = [counters[0]?.place ?? source, counters[1]?.place ?? target]
   try {
     const meter = new Meter()
-    const job: Job = { from, to, data, amount, folder, run: (...pipeline) => meter.run(...pipeline) }
+    const run: Job['run'] = async (part, ...pipeline) => {
+      const begun = systemClock.monotonic()
+      try {
+        return await meter.run(...pipeline)
+      } finally {
+        taken[part] = (taken[part] ?? 0) + (systemClock.monotonic() - begun) / 1000
+      }
+    }
     const begun = systemClock.monotonic()
-    const parts = await tool.move(job)
+    const parts = (await tool.move({ from, to, data, amount, folder, run })) ?? taken
     const seconds = (systemClock.monotonic() - begun) / 1000
     const roundTrips = counters.length === 0 ? undefined : counters.reduce((sum, each) => sum + each.count, 0)
     const arrived = await engine.fingerprint(target, data, amount)
@@ -148,6 +162,6 @@ const migrate = (adapter: string): Tool => ({
   move: async ({ from, to, folder, run }) => {
     const given: Move = { adapter, old: from, new: to, folder }
     const script = fileURLToPath(new URL('./move.ts', import.meta.url))
-    return JSON.parse(await run({ file: process.execPath, args: [script], env: { MOVE: JSON.stringify(given) } }))
+    return JSON.parse(await run('move', { file: process.execPath, args: [script], env: { MOVE: JSON.stringify(given) } }))
   },
 })

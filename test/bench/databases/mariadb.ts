@@ -98,9 +98,12 @@ const mydumper: Tool = {
   move: async ({ from, to, folder, run }: Job) => {
     const common = ['-t', String(PARALLEL), '-v', '1']
     const dump = join(folder, 'dump')
-    await run({ file: '/usr/bin/mydumper', args: [...login(from), '-B', from.database, '-o', dump, '-r', '500000', ...common] })
-    await run({ file: '/usr/bin/myloader', args: [...login(to), '-B', to.database, '-d', dump, ...common] })
-    return {}
+    await run('dump', {
+      file: '/usr/bin/mydumper',
+      args: [...login(from), '-B', from.database, '-o', dump, '-r', '500000', ...common],
+    })
+    await run('load', { file: '/usr/bin/myloader', args: [...login(to), '-B', to.database, '-d', dump, ...common] })
+    return undefined
   },
 }
 
@@ -110,8 +113,8 @@ const mariadbDump: Tool = {
   move: async ({ from, to, run }: Job) => {
     const { host, port, user, password, database } = from
     const args = ['--no-defaults', '-h', host, '-P', String(port), '-u', user, '--single-transaction', '--quick', database]
-    await run({ file: '/usr/bin/mariadb-dump', args, env: { MYSQL_PWD: password } }, client(to, []))
-    return {}
+    await run('dump and load', { file: '/usr/bin/mariadb-dump', args, env: { MYSQL_PWD: password } }, client(to, []))
+    return undefined
   },
 }
 

@@ -82,9 +82,9 @@ const pgDump = (binaries: string): Tool => ({
   move: async ({ from, to, folder, run }: Job) => {
     const jobs = ['-j', String(PARALLEL), '--no-owner']
     const dump = join(folder, 'dump')
-    await run({ file: join(binaries, 'pg_dump'), args: ['-Fd', '-Z0', ...jobs, '-f', dump, '-d', urlOf(from)] })
-    await run({ file: join(binaries, 'pg_restore'), args: [...jobs, '-d', urlOf(to), dump] })
-    return {}
+    await run('dump', { file: join(binaries, 'pg_dump'), args: ['-Fd', '-Z0', ...jobs, '-f', dump, '-d', urlOf(from)] })
+    await run('restore', { file: join(binaries, 'pg_restore'), args: [...jobs, '-d', urlOf(to), dump] })
+    return undefined
   },
 })
 
@@ -95,7 +95,7 @@ const pgcopydb = (binaries: string): Tool => ({
     const jobs = ['--table-jobs', String(PARALLEL), '--index-jobs', String(PARALLEL)]
     const ends = ['--source', urlOf(from), '--target', urlOf(to), '--dir', join(folder, 'work')]
     const env = { PATH: `${binaries}${delimiter}${process.env.PATH ?? ''}` }
-    await run({ file: PGCOPYDB, args: ['clone', ...ends, ...jobs, '--no-owner', '--no-acl', '--skip-extensions'], env })
-    return {}
+    await run('clone', { file: PGCOPYDB, args: ['clone', ...ends, ...jobs, '--no-owner', '--no-acl', '--skip-extensions'], env })
+    return undefined
   },
 })

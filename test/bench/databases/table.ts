@@ -7,6 +7,12 @@ export interface Measured {
   readonly roundTrips: number | undefined
 }
 
+export interface Failure {
+  readonly message: string
+  /** Seconds of what it did until then. */
+  readonly parts: Readonly<Record<string, number>>
+}
+
 /** What a tool did with one kind of data on one engine. */
 export interface Outcome {
   readonly engine: string
@@ -16,7 +22,7 @@ export interface Outcome {
   readonly tables: number
   readonly measured: readonly Measured[]
   /** Why it has no figures. */
-  readonly failure: string | undefined
+  readonly failure: Failure | undefined
 }
 
 const HEAD = ['engine', 'data', 'tool', 'seconds', 'ratio', 'peak MiB', 'round trips a table']
@@ -35,21 +41,22 @@ export function tableText(outcomes: readonly Outcome[]): string {
 }
 
 function rowsOf(outcome: Outcome, best: number): readonly (readonly string[])[] {
-  const { engine, data, tool, tables } = outcome
+  const { engine, data, tables } = outcome
+  const tool = outcome.tool.replaceAll('|', '\\|')
   const one = median(outcome)
-  if (one === undefined) return [[engine, data, tool, 'failed', '', '', '']]
+  if (one === undefined) return [[engine, data, tool, 'failed', '', '', ''], ...partsRow(outcome.failure?.parts ?? {})]
   const trips = one.roundTrips === undefined ? '' : (one.roundTrips / tables).toFixed(1)
   const peak = one.peakBytes === 0 ? '' : String(Math.round(one.peakBytes / 2 ** 20))
-  const row = [engine, data, tool.replaceAll('|', '\\|'), one.seconds.toFixed(1), ratio(one.seconds, best), peak, trips]
+  const row = [engine, data, tool, one.seconds.toFixed(1), ratio(one.seconds, best), peak, trips]
   const baseline = one.parts.baseline
-  if (baseline === undefined) return [row]
+  if (baseline === undefined) return [row, ...partsRow(one.parts)]
   const without = one.seconds - baseline
-  const parts = Object.entries(one.parts).map(([part, seconds]) => `${part} ${seconds.toFixed(1)}`)
-  return [
-    row,
-    ['', '', 'without the baseline', without.toFixed(1), ratio(without, best), '', ''],
-    ['', '', `of it: ${parts.join(', ')}`, '', '', '', ''],
-  ]
+  return [row, ['', '', 'without the baseline', without.toFixed(1), ratio(without, best), '', ''], ...partsRow(one.parts)]
+}
+
+const partsRow = (parts: Readonly<Record<string, number>>): readonly (readonly string[])[] => {
+  const words = Object.entries(parts).map(([part, seconds]) => `${part} ${seconds.toFixed(1)}`)
+  return words.length < 2 ? [] : [['', '', `of it: ${words.join(', ')}`, '', '', '', '']]
 }
 
 const ratio = (seconds: number, best: number): string => (Number.isFinite(best) ? (seconds / best).toFixed(2) : '')
