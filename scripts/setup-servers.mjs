@@ -19,7 +19,13 @@ const SERVERS = [
   { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
 ]
-const FOR_BENCH = [{ name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] }]
+const FOR_BENCH = [
+  { name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] },
+  { name: 'pgcopydb', package: 'pgcopydb', files: ['/usr/bin/pgcopydb'] },
+  { name: 'MariaDB', package: 'mariadb-server', files: ['/usr/sbin/mariadbd'] },
+  { name: 'mydumper', package: 'mydumper', files: ['/usr/bin/mydumper'] },
+  { name: 'freebcp', package: 'freetds-bin', files: ['/usr/bin/freebcp'] },
+]
 
 const POLICY = '/usr/sbin/policy-rc.d'
 const NO_CLUSTER = '/etc/postgresql-common/createcluster.d/migrate-tests.conf'

@@ -1,21 +1,47 @@
 // `npm run bench`: how fast files and rows are moved, beside tools that people would take instead. For the README's "Speed".
 //
-//     npm run bench                 everything, three rounds
-//     npm run bench -- files        one part
-//     npm run bench -- --quick      small amounts, one round: whether it works, not how fast
+//     npm run bench                       everything: three rounds of files, one of databases
+//     npm run bench -- files              one part
+//     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
+//     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3
+//     npm run bench -- --quick            small amounts, one round: whether it works, not how fast
 import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
 import { formatBytes } from '../../src/base/units.ts'
 import { benchDatabase } from './database.ts'
+import { benchDatabases } from './databases/index.ts'
 import { benchFiles } from './files.ts'
 
+const ENGINES = ['postgres', 'mysql', 'mssql']
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    rows: { type: 'string' },
+    tables: { type: 'string' },
+    rounds: { type: 'string' },
+  },
+})
+const { quick } = values
+const numberOf = (text: string | undefined, otherwise: number): number => (text === undefined ? otherwise : Number(text))
+
 const PARTS = {
-  files: (quick: boolean) => benchFiles(quick ? { files: 200, large: 2 ** 24, rounds: 1 } : {}),
-  database: (quick: boolean) => benchDatabase(quick ? { rows: 10_000, rounds: 1 } : {}),
+  files: () => benchFiles(quick ? { files: 200, large: 2 ** 24, rounds: 1 } : {}),
+  database: () => benchDatabase(quick ? { rows: 10_000, rounds: 1 } : {}),
+  databases: () =>
+    benchDatabases({
+      rows: numberOf(values.rows, quick ? 20_000 : 10_000_000),
+      tables: numberOf(values.tables, quick ? 20 : 1000),
+      rounds: numberOf(values.rounds, 1),
+      only: positionals.find((each) => ENGINES.includes(each)),
+    }),
 } as const
 
-const args = process.argv.slice(2)
-const quick = args.includes('--quick')
-const wanted = args.filter((arg) => arg !== '--quick')
+/** `database` is a short way to measure one table on PostgreSQL; `databases` has all that it shows and more. */
+const USUAL: readonly string[] = ['files', 'databases']
+
+const wanted = positionals.filter((each) => !ENGINES.includes(each))
 const unknown = wanted.filter((name) => !Object.hasOwn(PARTS, name))
 
 if (unknown.length > 0) {
@@ -24,5 +50,7 @@ if (unknown.length > 0) {
 } else {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${formatBytes(totalmem())} of memory`
   console.log(`Measured on ${machine}, Node ${process.version}, ${process.platform}.\n`)
-  for (const [name, bench] of Object.entries(PARTS)) if (wanted.length === 0 || wanted.includes(name)) await bench(quick)
+  for (const [name, bench] of Object.entries(PARTS)) {
+    if (wanted.length === 0 ? USUAL.includes(name) : wanted.includes(name)) await bench()
+  }
 }

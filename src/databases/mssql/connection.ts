@@ -112,8 +112,13 @@ async function connect(options: MssqlOptions): Promise<Session> {
     throw connectError(error, told, where)
   }
   const session = new Session(connection, where, options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS)
-  await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS}`)
-  return session
+  try {
+    await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS}`)
+    return session
+  } catch (error) {
+    session.abandon()
+    throw error
+  }
 }
 
 /** Connections to one database: opened when first needed, kept for the next one, never more than the limit. */
