@@ -37,13 +37,16 @@ export interface Result {
 /** One connection. Every value comes and goes as text. */
 export class Session {
   readonly label: string
+  /** Names of migrate's own tables as they were found, known to all connections of the database. */
+  readonly ownTables: Map<string, string>
   readonly #client: pg.Client
   #failure: Error | undefined
   #processId: string | undefined
 
-  constructor(client: pg.Client, label: string) {
+  constructor(client: pg.Client, label: string, ownTables: Map<string, string>) {
     this.#client = client
     this.label = label
+    this.ownTables = ownTables
     client.on('error', (error) => {
       this.#failure ??= error
     })
@@ -111,6 +114,7 @@ export class Connections {
   readonly label: string
   readonly limit: number
   readonly #options: PostgresOptions
+  readonly #ownTables = new Map<string, string>()
   readonly #idle: Session[] = []
   readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
   readonly #all = new Set<Session>()
@@ -193,7 +197,7 @@ export class Connections {
   async #connect(): Promise<Session> {
     try {
       const client = await this.#connectClient()
-      const session = new Session(client, this.label)
+      const session = new Session(client, this.label, this.#ownTables)
       const settings = Object.entries(sessionSettings)
       await session.query(
         `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}`,

@@ -75,19 +75,37 @@ const planRow = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) 
 /** Up to this size, counting costs less than a wrong guess. */
 const COUNTED_BYTES = 4 * 2 ** 20
 
+/** Tables counted by one question. */
+const COUNTED_TOGETHER = 100
+
 /** Rows by the server's statistics; where it has none yet, counted when the table is small, else the planner's guess from its size. */
 export async function tableSizes(session: Session): Promise<readonly TableSize[]> {
+  const found = await ask(session, sizeRow, SIZES)
+  const unknown = found.filter(({ rows, heap }) => rows <= 0 && heap > 0)
+  const counted = await countedRows(session, unknown.filter(({ heap }) => heap <= COUNTED_BYTES).map(quoteTable))
   const sizes: TableSize[] = []
-  for (const { schema, name, rows, bytes, heap } of await ask(session, sizeRow, SIZES)) {
+  for (const row of found) {
+    const { schema, name, bytes, heap } = row
     const table = { schema, name }
-    const known = rows > 0 || heap === 0
-    sizes.push({ table, bytes, rows: known ? Math.max(0, rows) : await estimatedRows(session, quoteTable(table), heap) })
+    const rows = unknown.includes(row)
+      ? (counted.get(quoteTable(table)) ?? (await plannedRows(session, quoteTable(table))))
+      : Math.max(0, heap === 0 ? 0 : row.rows)
+    sizes.push({ table, bytes, rows })
   }
   return sizes
 }
 
-async function estimatedRows(session: Session, table: string, bytes: number): Promise<number> {
-  if (bytes <= COUNTED_BYTES) return Number((await session.query(`SELECT count(*) FROM ONLY ${table}`)).rows[0]?.[0] ?? 0)
+async function countedRows(session: Session, tables: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>()
+  for (let at = 0; at < tables.length; at += COUNTED_TOGETHER) {
+    const some = tables.slice(at, at + COUNTED_TOGETHER)
+    const { rows } = await session.query(`SELECT ${some.map((table) => `(SELECT count(*) FROM ONLY ${table})`).join(', ')}`)
+    for (const [place, table] of some.entries()) counts.set(table, Number(rows[0]?.[place] ?? 0))
+  }
+  return counts
+}
+
+async function plannedRows(session: Session, table: string): Promise<number> {
   const { rows } = await session.query(`EXPLAIN (FORMAT JSON) SELECT 1 FROM ONLY ${table}`)
   return planRow.parse(JSON.parse(rows[0]?.[0] ?? 'null'))[0].Plan['Plan Rows']
 }

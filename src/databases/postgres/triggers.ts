@@ -4,7 +4,7 @@ import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { quoteName, quoteTable, quoteText } from './values.ts'
 
-const triggerRow = z.object({ name: z.string(), enabled: z.enum(['O', 'R', 'A']) })
+const triggerRow = z.object({ place: z.number(), name: z.string(), enabled: z.enum(['O', 'R', 'A']) })
 
 const ENABLE = { O: 'ENABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS' } as const
 
@@ -17,15 +17,20 @@ export async function withoutTriggers<T>(
   tables: readonly Pick<Table, 'name'>[],
   work: () => Promise<T>,
 ): Promise<T> {
+  const names = [...new Set(tables.map((table) => quoteTable(table.name)))]
+  const all =
+    names.length === 0
+      ? []
+      : await ask(
+          session,
+          triggerRow,
+          `SELECT t.place, tgname AS name, tgenabled AS enabled
+           FROM unnest(ARRAY[${names.map(quoteText).join(', ')}]::regclass[]) WITH ORDINALITY AS t(oid, place)
+           JOIN pg_trigger ON tgrelid = t.oid WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY t.place, tgname`,
+        )
   const enable: string[] = []
-  for (const table of tables) {
-    const name = quoteTable(table.name)
-    const triggers = await ask(
-      session,
-      triggerRow,
-      `SELECT tgname AS name, tgenabled AS enabled FROM pg_trigger
-       WHERE tgrelid = ${quoteText(name)}::regclass AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname`,
-    )
+  for (const [at, name] of names.entries()) {
+    const triggers = all.filter((each) => each.place === at + 1)
     if (triggers.length === 0) continue
     await session.query(`ALTER TABLE ${name} ${triggers.map((each) => `DISABLE TRIGGER ${quoteName(each.name)}`).join(', ')}`)
     enable.push(
