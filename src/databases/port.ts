@@ -60,6 +60,13 @@ export interface Block {
   readonly bytes: Buffer
 }
 
+/** Blocks for one table, and the mark under which they are loaded. */
+export interface BlockLoad {
+  readonly table: Table
+  readonly blocks: AsyncIterable<Buffer>
+  readonly mark: { readonly run: string; readonly name: string }
+}
+
 /** A DDL statement with its opposite. */
 export interface Statement {
   /** Unique in the schema and stable: "table dbo.Orders", "foreign key dbo.FK_Orders_Customers". */
@@ -195,6 +202,13 @@ export interface Database {
   readonly blockFormat?: string
   /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows. */
   loadBlocks?(table: Table, blocks: AsyncIterable<Buffer>, mark: { readonly run: string; readonly name: string }): Promise<number>
+  /**
+   * `loadBlocks` for several small loads in one transaction: all of them or none. Returns the rows of each, 0 for one whose mark was
+   * there. Optional power: together with `loadBlocks`.
+   */
+  loadTogether?(loads: readonly BlockLoad[]): Promise<readonly number[]>
+  /** Gathers the statistics that the server plans its queries by, once a table's rows and indexes stand. Optional power. */
+  analyse?(tables: readonly Table[]): Promise<void>
   /** Deletes rows without a parent; returns how many. Null columns have no parent to miss. */
   deleteOrphans(rule: OrphanRule): Promise<number>
   /** Removes `migrate_marks` and `migrate_ledger`. */

@@ -49,6 +49,13 @@ export class PartFeed {
     }
   }
 
+  /** Further parts that are there already and that `wanted` holds for, at most so many. */
+  more(most: number, wanted: (part: Part) => boolean): readonly FedPart[] {
+    const taken = this.#waiting.filter(({ part }) => wanted(part)).slice(0, most)
+    this.#waiting = this.#waiting.filter((fed) => !taken.includes(fed))
+    return taken
+  }
+
   async #look(): Promise<void> {
     const manifest = await this.#store.manifest()
     for (const table of this.#tables) this.#take(table, manifest)

@@ -24,6 +24,7 @@ import { whileSampling } from './rate-samples.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
 import {
+  analyse,
   loadParts,
   ORPHANS_KEY,
   RESTORED_IDENTITIES_KEY,
@@ -199,6 +200,7 @@ class RestoreDatabase implements Step<RestoreChange> {
     const schema = await this.#schema(run)
     const manifest = await this.#store(run).manifest()
     const rules = rulesFor(this.#world, schema)
+    await analyse(run, target, copiedTables(this.#world, schema))
     const tables = trackedTables(this.#world, schema)
     const total = tables.reduce(
       (rows, table) => rows + partsOf(manifest, fullName(table.name)).reduce((sum, part) => sum + part.rows, 0),

@@ -47,14 +47,19 @@ export async function loadParts({ run, database, store, tables, connections, est
     const done = feed.loadedRows + loaded
     run.progress(done, Math.max(done, feed.rows, run.isFollowing() ? estimatedRows : 0), 'rows', part.table)
   }
-  const loadOne = async ({ table, part }: FedPart): Promise<void> => {
-    await loadPart(database, store, { table, part }, { run: run.id, name: loadMark(part.table, part.part) }, signal)
-    loaded += part.rows
-    tell(part)
+  const isSmall = (part: Part): boolean => part.bytes <= SMALL_BYTES && part.format === database.blockFormat
+  const load = async (first: FedPart): Promise<void> => {
+    const together = isSmall(first.part) && database.loadTogether !== undefined ? feed.more(MOST_TOGETHER - 1, isSmall) : []
+    const parts = [first, ...together]
+    await loadSome({ run, database, store, signal }, parts)
+    for (const { part } of parts) {
+      loaded += part.rows
+      tell(part)
+    }
   }
   const worker = async (): Promise<void> => {
     try {
-      for (let next = await feed.next(signal); next !== undefined; next = await feed.next(signal)) await loadOne(next)
+      for (let next = await feed.next(signal); next !== undefined; next = await feed.next(signal)) await load(next)
     } catch (error) {
       stop.abort(error)
       throw error
@@ -65,23 +70,39 @@ export async function loadParts({ run, database, store, tables, connections, est
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }
 
-/** Loads one part, in the format in which it was saved. */
-async function loadPart(
-  database: Database,
-  store: SnapshotStore,
-  { table, part }: FedPart,
-  mark: { readonly run: string; readonly name: string },
-  signal: AbortSignal,
-): Promise<void> {
-  if (part.format === ROWS_FORMAT) await database.load(table, untilAborted(store.rows(table, part), signal), mark)
-  else if (part.format === database.blockFormat && database.loadBlocks !== undefined)
-    await database.loadBlocks(table, untilAborted(store.blocks(part), signal), mark)
+/** Parts up to this size, of which each would take as many questions as a large one, are loaded several in one transaction. */
+const SMALL_BYTES = 256 * 1024
+const MOST_TOGETHER = 64
+
+type Loading = Pick<LoadOptions, 'run' | 'database' | 'store'> & { readonly signal: AbortSignal }
+
+/** Loads parts, each in the format in which it was saved; several in one transaction. */
+async function loadSome({ run, database, store, signal }: Loading, parts: readonly FedPart[]): Promise<void> {
+  const loads = parts.map(({ table, part }) => {
+    const mark = { run: run.id, name: loadMark(part.table, part.part) }
+    return { table, part, mark, blocks: untilAborted(store.blocks(part), signal) }
+  })
+  const [first] = loads
+  if (first === undefined) return
+  if (loads.length > 1 && database.loadTogether !== undefined) await database.loadTogether(loads)
+  else if (first.part.format === ROWS_FORMAT)
+    await database.load(first.table, untilAborted(store.rows(first.table, first.part), signal), first.mark)
+  else if (first.part.format === database.blockFormat && database.loadBlocks !== undefined)
+    await database.loadBlocks(first.table, first.blocks, first.mark)
   else {
     throw new MigrateError(
       'snapshot-format-unknown',
-      `${part.file} of the snapshot holds rows of ${part.table} as ${part.format}, which the ${database.label} can't load. No row of it was loaded.`,
+      `${first.part.file} of the snapshot holds rows of ${first.part.table} as ${first.part.format}, which the ${database.label} can't load. No row of it was loaded.`,
       { hint: 'Take the snapshot again with this version of migrate: run with --fresh.' },
     )
+  }
+}
+
+/** Has the server look at the tables anew, now that all rows, keys and indexes stand. */
+export async function analyse(run: StepRun, database: Database, tables: readonly Table[]): Promise<void> {
+  for (let at = 0; at < tables.length; at += MOST_TOGETHER) {
+    run.signal.throwIfAborted()
+    await database.analyse?.(tables.slice(at, at + MOST_TOGETHER))
   }
 }
 

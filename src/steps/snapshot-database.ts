@@ -13,6 +13,8 @@ import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
+import { atOldShopsPace } from './old-shop-pace.ts'
+import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
@@ -28,6 +30,16 @@ const optionsSchema = z
       .default('auto')
       .meta({ description: 'How the rows are read; portable reads them through the driver' }),
     connections: z.int().positive().max(64).optional().meta({ description: 'Readers side by side; old.connections when absent' }),
+    throttle: z
+      .union([z.enum(['auto', 'off']), durationMs], { error: 'must be auto, off, or a duration such as 500ms' })
+      .prefault('auto')
+      .meta({
+        description:
+          "The copy slows down when the old shop's page takes longer than this to answer; auto: than twice what it took before",
+      }),
+    timeout: durationMs
+      .prefault('60s')
+      .meta({ description: 'A query that gives no row for so long is cancelled, and asked again for fewer rows' }),
   })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
@@ -100,22 +112,29 @@ class SnapshotDatabase implements Step<Change> {
     const size = (table: Table) => sizes.get(fullName(table.name)) ?? { rows: 0, bytes: 0 }
     const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b).bytes - size(a).bytes)
     const estimate = change.tables.reduce((rows, table) => rows + table.rows, 0)
+    const connections = this.#connections()
+    const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
+    const pace = { run, world: this.#world, mode: this.#options.throttle, readers: connections, bytes }
     await whileSampling(run, old, (look) =>
-      copyTables({
-        database: old,
-        store,
-        schema,
-        tables,
-        size,
-        connections: this.#connections(),
-        blockFormat: this.#blockFormat(),
-        signal: run.signal,
-        clock: run.clock,
-        onRows: (rows, table) => {
-          run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name))
-          look()
-        },
-      }),
+      atOldShopsPace(pace, (throttle) =>
+        copyTables({
+          database: old,
+          store,
+          schema,
+          tables,
+          size,
+          connections,
+          blockFormat: this.#blockFormat(),
+          throttle,
+          quietMs: this.#options.timeout,
+          signal: run.signal,
+          clock: run.clock,
+          onRows: (rows, table) => {
+            run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name))
+            look()
+          },
+        }),
+      ),
     )
     await store.complete(isoTime(run.clock.now()))
   }

@@ -199,6 +199,39 @@ export function blockContract(contract: Contract): void {
     })
   })
 
+  describeWhen(blocks, 'several small loads in one transaction', () => {
+    it('are done exactly once each, or none of them', async () => {
+      const { from, to } = await contract.pair()
+      await fillShop(from.shop)
+      await from.shop.insertWords(5)
+      const { database } = to
+      if (database.loadTogether === undefined) return
+      const tables = (['customers', 'products', 'words', 'categories'] as const).map((name) => tableOf(from.schema, name))
+      const held = new Map<Table, readonly Block[]>()
+      for (const table of tables) held.set(table, await blocksOf(from.database, table))
+      const loads = (twice?: Table) =>
+        tables.map((table) => ({
+          table,
+          mark: { run: 'copy', name: table.name.name },
+          blocks: buffers(...(held.get(table) ?? []), ...(table === twice ? (held.get(table) ?? []) : [])),
+        }))
+      const failure = await failureOf(Promise.resolve(database.loadTogether(loads(tables[2]))))
+      expect(failure.code).toBe('database-statement-failed')
+      expect(await to.shop.rows('customers')).toEqual([])
+      expect((await database.marks('copy')).size).toBe(0)
+      await loaderOf(database)(tableOf(from.schema, 'products'), buffers(...(held.get(tableOf(from.schema, 'products')) ?? [])), {
+        run: 'copy',
+        name: 'products',
+      })
+      expect(await database.loadTogether(loads())).toEqual([3, 0, 5, 0])
+      expect(await database.loadTogether(loads())).toEqual([0, 0, 0, 0])
+      for (const name of ['customers', 'products', 'words'] as const)
+        expect(sorted(await to.shop.rows(name))).toEqual(sorted(await from.shop.rows(name)))
+      expect(await database.marks('copy')).toEqual(new Set(['customers', 'products', 'words', 'categories']))
+      await database.analyse?.(tables)
+    })
+  })
+
   describe('an adapter', () => {
     it('has the powers that its abilities name, those of blocks all together', async () => {
       const { database } = await contract.empty()

@@ -56,6 +56,7 @@ describe('a database snapshot on disk', () => {
       schema,
       tables,
       connections,
+      quietMs: 60_000,
       signal: never,
       size: () => ({ rows: 0, bytes: LARGE_BYTES }),
       blockFormat: database.blockFormat,

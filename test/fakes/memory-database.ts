@@ -18,9 +18,7 @@ import { found, project, statementsFor, transactionOn, triggersOf } from './memo
 import type { CallHook, MemoryDatabaseOptions } from './memory-options.ts'
 import { blockOf, rowsIn, rowsOfBlocks } from './memory-rows.ts'
 import { counterName, type MemoryServer } from './memory-server.ts'
-import type { MemoryState, MemoryWork } from './memory-state.ts'
-
-type Mark = { readonly run: string; readonly name: string }
+import { type Mark, type MemoryState, type MemoryWork, markText, setMark } from './memory-state.ts'
 
 /** A database kept in memory, behind the same port as the real ones and held to the same contract. */
 export class MemoryDatabase implements Database {
@@ -28,6 +26,7 @@ export class MemoryDatabase implements Database {
   readonly blockFormat?: string
   /** Absent without the server's option `bulk`. */
   readonly loadBlocks?: NonNullable<Database['loadBlocks']>
+  readonly loadTogether?: NonNullable<Database['loadTogether']>
   readonly #server: MemoryServer
   readonly #readOnly: boolean
   readonly #onCall: CallHook
@@ -44,6 +43,14 @@ export class MemoryDatabase implements Database {
     if (!server.options.bulk) return
     this.blockFormat = 'memory-rows-1'
     this.loadBlocks = (table, blocks, mark) => this.load(table, rowsOfBlocks(blocks), mark)
+    this.loadTogether = (loads) => {
+      const tables = loads.map(({ table }) => table)
+      return this.#write('load', tables, async (work) => {
+        const counts: number[] = []
+        for (const { table, blocks, mark } of loads) counts.push(await this.#insert(work, table, rowsOfBlocks(blocks), mark))
+        return counts
+      })
+    }
   }
 
   info(): Promise<ServerInfo> {
@@ -180,16 +187,18 @@ export class MemoryDatabase implements Database {
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#write('load', [table], async (work) => {
-      if (!setMark(work, mark)) return 0
-      let loaded = 0
-      for await (const batch of rows) {
-        await this.#onCall('load batch', 'before')
-        work.insert(fullName(table.name), batch)
-        loaded += batch.length
-      }
-      return loaded
-    })
+    return this.#write('load', [table], (work) => this.#insert(work, table, rows, mark))
+  }
+
+  async #insert(work: MemoryWork, table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
+    if (!setMark(work, mark)) return 0
+    let loaded = 0
+    for await (const batch of rows) {
+      await this.#onCall('load batch', 'before')
+      work.insert(fullName(table.name), batch)
+      loaded += batch.length
+    }
+    return loaded
   }
 
   deleteOrphans({ child, parent, columns, parentColumns }: OrphanRule): Promise<number> {
@@ -277,12 +286,3 @@ export class MemoryDatabase implements Database {
 
 const pastItsEnd = (name: string): MigrateError =>
   new MigrateError('identity-overflow', `${name} ends before that.`, { hint: 'Take a smaller headroom.' })
-
-const markText = (mark: Mark): string => `${mark.run} ${mark.name}`
-
-/** False when it was there already. */
-function setMark(work: MemoryWork, mark: Mark): boolean {
-  if (work.marks?.has(markText(mark)) === true) return false
-  work.marks = new Set([...(work.marks ?? []), markText(mark)])
-  return true
-}

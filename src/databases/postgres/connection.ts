@@ -43,12 +43,15 @@ const STATEMENT_TIMEOUT_MS = 120_000
 /** One connection. Every value comes and goes as text. */
 export class Session implements Line {
   readonly label: string
+  /** Names of migrate's own tables as they were found, known to all connections of the database. */
+  readonly ownTables: Map<string, string>
   readonly #client: pg.Client
   #failure: Error | undefined
 
-  constructor(client: pg.Client, label: string) {
+  constructor(client: pg.Client, label: string, ownTables: Map<string, string>) {
     this.#client = client
     this.label = label
+    this.ownTables = ownTables
     client.on('error', (error) => {
       this.#failure ??= error
     })
@@ -142,6 +145,7 @@ export class Connections {
   readonly label: string
   readonly limit: number
   readonly #options: PostgresOptions
+  readonly #ownTables = new Map<string, string>()
   readonly #idle: Session[] = []
   readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
   readonly #all = new Set<Session>()
@@ -228,7 +232,7 @@ export class Connections {
   async #connect(): Promise<Session> {
     try {
       const client = await this.#connectClient()
-      const session = new Session(client, this.label)
+      const session = new Session(client, this.label, this.#ownTables)
       const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
       await session.query(

@@ -7,13 +7,13 @@ import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
-import { load, loadBlocks } from './load.ts'
-import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
+import { analyse, load, loadBlocks, loadTogether } from './load.ts'
+import { marking, marksOf, ownTable, removeOwn, unmarking } from './marks.ts'
 import { oversize } from './oversize.ts'
 import { readTogether } from './read.ts'
 import { missingRights } from './rights.ts'
 import { consequences, unmet } from './target.ts'
-import { inTransaction } from './transaction.ts'
+import { inMarkedTransaction, inTransaction } from './transaction.ts'
 
 export type { PostgresOptions } from './connection.ts'
 
@@ -45,6 +45,8 @@ export function openPostgres(options: PostgresOptions): Database {
     load: (table, rows, mark) => use((session) => load(session, table, rows, mark)),
     blockFormat: 'postgres-copy-text-1',
     loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, table, blocks, mark)),
+    loadTogether: (loads) => use((session) => loadTogether(session, loads)),
+    analyse: (tables) => use((session) => analyse(session, tables)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, rule)),
     removeOwnTables: () => use(removeOwn),
     identities: (schema) => use((session) => identityStates(session, schema)),
@@ -62,26 +64,16 @@ type Mark = { readonly run: string; readonly name: string }
 
 async function execute(session: Session, sql: string, mark: Mark): Promise<void> {
   const marks = await ownTable(session, 'migrate_marks')
-  await inTransaction(
-    session,
-    'write',
-    async () => {
-      if (await setMark(session, marks, mark)) await session.query(sql)
-    },
-    true,
-  )
+  await inMarkedTransaction(session, { marking: marking(marks, [mark]), hurry: false }, async ({ count }) => {
+    if (count === 1) await session.query(sql)
+  })
 }
 
 async function retract(session: Session, sql: string | null, mark: Mark): Promise<void> {
   const marks = await ownTable(session, 'migrate_marks')
-  await inTransaction(
-    session,
-    'write',
-    async () => {
-      if ((await removeMark(session, marks, mark)) && sql !== null) await session.query(sql)
-    },
-    true,
-  )
+  await inMarkedTransaction(session, { marking: unmarking(marks, mark), hurry: true }, async ({ count }) => {
+    if (count === 1 && sql !== null) await session.query(sql)
+  })
 }
 
 const runStatements = (session: Session, statements: readonly string[]): Promise<readonly number[]> =>

@@ -94,19 +94,36 @@ const planRow = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) 
 /** Up to this size, counting costs less than a wrong guess. */
 const COUNTED_BYTES = 4 * 2 ** 20
 
+/** Tables counted by one question. */
+const COUNTED_TOGETHER = 100
+
 /** Rows by the server's statistics; where it has none yet, counted when the table is small, else the planner's guess from its size. */
 export async function tableSizes(session: Session): Promise<readonly TableSize[]> {
+  const found = await ask(session, sizeRow, SIZES)
+  const unknown = found.filter(({ known }) => !known)
+  const counted = await countedRows(session, unknown.filter(({ heap }) => heap <= COUNTED_BYTES).map(fromOf))
   const sizes: TableSize[] = []
-  for (const { schema, name, partitioned, rows, bytes, heap, known } of await ask(session, sizeRow, SIZES)) {
-    const table = { schema, name }
-    const from = ownRows({ name: table, ...(partitioned ? { partitions: [] } : {}) })
-    sizes.push({ table, bytes, rows: known ? rows : await estimatedRows(session, from, heap) })
+  for (const row of found) {
+    const rows = row.known ? row.rows : (counted.get(fromOf(row)) ?? (await plannedRows(session, fromOf(row))))
+    sizes.push({ table: { schema: row.schema, name: row.name }, bytes: row.bytes, rows })
   }
   return sizes
 }
 
-async function estimatedRows(session: Session, table: string, bytes: number): Promise<number> {
-  if (bytes <= COUNTED_BYTES) return Number((await session.query(`SELECT count(*) FROM ${table}`)).rows[0]?.[0] ?? 0)
+const fromOf = ({ schema, name, partitioned }: z.infer<typeof sizeRow>): string =>
+  ownRows({ name: { schema, name }, ...(partitioned ? { partitions: [] } : {}) })
+
+async function countedRows(session: Session, tables: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>()
+  for (let at = 0; at < tables.length; at += COUNTED_TOGETHER) {
+    const some = tables.slice(at, at + COUNTED_TOGETHER)
+    const { rows } = await session.query(`SELECT ${some.map((table) => `(SELECT count(*) FROM ${table})`).join(', ')}`)
+    for (const [place, table] of some.entries()) counts.set(table, Number(rows[0]?.[place] ?? 0))
+  }
+  return counts
+}
+
+async function plannedRows(session: Session, table: string): Promise<number> {
   const { rows } = await session.query(`EXPLAIN (FORMAT JSON) SELECT 1 FROM ${table}`)
   return planRow.parse(JSON.parse(rows[0]?.[0] ?? 'null'))[0].Plan['Plan Rows']
 }

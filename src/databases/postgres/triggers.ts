@@ -14,12 +14,14 @@ const triggerRow = z.object({
 const ENABLE = { O: 'ENABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS' } as const
 
 /**
- * User triggers and rules that are on, of a table and of its partitions. A partition's clone of its table's trigger counts as the
+ * User triggers and rules that are on, of tables and of their partitions. A partition's clone of its table's trigger counts as the
  * server's own up to release 14, though it belongs to no constraint.
  */
-const active = (name: string): string => `WITH parts AS (
+const active = (
+  names: readonly string[],
+): string => `WITH roots AS (SELECT unnest(ARRAY[${names.map(quoteText).join(', ')}]::regclass[]) AS oid), parts AS (
   SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS relation FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.oid = ${name} OR (c.relispartition AND pg_partition_root(c.oid) = ${name})
+  WHERE c.oid IN (SELECT oid FROM roots) OR (c.relispartition AND pg_partition_root(c.oid) IN (SELECT oid FROM roots))
 )
 SELECT p.relation, t.tgname AS name, 'TRIGGER' AS kind, t.tgenabled AS enabled FROM parts p JOIN pg_trigger t ON t.tgrelid = p.oid
 WHERE (NOT t.tgisinternal OR (t.tgconstraint = 0 AND coalesce(${anyColumn('t', 'tgparentid')}, '1') <> '0')) AND t.tgenabled <> 'D'
@@ -35,14 +37,13 @@ export async function withoutTriggers<T>(
   tables: readonly Pick<Table, 'name'>[],
   work: () => Promise<T>,
 ): Promise<T> {
+  const names = [...new Set(tables.map((table) => quoteTable(table.name)))]
+  const all = names.length === 0 ? [] : await ask(session, triggerRow, active(names))
   const enable: string[] = []
-  for (const table of tables) {
-    const found = await ask(session, triggerRow, active(`${quoteText(quoteTable(table.name))}::regclass`))
-    for (const [relation, actions] of Map.groupBy(found, (each) => each.relation)) {
-      const alter = `ALTER TABLE ONLY ${relation}`
-      await session.query(`${alter} ${actions.map((each) => `DISABLE ${each.kind} ${quoteName(each.name)}`).join(', ')}`)
-      enable.push(`${alter} ${actions.map((each) => `${ENABLE[each.enabled]} ${each.kind} ${quoteName(each.name)}`).join(', ')}`)
-    }
+  for (const [relation, actions] of Map.groupBy(all, (each) => each.relation)) {
+    const alter = `ALTER TABLE ONLY ${relation}`
+    await session.query(`${alter} ${actions.map((each) => `DISABLE ${each.kind} ${quoteName(each.name)}`).join(', ')}`)
+    enable.push(`${alter} ${actions.map((each) => `${ENABLE[each.enabled]} ${each.kind} ${quoteName(each.name)}`).join(', ')}`)
   }
   const result = await work()
   // Deferred checks run now: ALTER TABLE refuses a table that still has some waiting.

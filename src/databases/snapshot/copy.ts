@@ -4,6 +4,7 @@ import type { Database, KeyCells, Reader, ReadOptions } from '../port.ts'
 import { fullName, keyPositions, type Schema, type Table } from '../schema.ts'
 import { type Manifest, type Part, rowsOf } from './manifest.ts'
 import { anyOrder, childrenFirst } from './order.ts'
+import type { Throttle } from './pace.ts'
 import { type Chunk, chunkOfRows, ROWS_FORMAT } from './part.ts'
 import type { Saving } from './part-files.ts'
 import type { KeyRange } from './ranges.ts'
@@ -22,6 +23,10 @@ export interface CopyOptions {
   readonly connections: number
   /** Blocks in this format are wanted, where the database has them; rows otherwise. */
   readonly blockFormat: string | undefined
+  /** Slows the readers down; none when absent. */
+  readonly throttle?: Throttle | undefined
+  /** A query that gives no row for so long is cancelled, and asked again for fewer rows. */
+  readonly quietMs: number
   readonly signal: AbortSignal
   readonly clock: Clock
   /** Called as rows reach the disk: rows of whole ranges so far, of all tables. */
@@ -111,33 +116,78 @@ function savingOf(copy: Copy, reader: Reader, wanted: Wanted): Saving {
 }
 
 /** The rows of a range, by one query after the other. */
-async function* queries(
-  copy: Copy,
-  reader: Reader,
-  { table, range, cuts, asked }: Wanted,
-  inBlocks: boolean,
-): AsyncGenerator<Chunk> {
+async function* queries(copy: Copy, reader: Reader, wanted: Wanted, inBlocks: boolean): AsyncGenerator<Chunk> {
+  const { table, range, cuts, asked } = wanted
   let after = range.after
   for (const upTo of [...cuts, range.upTo]) {
-    const begun = copy.clock.monotonic()
-    let [rows, bytes] = [0, 0]
-    for await (const chunk of chunksOf(reader, table, optionsFor(after, upTo, copy.signal), inBlocks)) {
-      rows += chunk.rows
-      bytes += chunk.bytes.length
-      yield chunk
-    }
-    copy.work.measured(table, asked, { rows, bytes, ms: copy.clock.monotonic() - begun })
+    yield* query({ copy, reader, table, inBlocks }, after, upTo, asked)
     after = upTo
   }
 }
 
-const optionsFor = (after: KeyCells | null, upTo: KeyCells | null, signal: AbortSignal): ReadOptions => ({
+interface Asking {
+  readonly copy: Copy
+  readonly reader: Reader
+  readonly table: Table
+  readonly inBlocks: boolean
+}
+
+/** One query, when the throttle lets it; in smaller ones when the server is silent for too long. */
+async function* query(
+  asking: Asking,
+  after: KeyCells | null,
+  upTo: KeyCells | null,
+  asked: number | null,
+): AsyncGenerator<Chunk> {
+  const { copy, table } = asking
+  let [rows, bytes] = [0, 0]
+  await copy.throttle?.enter(copy.signal)
+  const begun = copy.clock.monotonic()
+  let tooSlow: MigrateError | undefined
+  try {
+    for await (const chunk of chunksOf(asking, optionsFor(copy, after, upTo))) {
+      rows += chunk.rows
+      bytes += chunk.bytes.length
+      yield chunk
+    }
+  } catch (error) {
+    // Rows that came already can't be taken back: only a query that gave none is asked again.
+    if (!(error instanceof MigrateError) || error.code !== 'database-too-slow' || rows > 0) throw error
+    tooSlow = error
+  } finally {
+    copy.throttle?.leave()
+  }
+  copy.work.measured(table, asked, { rows, bytes, ms: copy.clock.monotonic() - begun })
+  if (tooSlow === undefined) return
+  const fewer = asked === null ? 0 : Math.floor(asked / 4)
+  const middle = fewer < 1 ? undefined : await within(asking, fewer, after, upTo)
+  if (middle === undefined) throw tooSlow
+  yield* query(asking, after, middle, fewer)
+  yield* query(asking, middle, upTo, asked)
+}
+
+/** A key that splits a range; `undefined` where none is known: rows may have gone since the range was bounded. */
+async function within(
+  { copy, reader, table }: Asking,
+  rows: number,
+  after: KeyCells | null,
+  upTo: KeyCells | null,
+): Promise<KeyCells | undefined> {
+  const middle = await reader.boundary?.(table, rows, after ?? undefined, copy.signal)
+  if (middle === undefined || upTo === null) return middle
+  for await (const batch of reader.rows(table, { ...optionsFor(copy, middle, upTo), limit: 1 }))
+    if (batch.length > 0) return middle
+  return undefined
+}
+
+const optionsFor = ({ signal, quietMs }: Copy, after: KeyCells | null, upTo: KeyCells | null): ReadOptions => ({
   signal,
+  quietMs,
   ...(after === null ? {} : { after }),
   ...(upTo === null ? {} : { upTo }),
 })
 
-async function* chunksOf(reader: Reader, table: Table, options: ReadOptions, inBlocks: boolean): AsyncGenerator<Chunk> {
+async function* chunksOf({ reader, table, inBlocks }: Asking, options: ReadOptions): AsyncGenerator<Chunk> {
   if (inBlocks && reader.blocks !== undefined) {
     for await (const block of reader.blocks(table, options)) yield { ...block, lastKey: null }
     return

@@ -20,6 +20,10 @@ export const partLimits: PartLimits = { rows: 5_000_000, bytes: 64 * 2 ** 20 }
 /** The format of rows as JSON arrays of cells, one a line; every other format is an engine's own. */
 export const ROWS_FORMAT = 'rows'
 
+/** zstd's level 1 packs rows at several hundred MB/s and within a few percent of its default level's size. */
+const PACKING = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }
+/** So little is packed or unpacked in a fraction of a millisecond: quicker than a thread is asked to do it. */
+const AT_ONCE_BYTES = 32 * 1024
 /** Of compressed and decompressed data, at once. */
 const CHUNK_BYTES = 256 * 1024
 /** Up to here a part is held in memory to be checked; a larger one is read twice. */
@@ -55,41 +59,80 @@ export async function writePart(
   chunks: AsyncIterator<Chunk>,
   limits: PartLimits,
 ): Promise<WrittenPart> {
-  let [rows, bytes, storedBytes] = [0, 0, 0]
-  let ended = false
-  let lastKey: KeyCells | null = null
-  async function* framed(): AsyncGenerator<Buffer> {
-    while (rows < limits.rows && bytes < limits.bytes) {
-      const next = await chunks.next()
+  const source = new PartSource(chunks, limits)
+  const hash = createHash('sha256')
+  let storedBytes = 0
+  const store = async (piece: Buffer): Promise<void> => {
+    hash.update(piece)
+    storedBytes += piece.length
+    await file.appendFile(piece)
+  }
+  const first: Buffer[] = []
+  const pieces = source.pieces()
+  try {
+    while (source.bytes < AT_ONCE_BYTES) {
+      const next = await pieces.next()
+      if (next.done === true) break
+      first.push(next.value)
+    }
+    if (source.isOver && source.bytes < AT_ONCE_BYTES) await store(zlib.zstdCompressSync(Buffer.concat(first), PACKING))
+    else {
+      await pipeline(
+        Readable.from(both(first, pieces), { objectMode: false }),
+        zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, ...PACKING }),
+        async (packed: AsyncIterable<Buffer>) => {
+          for await (const piece of packed) await store(piece)
+        },
+      )
+    }
+  } catch (error) {
+    throw diskError(error, path)
+  }
+  const { rows, bytes, lastKey, ended } = source
+  return { rows, bytes, storedBytes, sha256: hash.digest('hex'), lastKey, ended }
+}
+
+/** A part's chunks with their lengths, counted. */
+class PartSource {
+  readonly #chunks: AsyncIterator<Chunk>
+  readonly #limits: PartLimits
+  rows = 0
+  bytes = 0
+  lastKey: KeyCells | null = null
+  ended = false
+
+  constructor(chunks: AsyncIterator<Chunk>, limits: PartLimits) {
+    this.#chunks = chunks
+    this.#limits = limits
+  }
+
+  /** True when nothing more comes into this part. */
+  get isOver(): boolean {
+    return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
+  }
+
+  async *pieces(): AsyncGenerator<Buffer> {
+    while (!this.isOver) {
+      const next = await this.#chunks.next()
       if (next.done === true) {
-        ended = true
+        this.ended = true
         return
       }
       if (next.value.rows === 0) continue
-      rows += next.value.rows
-      bytes += next.value.bytes.length
-      lastKey = next.value.lastKey
+      this.rows += next.value.rows
+      this.bytes += next.value.bytes.length
+      this.lastKey = next.value.lastKey
       const length = Buffer.alloc(LENGTH_BYTES)
       length.writeUInt32BE(next.value.bytes.length)
       yield length
       yield next.value.bytes
     }
   }
-  const hash = createHash('sha256')
-  try {
-    // zstd's level 1 packs rows at several hundred MB/s and within a few percent of its default level's size.
-    const packer = zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } })
-    await pipeline(Readable.from(framed(), { objectMode: false }), packer, async (packed: AsyncIterable<Buffer>) => {
-      for await (const piece of packed) {
-        hash.update(piece)
-        storedBytes += piece.length
-        await file.appendFile(piece)
-      }
-    })
-  } catch (error) {
-    throw diskError(error, path)
-  }
-  return { rows, bytes, storedBytes, sha256: hash.digest('hex'), lastKey, ended }
+}
+
+async function* both(first: readonly Buffer[], rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* first
+  yield* rest
 }
 
 /** A full disk as the reader needs it said; anything else as it was. */
@@ -116,12 +159,12 @@ const damaged = (part: Part, why: string, cause?: unknown): MigrateError =>
   )
 
 /** The part's bytes as they lie on disk, once they have proven to be those that were written. */
-async function provenBytes(file: string, part: Part): Promise<Readable> {
+async function provenBytes(file: string, part: Part): Promise<Buffer | Readable> {
   try {
     if (part.storedBytes <= HELD_BYTES) {
       const held = await readAt(file, part.offset, part.storedBytes)
       prove(part, createHash('sha256').update(held).digest('hex'))
-      return Readable.from([held], { objectMode: false })
+      return held
     }
     const hash = createHash('sha256')
     await pipeline(streamOf(file, part), hash)
@@ -150,20 +193,31 @@ function prove(part: Part, sha256: string): void {
   if (sha256 !== part.sha256) throw damaged(part, 'its checksum differs from the one written with it')
 }
 
+async function* plainBytes(file: string, part: Part): AsyncGenerator<Buffer> {
+  const packed = await provenBytes(file, part)
+  if (Buffer.isBuffer(packed) && part.bytes < AT_ONCE_BYTES) {
+    yield zlib.zstdDecompressSync(packed)
+    return
+  }
+  const source = Buffer.isBuffer(packed) ? Readable.from([packed], { objectMode: false }) : packed
+  const plain = zlib.createZstdDecompress({ chunkSize: CHUNK_BYTES })
+  // A consumer that stops early destroys `plain`; pipeline then closes the file, and its complaint is about that alone.
+  const piped = pipeline(source, plain)
+  piped.catch(() => undefined)
+  yield* plain as AsyncIterable<Buffer>
+  await piped
+}
+
 /**
  * The chunks of a part, each as it was written. The checksum is proven before the first is handed out.
  * Throws `snapshot-damaged` when anything is missing or more than was written.
  */
 export async function* readChunks(file: string, part: Part): AsyncGenerator<Buffer> {
-  const plain = zlib.createZstdDecompress({ chunkSize: CHUNK_BYTES })
-  // A consumer that stops early destroys `plain`; pipeline then closes the file, and its complaint is about that alone.
-  const piped = pipeline(await provenBytes(file, part), plain)
-  piped.catch(() => undefined)
   let bytes = 0
   let filled = 0
   let target = Buffer.alloc(LENGTH_BYTES)
   let isLength = true
-  for await (const piece of plain as AsyncIterable<Buffer>) {
+  for await (const piece of plainBytes(file, part)) {
     for (let at = 0; at < piece.length; ) {
       const taken = piece.copy(target, filled, at)
       at += taken
@@ -178,7 +232,6 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
       isLength = !isLength
     }
   }
-  await piped
   if (bytes !== part.bytes || !isLength || filled > 0)
     throw damaged(part, `it holds ${bytes} bytes of rows instead of ${part.bytes}`)
 }

@@ -95,7 +95,9 @@ export class Work {
     for (;;) {
       signal.throwIfAborted()
       const task = this.#ready.shift() ?? (await this.#cut(reader, signal)) ?? this.#open(reader)
-      if (task === 'opened') continue
+      // Another reader may have taken up a large table meanwhile.
+      const isShared = (): boolean => [...this.#cutting.values()].some((cutting) => !cutting.ended)
+      if (task === 'opened' || (task === undefined && isShared())) continue
       if (task !== undefined) return task
       if (this.#options.schedule.left === 0) return undefined
       await this.#change(signal)
