@@ -5,6 +5,7 @@ import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToConditi
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
+import { oversizeSql, refuseOversize } from '../../src/databases/mssql/oversize.ts'
 import { boundarySql, pageSql } from '../../src/databases/mssql/read.ts'
 import {
   cellOf,
@@ -160,5 +161,21 @@ describe('the ledger', () => {
     expect(ledgerSql('[dbo].[migrate_ledger]', 2)).toBe(
       `INSERT INTO [dbo].[migrate_ledger] (run, table_name, source_key, target_key, action, source_hash) SELECT run, table_name, source_key, target_key, action, source_hash FROM (VALUES (0, @p0, @p1, @p2, @p3, @p4, @p5), (1, @p6, @p7, @p8, @p9, @p10, @p11)) AS v(place, run, table_name, source_key, target_key, action, source_hash) ORDER BY place`,
     )
+  })
+})
+
+describe('rows too large for a JavaScript string', () => {
+  it('are asked for by their length alone, with key and column', () => {
+    expect(oversizeSql(orders)).toBe(
+      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), CONVERT(nvarchar(20), t.[OrderID])), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [bytes]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
+    )
+  })
+
+  it('are refused by name as they are read', () => {
+    const photo = Buffer.alloc(2 ** 28)
+    expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo])).toThrow(
+      'The row 17 of dbo.Orders is too large to be read: its values, of which Photo is the largest',
+    )
+    expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo.subarray(0, 1000)])).not.toThrow()
   })
 })

@@ -146,6 +146,11 @@ const permissionDenied = (where: Where, words: string, sql: string, cause: unkno
 export function statementError(error: unknown, sql: string, where: Where, retrySafe: boolean): MigrateError {
   if (error instanceof MigrateError) return error
   const words = messageOf(error)
+  if (/string longer than 0x/.test(words))
+    return new MigrateError('row-too-large', `${where.label}: a value is too large to be read (${firstLine(sql)}).`, {
+      hint: '`migrate check` names its table, key and column; set that table to skip in the playbook and move it by hand.',
+      cause: error,
+    })
   const options = { cause: error }
   switch (kindOfStatementError(error)) {
     case 'database-permission-denied':
