@@ -29,7 +29,8 @@ describe('names in SQL', () => {
 describe('values', () => {
   const selected = (codec: string): string => selectExpression(column('c', codec), '[c]')
   it.each([
-    ['bigint', 'CONVERT(nvarchar(20), [c])'],
+    ['bigint', '[c]'],
+    ['bit', '[c]'],
     ['decimal(38,10)', 'CONVERT(nvarchar(41), [c])'],
     ['money', 'CONVERT(nvarchar(24), CONVERT(decimal(19,4), [c]))'],
     ['smallmoney', 'CONVERT(nvarchar(24), CONVERT(decimal(10,4), [c]))'],
@@ -85,7 +86,7 @@ describe('values', () => {
 describe('reading', () => {
   it('goes page by page along the key, the server comparing', () => {
     expect(pageSql(orders, 500, { after: false, upTo: false })).toBe(
-      'SELECT TOP (500) CONVERT(nvarchar(20), [OrderID]), CONVERT(nvarchar(20), [Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), [Total])), [Photo] FROM [dbo].[Orders] ORDER BY [OrderID]',
+      'SELECT TOP (500) [OrderID], CONVERT(nvarchar(20), [Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), [Total])), [Photo] FROM [dbo].[Orders] ORDER BY [OrderID]',
     )
     expect(pageSql(orders, 500, { after: true, upTo: false })).toContain(' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY')
   })
@@ -167,7 +168,7 @@ describe('the ledger', () => {
 describe('rows too large for a JavaScript string', () => {
   it('are asked for by their length alone, with key and column', () => {
     expect(oversizeSql(orders)).toBe(
-      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), CONVERT(nvarchar(20), t.[OrderID])), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [bytes]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
+      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), t.[OrderID]), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [bytes]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
     )
   })
 

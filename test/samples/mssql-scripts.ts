@@ -46,6 +46,11 @@ function stateAfter(line: string, before: 'comment' | 'string' | undefined): 'co
 
 /** Without the batches that make a database of the script's own, and go into it. */
 export const ownDatabaseLeftOut = (batches: readonly string[]): readonly string[] =>
-  batches.filter((batch) => !/^\s*(?:USE\s|(?:IF\b[\s\S]*)?(?:DROP|CREATE|ALTER)\s+DATABASE\b)/i.test(withoutComments(batch)))
+  batches.filter(
+    (batch) =>
+      !/^\s*(?:USE\s|IF\s+db_name\(\)|CHECKPOINT|(?:IF\b[\s\S]*)?(?:DROP|CREATE|ALTER)\s+DATABASE\b)/i.test(
+        withoutComments(batch),
+      ),
+  )
 
 const withoutComments = (sql: string): string => sql.replaceAll(/\/\*[\s\S]*?\*\/|--[^\n]*/g, '')

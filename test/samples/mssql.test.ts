@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it, vi } from 'vitest'
 import { openMssql } from '../../src/databases/mssql/index.ts'
-import { quoteName } from '../../src/databases/mssql/names.ts'
+import { readForeignKeys } from '../../src/databases/mssql/introspect-tables.ts'
+import { quoteName, quoteTable } from '../../src/databases/mssql/names.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
-import { connectTestMssql, MSSQL_URL, mssqlTitle, type TestMssqlDatabase } from '../servers/mssql.ts'
+import { connectTestMssql, MSSQL_URL, type MssqlGaps, mssqlTitle, type TestMssqlDatabase } from '../servers/mssql.ts'
 import { batchesOf, ownDatabaseLeftOut } from './mssql-scripts.ts'
 import { type SampleDatabase, samplesOf, samplesSuite } from './suite.ts'
 
@@ -43,21 +44,43 @@ if (MSSQL_URL === undefined) {
     },
     async () => {
       const server = await connectTestMssql()
-      return { database: async () => sampleDatabase(await server.database()), close: () => server.close() }
+      return { database: async () => sampleDatabase(await server.database(), server.gaps), close: () => server.close() }
     },
   )
 }
 
-function sampleDatabase(made: TestMssqlDatabase): SampleDatabase {
+function sampleDatabase(made: TestMssqlDatabase, gaps: MssqlGaps): SampleDatabase {
   return {
-    load: (scripts) =>
-      made.use(async (session) => {
-        for (const script of scripts) for (const batch of ownDatabaseLeftOut(batchesOf(script))) await session.batch(batch)
-      }),
+    load: async (scripts) => {
+      const batches = scripts.flatMap(batchesOf)
+      await made.use((session) =>
+        (gaps.constraintsOff ? loadWithoutForeignKeys : loadBatches)(session, ownDatabaseLeftOut(batches)),
+      )
+    },
     open: () => openMssql(made.options()),
     contents: () => made.use(contents),
     schema: () => made.use(objects),
   }
+}
+
+async function loadBatches(session: Session, batches: readonly string[]): Promise<void> {
+  for (const batch of batches) await session.batch(batch)
+}
+
+const SWITCH = /^\s*ALTER TABLE .* (?:NO)?CHECK CONSTRAINT ALL\s*$/gim
+
+/** For a server whose constraints can't be switched off while rows come in: foreign keys go before the first switch and come back at the end. */
+async function loadWithoutForeignKeys(session: Session, batches: readonly string[]): Promise<void> {
+  const first = batches.findIndex((batch) => batch.match(SWITCH))
+  const before = first === -1 ? batches : batches.slice(0, first)
+  await loadBatches(session, before)
+  const keys = await readForeignKeys(session)
+  for (const key of keys) await session.batch(`ALTER TABLE ${quoteTable(key.table)} DROP CONSTRAINT ${quoteName(key.name)}`)
+  for (const batch of batches.slice(before.length)) {
+    const left = batch.replaceAll(SWITCH, '')
+    if (left.trim() !== '') await session.batch(left)
+  }
+  for (const key of keys) await session.batch(key.sql)
 }
 
 /** Types that HASHBYTES and CONCAT don't take as they are. */
@@ -109,7 +132,7 @@ LEFT JOIN sys.computed_columns k ON k.object_id = c.object_id AND k.column_id = 
   `SELECT OBJECT_NAME(i.object_id), i.type_desc, i.is_unique, i.is_primary_key, i.filter_definition, c.name, ic.key_ordinal, ic.is_descending_key, ic.is_included_column
 FROM sys.indexes i JOIN sys.tables t ON t.object_id = i.object_id JOIN sys.index_columns ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id
 JOIN sys.columns c ON c.object_id = ic.object_id AND c.column_id = ic.column_id WHERE t.is_ms_shipped = 0 AND i.type > 0`,
-  `SELECT f.name, OBJECT_NAME(f.parent_object_id), OBJECT_NAME(f.referenced_object_id), f.delete_referential_action, f.update_referential_action, f.is_disabled, f.is_not_trusted
+  `SELECT f.name, OBJECT_NAME(f.parent_object_id), OBJECT_NAME(f.referenced_object_id), f.delete_referential_action, f.update_referential_action, f.is_disabled
 FROM sys.foreign_keys f`,
   'SELECT OBJECT_NAME(k.parent_object_id), k.definition, k.is_disabled FROM sys.check_constraints k',
   'SELECT y.name, y.base_object_name FROM sys.synonyms y',
