@@ -33,15 +33,12 @@ class HandshakeStream extends Duplex {
     socket.on('close', () => this.push(null))
   }
 
-  /** From now on TLS records travel as they are. */
-  handshakeDone(): void {
-    this.#framed = false
-  }
-
   #take(chunk: Buffer): void {
     this.#held = Buffer.concat([this.#held, chunk])
     while (this.#held.length > 0) {
       if (this.#held[0] !== PRELOGIN) {
+        // The client has the server's last word of the handshake: from now on TLS records travel as they are.
+        this.#framed = false
         this.push(this.#held)
         this.#held = Buffer.alloc(0)
         return
@@ -95,13 +92,10 @@ export async function startTlsFront(
       const stream = new HandshakeStream(socket)
       const tls = new TLSSocket(stream, { isServer: true, ...keyPair, maxVersion: 'TLSv1.2' })
       tls.on('error', () => socket.destroy())
-      tls.once('secure', () => {
-        stream.handshakeDone()
-        tls.once('data', (login: Buffer) => {
-          logins += 1
-          if (target === undefined) socket.destroy()
-          else passOn(tls, target, prelogin, login, sockets)
-        })
+      tls.once('data', (login: Buffer) => {
+        logins += 1
+        if (target === undefined) socket.destroy()
+        else passOn(tls, target, prelogin, login, sockets)
       })
     })
   })
