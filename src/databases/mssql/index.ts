@@ -22,6 +22,7 @@ import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
 import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
 import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
+import { oversize } from './oversize.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { missingRights } from './rights.ts'
 import { serverInfo } from './server-info.ts'
@@ -55,6 +56,10 @@ class MssqlDatabase implements Database {
 
   consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
     return consequences(source, target)
+  }
+
+  oversize(schema: Schema): Promise<readonly Finding[]> {
+    return this.#connections.use((session) => oversize(session, schema))
   }
 
   missingRights(purpose: RightsPurpose): Promise<readonly Finding[]> {
