@@ -8,6 +8,7 @@ import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { load } from './load.ts'
 import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
+import { postgresNative } from './native.ts'
 import { readTogether, rowsByKey } from './read.ts'
 import { missingRights } from './rights.ts'
 import { inTransaction } from './transaction.ts'
@@ -44,6 +45,7 @@ export function openPostgres(options: PostgresOptions): Database {
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
     ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    native: postgresNative(options, connections),
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => connections.close(),
   }

@@ -30,6 +30,38 @@ export type Part = z.infer<typeof partSchema>
 
 const identityStateSchema = z.object({ identity: identitySchema, last: z.string().nullable(), next: z.string() }).readonly()
 
+const dumpFileSchema = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() }).readonly()
+
+const methodSchema = z
+  .object({
+    kind: z.literal('method'),
+    method: z.enum(['native', 'command']),
+    /** "pg_dump 15.18"; of a command, nothing is known but its hash. */
+    tool: z.string(),
+    format: z.string(),
+    reason: z.string(),
+    /** Relative to the snapshot's folder; of this attempt alone. */
+    folder: z.string(),
+  })
+  .readonly()
+
+const dumpSchema = z
+  .object({
+    kind: z.literal('dump'),
+    files: z.array(dumpFileSchema).readonly(),
+    /** By the table's full name; `null` when nobody could count them. */
+    rows: z.record(z.string(), z.number()).nullable(),
+    /** True when the backup lies where the servers reach it (a URL) and not in the folder. */
+    elsewhere: z.boolean(),
+  })
+  .readonly()
+
+/** A snapshot that the engine's own tools or the founder's command made. */
+export interface Dump extends Omit<z.infer<typeof methodSchema>, 'kind'> {
+  /** `null` while it isn't whole. */
+  readonly saved: Omit<z.infer<typeof dumpSchema>, 'kind'> | null
+}
+
 const entrySchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('schema'),
@@ -43,6 +75,9 @@ const entrySchema = z.discriminatedUnion('kind', [
   /** A table without a key begins again: its parts so far don't count. */
   z.object({ kind: z.literal('restart'), table: z.string() }),
   z.object({ kind: z.literal('table'), table: z.string(), rows: z.number().int().nonnegative() }),
+  /** Taken by other means than rows through the driver; an attempt that follows takes the place of the one before. */
+  methodSchema,
+  dumpSchema,
   z.object({ kind: z.literal('complete'), at: z.string() }),
 ])
 export type ManifestEntry = z.infer<typeof entrySchema>
@@ -55,17 +90,19 @@ export interface Manifest {
   readonly sessions: readonly { readonly consistent: boolean; readonly at: string }[]
   /** By the table's full name. */
   readonly tables: ReadonlyMap<string, { readonly parts: readonly Part[]; readonly whole: boolean }>
+  /** `null` for rows read through the driver. */
+  readonly dump: Dump | null
   readonly complete: boolean
 }
 
 /** True when the tables may be of different instants: rows may lack their parents. */
 export const isFuzzy = (manifest: Manifest): boolean =>
-  manifest.sessions.length !== 1 || manifest.sessions.some((session) => !session.consistent)
+  manifest.dump === null && (manifest.sessions.length !== 1 || manifest.sessions.some((session) => !session.consistent))
 
 export const partsOf = (manifest: Manifest, table: string): readonly Part[] => manifest.tables.get(table)?.parts ?? []
 
 export const rowsOf = (manifest: Manifest, table: string): number =>
-  partsOf(manifest, table).reduce((sum, part) => sum + part.rows, 0)
+  manifest.dump?.saved?.rows?.[table] ?? partsOf(manifest, table).reduce((sum, part) => sum + part.rows, 0)
 
 const checksum = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
 
@@ -125,6 +162,7 @@ function fold(entries: readonly ManifestEntry[]): Manifest {
   }
   const sessions: { consistent: boolean; at: string }[] = []
   let schema: Extract<ManifestEntry, { kind: 'schema' }> | undefined
+  let dump = null as Dump | null
   let complete = false
   for (const entry of entries) {
     if (entry.kind === 'schema') schema = entry
@@ -132,6 +170,8 @@ function fold(entries: readonly ManifestEntry[]): Manifest {
     else if (entry.kind === 'part') tableOf(entry.table).parts.push(entry)
     else if (entry.kind === 'restart') tables.delete(entry.table)
     else if (entry.kind === 'table') tableOf(entry.table).whole = true
+    else if (entry.kind === 'method') dump = { ...entry, saved: null }
+    else if (entry.kind === 'dump') dump = dump === null ? null : { ...dump, saved: entry }
     else complete = true
   }
   return {
@@ -144,6 +184,7 @@ function fold(entries: readonly ManifestEntry[]): Manifest {
     })),
     sessions,
     tables,
+    dump,
     complete,
   }
 }

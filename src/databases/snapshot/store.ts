@@ -5,7 +5,7 @@ import { codeOf, MigrateError } from '../../base/errors.ts'
 import { canonicalJson } from '../../base/json.ts'
 import type { Row } from '../port.ts'
 import { fullName, type IdentityState, keyPositions, readableColumns, type Schema, schemaSchema, type Table } from '../schema.ts'
-import { type Manifest, ManifestWriter, type Part, partsOf, readManifest } from './manifest.ts'
+import { type Dump, type Manifest, ManifestWriter, type Part, partsOf, readManifest } from './manifest.ts'
 import { diskError, type PartLimits, partExtension, partLimits, readPart, writePart } from './part.ts'
 
 /** Wraps every effect on the disk, so that a simulation can cut the run off around it. */
@@ -138,6 +138,16 @@ export class SnapshotStore {
   /** Forgets a table's parts: it will be read again from its first row. */
   restart(table: Table): Promise<void> {
     return this.#append({ kind: 'restart', table: fullName(table.name) })
+  }
+
+  /** Tells that an attempt by other means than `save` begins; what an earlier attempt left is forgotten. */
+  beginDump(dump: Omit<Dump, 'saved'>): Promise<void> {
+    return this.#append({ kind: 'method', ...dump })
+  }
+
+  /** Tells that the attempt begun last is whole. */
+  saveDump(saved: NonNullable<Dump['saved']>): Promise<void> {
+    return this.#append({ kind: 'dump', ...saved })
   }
 
   complete(at: string): Promise<void> {
