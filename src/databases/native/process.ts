@@ -13,6 +13,8 @@ export interface ProgramRun {
   readonly args: readonly string[]
   /** Added to the program's environment; `undefined` takes a variable out of it. Where secrets go, besides files. */
   readonly environment?: Readonly<Record<string, string | undefined>>
+  /** A file with secrets that the program reads: removed when the program has ended, also when this process didn't live to see it. */
+  readonly secretFile?: string
   /** Where it runs; this process's own folder when absent. */
   readonly directory?: string
   readonly signal: AbortSignal
@@ -44,12 +46,13 @@ const GUARD = `exec 5<&0 </dev/null
 "$@" <&5 5<&- 3<&- &
 child=$!
 exec 5<&-
-{ read -r line <&3; trap '' TERM; kill -TERM 0; sleep 1; kill -KILL 0; } >/dev/null 2>&1 &
+{ read -r line <&3; trap '' TERM; rm -f -- "$MIGRATE_SECRET_FILE"; kill -TERM 0; sleep 1; kill -KILL 0; } >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
 wait "$child"
 status=$?
 kill "$watcher" 2>/dev/null
+rm -f -- "$MIGRATE_SECRET_FILE"
 exit "$status"`
 
 /**
@@ -61,7 +64,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   const child = spawn('/bin/sh', ['-c', GUARD, 'sh', run.program, ...run.args], {
     detached: true,
     stdio: [run.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...run.environment },
+    env: { ...process.env, ...run.environment, MIGRATE_SECRET_FILE: run.secretFile ?? '' },
     ...(run.directory === undefined ? {} : { cwd: run.directory }),
   })
   const lifeline = child.stdio[3]
