@@ -139,6 +139,7 @@ export class SnapshotByMethod<C extends Json> implements Step {
     await store.saveDump({
       files: [...files],
       rows: saved.rows === null ? null : { ...saved.rows },
+      consistent: saved.consistent,
       elsewhere: saved.place === 'server',
     })
     await store.complete(isoTime(run.clock.now()))
@@ -214,12 +215,12 @@ export class SnapshotByMethod<C extends Json> implements Step {
     const manifest = await this.#shared.store(run).manifest()
     const dump = manifest.dump
     if (!manifest.complete || dump?.saved == null) return this.#portable.verify(run)
-    const { files, rows, elsewhere } = dump.saved
+    const { files, rows, consistent, elsewhere } = dump.saved
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
     const counted =
       rows === null
         ? 'its rows are counted once they are restored'
-        : `${formatCount(Object.values(rows).reduce((sum, count) => sum + count, 0))} rows of one moment`
+        : `${formatCount(Object.values(rows).reduce((sum, count) => sum + count, 0))} rows${consistent ? ' of one moment' : ''}`
     const where = elsewhere
       ? 'lies where the playbook says (backup.url)'
       : `${formatCount(files.length)} files, ${formatBytes(bytes)}, with a checksum of each`

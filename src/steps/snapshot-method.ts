@@ -126,10 +126,10 @@ async function nativeMeans(
   }
   const means = (await old.native?.tools('save', wishes)) ?? nothing
   if (means.tool === null || means.format === null) return { means, lacking: means.reason }
-  if (target?.native === undefined) return { means, lacking: undefined }
-  // Where the new server finds the backup is for restore-database to say.
-  const shared = wishes.server !== undefined && 'url' in wishes.server ? { server: wishes.server } : {}
-  const back = await target.native.tools('restore', { format: means.format, savedBy: means.tool, ...shared })
+  // Where the new server finds a backup that a server made is for restore-database to say, and to check.
+  if (target?.native === undefined || wishes.server !== undefined || wishes.from !== undefined)
+    return { means, lacking: undefined }
+  const back = await target.native.tools('restore', { format: means.format, savedBy: means.tool })
   return { means, lacking: back.tool === null ? back.reason : undefined }
 }
 

@@ -51,6 +51,8 @@ const dumpSchema = z
     files: z.array(dumpFileSchema).readonly(),
     /** By the table's full name; `null` when nobody could count them. */
     rows: z.record(z.string(), z.number()).nullable(),
+    /** True when all rows are of one instant. */
+    consistent: z.boolean(),
     /** True when the backup lies where the servers reach it (a URL) and not in the folder. */
     elsewhere: z.boolean(),
   })
