@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { z } from 'zod'
-import type { Finding } from '../base/errors.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
 import type { Database, NativeMeans, NativeWishes } from '../databases/port.ts'
 import { databaseOf } from './database-parts.ts'
@@ -103,7 +103,7 @@ async function portable(options: MethodOptions, old: Database, target: Database 
   if (options.method === 'portable') return { ...decision, reason: 'the playbook says so' }
   const virtues = 'it resumes where it stopped, can be throttled and needs no tools'
   if (old.native === undefined) return { ...decision, reason: virtues }
-  const { means, lacking } = await nativeMeans(old, target, {})
+  const { means, lacking } = await nativeMeans(old, target, {}).catch(couldNotAsk)
   if (lacking !== undefined) return { ...decision, reason: lacking }
   const size = (await old.info()).sizeBytes
   return {
@@ -112,19 +112,26 @@ async function portable(options: MethodOptions, old: Database, target: Database 
   }
 }
 
+/** Nothing hangs on it: that native couldn't be asked for is only told. */
+function couldNotAsk(error: unknown): { readonly means: NativeMeans; readonly lacking: string } {
+  if (!(error instanceof MigrateError)) throw error
+  return { means: NOTHING, lacking: `what native could do couldn't be asked (${error.message})` }
+}
+
+const NOTHING: NativeMeans = {
+  tool: null,
+  format: null,
+  reason: 'the engine has no tools of its own that migrate knows',
+  findings: [],
+}
+
 /** What saves and what restores must both be there, for one format. `lacking` says in words what isn't. */
 async function nativeMeans(
   old: Database,
   target: Database | undefined,
   wishes: NativeWishes,
 ): Promise<{ readonly means: NativeMeans; readonly lacking: string | undefined }> {
-  const nothing: NativeMeans = {
-    tool: null,
-    format: null,
-    reason: 'the engine has no tools of its own that migrate knows',
-    findings: [],
-  }
-  const means = (await old.native?.tools('save', wishes)) ?? nothing
+  const means = (await old.native?.tools('save', wishes)) ?? NOTHING
   if (means.tool === null || means.format === null) return { means, lacking: means.reason }
   // Where the new server finds a backup that a server made is for restore-database to say, and to check.
   if (target?.native === undefined || wishes.server !== undefined || wishes.from !== undefined)

@@ -18,9 +18,10 @@ export const unwritable = (password: string): string | undefined =>
  */
 export const responseFile = (args: readonly string[]): string => `${args.map(quotedArgument).join('\n')}\n`
 
+/** In quotes where there is white space, as the documentation's examples have it: `/TargetFile:"C:\My files\shop.bacpac"`. */
 const quotedArgument = (argument: string): string => {
-  const [, name, value] = /^(\/[^:]+:)(.*)$/s.exec(argument) ?? []
-  return name === undefined ? argument : `${name}"${value}"`
+  const [, name, value] = /^(\/p:[^=]+=|\/[^:]+:)(.*)$/s.exec(argument) ?? []
+  return name === undefined || value === undefined || !/\s/.test(value) ? argument : `${name}"${value}"`
 }
 
 const connection = (side: 'Source' | 'Target', options: MssqlOptions): readonly string[] => [
