@@ -77,7 +77,7 @@ export class SnapshotByMethod<C extends Json> implements Step {
     const { from, backup } = this.#options
     return gather(
       () => this.#portable.check(run),
-      async () => decisionFindings(await this.#decide()),
+      async () => decisionFindings(await this.#decide(), this.method !== 'portable' || world.old.database?.native !== undefined),
       async () => (backup?.file === undefined ? [] : missingFiles(this.id, world.old)),
       async () => {
         if (from === undefined) return []

@@ -140,8 +140,9 @@ async function nativeMeans(
   return { means, lacking: back.tool === null ? back.reason : undefined }
 }
 
-/** The decision as a line of `check`. */
-export function decisionFindings({ method, reason, possible, findings }: Decision): readonly Finding[] {
+/** The decision as a line of `check`; none where there was nothing to choose from. */
+export function decisionFindings({ method, reason, possible, findings }: Decision, isChoice: boolean): readonly Finding[] {
+  if (!isChoice) return []
   if (possible)
     return [
       { severity: 'info', code: 'snapshot-method', message: `The database is saved by the method ${method}: ${reason}.` },

@@ -38,14 +38,17 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('what a backup asks of a ser
     const heard: string[] = []
     await backupServer(database.options()).run('own', "PRINT '10 percent processed.'", NEVER, (message) => heard.push(message))
     expect(heard).toContain('10 percent processed.')
-    await expect(backupServer(database.options()).run('own', 'SELECT * FROM nowhere', NEVER, () => undefined)).rejects.toMatchObject({
+    await expect(
+      backupServer(database.options()).run('own', 'SELECT * FROM nowhere', NEVER, () => undefined),
+    ).rejects.toMatchObject({
       code: 'database-statement-failed',
     })
   })
 
   it('stops a statement when the run is stopped', async () => {
     const stop = new AbortController()
-    const sql = "RAISERROR('now', 0, 1) WITH NOWAIT; WAITFOR DELAY '00:05:00'; CREATE TABLE too_late (id int)"
+    const sql = `DECLARE @n int = 0; RAISERROR('now', 0, 1) WITH NOWAIT;
+WHILE @n < 2000000000 SET @n = @n + 1; CREATE TABLE too_late (id int)`
     const running = backupServer(database.options()).run('own', sql, stop.signal, () => stop.abort(new Error('stopped')))
     await expect(running).rejects.toThrow('stopped')
     expect(await backupServer(database.options()).ask('own', "SELECT name FROM sys.tables WHERE name = 'too_late'")).toEqual([])
