@@ -30,7 +30,7 @@ export async function prepare(file: string, surroundings: Surroundings): Promise
   const world = await buildWorld(playbook, { clock })
   const sequence = buildSequence(playbook, world)
   const { history } = await readHistory(directory)
-  const binding = await bindingOf(playbook, world, history.run?.binding.endpoints)
+  const binding = await bindingOf(playbook, world, history.run?.binding.endpoints, (key) => history.fact(key))
   display.begin({ name: playbook.name, playbook: file, sequence })
   const options: CommandOptions = {
     name: playbook.name,

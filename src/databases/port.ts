@@ -161,7 +161,7 @@ interface NativeWork {
   readonly connections: number
   /** When it aborts, every process that was started is gone within two seconds. */
   readonly signal: AbortSignal
-  progress(done: number, total: number | null, unit: 'bytes' | 'rows', item?: string): void
+  progress(done: number, total: number | null, unit: 'bytes' | 'changes', item?: string): void
 }
 
 /** The directory is empty. */

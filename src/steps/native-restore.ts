@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type Finding, MigrateError } from '../base/errors.ts'
+import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { proveFiles } from '../databases/native/files.ts'
 import { type RestoreChange, restoreChangeSchema, statementMark } from '../databases/plan/restore.ts'
@@ -26,24 +26,11 @@ import {
 import { SnapshotByMethod } from './native-snapshot.ts'
 import { comparedWithOld } from './native-verify.ts'
 import { refuseMoreRows } from './restore-guard.ts'
+import { BEFORE_KEY, commandMissing, noDump, REPLACED_KEY, type RestoreMethodOptions, uselessCommand } from './restore-method.ts'
 import { ORPHANS_KEY, RESTORED_KEY } from './restore-work.ts'
 import { copiedTables, trackedTables } from './rules.ts'
-import { type Backup, backupSchema, serverOf } from './snapshot-method.ts'
+import { serverOf } from './snapshot-method.ts'
 import type { StepContext } from './world.ts'
-
-export const restoreMethodShape = {
-  command: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Restores the snapshot of a command: from the folder $MIGRATE_SNAPSHOT into $MIGRATE_DATABASE on $MIGRATE_HOST …'),
-  backup: backupSchema.optional().describe('Where the new server itself reads a backup: it is put there through new.files'),
-}
-
-export interface RestoreMethodOptions {
-  readonly command?: string | undefined
-  readonly backup?: Backup | undefined
-}
 
 const dumpChangeSchema = z.object({
   kind: z.literal('dump'),
@@ -58,9 +45,6 @@ const dumpChangeSchema = z.object({
 const changeSchema = z.union([dumpChangeSchema, restoreChangeSchema])
 type Change = z.infer<typeof changeSchema>
 type DumpChange = z.infer<typeof dumpChangeSchema>
-
-/** What stood on the new host before a native restore began there: remembered before the first effect. */
-const BEFORE_KEY = 'native-restore-before'
 
 /**
  * The step `restore-database` for every kind of snapshot: one read through the driver is restored by the step given; one that the
@@ -89,7 +73,7 @@ export class RestoreByMethod implements Step<Change> {
     const database = target.database
     const method = await this.#method(run)
     const findings = await this.#portable.check(run)
-    if (method === 'portable') return this.#options.command === undefined ? findings : [...findings, useless(this.id)]
+    if (method === 'portable') return this.#options.command === undefined ? findings : [...findings, uselessCommand(this.id)]
     const ours = await this.#isBegun(run, database)
     return gather(
       async () => findings.filter(({ code }) => !(ours && code === 'target-not-empty')),
@@ -168,6 +152,7 @@ export class RestoreByMethod implements Step<Change> {
     const schema = await this.#schema(run)
     if (!(await target.marks(run.id)).has(DONE_MARK)) {
       await this.#restore(change, run, target, schema)
+      if (target.native?.replaces === true) await run.remember(REPLACED_KEY, (await target.info()).fingerprint)
       for (const mark of [BEGUN_MARK, DONE_MARK]) await setMark(target, run, mark)
     }
     await markStatements(target, schema, run)
@@ -182,6 +167,7 @@ export class RestoreByMethod implements Step<Change> {
     const directory = join(store.directory, dump.folder)
     if (!dump.saved.elsewhere) await proveFiles(directory, dump.saved.files, run.signal)
     await run.remember(BEFORE_KEY, change.before)
+    if (run.recall(REPLACED_KEY) != null) await run.remember(REPLACED_KEY, null)
     await setMark(target, run, BEGUN_MARK)
     const { command, backup } = this.#options
     if (command !== undefined) {
@@ -277,28 +263,3 @@ export class RestoreByMethod implements Step<Change> {
     return new SnapshotStore(run.directory, this.#context.world.effects)
   }
 }
-
-const useless = (step: string): Finding => ({
-  severity: 'error',
-  code: 'playbook-part-useless',
-  message: `${step} is given a command, but the snapshot is portable: migrate restores it itself.`,
-  hint: 'Remove the command, or give snapshot-database: { method: command, command: … }.',
-  ending: 'usage',
-})
-
-const commandMissing = (step: string): Finding => ({
-  severity: 'error',
-  code: 'playbook-part-missing',
-  message: `${step} needs a command, since the snapshot is made by one: nothing else knows how to restore it.`,
-  hint: 'Add it, for example: restore-database: { command: "./restore.sh" }, which reads $MIGRATE_SNAPSHOT.',
-  ending: 'usage',
-})
-
-const noDump = (store: SnapshotStore): MigrateError =>
-  new MigrateError(
-    'snapshot-missing',
-    `There is no complete database snapshot in ${store.directory}. The new host was left untouched.`,
-    {
-      hint: 'Put the step snapshot-database before restore-database in the playbook, or run without --from and --only.',
-    },
-  )

@@ -20,9 +20,10 @@ import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
-import { RestoreByMethod, restoreMethodShape } from './native-restore.ts'
+import { RestoreByMethod } from './native-restore.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
+import { restoreMethodShape } from './restore-method.ts'
 import {
   loadParts,
   ORPHANS_KEY,

@@ -1,158 +1,20 @@
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Secret } from '../../src/base/secret.ts'
 import { mssqlNative } from '../../src/databases/mssql/native.ts'
-import type { BackupServer } from '../../src/databases/mssql/native-server.ts'
-import type { NativePower, NativeRestore, NativeWishes } from '../../src/databases/port.ts'
-import type { Schema, Table } from '../../src/databases/schema.ts'
-
-const PATH = 'D:\\site\\backup\\shop.bak'
-const URL = 'https://account.blob.core.windows.net/backups/shop.bak'
-const PASSWORD = 'a Secret! #1; of \\theirs'
-const OPTIONS = {
-  host: 'old.example.com',
-  port: 1433,
-  user: 'shop',
-  password: new Secret(PASSWORD),
-  database: 'sh]op',
-  connections: 2,
-  label: 'old database sh]op',
-}
-
-const table = (name: string): Table => ({
-  name: { schema: 'dbo', name },
-  columns: [],
-  primaryKey: null,
-  uniqueKeys: [],
-  key: [],
-  triggers: [],
-})
-const SCHEMA: Schema = {
-  tables: [table('Orders'), table('Sessions')],
-  foreignKeys: [],
-  identities: [],
-  objects: [],
-  principals: [],
-  findings: [],
-}
-
-const INFO = {
-  engineEdition: 2,
-  edition: 'Standard Edition (64-bit)',
-  version: '15.0.4430.1',
-  login: 'shop_login',
-  user: 'shop_user',
-  mayBackUp: 1,
-  mayCreate: 1,
-  mayRestore: 1,
-}
-/** Columns as the documentation lists them; those that nobody reads are a sample of the rest. */
-const HEADER = {
-  BackupName: 'migrate',
-  BackupDescription: null,
-  BackupType: 1,
-  Compressed: 1,
-  Position: 2,
-  DatabaseName: 'sh]op',
-  DatabaseVersion: 904,
-  SoftwareVersionMajor: 15,
-  HasBackupChecksums: true,
-  IsDamaged: false,
-  IsCopyOnly: true,
-  FamilyGUID: '0F8FAD5B-D9CB-469F-A165-70867728950E',
-}
-const FILES = [
-  {
-    LogicalName: 'shop_data',
-    PhysicalName: 'C:\\x\\shop.mdf',
-    Type: 'D',
-    FileGroupName: 'PRIMARY',
-    Size: 8388608,
-    FileId: 1,
-    IsPresent: true,
-  },
-  {
-    LogicalName: "it's log",
-    PhysicalName: 'C:\\x\\shop.ldf',
-    Type: 'L',
-    FileGroupName: null,
-    Size: '8388608',
-    FileId: 2,
-    IsPresent: true,
-  },
-  {
-    LogicalName: 'more',
-    PhysicalName: 'C:\\x\\more.ndf',
-    Type: 'D',
-    FileGroupName: 'MORE',
-    Size: 8388608,
-    FileId: 3,
-    IsPresent: true,
-  },
-]
-
-/** A server at the seam of single statements: it answers as it is told, and keeps what it was asked to do. */
-class FakeServer implements BackupServer {
-  info: Record<string, unknown> = INFO
-  headers: readonly Record<string, unknown>[] = [HEADER]
-  tables: readonly { name: string }[] = []
-  credentials: readonly { name: string }[] = []
-  state = 'ONLINE'
-  fails: RegExp | undefined
-  readonly done: string[] = []
-
-  async ask(database: 'own' | 'master', sql: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    if (sql.includes('SERVERPROPERTY')) return [this.info]
-    if (sql.includes('sys.credentials')) return this.credentials
-    if (sql.includes('sys.tables')) return this.tables
-    if (sql.includes('sys.databases')) return [{ state: this.state }]
-    if (sql.includes('sys.database_files'))
-      return [
-        { path: 'E:\\data\\mine.mdf', type: 0 },
-        { path: 'F:\\logs\\mine_log.ldf', type: 1 },
-      ]
-    if (sql.startsWith('RESTORE HEADERONLY')) return this.headers
-    if (sql.startsWith('RESTORE FILELISTONLY')) return FILES
-    throw new Error(`${database}: ${sql}`)
-  }
-
-  async run(database: 'own' | 'master', sql: string, _signal: AbortSignal, heard: (message: string) => void): Promise<void> {
-    this.done.push(`${database}: ${sql}`)
-    if (this.fails?.test(sql)) throw new Error('refused')
-    for (const message of ['5 percent processed.', 'Processed 376 pages for database.', '100 percent processed.']) heard(message)
-  }
-}
+import type { NativePower, NativeWishes } from '../../src/databases/port.ts'
+import { FakeServer, HEADER, INFO, OPTIONS, PATH, URL, workIn } from './mssql-backup-server.ts'
 
 describe('SQL Server’s own BACKUP and RESTORE', () => {
   let server: FakeServer
   let power: NativePower
-  let folder = ''
-  let dropped = 0
-  const drop = async (): Promise<void> => {
-    dropped += 1
-  }
   const progress: string[] = []
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'migrate-mssql-native-'))
+  beforeEach(() => {
     server = new FakeServer()
-    dropped = 0
-    progress.length = 0
-    power = mssqlNative(OPTIONS, server, drop, [join(folder, 'bin')])
+    power = mssqlNative(OPTIONS, server, async () => undefined, [])
   })
-  afterEach(() => rm(folder, { recursive: true, force: true }))
+  afterEach(() => progress.splice(0))
 
-  const work = (wishes: NativeWishes, skip: readonly string[] = []): NativeRestore => ({
-    run: 'run-1',
-    wishes,
-    directory: join(folder, 'dump'),
-    schema: SCHEMA,
-    skip: skip.map((name) => ({ schema: 'dbo', name })),
-    connections: 2,
-    signal: new AbortController().signal,
-    progress: (done, total, unit, item) => progress.push(`${done}/${total} ${unit} ${item}`),
-  })
+  const work = (wishes: NativeWishes, skip: readonly string[] = []) =>
+    workIn('/nowhere', wishes, skip, (done, total, unit, item) => progress.push(`${done}/${total} ${unit} ${item}`))
   const onDisk: NativeWishes = { server: { path: PATH } }
 
   it('is written as the documentation has it, and proven before it counts', async () => {
@@ -162,7 +24,7 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
       `own: BACKUP DATABASE [sh]]op] TO DISK = N'${PATH}' WITH COPY_ONLY, COMPRESSION, CHECKSUM, NAME = N'migrate', STATS = 5`,
       `master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, STATS = 5`,
     ])
-    expect(progress[0]).toBe('5/100 rows BACKUP (per cent)')
+    expect(progress[0]).toBe('5/100 changes BACKUP (per cent)')
   })
 
   it.each([
@@ -226,7 +88,7 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
         /^own: IF EXISTS [\s\S]*DISABLE TRIGGER ALL[\s\S]*DELETE FROM \[dbo\]\.\[Sessions\][\s\S]*ELSE TRUNCATE TABLE \[dbo\]\.\[Sessions\]$/,
       ),
     ])
-    expect(progress).toContain('100/100 rows RESTORE (per cent)')
+    expect(progress).toContain('100/100 changes RESTORE (per cent)')
   })
 
   it('never replaces a database that holds something', async () => {
@@ -274,54 +136,6 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
     await expect(power.discard('run-1')).rejects.toMatchObject({
       code: 'database-restoring',
       hint: expect.stringContaining('DROP DATABASE'),
-    })
-  })
-
-  describe('sqlpackage', () => {
-    /** Stands in for the program: keeps its arguments and the response file, and writes what an export would. */
-    beforeEach(async () => {
-      const bin = await mkdtemp(join(folder, 'x'))
-      power = mssqlNative(OPTIONS, server, drop, [bin])
-      const script = `#!/bin/sh
-[ "$1" = /Version ] && { echo 162.1.167.1; exit 0; }
-printf '%s\\n' "$@" > '${folder}/arguments'
-cp "\${1#@}" '${folder}/response'
-grep -q Action:Export "\${1#@}" && echo rows > '${folder}/dump/database.bacpac'
-exit 0
-`
-      await writeFile(join(bin, 'sqlpackage'), script)
-      await chmod(join(bin, 'sqlpackage'), 0o755)
-    })
-
-    it('exports and imports, its password in a file that goes with it', async () => {
-      const means = await power.tools('save', {})
-      expect(means).toMatchObject({ tool: 'sqlpackage 162.1.167.1', format: 'mssql-bacpac' })
-      expect(means.findings.map(({ code }) => code)).toEqual(['native-not-consistent'])
-      expect(await power.save(work({}, ['Sessions']))).toEqual({ consistent: false, rows: null, place: 'directory' })
-      expect(await readdir(join(folder, 'dump'))).toEqual(['database.bacpac'])
-      expect(await readFile(join(folder, 'arguments'), 'utf8')).toMatch(/^@\S+\/arguments\.rsp\n$/)
-      const exported = (await readFile(join(folder, 'response'), 'utf8')).split('\n')
-      expect(exported).toEqual(
-        expect.arrayContaining([
-          '/Action:Export',
-          `/TargetFile:${join(folder, 'dump', 'database.bacpac')}`,
-          '/SourceServerName:tcp:old.example.com,1433',
-          `/SourcePassword:"${PASSWORD}"`,
-          '/p:TableData=[dbo].[Orders]',
-        ]),
-      )
-      expect(exported.join()).not.toContain('Sessions')
-      await power.restore(work({ format: 'mssql-bacpac', savedBy: means.tool ?? '' }))
-      expect(dropped).toBe(1)
-      expect(await readFile(join(folder, 'response'), 'utf8')).toContain('/Action:Import\n/SourceFile:')
-      expect((await readdir(tmpdir())).filter((name) => name.startsWith('migrate-sqlpackage-'))).toEqual([])
-    })
-
-    it('is refused a password that its response file can’t hold', async () => {
-      power = mssqlNative({ ...OPTIONS, password: new Secret('a"b') }, server, async () => undefined, [
-        join(folder, (await readdir(folder))[0] ?? ''),
-      ])
-      expect(await power.tools('save', {})).toMatchObject({ tool: null, reason: expect.stringContaining('quotation mark') })
     })
   })
 })

@@ -90,7 +90,7 @@ steps:
     const migrate = start('run', '--yes')
     const works = new Set<WireEvent>()
     await migrate.until((event) => {
-      if (event.step === step && event.event === 'progress' && event.unit === 'rows') works.add(event)
+      if (event.step === step && event.event === 'progress' && String(event.item).endsWith('(tables)')) works.add(event)
       return works.size >= nth
     })
     for (const line of await commandLines([server.host, 'pg_dump', 'pg_restore', folder])) seen.add(line)

@@ -155,6 +155,23 @@ describe('moving a database with pg_dump and pg_restore', () => {
     expect(snapshot.describe(change ?? null)).toMatch(/over 2 connections .*; method portable: it resumes/)
   })
 
+  it('says in a dry run what it would do, and writes nothing', async () => {
+    shop = await movingShop(host, { reachOld: readOnly })
+    await fill(shop.old)
+    shop.run.dryRun = true
+    const lines: string[] = []
+    const { snapshot, restore } = nativeSteps(shop.world)
+    for (const step of [snapshot, restore]) {
+      await step.check(shop.run)
+      for (const change of await step.plan(shop.run)) lines.push(step.describe(change))
+    }
+    expect(lines[0]).toMatch(/^save 12 tables, .* method native with pg_dump 1\d\.\d+: .* the server is 1\d/)
+    expect(lines[1]).toMatch(/^restore the schema and 12 tables with pg_restore 1\d/)
+    expect(lines.slice(2).join('\n')).toMatch(/^set 10 identities.*\nfingerprint the rows of 11 tables/)
+    expect(await shop.new.tables()).toEqual([])
+    expect(await readdir(shop.run.directory)).toEqual([])
+  })
+
   it('refuses what it can’t do by name', async () => {
     shop = await movingShop(host)
     const { snapshot } = nativeSteps(shop.world, {

@@ -121,7 +121,7 @@ const percent =
   ({ progress }: Pick<NativeSave, 'progress'>, what: string) =>
   (message: string): void => {
     const done = percentOf(message)
-    if (done !== undefined) progress(done, 100, 'rows', `${what} (per cent)`)
+    if (done !== undefined) progress(done, 100, 'changes', `${what} (per cent)`)
   }
 
 const where = (place: BackupPlace): string => ('url' in place ? place.url : place.path)

@@ -85,7 +85,7 @@ async function save(tools: Tools, work: NativeSave): Promise<NativeSaved> {
       const table = /dumping contents of table "(.*)"/.exec(text)?.[1]
       if (table === undefined) return
       tables += 1
-      work.progress(tables, Math.max(tables, work.schema.tables.length - work.skip.length), 'rows', `${table} (tables)`)
+      work.progress(tables, Math.max(tables, work.schema.tables.length - work.skip.length), 'changes', `${table} (tables)`)
     },
   })
   expectSuccess(end, `${programName(program)} on the ${tools.options.label}`, 'Neither host was changed.')
@@ -158,7 +158,7 @@ async function restore(tools: Tools, work: NativeRestore): Promise<void> {
           const table = /processing data for table "(.*)"/.exec(text)?.[1]
           if (table === undefined) return
           tables += 1
-          work.progress(tables, Math.max(tables, work.schema.tables.length - work.skip.length), 'rows', `${table} (tables)`)
+          work.progress(tables, Math.max(tables, work.schema.tables.length - work.skip.length), 'changes', `${table} (tables)`)
         },
       })
       expectSuccess(
