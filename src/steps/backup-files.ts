@@ -63,7 +63,34 @@ export async function fetchBackup(host: Host, path: string, directory: string, r
     )
 }
 
-/** Puts a file of a folder here onto a host; what stands there under the name already must be of an earlier attempt. */
+/** Remembered before a backup is written among a host's files: from then on that file is this run's, and goes with it. */
+const claimKey = (host: Host): string => `backup-on-${host.side}-host`
+
+/**
+ * Makes the name free for a backup: what an earlier attempt of this run left there goes; a file that isn't of this run is never
+ * touched. Throws `backup-file-exists`.
+ */
+export async function claimBackup(host: Host, file: string, run: StepRun): Promise<void> {
+  const files = filesOf(host)
+  if (run.recall(claimKey(host)) === file) return files.remove(file)
+  if ((await files.stat(file)) !== undefined)
+    throw new MigrateError(
+      'backup-file-exists',
+      `${files.label} has a file ${file} already, and this run didn't make it. It was left as it is.`,
+      { hint: 'Give another name in backup: (path and file), or remove that file if nobody needs it.' },
+    )
+  await run.remember(claimKey(host), file)
+}
+
+/** Removes the backup of this run from a host, if there is one. */
+export async function releaseBackup(host: Host, run: StepRun): Promise<void> {
+  const file = run.recall(claimKey(host))
+  if (typeof file !== 'string') return
+  await filesOf(host).remove(file)
+  await run.remember(claimKey(host), null)
+}
+
+/** Puts a file of a folder here onto a host, under a name that was claimed. */
 export async function putBackup(host: Host, file: string, path: string, run: StepRun): Promise<void> {
   const { size, mtimeMs } = await stat(file)
   const files = filesOf(host)

@@ -10,7 +10,7 @@ import { fullName, type Schema } from '../databases/schema.ts'
 import { type Manifest, rowsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { missingFiles, putBackup } from './backup-files.ts'
+import { claimBackup, missingFiles, putBackup, releaseBackup } from './backup-files.ts'
 import { databaseOf, gather } from './database-parts.ts'
 import { runDumpCommand } from './dump-command.ts'
 import {
@@ -180,7 +180,10 @@ export class RestoreByMethod implements Step<Change> {
       return
     }
     const [file] = dump.saved.files
-    if (backup?.file !== undefined && file !== undefined) await putBackup(world.new, join(directory, file.path), backup.file, run)
+    if (backup?.file !== undefined && file !== undefined) {
+      await claimBackup(world.new, backup.file, run)
+      await putBackup(world.new, join(directory, file.path), backup.file, run)
+    }
     const copied = new Set(copiedTables(world, schema))
     const wishes: NativeWishes = { ...serverOf(backup), format: dump.format, savedBy: dump.tool }
     if (dump.saved.elsewhere) await mkdir(directory, { recursive: true })
@@ -196,7 +199,7 @@ export class RestoreByMethod implements Step<Change> {
         progress: (done, total, unit, item) => run.progress(done, total, unit, item),
       }),
     )
-    if (backup?.file !== undefined) await world.new.files?.remove(backup.file)
+    await releaseBackup(world.new, run)
   }
 
   /** Takes away what a restore of this run that was cut off, or is taken back, left. */
@@ -224,6 +227,7 @@ export class RestoreByMethod implements Step<Change> {
     for (const table of trackedTables(this.#context.world, schema))
       if (there.has(fullName(table.name))) await refuseMoreRows(run, target, table)
     await this.#clear(run, target, schema, change.before)
+    await releaseBackup(this.#context.world.new, run)
     await removeMarks(target, run)
     for (const key of [RESTORED_KEY, ORPHANS_KEY, BEFORE_KEY]) await run.remember(key, null)
   }

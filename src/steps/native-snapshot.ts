@@ -11,7 +11,7 @@ import type { NativeSaved } from '../databases/port.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
 import type { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { backupNotFound, fetchBackup, filesOf, findBackup, missingFiles } from './backup-files.ts'
+import { backupNotFound, claimBackup, fetchBackup, findBackup, missingFiles, releaseBackup } from './backup-files.ts'
 import { databaseOf, gather } from './database-parts.ts'
 import { runDumpCommand } from './dump-command.ts'
 import { copyTime } from './estimate.ts'
@@ -37,9 +37,6 @@ const dumpChangeSchema = z.object({
   bytes: z.number(),
 })
 type DumpChange = z.infer<typeof dumpChangeSchema>
-
-/** Remembered before the server is told to write a backup: the file among the old host's files, which is ours from then on. */
-const BACKUP_KEY = 'backup-on-old-host'
 
 const isDump = (change: Json): change is DumpChange => dumpChangeSchema.safeParse(change).success
 
@@ -159,7 +156,7 @@ export class SnapshotByMethod<C extends Json> implements Step {
     }
     if (from !== undefined) return this.#take(from, directory, run)
     const file = backup?.file
-    if (file !== undefined) await this.#claim(file, run)
+    if (file !== undefined) await claimBackup(world.old, file, run)
     const native = databaseOf(world.old).native
     if (native === undefined) throw notPossible({ reason: `${change.tool} is no longer there` })
     const copied = new Set(copiedTables(world, schema))
@@ -174,7 +171,7 @@ export class SnapshotByMethod<C extends Json> implements Step {
     })
     if (saved.place === 'directory' || file === undefined) return saved
     await fetchBackup(world.old, file, directory, run)
-    await this.#removeBackup(run)
+    await releaseBackup(world.old, run)
     return { ...saved, place: 'directory' }
   }
 
@@ -187,28 +184,6 @@ export class SnapshotByMethod<C extends Json> implements Step {
     if (found.place === 'here') await copyFile(found.path, join(directory, basename(found.path)))
     else await fetchBackup(world.old, found.path, directory, run)
     return { consistent: true, rows: null, place: 'directory' }
-  }
-
-  /** The server would write into a file that is there: one that isn't of this run is never touched. */
-  async #claim(file: string, run: StepRun): Promise<void> {
-    const files = filesOf(this.#context.world.old)
-    if (run.recall(BACKUP_KEY) === file) return files.remove(file)
-    if ((await files.stat(file)) !== undefined)
-      throw new MigrateError(
-        'backup-file-exists',
-        `${files.label} has a file ${file} already, and this run didn't make it. It was left as it is.`,
-        {
-          hint: 'Give another name in backup: (path and file), or remove that file if nobody needs it.',
-        },
-      )
-    await run.remember(BACKUP_KEY, file)
-  }
-
-  async #removeBackup(run: StepRun): Promise<void> {
-    const file = run.recall(BACKUP_KEY)
-    if (typeof file !== 'string') return
-    await filesOf(this.#context.world.old).remove(file)
-    await run.remember(BACKUP_KEY, null)
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
@@ -228,7 +203,7 @@ export class SnapshotByMethod<C extends Json> implements Step {
   }
 
   async undo(change: Json, run: StepRun): Promise<void> {
-    if (isDump(change)) await this.#removeBackup(run)
+    if (isDump(change)) await releaseBackup(this.#context.world.old, run)
     else return this.#portable.undo?.(this.#portable.change.parse(change), run)
     const store = this.#shared.store(run)
     await store.remove()

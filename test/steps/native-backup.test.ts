@@ -104,9 +104,15 @@ describe('a backup that the old server writes on its own disk', () => {
 
   it('never takes the place of a file that is there', async () => {
     await writeFile(join(folder, 'old', FILE), 'last night’s')
-    const { snapshot } = steps()
+    const { snapshot, restore } = steps()
     await expect(perform(snapshot, shop.run)).rejects.toMatchObject({ code: 'backup-file-exists' })
     expect(await readFile(join(folder, 'old', FILE), 'utf8')).toBe('last night’s')
+    await rm(join(folder, 'old', FILE))
+    await perform(snapshot, shop.run)
+    await writeFile(join(folder, 'new', FILE), 'someone else’s')
+    await expect(perform(restore, shop.run)).rejects.toMatchObject({ code: 'backup-file-exists' })
+    expect(await readFile(join(folder, 'new', FILE), 'utf8')).toBe('someone else’s')
+    expect(await shop.new.tables()).not.toContain('orders')
   })
 
   it.each(['here', 'old'] as const)('may be there already: %s', async (where) => {
