@@ -13,11 +13,13 @@ import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
+import { SnapshotByMethod } from './native-snapshot.ts'
 import { atOldShopsPace } from './old-shop-pace.ts'
 import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
+import { methodMistake, methodShape } from './snapshot-method.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -25,10 +27,7 @@ export const PRINCIPALS_KEY = 'principals'
 
 const optionsSchema = z
   .strictObject({
-    method: z
-      .enum(['auto', 'portable'], { error: 'must be auto or portable: other ways of taking a snapshot are not in this version' })
-      .default('auto')
-      .meta({ description: 'How the rows are read; portable reads them through the driver' }),
+    ...methodShape,
     connections: z.int().positive().max(64).optional().meta({ description: 'Readers side by side; old.connections when absent' }),
     throttle: z
       .union([z.enum(['auto', 'off']), durationMs], { error: 'must be auto, off, or a duration such as 500ms' })
@@ -40,6 +39,10 @@ const optionsSchema = z
     timeout: durationMs
       .prefault('60s')
       .meta({ description: 'A query that gives no row for so long is cancelled, and asked again for fewer rows' }),
+  })
+  .superRefine((options, context) => {
+    const message = methodMistake(options)
+    if (message !== undefined) context.addIssue({ code: 'custom', message })
   })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
@@ -56,7 +59,10 @@ export const snapshotDatabaseKind: StepKind<Options> = {
   name: 'snapshot-database',
   summary: "Save the old host's schema and rows into the run's folder",
   options: optionsSchema,
-  create: (options, context) => new SnapshotDatabase(options, context),
+  create: (options, context) => {
+    const portable = new SnapshotDatabase(options, context)
+    return new SnapshotByMethod(portable, portable.shared, options, context)
+  },
 }
 
 class SnapshotDatabase implements Step<Change> {
@@ -66,6 +72,12 @@ class SnapshotDatabase implements Step<Change> {
   readonly change = changeSchema
   readonly #world: World
   readonly #options: Options
+  /** What of it serves the other methods too. */
+  readonly shared = {
+    store: (run: StepRun): SnapshotStore => this.#store(run),
+    begin: (store: SnapshotStore, run: StepRun): Promise<Schema> => this.#begin(store, run),
+    connections: (): number => this.#connections(),
+  }
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id

@@ -3,6 +3,7 @@ import type {
   Database,
   KeyCells,
   LedgerEntry,
+  NativePower,
   OrphanRule,
   Reader,
   RightsPurpose,
@@ -22,6 +23,8 @@ import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
 import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
 import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
+import { mssqlNative } from './native.ts'
+import { backupServer } from './native-server.ts'
 import { oversize } from './oversize.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { missingRights } from './rights.ts'
@@ -35,11 +38,13 @@ export const openMssql = (options: MssqlOptions): Database => new MssqlDatabase(
 
 class MssqlDatabase implements Database {
   readonly label: string
+  readonly native: NativePower
   readonly #connections: Connections
 
   constructor(options: MssqlOptions) {
     this.label = options.label
     this.#connections = new Connections(options)
+    this.native = mssqlNative(options, backupServer(options), () => this.removeOwnTables())
   }
 
   info(): Promise<ServerInfo> {

@@ -41,6 +41,7 @@ export function openMysql(options: MysqlOptions): Database {
         throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
       return await use((session) => rowsByKey(session, table, keys))
     },
+    native: mysqlNative(options, (sql) => use(async (session) => (await session.query(sql)).rows)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
