@@ -1,5 +1,4 @@
-import { mkdir, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
@@ -18,7 +17,8 @@ import { atOldShopsPace } from './old-shop-pace.ts'
 import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
-import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
+import { copiedTables, schemaFindings } from './rules.ts'
+import { longTransaction, roomFinding, withoutKey } from './snapshot-check.ts'
 import { methodMistake, methodShape } from './snapshot-method.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -249,19 +249,6 @@ class SnapshotDatabase implements Step<Change> {
 const sum = (sizes: readonly TableSize[], field: 'rows' | 'bytes'): number =>
   sizes.reduce((total, size) => total + size[field], 0)
 
-/** Tables that are to be reconciled though their rows can't be told apart. */
-function withoutKey(world: World, schema: Schema): readonly Finding[] {
-  const rules = rulesFor(world, schema)
-  return schema.tables
-    .filter((table) => table.key.length === 0 && rules(table).mode === 'track')
-    .map((table) => ({
-      severity: 'error',
-      code: 'table-without-key',
-      message: `${fullName(table.name)} has neither a primary key nor a unique key without NULLs: its rows can't be told apart, so changes can't be carried over.`,
-      hint: `Give it a key, or say in the playbook what to do with it: tables: { ${fullName(table.name)}: copy-only } (or skip).`,
-    }))
-}
-
 /** Rows of a table that changed its shape meanwhile wouldn't fit those saved before. */
 function refuseChangedSchema(saved: Schema, live: Schema): void {
   const shape = (schema: Schema): ReadonlyMap<string, string> =>
@@ -277,40 +264,4 @@ function refuseChangedSchema(saved: Schema, live: Schema): void {
       hint: 'Begin again with --fresh, and change no tables on the old host until the migration is over.',
     },
   )
-}
-
-/** Copies of fewer bytes are over before anybody could care how long their transaction is. */
-const LONG_BYTES = 512 * 2 ** 20
-
-/** No long transaction without saying so. */
-const longTransaction = (bytes: number): readonly Finding[] =>
-  bytes < LONG_BYTES
-    ? []
-    : [
-        {
-          severity: 'info',
-          code: 'long-transaction',
-          message: `Where the old server allows it, all rows are read in one transaction, so that they are of one moment (${copyTime(bytes)}). No writer waits for it; until its end the server keeps what customers change in both versions, which takes room there.`,
-        },
-      ]
-
-/** Compressed rows take less room than the tables they come from; a quarter is what text and numbers usually need at most. */
-async function roomFinding(directory: string, bytes: number): Promise<readonly Finding[]> {
-  const { bavail, bsize } = await statfs(await nearestFolder(directory))
-  const free = bavail * bsize
-  const message = `${formatBytes(free)} are free for the run's folder ${directory}; the old database's tables hold ${formatBytes(bytes)}`
-  const hint = 'Make room there, or choose another folder with --state.'
-  if (free < bytes / 4)
-    return [{ severity: 'error', code: 'state-disk-small', message: `${message}: too little for a compressed snapshot.`, hint }]
-  if (free < bytes)
-    return [{ severity: 'warning', code: 'state-disk-small', message: `${message}: compressed it will probably fit.`, hint }]
-  return []
-}
-
-async function nearestFolder(directory: string): Promise<string> {
-  const found = await stat(directory).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw error
-  })
-  return found !== undefined || dirname(directory) === directory ? directory : nearestFolder(join(directory, '..'))
 }

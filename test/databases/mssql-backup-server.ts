@@ -1,6 +1,6 @@
 import { Secret } from '../../src/base/secret.ts'
 import type { BackupServer } from '../../src/databases/mssql/native-server.ts'
-import type { NativeRestore, NativeWishes } from '../../src/databases/port.ts'
+import type { NativeRestore, NativeWishes } from '../../src/databases/native-port.ts'
 import type { Schema, Table } from '../../src/databases/schema.ts'
 
 export const PATH = 'D:\\site\\backup\\shop.bak'

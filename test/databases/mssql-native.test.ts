@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mssqlNative } from '../../src/databases/mssql/native.ts'
-import type { NativePower, NativeWishes } from '../../src/databases/port.ts'
+import type { NativePower, NativeWishes } from '../../src/databases/native-port.ts'
 import { FakeServer, HEADER, INFO, OPTIONS, PATH, URL, workIn } from './mssql-backup-server.ts'
 
 describe('SQL Server’s own BACKUP and RESTORE', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { mssqlNative } from '../../src/databases/mssql/native.ts'
-import type { NativePower, NativeWishes } from '../../src/databases/port.ts'
+import type { NativePower, NativeWishes } from '../../src/databases/native-port.ts'
 import { FakeServer, OPTIONS, PASSWORD, workIn } from './mssql-backup-server.ts'
 
 describe('sqlpackage', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { mysqlNative } from '../../src/databases/mysql/native.ts'
-import type { NativePower, NativeRestore } from '../../src/databases/port.ts'
+import type { NativePower, NativeRestore } from '../../src/databases/native-port.ts'
 import type { Schema, Table, TableName } from '../../src/databases/schema.ts'
 import { hasMariadb, type NativeMariadb, startNativeMariadb } from './mysql-native-server.ts'
 

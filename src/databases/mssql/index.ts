@@ -1,9 +1,9 @@
 import type { Finding } from '../../base/errors.ts'
+import type { NativePower } from '../native-port.ts'
 import type {
   Database,
   KeyCells,
   LedgerEntry,
-  NativePower,
   OrphanRule,
   Reader,
   RightsPurpose,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
 import { type Program, programName } from '../native/programs.ts'
-import type { NativeMeans, NativeWishes } from '../port.ts'
+import type { NativeMeans, NativeWishes } from '../native-port.ts'
 import { quoteName } from './names.ts'
 import { createCredentialSql, credentialOf } from './native-sql.ts'
 

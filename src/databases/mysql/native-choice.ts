@@ -1,6 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import { type Program, programName } from '../native/programs.ts'
-import type { NativeWishes } from '../port.ts'
+import type { NativeWishes } from '../native-port.ts'
 import type { Family } from './native-argv.ts'
 
 /** SQL as mysqldump and mariadb-dump write it. */

@@ -1,6 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import { type Program, programName } from '../native/programs.ts'
-import type { NativeWishes } from '../port.ts'
+import type { NativeWishes } from '../native-port.ts'
 
 /** pg_dump's directory format, read by pg_restore. */
 export const FORMAT = 'pg_dump-directory'
