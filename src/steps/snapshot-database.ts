@@ -19,6 +19,7 @@ import { atOldShopsPace } from './old-shop-pace.ts'
 import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { copiedTables, rulesFor } from './rules.ts'
+import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -52,6 +53,8 @@ const changeSchema = z.object({
   /** Parts of it may lie in the run's folder already. */
   resumed: z.boolean(),
   connections: z.number(),
+  /** All rows are read at one instant: a transaction stays open on the old host meanwhile. */
+  oneInstant: z.boolean(),
 })
 type Change = z.infer<typeof changeSchema>
 
@@ -87,6 +90,7 @@ class SnapshotDatabase implements Step<Change> {
       },
       () => this.#sameEngine(),
       async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),
+      async () => longTransaction(old, this.#connections(), sum(await old.sizes(), 'bytes')),
     )
   }
 
@@ -100,7 +104,8 @@ class SnapshotDatabase implements Step<Change> {
       const name = fullName(table.name)
       return { table: name, rows: sizes.get(name)?.rows ?? 0, bytes: sizes.get(name)?.bytes ?? 0 }
     })
-    return [{ tables, resumed: manifest.schemaSha256 !== null, connections: this.#connections() }]
+    const resumed = manifest.schemaSha256 !== null
+    return [{ tables, resumed, connections: this.#connections(), oneInstant: await isOneInstant(old, this.#connections()) }]
   }
 
   async apply(change: Change, run: StepRun): Promise<void> {
@@ -179,7 +184,7 @@ class SnapshotDatabase implements Step<Change> {
     const rows = change.tables.reduce((total, table) => total + table.rows, 0)
     const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
     const size = `${formatCount(change.tables.length)} tables, about ${formatCount(rows)} rows, ${formatBytes(bytes)}`
-    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})`
+    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})${change.oneInstant ? ', in one transaction on the old host' : ''}`
   }
 
   /** The schema of this snapshot: as saved when it began, or saved now. */

@@ -23,7 +23,6 @@ import { type Mark, type MemoryState, type MemoryWork, markText, setMark } from 
 export type CallHook = (operation: string, when: 'before' | 'after') => void | Promise<void>
 
 export interface MemoryDatabaseOptions {
-  /** Taken for likeness; memory needs none. */
   readonly connections?: number
   readonly label?: string
   /** An account without the right to write. */
