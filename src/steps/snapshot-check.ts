@@ -3,7 +3,6 @@ import { dirname, join } from 'node:path'
 import { codeOf, type Finding } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
-import { copyTime } from './estimate.ts'
 import { rulesFor } from './rules.ts'
 import type { World } from './world.ts'
 
@@ -19,21 +18,6 @@ export function withoutKey(world: World, schema: Schema): readonly Finding[] {
       hint: `Give it a key, or say in the playbook what to do with it: tables: { ${fullName(table.name)}: copy-only } (or skip).`,
     }))
 }
-
-/** Copies of fewer bytes are over before anybody could care how long their transaction is. */
-const LONG_BYTES = 512 * 2 ** 20
-
-/** No long transaction without saying so. */
-export const longTransaction = (bytes: number): readonly Finding[] =>
-  bytes < LONG_BYTES
-    ? []
-    : [
-        {
-          severity: 'info',
-          code: 'long-transaction',
-          message: `Where the old server allows it, all rows are read in one transaction, so that they are of one moment (${copyTime(bytes)}). No writer waits for it; until its end the server keeps what customers change in both versions, which takes room there.`,
-        },
-      ]
 
 /** Compressed rows take less room than the tables they come from; a quarter is what text and numbers usually need at most. */
 export async function roomFinding(directory: string, bytes: number): Promise<readonly Finding[]> {

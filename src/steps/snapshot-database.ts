@@ -18,8 +18,9 @@ import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
-import { longTransaction, roomFinding, withoutKey } from './snapshot-check.ts'
+import { roomFinding, withoutKey } from './snapshot-check.ts'
 import { methodMistake, methodShape } from './snapshot-method.ts'
+import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -52,6 +53,8 @@ const changeSchema = z.object({
   /** Parts of it may lie in the run's folder already. */
   resumed: z.boolean(),
   connections: z.number(),
+  /** All rows are read at one instant: a transaction stays open on the old host meanwhile. */
+  oneInstant: z.boolean(),
 })
 type Change = z.infer<typeof changeSchema>
 
@@ -95,10 +98,8 @@ class SnapshotDatabase implements Step<Change> {
         return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
-      async () => {
-        const bytes = sum(await old.sizes(), 'bytes')
-        return [...longTransaction(bytes), ...(await roomFinding(run.directory, bytes))]
-      },
+      async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),
+      async () => longTransaction(old, this.#connections(), sum(await old.sizes(), 'bytes')),
     )
   }
 
@@ -112,7 +113,8 @@ class SnapshotDatabase implements Step<Change> {
       const name = fullName(table.name)
       return { table: name, rows: sizes.get(name)?.rows ?? 0, bytes: sizes.get(name)?.bytes ?? 0 }
     })
-    return [{ tables, resumed: manifest.schemaSha256 !== null, connections: this.#connections() }]
+    const resumed = manifest.schemaSha256 !== null
+    return [{ tables, resumed, connections: this.#connections(), oneInstant: await isOneInstant(old, this.#connections()) }]
   }
 
   async apply(change: Change, run: StepRun): Promise<void> {
@@ -196,7 +198,7 @@ class SnapshotDatabase implements Step<Change> {
     const rows = change.tables.reduce((total, table) => total + table.rows, 0)
     const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
     const size = `${formatCount(change.tables.length)} tables, about ${formatCount(rows)} rows, ${formatBytes(bytes)}`
-    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})`
+    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})${change.oneInstant ? ', in one transaction on the old host' : ''}`
   }
 
   /** The schema of this snapshot: as saved when it began, or saved now. */

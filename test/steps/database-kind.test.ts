@@ -140,7 +140,7 @@ describe('a move that is kind to the old host', () => {
     expect(findings).toContainEqual(
       expect.objectContaining({
         severity: 'info',
-        code: 'long-transaction',
+        code: 'snapshot-transaction-long',
         message: expect.stringMatching(/in one transaction.*\(about 6 min 50 s, assuming/),
       }),
     )
