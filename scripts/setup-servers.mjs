@@ -13,6 +13,7 @@ const SERVERS = [
     package: 'postgresql',
     files: [15, 16, 17, 18, 14, 13].map((n) => `/usr/lib/postgresql/${n}/bin/postgres`),
   },
+  { name: 'MariaDB', package: 'mariadb-server', files: ['/usr/sbin/mariadbd'] },
   { name: 'BIND', package: 'bind9', files: ['/usr/sbin/named'] },
   { name: 'dig', package: 'bind9-dnsutils', files: ['/usr/bin/dig'] },
   { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },

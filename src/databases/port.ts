@@ -28,6 +28,8 @@ export interface ServerInfo {
   readonly fingerprint: string
   /** Whole database, bytes; `null` when the account may not know. */
   readonly sizeBytes: number | null
+  /** What else the engine itself compares between two servers (`Database.consequences`): encoding, version of a collation. */
+  readonly facts?: Readonly<Record<string, string>>
 }
 
 export interface TableSize {
@@ -44,6 +46,11 @@ export interface ReadOptions {
   readonly upTo?: KeyCells
   /** At most so many rows. */
   readonly limit?: number
+  /**
+   * Milliseconds without any row after which the query is cancelled and `database-too-slow` (retrySafe) thrown; the reader can go
+   * on with another query. Optional power: a reader may ignore it.
+   */
+  readonly quietMs?: number
   readonly signal?: AbortSignal
 }
 
@@ -51,6 +58,13 @@ export interface ReadOptions {
 export interface Block {
   readonly rows: number
   readonly bytes: Buffer
+}
+
+/** Blocks for one table, and the mark under which they are loaded. */
+export interface BlockLoad {
+  readonly table: Table
+  readonly blocks: AsyncIterable<Buffer>
+  readonly mark: { readonly run: string; readonly name: string }
 }
 
 /** A DDL statement with its opposite. */
@@ -127,6 +141,9 @@ export interface Transaction {
   /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
 }
 
+/** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */
+export type RightsPurpose = 'read' | 'write' | 'identities'
+
 /**
  * A database on one host. The contract, kept by every adapter and fake, is tested by test/contract/database.ts.
  *
@@ -146,7 +163,7 @@ export interface Database {
   schema(): Promise<Schema>
   sizes(): Promise<readonly TableSize[]>
   /** What this account may not do that `purpose` needs, each finding with the GRANT statement to run. Read-only. */
-  missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]>
+  missingRights(purpose: RightsPurpose): Promise<readonly Finding[]>
 
   /**
    * Runs `work` with up to `connections` readers that share one snapshot where the engine and account allow it
@@ -156,6 +173,16 @@ export interface Database {
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T>
   /** Rows with these keys, in no set order; absent keys are absent. At most 1,000 keys. */
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]>
+
+  /** What an older or lesser server than `source` means for what is carried; [] when it is none. Pure. */
+  consequences?(source: ServerInfo, target: ServerInfo): readonly Finding[]
+  /**
+   * What this server lacks to take `schema`: extensions, accounts that policies name, features of a later release. Each finding names
+   * what wants it. Read-only; asked of the new host before anything is created.
+   */
+  unmet?(schema: Schema): Promise<readonly Finding[]>
+  /** Rows of the schema's tables that are too large to be read, by table, key and column. Read-only; asked of the old host in `check`. */
+  oversize?(schema: Schema): Promise<readonly Finding[]>
 
   /** Statements that create the schema, in an order that works. Pure: touches nothing. */
   ddl(schema: Schema): readonly Statement[]
@@ -180,6 +207,13 @@ export interface Database {
   readonly blockFormat?: string
   /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows. */
   loadBlocks?(table: Table, blocks: AsyncIterable<Buffer>, mark: { readonly run: string; readonly name: string }): Promise<number>
+  /**
+   * `loadBlocks` for several small loads in one transaction: all of them or none. Returns the rows of each, 0 for one whose mark was
+   * there. Optional power: together with `loadBlocks`.
+   */
+  loadTogether?(loads: readonly BlockLoad[]): Promise<readonly number[]>
+  /** Gathers the statistics that the server plans its queries by, once a table's rows and indexes stand. Optional power. */
+  analyse?(tables: readonly Table[]): Promise<void>
   /** Deletes rows without a parent; returns how many. Null columns have no parent to miss. */
   deleteOrphans(rule: OrphanRule): Promise<number>
   /** Removes `migrate_marks` and `migrate_ledger`. */
@@ -192,6 +226,8 @@ export interface Database {
    * on a table that never had rows. Never moves it back. Reads it back and throws when it didn't hold.
    */
   raiseIdentity(identity: Identity, value: bigint): Promise<void>
+  /** A statement by which a person moves an identity so, where the account may not. Pure. Optional power. */
+  raiseSql?(identity: Identity, value: bigint): string
   /** Sets an identity back to where it stood (undo of a raise): `last` as IdentityState gives it. */
   resetIdentity(identity: Identity, state: IdentityState): Promise<void>
 

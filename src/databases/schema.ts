@@ -20,6 +20,10 @@ export const identitySchema = z
     /** Smallest and largest value that the type or sequence allows, decimal text. */
     minimum: z.string(),
     maximum: z.string(),
+    /** Numbers that the server may skip at once, in rows: what a restart or a session's cache loses. None when absent. */
+    jump: z.string().optional(),
+    /** True for a sequence that begins anew when it reaches its end. */
+    cycles: z.boolean().optional(),
   })
   .readonly()
 /** An auto-numbered column or a sequence. */
@@ -67,6 +71,14 @@ const keySchema = z
   .readonly()
 export type Key = z.infer<typeof keySchema>
 
+const partitionSchema = z
+  .object({
+    name: tableNameSchema,
+    /** Creates it as a part of its table. */
+    sql: z.string(),
+  })
+  .readonly()
+
 export const tableSchema = z
   .object({
     name: tableNameSchema,
@@ -77,6 +89,10 @@ export const tableSchema = z
     key: z.array(z.string()).readonly(),
     /** Names of user triggers, to be off while rows are carried. */
     triggers: z.array(z.string()).readonly(),
+    /** Its whole creation as the engine spells it, where the columns alone don't say everything (partitioned, inheriting). */
+    sql: z.string().optional(),
+    /** Parts that hold its rows and are created by statements of their own; absent where it isn't made of such. */
+    partitions: z.array(partitionSchema).readonly().optional(),
   })
   .readonly()
 export type Table = z.infer<typeof tableSchema>
@@ -89,6 +105,9 @@ const foreignKeySchema = z
     parent: tableNameSchema,
     parentColumns: z.array(z.string()).readonly(),
     enforced: z.boolean(),
+    /** `false` where rows may stand that break it, which the engine was told not to mind: they are no orphans of the copy. */
+    trusted: z.boolean().optional(),
+    /** The constraint as the engine spells it; '' when no statement of its own creates it. */
     sql: z.string(),
   })
   .readonly()
@@ -125,6 +144,8 @@ export const schemaSchema = z
             code: z.string(),
             message: z.string(),
             hint: z.string().optional(),
+            /** Full name of the table that it is about: a table that the playbook leaves out stops nothing. */
+            table: z.string().optional(),
           })
           .readonly(),
       )

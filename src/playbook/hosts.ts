@@ -150,12 +150,14 @@ function fingerprintOf(options: FilesOptions, path: Path, source: Source): strin
   return `SHA256:${createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '')}`
 }
 
-const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain'] as const
-const POSTGRES_ONLY = ['sslmode'] as const
+const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain', 'applicationIntent'] as const
+const SSLMODE_ONLY = ['sslmode'] as const
 const ENGINES: Readonly<
-  Record<string, { readonly engine: 'mssql' | 'postgres'; readonly port: number; readonly foreign: readonly string[] }>
+  Record<string, { readonly engine: DatabaseSettings['engine']; readonly port: number; readonly foreign: readonly string[] }>
 > = {
-  mssql: { engine: 'mssql', port: 1433, foreign: POSTGRES_ONLY },
+  mssql: { engine: 'mssql', port: 1433, foreign: SSLMODE_ONLY },
+  mysql: { engine: 'mysql', port: 3306, foreign: MSSQL_ONLY },
+  mariadb: { engine: 'mysql', port: 3306, foreign: MSSQL_ONLY },
   postgres: { engine: 'postgres', port: 5432, foreign: MSSQL_ONLY },
   postgresql: { engine: 'postgres', port: 5432, foreign: MSSQL_ONLY },
 }
@@ -168,17 +170,11 @@ function readDatabase(value: Value, path: Path, reading: Reading): DatabaseSetti
   const url = options.url === undefined || source.broken(at) ? undefined : urlAt(options.url, at, source)
   if (!url) return undefined
   const complain = (message: string, hint: string): undefined => source.complain(at, `${source.name(path)} ${message}`, hint)
-  if (url.scheme === 'mysql' || url.scheme === 'mariadb') {
-    return complain(
-      `uses ${url.scheme}://, which is not yet in this version of migrate.`,
-      'This version knows mssql:// and postgres://.',
-    )
-  }
   const engine = ENGINES[url.scheme]
   if (!engine)
     return complain(
       "has a kind of URL that a database can't have.",
-      'It may be mssql://user@host/database or postgres://user@host/database.',
+      'It may be mssql://user@host/database, and likewise mysql://, mariadb:// or postgres://.',
     )
   if (url.user === undefined) return complain('names no user.', `Write it like ${url.scheme}://user@host/database.`)
   const database = url.path.replace(/^\//, '')
@@ -203,6 +199,7 @@ function readDatabase(value: Value, path: Path, reading: Reading): DatabaseSetti
     trustServerCertificate: extra.trustServerCertificate,
     instance: extra.instance,
     domain: extra.domain,
+    applicationIntent: extra.applicationIntent,
     sslmode: extra.sslmode,
     ca: extra.ca === undefined ? undefined : absolute(extra.ca, reading.directory),
     connectTimeoutMs: extra.connectTimeout,

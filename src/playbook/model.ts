@@ -30,7 +30,7 @@ export interface SftpFiles {
 export type FilesSettings = LocalFiles | SftpFiles
 
 export interface DatabaseSettings {
-  readonly engine: 'mssql' | 'postgres'
+  readonly engine: 'mssql' | 'mysql' | 'postgres'
   readonly host: string
   /** `undefined` for a named instance without a port: the server's browser knows it. */
   readonly port: number | undefined
@@ -41,6 +41,7 @@ export interface DatabaseSettings {
   readonly trustServerCertificate: boolean | undefined
   readonly instance: string | undefined
   readonly domain: string | undefined
+  readonly applicationIntent: 'ReadOnly' | 'ReadWrite' | undefined
   readonly sslmode: 'disable' | 'prefer' | 'require' | 'verify-full' | undefined
   /** Absolute path of a PEM file. */
   readonly ca: string | undefined

@@ -28,16 +28,20 @@ export const filesOptionsSchema = z.strictObject({
 
 /** Keys beside `url:` under `database:`; all but `url` and `password` may stand in the URL's query as well. */
 export const databaseOptionsSchema = z.strictObject({
-  url: text.meta({ description: 'mssql://user@host/database or postgres://user@host/database' }),
+  url: text.meta({ description: 'mssql://user@host/database; likewise mysql://, mariadb://, postgres://' }),
   password: secret.optional(),
   encrypt: z.boolean().optional().meta({ description: 'mssql: TLS, on unless switched off' }),
   trustServerCertificate: z.boolean().optional().meta({ description: 'mssql: accept a certificate that nobody signed' }),
   instance: text.optional().meta({ description: 'mssql: a named instance' }),
   domain: text.optional().meta({ description: 'mssql: Windows domain of the login' }),
+  applicationIntent: z
+    .enum(['ReadOnly', 'ReadWrite'])
+    .optional()
+    .meta({ description: 'mssql: ReadOnly asks an availability group for a secondary that may be read' }),
   sslmode: z
     .enum(['disable', 'prefer', 'require', 'verify-full'])
     .optional()
-    .meta({ description: 'postgres: TLS as libpq has it' }),
+    .meta({ description: 'mysql, postgres: TLS as libpq has it' }),
   ca: text.optional().meta({ description: 'Path of the certificate authority’s PEM file' }),
   connectTimeout: durationMs.optional(),
   statementTimeout: durationMs.optional().meta({
@@ -53,7 +57,9 @@ const orUrl = <T extends z.ZodType>(options: T) => z.union([text, options], { er
 /** `old:` and `new:`. */
 export const hostShape = {
   files: orUrl(filesOptionsSchema).optional().meta({ description: 'The site’s files: sftp://user@host/path or a local path' }),
-  database: orUrl(databaseOptionsSchema).optional().meta({ description: 'The shop’s database: mssql:// or postgres://' }),
+  database: orUrl(databaseOptionsSchema)
+    .optional()
+    .meta({ description: 'The shop’s database: mssql://, mysql://, mariadb:// or postgres://' }),
   site: siteSchema.optional(),
   connections: connectionsSchema.optional(),
 }

@@ -9,6 +9,7 @@ import type { DatabaseSettings, DnsSettings, FilesSettings, HostSettings, Playbo
 import { defaultRules } from './tables.ts'
 
 const POSTGRES_PORT = 5432
+const MYSQL_PORT = 3306
 
 export interface WorldOptions {
   readonly clock: Clock
@@ -101,10 +102,15 @@ async function buildDatabase(side: 'old' | 'new', settings: DatabaseSettings, co
       const { openPostgres } = await import('../databases/postgres/index.ts')
       return openPostgres({ ...common, port: settings.port ?? POSTGRES_PORT, sslmode: settings.sslmode, ca: settings.ca })
     }
+    case 'mysql': {
+      const { openMysql } = await import('../databases/mysql/index.ts')
+      return openMysql({ ...common, port: settings.port ?? MYSQL_PORT, sslmode: settings.sslmode, ca: settings.ca })
+    }
     case 'mssql': {
       const { openMssql } = await import('../databases/mssql/index.ts')
-      const { encrypt, trustServerCertificate, domain, instance } = settings
-      return openMssql({ ...common, port: settings.port, encrypt, trustServerCertificate, domain, instanceName: instance })
+      const { port, encrypt, trustServerCertificate, domain, instance, ca } = settings
+      const readOnlyIntent = settings.applicationIntent === 'ReadOnly'
+      return openMssql({ ...common, port, encrypt, trustServerCertificate, domain, instanceName: instance, ca, readOnlyIntent })
     }
   }
 }

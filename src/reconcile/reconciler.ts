@@ -161,7 +161,7 @@ export class Reconciler {
       if (other === undefined) throw missingTable(table, target)
       const drift = columnDrift(table, other)
       if (drift !== undefined) throw drift
-      tables.set(fullName(other.name), { source: table, target: other })
+      tables.set(fullName(other.name), { source: table, target: withPartitionsOf(table, other) })
     }
     const foreignKeys = [
       ...to.foreignKeys.filter((key) => key.enforced),
@@ -170,6 +170,15 @@ export class Reconciler {
     this.#apply = { run, source, target, tables, foreignKeys, ignore }
     return this.#apply
   }
+}
+
+/** The target with the partitions that the source alone has: made since the snapshot, they are wanted for the rows in them. */
+function withPartitionsOf(source: Table, target: Table): Table {
+  const { partitions } = target
+  if (partitions === undefined) return target
+  const there = new Set(partitions.map((part) => fullName(part.name)))
+  const more = (source.partitions ?? []).filter((part) => !there.has(fullName(part.name)))
+  return { ...target, partitions: [...partitions, ...more] }
 }
 
 function proofOf(planner: Planner): Proof {

@@ -25,6 +25,7 @@ const headroomUseSchema = z.object({
   raisedBy: z.string(),
   used: z.string(),
   left: z.string(),
+  host: z.literal('new').optional(),
 })
 const countsSchema = z.object({
   inserted: z.number(),

@@ -68,8 +68,8 @@ function reconciled({ reconciled: result }: ReportData): string {
           ...rows,
         ]
   const use = headroom.map(
-    ({ table, column, raisedBy, used, left }) =>
-      `- ${cell(column === '' ? table : `${table}.${column}`)}: raised by ${whole(raisedBy)}, used ${whole(used)}, left ${whole(left)}`,
+    ({ table, column, raisedBy, used, left, host }) =>
+      `- ${cell(column === '' ? table : `${table}.${column}`)}${host === 'new' ? " (the new host's: the old one's numbers were moved past it)" : ''}: raised by ${whole(raisedBy)}, used ${whole(used)}, left ${whole(left)}`,
   )
   const verdict =
     proof.unaccounted === 0

@@ -76,6 +76,8 @@ export interface HeadroomUse {
   readonly raisedBy: string
   readonly used: string
   readonly left: string
+  /** Whose numbers these are: the new host's, when the old one's were moved past it. The old host's when absent. */
+  readonly host?: 'new'
 }
 
 export interface HeadroomWatch {
@@ -85,6 +87,8 @@ export interface HeadroomWatch {
   readonly left: string
   /** ISO 8601; `null` when at the present rate it doesn't run out. */
   readonly runsOutAt: string | null
+  /** As in `HeadroomUse`. */
+  readonly host?: 'new'
 }
 
 export interface ReconcileCounts {

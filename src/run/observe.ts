@@ -27,7 +27,7 @@ export async function observeStep(options: CommandOptions, only: string): Promis
       yes: options.yes ?? false,
       ask: options.ask,
       journal: undefined,
-      observing: true,
+      observing: { history: async () => (await readHistory(options.directory)).history },
     })
     session.emit(null, { event: 'started', playbook: options.name, dryRun: false, resumed: history.run !== undefined })
     const abort = options.abort ?? noStop()

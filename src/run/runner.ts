@@ -12,8 +12,8 @@ import {
   tellTorn,
 } from './command.ts'
 import { checkAll, rehearse } from './dry-run.ts'
-import { executeStep, type StepEnd } from './execute.ts'
-import { errorAmong, INTERRUPTED, OK, PARKED, type Verdict, verdictOf } from './failures.ts'
+import { errorAmong, OK, PARKED, type Verdict } from './failures.ts'
+import { runGroups } from './groups.ts'
 import { RunHistory } from './history.ts'
 import { preflight } from './preflight.ts'
 import { type Binding, bindingHash } from './records.ts'
@@ -21,7 +21,7 @@ import { redactJson } from './redaction.ts'
 import { type Selection, selectSteps } from './selection.ts'
 import { findingFields, type Session } from './session.ts'
 import { type HeldState, holdState, openHeldJournal, setAside } from './state.ts'
-import { directly, type Effects, type Sequence, type Step } from './step.ts'
+import { directly, type Effects, type Sequence } from './step.ts'
 import { noStop } from './stopping.ts'
 
 export interface RunOptions extends CommandOptions, Selection {
@@ -141,14 +141,8 @@ async function runAll(session: Session, options: RunOptions, selected: Sequence)
   const error = errorAmong([...found.values()].flat())
   if (error !== undefined) throw beforeAnything(error, session)
   const named = new Set([options.only, options.from])
-  let didSomething = false
-  for (const group of selected) {
-    if (interrupt.aborted || abort.aborted) return INTERRUPTED
-    const ends = await runGroup(session, group, { interrupt, abort }, named)
-    const verdict = verdictOfGroup(ends)
-    if (verdict !== undefined) return verdict
-    didSomething ||= ends.some((end) => end.kind === 'finished' && !end.skipped)
-  }
+  const { verdict, didSomething } = await runGroups(session, selected, { interrupt, abort }, named)
+  if (verdict !== undefined) return verdict
   if (!didSomething) {
     session.emit(null, {
       event: 'note',
@@ -163,32 +157,4 @@ const beforeAnything = (error: MigrateError, session: Session): MigrateError => 
   const untouched = session.history.changes.length === 0 ? 'Nothing was changed.' : 'Nothing further was changed.'
   const hint = error.hint === undefined ? 'Mend what was found, then run again.' : `${error.hint} Then run again.`
   return new MigrateError(error.code, `${error.message} ${untouched}`, { hint, ending: error.ending })
-}
-
-/** The steps of a group side by side. The first that fails tells the others to stop; all are awaited. In the order they ended. */
-async function runGroup(
-  session: Session,
-  group: readonly Step[],
-  stops: { readonly interrupt: AbortSignal; readonly abort: AbortSignal },
-  named: ReadonlySet<string | undefined>,
-): Promise<readonly StepEnd[]> {
-  const sibling = new AbortController()
-  const ends: StepEnd[] = []
-  await Promise.all(
-    group.map(async (step) => {
-      const end = await executeStep(session, step, { ...stops, sibling: sibling.signal }, { named: named.has(step.id) })
-      ends.push(end)
-      if (end.kind === 'failed') sibling.abort(new MigrateError('stopped', `"${step.title}" failed.`, { ending: 'interrupted' }))
-    }),
-  )
-  return ends
-}
-
-/** `undefined` when the next group may begin. A failure outweighs an interrupt, and that one a wait. */
-function verdictOfGroup(ends: readonly StepEnd[]): Verdict | undefined {
-  for (const kind of ['failed', 'interrupted', 'waiting'] as const) {
-    const end = ends.find((each) => each.kind === kind)
-    if (end !== undefined && end.kind !== 'finished') return verdictOf(end.error)
-  }
-  return undefined
 }

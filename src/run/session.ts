@@ -4,6 +4,7 @@ import { MigrateError } from '../base/errors.ts'
 import { type Json, jsonSchema } from '../base/json.ts'
 import type { Redactor } from '../base/secret.ts'
 import type { EventBody, EventSink } from './events.ts'
+import { HandingOver } from './handing-over.ts'
 import { ROWS_PARKED, type RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { JournalRecord } from './records.ts'
@@ -26,7 +27,7 @@ export interface SessionOptions {
   /** Absent in a dry run, which writes nothing (law 6). */
   readonly journal: Journal | undefined
   /** Looks on beside a run: what a step remembers lasts as long as this process, and is written nowhere. */
-  readonly observing?: boolean
+  readonly observing?: { history(): Promise<RunHistory> }
 }
 
 /** What a step saw last, kept for the report. */
@@ -42,10 +43,12 @@ export class Session {
   readonly clock: Clock
   readonly history: RunHistory
   readonly dryRun: boolean
+  readonly handingOver = new HandingOver()
   readonly #options: SessionOptions
   readonly #observed = new Map<string, Observed>()
   readonly #overlay = new Map<string, Json>()
   #pending: Promise<unknown>[] = []
+  #refreshed: RunHistory | undefined
 
   constructor(options: SessionOptions) {
     this.id = options.id
@@ -92,20 +95,23 @@ export class Session {
 
   /** What the step is lent: `read` in `check` and `plan`, where it may not even remember anything; `write` in all else. */
   lend(step: Step, signal: AbortSignal, stage: 'read' | 'write'): StepRun {
-    const { directory, dryRun, clock, history } = this.#options
+    const { directory, dryRun, clock, history, observing } = this.#options
     return {
       id: this.id,
       clock,
       signal,
       directory,
       dryRun,
+      ...(observing === undefined ? {} : { observing: { refresh: () => this.#refresh(observing) } }),
       emit: (body) => this.#emitForStep(step.id, body),
       progress: (done, total, unit, item) =>
         this.#emitForStep(step.id, { event: 'progress', done, total, unit, ...(item === undefined ? {} : { item }) }),
       remember: (key, value) => this.#remember(step, stage, key, value),
-      recall: (key) => this.#overlay.get(key) ?? history.fact(key),
+      recall: (key) => this.#overlay.get(key) ?? (this.#refreshed ?? history).fact(key),
       history: (change) => history.historyOf(step.id, this.redacted(change)),
       confirm: (question, hint) => this.confirm(question, hint),
+      handOver: () => this.handingOver.handOver(step.id),
+      isFollowing: () => step.follows !== undefined && this.handingOver.isAtWork(step.follows),
     }
   }
 
@@ -140,6 +146,10 @@ export class Session {
     this.#pending.push(written)
   }
 
+  async #refresh(observing: { history(): Promise<RunHistory> }): Promise<void> {
+    this.#refreshed = await observing.history()
+  }
+
   async #remember(step: Step, stage: 'read' | 'write', key: string, value: Json): Promise<void> {
     if (stage === 'read' || this.dryRun) {
       throw new MigrateError(
@@ -147,7 +157,7 @@ export class Session {
         `The step ${step.id} tried to keep "${key}" in its check or plan. This is a fault in migrate.`,
       )
     }
-    if (this.#options.observing === true) this.#overlay.set(key, value)
+    if (this.#options.observing !== undefined) this.#overlay.set(key, value)
     else await this.record({ type: 'fact', key, value })
   }
 }

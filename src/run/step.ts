@@ -43,6 +43,11 @@ export interface Step<C extends Json = Json> {
   describe(change: C): string
   /** Longest time that `apply` of one change may take, milliseconds; none when absent. */
   readonly timeoutMs?: number
+  /**
+   * Id of a step whose results this one can take up while that one is still at work. Where that one stands in the group right before
+   * this one's, this one begins beside it as soon as it hands over (`StepRun.handOver`); in all else they run as ever.
+   */
+  readonly follows?: string
   /** How many changes may be applied side by side; 1 when absent. Changes must then be independent of their order. */
   readonly parallel?: number
 }
@@ -58,6 +63,11 @@ export interface StepRun {
   readonly directory: string
   /** True in a dry run: `plan` may estimate what would only exist after an earlier step's `apply`. */
   readonly dryRun: boolean
+  /**
+   * Present when the command only looks on beside a run: nothing may be written on any host. `refresh` reads anew what the run
+   * has remembered meanwhile.
+   */
+  readonly observing?: { refresh(): Promise<void> }
   emit(body: EventBody): void
   progress(done: number, total: number | null, unit: ProgressUnit, item?: string): void
   /**
@@ -73,6 +83,10 @@ export interface StepRun {
    * command as `waiting` (exit 3).
    */
   confirm(question: string, hint?: string): Promise<boolean>
+  /** Said while applying: from now on a step that follows this one may begin beside it. */
+  handOver(): void
+  /** True while the step that this one follows is still at work beside it: what it makes isn't whole yet. */
+  isFollowing(): boolean
 }
 
 /** Groups one after the other; the steps of one group run side by side. */

@@ -1,15 +1,18 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
-import { type HeadroomOptions, isUsedUp } from '../databases/plan/headroom.ts'
+import { type Course, type HeadroomOptions, isUsedUp, positionOf } from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
-import type { IdentityState } from '../databases/schema.ts'
+import type { Database } from '../databases/port.ts'
+import type { IdentityState, Schema } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { bumpFindings } from './bump-findings.ts'
 import { refuseEarlyRows, refuseUsed } from './bump-guard.ts'
-import { refuseOverflow, sizeWaiting } from './bump-size.ts'
+import { refuseOverflow, type Sizing, sizeWaiting } from './bump-size.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { HEADROOM_KEY, headroomRecordSchema, identityName, recallHeadroom } from './headroom.ts'
 import { durationMs } from './options.ts'
+import { courseOf } from './rate-samples.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
@@ -17,6 +20,13 @@ const optionsSchema = z
     window: durationMs.prefault('24h').describe('How long both hosts may take orders side by side'),
     safety: z.number().min(1).max(1000).default(3).describe('Factor on the measured rate'),
     minimum: z.int().min(1).default(1000).describe('Rows, at least, for a table without a number of its own'),
+    restarts: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(1)
+      .describe("Restarts of the old host's server to reckon with: each may skip numbers"),
+    measure: durationMs.prefault('5s').describe('How long the old host is watched here when nothing was seen of it before'),
   })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
@@ -42,11 +52,14 @@ class BumpIdentities implements Step<Change> {
   readonly change = changeSchema
   readonly #world: World
   readonly #options: HeadroomOptions
+  readonly #measureMs: number
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
     this.#world = context.world
-    this.#options = { windowMs: options.window, safety: options.safety, minimum: options.minimum }
+    const { window, safety, minimum, restarts, measure } = options
+    this.#options = { windowMs: window, safety, minimum, restarts }
+    this.#measureMs = measure
   }
 
   async check(run: StepRun): Promise<readonly Finding[]> {
@@ -60,8 +73,9 @@ class BumpIdentities implements Step<Change> {
         const states = await old.identities(schema)
         const raised = new Set(recallHeadroom(run).map((record) => identityName(record.identity)))
         const waiting = states.filter((state) => !raised.has(identityName(state.identity)))
-        const sized = sizeWaiting({ world: this.#world, options: this.#options, schema, states }, waiting, run)
-        return [...sized.flatMap(({ finding }) => finding ?? []), ...states.filter(isUsedUp).map(usedUpFinding)]
+        const course = courseOf(run) ?? nothingSeen
+        const sized = sizeWaiting({ world: this.#world, options: this.#options, schema, states, course }, waiting, run)
+        return [...sized.flatMap(({ finding }) => finding ?? []), ...bumpFindings(states, sized)]
       },
     )
   }
@@ -69,7 +83,7 @@ class BumpIdentities implements Step<Change> {
   async plan(run: StepRun): Promise<readonly Change[]> {
     const old = databaseOf(this.#world.old)
     const schema = await old.schema()
-    const states = await old.identities(schema)
+    const { states, course } = await this.#look(run, old, schema)
     const targets = await this.#targetStates()
     const missing = states.filter((state) => !targets.has(identityName(state.identity)) && !isUsedUp(state))
     if (missing.length > 0 && !run.dryRun) throw missingIdentities(missing)
@@ -79,7 +93,7 @@ class BumpIdentities implements Step<Change> {
       const next = targets.get(identityName(state.identity))?.next
       return record === undefined || next === undefined || !isBeyond(next, BigInt(record.to), record.identity.increment)
     })
-    const sized = sizeWaiting({ world: this.#world, options: this.#options, schema, states }, waiting, run, records)
+    const sized = sizeWaiting({ world: this.#world, options: this.#options, schema, states, course }, waiting, run, records)
     refuseOverflow(sized)
     for (const { finding } of sized) if (finding !== undefined) run.emit({ event: 'finding', ...finding })
     const due = sized.map(({ record }) => record)
@@ -155,6 +169,24 @@ class BumpIdentities implements Step<Change> {
     return `${identityName(record.identity)}: ${places} (${record.reason})`
   }
 
+  /**
+   * The old host's live identities, and what was seen of them since the snapshot. Where this run took none, they are watched for a
+   * moment: a glance, which overrules no number that a person gave.
+   */
+  async #look(run: StepRun, old: Database, schema: Schema): Promise<Pick<Sizing, 'states' | 'course'>> {
+    const states = await old.identities(schema)
+    const seen = courseOf(run)
+    if (seen !== undefined || run.dryRun || recallHeadroom(run).length > 0) return { states, course: seen ?? nothingSeen }
+    const at = run.clock.now()
+    await run.clock.sleep(this.#measureMs, run.signal)
+    const before = new Map(states.map((state) => [identityName(state.identity), { at, position: positionOf(state) }]))
+    const course = (name: string): Course | undefined => {
+      const first = before.get(name)
+      return first === undefined ? undefined : { first, last: first, peak: 0 }
+    }
+    return { states: await old.identities(schema), course }
+  }
+
   /** Identities of the new host by name. */
   async #targetStates(): Promise<ReadonlyMap<string, IdentityState>> {
     const target = databaseOf(this.#world.new)
@@ -163,12 +195,7 @@ class BumpIdentities implements Step<Change> {
   }
 }
 
-const usedUpFinding = (state: IdentityState): Finding => ({
-  severity: 'warning',
-  code: 'identity-used-up',
-  message: `${identityName(state.identity)} has handed out its last value on the old host (${formatCount(state.last ?? 0n)}): neither host can add rows to it.`,
-  hint: 'Nothing to do for the migration; the table needs a wider type to grow.',
-})
+const nothingSeen = (): undefined => undefined
 
 const missingIdentities = (missing: readonly IdentityState[]): MigrateError =>
   new MigrateError(

@@ -1,7 +1,7 @@
-import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import {
+  type Course,
   type HeadroomOptions,
   isUsedUp,
   measureRate,
@@ -12,12 +12,9 @@ import {
 import { isBeyond } from '../databases/plan/restore.ts'
 import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
-import { type HeadroomRecord, identityName } from './headroom.ts'
+import { type HeadroomRecord, identityName, numberingKey } from './headroom.ts'
 import { rulesFor } from './rules.ts'
-import { SNAPSHOT_IDENTITIES_KEY } from './snapshot-database.ts'
 import type { World } from './world.ts'
-
-const rememberedSchema = z.object({ at: z.string(), positions: z.record(z.string(), z.string()) })
 
 /** The old host's identities, and what their headroom depends on. */
 export interface Sizing {
@@ -26,6 +23,8 @@ export interface Sizing {
   readonly schema: Schema
   /** All of them: those with a number in the playbook say how far the others go. */
   readonly states: readonly IdentityState[]
+  /** What was seen of each on the old host so far, by name. */
+  readonly course: (name: string) => Course | undefined
 }
 
 /** What is to be done about one identity of the old host. */
@@ -36,35 +35,46 @@ export interface Sized {
 
 /**
  * Sizes the headroom of those identities that wait for it, in step with all; one that was sized by this run and isn't half used
- * keeps the record that it has.
+ * keeps the record that it has. Columns that share a sequence get one headroom together.
  */
 export function sizeWaiting(
-  { world, options, schema, states }: Sizing,
+  { world, options, schema, states, course }: Sizing,
   waiting: readonly IdentityState[],
   run: StepRun,
   records?: ReadonlyMap<string, HeadroomRecord>,
 ): readonly Sized[] {
-  const remembered = rememberedSchema.safeParse(run.recall(SNAPSHOT_IDENTITIES_KEY)).data
   const now = run.clock.now()
-  const elapsedMs = remembered === undefined ? 0 : now - Date.parse(remembered.at)
   const given = givenBy(world, schema)
   const named = states.flatMap((state): NamedHeadroom[] => {
     const rows = given(state)
     return rows === 'auto' ? [] : [{ name: identityName(state.identity), given: rows, used: valuesUsed(state) }]
   })
+  const sharing = Map.groupBy(states, ({ identity }) => numberingKey(identity))
   return waiting
     .filter((state) => !isUsedUp(state))
     .map((state) => {
       const { identity } = state
-      const name = identityName(identity)
-      const record = records?.get(name)
+      const record = records?.get(identityName(identity))
       if (record !== undefined && !isHalfUsed(record, state)) return { record, finding: undefined }
-      const before = remembered?.positions[name]
-      const rate = measureRate(before === undefined ? undefined : BigInt(before), state, elapsedMs)
-      const { from, to, reason, finding } = sizeHeadroom(name, state, given(state), rate, options, named)
+      const together = sharing.get(numberingKey(identity)) ?? [state]
+      const name = together.map((each) => identityName(each.identity)).join(' and ')
+      const rate = measureRate(course(identityName(identity)), state, now)
+      const wanted = givenTogether(together.map(given), options.minimum)
+      const { from, to, reason, finding } = sizeHeadroom(name, state, wanted, rate, options, named)
+      const shared = together.length > 1 ? `; one sequence numbers ${name}` : ''
       const ratePerMinute = rate?.perMinute ?? null
-      return { record: { identity, from: String(from), to: String(to), ratePerMinute, reason, at: isoTime(now) }, finding }
+      return {
+        record: { identity, from: String(from), to: String(to), ratePerMinute, reason: `${reason}${shared}`, at: isoTime(now) },
+        // Told once for all that share it.
+        finding: together[0] === state ? finding : undefined,
+      }
     })
+}
+
+/** The number for one sequence that numbers several tables: what each of them is to have, together. */
+function givenTogether(given: readonly ('auto' | number)[], minimum: number): 'auto' | number {
+  if (given.every((each) => each === 'auto')) return 'auto'
+  return given.reduce<number>((sum, each) => sum + (each === 'auto' ? minimum : each), 0)
 }
 
 /** What the playbook says of the table that an identity numbers. */

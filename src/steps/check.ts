@@ -5,8 +5,10 @@ import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
+import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
+import { copiedTables, schemaFindings } from './rules.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -66,8 +68,13 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
   const schema = await old.schema()
-  const servers = target === undefined ? [] : serverFindings(await old.info(), await target.info())
-  return [...servers, ...schema.findings, ...unknownNames(world, schema)]
+  const copied = { ...schema, tables: copiedTables(world, schema) }
+  return gather(
+    async () => (target === undefined ? [] : serverFindings(await old.info(), await target.info(), target)),
+    async () => (await target?.unmet?.(schema)) ?? [],
+    async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
+    async () => (await old.oversize?.(copied)) ?? [],
+  )
 }
 
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>

@@ -1,7 +1,21 @@
 import { z } from 'zod'
-import { fullName, type Identity, type IdentityState, identitySchema } from '../databases/schema.ts'
+import { type BothStates, gapOf, useOf } from '../databases/plan/gap.ts'
+import { fullName, type Identity, identitySchema } from '../databases/schema.ts'
 import type { HeadroomUse } from '../run/events.ts'
 import type { StepRun } from '../run/step.ts'
+
+/** A leap (databases/plan/gap.ts) with what stood there before; on disk before it is made. */
+const leapSchema = z
+  .object({
+    moved: z.enum(['old', 'new']),
+    from: z.string(),
+    to: z.string(),
+    before: z.object({ last: z.string().nullable(), next: z.string() }).readonly(),
+    /** ISO 8601. */
+    at: z.string(),
+  })
+  .readonly()
+export type LeapRecord = z.infer<typeof leapSchema>
 
 /** What `bump-identities` did to one identity of the new host, kept in the run's memory for the watch, reconcile and report. */
 export const headroomRecordSchema = z
@@ -17,6 +31,8 @@ export const headroomRecordSchema = z
     reason: z.string(),
     /** ISO 8601. */
     at: z.string(),
+    /** Leaps of one host past the other since then, oldest first; the server says which of them happened. */
+    leaps: z.array(leapSchema).readonly().optional(),
   })
   .readonly()
 export type HeadroomRecord = z.infer<typeof headroomRecordSchema>
@@ -31,18 +47,20 @@ export const recallHeadroom = (run: StepRun): readonly HeadroomRecord[] =>
 export const identityName = (identity: Identity): string =>
   identity.column === '' ? fullName(identity.sequence ?? identity.table) : `${fullName(identity.table)}.${identity.column}`
 
-/** How much of a headroom the old host has used by now. Works for negative increments too. */
-export function headroomUse(record: HeadroomRecord, old: IdentityState | undefined): HeadroomUse {
-  const sign = BigInt(record.identity.increment) < 0n ? -1n : 1n
-  const from = BigInt(record.from)
-  const to = BigInt(record.to)
-  const last = old?.last ?? from
-  const used = (last - from) * sign
+/** The same for all columns of one host that one sequence numbers. */
+export const numberingKey = (identity: Identity): string =>
+  identity.sequence === null ? identityName(identity) : `sequence ${fullName(identity.sequence)}`
+
+/** How much of the gap between the two hosts' numbers is used by now. Works for negative increments too. */
+export function headroomUse(record: HeadroomRecord, states: BothStates): HeadroomUse {
+  const gap = gapOf(record, states)
+  const { size, used, left } = useOf(gap, record.identity.increment, states[gap.behind])
   return {
     table: fullName(record.identity.table),
     column: record.identity.column,
-    raisedBy: String((to - from) * sign),
-    used: String(used < 0n ? 0n : used),
-    left: String((to - from) * sign - (used < 0n ? 0n : used)),
+    raisedBy: String(size),
+    used: String(used),
+    left: String(left),
+    ...(gap.behind === 'new' ? { host: 'new' } : {}),
   }
 }

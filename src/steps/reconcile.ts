@@ -10,6 +10,7 @@ import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.t
 import type { Step, StepRun } from '../run/step.ts'
 import { missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
+import { readBoth, withRoomForLeaps } from './leap-moves.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -107,8 +108,8 @@ class ReconcileStep implements Step<ReconcileChange> {
     const old = this.#world.old.database
     // On the way back the old host's identities are raised anew: what it used of the headroom says nothing any more.
     if (this.#direction === 'reverse' || records.length === 0 || old === undefined) return []
-    const states = new Map((await old.identities(await this.#oldSchema())).map((state) => [identityName(state.identity), state]))
-    return records.map((record) => headroomUse(record, states.get(identityName(record.identity))))
+    const states = await readBoth(this.#world, new Set(records.map((record) => identityName(record.identity))))
+    return records.map((record) => headroomUse(record, states.get(identityName(record.identity)) ?? {}))
   }
 
   /** Asked of the old host once a pass: rules, tables and headroom go by one reading. */
@@ -192,7 +193,8 @@ export const reconcileKind: StepKind<Record<string, never>> = {
   name: 'reconcile',
   summary: "Carries the old host's late rows to the new one by a three-way merge, and proves that none is missing.",
   options: z.strictObject({}).prefault({}),
-  create: (_options, context: StepContext) => new ReconcileStep(context.id, context.world, 'forward'),
+  create: (_options, context: StepContext) =>
+    withRoomForLeaps(new ReconcileStep(context.id, context.world, 'forward'), context.world),
 }
 
 /** The same merge the other way round, for a rollback after the cutover. */

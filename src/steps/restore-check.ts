@@ -33,7 +33,8 @@ export async function checkTarget(
       return own !== undefined && !ours(own)
     })
   return [
-    ...serverFindings(from, to),
+    ...serverFindings(from, to, target),
+    ...((await target.unmet?.(schema)) ?? []),
     ...occupied.map(
       (name): Finding => ({
         severity: 'error',
@@ -46,7 +47,8 @@ export async function checkTarget(
   ]
 }
 
-export function serverFindings(from: ServerInfo, to: ServerInfo): readonly Finding[] {
+/** `target`: the database on the new host, whose engine tells what a difference means. */
+export function serverFindings(from: ServerInfo, to: ServerInfo, target?: Database): readonly Finding[] {
   if (from.engine !== to.engine) {
     return [
       {
@@ -68,7 +70,8 @@ export function serverFindings(from: ServerInfo, to: ServerInfo): readonly Findi
   }
   if (isOlder(to.version, from.version)) {
     findings.push({
-      severity: 'error',
+      // An engine that can say what it means is believed; else it may mean anything.
+      severity: target?.consequences === undefined ? 'error' : 'warning',
       code: 'target-older',
       message: `The new database is ${to.product}, older than the old host's ${from.product}: it may not take everything that the old one holds.`,
       hint: `Ask the new host for ${from.product} or later.`,
@@ -82,7 +85,7 @@ export function serverFindings(from: ServerInfo, to: ServerInfo): readonly Findi
       hint: `Create the new database with ${from.collation}.`,
     })
   }
-  return findings
+  return [...findings, ...(target?.consequences?.(from, to) ?? [])]
 }
 
 /** Compares release numbers by their first part alone: hosts mend minor releases on their own. */

@@ -11,18 +11,20 @@ import {
   statementMark,
   tableCreatedBy,
 } from '../databases/plan/restore.ts'
-import type { Database, Statement } from '../databases/port.ts'
+import type { Database, OrphanRule, Statement } from '../databases/port.ts'
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
-import { partsOf } from '../databases/snapshot/manifest.ts'
+import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
+import { whileSampling } from './rate-samples.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
 import {
+  analyse,
   loadParts,
   ORPHANS_KEY,
   RESTORED_IDENTITIES_KEY,
@@ -33,6 +35,7 @@ import {
   restoredFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
+import { snapshotDatabaseKind } from './snapshot-database.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -49,6 +52,7 @@ class RestoreDatabase implements Step<RestoreChange> {
   readonly id: string
   readonly title = 'Restore the database on the new host'
   readonly phase = 'prepare'
+  readonly follows = snapshotDatabaseKind.name
   readonly change = restoreChangeSchema
   readonly #world: World
 
@@ -71,7 +75,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     const target = databaseOf(this.#world.new)
     const store = this.#store(run)
     const found = await store.manifest()
-    if (!found.complete && !run.dryRun) throw noSnapshot(store)
+    const following = !found.complete && run.isFollowing()
+    if (!found.complete && !following && !run.dryRun) throw noSnapshot(store)
     const manifest = found.complete ? found : undefined
     const schema = await this.#schema(run)
     const statements = target.ddl(schema)
@@ -82,6 +87,7 @@ class RestoreDatabase implements Step<RestoreChange> {
       marks,
       copied: copiedTables(this.#world, schema),
       manifest,
+      following,
       sizes: manifest === undefined ? await databaseOf(this.#world.old).sizes() : [],
       connections: this.#world.new.connections,
     })
@@ -100,9 +106,9 @@ class RestoreDatabase implements Step<RestoreChange> {
         for (const name of change.stale) await target.retract(null, { run: run.id, name })
         return target.execute(change.sql, { run: run.id, name: statementMark(change.name) })
       case 'load':
-        return this.#load(run, target)
+        return whileSampling(run, databaseOf(this.#world.old), () => this.#load(change, run, target))
       case 'orphans':
-        return removeOrphans(run, target, change.rules)
+        return this.#removeOrphans(change.rules, run, target)
       case 'identities':
         return this.#raiseIdentities(run, target)
       case 'baseline':
@@ -194,6 +200,7 @@ class RestoreDatabase implements Step<RestoreChange> {
     const schema = await this.#schema(run)
     const manifest = await this.#store(run).manifest()
     const rules = rulesFor(this.#world, schema)
+    await analyse(run, target, copiedTables(this.#world, schema))
     const tables = trackedTables(this.#world, schema)
     const total = tables.reduce(
       (rows, table) => rows + partsOf(manifest, fullName(table.name)).reduce((sum, part) => sum + part.rows, 0),
@@ -217,7 +224,12 @@ class RestoreDatabase implements Step<RestoreChange> {
     await rememberRestored(run, target, copiedTables(this.#world, schema), await baselineTables(run.directory))
   }
 
-  async #load(run: StepRun, target: Database): Promise<void> {
+  /** Planned while the snapshot was being taken, this may turn out to be needless: all of it may be of one moment. */
+  async #removeOrphans(rules: readonly OrphanRule[], run: StepRun, target: Database): Promise<void> {
+    if (isFuzzy(await this.#store(run).manifest())) await removeOrphans(run, target, rules)
+  }
+
+  async #load(change: Extract<RestoreChange, { kind: 'load' }>, run: StepRun, target: Database): Promise<void> {
     const schema = await this.#schema(run)
     await loadParts({
       run,
@@ -225,6 +237,7 @@ class RestoreDatabase implements Step<RestoreChange> {
       store: this.#store(run),
       tables: copiedTables(this.#world, schema),
       connections: this.#world.new.connections,
+      estimatedRows: change.tables.reduce((rows, table) => rows + table.rows, 0),
     })
   }
 

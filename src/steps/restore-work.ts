@@ -1,12 +1,14 @@
 import { z } from 'zod'
-import type { Finding } from '../base/errors.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { keyOnly, loadMark } from '../databases/plan/restore.ts'
 import type { Database, OrphanRule } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, type Manifest, type Part, rowsOf } from '../databases/snapshot/manifest.ts'
+import { ROWS_FORMAT } from '../databases/snapshot/part.ts'
 import type { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { StepRun } from '../run/step.ts'
+import { type FedPart, PartFeed } from './part-feed.ts'
 
 /** Rows of each table as restored, before the new host's first write: `{name: rows}`. */
 export const RESTORED_KEY = 'rows-restored'
@@ -27,48 +29,87 @@ export interface LoadOptions {
   readonly store: SnapshotStore
   readonly tables: readonly Table[]
   readonly connections: number
+  /** Rows that there will be, as far as is known while the snapshot is still being taken. */
+  readonly estimatedRows: number
 }
 
-/** Loads every part that isn't marked as loaded, several side by side, each exactly once. Ends when all have stopped. */
-export async function loadParts({ run, database, store, tables, connections }: LoadOptions): Promise<void> {
-  const [manifest, marks] = await Promise.all([store.manifest(), database.marks(run.id)])
-  const all = tables.flatMap((table) => (manifest.tables.get(fullName(table.name))?.parts ?? []).map((part) => ({ table, part })))
-  const waiting = all.filter(({ part }) => !marks.has(loadMark(part.table, part.part)))
-  const total = all.reduce((rows, { part }) => rows + part.rows, 0)
-  let done = total - waiting.reduce((rows, { part }) => rows + part.rows, 0)
+/**
+ * Loads every part that isn't marked as loaded, several side by side, each exactly once, until the snapshot is complete and all of it
+ * stands. Ends when all have stopped.
+ */
+export async function loadParts({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
+  const marks = await database.marks(run.id)
+  const feed = new PartFeed(store, tables, (part) => marks.has(loadMark(part.table, part.part)), run)
   const stop = new AbortController()
   const signal = AbortSignal.any([run.signal, stop.signal])
-  const loadOne = async (table: Table, part: Part): Promise<void> => {
-    const rows = untilAborted(store.rows(table, part), signal, (count) => run.progress(done + count, total, 'rows', part.table))
-    await database.load(table, rows, { run: run.id, name: loadMark(part.table, part.part) })
-    done += part.rows
-    run.progress(done, total, 'rows', part.table)
+  let loaded = 0
+  const tell = (part: Part): void => {
+    const done = feed.loadedRows + loaded
+    run.progress(done, Math.max(done, feed.rows, run.isFollowing() ? estimatedRows : 0), 'rows', part.table)
   }
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      signal.throwIfAborted()
-      await loadOne(next.table, next.part).catch((error: unknown) => {
-        stop.abort(error)
-        throw error
-      })
+  const isSmall = (part: Part): boolean => part.bytes <= SMALL_BYTES && part.format === database.blockFormat
+  const load = async (first: FedPart): Promise<void> => {
+    const together = isSmall(first.part) && database.loadTogether !== undefined ? feed.more(MOST_TOGETHER - 1, isSmall) : []
+    const parts = [first, ...together]
+    await loadSome({ run, database, store, signal }, parts)
+    for (const { part } of parts) {
+      loaded += part.rows
+      tell(part)
     }
   }
-  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, Math.min(connections, waiting.length)) }, worker))
+  const worker = async (): Promise<void> => {
+    try {
+      for (let next = await feed.next(signal); next !== undefined; next = await feed.next(signal)) await load(next)
+    } catch (error) {
+      stop.abort(error)
+      throw error
+    }
+  }
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, connections) }, worker))
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }
 
-async function* untilAborted<T>(
-  batches: AsyncIterable<readonly T[]>,
-  signal: AbortSignal,
-  onRows: (rows: number) => void,
-): AsyncGenerator<readonly T[]> {
-  let rows = 0
-  for await (const batch of batches) {
+/** Parts up to this size, of which each would take as many questions as a large one, are loaded several in one transaction. */
+const SMALL_BYTES = 256 * 1024
+const MOST_TOGETHER = 64
+
+type Loading = Pick<LoadOptions, 'run' | 'database' | 'store'> & { readonly signal: AbortSignal }
+
+/** Loads parts, each in the format in which it was saved; several in one transaction. */
+async function loadSome({ run, database, store, signal }: Loading, parts: readonly FedPart[]): Promise<void> {
+  const loads = parts.map(({ table, part }) => {
+    const mark = { run: run.id, name: loadMark(part.table, part.part) }
+    return { table, part, mark, blocks: untilAborted(store.blocks(part), signal) }
+  })
+  const [first] = loads
+  if (first === undefined) return
+  if (loads.length > 1 && database.loadTogether !== undefined) await database.loadTogether(loads)
+  else if (first.part.format === ROWS_FORMAT)
+    await database.load(first.table, untilAborted(store.rows(first.table, first.part), signal), first.mark)
+  else if (first.part.format === database.blockFormat && database.loadBlocks !== undefined)
+    await database.loadBlocks(first.table, first.blocks, first.mark)
+  else {
+    throw new MigrateError(
+      'snapshot-format-unknown',
+      `${first.part.file} of the snapshot holds rows of ${first.part.table} as ${first.part.format}, which the ${database.label} can't load. No row of it was loaded.`,
+      { hint: 'Take the snapshot again with this version of migrate: run with --fresh.' },
+    )
+  }
+}
+
+/** Has the server look at the tables anew, now that all rows, keys and indexes stand. */
+export async function analyse(run: StepRun, database: Database, tables: readonly Table[]): Promise<void> {
+  for (let at = 0; at < tables.length; at += MOST_TOGETHER) {
+    run.signal.throwIfAborted()
+    await database.analyse?.(tables.slice(at, at + MOST_TOGETHER))
+  }
+}
+
+async function* untilAborted<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  for await (const item of items) {
     signal.throwIfAborted()
-    yield batch
-    rows += batch.length
-    onRows(rows)
+    yield item
   }
 }
 

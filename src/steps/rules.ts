@@ -1,3 +1,4 @@
+import type { Finding } from '../base/errors.ts'
 import { type ForeignKey, findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import type { TableRules, World } from './world.ts'
 
@@ -21,6 +22,14 @@ export function copiedTables(world: World, schema: Schema): readonly Table[] {
 export function trackedTables(world: World, schema: Schema): readonly Table[] {
   const rules = rulesFor(world, schema)
   return schema.tables.filter((table) => rules(table).mode === 'track')
+}
+
+/** What a schema can't carry. About a table that the playbook leaves empty it is said, but stops nothing. */
+export function schemaFindings(world: World, schema: Schema): readonly Finding[] {
+  const copied = new Set(copiedTables(world, schema).map((table) => fullName(table.name)))
+  return schema.findings.map(({ table, ...finding }) =>
+    table === undefined || copied.has(table) || finding.severity !== 'error' ? finding : { ...finding, severity: 'warning' },
+  )
 }
 
 /** The playbook's references as foreign keys between tables that exist; what names none of them is `check`'s to report. */

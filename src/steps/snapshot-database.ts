@@ -5,7 +5,6 @@ import { isoTime } from '../base/clock.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { canonicalJson } from '../base/json.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
-import { positionOf } from '../databases/plan/headroom.ts'
 import type { TableSize } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
 import { copyTables } from '../databases/snapshot/copy.ts'
@@ -14,15 +13,15 @@ import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
-import { identityName } from './headroom.ts'
+import { atOldShopsPace } from './old-shop-pace.ts'
+import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
-import { copiedTables, rulesFor } from './rules.ts'
+import { rememberFirstLook, whileSampling } from './rate-samples.ts'
+import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
 export const PRINCIPALS_KEY = 'principals'
-/** Where the old host's identities stood when the snapshot began, and when that was: `{at, positions: {name: value}}`. */
-export const SNAPSHOT_IDENTITIES_KEY = 'identities-at-snapshot'
 
 const optionsSchema = z
   .strictObject({
@@ -31,6 +30,16 @@ const optionsSchema = z
       .default('auto')
       .meta({ description: 'How the rows are read; portable reads them through the driver' }),
     connections: z.int().positive().max(64).optional().meta({ description: 'Readers side by side; old.connections when absent' }),
+    throttle: z
+      .union([z.enum(['auto', 'off']), durationMs], { error: 'must be auto, off, or a duration such as 500ms' })
+      .prefault('auto')
+      .meta({
+        description:
+          "The copy slows down when the old shop's page takes longer than this to answer; auto: than twice what it took before",
+      }),
+    timeout: durationMs
+      .prefault('60s')
+      .meta({ description: 'A query that gives no row for so long is cancelled, and asked again for fewer rows' }),
   })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
@@ -71,7 +80,7 @@ class SnapshotDatabase implements Step<Change> {
       () => old.missingRights('read'),
       async () => {
         const schema = await old.schema()
-        return [...schema.findings, ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
+        return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
       async () => {
@@ -98,20 +107,35 @@ class SnapshotDatabase implements Step<Change> {
     const old = databaseOf(this.#world.old)
     const store = this.#store(run)
     const schema = await this.#begin(store, run)
-    const bytes = new Map(change.tables.map((size) => [size.table, size.bytes]))
-    const size = (table: Table): number => bytes.get(fullName(table.name)) ?? 0
-    const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b) - size(a))
+    run.handOver()
+    const sizes = new Map(change.tables.map((size) => [size.table, size]))
+    const size = (table: Table) => sizes.get(fullName(table.name)) ?? { rows: 0, bytes: 0 }
+    const tables = [...copiedTables(this.#world, schema)].sort((a, b) => size(b).bytes - size(a).bytes)
     const estimate = change.tables.reduce((rows, table) => rows + table.rows, 0)
-    await copyTables({
-      database: old,
-      store,
-      schema,
-      tables,
-      connections: this.#connections(),
-      signal: run.signal,
-      now: () => isoTime(run.clock.now()),
-      onRows: (rows, table) => run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name)),
-    })
+    const connections = this.#connections()
+    const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
+    const pace = { run, world: this.#world, mode: this.#options.throttle, readers: connections, bytes }
+    await whileSampling(run, old, (look) =>
+      atOldShopsPace(pace, (throttle) =>
+        copyTables({
+          database: old,
+          store,
+          schema,
+          tables,
+          size,
+          connections,
+          blockFormat: this.#blockFormat(),
+          throttle,
+          quietMs: this.#options.timeout,
+          signal: run.signal,
+          clock: run.clock,
+          onRows: (rows, table) => {
+            run.progress(rows, Math.max(estimate, rows), 'rows', fullName(table.name))
+            look()
+          },
+        }),
+      ),
+    )
     await store.complete(isoTime(run.clock.now()))
   }
 
@@ -173,11 +197,10 @@ class SnapshotDatabase implements Step<Change> {
       return saved
     }
     await mkdir(run.directory, { recursive: true })
-    const at = isoTime(run.clock.now())
+    const at = run.clock.now()
     const identities = await old.identities(live)
-    const positions = Object.fromEntries(identities.map((state) => [identityName(state.identity), String(positionOf(state))]))
     await run.remember(PRINCIPALS_KEY, live.principals)
-    await run.remember(SNAPSHOT_IDENTITIES_KEY, { at, positions })
+    await rememberFirstLook(run, at, identities)
     await store.begin(live, (await old.info()).engine, identities)
     return live
   }
@@ -194,6 +217,12 @@ class SnapshotDatabase implements Step<Change> {
         hint: 'Give a new.database of the same kind.',
       },
     ]
+  }
+
+  /** Bulk text that the new host takes as the old one gives it. */
+  #blockFormat(): string | undefined {
+    const { database } = this.#world.new
+    return database === undefined ? this.#world.old.database?.blockFormat : database.blockFormat
   }
 
   #connections(): number {

@@ -1,9 +1,11 @@
 import { isoTime } from '../base/clock.ts'
 import { formatDuration } from '../base/units.ts'
+import { type Gap, type GapUse, gapOf, timeLeft, useOf } from '../databases/plan/gap.ts'
 import type { HeadroomWatch } from '../run/events.ts'
 import type { StepRun } from '../run/step.ts'
-import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
-import type { HostTraffic, Sample } from './watch-traffic.ts'
+import { type HeadroomRecord, headroomUse, identityName, recallHeadroom } from './headroom.ts'
+import { usedUp } from './leap-findings.ts'
+import type { Sight, Traffics } from './leapfrog.ts'
 
 const MINUTE_MS = 60_000
 /** The last moment that ISO 8601 with four digits can name; beyond it a headroom doesn't run out. */
@@ -11,48 +13,43 @@ const FAR_AWAY_MS = Date.UTC(9999, 11, 31)
 /** A headroom that would last less than this is worth a warning. */
 const SOON_MS = 60 * MINUTE_MS
 
-/** How much of each headroom the old host has used, and when it would be gone. Warns once for each identity and severity. */
-export function watchHeadroom(
-  run: StepRun,
-  old: Sample | undefined,
-  traffic: HostTraffic,
-  warned: Set<string>,
-): readonly HeadroomWatch[] {
+/** How much of each headroom is used, and when it would be gone. Warns once for each identity and severity. */
+export function watchHeadroom(run: StepRun, sight: Sight, traffics: Traffics, warned: Set<string>): readonly HeadroomWatch[] {
   return recallHeadroom(run).map((record) => {
     const name = identityName(record.identity)
-    const { table, column, used, left } = headroomUse(record, old?.states.get(name))
-    const rate = traffic.ratePerMinute(name)
-    const untilMs = rate === null || rate <= 0 ? null : (Number(left) / rate) * MINUTE_MS
-    const at = untilMs === null ? null : run.clock.now() + Math.max(0, untilMs)
-    warn(run, { name, left: BigInt(left), untilMs }, warned)
-    return { table, column, used, left, runsOutAt: at === null || at > FAR_AWAY_MS ? null : isoTime(at) }
+    const states = { old: sight.old?.states.get(name), new: sight.new?.states.get(name) }
+    const gap = gapOf(record, states)
+    const use = useOf(gap, record.identity.increment, states[gap.behind])
+    const untilMs = timeLeft(use, record.identity.increment, traffics[gap.behind].ratePerMinute(name))
+    warn(run, { record, gap, use, untilMs }, warned)
+    const at = run.clock.now() + untilMs
+    const { raisedBy: _raisedBy, ...shown } = headroomUse(record, states)
+    return { ...shown, runsOutAt: at > FAR_AWAY_MS ? null : isoTime(at) }
   })
 }
 
 interface Remaining {
-  readonly name: string
-  readonly left: bigint
-  readonly untilMs: number | null
+  readonly record: HeadroomRecord
+  readonly gap: Gap
+  readonly use: GapUse
+  readonly untilMs: number
 }
 
-function warn(run: StepRun, { name, left, untilMs }: Remaining, warned: Set<string>): void {
-  if (left <= 0n && !warned.has(`${name} gone`)) {
-    warned.add(`${name} gone`)
-    run.emit({
-      event: 'finding',
-      severity: 'error',
-      code: 'headroom-used-up',
-      message: `The old host has used the whole headroom of ${name}: its new numbers are those that the new host gave out too.`,
-      hint: 'Such rows are found by reconcile and parked or remapped, not lost. Stop orders on the old host if you can (a maintenance page).',
-    })
-  } else if (left > 0n && untilMs !== null && untilMs < SOON_MS && !warned.has(name)) {
-    warned.add(name)
+function warn(run: StepRun, { record, gap, use: { left }, untilMs }: Remaining, warned: Set<string>): void {
+  // Each gap is a case of its own.
+  const name = identityName(record.identity)
+  const key = `${name} ${gap.to}`
+  if (left <= 0n && !warned.has(`${key} gone`)) {
+    warned.add(`${key} gone`)
+    run.emit({ event: 'finding', ...usedUp(name, gap.behind) })
+  } else if (left > 0n && untilMs < SOON_MS && !warned.has(key)) {
+    warned.add(key)
     run.emit({
       event: 'finding',
       severity: 'warning',
       code: 'headroom-running-out',
       message: `At the present rate the headroom of ${name} is used up in ${formatDuration(untilMs)} (${left} left).`,
-      hint: 'Slow the old host down or put up a maintenance page there; orders beyond it would get numbers that the new host gave out.',
+      hint: `Before that, the ${gap.behind} host's numbering is moved past the other one's where the account may do that; slowing the old host down helps too.`,
     })
   }
 }

@@ -3,8 +3,11 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { expectationsOf } from '../dns/propagation.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { gather } from './database-parts.ts'
 import { currentRecords, dnsOf, effectiveTtl, missingDns, recallCutover, recallLowered } from './dns-change.ts'
 import { unproxied } from './dns-expectations.ts'
+import { takeBackLeaps } from './leap-moves.ts'
+import { Leapfrog } from './leapfrog.ts'
 import { durationMs } from './options.ts'
 import { watchHeadroom } from './watch-headroom.ts'
 import { type ServersView, ServerWatch } from './watch-servers.ts'
@@ -24,6 +27,11 @@ const optionsSchema = z
       .min(1)
       .optional()
       .meta({ description: 'The table whose new rows are the orders; found by its name when absent' }),
+    ahead: durationMs
+      .prefault('1h')
+      .describe(
+        "A headroom that would be used up within this time is left behind: the old host's numbers are moved past the new one's",
+      ),
     max: durationMs.optional().describe('Watch no longer than this'),
   })
   .prefault({})
@@ -58,8 +66,8 @@ export const watchPropagationKind: StepKind<Options> = {
     plan: (run) => plan(world, options, run),
     apply: (_change, run) => watch(world, options, run),
     verify: () => Promise.resolve([]),
-    // Looking changes nothing, so there is nothing to take back.
-    undo: () => Promise.resolve(),
+    // Looking changes nothing; what was moved meanwhile is in the run's memory.
+    undo: (_change, run) => takeBackLeaps(world, run),
     describe: ({ names, quietMs }) =>
       `watch ${names.join(', ')} until the old host had no new row for ${formatDuration(quietMs)}`,
   }),
@@ -77,7 +85,28 @@ function check(world: World, options: Options): Promise<readonly Finding[]> {
       hint: 'Add old.database, or look at the old shop’s orders yourself before you switch it off.',
     })
   }
-  return Promise.resolve(findings)
+  return world.old.database === undefined
+    ? Promise.resolve(findings)
+    : gather(
+        async () => findings,
+        () => cantLeap(world),
+      )
+}
+
+/** Without the right to move the old host's numbers the watch can only tell when they run out. */
+async function cantLeap(world: World): Promise<readonly Finding[]> {
+  const missing = (await world.old.database?.missingRights('identities')) ?? []
+  const [first] = missing
+  if (first === undefined) return []
+  return [
+    {
+      severity: 'info',
+      code: 'leap-only-by-hand',
+      message:
+        "The old host's account may not move its numbers. If the old host should use up its headroom while it is watched, you are told the statement to run there.",
+      hint: `To have it done by itself: ${missing.map(({ hint }) => hint ?? '').join(' ')}`,
+    },
+  ]
 }
 
 const recallSeen = (run: StepRun): Seen | undefined => seenSchema.nullish().parse(run.recall(WATCH_KEY)) ?? undefined
@@ -100,14 +129,24 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
   const dns = dnsOf(world, 'watch-propagation')
   const current = await currentRecords(dns)
   const servers = new ServerWatch(dns, world.resolvers(options.resolvers), expectationsOf(unproxied(dns.records, current)))
-  const [old, fresh] = [new HostTraffic(world.old, world, options.orders), new HostTraffic(world.new, world, options.orders)]
+  const traffics = {
+    old: new HostTraffic(world.old, world, options.orders),
+    new: new HostTraffic(world.new, world, options.orders),
+  }
+  const leapfrog = new Leapfrog(world, traffics, options.ahead)
   const startedAt = run.clock.now()
   const cutoverAt = recallCutover(run)?.at ?? startedAt
   const notBefore = earliestEnd(run, startedAt, Math.max(0, ...current.map(effectiveTtl)))
   const warned = new Set<string>()
   let seen: Seen = recallSeen(run) ?? { values: {}, movedAt: startedAt, drainedAt: null }
   for (;;) {
-    const [resolvers, oldTraffic, newTraffic] = await Promise.all([servers.look(run), old.sample(run), fresh.sample(run)])
+    const [resolvers, oldTraffic, newTraffic] = await Promise.all([
+      servers.look(run),
+      traffics.old.sample(run),
+      traffics.new.sample(run),
+      run.observing?.refresh(),
+    ])
+    const sight = await leapfrog.look(run, { old: oldTraffic.sample, new: newTraffic.sample })
     seen = await note(run, seen, oldTraffic)
     const quietForMs = run.clock.now() - Math.max(seen.movedAt, cutoverAt)
     const quiet = quietForMs >= options.quiet && run.clock.now() >= notBefore
@@ -117,7 +156,7 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
       resolvers: { agreed: resolvers.agreed, total: resolvers.total },
       old: { ordersPerMinute: oldTraffic.ordersPerMinute, hitsPerMinute: null },
       new: { ordersPerMinute: newTraffic.ordersPerMinute, hitsPerMinute: null },
-      headroom: watchHeadroom(run, oldTraffic.sample, old, warned),
+      headroom: watchHeadroom(run, sight, traffics, warned),
       drained,
     })
     if (resolvers.blind && !warned.has('blind')) {
@@ -127,7 +166,7 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
     if (drained) return await run.remember(WATCH_KEY, { ...seen, drainedAt: run.clock.now() })
     const left = options.max === undefined ? Number.POSITIVE_INFINITY : startedAt + options.max - run.clock.now()
     if (left <= 0) throw notDrained(options, resolvers, quietForMs)
-    await run.clock.sleep(Math.min(options.every, left), run.signal)
+    await leapfrog.rest(run, Math.min(options.every, left))
   }
 }
 

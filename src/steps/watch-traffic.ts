@@ -1,8 +1,11 @@
 import { MigrateError, messageOf } from '../base/errors.ts'
+import type { Pace } from '../databases/plan/gap.ts'
+import { RELIABLE_MS } from '../databases/plan/headroom.ts'
 import type { Database } from '../databases/port.ts'
 import { findTable, fullName, type IdentityState, type Schema, type Table } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { identityName } from './headroom.ts'
+import { statesOf } from './leap-moves.ts'
 import type { Host, World } from './world.ts'
 
 /** Where the identities of one host stood at one moment. */
@@ -33,6 +36,8 @@ export class HostTraffic {
   readonly #orders: string | undefined
   #schema: Schema | undefined
   #samples: readonly Sample[] = []
+  /** Whole looks and what was seen between them. */
+  #glances: readonly Sample[] = []
   #failing = false
 
   constructor(host: Host, world: World, orders: string | undefined) {
@@ -45,7 +50,8 @@ export class HostTraffic {
     const { database, side } = this.#host
     if (database === undefined) return { sample: undefined, ordersPerMinute: null }
     try {
-      const sample = { at: run.clock.monotonic(), states: await this.#read(database) }
+      const states = await this.#read(database)
+      const sample = this.#keep({ at: run.clock.monotonic(), states })
       const previous = this.#samples.at(-1)
       this.#samples = [...this.#samples, sample].slice(-WINDOW)
       if (this.#failing) run.emit({ event: 'note', message: `The database of the ${side} host answers again.` })
@@ -67,6 +73,52 @@ export class HostTraffic {
     const last = this.#samples.at(-1)
     if (first === undefined || last === undefined || first === last) return null
     return perMinute(used(first, last, name), last.at - first.at)
+  }
+
+  /** How fast one identity goes on, over whole looks and glances. */
+  pace(name: string): Pace {
+    const seen = this.#glances.filter(({ states }) => states.has(name))
+    let peak: number | null = null
+    for (const [index, after] of seen.entries()) {
+      const before = seen[index - 1]
+      const rate = before === undefined ? null : perMinute(used(before, after, name), after.at - before.at)
+      if (rate !== null && (peak === null || rate > peak)) peak = rate
+    }
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)]
+    const isSteady = first !== undefined && last !== undefined && last.at - first.at >= RELIABLE_MS
+    return { peak, steady: isSteady ? this.ratePerMinute(name) : null }
+  }
+
+  /** The identities with these names alone, between two whole looks; `undefined` when they can't be asked, which the next look tells. */
+  async glance(run: StepRun, names: ReadonlySet<string>): Promise<Sample | undefined> {
+    const { database } = this.#host
+    if (database === undefined || this.#schema === undefined) return undefined
+    try {
+      const states = await statesOf(database, this.#schema, names)
+      return this.#keep({ at: run.clock.monotonic(), states })
+    } catch {
+      run.signal.throwIfAborted()
+      return undefined
+    }
+  }
+
+  /**
+   * The newest glance saw an identity that was moved on by so many values, which nobody took: what was seen before it counts as if
+   * it had been there.
+   */
+  moved(name: string, by: bigint): void {
+    const shift = (sample: Sample): Sample => {
+      const state = sample.states.get(name)
+      if (state === undefined) return sample
+      return { ...sample, states: new Map([...sample.states, [name, { ...state, next: state.next + by }]]) }
+    }
+    this.#samples = this.#samples.map(shift)
+    this.#glances = [...this.#glances.slice(0, -1).map(shift), ...this.#glances.slice(-1)]
+  }
+
+  #keep(sample: Sample): Sample {
+    this.#glances = [...this.#glances, sample].slice(-WINDOW)
+    return sample
   }
 
   async #read(database: Database): Promise<ReadonlyMap<string, IdentityState>> {

@@ -48,6 +48,7 @@ export type ShopTable =
   | 'countdown'
   | 'audit'
   | 'words'
+  | 'tens'
 
 /** One database, from the shop's side. Every call is a transaction of its own, on a connection that isn't the adapter's. */
 export interface ShopDatabase {
@@ -64,6 +65,11 @@ export interface ShopDatabase {
   truncate(table: ShopTable): Promise<void>
   /** All rows, columns as text by the server's own conversion; in no set order. Computed columns included, rowversion not. */
   rows(table: ShopTable): Promise<readonly Values[]>
+  /**
+   * Makes the table `tens` (id identity starting at 10, increment 10, PK; note text(20)), where a table can have an increment of its
+   * own.
+   */
+  createTens?(): Promise<void>
   /** Takes the next value of the sequence `invoice_numbers`. */
   nextInvoice(): Promise<string>
   /** Names of the tables of every schema that the shop sees, `migrate_` tables included, lower case, sorted. */
@@ -108,6 +114,10 @@ export interface DatabaseAbilities {
   readonly sequences?: boolean
   /** An account that may only read can be allowed to see every definition, triggers among them; true when absent. */
   readonly definitions?: boolean
+  /** `Reader.boundary`, and readers that honour `upTo`; true when absent. */
+  readonly ranges?: boolean
+  /** `Reader.blocks`, `Database.blockFormat` and `Database.loadBlocks`; true when absent. */
+  readonly blocks?: boolean
 }
 
 export const ALL_ABILITIES: DatabaseAbilities = {

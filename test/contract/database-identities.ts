@@ -90,6 +90,57 @@ export function identityContract(contract: Contract): void {
       expect(await shop.insert('countdown', { note: 'z' })).toBe('-101')
     })
 
+    it.each([
+      ['one by one', 'never_used', 1n],
+      ['down', 'countdown', -1n],
+      ['by tens', 'tens', 10n],
+    ] as const)(
+      'that counts %s goes on beyond what it is raised to, on a table that is empty, used, emptied or has rows far off',
+      async (_how, name, increment) => {
+        const { shop, database } = await contract.shop()
+        if (name === 'tens') await shop.createTens?.()
+        const schema = await database.schema()
+        const found = (await database.identities(schema)).find(({ identity }) => identity.table.name === name)
+        // An engine without such increments has no such table, or no such identity on it.
+        if (found === undefined || found.identity.increment !== String(increment)) return
+        const insert = (): Promise<string> => shop.insert(name, { note: 'x' })
+        /** Raises by a hundred rows from where it stands, or from a row that is further on; the next number, by inserting. */
+        const raisedFrom = async (position: bigint): Promise<readonly [bigint, bigint]> => {
+          const value = position + increment * 100n
+          await database.raiseIdentity(found.identity, value)
+          expect((await stateOf(database, schema, name)).next * increment).toBeGreaterThan(value * increment)
+          return [value, BigInt(await insert())]
+        }
+        const [unused, first] = await raisedFrom(found.next - increment)
+        expect(first, 'never used').toBe(unused + increment)
+        expect(BigInt(await insert()), 'goes on in its steps').toBe(first + increment)
+
+        const [used, second] = await raisedFrom(first + increment)
+        expect(second, 'used').toBe(used + increment)
+
+        for (const { id } of await shop.rows(name)) await shop.remove(name, { id: id ?? null })
+        const [emptied, third] = await raisedFrom(second)
+        // A server that doesn't tell a table that was emptied from one that was never used may leave one number out.
+        expect([emptied + increment, emptied + 2n * increment], 'rows deleted').toContain(third)
+
+        await shop.truncate(name)
+        const [truncated, fourth] = await raisedFrom((await stateOf(database, schema, name)).next - increment)
+        expect(fourth, 'truncated').toBe(truncated + increment)
+
+        const far = fourth + increment * 500n
+        const table = tableOf(schema, name)
+        const row = await rowOf(database, table, String(fourth))
+        await database.transaction([table], (transaction) =>
+          transaction.insert(table, [changed(table, row, { id: String(far) })]),
+        )
+        expect((await stateOf(database, schema, name)).last, 'rows far off').toBe(far)
+        const [beyond, fifth] = await raisedFrom(far)
+        expect(fifth, 'rows far off').toBe(beyond + increment)
+        await database.raiseIdentity(found.identity, far)
+        expect(BigInt(await insert()), 'never back').toBe(fifth + increment)
+      },
+    )
+
     itWhen(contract.abilities.sequences !== false, 'that is a sequence of its own is raised alike', async () => {
       const { shop, database, schema } = await contract.shop()
       const unused = await sequenceOf(database, schema)

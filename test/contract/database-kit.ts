@@ -171,3 +171,19 @@ export const PARENTS_FIRST: readonly ShopTable[] = [
   'audit',
   'words',
 ]
+
+/** What is easily lost or changed on its way. */
+export const ODD_TEXTS: readonly (string | null)[] = [
+  null,
+  '',
+  ' ',
+  'trailing spaces   ',
+  '\ttab, \n newline, \r return, \\ backslash, \\N, \\. and \b\f\v',
+  "quotes ' \" ` and ''",
+  'NULL',
+  '😀 𝕏 👨‍👩‍👧‍👦 four bytes',
+  'é and e\u0301 are not the same',
+  'ÅÄÖ ß ﬁ İ ı ﷽ עברית',
+  '\u0001\u001f\u007f\u0080\u009f\u00a0\u2028\ufeff\ufffd\uffff',
+  'x'.repeat(70_000),
+]

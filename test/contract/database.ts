@@ -1,4 +1,5 @@
 import { describe } from 'vitest'
+import { blockContract } from './database-blocks.ts'
 import { faultContract } from './database-faults.ts'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
 import { identityContract } from './database-identities.ts'
@@ -20,6 +21,7 @@ export function databaseContract(name: string, setup: () => Promise<DatabaseHost
     const contract = contractOf(setup, abilities)
     schemaContract(contract)
     readingContract(contract)
+    blockContract(contract)
     writingContract(contract)
     transactionContract(contract)
     identityContract(contract)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isUsedUp, measureRate, positionOf, sizeHeadroom } from '../../src/databases/plan/headroom.ts'
+import { isUsedUp, measureRate, nearItsEnd, positionOf, sizeHeadroom } from '../../src/databases/plan/headroom.ts'
 import { isBeyond } from '../../src/databases/plan/restore.ts'
 import type { IdentityState } from '../../src/databases/schema.ts'
 import { headroomUse } from '../../src/steps/headroom.ts'
@@ -87,11 +87,58 @@ describe('how far an identity is raised', () => {
   })
 
   it('measures the rate in rows, whatever the increment, and knows when it cannot', () => {
-    expect(measureRate(100n, at(200n, 10n), 60_000)).toEqual({ perMinute: 10, overMs: 60_000 })
-    expect(measureRate(-10n, at(-40n, -1n), 60_000)).toEqual({ perMinute: 30, overMs: 60_000 })
-    expect(measureRate(0n, at(5n), 60_000)).toEqual({ perMinute: 5, overMs: 60_000 })
+    const since = (position: bigint, peak = 0) => ({ first: { at: 0, position }, last: { at: 0, position }, peak })
+    expect(measureRate(since(100n), at(200n, 10n), 60_000)).toEqual({ perMinute: 10, overMs: 60_000 })
+    expect(measureRate(since(-10n), at(-40n, -1n), 60_000)).toEqual({ perMinute: 30, overMs: 60_000 })
+    expect(measureRate(since(0n), at(5n), 60_000)).toEqual({ perMinute: 5, overMs: 60_000 })
     expect(measureRate(undefined, at(5n), 60_000)).toBeNull()
-    expect(measureRate(1n, at(5n), 0)).toBeNull()
+    expect(measureRate(since(1n), at(5n), 0)).toBeNull()
+  })
+
+  it('goes by the busiest stretch, not by the average: the hour before the move may be the one that counts', () => {
+    const first = { at: 0, position: 0n }
+    const quietThenBusy = { first, last: { at: 3_600_000, position: 60n }, peak: 1 }
+    expect(measureRate(quietThenBusy, at(660n), 3_720_000)).toEqual({ perMinute: 300, overMs: 3_720_000 })
+    const busyThenQuiet = { first, last: { at: 3_600_000, position: 660n }, peak: 300 }
+    expect(measureRate(busyThenQuiet, at(661n), 3_720_000)).toEqual({ perMinute: 300, overMs: 3_720_000 })
+    // A glance of a few seconds is no stretch.
+    expect(measureRate({ first, last: { at: 3_600_000, position: 60n }, peak: 1 }, at(70n), 3_601_000)?.perMinute).toBeLessThan(2)
+  })
+
+  const jumping = (last: bigint, jump: string): IdentityState => {
+    const state = at(last, 1n, INT)
+    return { ...state, identity: { ...state.identity, jump } }
+  }
+
+  it('reckons with the numbers that a restart of the old server skips, and says so', () => {
+    const sized = sizeHeadroom('Orders.OrderID', jumping(100n, '1000'), 'auto', { perMinute: 2, overMs: 600_000 }, DAY)
+    expect(sized.to).toBe(100n + 8640n + 1000n)
+    expect(sized.reason).toBe(
+      'headroom 9,640: measured 2.0 rows a minute over 24 h 00 min, times 3, plus 1,000 that a restart may skip',
+    )
+    expect(sizeHeadroom('T.id', jumping(100n, '1000'), 'auto', null, { ...DAY, restarts: 2 }).to).toBe(3100n)
+    expect(sizeHeadroom('T.id', jumping(100n, '1000'), 'auto', null, { ...DAY, restarts: 0 }).to).toBe(1100n)
+  })
+
+  it('leaves a number from the playbook as it is, and warns where a restart could skip past it', () => {
+    expect(sizeHeadroom('Orders.OrderID', jumping(100n, '1000'), 1500, null, DAY)).toMatchObject({
+      to: 1600n,
+      finding: undefined,
+    })
+    const small = sizeHeadroom('Orders.OrderID', jumping(100n, '1000'), 500, null, DAY)
+    expect(small.to).toBe(600n)
+    expect(small.finding).toMatchObject({ severity: 'warning', code: 'headroom-less-than-jump' })
+    expect(small.finding?.message).toContain('may skip 1,000 numbers at once')
+    const busy = sizeHeadroom('Orders.OrderID', jumping(100n, '1000'), 1500, { perMinute: 0.2, overMs: 600_000 }, DAY)
+    expect(busy).toMatchObject({ to: 1600n, finding: { code: 'headroom-less-than-jump' } })
+  })
+
+  it('tells early of an identity that is near the end of its type, with how much is left', () => {
+    expect(nearItsEnd('Orders.OrderID', at(1_900_000_000n, 1n, INT), 1_900_001_000n)?.message).toContain(
+      '247,482,647 numbers left',
+    )
+    expect(nearItsEnd('Orders.OrderID', at(1_000_000_000n, 1n, INT), 1_000_001_000n)).toBeUndefined()
+    expect(nearItsEnd('Down.id', at(-2_000_000_000n, -1n, INT), -2_000_001_000n)?.code).toBe('identity-near-its-end')
   })
 
   const increments = fc.oneof(fc.bigInt({ min: 1n, max: 1000n }), fc.bigInt({ min: -1000n, max: -1n }))
@@ -134,7 +181,7 @@ describe('how far an identity is raised', () => {
           const old = at(last, increment)
           const { from, to, reason } = sizeHeadroom('T.id', old, 1000, null, DAY)
           const record = { identity: old.identity, from: String(from), to: String(to), ratePerMinute: null, reason, at: '' }
-          const use = headroomUse(record, { ...old, last: last + increment * BigInt(used) })
+          const use = headroomUse(record, { old: { ...old, last: last + increment * BigInt(used) } })
           expect(BigInt(use.used) + BigInt(use.left)).toBe(BigInt(use.raisedBy))
           expect(BigInt(use.left) >= 0n).toBe(true)
         },

@@ -23,6 +23,15 @@ describe('DDL', () => {
     expect(columnSql(column('d', 'uniqueidentifier', { type: 'uniqueidentifier ROWGUIDCOL', nullable: false }), null)).toBe(
       '[d] uniqueidentifier ROWGUIDCOL NOT NULL',
     )
+    expect(
+      columnSql(column('f', 'int', { type: 'int NOT FOR REPLICATION', nullable: false, identity: 'always' }), {
+        seed: '1',
+        increment: '1',
+      }),
+    ).toBe('[f] int IDENTITY(1,1) NOT FOR REPLICATION NOT NULL')
+    expect(columnSql(column('g', 'xml', { type: 'xml(DOCUMENT [dbo].[orders]) SPARSE' }), null)).toBe(
+      '[g] xml(DOCUMENT [dbo].[orders]) SPARSE NULL',
+    )
     expect(columnSql(column('e', 'int', { computed: { sql: '([a]+(1))', stored: true }, nullable: false }), null)).toBe(
       '[e] AS ([a]+(1)) PERSISTED NOT NULL',
     )
@@ -46,6 +55,10 @@ describe('DDL', () => {
       filter: '([b] IS NOT NULL)',
       disabled: true,
       ignoreDuplicates: false,
+      fillFactor: 0,
+      padded: false,
+      rowLocks: true,
+      pageLocks: true,
       columns: [
         { name: 'a', descending: true, included: false },
         { name: 'b', descending: false, included: true },
@@ -143,7 +156,7 @@ describe('views, functions, procedures and triggers', () => {
 
   it('keep the SET options that they were created under', () => {
     expect(moduleSql(module('procedure', 'p', 'CREATE PROC p AS SELECT "it\'s"', { quotedIdentifier: false }))).toBe(
-      "SET QUOTED_IDENTIFIER OFF;\nEXEC (N'CREATE PROC [dbo].[p] AS SELECT \"it''s\"');\nSET QUOTED_IDENTIFIER ON;",
+      "EXEC (N'SET QUOTED_IDENTIFIER OFF;\nEXEC (N''CREATE PROC [dbo].[p] AS SELECT \"it''''s\"'');')",
     )
   })
 

@@ -116,6 +116,8 @@ function shopOf(gaps: MssqlGaps, made: TestMssqlDatabase): Omit<ShopDatabase, ke
     createShop: async () => {
       for (const sql of tables(gaps)) await made.use((session) => session.batch(sql))
     },
+    createTens: () =>
+      run('CREATE TABLE tens (id int IDENTITY(10,10) NOT NULL CONSTRAINT pk_tens PRIMARY KEY, note varchar(20) NULL)'),
     insert: (table, values) => made.use((session) => insertRow(session, table, values)),
     insertWords: (count) =>
       run(`WITH ten AS (SELECT n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS v(n)),

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
-import { afterCondition, keyColumns, keyCondition, rowsPerStatement } from '../../src/databases/mssql/keys.ts'
+import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToCondition } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
-import { pageSql } from '../../src/databases/mssql/read.ts'
+import { boundarySql, pageSql } from '../../src/databases/mssql/read.ts'
 import {
   cellOf,
   floatText,
@@ -83,13 +83,20 @@ describe('values', () => {
 
 describe('reading', () => {
   it('goes page by page along the key, the server comparing', () => {
-    expect(pageSql(orders, 500, false)).toBe(
+    expect(pageSql(orders, 500, { after: false, upTo: false })).toBe(
       'SELECT TOP (500) CONVERT(nvarchar(20), [OrderID]), CONVERT(nvarchar(20), [Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), [Total])), [Photo] FROM [dbo].[Orders] ORDER BY [OrderID]',
     )
-    expect(pageSql(orders, 500, true)).toContain(' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY')
+    expect(pageSql(orders, 500, { after: true, upTo: false })).toContain(' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY')
   })
 
   it('follows a key of several columns from the right place', () => {
+    expect(pageSql(orders, 500, { after: true, upTo: true })).toContain(
+      ' WHERE [OrderID] > CONVERT(int, @p0) AND [OrderID] <= CONVERT(int, @p1) ORDER BY',
+    )
+    expect(upToCondition(keyColumns(lines), 2)).toBe(
+      '[OrderID] <= CONVERT(int, @p2) AND (([OrderID] < CONVERT(int, @p2)) OR ([OrderID] = CONVERT(int, @p2) AND [Line] <= CONVERT(uniqueidentifier, @p3)))',
+    )
+    expect(boundarySql(lines, 1000, true)).toMatch(/ ORDER BY \[OrderID\], \[Line\] OFFSET 999 ROWS FETCH NEXT 1 ROWS ONLY$/)
     expect(afterCondition(keyColumns(lines))).toBe(
       '[OrderID] >= CONVERT(int, @p0) AND (([OrderID] > CONVERT(int, @p0)) OR ([OrderID] = CONVERT(int, @p0) AND [Line] > CONVERT(uniqueidentifier, @p1)))',
     )

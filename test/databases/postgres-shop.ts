@@ -106,6 +106,11 @@ function shopOf(made: TestDatabase, client: pg.Client): Omit<ShopDatabase, keyof
     createShop: async () => {
       await client.query(`${TABLES};${OBJECTS}`)
     },
+    createTens: async () => {
+      await client.query(
+        'CREATE TABLE tens (id integer GENERATED ALWAYS AS IDENTITY (START WITH 10 INCREMENT BY 10) PRIMARY KEY, note varchar(20))',
+      )
+    },
     insert: async (table, values) => {
       const names = Object.keys(values)
       const places = names.map((_name, at) => `$${at + 1}`)

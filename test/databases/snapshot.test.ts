@@ -9,9 +9,12 @@ import { copyTables } from '../../src/databases/snapshot/copy.ts'
 import { isFuzzy, rowsOf } from '../../src/databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../../src/databases/snapshot/store.ts'
 import { directly } from '../../src/run/step.ts'
+import { FakeClock } from '../fakes/clock.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
 
 const LIMITS = { rows: 10, bytes: 2 ** 20 }
+/** Large enough for a file of its own, not for being cut. */
+const LARGE_BYTES = 2 ** 20
 const never = new AbortController().signal
 
 describe('a database snapshot on disk', () => {
@@ -20,7 +23,7 @@ describe('a database snapshot on disk', () => {
   let schema: Schema
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'migrate-snapshot-'))
-    shop = new MemoryShop({ batchRows: 5 })
+    shop = new MemoryShop({ batchRows: 5, bulk: false })
     await shop.createShop()
     schema = await shop.open().schema()
   })
@@ -53,8 +56,11 @@ describe('a database snapshot on disk', () => {
       schema,
       tables,
       connections,
+      quietMs: 60_000,
       signal: never,
-      now: () => 'now',
+      size: () => ({ rows: 0, bytes: LARGE_BYTES }),
+      blockFormat: database.blockFormat,
+      clock: new FakeClock(),
       onRows: () => undefined,
     })
   }
@@ -89,7 +95,8 @@ describe('a database snapshot on disk', () => {
   it('begins a table without a key again, and doubles nothing', async () => {
     for (let visit = 0; visit < 37; visit += 1) await shop.insert('visits', { page: `/${visit % 3}`, visitor: null })
     await expect(copy(['visits'], 6)).rejects.toMatchObject({ code: 'database-connection-lost' })
-    expect(rowsOf(await store().manifest(), 'visits')).toBe(20)
+    // Its rows can't be told apart, so a half of them is worth nothing.
+    expect(rowsOf(await store().manifest(), 'visits')).toBe(0)
     await copy(['visits'])
     expect(await rowsIn('visits')).toHaveLength(37)
   })

@@ -1,5 +1,6 @@
 import { type Finding, MigrateError } from '../../src/base/errors.ts'
 import type {
+  Block,
   Database,
   KeyCells,
   LedgerEntry,
@@ -13,29 +14,19 @@ import type {
   Transaction,
 } from '../../src/databases/port.ts'
 import { fullName, type Identity, type IdentityState, keyPositions, type Schema, type Table } from '../../src/databases/schema.ts'
-import { firstAfter, found, project, statementsFor, transactionOn, triggersOf } from './memory-language.ts'
-import { comesAfter, counterName, type MemoryServer } from './memory-server.ts'
-import type { MemoryState, MemoryWork } from './memory-state.ts'
-
-/** What may be done around every call: throw to fail it, before it has an effect or after. Batches of rows count as `rows`. */
-export type CallHook = (operation: string, when: 'before' | 'after') => void | Promise<void>
-
-export interface MemoryDatabaseOptions {
-  /** Taken for likeness; memory needs none. */
-  readonly connections?: number
-  readonly label?: string
-  /** An account without the right to write. */
-  readonly readOnly?: boolean
-  readonly onCall?: CallHook
-  /** Every call fails so. */
-  readonly fault?: 'database-login-failed' | 'database-unreachable' | 'database-missing'
-}
-
-type Mark = { readonly run: string; readonly name: string }
+import { found, project, statementsFor, transactionOn, triggersOf } from './memory-language.ts'
+import type { CallHook, MemoryDatabaseOptions } from './memory-options.ts'
+import { blockOf, rowsIn, rowsOfBlocks } from './memory-rows.ts'
+import { counterName, type MemoryServer } from './memory-server.ts'
+import { type Mark, type MemoryState, type MemoryWork, markText, setMark } from './memory-state.ts'
 
 /** A database kept in memory, behind the same port as the real ones and held to the same contract. */
 export class MemoryDatabase implements Database {
   readonly label: string
+  readonly blockFormat?: string
+  /** Absent without the server's option `bulk`. */
+  readonly loadBlocks?: NonNullable<Database['loadBlocks']>
+  readonly loadTogether?: NonNullable<Database['loadTogether']>
   readonly #server: MemoryServer
   readonly #readOnly: boolean
   readonly #onCall: CallHook
@@ -49,6 +40,17 @@ export class MemoryDatabase implements Database {
       throw new MigrateError(fault ?? 'fault', `${this.label}: ${fault}.`, { hint: 'Mend the playbook.' })
     }
     this.#onCall = fault === undefined ? (options.onCall ?? (() => undefined)) : fail
+    if (!server.options.bulk) return
+    this.blockFormat = 'memory-rows-1'
+    this.loadBlocks = (table, blocks, mark) => this.load(table, rowsOfBlocks(blocks), mark)
+    this.loadTogether = (loads) => {
+      const tables = loads.map(({ table }) => table)
+      return this.#write('load', tables, async (work) => {
+        const counts: number[] = []
+        for (const { table, blocks, mark } of loads) counts.push(await this.#insert(work, table, rowsOfBlocks(blocks), mark))
+        return counts
+      })
+    }
   }
 
   info(): Promise<ServerInfo> {
@@ -104,12 +106,31 @@ export class MemoryDatabase implements Database {
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T> {
     return this.#call('read', async () => {
       const frozen = this.#server.options.consistent ? this.#state : undefined
+      const state = (): MemoryState => frozen ?? this.#state
       const reader = (): Reader => ({
         consistent: frozen !== undefined,
-        rows: (table, options) => this.#rows(() => frozen ?? this.#state, table, options ?? {}),
+        rows: (table, options) => this.#rows(state, table, options ?? {}),
+        ...(this.#server.options.bulk ? this.#bulkReader(state) : {}),
       })
       return work([reader(), ...Array.from({ length: connections - 1 }, reader)])
     })
+  }
+
+  #bulkReader(state: () => MemoryState): Required<Pick<Reader, 'blocks' | 'boundary'>> {
+    return {
+      blocks: (table, options) => this.#blocks(state, table, options ?? {}),
+      boundary: (table, rows, after, signal) =>
+        this.#call('boundary', () => {
+          signal?.throwIfAborted()
+          const held = this.#held(state(), table)
+          const row = rowsIn(this.#server, held, after, undefined)[rows - 1]
+          return row === undefined ? undefined : keyPositions(held.table).map((at) => row[at] ?? null)
+        }),
+    }
+  }
+
+  async *#blocks(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<Block> {
+    for await (const batch of this.#rows(state, table, options)) yield blockOf(batch)
   }
 
   async *#rows(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
@@ -119,19 +140,13 @@ export class MemoryDatabase implements Database {
       options.signal?.throwIfAborted()
       await this.#onCall('rows', 'before')
       const held = this.#held(state(), table)
-      const sorted = this.#server.sorted(held)
-      const cursor = after
-      const from =
-        cursor === undefined
-          ? 0
-          : held.table.key.length === 0
-            ? done
-            : firstAfter(sorted, (row) => comesAfter(held.table, row, cursor))
-      const batch = sorted.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
+      const rows = rowsIn(this.#server, held, after, options.upTo)
+      const from = held.table.key.length === 0 ? done : 0
+      const batch = rows.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
       if (batch.length === 0) return
       done += batch.length
       const last = batch.at(-1)
-      after = last === undefined ? after : keyPositions(held.table).map((at) => last[at] ?? null)
+      after = last === undefined || held.table.key.length === 0 ? after : keyPositions(held.table).map((at) => last[at] ?? null)
       yield project(held.table, table, batch)
       await this.#onCall('rows', 'after')
     }
@@ -172,16 +187,18 @@ export class MemoryDatabase implements Database {
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#write('load', [table], async (work) => {
-      if (!setMark(work, mark)) return 0
-      let loaded = 0
-      for await (const batch of rows) {
-        await this.#onCall('load batch', 'before')
-        work.insert(fullName(table.name), batch)
-        loaded += batch.length
-      }
-      return loaded
-    })
+    return this.#write('load', [table], (work) => this.#insert(work, table, rows, mark))
+  }
+
+  async #insert(work: MemoryWork, table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
+    if (!setMark(work, mark)) return 0
+    let loaded = 0
+    for await (const batch of rows) {
+      await this.#onCall('load batch', 'before')
+      work.insert(fullName(table.name), batch)
+      loaded += batch.length
+    }
+    return loaded
   }
 
   deleteOrphans({ child, parent, columns, parentColumns }: OrphanRule): Promise<number> {
@@ -269,12 +286,3 @@ export class MemoryDatabase implements Database {
 
 const pastItsEnd = (name: string): MigrateError =>
   new MigrateError('identity-overflow', `${name} ends before that.`, { hint: 'Take a smaller headroom.' })
-
-const markText = (mark: Mark): string => `${mark.run} ${mark.name}`
-
-/** False when it was there already. */
-function setMark(work: MemoryWork, mark: Mark): boolean {
-  if (work.marks?.has(markText(mark)) === true) return false
-  work.marks = new Set([...(work.marks ?? []), markText(mark)])
-  return true
-}

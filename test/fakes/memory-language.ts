@@ -1,6 +1,6 @@
 import type { KeyCells, Row, Statement, Transaction } from '../../src/databases/port.ts'
 import { fullName, type Identity, readableColumns, type Schema, type Table } from '../../src/databases/schema.ts'
-import type { CallHook } from './memory-database.ts'
+import type { CallHook } from './memory-options.ts'
 import { counterName } from './memory-server.ts'
 import type { MemoryWork } from './memory-state.ts'
 

@@ -22,6 +22,8 @@ export const counterName = (identity: Identity): string => `${fullName(identity.
 export interface MemoryServerOptions {
   /** Readers share one snapshot. */
   readonly consistent?: boolean
+  /** Readers give blocks and the bounds of ranges, and blocks can be loaded; true when absent. */
+  readonly bulk?: boolean
   /** Rows in a batch. */
   readonly batchRows?: number
   readonly engine?: string
@@ -43,7 +45,7 @@ export class MemoryServer {
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: MemoryServerOptions = {}) {
-    this.options = { consistent: true, batchRows: 1000, engine: 'memory', version: [1, 0], ...options }
+    this.options = { consistent: true, bulk: true, batchRows: 1000, engine: 'memory', version: [1, 0], ...options }
     servers += 1
     this.name = `memory-${servers}`
   }

@@ -1,7 +1,9 @@
 import { type Column, type ForeignKey, fullName, type Identity, type Table } from '../../src/databases/schema.ts'
 import type { DatabaseAbilities, DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
-import { MemoryDatabase, type MemoryDatabaseOptions } from './memory-database.ts'
+import { MemoryDatabase } from './memory-database.ts'
+import type { MemoryDatabaseOptions } from './memory-options.ts'
 import { MemoryServer, type MemoryServerOptions } from './memory-server.ts'
+import type { MemoryWork } from './memory-state.ts'
 
 /** What the memory fake has of the contract. */
 export const MEMORY_ABILITIES: DatabaseAbilities = {
@@ -83,13 +85,16 @@ const FOREIGN_KEYS: readonly ForeignKey[] = [
   refers('employees', 'department_id', 'departments'),
 ]
 
+/** Where an identity begins, and its increment. */
+const SEEDS: Readonly<Record<string, string>> = { countdown: '-1', tens: '10' }
+
 const numbering = (name: string, columnName: string): Identity => ({
   kind: columnName === '' ? 'sequence' : 'column',
   table: main(name),
   column: columnName,
   sequence: columnName === '' ? main(name) : null,
-  seed: name === 'countdown' ? '-1' : columnName === '' ? '1000' : '1',
-  increment: name === 'countdown' ? '-1' : '1',
+  seed: SEEDS[name] ?? (columnName === '' ? '1000' : '1'),
+  increment: SEEDS[name] ?? '1',
   minimum: '-9223372036854775808',
   maximum: '9223372036854775807',
 })
@@ -125,12 +130,18 @@ export class MemoryShop implements ShopDatabase {
     return { database: this.open({ fault: codes[fault] }), secret: 'a password that memory never sees' }
   }
 
+  async createTens(): Promise<void> {
+    await this.server.transaction([], (work) => this.#create(work, table('tens', ['id'], [id, optional('note')])))
+  }
+
+  #create(work: MemoryWork, made: Table): void {
+    const identities = made.columns.filter((own) => own.identity !== null).map((own) => numbering(made.name.name, own.name))
+    this.server.run(work, `create-table ${JSON.stringify({ table: made, identities })}`)
+  }
+
   async createShop(): Promise<void> {
     await this.server.transaction([], (work) => {
-      for (const each of TABLES) {
-        const identities = each.columns.filter((own) => own.identity !== null).map((own) => numbering(each.name.name, own.name))
-        this.server.run(work, `create-table ${JSON.stringify({ table: each, identities })}`)
-      }
+      for (const each of TABLES) this.#create(work, each)
       this.server.run(work, `create-sequence ${JSON.stringify(INVOICES)}`)
       for (const key of FOREIGN_KEYS) this.server.run(work, `create-foreign-key ${JSON.stringify(key)}`)
       this.server.run(

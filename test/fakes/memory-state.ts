@@ -233,3 +233,14 @@ function pick(table: Table, columns: readonly string[], row: Row): string | null
   const cells = columns.map((name): Cell => row[table.columns.findIndex((column) => column.name === name)] ?? null)
   return cells.includes(null) ? null : JSON.stringify(cells)
 }
+
+export type Mark = { readonly run: string; readonly name: string }
+
+export const markText = (mark: Mark): string => `${mark.run} ${mark.name}`
+
+/** False when it was there already. */
+export function setMark(work: MemoryWork, mark: Mark): boolean {
+  if (work.marks?.has(markText(mark)) === true) return false
+  work.marks = new Set([...(work.marks ?? []), markText(mark)])
+  return true
+}

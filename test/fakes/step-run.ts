@@ -13,6 +13,10 @@ export class TestRun implements StepRun {
   signal: AbortSignal = new AbortController().signal
   /** What the person says to every question. */
   answer = true
+  /** True once the step said that another may begin beside it. */
+  handedOver = false
+  /** Whether the step that this one follows is still at work. */
+  following = false
   readonly facts = new Map<string, Json>()
   readonly events: EventBody[] = []
   readonly questions: string[] = []
@@ -46,6 +50,14 @@ export class TestRun implements StepRun {
   async confirm(question: string): Promise<boolean> {
     this.questions.push(question)
     return this.answer
+  }
+
+  handOver(): void {
+    this.handedOver = true
+  }
+
+  isFollowing(): boolean {
+    return this.following
   }
 }
 

@@ -65,9 +65,9 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
         'ssh-agent',
       ],
       [
-        host('  database: mysql://me:x@h/shop'),
-        '3:13 old.database uses mysql://, which is not yet in this version of migrate.',
-        'postgres://',
+        host('  database: { url: "mysql://me@h/s", encrypt: true }'),
+        '3:38 old.database.encrypt means nothing to mysql.',
+        'Remove',
       ],
       [host('  database: oracle://me:x@h/shop'), "3:13 old.database has a kind of URL that a database can't have.", 'mssql://'],
       [host('  database: postgres://h/shop'), '3:13 old.database names no user.', 'user@host'],

@@ -44,13 +44,13 @@ let accounts = 0
 /** The npm package's server, which is newer, is used instead of Debian's with MIGRATE_TEST_POSTGRES=embedded. */
 const chosen = (): string | undefined => (process.env.MIGRATE_TEST_POSTGRES === 'embedded' ? undefined : debianPostgres())
 
-/** `host`: a loopback address, one for each test file keeps ports apart. */
+/** `host`: a loopback address, one for each test file keeps ports apart. `newest`: the npm package's server, whatever else is there. */
 export async function startTestPostgres(
-  options: { readonly host?: string; readonly settings?: Readonly<Record<string, string>> } = {},
+  options: { readonly host?: string; readonly newest?: boolean; readonly settings?: Readonly<Record<string, string>> } = {},
 ): Promise<TestPostgres> {
   const directory = await mkdtemp(join(tmpdir(), 'migrate-postgres-'))
   await chmod(directory, 0o755)
-  const binaries = chosen()
+  const binaries = options.newest === true ? undefined : chosen()
   const server = await startPostgres({
     directory,
     host: options.host ?? '127.0.0.1',

@@ -96,7 +96,11 @@ export class Life {
       void this.died.then(() => value.destroy(new Error('the process died')))
       return value
     }
-    return isAsyncIterable(value) ? this.#breakable(value) : value
+    if (Array.isArray(value)) return value.map((each) => this.#lend(each, writes))
+    if (isAsyncIterable(value)) return this.#breakable(value)
+    const held = typeof value === 'object' && value !== null ? Object.entries(value) : []
+    if (!held.some(([, each]) => isAsyncIterable(each))) return value
+    return Object.fromEntries(held.map(([name, each]) => [name, this.#lend(each, writes)]))
   }
 
   #guardInner(value: unknown, writes: ReadonlySet<string>): unknown {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Json } from '../../src/base/json.ts'
 import type { Sequence, Step } from '../../src/run/step.ts'
 import { stepKinds } from '../../src/steps/index.ts'
-import type { DnsTarget, StepContext, World } from '../../src/steps/world.ts'
+import type { DnsTarget, StepContext, TableRules, World } from '../../src/steps/world.ts'
 import { MemoryDns, MemoryZone, memoryResolver } from '../fakes/memory-dns.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
@@ -14,6 +14,9 @@ const DATABASE_WRITES = new Set([
   'execute',
   'retract',
   'load',
+  'loadBlocks',
+  'loadTogether',
+  'analyse',
   'deleteOrphans',
   'removeOwnTables',
   'raiseIdentity',
@@ -93,7 +96,7 @@ export class MovingWorld {
   }
 
   /** The ports as one process sees them. */
-  seenBy(life: Life): World {
+  seenBy(life: Life, orders: Partial<TableRules> = {}): World {
     const dns: DnsTarget = {
       provider: life.guard(new MemoryDns(this.zone), DNS_WRITES),
       zone: 'shop.example',
@@ -103,7 +106,7 @@ export class MovingWorld {
     return {
       ...testWorld({
         effects: life.effects,
-        tables: { visits: { mode: 'copy-only' } },
+        tables: { visits: { mode: 'copy-only' }, orders },
         old: {
           database: life.guard(this.oldShop.open({ label: 'old database' }), DATABASE_WRITES),
           files: life.guard(this.oldFiles, FILE_WRITES),
@@ -150,11 +153,16 @@ function make(kindName: string, world: World): Step {
 }
 
 /** The playbook of the story, over fakes: every step but those that ask web servers. */
-export function wholeRun(settings: { readonly customers: boolean; readonly bury: () => void }): Scenario<MovingWorld> {
+export function wholeRun(settings: {
+  readonly customers: boolean
+  readonly bury: () => void
+  /** What the playbook says of the table of orders. */
+  readonly orders?: Partial<TableRules>
+}): Scenario<MovingWorld> {
   return {
     build: () => MovingWorld.open(),
     sequence: (moving, life): Sequence => {
-      const world = moving.seenBy(life)
+      const world = moving.seenBy(life, settings.orders)
       const groups = [
         ['check'],
         ['lower-ttl'],

@@ -83,7 +83,8 @@ describe('before a database is moved', () => {
     const orders = (await shop.oldDatabase.schema()).identities.find((identity) => identity.table.name === 'orders')
     if (orders === undefined) throw new Error('no identity')
     await shop.oldDatabase.raiseIdentity(orders, 2n ** 63n - 1000n)
-    expect(await shop.bump.check(shop.run)).toMatchObject([
+    const found = await shop.bump.check(shop.run)
+    expect(found.filter(({ severity }) => severity !== 'info')).toMatchObject([
       { code: 'identity-overflow', message: expect.stringContaining('orders.id') },
     ])
     await fill(shop.old).catch(() => undefined)

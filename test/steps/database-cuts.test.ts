@@ -4,7 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
 import type { Effects } from '../../src/run/step.ts'
 import type { DatabaseHost } from '../contract/database-host.ts'
-import type { CallHook, MemoryDatabase, MemoryDatabaseOptions } from '../fakes/memory-database.ts'
+import type { MemoryDatabase } from '../fakes/memory-database.ts'
+import type { CallHook, MemoryDatabaseOptions } from '../fakes/memory-options.ts'
 import type { MemoryServerOptions } from '../fakes/memory-server.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
 import { perform } from '../fakes/step-run.ts'
@@ -62,7 +63,7 @@ async function moveAll(shop: MovingShop): Promise<void> {
 
 describe.each([
   ['readers of one instant', { consistent: true, batchRows: 4 }],
-  ['readers of several moments', { consistent: false, batchRows: 4 }],
+  ['readers of several moments', { consistent: false, batchRows: 4, bulk: false }],
 ] as const)('a move of a database, killed at every call, with %s', (_name, options) => {
   const shops: MovingShop[] = []
   afterEach(async () => {

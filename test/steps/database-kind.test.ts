@@ -182,7 +182,7 @@ describe('a move that is kind to the old host', () => {
       const old = await shop()
       const database = open(old, impatient)
       const words = await tableOf(database, 'words')
-      const late = `SELECT 1 FROM pg_stat_activity WHERE application_name = 'migrate' AND query LIKE 'COPY%' AND now() - query_start > '1s'`
+      const late = `SELECT 1 FROM pg_stat_activity WHERE application_name = 'migrate' AND query LIKE '%COPY%' AND now() - query_start > '1s'`
       const rows = await database.read(1, async ([reader]) => {
         let count = 0
         for await (const batch of reader.rows(words)) {

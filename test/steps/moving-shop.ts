@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Clock } from '../../src/base/clock.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Step } from '../../src/run/step.ts'
 import { bumpIdentitiesKind } from '../../src/steps/bump-identities.ts'
@@ -37,6 +38,8 @@ export interface MovingOptions extends Omit<TestWorldOptions, 'old' | 'new'> {
   readonly folder?: string
   /** Options of bump-identities, as the playbook gives them. */
   readonly bump?: unknown
+  /** The run's; one that only the test moves when absent. */
+  readonly clock?: Clock
 }
 
 /** Two new databases, the old one with the contract's shop; `visits` has no key and is declared copy-only. */
@@ -45,7 +48,7 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
   await old.createShop()
   const directory = await mkdtemp(join(options.folder ?? tmpdir(), 'migrate-steps-'))
   const plain = [old.open({ connections: 3 }), fresh.open({ connections: 3 })] as const
-  const { tables, reachOld, reachNew, bump, folder: _folder, ...rest } = options
+  const { tables, reachOld, reachNew, bump, folder: _folder, clock: given, ...rest } = options
   const oldDatabase = (await reachOld?.(old)) ?? plain[0]
   const newDatabase = (await reachNew?.(fresh)) ?? plain[1]
   const world = testWorld({
@@ -62,7 +65,7 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
     newDatabase,
     world,
     clock,
-    run: new TestRun(directory, clock),
+    run: new TestRun(directory, given ?? clock),
     ...stepsOf(world, bump),
     async close() {
       await Promise.all([...plain, oldDatabase, newDatabase].map((database) => database.close()))

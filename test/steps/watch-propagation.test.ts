@@ -217,11 +217,12 @@ describe('watch-propagation', () => {
       (state) => state.identity.table.name === 'orders',
     )?.identity
     await order(oldShop)
+    if (identity !== undefined) await newShop.open().raiseIdentity(identity, 11n)
     run.facts.set(HEADROOM_KEY, [
       { identity: structuredClone(identity) ?? null, from: '1', to: '11', ratePerMinute: null, reason: '', at: isoTime(start) },
     ])
     for (const minute of [0.5, 0.6, 1.5, 1.6]) atMinute(minute, () => order(oldShop))
-    await perform(watching(), run)
+    await perform(watching({}, { old: { side: 'old', connections: 2, database: oldShop.open({ readOnly: true }) } }), run)
     const shown = watches(run).map((each) => each.headroom[0])
     expect(shown.slice(0, 3)).toEqual([
       { table: 'orders', column: 'id', used: '0', left: '10', runsOutAt: null },
@@ -229,19 +230,20 @@ describe('watch-propagation', () => {
       { table: 'orders', column: 'id', used: '4', left: '6', runsOutAt: isoTime(start + 5 * MINUTE) },
     ])
     expect(shown.at(-1)).toMatchObject({ used: '4', runsOutAt: null })
-    expect(findings(run)).toEqual(['headroom-running-out'])
+    expect(findings(run)).toEqual(['leap-by-hand', 'headroom-running-out'])
   })
 
   it('says when the headroom is gone', async () => {
     const identity = (await oldShop.open().identities(await oldShop.open().schema())).find(
       (state) => state.identity.table.name === 'orders',
     )?.identity
+    if (identity !== undefined) await newShop.open().raiseIdentity(identity, 1n)
     run.facts.set(HEADROOM_KEY, [
       { identity: structuredClone(identity) ?? null, from: '0', to: '1', ratePerMinute: null, reason: '', at: isoTime(start) },
     ])
     atMinute(0.5, () => order(oldShop))
-    await perform(watching(), run)
-    expect(findings(run)).toEqual(['headroom-used-up'])
+    await perform(watching({}, { old: { side: 'old', connections: 2, database: oldShop.open({ readOnly: true }) } }), run)
+    expect(findings(run)).toEqual(['leap-by-hand', 'headroom-used-up'])
   })
 
   it('does not take a database that cannot be asked for a quiet one', async () => {

@@ -47,10 +47,13 @@ const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
 /** Identity values come as decimal text. */
 const number = (text: string): string => formatCount(BigInt(text))
 
+/** After a leap it is the new host that has to stay within it. */
+const ofHost = ({ host }: { readonly host?: 'new' }): string => (host === undefined ? '' : ` (of the ${host} host)`)
+
 const headroomWords = (use: HeadroomWatch, count: number): string => {
   const until = use.runsOutAt === null ? '' : `, runs out ${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC`
   const others = count === 2 ? ' · another has more' : count > 2 ? ` · ${count - 1} others have more` : ''
-  return `headroom ${use.table}.${use.column}: used ${number(use.used)}, left ${number(use.left)}${until}${others}`
+  return `headroom ${use.table}.${use.column}${ofHost(use)}: used ${number(use.used)}, left ${number(use.left)}${until}${others}`
 }
 
 /** What a pass of reconcile did, table by table, and its proof. */
@@ -63,7 +66,7 @@ export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
     .filter((use) => use.used !== '0')
     .map(
       (use) =>
-        `headroom ${use.table}.${use.column}: raised by ${number(use.raisedBy)}, used ${number(use.used)}, left ${number(use.left)}`,
+        `headroom ${use.table}.${use.column}${ofHost(use)}: raised by ${number(use.raisedBy)}, used ${number(use.used)}, left ${number(use.left)}`,
     )
   const { rows, accounted, unaccounted } = body.proof
   const rest = unaccounted === 0 ? 'every one accounted for' : `${formatCount(unaccounted)} NOT accounted for`

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises'
 import { Connection, type ConnectionConfiguration } from 'tedious'
+import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
 import { stoppable, unlessStopped } from '../../base/stop.ts'
 import { connectError, type ServerError, type Where } from './errors.ts'
@@ -19,6 +21,10 @@ export interface MssqlOptions {
   readonly encrypt?: boolean | 'strict' | undefined
   /** Accepts a certificate that no authority vouches for; off when absent. */
   readonly trustServerCertificate?: boolean | undefined
+  /** Path of a PEM file with the authority that signed the server's certificate, where the machine doesn't know it. */
+  readonly ca?: string | undefined
+  /** Asks an availability group's listener for a secondary that may be read. */
+  readonly readOnlyIntent?: boolean | undefined
   /** How the server's list of sessions names us. */
   readonly appName?: string | undefined
   readonly connectTimeoutMs?: number | undefined
@@ -38,8 +44,11 @@ const STATEMENT_TIMEOUT_MS = 120_000
 /** The largest packet that TDS allows under TLS 1.2 records and still fits one: 16 KiB less the record's own bytes. */
 const PACKET_BYTES = 16_368
 
-/** Settings of tedious for a connection; every SET option that indexed views and computed columns need is its default (ON). */
-export function configuration(options: MssqlOptions): ConnectionConfiguration {
+/**
+ * Settings of tedious for a connection; every SET option that indexed views and computed columns need is its default (ON).
+ * `authority`: the text of `options.ca`.
+ */
+export function configuration(options: MssqlOptions, authority?: string): ConnectionConfiguration {
   const credentials = { userName: options.user, password: options.password?.reveal() }
   const where = options.instanceName === undefined ? { port: options.port ?? 1433 } : { instanceName: options.instanceName }
   return {
@@ -53,6 +62,8 @@ export function configuration(options: MssqlOptions): ConnectionConfiguration {
       database: options.database,
       encrypt: options.encrypt ?? true,
       trustServerCertificate: options.trustServerCertificate ?? false,
+      ...(authority === undefined ? {} : { cryptoCredentialsDetails: { ca: authority } }),
+      readOnlyIntent: options.readOnlyIntent ?? false,
       appName: options.appName ?? 'migrate',
       connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       requestTimeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
@@ -68,9 +79,25 @@ export function configuration(options: MssqlOptions): ConnectionConfiguration {
 
 const whereOf = (options: MssqlOptions): Where => ({ label: options.label, user: options.user, database: options.database })
 
+async function authority({ ca, label }: MssqlOptions): Promise<string | undefined> {
+  if (ca === undefined) return undefined
+  try {
+    return await readFile(ca, 'utf8')
+  } catch (error) {
+    throw new MigrateError(
+      'database-unreachable',
+      `${label}: the certificate authority's file ${ca} can't be read: ${messageOf(error)}.`,
+      {
+        hint: 'Correct ca: in the playbook.',
+        cause: error,
+      },
+    )
+  }
+}
+
 async function connect(options: MssqlOptions): Promise<Session> {
   const where = whereOf(options)
-  const connection = new Connection(configuration(options))
+  const connection = new Connection(configuration(options, await authority(options)))
   let told: ServerError | undefined
   connection.on('errorMessage', (token) => {
     told ??= { number: token.number, severity: token.class, message: token.message }

@@ -1,5 +1,6 @@
 import type { Statement } from '../port.ts'
 import { type Column, fullName, type Identity, type Schema, type SchemaObject, type Table } from '../schema.ts'
+import { mentions } from './modules.ts'
 import { quoteName, quoteTable } from './names.ts'
 
 /**
@@ -8,11 +9,13 @@ import { quoteName, quoteTable } from './names.ts'
  */
 export function ddl(schema: Schema): readonly Statement[] {
   const before = schema.objects.filter((each) => each.stage === 'before')
+  // Disabled indexes are made while the tables are empty, and so are functions that are bound to tables.
+  const onEmpty = before.filter((each) => each.kind === 'index' || isBoundToTables(each, schema))
   const after = schema.objects.filter((each) => each.stage === 'after')
   const onTables = after.filter((each) => isTablePart(each, schema))
   const rest = after.filter((each) => !isTablePart(each, schema))
   return [
-    ...before.map(objectStatement),
+    ...before.filter((each) => !onEmpty.includes(each)).map(objectStatement),
     ...schema.tables.map(
       (table): Statement => ({
         name: `table ${fullName(table.name)}`,
@@ -21,8 +24,11 @@ export function ddl(schema: Schema): readonly Statement[] {
         undo: `DROP TABLE ${quoteTable(table.name)}`,
       }),
     ),
+    ...onEmpty.map(objectStatement),
+    // A clustered index first: building it later would build every other index twice.
+    ...onTables.filter(isClustered).map(objectStatement),
     ...schema.tables.flatMap(keyStatements),
-    ...onTables.map(objectStatement),
+    ...onTables.filter((each) => !isClustered(each)).map(objectStatement),
     ...schema.foreignKeys.map(
       (key): Statement => ({
         name: `foreign key ${fullName({ schema: key.table.schema, name: key.name })}`,
@@ -43,12 +49,28 @@ const objectStatement = (each: SchemaObject): Statement => ({
   undo: each.undo,
 })
 
+const isClustered = (each: SchemaObject): boolean => each.kind === 'index' && /^CREATE (?:UNIQUE )?CLUSTERED /.test(each.sql)
+
+/** A function WITH SCHEMABINDING can't be made before the tables that it names; one that a column computes with must be. */
+const isBoundToTables = (each: SchemaObject, schema: Schema): boolean =>
+  each.kind === 'function' &&
+  /\bSCHEMABINDING\b/i.test(each.sql) &&
+  schema.tables.some((table) => mentions(each.sql, table.name.name)) &&
+  !schema.tables.flatMap(formulas).some((sql) => mentions(sql, each.name.slice(each.name.indexOf('.') + 1)))
+
+/** What a table's columns compute with: a function in it must be there before the table. */
+export const formulas = (table: Table): readonly string[] =>
+  table.columns.flatMap((column) => [
+    ...(column.computed === null ? [] : [column.computed.sql]),
+    ...(column.default === null ? [] : [column.default.sql]),
+  ])
+
 /** Checks, and indexes of tables; an index of a view can only follow the view. */
 const isTablePart = (each: SchemaObject, schema: Schema): boolean =>
   each.kind === 'check' ||
   (each.kind === 'index' && schema.tables.some((table) => each.name.startsWith(`${fullName(table.name)}.`)))
 
-/** The clustered key first: building it later would build every other index twice. */
+/** The clustered key first. */
 function keyStatements(table: Table): readonly Statement[] {
   const keys = [
     ...(table.primaryKey === null ? [] : [{ kind: 'primary key', key: table.primaryKey }]),
@@ -88,18 +110,21 @@ export function columnSql(column: Column, identity: Pick<Identity, 'seed' | 'inc
     type,
     // An alias type's collation is the database's own and can't be given.
     ...(column.collation === null || column.type.startsWith('[') ? [] : [`COLLATE ${column.collation}`]),
-    ...modifiers,
+    ...modifiers.filter((modifier) => modifier !== NOT_FOR_REPLICATION),
     ...(column.identity === null ? [] : [`IDENTITY(${identity?.seed ?? '1'},${identity?.increment ?? '1'})`]),
+    ...modifiers.filter((modifier) => modifier === NOT_FOR_REPLICATION),
     column.nullable ? 'NULL' : 'NOT NULL',
     ...defaultParts(column),
   ]
   return parts.join(' ')
 }
 
+const NOT_FOR_REPLICATION = 'NOT FOR REPLICATION'
+
 /** `int SPARSE ROWGUIDCOL` → type and what stands after the collation. */
 function splitType(type: string): readonly string[] {
-  const match = /^(.*?)((?: SPARSE)?)((?: ROWGUIDCOL)?)$/.exec(type)
-  return [match?.[1] ?? type, match?.[2]?.trim() ?? '', match?.[3]?.trim() ?? ''].filter((part) => part !== '')
+  const match = /^(.*?)( SPARSE)?( ROWGUIDCOL)?( NOT FOR REPLICATION)?$/.exec(type)
+  return [match?.[1] ?? type, ...(match?.slice(2) ?? []).flatMap((part) => (part === undefined ? [] : [part.trim()]))]
 }
 
 function defaultParts(column: Column): readonly string[] {

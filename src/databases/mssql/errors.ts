@@ -24,7 +24,10 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
   'database-permission-denied': [
     229, 230, 262, 297, 300, 371, 916, 976, 1088, 2557, 2571, 2760, 3704, 4834, 6004, 8104, 15151, 15247, 15562, 21089,
   ],
-  'database-connection-lost': [596, 6005, 10053, 10054, 10060, 17142, 40197, 40501, 40613],
+  // From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
+  'database-connection-lost': [
+    596, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
+  ],
   'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
   'database-busy': [1204, 1205, 1222, 3960, 3961],
 }
@@ -90,8 +93,17 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
       return permissionDenied(where, words, 'CONNECT', error)
     case 'database-login-failed':
       return loginFailed(where, words, error)
+    case 'database-connection-lost':
+    case 'database-busy':
+      return new MigrateError('database-unreachable', `${where.label} takes no connection now: ${words} Nothing was changed.`, {
+        hint: 'It is tried again by itself; if it persists, look at the load and the limits of that host.',
+        cause: error,
+        retrySafe: true,
+      })
     default:
       if (codeOf(error) === 'ELOGIN') return loginFailed(where, words, error)
+      if (codeOf(error) === 'EINSTLOOKUP') return noInstance(where, words, error)
+      if (/certificate|self-signed|unable to verify/i.test(words)) return untrusted(where, words, error)
       return new MigrateError('database-unreachable', `${where.label} can't be reached: ${words}. Nothing was changed.`, {
         hint: 'Check host and port in the playbook, and that the firewall lets this machine through. For a server without a trusted certificate add ?trustServerCertificate=true to the URL.',
         cause: error,
@@ -99,6 +111,24 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
       })
   }
 }
+
+/** The browser service tells an instance's port on UDP 1434 ([MC-SQLR]). */
+const noInstance = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError(
+    'database-unreachable',
+    `${where.label}: the server doesn't say where the instance is: ${words}. Nothing was changed.`,
+    {
+      hint: 'Its SQL Server Browser must run and UDP 1434 be open; or give the instance’s own port in the URL and leave instance: out.',
+      cause,
+      retrySafe: true,
+    },
+  )
+
+const untrusted = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError('database-unreachable', `${where.label} shows a certificate that isn't trusted: ${words}. Nothing was sent.`, {
+    hint: 'Give the authority that signed it (ca: path of its PEM file), or, if you trust the network, trustServerCertificate: true.',
+    cause,
+  })
 
 const loginFailed = (where: Where, words: string, cause: unknown): MigrateError =>
   new MigrateError('database-login-failed', `${where.label} refused user ${where.user}: ${words}`, {

@@ -93,6 +93,23 @@ async function neverGave(session: Session, identity: Identity): Promise<boolean>
   }
 }
 
+/**
+ * Values that the server keeps in memory for an identity column and loses when it is restarted without a clean shutdown, or fails
+ * over: "CREATE TABLE (Transact-SQL) IDENTITY (Property)", Remarks, says that there is a gap, and servers show these (SQL Server 2012
+ * and later, IDENTITY_CACHE on, its default).
+ */
+const IDENTITY_JUMPS: Readonly<Record<string, string>> = { tinyint: '10', smallint: '100', int: '1000' }
+
+/** Rows that an identity column of this type may skip at a restart. */
+export const identityJump = (type: string): string => IDENTITY_JUMPS[type] ?? '10000'
+
+/** Microsoft promises no size for CACHE without one ("CREATE SEQUENCE (Transact-SQL)"); servers take 50. */
+const CACHE_WITHOUT_SIZE = 50
+
+/** Rows that a sequence may skip at a restart: what is left of its cache. */
+export const sequenceJump = ({ cached, cache }: { readonly cached: boolean; readonly cache: number | null }): string =>
+  cached ? String(cache ?? CACHE_WITHOUT_SIZE) : '0'
+
 const sequenceRow = z.object({
   current: z.string(),
   start: z.string(),
@@ -100,7 +117,12 @@ const sequenceRow = z.object({
 })
 
 /** sys.sequences.last_used_value exists since SQL Server 2017; before, a sequence at its start counts as unused. */
-async function sequenceState(session: Session, identity: Identity, tellsUsed: boolean): Promise<IdentityState | null> {
+async function sequenceState(
+  session: Session,
+  identity: Identity,
+  tellsUsed: boolean,
+  sharing: readonly Identity[] = [],
+): Promise<IdentityState | null> {
   if (identity.sequence === null) return null
   const [row] = await session.ask(
     sequenceRow,
@@ -111,10 +133,27 @@ FROM sys.sequences WHERE object_id = OBJECT_ID(@p0)`,
   )
   if (row === undefined) return null
   const current = BigInt(row.current)
-  const used = integer(row.used)
+  const increment = BigInt(identity.increment)
   // The current value is the last one used, or the first to come when it was restarted there.
-  if (used === null || used !== current) return { identity, last: null, next: current }
-  return { identity, last: current, next: current + BigInt(identity.increment) }
+  const used = integer(row.used) === current
+  let last = used ? current : null
+  for (const value of await furthestValues(session, sharing, increment))
+    if (last === null || further(value, last, increment)) last = value
+  return { identity, last, next: used ? current + increment : current }
+}
+
+/** The furthest value in each column that a sequence numbers; those without rows left out. */
+async function furthestValues(session: Session, numbered: readonly Identity[], increment: bigint): Promise<readonly bigint[]> {
+  const edge = increment < 0n ? 'MIN' : 'MAX'
+  const values: bigint[] = []
+  for (const { table, column } of numbered) {
+    if (column === '') continue
+    const sql = `SELECT CONVERT(nvarchar(40), ${edge}(${quoteName(column)})) AS [furthest] FROM ${quoteTable(table)}`
+    const [row] = await session.ask(z.object({ furthest: z.string().nullable() }), sql)
+    const value = integer(row?.furthest ?? null)
+    if (value !== null) values.push(value)
+  }
+  return values
 }
 
 const tellsLastUsed = async (session: Session): Promise<boolean> =>
@@ -135,11 +174,15 @@ export async function identityStates(session: Session, schema: Schema): Promise<
   if (sequences.length === 0) return states
   const tellsUsed = await tellsLastUsed(session)
   for (const identity of sequences) {
-    const state = await sequenceState(session, identity, tellsUsed)
+    const sharing = sequences.filter((other) => sameSequence(other, identity))
+    const state = await sequenceState(session, identity, tellsUsed, sharing)
     if (state !== null) states.push(state)
   }
   return states
 }
+
+const sameSequence = (a: Identity, b: Identity): boolean =>
+  a.sequence !== null && b.sequence !== null && fullName(a.sequence) === fullName(b.sequence)
 
 const nameOf = (identity: Identity): string =>
   identity.column === '' ? fullName(identity.sequence ?? identity.table) : `${fullName(identity.table)}.${identity.column}`
@@ -161,6 +204,7 @@ async function standing(
 
 const restartSql = (identity: Identity, next: bigint): string =>
   `ALTER SEQUENCE ${quoteTable(identity.sequence ?? identity.table)} RESTART WITH ${next}`
+
 /** As Microsoft's examples have it; a name beyond ASCII needs the Unicode constant, which no code page can spoil. */
 function checkedTable(identity: Identity): string {
   const text = quoteText(quoteTable(identity.table))
@@ -168,6 +212,10 @@ function checkedTable(identity: Identity): string {
 }
 
 const reseedSql = (identity: Identity, value: bigint): string => `DBCC CHECKIDENT (${checkedTable(identity)}, RESEED, ${value})`
+
+/** See the port: for a person to run, on a table that has given numbers. */
+export const raiseSql = (identity: Identity, value: bigint): string =>
+  `${identity.kind === 'sequence' ? restartSql(identity, value + BigInt(identity.increment)) : reseedSql(identity, value)};`
 
 /**
  * Moves the next value beyond `value`, never back, and reads it back. A table without rows is reseeded as one that never gave a value:

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
 import type {
   Database,
@@ -7,6 +5,7 @@ import type {
   LedgerEntry,
   OrphanRule,
   Reader,
+  RightsPurpose,
   Row,
   ServerInfo,
   Statement,
@@ -16,14 +15,16 @@ import type {
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
 import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
+import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
-import { identityStates, raise, reset } from './identities.ts'
+import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
 import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
 import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { missingRights } from './rights.ts'
+import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
 
 export type { MssqlOptions } from './connection.ts'
@@ -52,7 +53,11 @@ class MssqlDatabase implements Database {
     return this.#connections.use(tableSizes)
   }
 
-  missingRights(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+  consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
+    return consequences(source, target)
+  }
+
+  missingRights(purpose: RightsPurpose): Promise<readonly Finding[]> {
     return this.#connections.use((session) => missingRights(session, purpose))
   }
 
@@ -138,6 +143,10 @@ class MssqlDatabase implements Database {
     return this.#connections.use((session) => raise(session, identity, value))
   }
 
+  raiseSql(identity: Identity, value: bigint): string {
+    return raiseSql(identity, value)
+  }
+
   resetIdentity(identity: Identity, state: IdentityState): Promise<void> {
     return this.#connections.use((session) => reset(session, identity, state))
   }
@@ -165,47 +174,5 @@ class MssqlDatabase implements Database {
 
   close(): Promise<void> {
     return this.#connections.close()
-  }
-}
-
-const infoRow = z.object({
-  product: z.string(),
-  version: z.string(),
-  server: z.string().nullable(),
-  database: z.string(),
-  user: z.string(),
-  collation: z.string().nullable(),
-  created: z.string().nullable(),
-  broker: z.string().nullable(),
-})
-
-async function serverInfo(session: Session): Promise<ServerInfo> {
-  const [row] = await session.ask(
-    infoRow,
-    `SELECT CONVERT(nvarchar(400), @@VERSION) AS [product], CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version],
-  CONVERT(nvarchar(128), SERVERPROPERTY('ServerName')) AS [server], CONVERT(nvarchar(128), DB_NAME()) AS [database],
-  CONVERT(nvarchar(128), USER_NAME()) AS [user], CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation')) AS [collation],
-  CONVERT(nvarchar(23), d.create_date, 121) AS [created], CONVERT(nvarchar(36), d.service_broker_guid) AS [broker]
-FROM sys.databases d WHERE d.database_id = DB_ID()`,
-  )
-  if (row === undefined) throw new RangeError('The server does not know the database that it opened.')
-  const size = await session.ask(
-    z.object({ bytes: z.string().nullable() }),
-    'SELECT CONVERT(nvarchar(20), SUM(CONVERT(bigint, size)) * 8192) AS [bytes] FROM sys.database_files',
-  )
-  const bytes = size[0]?.bytes ?? null
-  return {
-    engine: 'mssql',
-    product: row.product.split('\n', 1)[0]?.trim() ?? row.product,
-    version: row.version.split('.').map(Number),
-    database: row.database,
-    user: row.user,
-    collation: row.collation ?? '',
-    // Each is public to whoever may open the database, and none changes with a restart.
-    fingerprint: createHash('sha256')
-      .update(JSON.stringify([row.server, row.database, row.created, row.broker]))
-      .digest('hex')
-      .slice(0, 32),
-    sizeBytes: bytes === null ? null : Number(bytes),
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Column, Identity, TableName } from '../schema.ts'
+import { identityJump } from './identities.ts'
 import { quoteName } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -19,8 +20,14 @@ const columnRow = z.object({
   identity: z.boolean(),
   seed: z.string().nullable(),
   increment: z.string().nullable(),
+  /** The identity doesn't count what a replication agent inserts. */
+  notForReplication: z.boolean(),
   rowguid: z.boolean(),
   sparse: z.boolean(),
+  /** The XML schema collection of typed xml. */
+  xmlSchema: z.string().nullable(),
+  xmlName: z.string().nullable(),
+  xmlDocument: z.boolean(),
   defaultName: z.string().nullable(),
   defaultSql: z.string().nullable(),
   defaultNamedBySystem: z.boolean().nullable(),
@@ -42,7 +49,8 @@ export async function readColumns(session: Session, table?: string): Promise<Rea
   c.is_nullable AS [nullable], CONVERT(nvarchar(128), c.collation_name) AS [collation], c.is_identity AS [identity],
   CASE WHEN c.is_identity = 1 THEN CONVERT(nvarchar(40), IDENT_SEED(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name))) END AS [seed],
   CASE WHEN c.is_identity = 1 THEN CONVERT(nvarchar(40), IDENT_INCR(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name))) END AS [increment],
-  c.is_rowguidcol AS [rowguid], c.is_sparse AS [sparse],
+  CONVERT(bit, ISNULL(COLUMNPROPERTY(c.object_id, c.name, 'IsIdNotForRepl'), 0)) AS [notForReplication],
+  c.is_rowguidcol AS [rowguid], c.is_sparse AS [sparse], xs.name AS [xmlSchema], x.name AS [xmlName], c.is_xml_document AS [xmlDocument],
   dc.name AS [defaultName], dc.definition AS [defaultSql], dc.is_system_named AS [defaultNamedBySystem],
   cc.definition AS [computed], cc.is_persisted AS [persisted]
 FROM sys.columns c
@@ -53,6 +61,8 @@ JOIN sys.types ty ON ty.user_type_id = c.user_type_id
 LEFT JOIN sys.schemas tys ON tys.schema_id = ty.schema_id
 LEFT JOIN sys.types base ON base.user_type_id = ty.system_type_id
 LEFT JOIN sys.default_constraints dc ON dc.parent_object_id = c.object_id AND dc.parent_column_id = c.column_id
+LEFT JOIN sys.xml_schema_collections x ON x.xml_collection_id = c.xml_collection_id AND c.xml_collection_id <> 0
+LEFT JOIN sys.schemas xs ON xs.schema_id = x.schema_id
 LEFT JOIN sys.computed_columns cc ON cc.object_id = c.object_id AND cc.column_id = c.column_id
 ${table === undefined ? '' : 'WHERE c.object_id = OBJECT_ID(@p0)\n'}ORDER BY c.object_id, c.column_id`,
     table === undefined ? [] : [table],
@@ -85,9 +95,20 @@ function declaredType(row: CatalogColumn, base: string): string {
     ? `${quoteName(row.typeSchema ?? 'dbo')}.${quoteName(row.type)}`
     : isRowversion(row)
       ? 'rowversion'
-      : base
-  return `${type}${row.sparse ? ' SPARSE' : ''}${row.rowguid ? ' ROWGUIDCOL' : ''}`
+      : `${base}${xmlContent(row)}`
+  const modifiers = [
+    ...(row.sparse ? [' SPARSE'] : []),
+    ...(row.rowguid ? [' ROWGUIDCOL'] : []),
+    ...(row.identity && row.notForReplication ? [' NOT FOR REPLICATION'] : []),
+  ]
+  return `${type}${modifiers.join('')}`
 }
+
+/** `(DOCUMENT [dbo].[orders])` of typed xml ("CREATE TABLE (Transact-SQL)", data_type). */
+const xmlContent = (row: CatalogColumn): string =>
+  row.xmlName === null
+    ? ''
+    : `(${row.xmlDocument ? 'DOCUMENT' : 'CONTENT'} ${quoteName(row.xmlSchema ?? 'dbo')}.${quoteName(row.xmlName)})`
 
 /** `nvarchar` for sysname and for an alias of nvarchar; the CLR's own types have no base. */
 const baseName = (row: CatalogColumn): string => (row.base ?? row.type).toLowerCase()
@@ -125,10 +146,19 @@ const RANGES: Readonly<Record<string, readonly [string, string]>> = {
   bigint: ['-9223372036854775808', '9223372036854775807'],
 }
 
+/** Of decimal ("decimal and numeric (Transact-SQL)"). */
+const LARGEST_PRECISION = 38
+
 /** Smallest and largest value of an identity's or a sequence's type. */
 export function rangeOf(type: string, precision: number): readonly [string, string] {
   const nines = '9'.repeat(precision)
   return RANGES[type] ?? [`-${nines}`, nines]
+}
+
+/** The same of a column's type as DDL spells it: `int`, `decimal(12,0)`. */
+export function rangeOfColumn(type: string): readonly [string, string] {
+  const [, name, precision] = /^(\w+)(?:\((\d+),\d+\))?$/.exec(type) ?? []
+  return rangeOf(name ?? '', precision === undefined ? LARGEST_PRECISION : Number(precision))
 }
 
 export function identityOf(table: TableName, row: CatalogColumn): Identity | null {
@@ -143,5 +173,6 @@ export function identityOf(table: TableName, row: CatalogColumn): Identity | nul
     increment: row.increment ?? '1',
     minimum,
     maximum,
+    jump: identityJump(baseName(row)),
   }
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Column, ForeignKey, Identity, Key, SchemaObject, Table, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
 import { type CatalogColumn, columnOf, identityOf, readColumns } from './introspect-columns.ts'
-import { type CatalogIndex, indexSql, keySql, readIndexes } from './introspect-indexes.ts'
+import { type CatalogIndex, indexSql, isCarriedIndex, keySql, readIndexes } from './introspect-indexes.ts'
 import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -64,9 +64,9 @@ export function tableOf(catalog: TableCatalog, table: CatalogTable): Table {
   }
 }
 
-/** Unique for every row: neither filtered nor disabled. */
+/** Unique for every row: neither filtered nor disabled. A hash index becomes an ordinary one. */
 const isUniqueKey = (index: CatalogIndex): boolean =>
-  index.unique && !index.primaryKey && index.filter === null && !index.disabled && (index.kind === 1 || index.kind === 2)
+  index.unique && !index.primaryKey && index.filter === null && !index.disabled && [1, 2, 7].includes(index.kind)
 
 const keyOf = (table: TableName, index: CatalogIndex): Key => ({
   name: index.name,
@@ -92,17 +92,17 @@ export const identitiesOf = (catalog: TableCatalog, table: CatalogTable): readon
     return identity === null ? [] : [identity]
   })
 
-/** Indexes of tables and views that are neither a key nor unique for every row. */
+/**
+ * Indexes of tables and views that are neither a key nor unique for every row. A disabled one is made before there are rows, which may
+ * no longer be as it wants them.
+ */
 export const indexObjects = (name: TableName, indexes: readonly CatalogIndex[], isView: boolean): readonly SchemaObject[] =>
   indexes
-    .filter(
-      (index) =>
-        (index.kind === 1 || index.kind === 2) && !index.primaryKey && !index.constraint && (isView || !isUniqueKey(index)),
-    )
+    .filter((index) => isCarriedIndex(index) && !index.primaryKey && !index.constraint && (isView || !isUniqueKey(index)))
     .map((index) => ({
       kind: 'index',
       name: `${fullName(name)}.${index.name}`,
-      stage: 'after',
+      stage: index.disabled && !isView ? 'before' : 'after',
       sql: indexSql(name, index),
       undo: null,
     }))
@@ -119,6 +119,7 @@ const foreignKeyRow = z.object({
   parentColumn: z.string(),
   disabled: z.boolean(),
   untrusted: z.boolean(),
+  notForReplication: z.boolean(),
   onDelete: z.number(),
   onUpdate: z.number(),
 })
@@ -129,7 +130,7 @@ export async function readForeignKeys(session: Session): Promise<readonly Foreig
     foreignKeyRow,
     `SELECT f.name AS [name], s.name AS [schema], t.name AS [table], ps.name AS [parentSchema], p.name AS [parent],
   c.name AS [column], pc.name AS [parentColumn], f.is_disabled AS [disabled], f.is_not_trusted AS [untrusted],
-  f.delete_referential_action AS [onDelete], f.update_referential_action AS [onUpdate]
+  f.is_not_for_replication AS [notForReplication], f.delete_referential_action AS [onDelete], f.update_referential_action AS [onUpdate]
 FROM sys.foreign_keys f
 JOIN sys.schemas s ON s.schema_id = f.schema_id
 JOIN sys.tables t ON t.object_id = f.parent_object_id
@@ -156,16 +157,45 @@ function foreignKeyOf(rows: readonly ForeignKeyRow[]): ForeignKey {
     parent,
     ...key,
     enforced: !first.disabled,
+    ...(first.untrusted ? { trusted: false } : {}),
     sql: foreignKeySql(first, { table, parent, ...key }),
   }
 }
 
 function foreignKeySql(row: ForeignKeyRow, key: Pick<ForeignKey, 'table' | 'parent' | 'columns' | 'parentColumns'>): string {
-  const table = quoteTable(key.table)
   const action = (event: string, code: number): string => (code === 0 ? '' : ` ON ${event} ${ACTIONS[code] ?? 'NO ACTION'}`)
-  const unchecked = row.disabled || row.untrusted ? ' WITH NOCHECK' : ''
-  const add = `ALTER TABLE ${table}${unchecked} ADD CONSTRAINT ${quoteName(row.name)} FOREIGN KEY (${quoteNames(key.columns)}) REFERENCES ${quoteTable(key.parent)} (${quoteNames(key.parentColumns)})${action('DELETE', row.onDelete)}${action('UPDATE', row.onUpdate)}`
-  return row.disabled ? `${add};\nALTER TABLE ${table} NOCHECK CONSTRAINT ${quoteName(row.name)}` : add
+  const present = key.columns.map((name) => `c.${quoteName(name)} IS NOT NULL`)
+  const same = key.columns.map((name, index) => `p.${quoteName(key.parentColumns[index] ?? '')} = c.${quoteName(name)}`)
+  return constraintSql({
+    ...row,
+    on: key.table,
+    clause: `FOREIGN KEY (${quoteNames(key.columns)}) REFERENCES ${quoteTable(key.parent)} (${quoteNames(key.parentColumns)})${action('DELETE', row.onDelete)}${action('UPDATE', row.onUpdate)}${row.notForReplication ? ' NOT FOR REPLICATION' : ''}`,
+    broken: `SELECT 1 FROM ${quoteTable(key.table)} AS c WHERE ${present.join(' AND ')} AND NOT EXISTS (SELECT 1 FROM ${quoteTable(key.parent)} AS p WHERE ${same.join(' AND ')})`,
+  })
+}
+
+interface Constraint {
+  readonly name: string
+  readonly on: TableName
+  readonly clause: string
+  readonly disabled: boolean
+  readonly untrusted: boolean
+  /** Finds rows that break it. */
+  readonly broken: string
+}
+
+/**
+ * Adds a foreign key or check. A disabled one stays disabled, its rows unchecked. One that the old host doesn't trust is checked and
+ * so trusted on the new host, unless there are rows that break it: then it binds only what is written later, as it did before
+ * ("ALTER TABLE (Transact-SQL)", WITH CHECK | WITH NOCHECK).
+ */
+export function constraintSql(constraint: Constraint): string {
+  const table = quoteTable(constraint.on)
+  const name = quoteName(constraint.name)
+  const add = (check: string): string => `ALTER TABLE ${table}${check} ADD CONSTRAINT ${name} ${constraint.clause}`
+  if (constraint.disabled) return `${add(' WITH NOCHECK')};\nALTER TABLE ${table} NOCHECK CONSTRAINT ${name}`
+  if (!constraint.untrusted) return add('')
+  return `IF EXISTS (${constraint.broken})\n  ${add(' WITH NOCHECK')}\nELSE\n  ${add(' WITH CHECK')}`
 }
 
 const checkRow = z.object({
@@ -175,12 +205,14 @@ const checkRow = z.object({
   sql: z.string(),
   disabled: z.boolean(),
   untrusted: z.boolean(),
+  notForReplication: z.boolean(),
 })
 
 export async function readChecks(session: Session): Promise<readonly SchemaObject[]> {
   const rows = await session.ask(
     checkRow,
-    `SELECT k.name AS [name], s.name AS [schema], t.name AS [table], k.definition AS [sql], k.is_disabled AS [disabled], k.is_not_trusted AS [untrusted]
+    `SELECT k.name AS [name], s.name AS [schema], t.name AS [table], k.definition AS [sql], k.is_disabled AS [disabled], k.is_not_trusted AS [untrusted],
+  k.is_not_for_replication AS [notForReplication]
 FROM sys.check_constraints k
 JOIN sys.tables t ON t.object_id = k.parent_object_id
 JOIN sys.schemas s ON s.schema_id = t.schema_id
@@ -190,10 +222,10 @@ ORDER BY s.name, t.name, k.name`,
   return rows
     .filter((row) => !isOwnTable(row.table))
     .map((row): SchemaObject => {
-      const table = quoteTable({ schema: row.schema, name: row.table })
-      const unchecked = row.disabled || row.untrusted ? ' WITH NOCHECK' : ''
-      const add = `ALTER TABLE ${table}${unchecked} ADD CONSTRAINT ${quoteName(row.name)} CHECK ${parenthesised(row.sql)}`
-      const sql = row.disabled ? `${add};\nALTER TABLE ${table} NOCHECK CONSTRAINT ${quoteName(row.name)}` : add
+      const on = { schema: row.schema, name: row.table }
+      const condition = parenthesised(row.sql)
+      const clause = `CHECK${row.notForReplication ? ' NOT FOR REPLICATION' : ''} ${condition}`
+      const sql = constraintSql({ ...row, on, clause, broken: `SELECT 1 FROM ${quoteTable(on)} WHERE NOT ${condition}` })
       return { kind: 'check', name: `${row.schema}.${row.table}.${row.name}`, stage: 'after', sql, undo: null }
     })
 }

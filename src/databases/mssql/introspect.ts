@@ -1,8 +1,12 @@
 import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
+import { formulas } from './ddl.ts'
 import { readFindings } from './findings.ts'
-import { readAliasTypes, readModules, readSchemas, readSequences, readSynonyms, readTableTypes } from './introspect-objects.ts'
+import { readDescriptions } from './introspect-descriptions.ts'
+import { readModules } from './introspect-modules.ts'
+import { readSchemas, readSequences, readSynonyms } from './introspect-objects.ts'
 import { identitiesOf, indexObjects, readChecks, readForeignKeys, readTableCatalog, tableOf } from './introspect-tables.ts'
+import { readAliasTypes, readTableTypes, readXmlSchemas } from './introspect-types.ts'
 import { inOrder, type Module, mentions, moduleObjects } from './modules.ts'
 import { isOwnTable } from './names.ts'
 import { readPrincipals } from './principals.ts'
@@ -21,12 +25,14 @@ export async function introspect(session: Session): Promise<Schema> {
     module.kind === 'function' && computing.some((sql) => mentions(sql, module.name.name))
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
+  const descriptions = await readDescriptions(session)
   return {
     tables,
     foreignKeys: (await readForeignKeys(session)).filter((key) => !isOwnTable(key.table.name)),
     identities: [...catalog.tables.flatMap((table) => identitiesOf(catalog, table)), ...sequences.identities],
     objects: [
       ...(await readSchemas(session)),
+      ...(await readXmlSchemas(session)),
       ...(await readAliasTypes(session)),
       ...(await readTableTypes(session, catalog.columns, catalog.indexes)),
       ...sequences.objects,
@@ -39,20 +45,19 @@ export async function introspect(session: Session): Promise<Schema> {
         .flatMap((module) => moduleObjects(module, false)),
       ...views.flatMap((view) => indexObjects(view.name, catalog.indexes.get(view.id) ?? [], true)),
       ...ordered.filter((module) => module.kind === 'trigger').flatMap((module) => moduleObjects(module, false)),
+      ...descriptions.objects,
     ],
     principals: await readPrincipals(session),
-    findings: [...tables.flatMap(columnFindings), ...hidden.map(hiddenFinding), ...(await readFindings(session))],
+    findings: [
+      ...tables.flatMap(columnFindings),
+      ...hidden.map(hiddenFinding),
+      ...descriptions.findings,
+      ...(await readFindings(session)),
+    ],
   }
 }
 
-/** What a table computes with: a function in it must be there before the table. */
-const formulas = (table: Table): readonly string[] =>
-  table.columns.flatMap((column) => [
-    ...(column.computed === null ? [] : [column.computed.sql]),
-    ...(column.default === null ? [] : [column.default.sql]),
-  ])
-
-const columnFindings = (table: Table): readonly Finding[] =>
+const columnFindings = (table: Table): Schema['findings'] =>
   readableColumns(table)
     .filter((column) => !isCarried(column.codec))
     .map((column) => ({
@@ -60,6 +65,7 @@ const columnFindings = (table: Table): readonly Finding[] =>
       code: 'column-type-unsupported',
       message: `${fullName(table.name)}.${column.name} has the type ${column.type}, whose values migrate can't copy faithfully.`,
       hint: 'Leave the table out (`tables: { NAME: skip }`) and carry it by hand, or change the column on the old host first.',
+      table: fullName(table.name),
     }))
 
 const hiddenFinding = ({ kind, name }: { readonly kind: string; readonly name: string }): Finding => ({

@@ -66,17 +66,23 @@ const equals = (column: Column, parameter: number): string =>
   `${quoteName(column.name)} = ${compareExpression(column, `@p${parameter}`)}`
 
 /**
- * Rows after a key, in the key's order as the server compares (collations, uniqueidentifier). The first column's own range stands
- * alone in front, so that an index on the key is entered at the right place.
+ * Rows after a key, in the key's order as the server compares (collations, uniqueidentifier); parameters from `from` on. The first
+ * column's own range stands alone in front, so that an index on the key is entered at the right place.
  */
-export function afterCondition(columns: readonly Column[]): string {
-  const beyond = (column: Column, index: number, operator: string): string =>
-    `${quoteName(column.name)} ${operator} ${compareExpression(column, `@p${index}`)}`
+export const afterCondition = (columns: readonly Column[], from = 0): string => rangeCondition(columns, from, '>', '>')
+
+/** Rows up to a key and with it. */
+export const upToCondition = (columns: readonly Column[], from: number): string => rangeCondition(columns, from, '<', '<=')
+
+/** `last`: how the key's last column is compared when all before it are the same. */
+function rangeCondition(columns: readonly Column[], from: number, operator: '<' | '>', last: '>' | '<='): string {
+  const compared = (column: Column, index: number, how: string): string =>
+    `${quoteName(column.name)} ${how} ${compareExpression(column, `@p${from + index}`)}`
   const alternatives = columns.map((column, index) => {
-    const same = columns.slice(0, index).map((each, position) => beyond(each, position, '='))
-    return [...same, beyond(column, index, '>')].join(' AND ')
+    const same = columns.slice(0, index).map((each, position) => compared(each, position, '='))
+    return [...same, compared(column, index, index === columns.length - 1 ? last : operator)].join(' AND ')
   })
   const [first] = columns
   if (first === undefined || alternatives.length === 1) return alternatives.join('')
-  return `${beyond(first, 0, '>=')} AND (${alternatives.map((each) => `(${each})`).join(' OR ')})`
+  return `${compared(first, 0, `${operator}=`)} AND (${alternatives.map((each) => `(${each})`).join(' OR ')})`
 }

@@ -12,6 +12,8 @@ export interface Module {
   /** The table or view of a trigger. */
   readonly on: TableName | null
   readonly disabled: boolean
+  /** Events of a trigger that runs before or after all others of its table, where that was set. */
+  readonly order?: readonly { readonly place: 'First' | 'Last'; readonly event: string }[]
 }
 
 const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*[\s\S]*?\*/)`
@@ -39,14 +41,15 @@ export function withPresentName(module: Pick<Module, 'definition' | 'name' | 'on
 
 /**
  * The statement that creates it. CREATE VIEW and its like must stand alone in a batch, and keep the SET options under which they
- * were created: where these aren't ON, the statement runs as a batch within the one that sets them.
+ * were created: where these aren't ON, the statement runs as a batch within one that sets them. QUOTED_IDENTIFIER counts from where
+ * it is parsed, so no SET … ON may follow; the options fall back with the end of the outer EXEC ("SET Statements (Transact-SQL)").
  */
 export function moduleSql(module: Module): string {
   const sql = withPresentName(module)
   if (module.ansiNulls && module.quotedIdentifier) return sql
   const options = [...(module.ansiNulls ? [] : ['ANSI_NULLS']), ...(module.quotedIdentifier ? [] : ['QUOTED_IDENTIFIER'])]
-  const set = (state: string): string => options.map((option) => `SET ${option} ${state};`).join('\n')
-  return `${set('OFF')}\nEXEC (${quoteText(sql)});\n${set('ON')}`
+  const set = options.map((option) => `SET ${option} OFF;\n`).join('')
+  return `EXEC (${quoteText(`${set}EXEC (${quoteText(sql)});`)})`
 }
 
 const KINDS = { view: 'VIEW', function: 'FUNCTION', procedure: 'PROCEDURE', trigger: 'TRIGGER' } as const
@@ -60,7 +63,8 @@ export function moduleObjects(module: Module, before: boolean): readonly SchemaO
     sql: moduleSql(module),
     undo: module.kind === 'trigger' ? null : `DROP ${KINDS[module.kind]} ${quoteTable(module.name)}`,
   }
-  if (!module.disabled || module.on === null) return [create]
+  const order = (module.order ?? []).map((each): SchemaObject => orderObject(module.name, each.place, each.event))
+  if (!module.disabled || module.on === null) return [create, ...order]
   const disable: SchemaObject = {
     kind: 'disabled trigger',
     name: fullName(module.name),
@@ -68,8 +72,16 @@ export function moduleObjects(module: Module, before: boolean): readonly SchemaO
     sql: `DISABLE TRIGGER ${quoteTable(module.name)} ON ${quoteTable(module.on)}`,
     undo: null,
   }
-  return [create, disable]
+  return [create, ...order, disable]
 }
+
+const orderObject = (trigger: TableName, place: 'First' | 'Last', event: string): SchemaObject => ({
+  kind: 'trigger order',
+  name: `${fullName(trigger)} ${place} ${event}`,
+  stage: 'after',
+  sql: `EXEC sp_settriggerorder @triggername = ${quoteText(quoteTable(trigger))}, @order = N'${place}', @stmttype = ${quoteText(event)}`,
+  undo: null,
+})
 
 /**
  * Views and functions so that each comes after those whose names stand in its text; then procedures, then triggers, whose names the

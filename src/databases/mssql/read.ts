@@ -1,11 +1,20 @@
 import { z } from 'zod'
 import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
-import { keyPositions, type Table } from '../schema.ts'
-import { afterCondition, chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement, selectList } from './keys.ts'
-import { isOwnTable, quoteNames, quoteTable } from './names.ts'
+import { type Column, keyPositions, type Table } from '../schema.ts'
+import {
+  afterCondition,
+  chunks,
+  keyColumns,
+  keyCondition,
+  keyParameters,
+  rowsPerStatement,
+  selectList,
+  upToCondition,
+} from './keys.ts'
+import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
 import type { Values } from './row-buffer.ts'
-import type { Parameter, Session } from './session.ts'
-import { cellOf } from './values.ts'
+import type { Session } from './session.ts'
+import { cellOf, selectExpression } from './values.ts'
 
 /** Rows of a page: the first is small, since nobody knows yet how large rows are; later ones aim at PAGE_BYTES. */
 const FIRST_PAGE = 200
@@ -14,11 +23,46 @@ const PAGE_BYTES = 8 * 1024 * 1024
 
 const toRow = (values: Values): Row => values.map(cellOf)
 
-/** One page of a table with a key: `after` gives as many parameters as the key has columns. */
-export function pageSql(table: Table, rows: number, after: boolean): string {
+/** Which ends of a range of keys a statement has as parameters: first those of `after`, then those of `upTo`. */
+interface Ends {
+  readonly after: boolean
+  readonly upTo: boolean
+}
+
+function rangeSql(columns: readonly Column[], ends: Ends): string {
+  const conditions = [
+    ...(ends.after ? [afterCondition(columns)] : []),
+    ...(ends.upTo ? [upToCondition(columns, ends.after ? columns.length : 0)] : []),
+  ]
+  return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
+}
+
+const orderSql = (columns: readonly Column[]): string => ` ORDER BY ${quoteNames(columns.map((column) => column.name))}`
+
+/** One page of a table with a key. */
+export function pageSql(table: Table, rows: number, ends: Ends): string {
   const columns = keyColumns(table)
-  const where = after ? ` WHERE ${afterCondition(columns)}` : ''
-  return `SELECT TOP (${rows}) ${selectList(table)} FROM ${quoteTable(table.name)}${where} ORDER BY ${quoteNames(columns.map((column) => column.name))}`
+  return `SELECT TOP (${rows}) ${selectList(table)} FROM ${quoteTable(table.name)}${rangeSql(columns, ends)}${orderSql(columns)}`
+}
+
+/** The key of the `rows`th row, after a key's parameters where there is one ("SELECT - ORDER BY clause", OFFSET: since 2012). */
+export function boundarySql(table: Table, rows: number, after: boolean): string {
+  const columns = keyColumns(table)
+  const keys = columns.map((column) => selectExpression(column, quoteName(column.name)))
+  return `SELECT ${keys.join(', ')} FROM ${quoteTable(table.name)}${rangeSql(columns, { after, upTo: false })}${orderSql(columns)} OFFSET ${rows - 1} ROWS FETCH NEXT 1 ROWS ONLY`
+}
+
+async function boundary(
+  session: Session,
+  table: Table,
+  rows: number,
+  after?: KeyCells,
+  signal?: AbortSignal,
+): Promise<KeyCells | undefined> {
+  const parameters = after === undefined ? [] : keyParameters(keyColumns(table), [after])
+  for await (const [row] of session.stream(boundarySql(table, rows, after !== undefined), parameters, { signal, drain: true }))
+    if (row !== undefined) return toRow(row)
+  return undefined
 }
 
 /**
@@ -28,20 +72,23 @@ export function pageSql(table: Table, rows: number, after: boolean): string {
 export const readerOn = (session: Session, consistent: boolean): Reader => ({
   consistent,
   rows: (table, options = {}) => (table.key.length > 0 ? pages(session, table, options) : wholeTable(session, table, options)),
+  boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
 })
 
 async function* pages(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
   const columns = keyColumns(table)
   const positions = keyPositions(table)
+  const { upTo } = options
   let after = options.after
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let page = FIRST_PAGE
   while (left > 0) {
     const asked = Math.min(page, left)
-    const parameters: readonly Parameter[] = after === undefined ? [] : keyParameters(columns, [after])
+    const ends = [after, upTo].filter((key) => key !== undefined)
+    const sql = pageSql(table, asked, { after: after !== undefined, upTo: upTo !== undefined })
     let got = 0
     let bytes = 0
-    for await (const batch of session.stream(pageSql(table, asked, after !== undefined), parameters, {
+    for await (const batch of session.stream(sql, keyParameters(columns, ends), {
       signal: options.signal,
       drain: true,
     })) {

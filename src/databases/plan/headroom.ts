@@ -3,8 +3,8 @@ import { formatCount, formatDuration } from '../../base/units.ts'
 import type { IdentityState } from '../schema.ts'
 import { isBeyond } from './restore.ts'
 
-/** A rate measured over less than this says too little to overrule a number that a person gave. */
-const RELIABLE_MS = 60_000
+/** What was measured over less than this is a glance. Milliseconds. */
+export const RELIABLE_MS = 60_000
 
 export interface HeadroomOptions {
   /** How long both hosts may hand out values side by side, milliseconds. */
@@ -13,9 +13,11 @@ export interface HeadroomOptions {
   readonly safety: number
   /** Rows, at least, where the playbook gives no number for the table. */
   readonly minimum: number
+  /** Restarts of the old host's server to reckon with: each may skip the identity's `jump`. One when absent. */
+  readonly restarts?: number
 }
 
-/** Rows a minute that an identity numbered on the old host, and how long that was watched; `null` when it couldn't be. */
+/** Rows a minute that an identity numbered on the old host, at its peak, and how long it was watched. */
 export interface MeasuredRate {
   readonly perMinute: number
   readonly overMs: number
@@ -50,14 +52,32 @@ export function positionOf({ last, next, identity }: IdentityState): bigint {
   return last !== null && isBeyond(last, before, identity.increment) ? last : before
 }
 
+/** Rows a minute between two positions; 0 for a numbering that was set back meanwhile. */
+export function perMinute(before: bigint, now: bigint, increment: string, elapsedMs: number): number {
+  const values = (now - before) / BigInt(increment)
+  return values > 0n ? (Number(values) * 60_000) / elapsedMs : 0
+}
+
+/** What was seen of an identity on the old host since the snapshot began. Times are milliseconds since 1970. */
+export interface Course {
+  readonly first: { readonly at: number; readonly position: bigint }
+  /** The newest look before now. */
+  readonly last: { readonly at: number; readonly position: bigint }
+  /** The most rows a minute between two looks that lie at least a minute apart; 0 when there were none. */
+  readonly peak: number
+}
+
 /**
- * The rate at which an identity was used between two looks at the old host; `before` is where it stood then, `undefined` when it
- * wasn't looked at. `null` when that or the time says nothing.
+ * The rate at which an identity was used at its peak: over the whole time, in the busiest stretch between two looks, and since the
+ * last look. Stretches of less than a minute count only when there is nothing longer. `null` when it wasn't looked at before.
  */
-export function measureRate(before: bigint | undefined, now: IdentityState, elapsedMs: number): MeasuredRate | null {
-  if (before === undefined || elapsedMs <= 0) return null
-  const values = (positionOf(now) - before) / BigInt(now.identity.increment)
-  return { perMinute: values > 0n ? (Number(values) * 60_000) / elapsedMs : 0, overMs: elapsedMs }
+export function measureRate(course: Course | undefined, now: IdentityState, nowMs: number): MeasuredRate | null {
+  if (course === undefined || nowMs <= course.first.at) return null
+  const { first, last, peak } = course
+  const position = positionOf(now)
+  const since = (look: Course['first']): number => perMinute(look.position, position, now.identity.increment, nowMs - look.at)
+  const recent = nowMs - last.at >= RELIABLE_MS ? since(last) : 0
+  return { perMinute: Math.max(since(first), peak, recent), overMs: nowMs - first.at }
 }
 
 /** Values handed out so far, as far as the numbering tells. */
@@ -101,12 +121,19 @@ export function sizeHeadroom(
   const limit = BigInt(step < 0n ? old.identity.minimum : old.identity.maximum)
   const room = (limit - from) / step - 1n
   const need = rate === null ? 0n : BigInt(Math.ceil((rate.perMinute * options.windowMs * options.safety) / 60_000))
+  const jump = BigInt(old.identity.jump ?? '0') * BigInt(options.restarts ?? 1)
   const asked =
     given === 'auto'
-      ? autoRows(need, room, options, rate, inStep(old, named, options.safety))
-      : givenRows(given, need, options, rate)
+      ? autoRows({ need, room, jump }, options, rate, inStep(old, named, options.safety))
+      : givenRows(given, { need, jump }, options, rate)
   const sized = { from, to: from + asked.rows * step, reason: `headroom ${formatCount(asked.rows)}: ${asked.why}` }
-  if (asked.rows <= room) return { ...sized, finding: asked.short ? shortFinding(name, asked.short, asked.rows) : undefined }
+  if (asked.rows <= room) {
+    if (asked.short !== undefined) return { ...sized, finding: shortFinding(name, asked.short, asked.rows) }
+    return {
+      ...sized,
+      finding: given === 'auto' ? undefined : jumpFinding(name, given, { need: reliable(rate) ? need : 0n, jump }),
+    }
+  }
   return { ...sized, finding: overflow(name, old, from, asked.rows, limit, room) }
 }
 
@@ -124,36 +151,59 @@ const formatRate = (rate: MeasuredRate | null): string => {
   return `measured ${shown} rows a minute`
 }
 
-function givenRows(given: number, need: bigint, { windowMs, safety }: HeadroomOptions, rate: MeasuredRate | null): Asked {
-  const rows = BigInt(given)
-  if (rate === null || rate.overMs < RELIABLE_MS || need <= rows) {
-    return { rows, why: `given in the playbook; ${formatRate(rate)}`, short: undefined }
-  }
-  const why = `${formatRate(rate)} over ${formatDuration(windowMs)}, times ${safety}; the playbook's ${formatCount(rows)} would run out`
-  return { rows: need, why, short: why }
+interface Wants {
+  /** Rows that the measured rate wants. */
+  readonly need: bigint
+  /** Rows that restarts may skip. */
+  readonly jump: bigint
 }
 
+/** A rate measured over less than a minute says too little to overrule a number that a person gave. */
+const reliable = (rate: MeasuredRate | null): boolean => rate !== null && rate.overMs >= RELIABLE_MS
+
+function givenRows(given: number, wants: Wants, { windowMs, safety }: HeadroomOptions, rate: MeasuredRate | null): Asked {
+  const rows = BigInt(given)
+  if (!reliable(rate) || wants.need <= rows) {
+    return { rows, why: `given in the playbook; ${formatRate(rate)}`, short: undefined }
+  }
+  const measured = `${formatRate(rate)} over ${formatDuration(windowMs)}, times ${safety}${plusJump(wants.jump)}`
+  const why = `${measured}; the playbook's ${formatCount(rows)} would run out`
+  return { rows: wants.need + wants.jump, why, short: why }
+}
+
+const plusJump = (jump: bigint): string => (jump === 0n ? '' : `, plus ${formatCount(jump)} that a restart may skip`)
+
 function autoRows(
-  need: bigint,
-  room: bigint,
+  { need, room, jump }: Wants & { readonly room: bigint },
   { windowMs, safety, minimum }: HeadroomOptions,
   rate: MeasuredRate | null,
   companion: { readonly rows: bigint; readonly name: string },
 ): Asked {
-  const least = BigInt(minimum)
-  const measured = `${formatRate(rate)} over ${formatDuration(windowMs)}, times ${safety}`
   const candidates = [
-    { rows: least, why: `the least that is given; ${formatRate(rate)}`, short: undefined },
-    { rows: need, why: measured, short: undefined },
-    { rows: companion.rows, why: `in step with the number given for ${companion.name}, times ${safety}`, short: undefined },
+    { rows: BigInt(minimum), why: `the least that is given${plusJump(jump)}; ${formatRate(rate)}` },
+    { rows: need, why: `${formatRate(rate)} over ${formatDuration(windowMs)}, times ${safety}${plusJump(jump)}` },
+    { rows: companion.rows, why: `in step with the number given for ${companion.name}, times ${safety}${plusJump(jump)}` },
   ]
   const most = candidates.reduce((one, other) => (other.rows > one.rows ? other : one))
-  if (most.rows <= room) return most
+  const asked = { rows: most.rows + jump, why: most.why, short: undefined }
+  if (asked.rows <= room) return asked
   // A small type with a small table (a list of states): half of what is left is plenty while the measured need is less.
   const half = room / 2n
-  if (half < 1n || half < need) return most
-  const why = `half of what its type has left; ${formatRate(rate)}`
-  return { rows: half, why, short: why }
+  const rows = half >= need ? half : need
+  if (rows < 1n || rows > room) return asked
+  const why = `${rows === half ? 'half of what its type has left' : `all that the rate wants, and nothing for the ${formatCount(jump)} that a restart may skip`}; ${formatRate(rate)}`
+  return { rows, why, short: why }
+}
+
+/** A number that a person gave stays; that one restart may skip more than it is for the person to know. */
+function jumpFinding(name: string, given: number, { need, jump }: Wants): Finding | undefined {
+  if (jump === 0n || need + jump <= BigInt(given)) return undefined
+  return {
+    severity: 'warning',
+    code: 'headroom-less-than-jump',
+    message: `${name} gets the ${formatCount(given)} that the playbook gives; a restart of the old host's server may skip ${formatCount(jump)} numbers at once${need === 0n ? '' : `, and ${formatCount(need)} are wanted besides`}: after one, both hosts would hand out the same numbers.`,
+    hint: `Give it headroom: ${need + jump + BigInt(given)} or more, or see to it that nobody restarts the old database server meanwhile.`,
+  }
 }
 
 const shortFinding = (name: string, why: string, rows: bigint): Finding => ({
@@ -178,4 +228,25 @@ export const isUsedUp = (old: IdentityState): boolean => {
   const step = BigInt(old.identity.increment)
   const limit = BigInt(step < 0n ? old.identity.minimum : old.identity.maximum)
   return isBeyond(positionOf(old) + step, limit, old.identity.increment)
+}
+
+/** An identity that has used more of its type than this share is near its end. */
+const NEAR_ITS_END = [4n, 5n] as const
+
+/**
+ * Tells of an identity that has used most of its type, long before it stops: what the headroom takes is lost to it. `to` is what the
+ * new host numbers beyond.
+ */
+export function nearItsEnd(name: string, old: IdentityState, to: bigint): Finding | undefined {
+  const step = BigInt(old.identity.increment)
+  const limit = BigInt(step < 0n ? old.identity.minimum : old.identity.maximum)
+  const all = (limit - BigInt(old.identity.seed)) / step + 1n
+  const left = (limit - to) / step
+  if (valuesUsed(old) * NEAR_ITS_END[1] < all * NEAR_ITS_END[0] || left < 0n) return undefined
+  return {
+    severity: 'warning',
+    code: 'identity-near-its-end',
+    message: `${name} stands at ${formatCount(positionOf(old))}; its type or sequence ends at ${formatCount(limit)}. Beyond the headroom the new host has ${formatCount(left)} numbers left.`,
+    hint: 'Give it a wider type (bigint) soon; that is easier before the migration than after it.',
+  }
 }

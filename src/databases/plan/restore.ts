@@ -64,6 +64,8 @@ export interface RestoreInput {
   readonly copied: readonly Table[]
   /** The snapshot; `undefined` when there is none yet and the plan is an estimate from `sizes`. */
   readonly manifest: Manifest | undefined
+  /** The snapshot is still being taken: rows are loaded as they come, and may turn out to be of several moments. */
+  readonly following: boolean
   readonly sizes: readonly TableSize[]
   readonly connections: number
 }
@@ -106,13 +108,13 @@ function loadChange({ manifest, marks, copied, sizes, statements, connections }:
   return tables.length === 0 ? [] : [{ kind: 'load', tables, estimated: manifest === undefined, connections }]
 }
 
-/** Foreign keys whose rows may lack a parent: none when all tables were read at one instant. */
-function orphanChange({ schema, manifest, copied }: RestoreInput): readonly RestoreChange[] {
-  if (manifest === undefined || !isFuzzy(manifest)) return []
+/** Foreign keys whose rows may lack a parent: none when all tables were read at one instant, as far as that is known already. */
+function orphanChange({ schema, manifest, following, copied }: RestoreInput): readonly RestoreChange[] {
+  if (manifest === undefined ? !following : !isFuzzy(manifest)) return []
   const names = new Set(copied.map((table) => fullName(table.name)))
   // A parent whose rows are not copied has none: its children are refused in `check`, never deleted.
   const rules = schema.foreignKeys
-    .filter((key) => key.enforced && names.has(fullName(key.table)) && names.has(fullName(key.parent)))
+    .filter((key) => key.enforced && key.trusted !== false && names.has(fullName(key.table)) && names.has(fullName(key.parent)))
     .map((key): OrphanRule => ({ child: key.table, columns: key.columns, parent: key.parent, parentColumns: key.parentColumns }))
   return rules.length === 0
     ? []

@@ -2,9 +2,11 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
+import { keyArrays, keyJoin, rowsByKey } from './keys.ts'
 import { copyIn } from './load.ts'
 import { findOwnTable, ownTable } from './marks.ts'
-import { keyArrays, keyJoin, rowsByKey } from './read.ts'
+import { withPartitions } from './partitions.ts'
+import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { quoteName, quoteTable } from './values.ts'
@@ -30,16 +32,13 @@ export async function applyTransaction<T>(
 const transactionOf = (session: Session, ledger: string): Transaction => ({
   lock: (table, keys) => rowsByKey(session, table, keys, true),
   insert: async (table, rows) => {
-    if (rows.length > 0) await copyIn(session, table, once(rows))
+    if (rows.length > 0) await withPartitions(session, table, () => copyIn(session, table, once(rows)))
   },
   update: (table, row) => update(session, table, row),
   delete: async (table, keys) => {
     if (keys.length === 0) return
     const { values, condition } = keyJoin(table)
-    await session.query(
-      `DELETE FROM ONLY ${quoteTable(table.name)} AS t USING ${values} WHERE ${condition}`,
-      keyArrays(table, keys),
-    )
+    await session.query(`DELETE FROM ${ownRows(table)} AS t USING ${values} WHERE ${condition}`, keyArrays(table, keys))
   },
   referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
   ledger: (entries) => writeLedger(session, ledger, entries),
@@ -62,9 +61,8 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
   )
   const positions = keyPositions(table)
   const where = table.key.map((name, at) => assign(name, positions[at] ?? -1)).join(' AND ')
-  const name = quoteTable(table.name)
-  const sql =
-    sets.length === 0 ? `SELECT 1 FROM ONLY ${name} WHERE ${where}` : `UPDATE ONLY ${name} SET ${sets.join(', ')} WHERE ${where}`
+  const name = ownRows(table)
+  const sql = sets.length === 0 ? `SELECT 1 FROM ${name} WHERE ${where}` : `UPDATE ${name} SET ${sets.join(', ')} WHERE ${where}`
   const { count } = await session.query(sql, values)
   if (count === 1) return
   const shown = JSON.stringify(table.key.map((_name, at) => row[positions[at] ?? -1] ?? null))

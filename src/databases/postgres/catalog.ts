@@ -15,6 +15,13 @@ export const notOfExtension = (catalog: string, oid: string): string =>
 /** Condition that a relation (alias `c`, namespace `n`) is the shop's own. */
 export const SHOP_RELATION = `${SHOP_SCHEMA} AND c.relname NOT IN ('${OWN_RELATIONS.join("', '")}') AND ${notOfExtension('pg_class', 'c.oid')}`
 
+/** The two first columns of an object's row: its id and its kind (an SQL expression, or the word itself). */
+export const named = (catalog: string, oid: string, kind: string): string =>
+  `'${catalog} ' || ${oid} AS id, ${/^[a-z ]+$/.test(kind) ? `'${kind}'` : kind} AS kind`
+
+/** A column that not every release's catalog has, as text; NULL where there is none. */
+export const anyColumn = (alias: string, column: string): string => `(to_jsonb(${alias}) ->> '${column}')`
+
 /**
  * Rows of a catalog query, each checked against `row`. The server sends them as JSON, so booleans, arrays and NULL keep their
  * kind; oids and 64-bit numbers must be cast to text in the query.

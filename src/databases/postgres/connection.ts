@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 import pg from 'pg'
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { from as copyFrom } from 'pg-copy-streams'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
 import { type Line, stoppable, unlessStopped } from '../../base/stop.ts'
 import type { Cell } from '../port.ts'
+import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
 import { sessionSettings } from './values.ts'
 
@@ -42,12 +43,15 @@ const STATEMENT_TIMEOUT_MS = 120_000
 /** One connection. Every value comes and goes as text. */
 export class Session implements Line {
   readonly label: string
+  /** Names of migrate's own tables as they were found, known to all connections of the database. */
+  readonly ownTables: Map<string, string>
   readonly #client: pg.Client
   #failure: Error | undefined
 
-  constructor(client: pg.Client, label: string) {
+  constructor(client: pg.Client, label: string, ownTables: Map<string, string>) {
     this.#client = client
     this.label = label
+    this.ownTables = ownTables
     client.on('error', (error) => {
       this.#failure ??= error
     })
@@ -74,9 +78,12 @@ export class Session implements Line {
     }
   }
 
-  /** Starts COPY … TO STDOUT. Errors of the stream are the driver's own: pass them through `error`. */
-  copyOut(sql: string): Readable {
-    return this.#client.query(copyTo(sql, { highWaterMark: 256 * 1024 }))
+  /** Starts COPY … TO STDOUT. Its errors are the driver's own: pass them through `error`. */
+  copyOut(sql: string, blockBytes: number): CopyOut {
+    const copy = new CopyOut(sql, blockBytes)
+    if (this.#failure === undefined) this.#client.query(copy)
+    else copy.handleError(this.#failure)
+    return copy
   }
 
   /** Starts COPY … FROM STDIN. */
@@ -138,6 +145,7 @@ export class Connections {
   readonly label: string
   readonly limit: number
   readonly #options: PostgresOptions
+  readonly #ownTables = new Map<string, string>()
   readonly #idle: Session[] = []
   readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
   readonly #all = new Set<Session>()
@@ -224,7 +232,7 @@ export class Connections {
   async #connect(): Promise<Session> {
     try {
       const client = await this.#connectClient()
-      const session = new Session(client, this.label)
+      const session = new Session(client, this.label, this.#ownTables)
       const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
       await session.query(

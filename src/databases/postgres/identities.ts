@@ -21,15 +21,18 @@ const IDENTITIES = `WITH numbered AS (
   JOIN pg_attrdef f ON f.oid = d.objid
   WHERE s.relkind = 'S'
 )
-SELECT coalesce(nullif(a.attidentity, ''), '') <> '' AS own, sn.nspname AS "sequenceSchema", s.relname AS "sequenceName",
+SELECT DISTINCT coalesce(nullif(a.attidentity, ''), '') <> '' AS own, sn.nspname AS "sequenceSchema", s.relname AS "sequenceName",
   n.nspname AS schema, c.relname AS "table", a.attname AS "column", q.seqstart::text AS seed, q.seqincrement::text AS increment,
-  q.seqmin::text AS minimum, q.seqmax::text AS maximum, format_type(a.atttypid, NULL) AS type
+  q.seqmin::text AS minimum, q.seqmax::text AS maximum, q.seqcache::text AS cache, q.seqcycle AS cycles,
+  format_type(a.atttypid, NULL) AS type
 FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace sn ON sn.oid = s.relnamespace
 LEFT JOIN numbered u ON u.sequence = s.oid
-LEFT JOIN pg_class c ON c.oid = u.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = u.relation AND a.attnum = u.num
+-- A partition's column is its table's.
+LEFT JOIN pg_class c ON c.oid = coalesce(pg_partition_root(u.relation), u.relation) LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute own ON own.attrelid = u.relation AND own.attnum = u.num
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = own.attname AND NOT a.attisdropped
 WHERE ${SHOP_SCHEMA.replaceAll('n.nspname', 'sn.nspname')} AND ${notOfExtension('pg_class', 's.oid')}
-  AND (c.oid IS NULL OR (c.relkind = 'r' AND ${SHOP_RELATION}))
+  AND (c.oid IS NULL OR (c.relkind IN ('r', 'p') AND ${SHOP_RELATION}))
 ORDER BY 2, 3, 4, 5, 6`
 
 const identityRow = z.object({
@@ -43,8 +46,19 @@ const identityRow = z.object({
   increment: z.string(),
   minimum: z.string(),
   maximum: z.string(),
+  cache: z.string(),
+  cycles: z.boolean(),
   type: z.string().nullable(),
 })
+
+/**
+ * A sequence writes so many values ahead to the log, and goes on after them when the server was ended by force: SEQ_LOG_VALS in
+ * PostgreSQL's src/backend/commands/sequence.c.
+ */
+const LOGGED_AHEAD = 32n
+
+/** With CACHE, `last_value` counts what sessions hold in store already; the next session that comes takes as many at once. */
+const jumpOf = (cache: string): string => String(LOGGED_AHEAD + (cache === '1' ? 0n : BigInt(cache)))
 
 const TYPE_RANGE: Readonly<Record<string, readonly [bigint, bigint]>> = {
   smallint: [-32_768n, 32_767n],
@@ -65,6 +79,8 @@ export async function readIdentities(session: Session): Promise<readonly Identit
       increment: row.increment,
       minimum: range !== undefined && BigInt(row.minimum) < range[0] ? String(range[0]) : row.minimum,
       maximum: range !== undefined && BigInt(row.maximum) > range[1] ? String(range[1]) : row.maximum,
+      jump: jumpOf(row.cache),
+      ...(row.cycles ? { cycles: true } : {}),
     }
   })
 }
@@ -83,9 +99,7 @@ export async function identityStates(session: Session, schema: Schema): Promise<
 const nameOf = (identity: Identity): string => JSON.stringify([identity.table, identity.column, sequenceKey(identity)])
 
 const sequenceKey = (identity: Identity): string =>
-  identity.kind === 'column' || identity.sequence === null
-    ? JSON.stringify([identity.table, identity.column])
-    : fullName(identity.sequence)
+  identity.sequence === null ? JSON.stringify([identity.table, identity.column]) : fullName(identity.sequence)
 
 /** The sequence that stands behind an identity on this server: a column's own may have another name here. */
 async function sequenceOf(session: Session, identity: Identity): Promise<TableName> {
@@ -146,6 +160,12 @@ async function furthest(session: Session, identity: Identity, increment: bigint)
   return value === null ? [] : [BigInt(value)]
 }
 
+const setvalSql = (sequence: TableName, value: bigint): string =>
+  `SELECT setval(${quoteText(quoteTable(sequence))}::regclass, ${value}, true)`
+
+/** See the port: for a person to run. */
+export const raiseSql = (identity: Identity, value: bigint): string => `${setvalSql(identity.sequence ?? identity.table, value)};`
+
 /** See the port: never back, read back, beyond `value` also when the sequence was never used. */
 export async function raise(session: Session, identity: Identity, value: bigint): Promise<void> {
   const increment = BigInt(identity.increment)
@@ -166,7 +186,7 @@ export async function raise(session: Session, identity: Identity, value: bigint)
     async () => {
       await holdSequence(session, sequence, increment)
       if (beyond(nextOf(await position(session, sequence), increment))) return
-      await session.query(`SELECT setval(${quoteText(quoteTable(sequence))}::regclass, ${value}, true)`)
+      await session.query(setvalSql(sequence, value))
     },
     true,
   )

@@ -3,14 +3,17 @@ import type { Database } from '../port.ts'
 import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
 import { Connections, type PostgresOptions, type Session } from './connection.ts'
 import { ddl } from './ddl.ts'
-import { identityStates, raise, reset } from './identities.ts'
+import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
-import { load } from './load.ts'
-import { marksOf, ownTable, removeMark, removeOwn, setMark } from './marks.ts'
-import { readTogether, rowsByKey } from './read.ts'
+import { rowsByKey } from './keys.ts'
+import { analyse, load, loadBlocks, loadTogether } from './load.ts'
+import { marking, marksOf, ownTable, removeOwn, unmarking } from './marks.ts'
+import { oversize } from './oversize.ts'
+import { readTogether } from './read.ts'
 import { missingRights } from './rights.ts'
-import { inTransaction } from './transaction.ts'
+import { consequences, unmet } from './target.ts'
+import { inMarkedTransaction, inTransaction } from './transaction.ts'
 
 export type { PostgresOptions } from './connection.ts'
 
@@ -32,15 +35,23 @@ export function openPostgres(options: PostgresOptions): Database {
         throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
       return await use((session) => rowsByKey(session, table, keys, false))
     },
+    consequences,
+    oversize: (schema) => use((session) => oversize(session, schema)),
+    unmet: (schema) => use((session) => unmet(session, schema)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, table, rows, mark)),
+    blockFormat: 'postgres-copy-text-1',
+    loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, table, blocks, mark)),
+    loadTogether: (loads) => use((session) => loadTogether(session, loads)),
+    analyse: (tables) => use((session) => analyse(session, tables)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, rule)),
     removeOwnTables: () => use(removeOwn),
     identities: (schema) => use((session) => identityStates(session, schema)),
     raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
+    raiseSql,
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
     ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
@@ -53,26 +64,16 @@ type Mark = { readonly run: string; readonly name: string }
 
 async function execute(session: Session, sql: string, mark: Mark): Promise<void> {
   const marks = await ownTable(session, 'migrate_marks')
-  await inTransaction(
-    session,
-    'write',
-    async () => {
-      if (await setMark(session, marks, mark)) await session.query(sql)
-    },
-    true,
-  )
+  await inMarkedTransaction(session, { marking: marking(marks, [mark]), hurry: false }, async ({ count }) => {
+    if (count === 1) await session.query(sql)
+  })
 }
 
 async function retract(session: Session, sql: string | null, mark: Mark): Promise<void> {
   const marks = await ownTable(session, 'migrate_marks')
-  await inTransaction(
-    session,
-    'write',
-    async () => {
-      if ((await removeMark(session, marks, mark)) && sql !== null) await session.query(sql)
-    },
-    true,
-  )
+  await inMarkedTransaction(session, { marking: unmarking(marks, mark), hurry: true }, async ({ count }) => {
+    if (count === 1 && sql !== null) await session.query(sql)
+  })
 }
 
 const runStatements = (session: Session, statements: readonly string[]): Promise<readonly number[]> =>

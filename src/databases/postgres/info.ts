@@ -1,13 +1,16 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { ServerInfo, TableSize } from '../port.ts'
-import { ask } from './catalog.ts'
+import { anyColumn, ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { CARRIED_TABLE } from './introspect-tables.ts'
-import { quoteTable } from './values.ts'
+import { ownRows } from './relation.ts'
 
 const INFO = `SELECT current_setting('server_version') AS release, current_setting('server_version_num')::int AS number,
-  current_database() AS database, current_user AS "user", d.oid::text AS oid, d.datcollate AS collation,
+  current_database() AS database, current_user AS "user", d.oid::text AS oid,
+  CASE WHEN ${anyColumn('d', 'datlocprovider')} IN ('i', 'b') THEN coalesce(${anyColumn('d', 'datlocale')}, ${anyColumn('d', 'daticulocale')}) || ' of ' ||
+    CASE ${anyColumn('d', 'datlocprovider')} WHEN 'i' THEN 'ICU' ELSE 'PostgreSQL' END ELSE d.datcollate END AS collation,
+  pg_encoding_to_char(d.encoding) AS encoding, coalesce(${anyColumn('d', 'datcollversion')}, '') AS "collationVersion",
   coalesce(inet_server_addr()::text, '') || ':' || coalesce(inet_server_port()::text, '') AS address,
   has_function_privilege('pg_control_system()', 'EXECUTE') AS control,
   has_database_privilege(d.oid, 'CONNECT') AS sized
@@ -20,6 +23,8 @@ const infoRow = z.object({
   user: z.string(),
   oid: z.string(),
   collation: z.string(),
+  encoding: z.string(),
+  collationVersion: z.string(),
   address: z.string(),
   control: z.boolean(),
   sized: z.boolean(),
@@ -52,6 +57,7 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
     // The cluster's number is made at random by initdb and stays for its life; some hosts don't let accounts see it.
     fingerprint: `postgres:${row.control ? await systemIdentifier(session) : row.address}:${row.oid}:${row.database}`,
     sizeBytes: row.sized ? await databaseBytes(session) : null,
+    facts: { encoding: row.encoding, collationVersion: row.collationVersion },
   }
 }
 
@@ -65,29 +71,59 @@ async function databaseBytes(session: Session): Promise<number> {
   return Number(rows[0]?.[0] ?? 0)
 }
 
-const sizeRow = z.object({ schema: z.string(), name: z.string(), rows: z.number(), bytes: z.number(), heap: z.number() })
+const sizeRow = z.object({
+  schema: z.string(),
+  name: z.string(),
+  partitioned: z.boolean(),
+  rows: z.number(),
+  bytes: z.number(),
+  heap: z.number(),
+  known: z.boolean(),
+})
 
-const SIZES = `SELECT n.nspname AS schema, c.relname AS name, c.reltuples AS rows, pg_table_size(c.oid) AS bytes, pg_relation_size(c.oid) AS heap
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${CARRIED_TABLE} ORDER BY n.nspname, c.relname`
+/** A partitioned table's rows lie in its leaves, which have the statistics. `known`: every part with rows has been counted before. */
+const SIZES = `SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned, s.rows, s.bytes, s.heap, s.known
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
+  SELECT coalesce(sum(greatest(r.reltuples, 0)), 0) AS rows, coalesce(sum(pg_table_size(r.oid)), 0) AS bytes, coalesce(sum(pg_relation_size(r.oid)), 0) AS heap,
+    coalesce(bool_and(r.reltuples > 0 OR pg_relation_size(r.oid) = 0), true) AS known
+  FROM pg_class r WHERE r.oid = c.oid OR (r.relkind = 'r' AND r.relispartition AND pg_partition_root(r.oid) = c.oid)) s
+WHERE ${CARRIED_TABLE} ORDER BY n.nspname, c.relname`
 
 const planRow = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })])
 
 /** Up to this size, counting costs less than a wrong guess. */
 const COUNTED_BYTES = 4 * 2 ** 20
 
+/** Tables counted by one question. */
+const COUNTED_TOGETHER = 100
+
 /** Rows by the server's statistics; where it has none yet, counted when the table is small, else the planner's guess from its size. */
 export async function tableSizes(session: Session): Promise<readonly TableSize[]> {
+  const found = await ask(session, sizeRow, SIZES)
+  const unknown = found.filter(({ known }) => !known)
+  const counted = await countedRows(session, unknown.filter(({ heap }) => heap <= COUNTED_BYTES).map(fromOf))
   const sizes: TableSize[] = []
-  for (const { schema, name, rows, bytes, heap } of await ask(session, sizeRow, SIZES)) {
-    const table = { schema, name }
-    const known = rows > 0 || heap === 0
-    sizes.push({ table, bytes, rows: known ? Math.max(0, rows) : await estimatedRows(session, quoteTable(table), heap) })
+  for (const row of found) {
+    const rows = row.known ? row.rows : (counted.get(fromOf(row)) ?? (await plannedRows(session, fromOf(row))))
+    sizes.push({ table: { schema: row.schema, name: row.name }, bytes: row.bytes, rows })
   }
   return sizes
 }
 
-async function estimatedRows(session: Session, table: string, bytes: number): Promise<number> {
-  if (bytes <= COUNTED_BYTES) return Number((await session.query(`SELECT count(*) FROM ONLY ${table}`)).rows[0]?.[0] ?? 0)
-  const { rows } = await session.query(`EXPLAIN (FORMAT JSON) SELECT 1 FROM ONLY ${table}`)
+const fromOf = ({ schema, name, partitioned }: z.infer<typeof sizeRow>): string =>
+  ownRows({ name: { schema, name }, ...(partitioned ? { partitions: [] } : {}) })
+
+async function countedRows(session: Session, tables: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>()
+  for (let at = 0; at < tables.length; at += COUNTED_TOGETHER) {
+    const some = tables.slice(at, at + COUNTED_TOGETHER)
+    const { rows } = await session.query(`SELECT ${some.map((table) => `(SELECT count(*) FROM ${table})`).join(', ')}`)
+    for (const [place, table] of some.entries()) counts.set(table, Number(rows[0]?.[place] ?? 0))
+  }
+  return counts
+}
+
+async function plannedRows(session: Session, table: string): Promise<number> {
+  const { rows } = await session.query(`EXPLAIN (FORMAT JSON) SELECT 1 FROM ${table}`)
   return planRow.parse(JSON.parse(rows[0]?.[0] ?? 'null'))[0].Plan['Plan Rows']
 }

@@ -3,7 +3,7 @@ import type { CatalogObject } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { readFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
-import { readDependencies, readObjects } from './introspect-objects.ts'
+import { type CatalogObjects, readDependencies, readObjects } from './introspect-objects.ts'
 import { type CatalogTable, readForeignKeys, readTables } from './introspect-tables.ts'
 import { inOrder, neededBy } from './order.ts'
 import { readPrincipals } from './rights.ts'
@@ -17,14 +17,13 @@ export async function readSchema(session: Session): Promise<Schema> {
     session,
     'read',
     async () => {
-      const tables = await readTables(session)
-      const objects = await readObjects(session)
-      const needs = await readDependencies(session)
-      const ordered = arrange(tables, objects, needs)
+      const identities = await readIdentities(session)
+      const tables = await readTables(session, identities)
+      const ordered = arrange(tables, await readObjects(session), await readDependencies(session))
       return {
         tables: ordered.tables.map(({ table }) => table),
         foreignKeys: await readForeignKeys(session),
-        identities: await readIdentities(session),
+        identities,
         objects: ordered.objects,
         principals: await readPrincipals(session),
         findings: [...(await readFindings(session)), ...ordered.findings],
@@ -40,52 +39,49 @@ interface Arranged {
   readonly findings: readonly Finding[]
 }
 
-/** Kinds that are always there before the first table. */
-const FOUNDATIONS = new Set(['schema', 'extension', 'type', 'domain', 'sequence'])
-/** Kinds that are created once everything that they could need is there, in the order of `readObjects`. */
-const LAST = new Set(['table options', 'sequence options', 'sequence owner', 'rule', 'trigger', 'comment'])
-/** Kinds that belong to one table and stand right after the rows. */
-const OF_TABLES = new Set(['check', 'exclusion', 'index', 'statistics'])
-
 const tableId = (table: CatalogTable): string => `pg_class ${table.oid}`
+const idsOf = (objects: readonly CatalogObject[]): readonly string[] => objects.map((object) => object.id)
 
 /**
  * Puts everything into an order of creation that works. Before the tables come schemas, extensions, types, sequences, and those
- * functions that a column, check, index or type uses; every other function and view comes after the rows.
+ * functions that a column or type uses; right after the rows those that a check or an index uses; every other one with the views.
  */
 function arrange(
   tables: readonly CatalogTable[],
-  objects: readonly CatalogObject[],
+  objects: CatalogObjects,
   needs: ReadonlyMap<string, readonly string[]>,
 ): Arranged {
-  const byId = new Map(objects.map((object) => [object.id, object]))
+  const { foundations, routines, ofTables, views, last } = objects
   const tableIds = tables.map(tableId)
-  const users = [
-    ...tableIds,
-    ...objects.filter((each) => FOUNDATIONS.has(each.kind) || OF_TABLES.has(each.kind)).map((each) => each.id),
-  ]
-  const early = neededBy(users, needs)
-  const before = objects.filter((each) => FOUNDATIONS.has(each.kind) || (early.has(each.id) && isRoutine(each)))
-  const beforeIds = new Set(before.map((each) => each.id))
-  const middle = objects.filter((each) => !beforeIds.has(each.id) && !LAST.has(each.kind) && !OF_TABLES.has(each.kind))
-  const fixed = (kinds: ReadonlySet<string>): readonly CatalogObject[] => objects.filter((each) => kinds.has(each.kind))
-  const sorted = (some: readonly CatalogObject[]): readonly CatalogObject[] =>
-    inOrder(
-      some.map((each) => each.id),
-      needs,
-    ).flatMap((id) => byId.get(id) ?? [])
+  const relationIds = [...tableIds, ...tables.flatMap((table) => table.partitionOids.map((oid) => `pg_class ${oid}`))]
+  const needTables = (object: CatalogObject): boolean => {
+    const needed = neededBy([object.id], needs)
+    return relationIds.some((id) => needed.has(id))
+  }
+  const forTables = neededBy([...relationIds, ...idsOf(foundations)], needs)
+  const forParts = neededBy(idsOf(ofTables), needs)
+  // A cast is used without a word by whoever needs it, so it comes as early as it can.
+  const first = routines.filter((each) => forTables.has(each.id) || (each.kind === 'cast' && !needTables(each)))
+  const firstIds = new Set([...idsOf(first), ...neededBy(idsOf(first), needs)])
+  const before = [...foundations, ...routines.filter((each) => firstIds.has(each.id))]
+  const early = routines.filter((each) => !firstIds.has(each.id) && forParts.has(each.id))
+  const earlyIds = new Set(idsOf(early))
+  const rest = [...routines.filter((each) => !firstIds.has(each.id) && !earlyIds.has(each.id)), ...views]
   const tableById = new Map(tables.map((table) => [tableId(table), table]))
   return {
     tables: inOrder(tableIds, needs).flatMap((id) => tableById.get(id) ?? []),
     objects: [
-      ...sorted(before).map((each) => staged(each, 'before')),
-      ...[...fixed(OF_TABLES), ...sorted(middle), ...fixed(LAST)].map((each) => staged(each, 'after')),
+      ...sorted(before, needs).map((each) => staged(each, 'before')),
+      ...[...sorted(early, needs), ...ofTables, ...sorted(rest, needs), ...last].map((each) => staged(each, 'after')),
     ],
-    findings: before.filter(isRoutine).flatMap((each) => circular(each, needs, new Set(tableIds))),
+    findings: before.filter((each) => firstIds.has(each.id) && needTables(each)).map(circular),
   }
 }
 
-const isRoutine = (object: CatalogObject): boolean => object.kind === 'function' || object.kind === 'procedure'
+function sorted(objects: readonly CatalogObject[], needs: ReadonlyMap<string, readonly string[]>): readonly CatalogObject[] {
+  const byId = new Map(objects.map((object) => [object.id, object]))
+  return inOrder(idsOf(objects), needs).flatMap((id) => byId.get(id) ?? [])
+}
 
 const staged = ({ kind, name, sql, undo }: CatalogObject, stage: 'before' | 'after'): SchemaObject => ({
   kind,
@@ -95,19 +91,10 @@ const staged = ({ kind, name, sql, undo }: CatalogObject, stage: 'before' | 'aft
   undo,
 })
 
-/** A function that a table needs can't itself need a table, to be created before all tables. */
-function circular(
-  object: CatalogObject,
-  needs: ReadonlyMap<string, readonly string[]>,
-  tableIds: ReadonlySet<string>,
-): readonly Finding[] {
-  if (![...neededBy([object.id], needs)].some((id) => tableIds.has(id))) return []
-  return [
-    {
-      severity: 'error',
-      code: 'object-order',
-      message: `The ${object.kind} ${object.name} is used by a table and itself uses a table's row type: it can't be created before the tables.`,
-      hint: 'Change it to take single values instead of a row, or drop the default, check or index that uses it.',
-    },
-  ]
-}
+/** What a table needs can't itself need a table, to be created before all tables. */
+const circular = ({ kind, name }: CatalogObject): Finding => ({
+  severity: 'error',
+  code: 'object-order',
+  message: `The ${kind} ${name} is used by a table's columns and itself uses a table's row type: it can't be created before the tables.`,
+  hint: 'Change it to take single values instead of a row, or drop the default that uses it.',
+})

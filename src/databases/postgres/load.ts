@@ -1,34 +1,71 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Row } from '../port.ts'
+import type { BlockLoad, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { ownTable, setMark } from './marks.ts'
-import { inTransaction } from './transaction.ts'
+import { marking, ownTable } from './marks.ts'
+import { inMarkedTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { encodeRows, quoteNames, quoteTable } from './values.ts'
 
+type Mark = { readonly run: string; readonly name: string }
+
 /** See the port. COPY writes identity values as they are given, also to GENERATED ALWAYS columns (documentation of COPY, "Notes"). */
-export async function load(
-  session: Session,
-  table: Table,
-  rows: AsyncIterable<readonly Row[]>,
-  mark: { readonly run: string; readonly name: string },
-): Promise<number> {
-  const marks = await ownTable(session, 'migrate_marks')
-  return await inTransaction(
+export const load = async (session: Session, table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> =>
+  sum(await once(session, [{ table, mark, copy: () => copyIn(session, table, rows) }]))
+
+/** See the port. */
+export const loadBlocks = async (session: Session, table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> =>
+  sum(await once(session, [{ table, mark, copy: () => copyBlocksIn(session, table, blocks) }]))
+
+/** See the port. */
+export const loadTogether = (session: Session, loads: readonly BlockLoad[]): Promise<readonly number[]> =>
+  once(
     session,
-    'write',
-    async () => {
-      if (!(await setMark(session, marks, mark))) return 0
-      return await withoutTriggers(session, [table], () => copyIn(session, table, rows))
-    },
-    true,
+    loads.map(({ table, blocks, mark }) => ({ table, mark, copy: () => copyBlocksIn(session, table, blocks) })),
   )
+
+interface Copying {
+  readonly table: Table
+  readonly mark: Mark
+  readonly copy: () => Promise<number>
+}
+
+/** Copies what has no mark yet, all in one transaction. Triggers are asked for once. */
+async function once(session: Session, copies: readonly Copying[]): Promise<readonly number[]> {
+  const marks = await ownTable(session, 'migrate_marks')
+  const names = copies.map(({ mark }) => mark)
+  return await inMarkedTransaction(session, { marking: marking(marks, names), hurry: false }, async ({ rows }) => {
+    const missing = new Set(rows.map(([name]) => name))
+    const wanted = copies.filter(({ mark }) => missing.has(mark.name))
+    return await withoutTriggers(
+      session,
+      wanted.map(({ table }) => table),
+      async () => {
+        const counts: number[] = []
+        for (const each of copies) counts.push(missing.has(each.mark.name) ? await each.copy() : 0)
+        return counts
+      },
+    )
+  })
+}
+
+const sum = (counts: readonly number[]): number => counts.reduce((total, each) => total + each, 0)
+
+/** See the port. Its commit brings to disk whatever was committed before it. */
+export async function analyse(session: Session, tables: readonly Table[]): Promise<void> {
+  if (tables.length > 0) await session.query(`ANALYZE ${tables.map((table) => quoteTable(table.name)).join(', ')}`)
 }
 
 /** Copies rows into a table within the open transaction; returns how many. An error of the source itself is passed on as it is. */
-export async function copyIn(session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> {
+export const copyIn = (session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> =>
+  copyBlocksIn(session, table, encoded(rows))
+
+async function* encoded(rows: AsyncIterable<readonly Row[]>): AsyncGenerator<Buffer> {
+  for await (const batch of rows) if (batch.length > 0) yield encodeRows(batch)
+}
+
+async function copyBlocksIn(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
   const columns = readableColumns(table).map((column) => column.name)
   const sql = `COPY ${quoteTable(table.name)} (${quoteNames(columns)}) FROM STDIN`
   const stream = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
@@ -36,9 +73,7 @@ export async function copyIn(session: Session, table: Table, rows: AsyncIterable
   async function* lines(): AsyncGenerator<Buffer> {
     let isHandedOn = false
     try {
-      for await (const batch of rows) {
-        if (batch.length === 0) continue
-        const bytes = encodeRows(batch)
+      for await (const bytes of blocks) {
         isHandedOn = true
         yield bytes
         isHandedOn = false

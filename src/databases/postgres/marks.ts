@@ -28,8 +28,14 @@ export async function findOwnTable(session: Session, table: OwnTable): Promise<s
 
 /** The table's quoted name; makes it when it isn't there, in a transaction of its own. */
 export async function ownTable(session: Session, table: OwnTable): Promise<string> {
-  const found = await findOwnTable(session, table)
-  if (found !== undefined) return found
+  const known = session.ownTables.get(table)
+  if (known !== undefined) return known
+  const name = (await findOwnTable(session, table)) ?? (await makeOwnTable(session, table))
+  session.ownTables.set(table, name)
+  return name
+}
+
+async function makeOwnTable(session: Session, table: OwnTable): Promise<string> {
   const { rows } = await session.query(
     `SELECT 1 FROM pg_namespace WHERE nspname = 'public' AND has_schema_privilege(oid, 'USAGE')
        AND has_schema_privilege(oid, 'CREATE')`,
@@ -58,31 +64,21 @@ export async function marksOf(session: Session, run: string): Promise<ReadonlySe
   return new Set(rows.map(([name]) => name ?? ''))
 }
 
-/**
- * Sets a mark within the open transaction; false when it was there. Another transaction that is setting the same one is waited for.
- */
-export async function setMark(
-  session: Session,
-  table: string,
-  mark: { readonly run: string; readonly name: string },
-): Promise<boolean> {
-  const { count } = await session.query(`INSERT INTO ${table} (run, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`, [
-    mark.run,
-    mark.name,
-  ])
-  return count === 1
-}
+type Mark = { readonly run: string; readonly name: string }
 
-export async function removeMark(
-  session: Session,
-  table: string,
-  mark: { readonly run: string; readonly name: string },
-): Promise<boolean> {
-  const { count } = await session.query(`DELETE FROM ${table} WHERE run = $1 AND name = $2`, [mark.run, mark.name])
-  return count === 1
-}
+/**
+ * Sets marks and returns the names of those that weren't there. Another transaction that is setting the same one is waited for.
+ */
+export const marking = (table: string, marks: readonly Mark[]): string =>
+  `INSERT INTO ${table} (run, name) VALUES ${marks.map(({ run, name }) => `(${quoteText(run)}, ${quoteText(name)})`).join(', ')}
+   ON CONFLICT DO NOTHING RETURNING name`
+
+/** Removes a mark and returns its name when it was there. */
+export const unmarking = (table: string, { run, name }: Mark): string =>
+  `DELETE FROM ${table} WHERE run = ${quoteText(run)} AND name = ${quoteText(name)} RETURNING name`
 
 export async function removeOwn(session: Session): Promise<void> {
+  session.ownTables.clear()
   for (const table of ['migrate_marks', 'migrate_ledger'] as const) {
     const name = await findOwnTable(session, table)
     if (name !== undefined) await session.query(`DROP TABLE ${name}`)

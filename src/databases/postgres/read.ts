@@ -1,15 +1,27 @@
-import { once } from 'node:events'
-import type { Readable } from 'node:stream'
+import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
-import type { Cell, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
+import { formatDuration } from '../../base/units.ts'
+import type { Block, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
+import type { CopyOut } from './copy-out.ts'
+import { boundarySql, keyRange } from './keys.ts'
+import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
+import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
-import { decodeLine, quoteName, quoteNames, quoteTable, quoteText } from './values.ts'
+import { decodeLine, quoteNames, quoteText } from './values.ts'
 
 const BATCH_ROWS = 1000
-const BATCH_BYTES = 2 ** 20
+/** Of blocks that are taken apart here, and of those that are handed on. */
+const IN_ROWS: Reading = { ordered: true, blockBytes: 256 * 1024 }
+const IN_BLOCKS: Reading = { ordered: false, blockBytes: 512 * 1024 }
+
+interface Reading {
+  /** By key, where there is one. */
+  readonly ordered: boolean
+  readonly blockBytes: number
+}
 
 /**
  * Readers of one instant: each connection is in a REPEATABLE READ transaction on the same snapshot (PostgreSQL documentation,
@@ -79,143 +91,133 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
 
 function readerOf(session: Session): Reader {
   let busy = false
-  async function* rows(table: Table, options: ReadOptions = {}): AsyncGenerator<readonly Row[]> {
+  const take = (): void => {
     if (busy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
     busy = true
+  }
+  async function* copied(table: Table, options: ReadOptions, reading: Reading): AsyncGenerator<Block> {
+    options.signal?.throwIfAborted()
+    take()
+    const stop = stopper(session, options.signal)
     try {
-      yield* readRows(session, table, options)
+      yield* copyBlocks(session, table, { ...options, ...reading })
+    } catch (error) {
+      throw stop.reasonOr(error)
     } finally {
+      stop.end()
       busy = false
     }
   }
-  return { consistent: true, rows }
-}
-
-/** Stops at once when it is told to, whatever the server is doing. */
-async function* readRows(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
-  options.signal?.throwIfAborted()
-  // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
-  const stop = (): void => session.destroy()
-  options.signal?.addEventListener('abort', stop, { once: true })
-  try {
-    yield* copyRows(session, table, options)
-  } catch (error) {
-    if (options.signal?.aborted === true) throw options.signal.reason
-    throw error
-  } finally {
-    options.signal?.removeEventListener('abort', stop)
+  return {
+    consistent: true,
+    rows: (table, options = {}) => rowBatches(copied(table, options, IN_ROWS), table, options.signal),
+    blocks: (table, options = {}) => copied(table, options, IN_BLOCKS),
+    boundary: async (table, rows, after, signal) => {
+      signal?.throwIfAborted()
+      take()
+      const stop = stopper(session, signal)
+      try {
+        return (await session.query(boundarySql(table, rows, after))).rows[0]
+      } catch (error) {
+        throw stop.reasonOr(error)
+      } finally {
+        stop.end()
+        busy = false
+      }
+    },
   }
 }
 
-/** A savepoint is set first, so that a copy that is given up midway leaves the snapshot standing. */
-async function* copyRows(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
-  // A copy lasts as long as whoever takes its rows; what follows it is timed again, since going back to the savepoint undoes this.
-  await session.query('SAVEPOINT reading; SET LOCAL statement_timeout = 0')
+/**
+ * Stops at once when the signal says so, whatever the server is doing: it may be silent (a lock, a dead line), so stopping must not
+ * wait for its next word. The connection goes.
+ */
+function stopper(session: Session, signal: AbortSignal | undefined) {
+  const stop = (): void => session.destroy()
+  signal?.addEventListener('abort', stop, { once: true })
+  return {
+    reasonOr: (error: unknown): unknown => (signal?.aborted === true ? signal.reason : error),
+    end: () => signal?.removeEventListener('abort', stop),
+  }
+}
+
+/** In a savepoint, so that a copy that is given up midway leaves the snapshot standing. All in one question to the server. */
+async function* copyBlocks(session: Session, table: Table, options: ReadOptions & Reading): AsyncGenerator<Block> {
   const sql = copySql(table, options)
-  const stream = session.copyOut(sql)
-  let whole = false
+  // A copy lasts as long as whoever takes its rows; going back to the savepoint gives the next statement its time again.
+  const untimed = `SAVEPOINT reading; SET LOCAL statement_timeout = 0; ${sql}; ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading`
+  const copy = session.copyOut(untimed, options.blockBytes)
   try {
-    yield* batches(stream, readableColumns(table).length, options.signal)
-    whole = true
+    for (;;) {
+      const block = await nextBlock(copy, table, options.quietMs)
+      if (block === undefined) return
+      yield block
+    }
   } catch (error) {
     throw session.error(error, sql)
   } finally {
-    if (!whole) await giveUp(session, stream)
-    if (!session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
+    if (!copy.ended) await giveUp(session, copy)
+  }
+}
+
+/** Throws `database-too-slow` when nothing came for `quietMs`. */
+async function nextBlock(copy: CopyOut, table: Table, quietMs: number | undefined): Promise<Block | undefined> {
+  if (quietMs === undefined) return await copy.next()
+  const enough = new AbortController()
+  const quiet = systemClock.sleep(quietMs, enough.signal).then((): never => {
+    throw new MigrateError(
+      'database-too-slow',
+      `No row of ${fullName(table.name)} came for ${formatDuration(quietMs)}. The query was cancelled; nothing was changed.`,
+      { hint: 'Run again when the old host is quieter: what was saved is kept.', retrySafe: true },
+    )
+  })
+  try {
+    return await Promise.race([copy.next(), quiet])
+  } finally {
+    quiet.catch(() => undefined)
+    enough.abort()
   }
 }
 
 /** Ends a copy that is still running: the server is told to stop, and what it had sent already is thrown away. */
-async function giveUp(session: Session, stream: Readable): Promise<void> {
-  if (session.broken || stream.readableEnded || stream.errored !== null) return
-  // Cancelling makes the copy fail, which is what is wanted.
-  stream.on('error', () => undefined)
-  await session.cancel()
-  stream.resume()
-  if (!stream.closed) await once(stream, 'close').catch(() => undefined)
+async function giveUp(session: Session, copy: CopyOut): Promise<void> {
+  if (session.broken) return
+  if (!copy.failed) await session.cancel()
+  await copy.discard()
+  // One that came to its end meanwhile has released its savepoint itself.
+  if (!copy.ended && !session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
 }
 
-async function* batches(stream: Readable, columns: number, signal: AbortSignal | undefined): AsyncGenerator<readonly Row[]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  let rest = ''
-  let batch: Row[] = []
-  let bytes = 0
-  // `destroyOnReturn: false`: the connection lives on when the consumer stops early.
-  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    signal?.throwIfAborted()
-    bytes += chunk.length
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) {
-      batch.push(decodeLine(line, columns))
-      if (batch.length < BATCH_ROWS) continue
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    if (bytes < BATCH_BYTES || batch.length === 0) continue
-    yield batch
-    batch = []
-    bytes = 0
-  }
-  if (batch.length > 0) yield batch
-}
-
-/** COPY of a table's readable columns, in key order when it has a key. */
-export function copySql(table: Table, options: Pick<ReadOptions, 'after' | 'limit'>): string {
-  const columns = quoteNames(readableColumns(table).map((column) => column.name))
-  const parts = [`SELECT ${columns} FROM ONLY ${quoteTable(table.name)}`]
-  if (options.after !== undefined) parts.push(`WHERE ${afterKey(table, options.after)}`)
-  if (table.key.length > 0) parts.push(`ORDER BY ${quoteNames(table.key)}`)
-  if (options.limit !== undefined) parts.push(`LIMIT ${Math.trunc(options.limit)}`)
-  return `COPY (${parts.join(' ')}) TO STDOUT`
-}
-
-function afterKey(table: Table, after: KeyCells): string {
-  if (table.key.length === 0 || table.key.length !== after.length) {
-    throw new MigrateError(
-      'fault',
-      `${fullName(table.name)} was to be read after a key that it doesn't have. This is a fault in migrate.`,
-    )
-  }
-  const values = table.key.map((name, at) => `${constant(after[at] ?? null)}::${castOf(table, name)}`)
-  return `(${quoteNames(table.key)}) > (${values.join(', ')})`
-}
-
-const constant = (cell: Cell): string => (cell === null ? 'NULL' : quoteText(cell))
-
-/** The column's type without its length, so that a cast can neither cut off nor round. */
-export function castOf(table: Table, column: string): string {
-  const found = table.columns.find((each) => each.name === column)
-  if (found === undefined) {
-    throw new MigrateError('fault', `${fullName(table.name)} has no column ${column}. This is a fault in migrate.`)
-  }
-  return found.codec
-}
-
-/** `… JOIN` part that finds rows by their keys, given as one text array for each key column from parameter $1 on. */
-export function keyJoin(table: Table): { readonly values: string; readonly condition: string } {
-  const arrays = table.key.map((_name, at) => `$${at + 1}::text[]`).join(', ')
-  const names = table.key.map((_name, at) => `k${at + 1}`).join(', ')
-  const condition = table.key.map((name, at) => `t.${quoteName(name)} = k.k${at + 1}::${castOf(table, name)}`).join(' AND ')
-  return { values: `unnest(${arrays}) AS k(${names})`, condition }
-}
-
-/** Keys turned around: one array for each key column. */
-export const keyArrays = (table: Table, keys: readonly KeyCells[]): readonly (readonly Cell[])[] =>
-  table.key.map((_name, at) => keys.map((key) => key[at] ?? null))
-
-export async function rowsByKey(
-  session: Session,
+async function* rowBatches(
+  blocks: AsyncIterable<Block>,
   table: Table,
-  keys: readonly KeyCells[],
-  lock: boolean,
-): Promise<readonly Row[]> {
-  if (keys.length === 0) return []
-  const { values, condition } = keyJoin(table)
-  const columns = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
-  const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
-  const sql = `SELECT ${columns.join(', ')} FROM ONLY ${quoteTable(table.name)} AS t JOIN ${values} ON ${condition}`
-  const { rows } = await session.query(lock ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql, keyArrays(table, keys))
-  return rows
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly Row[]> {
+  const columns = readableColumns(table).length
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  for await (const { bytes } of blocks) {
+    if (bytes.length > MOST_ROW_BYTES) throw oversizeError(table, bytes)
+    const lines = decoder.decode(bytes).split('\n')
+    // Each line ends with a line end.
+    lines.pop()
+    for (let from = 0; from < lines.length; from += BATCH_ROWS) {
+      signal?.throwIfAborted()
+      yield lines.slice(from, from + BATCH_ROWS).map((line) => decodeLine(line, columns))
+    }
+  }
+}
+
+/** COPY of a table's readable columns; `ordered`: by its key when it has one. */
+export function copySql(
+  table: Table,
+  { after, upTo, limit, ordered }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & Pick<Reading, 'ordered'>,
+): string {
+  const columns = quoteNames(readableColumns(table).map((column) => column.name))
+  const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
+  const range = keyRange(table, { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) })
+  if (range !== undefined) parts.push(`WHERE ${range}`)
+  // The first so many rows are those with the lowest keys.
+  if (table.key.length > 0 && (ordered || limit !== undefined)) parts.push(`ORDER BY ${quoteNames(table.key)}`)
+  if (limit !== undefined) parts.push(`LIMIT ${Math.trunc(limit)}`)
+  return `COPY (${parts.join(' ')}) TO STDOUT`
 }

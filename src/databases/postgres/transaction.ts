@@ -11,6 +11,12 @@ const BEGIN = {
 } as const
 
 /**
+ * For a transaction that sets marks and isn't the last one of its kind: its commit needn't wait for the disk. If the server crashes within the next second, what was done
+ * and its mark are gone together, and are done again (PostgreSQL documentation, "Asynchronous Commit").
+ */
+const UNHURRIED = 'SET LOCAL synchronous_commit = off'
+
+/**
  * Runs `work` in a transaction; rolled back when it throws. `repeatable`: doing all of it again after the answer to the commit was
  * lost does no harm (a mark tells); otherwise a connection lost at the commit is not retrySafe.
  */
@@ -29,6 +35,26 @@ export async function inTransaction<T>(
     throw error
   }
   await commit(session, repeatable)
+  return result
+}
+
+/**
+ * `inTransaction`, begun with a statement that sets marks, in one question to the server; `work` is given its result. `hurry`: its end is on disk
+ * when this returns; otherwise within a second, or with the next such commit.
+ */
+export async function inMarkedTransaction<T>(
+  session: Session,
+  { marking, hurry }: { readonly marking: string; readonly hurry: boolean },
+  work: (marked: Result) => Promise<T>,
+): Promise<T> {
+  let result: T
+  try {
+    result = await work(await session.query([BEGIN.write, ...(hurry ? [] : [UNHURRIED]), marking].join('; ')))
+  } catch (error) {
+    await rollback(session)
+    throw error
+  }
+  await commit(session, true)
   return result
 }
 

@@ -42,6 +42,8 @@ const ESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r
 const decodeCell = (text: string): Cell => {
   if (!BACKSLASH.test(text)) return text
   if (text === '\\N') return null
+  // bytea, which may be large: all but its first character is shared with the line.
+  if (text.startsWith('\\\\x') && text.indexOf('\\', 2) === -1) return text.slice(1)
   return text.replace(ESCAPE, (_all, character: string) => ESCAPED[character] ?? character)
 }
 
@@ -54,6 +56,7 @@ const ENCODED: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '
 
 const encodeCell = (cell: Cell): string => {
   if (cell === null) return '\\N'
+  if (cell.startsWith('\\x') && !MUST_ESCAPE.test(cell.slice(1))) return `\\${cell}`
   return MUST_ESCAPE.test(cell) ? cell.replace(MUST_ESCAPE_ALL, (character) => ENCODED[character] ?? character) : cell
 }
 

@@ -1,36 +1,47 @@
-import { createHash } from 'node:crypto'
-import { open, readFile, truncate } from 'node:fs/promises'
 import { z } from 'zod'
-import { codeOf, MigrateError } from '../../base/errors.ts'
-import { canonicalJson, type Json } from '../../base/json.ts'
 import type { IdentityState } from '../schema.ts'
 import { identitySchema } from '../schema.ts'
+import { gapsIn, type KeyRange } from './ranges.ts'
 
 const cellsSchema = z.array(z.string().nullable()).readonly()
 
-const partSchema = z
+const storedPartSchema = z
   .object({
-    kind: z.literal('part'),
-    table: z.string(),
+    /** Unique among the table's parts. */
     part: z.number().int().positive(),
-    /** Relative to the snapshot's folder. */
+    /** Relative to the snapshot's folder. Small tables share a file. */
     file: z.string(),
-    rows: z.number().int().nonnegative(),
-    /** Before and after compression. */
-    bytes: z.number().int().nonnegative(),
+    /** Where in the file it begins, and how many bytes of it there are. */
+    offset: z.number().int().nonnegative(),
     storedBytes: z.number().int().nonnegative(),
-    /** Of the file as it lies on disk. */
+    /** `rows`, or the engine's `blockFormat`. */
+    format: z.string(),
+    rows: z.number().int().nonnegative(),
+    /** Before compression. */
+    bytes: z.number().int().nonnegative(),
+    /** Of the bytes as they lie on disk. */
     sha256: z.string(),
-    /** Where the next part begins; `null` for a table without a key. */
-    lastKey: cellsSchema.nullable(),
   })
   .readonly()
-/** A whole part of a table's rows, on disk for good. */
-export type Part = z.infer<typeof partSchema>
+
+/** Some of a table's rows, on disk for good. */
+export type Part = z.infer<typeof storedPartSchema> & { readonly table: string }
+
+const rangeSchema = z.object({
+  kind: z.literal('range'),
+  table: z.string(),
+  /** Its place among the table's ranges: they are in the order of their keys, and read in any. */
+  at: z.number().int().nonnegative(),
+  /** `null`: from the table's first row. */
+  after: cellsSchema.nullable(),
+  /** `null`: to its last. A table without a key is one range. */
+  upTo: cellsSchema.nullable(),
+  parts: z.array(storedPartSchema).readonly(),
+})
 
 const identityStateSchema = z.object({ identity: identitySchema, last: z.string().nullable(), next: z.string() }).readonly()
 
-const entrySchema = z.discriminatedUnion('kind', [
+export const entrySchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('schema'),
     sha256: z.string(),
@@ -39,13 +50,20 @@ const entrySchema = z.discriminatedUnion('kind', [
   }),
   /** Reading began (again): everything up to the next session was read through one set of readers. */
   z.object({ kind: z.literal('session'), consistent: z.boolean(), at: z.string() }),
-  partSchema,
-  /** A table without a key begins again: its parts so far don't count. */
-  z.object({ kind: z.literal('restart'), table: z.string() }),
-  z.object({ kind: z.literal('table'), table: z.string(), rows: z.number().int().nonnegative() }),
+  /** All rows of a range were saved. A table is whole when its ranges leave no gap. */
+  rangeSchema,
   z.object({ kind: z.literal('complete'), at: z.string() }),
 ])
 export type ManifestEntry = z.infer<typeof entrySchema>
+export type RangeEntry = z.infer<typeof rangeSchema>
+
+/** What is saved of a table. */
+export interface SavedTable {
+  readonly parts: readonly Part[]
+  /** In the order of their keys. */
+  readonly ranges: readonly KeyRange[]
+  readonly whole: boolean
+}
 
 /** What the manifest says, all entries taken together. */
 export interface Manifest {
@@ -54,7 +72,7 @@ export interface Manifest {
   readonly identities: readonly IdentityState[]
   readonly sessions: readonly { readonly consistent: boolean; readonly at: string }[]
   /** By the table's full name. */
-  readonly tables: ReadonlyMap<string, { readonly parts: readonly Part[]; readonly whole: boolean }>
+  readonly tables: ReadonlyMap<string, SavedTable>
   readonly complete: boolean
 }
 
@@ -67,72 +85,21 @@ export const partsOf = (manifest: Manifest, table: string): readonly Part[] => m
 export const rowsOf = (manifest: Manifest, table: string): number =>
   partsOf(manifest, table).reduce((sum, part) => sum + part.rows, 0)
 
-const checksum = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
-
-const lineOf = (entry: ManifestEntry): string => {
-  const text = canonicalJson(entry as Json)
-  return `${checksum(text)} ${text}\n`
-}
-
-/** The line's entry; `undefined` when it isn't whole. */
-function entryOf(line: string): ManifestEntry | undefined {
-  const text = line.slice(17)
-  if (line.slice(0, 17) !== `${checksum(text)} `) return undefined
-  return entrySchema.parse(JSON.parse(text))
-}
-
-/** Entries of a manifest file, and how many of its bytes hold them: a line that a kill cut off at the end is left out. */
-async function entriesOf(file: string): Promise<{ readonly entries: readonly ManifestEntry[]; readonly bytes: number }> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return ''
-    throw error
-  })
-  const entries: ManifestEntry[] = []
-  let bytes = 0
-  const lines = text.split('\n')
-  const tail = lines.pop()
-  for (const [index, line] of lines.entries()) {
-    const entry = entryOf(line)
-    const last = index === lines.length - 1 && tail === ''
-    if (entry === undefined && !last) {
-      throw new MigrateError(
-        'snapshot-damaged',
-        `Line ${index + 1} of ${file} is damaged. Nothing was loaded from this snapshot.`,
-        {
-          hint: 'Take the snapshot again: run with --fresh, or remove the folder "database" from the run\'s folder.',
-        },
-      )
-    }
-    if (entry === undefined) break
-    entries.push(entry)
-    bytes += Buffer.byteLength(line) + 1
-  }
-  return { entries, bytes }
-}
-
-/** Reads a manifest; an absent file is an empty manifest. Throws `snapshot-damaged` when a line in the middle isn't whole. */
-export async function readManifest(file: string): Promise<Manifest> {
-  const { entries } = await entriesOf(file)
-  return fold(entries)
-}
-
-function fold(entries: readonly ManifestEntry[]): Manifest {
-  const tables = new Map<string, { parts: Part[]; whole: boolean }>()
-  const tableOf = (name: string) => {
-    const table = tables.get(name) ?? { parts: [], whole: false }
-    tables.set(name, table)
-    return table
-  }
+/** All entries taken together. Pure. */
+export function fold(entries: readonly ManifestEntry[]): Manifest {
+  const ranges = new Map<string, RangeEntry[]>()
   const sessions: { consistent: boolean; at: string }[] = []
   let schema: Extract<ManifestEntry, { kind: 'schema' }> | undefined
   let complete = false
   for (const entry of entries) {
     if (entry.kind === 'schema') schema = entry
     else if (entry.kind === 'session') sessions.push({ consistent: entry.consistent, at: entry.at })
-    else if (entry.kind === 'part') tableOf(entry.table).parts.push(entry)
-    else if (entry.kind === 'restart') tables.delete(entry.table)
-    else if (entry.kind === 'table') tableOf(entry.table).whole = true
-    else complete = true
+    else if (entry.kind === 'complete') complete = true
+    else {
+      const known = ranges.get(entry.table)
+      if (known === undefined) ranges.set(entry.table, [entry])
+      else known.push(entry)
+    }
   }
   return {
     schemaSha256: schema?.sha256 ?? null,
@@ -143,44 +110,16 @@ function fold(entries: readonly ManifestEntry[]): Manifest {
       next: BigInt(state.next),
     })),
     sessions,
-    tables,
+    tables: new Map([...ranges].map(([table, each]) => [table, savedTable(table, each)])),
     complete,
   }
 }
 
-/** Appends entries, each on disk (fsync) before `append` returns. Several callers may append at the same time. */
-export class ManifestWriter {
-  readonly #file: string
-  #queue: Promise<void> = Promise.resolve()
-
-  private constructor(file: string) {
-    this.#file = file
-  }
-
-  /** Opens a manifest for appending; cuts off a last line that isn't whole. */
-  static async open(file: string): Promise<ManifestWriter> {
-    const { bytes } = await entriesOf(file)
-    await truncate(file, bytes).catch((error: unknown) => {
-      if (codeOf(error) !== 'ENOENT') throw error
-    })
-    return new ManifestWriter(file)
-  }
-
-  append(entry: ManifestEntry): Promise<void> {
-    // After a failed write the last line may be cut off: nothing more is appended through this writer.
-    const mine = this.#queue.then(() => this.#write(lineOf(entry)))
-    mine.catch(() => undefined)
-    this.#queue = mine
-    return mine
-  }
-
-  async #write(line: string): Promise<void> {
-    const handle = await open(this.#file, 'a')
-    try {
-      await handle.appendFile(line)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
+function savedTable(table: string, entries: readonly RangeEntry[]): SavedTable {
+  const ranges = entries.map(({ at, after, upTo }) => ({ at, after, upTo })).toSorted((a, b) => a.at - b.at)
+  return {
+    parts: entries.flatMap((entry) => entry.parts.map((part) => ({ ...part, table }))),
+    ranges,
+    whole: gapsIn(ranges).length === 0,
   }
 }

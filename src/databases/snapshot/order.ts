@@ -2,16 +2,27 @@ import { type ForeignKey, fullName, type Table } from '../schema.ts'
 
 /** Hands out tables to several readers, each as soon as it may be read. */
 export interface Schedule {
-  /** The next table; waits while the rest depend on tables that are still being read. `undefined` when none is left. */
-  next(): Promise<Table | undefined>
-  /** Tells that a table was read to its end, or given up. */
+  /** Tables that weren't handed out yet. */
+  readonly left: number
+  /** The next table that may be read now and, where it is given, that `wanted` holds for. */
+  take(wanted?: (table: Table) => boolean): Table | undefined
+  /** Tells that a table was read to its end. */
   finished(table: Table): void
 }
 
 /** Any order, as given: for readers that all see one instant. */
 export function anyOrder(tables: readonly Table[]): Schedule {
   const waiting = [...tables]
-  return { next: async () => waiting.shift(), finished: () => undefined }
+  return {
+    get left() {
+      return waiting.length
+    },
+    take: (wanted = () => true) => {
+      const [next] = waiting
+      return next !== undefined && wanted(next) ? waiting.shift() : undefined
+    },
+    finished: () => undefined,
+  }
 }
 
 /**
@@ -21,7 +32,6 @@ export function anyOrder(tables: readonly Table[]): Schedule {
 export function childrenFirst(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): Schedule {
   const waiting = [...tables]
   const open = new Set(tables.map((table) => fullName(table.name)))
-  let wake: (() => void)[] = []
   const ready = (table: Table): boolean => {
     const name = fullName(table.name)
     return !foreignKeys.some((key) => {
@@ -29,26 +39,21 @@ export function childrenFirst(tables: readonly Table[], foreignKeys: readonly Fo
       return fullName(key.parent) === name && child !== name && open.has(child)
     })
   }
-  const take = (): Table | undefined => {
-    const index = waiting.findIndex(ready)
-    const nobodyReads = open.size === waiting.length
-    if (index === -1 && !nobodyReads) return undefined
-    return waiting.splice(Math.max(index, 0), 1)[0]
-  }
   return {
-    next: async () => {
-      while (waiting.length > 0) {
-        const table = take()
-        if (table !== undefined) return table
-        await new Promise<void>((resolve) => wake.push(resolve))
-      }
-      return undefined
+    get left() {
+      return waiting.length
+    },
+    take: (wanted = () => true) => {
+      const found = waiting.findIndex(ready)
+      const nobodyReads = open.size === waiting.length
+      const index = found === -1 && nobodyReads ? 0 : found
+      const table = waiting[index]
+      if (table === undefined || !wanted(table)) return undefined
+      waiting.splice(index, 1)
+      return table
     },
     finished: (table) => {
       open.delete(fullName(table.name))
-      const sleepers = wake
-      wake = []
-      for (const each of sleepers) each()
     },
   }
 }

@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { ServerInfo } from '../port.ts'
+import { catalogColumns } from './catalog.ts'
+import type { Session } from './session.ts'
+
+const infoRow = z.object({
+  product: z.string(),
+  version: z.string(),
+  server: z.string().nullable(),
+  database: z.string(),
+  user: z.string(),
+  collation: z.string().nullable(),
+  created: z.string().nullable(),
+  broker: z.string().nullable(),
+  edition: z.string().nullable(),
+  engineEdition: z.string().nullable(),
+  compatibility: z.string().nullable(),
+  versioned: z.string().nullable(),
+})
+
+/** What the server says of itself ("SERVERPROPERTY", "sys.databases"); editions and settings as facts, for `consequences`. */
+export async function serverInfo(session: Session): Promise<ServerInfo> {
+  const known = await catalogColumns(session, ['databases'])
+  const setting = (column: string): string =>
+    known.has(`databases.${column}`) ? `CONVERT(nvarchar(20), d.${column})` : 'CONVERT(nvarchar(20), NULL)'
+  const [row] = await session.ask(
+    infoRow,
+    `SELECT CONVERT(nvarchar(400), @@VERSION) AS [product], CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version],
+  CONVERT(nvarchar(128), SERVERPROPERTY('ServerName')) AS [server], CONVERT(nvarchar(128), DB_NAME()) AS [database],
+  CONVERT(nvarchar(128), USER_NAME()) AS [user], CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation')) AS [collation],
+  CONVERT(nvarchar(23), d.create_date, 121) AS [created], CONVERT(nvarchar(36), d.service_broker_guid) AS [broker],
+  CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition], CONVERT(nvarchar(20), SERVERPROPERTY('EngineEdition')) AS [engineEdition],
+  ${setting('compatibility_level')} AS [compatibility], ${setting('is_read_committed_snapshot_on')} AS [versioned]
+FROM sys.databases d WHERE d.database_id = DB_ID()`,
+  )
+  if (row === undefined) throw new RangeError('The server does not know the database that it opened.')
+  const size = await session.ask(
+    z.object({ bytes: z.string().nullable() }),
+    'SELECT CONVERT(nvarchar(20), SUM(CONVERT(bigint, size)) * 8192) AS [bytes] FROM sys.database_files',
+  )
+  const bytes = size[0]?.bytes ?? null
+  return {
+    engine: 'mssql',
+    product: row.product.split('\n', 1)[0]?.trim() ?? row.product,
+    version: row.version.split('.').map(Number),
+    database: row.database,
+    user: row.user,
+    collation: row.collation ?? '',
+    // Each is public to whoever may open the database, and none changes with a restart.
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([row.server, row.database, row.created, row.broker]))
+      .digest('hex')
+      .slice(0, 32),
+    sizeBytes: bytes === null ? null : Number(bytes),
+    facts: {
+      edition: row.edition ?? '',
+      engineEdition: row.engineEdition ?? '',
+      compatibility: row.compatibility ?? '',
+      readCommittedSnapshot: row.versioned ?? '',
+    },
+  }
+}

@@ -1,0 +1,161 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
+import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
+import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
+import { readColumns } from './introspect-columns.ts'
+import { chunks, hasEnumError, keyColumns, keyCondition, withKeys } from './keys.ts'
+import { makeOwnTable, type OwnTable, withoutTable } from './marks.ts'
+import { rowsByKey } from './read.ts'
+import { NO_ROWS, type Session } from './session.ts'
+import { inTransaction } from './transaction.ts'
+import type { Guards } from './triggers.ts'
+import { compareExpression, quoteName, quoteTable, quoteText, writeExpression } from './values.ts'
+
+const LEDGER: OwnTable = 'migrate_ledger'
+/** Rows that a lookup or a deletion names at once. */
+const AT_ONCE = 200
+
+/** See the port. */
+export async function applyTransaction<T>(
+  session: Session,
+  guards: Guards,
+  tables: readonly Table[],
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  await makeOwnTable(session, LEDGER)
+  return await guards.silently(session, tables, () => inTransaction(session, () => work(transactionOn(session)), false))
+}
+
+const transactionOn = (session: Session): Transaction => ({
+  lock: (table, keys) => rowsByKey(session, table, keys, ' FOR UPDATE'),
+  insert: (table, rows) => inSomeOrder(session, rows, (some) => insertRows(session, table, some)),
+  update: (table, row) => update(session, table, row),
+  delete: (table, keys) => inSomeOrder(session, keys, (some) => deleteRows(session, table, some)),
+  referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
+  ledger: (entries) => writeLedger(session, entries),
+})
+
+async function update(session: Session, table: Table, row: Row): Promise<void> {
+  const columns = readableColumns(table)
+  const positions = keyPositions(table)
+  const key = positions.map((at) => row[at] ?? null)
+  const sets = columns.flatMap((column, at) =>
+    table.key.includes(column.name) || column.identity !== null
+      ? []
+      : [`${quoteName(column.name)} = ${writeExpression(column, row[at] ?? null)}`],
+  )
+  const found = await rowsByKey(session, keysOf(table), [key], ' FOR UPDATE')
+  if (found.length === 0) throw missingRow(session, table, key)
+  if (sets.length === 0) return
+  const sql = `UPDATE ${quoteTable(table.name)} SET ${sets.join(', ')} WHERE ${keyCondition(keyColumns(table), [key])}`
+  if (hasEnumError(columns, row)) await withEnumErrors(session, columns, sql)
+  else await session.query(sql)
+}
+
+/** The same table with its key's columns alone. */
+const keysOf = (table: Table): Table => ({
+  ...table,
+  columns: table.columns.filter((column) => table.key.includes(column.name)),
+})
+
+const missingRow = (session: Session, table: Table, key: KeyCells): MigrateError =>
+  new MigrateError(
+    'row-missing',
+    `The row ${JSON.stringify(key)} of ${fullName(table.name)} on the ${session.label} was to be updated but isn't there. Nothing of this batch was kept.`,
+    { hint: 'It was deleted in the meantime. Run again: the row is looked at anew.' },
+  )
+
+/** Only rows whose key has exactly these cells: to the server 'Ann' may be 'ANN'. */
+async function deleteRows(session: Session, table: Table, keys: readonly KeyCells[]): Promise<void> {
+  const only = keysOf(table)
+  const positions = keyPositions(only)
+  for (const chunk of chunks(keys, AT_ONCE)) {
+    const found = withKeys(only, await rowsByKey(session, only, chunk, ' FOR UPDATE'), chunk)
+    const exact = found.map((row) => positions.map((at) => row[at] ?? null))
+    if (exact.length > 0)
+      await session.query(`DELETE FROM ${quoteTable(table.name)} WHERE ${keyCondition(keyColumns(table), exact)}`)
+  }
+}
+
+/** Children are looked up as they are now, and none can come or go until the transaction ends (LOCK IN SHARE MODE). */
+async function referenced(session: Session, key: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]> {
+  if (parents.length === 0) return []
+  const columns = await columnsOf(session, key)
+  const found: Row[] = []
+  for (const chunk of chunks(parents, AT_ONCE)) {
+    const questions = chunk.map((parent, place) => {
+      const same = columns.map(
+        (column, at) => `${quoteName(key.columns[at] ?? '')} = ${compareExpression(column, parent[at] ?? null)}`,
+      )
+      return `(SELECT ${place} FROM ${quoteTable(key.table)} WHERE ${same.join(' AND ')} LIMIT 1 LOCK IN SHARE MODE)`
+    })
+    const { rows } = await session.query(questions.join(' UNION ALL '))
+    for (const [place] of rows) {
+      const parent = chunk[Number(place)]
+      if (parent !== undefined) found.push(parent)
+    }
+  }
+  return found
+}
+
+/** The parent's columns, which the cells are of; the child's may differ (int and bigint). */
+async function columnsOf(session: Session, key: ForeignKey): Promise<readonly Column[]> {
+  const columns = (await readColumns(session, [key.parent.name])).get(key.parent.name) ?? []
+  return key.parentColumns.map((name) => {
+    const column = columns.find((each) => each.name === name)
+    if (column !== undefined) return column
+    throw new MigrateError('fault', `${fullName(key.parent)} on the ${session.label} has no column ${name}.`)
+  })
+}
+
+async function writeLedger(session: Session, entries: readonly LedgerEntry[]): Promise<void> {
+  for (const chunk of chunks(entries, AT_ONCE)) {
+    const rows = chunk.map(({ run, table, sourceKey, targetKey, action, sourceHash }) =>
+      [run, table, sourceKey, targetKey, action, sourceHash].map(quoteText).join(', '),
+    )
+    await session.query(
+      `INSERT INTO ${LEDGER} (run, table_name, source_key, target_key, action, source_hash) VALUES (${rows.join('), (')})`,
+    )
+  }
+}
+
+const isAction = (text: string): text is LedgerEntry['action'] =>
+  ['inserted', 'updated', 'deleted', 'merged', 'remapped'].includes(text)
+
+export async function ledgerEntries(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
+  const where = `run = ${quoteText(run)} AND table_name = ${quoteText(table)} ORDER BY id`
+  const { rows } = await withoutTable(
+    async () => session.query(`SELECT source_key, target_key, action, source_hash FROM ${LEDGER} WHERE ${where}`),
+    NO_ROWS,
+  )
+  return rows.map(([sourceKey, targetKey, action, sourceHash]) => {
+    if (action === null || action === undefined || !isAction(action))
+      throw new MigrateError('fault', `The ledger on the ${session.label} holds the unknown action ${action}.`)
+    return { run, table, sourceKey: sourceKey ?? '', targetKey: targetKey ?? '', action, sourceHash: sourceHash ?? '' }
+  })
+}
+
+/** See the port. Repeated until nothing is found: in a table that refers to itself a deletion may leave further orphans. */
+export async function deleteOrphans(session: Session, guards: Guards, rule: OrphanRule): Promise<number> {
+  const present = rule.columns.map((name) => `c.${quoteName(name)} IS NOT NULL`).join(' AND ')
+  const match = rule.columns
+    .map((name, at) => `p.${quoteName(rule.parentColumns[at] ?? '')} = c.${quoteName(name)}`)
+    .join(' AND ')
+  const [first = ''] = rule.parentColumns
+  const sql = `DELETE c FROM ${quoteTable(rule.child)} AS c LEFT JOIN ${quoteTable(rule.parent)} AS p ON ${match}
+    WHERE ${present} AND p.${quoteName(first)} IS NULL`
+  return await guards.silently(session, [{ name: rule.child }], () =>
+    inTransaction(
+      session,
+      async () => {
+        let total = 0
+        for (let deleted = -1; deleted !== 0; ) {
+          deleted = (await session.query(sql)).count
+          total += deleted
+        }
+        return total
+      },
+      true,
+    ),
+  )
+}

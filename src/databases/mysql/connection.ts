@@ -1,0 +1,170 @@
+import { readFile } from 'node:fs/promises'
+import mysql from 'mysql2'
+import { codeOf, MigrateError } from '../../base/errors.ts'
+import type { Secret } from '../../base/secret.ts'
+import { databaseError } from './errors.ts'
+import { Session } from './session.ts'
+import { readKind, settingsOf } from './settings.ts'
+
+export interface MysqlOptions {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: Secret | undefined
+  readonly database: string
+  /** `prefer` when absent: TLS where the server has it, its certificate not checked. */
+  readonly sslmode?: 'disable' | 'prefer' | 'require' | 'verify-full' | undefined
+  /** Path of a PEM file with the certificates to trust. */
+  readonly ca?: string | undefined
+  readonly connectTimeoutMs?: number | undefined
+  /** At most so many connections at a time; never fewer than two are used, since reading and asking go on side by side. */
+  readonly connections: number
+  /** For messages: "old database shop on old.example.com". */
+  readonly label: string
+}
+
+/** Connections to one database, made when needed, kept for the next one who asks. */
+export class Connections {
+  readonly label: string
+  readonly limit: number
+  readonly #options: MysqlOptions
+  readonly #idle: Session[] = []
+  readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
+  readonly #all = new Set<Session>()
+  #taken = 0
+  #closed = false
+  #plain = false
+
+  constructor(options: MysqlOptions) {
+    this.#options = options
+    this.label = options.label
+    this.limit = Math.max(2, options.connections)
+  }
+
+  get database(): string {
+    return this.#options.database
+  }
+
+  /** Runs `work` on a connection of its own, waiting for one when all are in use. */
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.acquire()
+    try {
+      return await work(session)
+    } finally {
+      this.release(session)
+    }
+  }
+
+  async acquire(): Promise<Session> {
+    if (this.#closed) throw this.#closedError()
+    if (this.#taken >= this.limit) {
+      const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
+      if (answer === 'closed') throw this.#closedError()
+    } else this.#taken += 1
+    return await this.#session()
+  }
+
+  /** A connection when one is free now, else `undefined`. */
+  async tryAcquire(): Promise<Session | undefined> {
+    if (this.#closed || this.#taken >= this.limit) return undefined
+    this.#taken += 1
+    return await this.#session()
+  }
+
+  release(session: Session): void {
+    if (session.broken || this.#closed) {
+      session.destroy()
+      this.#all.delete(session)
+    } else this.#idle.push(session)
+    this.#freeSlot()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const session of this.#all) session.destroy()
+    this.#all.clear()
+    for (const wake of this.#waiting.splice(0)) wake('closed')
+  }
+
+  async #session(): Promise<Session> {
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (!session.broken) return session
+      this.#all.delete(session)
+    }
+    try {
+      const session = await this.#connect()
+      this.#all.add(session)
+      return session
+    } catch (error) {
+      this.#freeSlot()
+      throw error
+    }
+  }
+
+  #freeSlot(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#taken -= 1
+    else next('slot')
+  }
+
+  #closedError(): MigrateError {
+    return new MigrateError('fault', `The connection to the ${this.label} was closed already. This is a fault in migrate.`)
+  }
+
+  async #connect(): Promise<Session> {
+    try {
+      const session = new Session(await this.#connectClient(), this.label)
+      session.kind = await readKind(session)
+      await session.query(settingsOf(session.kind))
+      return session
+    } catch (error) {
+      throw databaseError(error, { label: this.label, connecting: true })
+    }
+  }
+
+  async #connectClient(): Promise<mysql.Connection> {
+    const mode = this.#options.sslmode ?? 'prefer'
+    if (mode === 'disable' || this.#plain) return await this.#open(undefined)
+    try {
+      return await this.#open(await this.#tls(mode))
+    } catch (error) {
+      if (mode !== 'prefer' || codeOf(error) !== 'HANDSHAKE_NO_SSL_SUPPORT') throw error
+      this.#plain = true
+      return await this.#open(undefined)
+    }
+  }
+
+  async #tls(mode: 'prefer' | 'require' | 'verify-full'): Promise<mysql.SslOptions> {
+    const { ca } = this.#options
+    const trusted = ca === undefined ? {} : { ca: await readFile(ca, 'utf8') }
+    return {
+      ...trusted,
+      rejectUnauthorized: mode === 'verify-full' || ca !== undefined,
+      verifyIdentity: mode === 'verify-full',
+    }
+  }
+
+  async #open(ssl: mysql.SslOptions | undefined): Promise<mysql.Connection> {
+    const { host, port, user, password, database, connectTimeoutMs } = this.#options
+    const connection = mysql.createConnection({
+      host,
+      port,
+      user,
+      database,
+      ...(password === undefined ? {} : { password: password.reveal() }),
+      ...(ssl === undefined ? {} : { ssl }),
+      charset: 'utf8mb4',
+      connectTimeout: connectTimeoutMs ?? 10_000,
+      connectAttributes: { program_name: 'migrate' },
+    })
+    return await new Promise((resolve, reject) => {
+      // Without a listener, an error of an idle connection would end the process.
+      connection.on('error', reject)
+      connection.connect((error) => {
+        if (error === null) return resolve(connection)
+        connection.destroy()
+        reject(error)
+      })
+    })
+  }
+}

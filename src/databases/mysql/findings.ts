@@ -1,0 +1,90 @@
+import type { Schema } from '../schema.ts'
+import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable } from './introspect-tables.ts'
+import { UNKNOWN_CODEC } from './values.ts'
+
+type Finding = Schema['findings'][number]
+
+/** What is to be said about tables: what can't be carried, and what is carried but behaves otherwise. Pure. */
+export const tableFindings = (tables: readonly CatalogTable[], others: readonly OtherTable[]): readonly Finding[] => [
+  ...others.map(otherFinding),
+  ...tables.flatMap(({ table, engine, engineSql, sql, indexes }): readonly Finding[] => {
+    const name = table.name.name
+    return [
+      ...(LOADED_ELSEWHERE.has(engine) ? [engineFinding(name, engine, engineSql !== null)] : []),
+      ...(table.triggers.length > 0 ? [triggerFinding(name)] : []),
+      ...table.columns
+        .filter((column) => column.codec === UNKNOWN_CODEC)
+        .map((column) => unknownType(name, column.name, column.type)),
+      ...(/ (DATA|INDEX) DIRECTORY='/i.test(sql) ? [directoryFinding(name)] : []),
+      ...(/FOREIGN KEY \([^)]*\) REFERENCES `(?:[^`]|``)+`\.`/i.test(sql) ? [foreignDatabase(name)] : []),
+      ...(indexes.some((index) => /^FULLTEXT /i.test(index)) ? [fullTextFinding(name)] : []),
+    ]
+  }),
+]
+
+function otherFinding({ name, engine, type }: OtherTable): Finding {
+  if (type === 'SYSTEM VERSIONED') {
+    return {
+      severity: 'error',
+      code: 'table-versioned',
+      message: `The table ${name} keeps its own history (WITH SYSTEM VERSIONING), which can't be copied row by row; migrate doesn't carry it.`,
+      hint: 'Move this table with mariadb-dump (--dump-history keeps its past), or set it to skip and drop the versioning first.',
+    }
+  }
+  return {
+    severity: 'error',
+    code: 'table-engine',
+    message: `The table ${name} is kept by the engine ${engine === '' ? '(none: it is broken)' : engine}, whose rows migrate doesn't carry.`,
+    hint: 'Turn it into InnoDB on the old host (ALTER TABLE … ENGINE=InnoDB), or create it on the new host by hand.',
+  }
+}
+
+const engineFinding = (name: string, engine: string, isLoadedElsewhere: boolean): Finding =>
+  isLoadedElsewhere
+    ? {
+        severity: 'warning',
+        code: 'table-not-transactional',
+        message: `The table ${name} is kept by ${engine}, which knows no transactions: its rows are read while they change, and when reconcile is broken off, some of a batch may be written (the next pass finds and completes them).`,
+        hint: `Better: ALTER TABLE \`${name}\` ENGINE=InnoDB on the old host before the migration.`,
+      }
+    : {
+        severity: 'error',
+        code: 'table-not-transactional',
+        message: `The table ${name} numbers its rows within groups (${engine}, AUTO_INCREMENT in the second place of a key), which InnoDB can't hold, so that it can't be loaded safely.`,
+        hint: 'Move it with mysqldump, and set it to skip in the playbook.',
+      }
+
+const triggerFinding = (name: string): Finding => ({
+  severity: 'info',
+  code: 'trigger-guarded',
+  message: `${name} has triggers. While migrate carries rows into it, they get a guard that keeps them silent in migrate's own sessions; customers' writes fire them as ever.`,
+  hint: 'Putting the guard in and taking it out locks the table for a few milliseconds each.',
+})
+
+const unknownType = (table: string, column: string, type: string): Finding => ({
+  severity: 'error',
+  code: 'column-type-unsupported',
+  message: `The column ${table}.${column} has the type ${type}, which migrate can't copy faithfully.`,
+  hint: `Leave the table out in the playbook (tables: { ${table}: skip }) and copy it by hand.`,
+})
+
+const directoryFinding = (name: string): Finding => ({
+  severity: 'warning',
+  code: 'table-directory',
+  message: `The table ${name} lies in a folder of its own on the old server (DATA DIRECTORY); on the new one it lies with the others.`,
+  hint: 'Nothing to do, unless the new server should spread its tables over disks too.',
+})
+
+const foreignDatabase = (name: string): Finding => ({
+  severity: 'error',
+  code: 'foreign-key-elsewhere',
+  message: `A foreign key of ${name} refers to a table in another database, which migrate doesn't carry.`,
+  hint: 'Drop that foreign key, or move the table that it refers to into this database.',
+})
+
+const fullTextFinding = (name: string): Finding => ({
+  severity: 'info',
+  code: 'full-text-index',
+  message: `The full-text index of ${name} is built anew on the new host, by that server's settings.`,
+  hint: 'Searches may find other words if innodb_ft_min_token_size, ft_min_word_len or the stop words differ there.',
+})

@@ -1,0 +1,85 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Database } from '../port.ts'
+import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
+import { BLOCK_FORMAT } from './blocks.ts'
+import { Connections, type MysqlOptions } from './connection.ts'
+import { ddl } from './ddl.ts'
+import { execute, retract } from './execute.ts'
+import { identityStates, raise, raiseSql, reset } from './identities.ts'
+import { serverInfo, tableSizes } from './info.ts'
+import { readSchema } from './introspect.ts'
+import { load, loadBlocks } from './load.ts'
+import { marksOf, removeOwn } from './marks.ts'
+import { rowsByKey } from './read.ts'
+import { missingRights } from './rights.ts'
+import type { Session } from './session.ts'
+import { readTogether } from './snapshot.ts'
+import { inTransaction } from './transaction.ts'
+import { Guards } from './triggers.ts'
+
+export type { MysqlOptions } from './connection.ts'
+
+const MOST_KEYS = 1000
+/** So long, at most, closing waits for the server. */
+const TAKE_OFF_MS = 5000
+
+/** A MySQL database, version 5.7 or newer, or a MariaDB one, 10.3 or newer. Connects when first used. */
+export function openMysql(options: MysqlOptions): Database {
+  const connections = new Connections(options)
+  const guards = new Guards()
+  const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
+  return {
+    label: options.label,
+    blockFormat: BLOCK_FORMAT,
+    info: () => use(serverInfo),
+    schema: () => use(readSchema),
+    sizes: () => use(tableSizes),
+    missingRights: (purpose) => use((session) => missingRights(session, purpose)),
+    read: (wanted, work) => readTogether(connections, wanted, work),
+    rowsByKey: async (table, keys) => {
+      if (keys.length > MOST_KEYS)
+        throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
+      return await use((session) => rowsByKey(session, table, keys))
+    },
+    ddl,
+    marks: (run) => use((session) => marksOf(session, run)),
+    execute: (sql, mark) => use((session) => execute(session, sql, mark)),
+    retract: (sql, mark) => use((session) => retract(session, sql, mark)),
+    load: (table, rows, mark) => use((session) => load(session, guards, table, rows, mark)),
+    loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, guards, table, blocks, mark)),
+    deleteOrphans: (rule) => use((session) => deleteOrphans(session, guards, rule)),
+    removeOwnTables: () =>
+      use(async (session) => {
+        await guards.takeOff(session)
+        await removeOwn(session)
+      }),
+    identities: (schema) => use((session) => identityStates(session, schema)),
+    raiseSql,
+    raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
+    resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
+    transaction: (tables, work) => use((session) => applyTransaction(session, guards, tables, work)),
+    ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    runStatements: (statements) => use((session) => runStatements(session, statements)),
+    close: async () => {
+      // On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off.
+      if (guards.areUp) {
+        const late = AbortSignal.timeout(TAKE_OFF_MS)
+        late.addEventListener('abort', () => connections.close(), { once: true })
+        await use((session) => guards.takeOff(session)).catch(() => undefined)
+      }
+      connections.close()
+    },
+  }
+}
+
+/** DDL among them commits by itself, with what came before it. */
+const runStatements = (session: Session, statements: readonly string[]): Promise<readonly number[]> =>
+  inTransaction(
+    session,
+    async () => {
+      const counts: number[] = []
+      for (const sql of statements) counts.push((await session.query(sql)).count)
+      return counts
+    },
+    false,
+  )

@@ -1,0 +1,65 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { ServerInfo, TableSize } from '../port.ts'
+import { ask, isOwnTable } from './catalog.ts'
+import { chunks } from './keys.ts'
+import { isSince, type Session } from './session.ts'
+import { quoteName } from './values.ts'
+
+/** Throws `database-too-old` below MySQL 5.7 and MariaDB 10.3. */
+export async function serverInfo(session: Session): Promise<ServerInfo> {
+  const { kind } = session
+  const uuid = kind.family === 'mysql' ? '@@server_uuid' : "CONCAT_WS(':', @@hostname, @@port, @@datadir)"
+  const [row] = await ask(
+    session,
+    ['comment', 'database', 'user', 'collation', 'server', 'bytes'] as const,
+    `SELECT @@version_comment, DATABASE(), CURRENT_USER(), @@collation_database, ${uuid},
+       (SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE())`,
+  )
+  const names = { mysql: 'MySQL', mariadb: 'MariaDB' } as const
+  const product = `${/percona/i.test(row?.comment ?? '') ? 'Percona Server for MySQL' : names[kind.family]} ${kind.version.join('.')}`
+  if (!isSince(kind, 'mysql', 5, 7) && !isSince(kind, 'mariadb', 10, 3)) {
+    throw new MigrateError(
+      'database-too-old',
+      `The ${session.label} runs ${product}; migrate needs MySQL 5.7, MariaDB 10.3 or newer. Nothing was touched.`,
+      { hint: 'Ask the host for an upgrade, or move the database with mysqldump.' },
+    )
+  }
+  return {
+    engine: kind.family,
+    product,
+    version: kind.version,
+    database: row?.database ?? '',
+    user: row?.user ?? '',
+    collation: row?.collation ?? '',
+    fingerprint: `${kind.family}:${row?.server}:${row?.database}`,
+    sizeBytes: row?.bytes === null || row?.bytes === undefined ? 0 : Number(row.bytes),
+  }
+}
+
+/** Up to this size, counting costs less than a wrong guess. */
+const COUNTED_BYTES = 4 * 2 ** 20
+const COUNTED_AT_ONCE = 50
+
+/** Rows by the server's estimate, which for InnoDB may be far off; small tables are counted. */
+export async function tableSizes(session: Session): Promise<readonly TableSize[]> {
+  const rows = await ask(
+    session,
+    ['name', 'rows', 'bytes'] as const,
+    `SELECT TABLE_NAME, TABLE_ROWS, DATA_LENGTH FROM information_schema.TABLES
+     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE' AND ENGINE IN ('InnoDB', 'MyISAM', 'Aria', 'MEMORY')
+     ORDER BY TABLE_NAME`,
+  )
+  const shop = rows.filter(({ name }) => !isOwnTable(name ?? ''))
+  const counted = new Map<string, number>()
+  const small = shop.filter(({ bytes }) => Number(bytes ?? 0) <= COUNTED_BYTES).map(({ name }) => name ?? '')
+  for (const names of chunks(small, COUNTED_AT_ONCE)) {
+    const counts = names.map((name) => `(SELECT COUNT(*) FROM ${quoteName(name)})`)
+    const [answers = []] = (await session.query(`SELECT ${counts.join(', ')}`)).rows
+    for (const [at, name] of names.entries()) counted.set(name, Number(answers[at] ?? 0))
+  }
+  return shop.map(({ name, rows: estimate, bytes }) => ({
+    table: { schema: '', name: name ?? '' },
+    rows: counted.get(name ?? '') ?? Number(estimate ?? 0),
+    bytes: Number(bytes ?? 0),
+  }))
+}

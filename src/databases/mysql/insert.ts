@@ -1,0 +1,134 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Row } from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { serverNumber } from './errors.ts'
+import { hasEnumError } from './keys.ts'
+import type { Result, Session } from './session.ts'
+import { SQL_MODE } from './settings.ts'
+import { quoteNames, quoteTable, writeExpression } from './values.ts'
+
+/** Text of one INSERT, characters; a character of utf8mb4 has four bytes at most, nearly all have one. */
+const STATEMENT_LENGTH = 512 * 1024
+const STATEMENT_ROWS = 2000
+
+/** Statements for these rows, each small enough for the server. Throws `value-too-large` for a row that isn't. */
+export function* insertStatements(
+  table: Table,
+  rows: Iterable<Row>,
+  maxPacket: number,
+): Generator<{ readonly sql: string; readonly rows: readonly Row[] }> {
+  const columns = readableColumns(table)
+  const head = `INSERT INTO ${quoteTable(table.name)} (${quoteNames(columns.map((column) => column.name))}) VALUES `
+  const limit = Math.min(STATEMENT_LENGTH, maxPacket / 4)
+  let parts: string[] = []
+  let own: Row[] = []
+  let length = 0
+  for (const row of rows) {
+    const text = `(${columns.map((column, at) => writeExpression(column, row[at] ?? null)).join(',')})`
+    if (own.length > 0 && (length + text.length > limit || own.length >= STATEMENT_ROWS)) {
+      yield { sql: head + parts.join(','), rows: own }
+      parts = []
+      own = []
+      length = 0
+    }
+    if (text.length > limit) refuseTooLarge(table, text, maxPacket - head.length)
+    parts.push(text)
+    own.push(row)
+    length += text.length + 1
+  }
+  if (own.length > 0) yield { sql: head + parts.join(','), rows: own }
+}
+
+function refuseTooLarge(table: Table, text: string, room: number): void {
+  const bytes = Buffer.byteLength(text)
+  if (bytes < room) return
+  throw new MigrateError(
+    'value-too-large',
+    `A row of ${fullName(table.name)} takes ${bytes} bytes as a statement, more than the server takes at once (max_allowed_packet). Nothing of this batch was written.`,
+    { hint: 'Have max_allowed_packet raised on that host (1 GiB at most), then run again.' },
+  )
+}
+
+/** Inserts rows within the open transaction. A row whose key exists already is an error, never replaced. */
+export async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
+  const columns = readableColumns(table)
+  for (const part of insertStatements(table, rows, session.kind.maxPacket)) {
+    const lenient = part.rows.some((row) => hasEnumError(columns, row))
+    const { count } = await (lenient ? withEnumErrors(session, columns, part.sql) : session.query(part.sql))
+    if (count !== part.rows.length) throw miscount(session, table, part.rows.length, count)
+  }
+}
+
+/**
+ * An enum's error value (number 0) is only taken without strict mode ("The ENUM Type"). What strict mode would have refused comes as
+ * a warning then: any but those for enums is an error here as well.
+ */
+export async function withEnumErrors(session: Session, columns: readonly Column[], sql: string): Promise<Result> {
+  await session.query(`SET SESSION sql_mode = '${SQL_MODE.replace('STRICT_ALL_TABLES,', '')}'`)
+  try {
+    const result = await session.query(sql)
+    await refuseWarnings(session, columns, sql)
+    return result
+  } finally {
+    if (!session.broken) await session.query(`SET SESSION sql_mode = '${SQL_MODE}'`)
+  }
+}
+
+/** WARN_DATA_TRUNCATED: "Data truncated for column 'status' at row 1". */
+const TRUNCATED = 1265
+
+/** Throws with the first warning of the statement before, enums' error values aside. */
+export async function refuseWarnings(session: Session, columns: readonly Column[], sql: string): Promise<void> {
+  const enums = columns.filter((column) => column.codec === 'enum').map((column) => `column '${column.name}'`)
+  const { rows } = await session.query('SHOW WARNINGS')
+  const bad = rows.find(
+    ([_level, number, words]) => Number(number) !== TRUNCATED || !enums.some((name) => words?.includes(name) === true),
+  )
+  if (bad === undefined) return
+  throw session.error(Object.assign(new Error(bad[2] ?? ''), { errno: Number(bad[1]) }), sql)
+}
+
+export const miscount = (session: Session, table: Table, wanted: number, got: number): MigrateError =>
+  new MigrateError(
+    'database-statement-failed',
+    `${session.label}: ${wanted} row${wanted === 1 ? '' : 's'} of ${fullName(table.name)} should have been written, the server says ${got}. Everything was rolled back.`,
+    { hint: 'The rows changed meanwhile; run again.' },
+  )
+
+/** A row that refers to one of the same statement that comes after it, or is referred to ("FOREIGN KEY Constraints"). */
+const REFERENCE = new Set([1216, 1217, 1451, 1452])
+
+/**
+ * Does all items together; where a foreign key within the table forbids that, since InnoDB looks at each row at once, one by one in
+ * an order that works. Within the open transaction.
+ */
+export async function inSomeOrder<T>(
+  session: Session,
+  items: readonly T[],
+  work: (items: readonly T[]) => Promise<void>,
+): Promise<void> {
+  const isReference = (error: unknown): boolean => REFERENCE.has(serverNumber(error) ?? 0)
+  await session.query('SAVEPOINT together')
+  try {
+    return await work(items)
+  } catch (error) {
+    if (items.length < 2 || !isReference(error)) throw error
+  }
+  await session.query('ROLLBACK TO SAVEPOINT together')
+  let left = items
+  while (left.length > 0) {
+    const failed: T[] = []
+    let failure: unknown
+    for (const item of left) {
+      try {
+        await work([item])
+      } catch (error) {
+        if (!isReference(error)) throw error
+        failed.push(item)
+        failure = error
+      }
+    }
+    if (failed.length === left.length) throw failure
+    left = failed
+  }
+}

@@ -1,0 +1,74 @@
+import type { Schema, SchemaObject } from '../schema.ts'
+import { tableFindings } from './findings.ts'
+import { readIdentities } from './identities.ts'
+import { readObjects } from './introspect-objects.ts'
+import { type CatalogTable, readTables } from './introspect-tables.ts'
+import { readPrincipals } from './rights.ts'
+import type { Session } from './session.ts'
+import { readTriggers } from './triggers.ts'
+import { quoteName } from './values.ts'
+
+/** The whole schema as it stands. DDL waits for nobody here: what is changed meanwhile may be seen before or after. */
+export async function readSchema(session: Session): Promise<Schema> {
+  const [[database] = []] = (await session.query('SELECT DATABASE()')).rows
+  const triggers = await readTriggers(session)
+  const { tables, others } = await readTables(session, database ?? '', triggers)
+  const carried = new Set(tables.map(({ table }) => table.name.name))
+  const read = await readObjects(
+    session,
+    database ?? '',
+    triggers.filter((trigger) => carried.has(trigger.table)),
+  )
+  return {
+    tables: tables.map(({ table }) => table),
+    foreignKeys: tables.flatMap((each) => each.foreignKeys),
+    identities: await readIdentities(
+      session,
+      tables.map(({ table }) => table),
+    ),
+    objects: [...tables.map(definitionOf), ...tables.flatMap(laterOf), ...read.objects],
+    principals: await readPrincipals(session),
+    findings: [...tableFindings(tables, others), ...read.findings, ...definerFindings(read.definers)],
+  }
+}
+
+const definitionOf = ({ table, createSql }: CatalogTable): SchemaObject => ({
+  kind: 'table',
+  name: table.name.name,
+  stage: 'before',
+  sql: createSql,
+  undo: `DROP TABLE IF EXISTS ${quoteName(table.name.name)}`,
+})
+
+/**
+ * What a table gets once its rows are there: its own engine, and its indexes, all in one go (the rows are read once), but full-text
+ * and spatial ones each by itself, since InnoDB makes only one of the former at a time ("InnoDB Full-Text Indexes").
+ */
+function laterOf({ table, engineSql, indexes }: CatalogTable): readonly SchemaObject[] {
+  const name = table.name.name
+  const isSpecial = (index: string): boolean => /^(FULLTEXT|SPATIAL) /i.test(index)
+  const plain = indexes.filter((index) => !isSpecial(index))
+  const alter = (kind: string, what: string, sql: string): SchemaObject => ({
+    kind,
+    name: what,
+    stage: 'after',
+    sql: `ALTER TABLE ${quoteName(name)} ${sql}`,
+    undo: null,
+  })
+  return [
+    ...(engineSql === null ? [] : [{ ...alter('engine', name, ''), sql: engineSql }]),
+    ...(plain.length === 0 ? [] : [alter('indexes', name, plain.map((index) => `ADD ${index}`).join(', '))]),
+    ...indexes.filter(isSpecial).map((index) => alter('index', `${name}.${/`([^`]+)`/.exec(index)?.[1] ?? ''}`, `ADD ${index}`)),
+  ]
+}
+
+function definerFindings(definers: readonly string[]): Schema['findings'] {
+  const counts = new Map<string, number>()
+  for (const definer of definers) counts.set(definer, (counts.get(definer) ?? 0) + 1)
+  return [...counts].map(([definer, count]) => ({
+    severity: 'info',
+    code: 'definer-changes',
+    message: `${count} ${count === 1 ? 'view, routine, trigger or event runs' : 'views, routines, triggers and events run'} as ${definer} on the old host (DEFINER); on the new one as the account in new.database. SQL SECURITY stays as it is.`,
+    hint: 'Nothing to do as long as that account may do there what the shop does.',
+  }))
+}

@@ -1,0 +1,113 @@
+import { Readable } from 'node:stream'
+import { MigrateError } from '../../base/errors.ts'
+import type { Row } from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { insertRows, refuseWarnings } from './insert.ts'
+import { type Mark, makeOwnTable, setMark } from './marks.ts'
+import type { Session } from './session.ts'
+import { inTransaction } from './transaction.ts'
+import type { Guards } from './triggers.ts'
+import { unpackBlocks } from './unpack.ts'
+import { asInBlocks, quoteName, quoteTable } from './values.ts'
+
+/** See the port. */
+export const load = (
+  session: Session,
+  guards: Guards,
+  table: Table,
+  rows: AsyncIterable<readonly Row[]>,
+  mark: Mark,
+): Promise<number> =>
+  marked(session, guards, table, mark, async () => {
+    let count = 0
+    for await (const batch of rows) {
+      await insertRows(session, table, batch)
+      count += batch.length
+    }
+    return count
+  })
+
+/** See the port. By LOAD DATA where the server lets it in, else by INSERT of the same values. */
+export const loadBlocks = (
+  session: Session,
+  guards: Guards,
+  table: Table,
+  blocks: AsyncIterable<Buffer>,
+  mark: Mark,
+): Promise<number> =>
+  marked(session, guards, table, mark, async () => {
+    if (session.kind.localInfile) return await loadData(session, table, blocks)
+    const raw = asInBlocks(table)
+    let count = 0
+    for await (const rows of unpackBlocks(raw, blocks)) {
+      await insertRows(session, raw, rows)
+      count += rows.length
+    }
+    return count
+  })
+
+async function marked(session: Session, guards: Guards, table: Table, mark: Mark, work: () => Promise<number>): Promise<number> {
+  await makeOwnTable(session, 'migrate_marks')
+  return await guards.silently(session, [table], () =>
+    inTransaction(session, async () => ((await setMark(session, mark)) ? await work() : 0), true),
+  )
+}
+
+/**
+ * The statement that reads blocks. The file's bytes are the columns' own ("CHARACTER SET binary"); an enum comes as its number, and
+ * some types take nothing without a character set ("The JSON Data Type").
+ */
+export function loadDataSql(table: Table): string {
+  const columns = readableColumns(table)
+  const targets = columns.map((column, at) => (setOf(column, at) === undefined ? quoteName(column.name) : `@c${at}`))
+  const sets = columns.flatMap((column, at) => {
+    const value = setOf(column, at)
+    return value === undefined ? [] : [`${quoteName(column.name)} = ${value}`]
+  })
+  const set = sets.length === 0 ? '' : ` SET ${sets.join(', ')}`
+  return `LOAD DATA LOCAL INFILE 'rows' INTO TABLE ${quoteTable(table.name)} CHARACTER SET binary
+FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' (${targets.join(', ')})${set}`
+}
+
+function setOf(column: Column, at: number): string | undefined {
+  if (column.codec === 'enum') return `@c${at} + 0`
+  return column.codec === 'json' || column.codec === 'address' ? `CONVERT(@c${at} USING utf8mb4)` : undefined
+}
+
+/**
+ * LOCAL makes LOAD DATA go on after duplicates and bad values, with warnings alone ("LOAD DATA Statement", "Duplicate-Key and Error
+ * Handling"): here each of them is an error, and the transaction is rolled back.
+ */
+async function loadData(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
+  const sql = loadDataSql(table)
+  let lines = 0
+  async function* counted(): AsyncGenerator<Buffer> {
+    for await (const block of blocks) {
+      lines += linesOf(block)
+      if (block.length > 0) yield block
+    }
+  }
+  const { count, info, warnings } = await session.loadLocal(sql, Readable.from(counted(), { objectMode: false }))
+  if (warnings > 0) await refuseWarnings(session, readableColumns(table), sql)
+  const skipped = Number(/Skipped: (\d+)/.exec(info)?.[1] ?? 0)
+  if (count === lines && skipped === 0) return count
+  throw new MigrateError(
+    'database-statement-failed',
+    `${session.label}: of ${lines} rows of ${fullName(table.name)} the server took ${count} and left ${skipped} out. All of them were rolled back.`,
+    { hint: 'Rows with the same keys are there already. Empty the table, then run again.' },
+  )
+}
+
+const NEWLINE = 10
+const BACKSLASH = 92
+
+/** Rows of a block: a newline ends one unless a backslash stands before it (which another backslash undoes). */
+function linesOf(block: Buffer): number {
+  let lines = 0
+  for (let at = block.indexOf(NEWLINE); at !== -1; at = block.indexOf(NEWLINE, at + 1)) {
+    let slashes = 0
+    while (at - slashes > 0 && block[at - slashes - 1] === BACKSLASH) slashes += 1
+    if (slashes % 2 === 0) lines += 1
+  }
+  return lines
+}

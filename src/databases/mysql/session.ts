@@ -1,0 +1,217 @@
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import type mysql from 'mysql2'
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell, Row } from '../port.ts'
+import { databaseError } from './errors.ts'
+import type { Collector } from './rows.ts'
+import { RowTap, socketOf } from './wire.ts'
+
+/** What the server is, by its own word ("Information Functions", VERSION()). */
+export interface ServerKind {
+  readonly family: 'mysql' | 'mariadb'
+  readonly version: readonly [number, number, number]
+  /** Largest statement or row, bytes. */
+  readonly maxPacket: number
+  /** True when LOAD DATA LOCAL is let in. */
+  readonly localInfile: boolean
+}
+
+/** True for this family from this version on. */
+export const isSince = (kind: ServerKind, family: ServerKind['family'], ...version: readonly number[]): boolean => {
+  if (kind.family !== family) return false
+  for (const [at, wanted] of version.entries()) {
+    const has = kind.version[at] ?? 0
+    if (has !== wanted) return has > wanted
+  }
+  return true
+}
+
+export interface Result {
+  readonly rows: readonly Row[]
+  /** Rows that the statement changed, or found for an UPDATE that changed nothing. */
+  readonly count: number
+  /** "Records: 3  Deleted: 0  Skipped: 0  Warnings: 0", where the statement has such words. */
+  readonly info: string
+  readonly warnings: number
+}
+
+/** The result of a question to a table that isn't there. */
+export const NO_ROWS: Result = { rows: [], count: 0, info: '', warnings: 0 }
+
+/** One connection. Every value comes and goes as text. */
+export class Session {
+  readonly label: string
+  readonly #connection: mysql.Connection
+  readonly #socket: Socket
+  #kind: ServerKind | undefined
+  #failure: Error | undefined
+
+  constructor(connection: mysql.Connection, label: string) {
+    this.#connection = connection
+    this.label = label
+    this.#socket = socketOf(connection)
+    connection.on('error', (error) => {
+      this.#failure ??= error
+    })
+    this.#socket.once('close', () => {
+      this.#failure ??= new Error('Connection lost: The server closed the connection.')
+    })
+  }
+
+  /** True when the connection can't be used any more. */
+  get broken(): boolean {
+    return this.#failure !== undefined
+  }
+
+  get threadId(): number {
+    return this.#connection.threadId ?? 0
+  }
+
+  get kind(): ServerKind {
+    if (this.#kind === undefined) throw new MigrateError('fault', `The ${this.label} was used before it was asked what it is.`)
+    return this.#kind
+  }
+
+  set kind(kind: ServerKind) {
+    this.#kind = kind
+  }
+
+  /** Runs one statement. */
+  query(sql: string): Promise<Result> {
+    return this.#send({ sql })
+  }
+
+  /** Runs LOAD DATA LOCAL with `source` as its file. An error of the source is thrown as it is, after the statement has ended. */
+  async loadLocal(sql: string, source: Readable): Promise<Result> {
+    let failure: unknown
+    source.once('error', (error) => {
+      failure = error
+    })
+    try {
+      return await this.#send({ sql, infileStreamFactory: () => source })
+    } catch (error) {
+      throw failure !== undefined && !this.broken ? failure : error
+    } finally {
+      source.destroy()
+    }
+  }
+
+  #send(options: mysql.QueryOptions): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.error(this.#failure, options.sql))
+      this.#connection.query(
+        { ...options, rowsAsArray: true, typeCast: (field) => field.string('utf8') },
+        (error: unknown, answer: unknown) => {
+          if (error !== null) reject(this.error(error, options.sql))
+          else resolve(resultOf(answer))
+        },
+      )
+    })
+  }
+
+  /**
+   * The statement's rows as `collector` makes them, none read ahead beyond what one read of the socket brings. Left early, `giveUp`
+   * is called to end the statement on the server, and what it had sent already is thrown away.
+   */
+  async *rows<T>(sql: string, collector: Collector<T>, giveUp: () => Promise<void>): AsyncGenerator<T> {
+    const flow = new Flow(collector, this.#socket)
+    const ended = this.#send({ sql }).then(
+      () => flow.end(undefined),
+      (error: unknown) => flow.end(error),
+    )
+    try {
+      for (let next = await flow.next(); next !== undefined; next = await flow.next()) yield next
+    } finally {
+      if (!flow.isEnded && !this.broken) {
+        flow.discard()
+        await giveUp()
+      }
+      if (this.broken) this.#socket.destroy()
+      await ended
+      flow.release()
+    }
+  }
+
+  error(error: unknown, sql?: string): MigrateError {
+    const cause = this.#failure !== undefined && !(error instanceof MigrateError) ? this.#failure : error
+    return databaseError(cause, { label: this.label, ...(sql === undefined ? {} : { sql }) })
+  }
+
+  /** Closes the connection at once; what it was doing is rolled back by the server. */
+  destroy(): void {
+    this.#failure ??= new Error('Connection lost: closed')
+    this.#connection.destroy()
+    this.#socket.destroy(this.#failure)
+  }
+}
+
+/** Rows between the socket and whoever takes them. */
+class Flow<T> {
+  readonly #collector: Collector<T>
+  readonly #socket: Socket
+  readonly #tap: RowTap
+  #wake: (() => void) | undefined
+  #failure: unknown
+  #isDiscarding = false
+  isEnded = false
+
+  constructor(collector: Collector<T>, socket: Socket) {
+    this.#collector = collector
+    this.#socket = socket
+    this.#tap = new RowTap(
+      socket,
+      (packet, start, end) => this.#add(packet, start, end),
+      () => this.#afterChunk(),
+    )
+  }
+
+  #add(packet: Buffer, start: number, end: number): void {
+    if (this.#isDiscarding) return
+    try {
+      this.#collector.add(packet, start, end)
+    } catch (error) {
+      this.#failure = error
+      this.#isDiscarding = true
+    }
+  }
+
+  #afterChunk(): void {
+    if (this.#collector.ready && !this.#isDiscarding) this.#socket.pause()
+    if (this.#collector.ready || this.#isDiscarding) this.#wake?.()
+  }
+
+  end(error: unknown): void {
+    this.isEnded = true
+    this.#failure ??= error
+    this.#wake?.()
+  }
+
+  discard(): void {
+    this.#isDiscarding = true
+    this.#socket.resume()
+  }
+
+  release(): void {
+    this.#tap.release()
+  }
+
+  async next(): Promise<T | undefined> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure
+      const batch = this.#collector.take(this.isEnded)
+      if (batch !== undefined || this.isEnded) return batch
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        this.#socket.resume()
+      })
+      this.#wake = undefined
+    }
+  }
+}
+
+function resultOf(answer: unknown): Result {
+  if (Array.isArray(answer)) return { rows: answer as Cell[][], count: answer.length, info: '', warnings: 0 }
+  const header = answer as mysql.ResultSetHeader
+  return { rows: [], count: header.affectedRows ?? 0, info: header.info ?? '', warnings: header.warningStatus ?? 0 }
+}

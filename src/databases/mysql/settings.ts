@@ -1,0 +1,60 @@
+import { MigrateError } from '../../base/errors.ts'
+import { isSince, type ServerKind, type Session } from './session.ts'
+
+/** Asks the server what it is; never concluded from anything else. */
+export async function readKind(session: Session): Promise<ServerKind> {
+  const { rows } = await session.query('SELECT VERSION(), @@max_allowed_packet, @@GLOBAL.local_infile')
+  const [text, maxPacket, localInfile] = rows[0] ?? []
+  const numbers = /(\d+)\.(\d+)\.(\d+)/.exec((text ?? '').replace(/^5\.5\.5-(?=\d)/, ''))
+  if (numbers === null) throw new MigrateError('fault', `The ${session.label} doesn't say what it is: ${text}.`)
+  return {
+    family: /mariadb/i.test(text ?? '') ? 'mariadb' : 'mysql',
+    version: [Number(numbers[1]), Number(numbers[2]), Number(numbers[3])],
+    maxPacket: Number(maxPacket),
+    localInfile: localInfile === '1',
+  }
+}
+
+/**
+ * How a session reads and writes ("Server SQL Modes"): truncation is an error (STRICT_ALL_TABLES), a 0 stays 0 in an auto-numbered
+ * column, zero dates ('0000-00-00', '2020-00-10') and impossible ones, which old rows may hold, go in as they came out.
+ */
+export const SQL_MODE =
+  'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'
+
+/**
+ * Settings that fix how values are printed and read, the same on both hosts, and that keep a slow reader connected
+ * (net_write_timeout). `SET NAMES` comes as settings of its own, since this is one statement. Variables that only one family or
+ * version has: MySQL's "Server System Variables" (max_execution_time, information_schema_stats_expiry since 8.0) and MariaDB's
+ * (max_statement_time; explicit_defaults_for_timestamp can be set since 10.8.2).
+ */
+export function settingsOf(kind: ServerKind): string {
+  const values: readonly (readonly [string, string])[] = [
+    ['sql_mode', `'${SQL_MODE}'`],
+    ['time_zone', "'+00:00'"],
+    ['character_set_client', 'utf8mb4'],
+    ['character_set_results', 'utf8mb4'],
+    ['collation_connection', 'utf8mb4_general_ci'],
+    ['autocommit', '1'],
+    ['foreign_key_checks', '1'],
+    ['unique_checks', '1'],
+    ['sql_quote_show_create', '1'],
+    ['sql_auto_is_null', '0'],
+    ['sql_safe_updates', '0'],
+    ['sql_select_limit', '18446744073709551615'],
+    ['sql_big_selects', '1'],
+    ['sql_notes', '1'],
+    ['max_error_count', '65535'],
+    ['group_concat_max_len', '4194304'],
+    // Customers never queue long behind us.
+    ['innodb_lock_wait_timeout', '5'],
+    ['lock_wait_timeout', '5'],
+    ['net_write_timeout', '3600'],
+    ['net_read_timeout', '3600'],
+    ['wait_timeout', '28800'],
+    ...(kind.family === 'mariadb' ? ([['max_statement_time', '0']] as const) : ([['max_execution_time', '0']] as const)),
+    ...(isSince(kind, 'mysql', 8, 0) ? ([['information_schema_stats_expiry', '0']] as const) : []),
+    ...(isSince(kind, 'mariadb', 10, 8, 2) ? ([['explicit_defaults_for_timestamp', '1']] as const) : []),
+  ]
+  return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}`
+}

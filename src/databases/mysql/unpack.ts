@@ -1,0 +1,68 @@
+import { isUtf8 } from 'node:buffer'
+import type { Cell, Row } from '../port.ts'
+import { type Column, readableColumns, type Table } from '../schema.ts'
+import { notUnicode } from './rows.ts'
+import { isAscii, isHex, membersOf } from './values.ts'
+
+const TAB = 9
+const NEWLINE = 10
+const BACKSLASH = 92
+const CAPITAL_N = 78
+const BATCH_ROWS = 1000
+
+/** Blocks as cells again, for a server that lets no LOAD DATA LOCAL in. `table` as `asInBlocks` gives it. */
+export async function* unpackBlocks(table: Table, blocks: AsyncIterable<Buffer>): AsyncGenerator<readonly Row[]> {
+  const columns = readableColumns(table)
+  for await (const block of blocks) {
+    let batch: Row[] = []
+    for (let at = 0; at < block.length; ) {
+      const row: Cell[] = []
+      at = unpackRow(block, at, columns, row)
+      batch.push(row)
+      if (batch.length < BATCH_ROWS) continue
+      yield batch
+      batch = []
+    }
+    if (batch.length > 0) yield batch
+  }
+}
+
+/** Fills `row` from the line that begins at `start`; returns where the next one begins. */
+function unpackRow(block: Buffer, start: number, columns: readonly Column[], row: Cell[]): number {
+  let at = start
+  for (const column of columns) {
+    const begin = at
+    let isEscaped = false
+    for (; at < block.length && block[at] !== TAB && block[at] !== NEWLINE; at += 1) {
+      if (block[at] !== BACKSLASH) continue
+      isEscaped = true
+      at += 1
+    }
+    row.push(cellOf(block.subarray(begin, at), isEscaped, column))
+    at += 1
+  }
+  return at
+}
+
+function cellOf(value: Buffer, isEscaped: boolean, column: Column): Cell {
+  if (value.length === 2 && value[0] === BACKSLASH && value[1] === CAPITAL_N) return null
+  const bytes = isEscaped ? unescaped(value) : value
+  if (column.codec === 'enum') return memberOf(column, Number(bytes.toString('latin1')))
+  if (isHex(column.codec)) return bytes.toString('hex')
+  if (isAscii(column.codec)) return bytes.toString('latin1')
+  if (!isUtf8(bytes)) throw notUnicode(column)
+  return bytes.toString('utf8')
+}
+
+const memberOf = (column: Column, number: number): string => (number === 0 ? ' ' : (membersOf(column.type)[number - 1] ?? ''))
+
+function unescaped(value: Buffer): Buffer {
+  const result = Buffer.allocUnsafe(value.length)
+  let to = 0
+  for (let at = 0; at < value.length; at += 1) {
+    if (value[at] === BACKSLASH) at += 1
+    result[to] = value[at] ?? 0
+    to += 1
+  }
+  return result.subarray(0, to)
+}

@@ -1,0 +1,72 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell, KeyCells, ReadOptions, Row } from '../port.ts'
+import { fullName, readableColumns, type Table } from '../schema.ts'
+import type { Session } from './connection.ts'
+import { ownRows } from './relation.ts'
+import { quoteName, quoteNames, quoteText } from './values.ts'
+
+/** Condition for the rows after one key and up to another; `undefined` for all. */
+export function keyRange(table: Table, { after, upTo }: Pick<ReadOptions, 'after' | 'upTo'>): string | undefined {
+  const parts = [
+    after === undefined ? [] : comparison(table, '>', after),
+    upTo === undefined ? [] : comparison(table, '<=', upTo),
+  ]
+  return parts.flat().length === 0 ? undefined : parts.flat().join(' AND ')
+}
+
+function comparison(table: Table, operator: '>' | '<=', key: KeyCells): string {
+  if (table.key.length === 0 || table.key.length !== key.length) {
+    throw new MigrateError(
+      'fault',
+      `${fullName(table.name)} was to be read by a key that it doesn't have. This is a fault in migrate.`,
+    )
+  }
+  const values = table.key.map((name, at) => `${constant(key[at] ?? null)}::${castOf(table, name)}`)
+  return `(${quoteNames(table.key)}) ${operator} (${values.join(', ')})`
+}
+
+const constant = (cell: Cell): string => (cell === null ? 'NULL' : quoteText(cell))
+
+/** The key of the row that is the `rows`th one after `after`: the server walks the key's index for it. */
+export function boundarySql(table: Table, rows: number, after: KeyCells | undefined): string {
+  const key = quoteNames(table.key)
+  const range = after === undefined ? undefined : keyRange(table, { after })
+  const where = range === undefined ? '' : ` WHERE ${range}`
+  return `SELECT ${key} FROM ${ownRows(table)}${where} ORDER BY ${key} OFFSET ${Math.trunc(rows) - 1} LIMIT 1`
+}
+
+/** The column's type without its length, so that a cast can neither cut off nor round. */
+function castOf(table: Table, column: string): string {
+  const found = table.columns.find((each) => each.name === column)
+  if (found === undefined) {
+    throw new MigrateError('fault', `${fullName(table.name)} has no column ${column}. This is a fault in migrate.`)
+  }
+  return found.codec
+}
+
+/** `… JOIN` part that finds rows by their keys, given as one text array for each key column from parameter $1 on. */
+export function keyJoin(table: Table): { readonly values: string; readonly condition: string } {
+  const arrays = table.key.map((_name, at) => `$${at + 1}::text[]`).join(', ')
+  const names = table.key.map((_name, at) => `k${at + 1}`).join(', ')
+  const condition = table.key.map((name, at) => `t.${quoteName(name)} = k.k${at + 1}::${castOf(table, name)}`).join(' AND ')
+  return { values: `unnest(${arrays}) AS k(${names})`, condition }
+}
+
+/** Keys turned around: one array for each key column. */
+export const keyArrays = (table: Table, keys: readonly KeyCells[]): readonly (readonly Cell[])[] =>
+  table.key.map((_name, at) => keys.map((key) => key[at] ?? null))
+
+export async function rowsByKey(
+  session: Session,
+  table: Table,
+  keys: readonly KeyCells[],
+  lock: boolean,
+): Promise<readonly Row[]> {
+  if (keys.length === 0) return []
+  const { values, condition } = keyJoin(table)
+  const columns = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
+  const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
+  const sql = `SELECT ${columns.join(', ')} FROM ${ownRows(table)} AS t JOIN ${values} ON ${condition}`
+  const { rows } = await session.query(lock ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql, keyArrays(table, keys))
+  return rows
+}

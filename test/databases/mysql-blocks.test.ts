@@ -1,0 +1,170 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openMysql } from '../../src/databases/mysql/index.ts'
+import type { Database, KeyCells, Reader, ReadOptions } from '../../src/databases/port.ts'
+import type { Table } from '../../src/databases/schema.ts'
+import { createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
+import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
+
+const WORDS = `CREATE TABLE words (word varchar(40) NOT NULL, part int NOT NULL, note text, PRIMARY KEY (word, part));
+  INSERT INTO words SELECT CONCAT('w', seq MOD 50), seq, REPEAT('x\\t\\n\\\\', seq MOD 40) FROM seq_1_to_5000`
+
+async function blocksOf(reader: Reader, table: Table, options?: ReadOptions): Promise<{ rows: number; bytes: Buffer[] }> {
+  const result = { rows: 0, bytes: [] as Buffer[] }
+  const blocks = reader.blocks?.(table, options)
+  if (blocks === undefined) throw new Error('This reader has no blocks.')
+  for await (const block of blocks) {
+    result.rows += block.rows
+    result.bytes.push(block.bytes)
+  }
+  return result
+}
+
+async function* given(blocks: readonly Buffer[]): AsyncGenerator<Buffer> {
+  yield* blocks
+}
+
+describe.skipIf(mysqlMissing !== null)('blocks of LOAD DATA’s text', () => {
+  let server: TestMysql
+  const opened: Database[] = []
+  const open = (database: TestMysqlDatabase): Database => {
+    const result = openMysql(database.options())
+    opened.push(result)
+    return result
+  }
+  const tableIn = async (database: Database, name: string): Promise<Table> => {
+    const found = (await database.schema()).tables.find((table) => table.name.name === name)
+    if (found === undefined) throw new Error(`no table ${name}`)
+    return found
+  }
+  const loaded = (database: Database, table: Table, blocks: readonly Buffer[], name = 'blocks'): Promise<number> =>
+    database.loadBlocks?.(table, given(blocks), { run: 'copy', name }) ?? Promise.reject(new Error('no blocks'))
+  beforeAll(async () => {
+    server = await startTestMysql({ host: '127.0.12.2' })
+  })
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.close()
+    await server.rootSql('SET GLOBAL local_infile = 1')
+  })
+  afterAll(() => server?.stop())
+
+  const samplesOn = async (): Promise<TestMysqlDatabase> => {
+    const made = await server.database()
+    const connection = await made.connect()
+    for (const sql of createSamples()) await connection.query(sql)
+    await connection.end()
+    return made
+  }
+
+  it.each([
+    ['by LOAD DATA', '1'],
+    ['by INSERT, where the server lets no LOAD DATA LOCAL in', '0'],
+  ])('bring every type over as it left, %s', async (_way, localInfile) => {
+    const from = await samplesOn()
+    const to = await server.database()
+    await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
+    const [source, target] = [open(from), open(to)]
+    await createAll(target, await source.schema())
+    const table = await tableIn(source, 'samples')
+    const { rows, bytes } = await source.read(1, ([reader]) => blocksOf(reader, table))
+    expect(await loaded(target, table, bytes)).toBe(rows)
+    expect(await loaded(target, table, bytes)).toBe(0)
+    const expected = await from.sql(SAMPLES_AS_TEXT)
+    expect(expected.length).toBe(rows)
+    expect(await to.sql(SAMPLES_AS_TEXT)).toEqual(expected)
+    expect(await rowsOf(target, table)).toEqual(await rowsOf(source, table))
+  })
+
+  it('of ranges between boundaries are all rows, once each', async () => {
+    const from = await server.database()
+    await from.sql(WORDS)
+    const source = open(from)
+    const table = await tableIn(source, 'words')
+    const whole = await rowsOf(source, table)
+    await source.read(1, async ([reader]) => {
+      const edges: KeyCells[] = []
+      for (let after: KeyCells | undefined; ; ) {
+        const edge: KeyCells | undefined = await reader.boundary?.(table, 700, after)
+        if (edge === undefined) break
+        edges.push(edge)
+        after = edge
+      }
+      expect(edges).toEqual([699, 1399, 2099, 2799, 3499, 4199, 4899].map((at) => whole[at]?.slice(0, 2)))
+      const ranges = [...edges, undefined].map((upTo, at) => ({ after: edges[at - 1], upTo }))
+      let rows = 0
+      const cells: unknown[] = []
+      for (const { after, upTo } of ranges) {
+        const range = { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) }
+        rows += (await blocksOf(reader, table, range)).rows
+        for await (const batch of reader.rows(table, range)) cells.push(...batch)
+      }
+      expect(rows).toBe(5000)
+      expect(cells).toEqual(whole)
+      expect(await reader.boundary?.(table, 5001)).toBeUndefined()
+      expect(await reader.boundary?.(table, 5000)).toEqual(whole.at(-1)?.slice(0, 2))
+    })
+  })
+
+  it('may be left midway: the reader goes on', async () => {
+    const from = await server.database()
+    await from.sql(
+      'CREATE TABLE big (id int PRIMARY KEY, t text); INSERT INTO big SELECT seq, REPEAT("y", 2000) FROM seq_1_to_20000',
+    )
+    const source = open(from)
+    const table = await tableIn(source, 'big')
+    await source.read(1, async ([reader]) => {
+      for await (const block of reader.blocks?.(table) ?? []) {
+        expect(block.rows).toBeGreaterThan(0)
+        break
+      }
+      expect((await blocksOf(reader, table)).rows).toBe(20_000)
+    })
+  })
+
+  it('with a row that is there already are refused whole, though LOAD DATA LOCAL would leave it out in silence', async () => {
+    const [from, to] = [await server.database(), await server.database()]
+    await from.sql(WORDS)
+    const [source, target] = [open(from), open(to)]
+    await createAll(target, await source.schema())
+    const table = await tableIn(source, 'words')
+    const { bytes } = await source.read(1, ([reader]) => blocksOf(reader, table))
+    await to.sql("INSERT INTO words VALUES ('w7', 7, 'there before')")
+    const failure = await failureOf(loaded(target, table, bytes))
+    expect(failure.code).toBe('database-statement-failed')
+    expect(failure.message).toContain('w7-7')
+    expect(await to.sql('SELECT word, note FROM words')).toEqual([['w7', 'there before']])
+    expect((await target.marks('copy')).size).toBe(0)
+  })
+
+  it('with a value that the column can’t hold are refused whole', async () => {
+    const to = await server.database()
+    await to.sql('CREATE TABLE small (id int PRIMARY KEY, s varchar(3), n tinyint, d date)')
+    const target = open(to)
+    const table = await tableIn(target, 'small')
+    for (const line of [
+      '2\ttoo long\t1\t2020-01-01',
+      '2\tab\t1000\t2020-01-01',
+      '2\tab\t1\tnonsense',
+      '2\t\xff\t1\t2020-01-01',
+    ]) {
+      const block = Buffer.from(`1\tok\t1\t2020-01-01\n${line}\n`, 'latin1')
+      expect((await failureOf(loaded(target, table, [block]))).code, line).toBe('database-statement-failed')
+      expect(await to.sql('SELECT * FROM small')).toEqual([])
+    }
+  })
+
+  it('pass on an error of their source, and leave nothing', async () => {
+    const to = await server.database()
+    await to.sql('CREATE TABLE small (id int PRIMARY KEY)')
+    const target = open(to)
+    const table = await tableIn(target, 'small')
+    const fault = new Error('the source broke')
+    async function* breaking() {
+      yield Buffer.from('1\n2\n')
+      throw fault
+    }
+    await expect(target.loadBlocks?.(table, breaking(), { run: 'copy', name: 'small' })).rejects.toBe(fault)
+    expect(await to.sql('SELECT * FROM small')).toEqual([])
+    expect(await loaded(target, table, [Buffer.from('1\n2\n')], 'small')).toBe(2)
+  })
+})
