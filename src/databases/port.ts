@@ -149,8 +149,12 @@ export type RightsPurpose = 'read' | 'write' | 'identities'
  * A database on one host. The contract, kept by every adapter and fake, is tested by test/contract/database.ts.
  *
  * Errors are MigrateErrors: `database-unreachable`, `database-login-failed`, `database-missing`, `database-permission-denied`,
- * `database-connection-lost` (retrySafe where nothing was written), `database-disk-full`, `database-statement-failed` (message
- * with the server's own words and the statement's first line).
+ * `database-connection-lost` (retrySafe where nothing was written), `database-disk-full`, `database-timeout` (a question that
+ * took longer than the playbook gives it), `database-statement-failed` (message with the server's own words and the statement's
+ * first line).
+ *
+ * Every call ends within two seconds of the stop that its step works under (base/stop.ts), with the stop's reason: what it was
+ * writing is rolled back, also when the server doesn't answer.
  */
 export interface Database {
   /** For messages: "old database shop on old.example.com". Never holds a password. */
@@ -164,7 +168,8 @@ export interface Database {
 
   /**
    * Runs `work` with up to `connections` readers that share one snapshot where the engine and account allow it
-   * (`consistent`), otherwise plain readers. Holds no locks that a writer would wait for.
+   * (`consistent`), otherwise plain readers. Holds no locks that a writer would wait for. `work` may not ask this database anything
+   * but through the readers: with a single connection, it would wait for itself.
    */
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T>
   /** Rows with these keys, in no set order; absent keys are absent. At most 1,000 keys. */
