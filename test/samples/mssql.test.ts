@@ -29,7 +29,7 @@ describe('a script for sqlcmd', () => {
 })
 
 if (MSSQL_URL === undefined) {
-  describe.skip(mssqlTitle('sample databases on mssql'), () => {
+  describe.skip(`${mssqlTitle('sample databases on mssql')}`, () => {
     it('arrive table by table and object by object', () => expect.unreachable())
   })
 } else {
