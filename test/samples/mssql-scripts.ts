@@ -44,13 +44,23 @@ function stateAfter(line: string, before: 'comment' | 'string' | undefined): 'co
   return open
 }
 
-/** Without the batches that make a database of the script's own, and go into it. */
+/** Without what makes a database of the script's own, goes into it and tends it: whole batches, and lines that say USE before others. */
 export const ownDatabaseLeftOut = (batches: readonly string[]): readonly string[] =>
-  batches.filter(
-    (batch) =>
-      !/^\s*(?:USE\s|IF\s+db_name\(\)|CHECKPOINT|(?:IF\b[\s\S]*)?(?:DROP|CREATE|ALTER)\s+DATABASE\b)/i.test(
-        withoutComments(batch),
-      ),
-  )
+  batches
+    .map((batch) => batch.replaceAll(/^\s*USE\s+\S+\s*;?\s*$/gim, ''))
+    .filter((batch) => {
+      const bare = withoutComments(batch)
+      return (
+        bare.trim() !== '' &&
+        !/^\s*(?:IF\s+db_name\(\)|CHECKPOINT|UPDATE\s+STATISTICS|(?:IF\b[\s\S]*)?(?:DROP|CREATE|ALTER)\s+DATABASE\b)/i.test(bare)
+      )
+    })
 
 const withoutComments = (sql: string): string => sql.replaceAll(/\/\*[\s\S]*?\*\/|--[^\n]*/g, '')
+
+/** `execute sp_addtype id, 'varchar(11)', 'NOT NULL'` as it is said since 2005. */
+export const withCreateType = (batch: string): string =>
+  batch.replaceAll(
+    /^\s*exec(?:ute)?\s+sp_addtype\s+'?(\w+)'?\s*,\s*'([^']+)'\s*(?:,\s*'([^']+)')?\s*;?\s*$/gim,
+    (_all, name: string, type: string, nulls: string | undefined) => `CREATE TYPE ${name} FROM ${type} ${nulls ?? 'NULL'};`,
+  )

@@ -5,7 +5,7 @@ import { readForeignKeys } from '../../src/databases/mssql/introspect-tables.ts'
 import { quoteName, quoteTable } from '../../src/databases/mssql/names.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
 import { connectTestMssql, MSSQL_URL, type MssqlGaps, mssqlTitle, type TestMssqlDatabase } from '../servers/mssql.ts'
-import { batchesOf, ownDatabaseLeftOut } from './mssql-scripts.ts'
+import { batchesOf, ownDatabaseLeftOut, withCreateType } from './mssql-scripts.ts'
 import { type SampleDatabase, samplesOf, samplesSuite } from './suite.ts'
 
 // A server on a busy machine takes long for the first statements of a connection.
@@ -25,6 +25,13 @@ describe('a script for sqlcmd', () => {
   it('stays in the database that it is run in', () => {
     const own = ['USE master', 'IF EXISTS (SELECT 1) DROP DATABASE x', '-- new\nCREATE DATABASE x', 'CREATE TABLE t (a int)']
     expect(ownDatabaseLeftOut(own)).toEqual(['CREATE TABLE t (a int)'])
+    expect(ownDatabaseLeftOut(['USE x;\n\nCREATE TABLE t (a int)'])[0]?.trim()).toBe('CREATE TABLE t (a int)')
+  })
+
+  it('says types as they are said today', () => {
+    expect(withCreateType("execute sp_addtype id      ,'varchar(11)' ,'NOT NULL'\nexec sp_addtype b, 'bit'")).toBe(
+      'CREATE TYPE id FROM varchar(11) NOT NULL;\nCREATE TYPE b FROM bit NULL;',
+    )
   })
 })
 
@@ -33,6 +40,7 @@ if (MSSQL_URL === undefined) {
     it('arrive table by table and object by object', () => expect.unreachable())
   })
 } else {
+  const server = await connectTestMssql()
   samplesSuite(
     'mssql',
     await samplesOf(['northwind-mssql', 'pubs-mssql', 'chinook-mssql', 'sakila-mssql']),
@@ -40,19 +48,16 @@ if (MSSQL_URL === undefined) {
       'northwind-mssql': { rows: { orders: 830, 'order details': 2_155, employees: 9 } },
       'pubs-mssql': { rows: { titles: 18, sales: 21 } },
       'chinook-mssql': { rows: { track: 3_503, playlisttrack: 8_715 } },
-      'sakila-mssql': { rows: {} },
+      'sakila-mssql': { rows: {}, findings: server.gaps.padding ? ['unpadded-column'] : [] },
     },
-    async () => {
-      const server = await connectTestMssql()
-      return { database: async () => sampleDatabase(await server.database(), server.gaps), close: () => server.close() }
-    },
+    async () => ({ database: async () => sampleDatabase(await server.database(), server.gaps), close: () => server.close() }),
   )
 }
 
 function sampleDatabase(made: TestMssqlDatabase, gaps: MssqlGaps): SampleDatabase {
   return {
     load: async (scripts) => {
-      const batches = scripts.flatMap(batchesOf)
+      const batches = scripts.flatMap(batchesOf).map(withCreateType)
       await made.use((session) =>
         (gaps.constraintsOff ? loadWithoutForeignKeys : loadBatches)(session, ownDatabaseLeftOut(batches)),
       )
@@ -85,12 +90,11 @@ async function loadWithoutForeignKeys(session: Session, batches: readonly string
 
 /** Types that HASHBYTES and CONCAT don't take as they are. */
 const AS_TEXT: Readonly<Record<string, string>> = { float: 'CONVERT(nvarchar(60), #, 2)', real: 'CONVERT(nvarchar(60), #, 2)' }
-const asText = (name: string, type: string): string => {
-  if (['image', 'binary', 'varbinary', 'timestamp', 'rowversion'].includes(type))
-    return `CONVERT(nvarchar(max), HASHBYTES('SHA2_256', CONVERT(varbinary(max), ${name})), 2)`
-  if (/date|time/.test(type)) return `CONVERT(nvarchar(60), ${name}, 121)`
-  return (AS_TEXT[type] ?? 'CONVERT(nvarchar(max), #)').replace('#', name)
-}
+const BYTES = new Set(['image', 'binary', 'varbinary', 'timestamp', 'rowversion'])
+const asText = (name: string, type: string): string =>
+  /date|time/.test(type)
+    ? `CONVERT(nvarchar(60), ${name}, 121)`
+    : (AS_TEXT[type] ?? 'CONVERT(nvarchar(max), #)').replace('#', name)
 
 /** Rows of each table, and a hash of the hashes that the server makes of them. By name in lower case. */
 async function contents(session: Session): Promise<Readonly<Record<string, string>>> {
@@ -101,11 +105,17 @@ WHERE t.is_ms_shipped = 0 ORDER BY s.name, t.name, c.column_id`)
   const found: Record<string, string> = {}
   for (const columns of Map.groupBy(rows, ([schema, table]) => `${schema}.${table}`).values()) {
     const [schema, table] = columns[0] ?? []
-    const cells = columns.map(([, , name, type]) => `ISNULL(${asText(quoteName(String(name)), String(type))}, N'NULL!')`)
+    const ofBytes = columns.filter(([, , , type]) => BYTES.has(String(type)))
+    const cells = columns
+      .filter((each) => !ofBytes.includes(each))
+      .map(([, , name, type]) => `ISNULL(${asText(quoteName(String(name)), String(type))}, N'NULL!')`)
+    const bytes = ofBytes.map(([, , name]) => `, HASHBYTES('SHA2_256', CONVERT(varbinary(max), ${quoteName(String(name))}))`)
     const hashes = await session.query(
-      `SELECT HASHBYTES('SHA2_256', CONCAT(N'', ${cells.join(", N'|', ")})) FROM ${quoteName(String(schema))}.${quoteName(String(table))}`,
+      `SELECT HASHBYTES('SHA2_256', CONCAT(N'', ${cells.join(", N'|', ")}))${bytes.join('')} FROM ${quoteName(String(schema))}.${quoteName(String(table))}`,
     )
-    const all = hashes.rows.map(([hash]) => (Buffer.isBuffer(hash) ? hash.toString('hex') : String(hash))).sort()
+    const all = hashes.rows
+      .map((row) => row.map((hash) => (Buffer.isBuffer(hash) ? hash.toString('hex') : 'NULL')).join(' '))
+      .sort()
     const hash = createHash('sha256').update(all.join('\n')).digest('hex')
     if (all.length > 0) found[String(table).toLowerCase()] = `${all.length} ${hash}`
   }
