@@ -3,7 +3,7 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database, KeyCells, Reader, ReadOptions } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
 
 const WORDS = `CREATE TABLE words (word varchar(40) NOT NULL, part int NOT NULL, note text, PRIMARY KEY (word, part));
@@ -24,7 +24,7 @@ async function* given(blocks: readonly Buffer[]): AsyncGenerator<Buffer> {
   yield* blocks
 }
 
-describe.skipIf(mysqlMissing !== null)('blocks of LOAD DATA’s text', () => {
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'), () => {
   let server: TestMysql
   const opened: Database[] = []
   const open = (database: TestMysqlDatabase): Database => {

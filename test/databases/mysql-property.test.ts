@@ -6,7 +6,7 @@ import { asInBlocks } from '../../src/databases/mysql/values.ts'
 import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const text = fc.string({ unit: 'binary', maxLength: 40 }).filter((value) => value.isWellFormed())
 const bytes = fc.uint8Array({ maxLength: 60 }).map((value) => Buffer.from(value).toString('hex'))
@@ -75,7 +75,7 @@ const columns: readonly Column[] = [
   },
 ]
 
-describe.skipIf(mysqlMissing !== null)('rows of every type, moved from one MariaDB database to another', () => {
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('rows of every type, moved from one MariaDB database to another'), () => {
   let server: TestMysql
   let from: TestMysqlDatabase
   let to: TestMysqlDatabase

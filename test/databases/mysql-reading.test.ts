@@ -7,12 +7,12 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Block, Database } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { failureOf, readAll, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 /** Connections that were made with TLS so far. */
 const ACCEPTED = "SHOW GLOBAL STATUS LIKE 'Ssl_finished_accepts'"
 
-describe.skipIf(mysqlMissing !== null)('reading from MariaDB, and its numbers', () => {
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('reading from MariaDB, and its numbers'), () => {
   let server: TestMysql
   const closing: (() => Promise<unknown>)[] = []
   const open = (database: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database => {
@@ -158,7 +158,7 @@ describe.skipIf(mysqlMissing !== null)('reading from MariaDB, and its numbers', 
   })
 })
 
-describe.skipIf(mysqlMissing !== null)('MariaDB over TLS', () => {
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB over TLS'), () => {
   let folder: string
   let server: TestMysql
   beforeAll(async () => {

@@ -3,7 +3,7 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Schema } from '../../src/databases/schema.ts'
 import { copyTable, createAll } from '../contract/database-kit.ts'
-import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const RICH: readonly string[] = [
   "SET SESSION sql_mode = '', time_zone = '+00:00'",
@@ -79,7 +79,7 @@ async function make(database: TestMysqlDatabase): Promise<void> {
 
 const created = ({ tables, foreignKeys, identities, objects }: Schema): unknown => ({ tables, foreignKeys, identities, objects })
 
-describe.skipIf(mysqlMissing !== null)('a schema of MariaDB', () => {
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => {
   let server: TestMysql
   const opened: Database[] = []
   const open = (database: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database => {

@@ -7,11 +7,11 @@ import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { failureOf } from '../contract/database-kit.ts'
 import { startCutProxy } from '../servers/cut-proxy.ts'
-import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const UNTIL_SLOW = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'CREATE TABLE \`slow\`%'`
 
-describe.skipIf(mysqlMissing !== null)('MariaDB beyond the contract', () => {
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract'), () => {
   let server: TestMysql
   const closing: (() => Promise<unknown>)[] = []
   const open = (database: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database => {

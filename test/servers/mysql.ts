@@ -14,6 +14,9 @@ const SERVER = '/usr/sbin/mariadbd'
 /** Why no MariaDB can be had here; `null` when it can. For the titles of skipped suites. */
 export const mysqlMissing: string | null = existsSync(SERVER) ? null : 'mariadb-server is not installed'
 
+/** The title of a suite, with the reason when it is skipped. */
+export const mysqlTitle = (title: string): string => (mysqlMissing === null ? title : `${title} (skipped: ${mysqlMissing})`)
+
 export interface MysqlAccount {
   readonly user: string
   readonly password: string

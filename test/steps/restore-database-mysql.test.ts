@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe } from 'vitest'
 import { mysqlHost } from '../databases/mysql-shop.ts'
-import { mysqlMissing, startTestMysql } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql } from '../servers/mysql.ts'
 import { movingSuite } from './moving-suite.ts'
 
-if (mysqlMissing === null) movingSuite('mysql', async () => mysqlHost(await startTestMysql({ host: '127.0.31.3' })))
-else describe.skip(`moving a database, mysql (skipped: ${mysqlMissing})`, () => it('moves', () => expect.unreachable()))
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('from one MySQL to another'), () => {
+  movingSuite('mysql', async () => mysqlHost(await startTestMysql({ host: '127.0.31.3' })))
+})

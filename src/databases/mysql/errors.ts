@@ -19,7 +19,7 @@ const TLS_CODE = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HA
  * Numbers of the server's errors ("Server Error Message Reference", and MariaDB's "MariaDB Error Codes"; the numbers below 1900 are
  * the same in both): https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html
  */
-const LOGIN = new Set([1045, 1130, 1396, 1698, 1820, 1862, 1251, 3118, 4151])
+const LOGIN = new Set([1045, 1129, 1130, 1396, 1698, 1820, 1862, 1251, 3118, 4151])
 const MISSING = new Set([1049])
 const DENIED = new Set([1044, 1142, 1143, 1227, 1370, 1419, 1449, 3879])
 const READ_ONLY = new Set([1290, 1792, 1836, 3989])

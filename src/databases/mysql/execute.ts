@@ -2,7 +2,7 @@ import { serverNumber } from './errors.ts'
 import { completeMark, holdingMark, type Mark, makeOwnTable, removeMark, setMark, stateOf } from './marks.ts'
 import { isStanding, probeOfStatement } from './probe.ts'
 import { proveReferences } from './references.ts'
-import type { Session } from './session.ts'
+import { isSince, type Session } from './session.ts'
 import { settingsOf } from './settings.ts'
 import { inTransaction } from './transaction.ts'
 
@@ -16,12 +16,18 @@ const SETTINGS = /^(?:SET SESSION [^;\n]*;\n)+/
 export async function runDefinition(session: Session, sql: string): Promise<void> {
   const settings = SETTINGS.exec(sql)?.[0] ?? ''
   try {
-    for (const line of settings.split('\n')) if (line !== '') await session.query(line.replace(/;$/, ''))
+    for (const line of settings.split('\n')) if (line !== '') await session.query(settable(session, line))
     await session.query(sql.slice(settings.length))
   } finally {
     if (settings !== '' && !session.broken) await session.query(settingsOf(session.kind))
   }
 }
+
+/** MySQL 8 no longer knows a mode that programs of older servers were created under; it never meant anything to them. */
+const settable = (session: Session, line: string): string =>
+  (isSince(session.kind, 'mysql', 8, 0) ? line.replace(/NO_AUTO_CREATE_USER,?/, '') : line)
+    .replace(/,?(?=';$)/, '')
+    .replace(/;$/, '')
 
 /** See the port. */
 export async function execute(session: Session, sql: string, mark: Mark): Promise<void> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { MigrateError } from '../../base/errors.ts'
 import { serverNumber } from './errors.ts'
 import { isStanding, type Probe, probeSchema } from './probe.ts'
 import { NO_ROWS, type Session } from './session.ts'
@@ -110,7 +111,14 @@ export async function holdingMark<T>(session: Session, mark: Mark, work: () => P
   const name = `'migrate ${idOf(mark).slice(0, 40)}'`
   // Some clusters forbid such locks (Percona XtraDB Cluster's strict mode): there one run's own lock must do.
   const isHeld = await session.query(`SELECT GET_LOCK(${name}, ${LOCK_SECONDS})`).then(
-    () => true,
+    ({ rows }) => {
+      if (rows[0]?.[0] === '1') return true
+      throw new MigrateError(
+        'database-busy',
+        `On the ${session.label} another connection has been at "${mark.name}" for ${LOCK_SECONDS} seconds. Nothing was changed.`,
+        { hint: 'Look what it does (SHOW FULL PROCESSLIST), wait for its end, and run again.', retrySafe: true },
+      )
+    },
     (error: unknown) => {
       if (session.error(error).code === 'database-statement-failed') return false
       throw error
