@@ -31,7 +31,9 @@ export async function prepare(file: string, surroundings: Surroundings): Promise
   const world = await buildWorld(playbook, { clock })
   const sequence = buildSequence(playbook, world)
   const { history } = await readHistory(directory)
-  const binding = await underStop(stops.interrupt, () => bindingOf(playbook, world, history.run?.binding.endpoints))
+  const binding = await underStop(stops.interrupt, () =>
+    bindingOf(playbook, world, history.run?.binding.endpoints, (key) => history.fact(key)),
+  )
   stops.interrupt.throwIfAborted()
   display.begin({ name: playbook.name, playbook: file, sequence })
   const options: CommandOptions = {

@@ -1,4 +1,5 @@
 import type { Finding } from '../base/errors.ts'
+import type { NativePower } from './native-port.ts'
 import type { ForeignKey, Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
 
 /**
@@ -238,6 +239,9 @@ export interface Database {
   transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T>
   /** Ledger entries of a run for a table, newest last. [] when there is no ledger. */
   ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]>
+
+  /** Absent where the engine's own tools can't be used from here. */
+  readonly native?: NativePower
 
   /** Statements of a `sql` step, in one transaction where the engine allows it; returns the rows each affected or returned. */
   runStatements(statements: readonly string[]): Promise<readonly number[]>

@@ -1,4 +1,6 @@
 import type { Json, JsonObject } from '../base/json.ts'
+import type { Database } from '../databases/port.ts'
+import { BEFORE_KEY, REPLACED_KEY } from '../steps/restore-method.ts'
 import type { World } from '../steps/world.ts'
 import type { DatabaseSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
 import type { Value } from './source.ts'
@@ -71,17 +73,24 @@ function masked(value: Value): Json {
  * under the same address is noticed; one that can't be reached now is taken to be the one it was.
  *
  * @param known the endpoints that an earlier part of the run was bound to; `undefined` for a new run
+ * @param recall what the run remembers: a restore of its own may have replaced the new database as a whole
  */
 export async function bindingOf(
   playbook: Playbook,
   world: World,
   known: Endpoints | undefined,
+  recall: (key: string) => Json | undefined = () => undefined,
 ): Promise<{ readonly playbook: Json; readonly endpoints: Endpoints }> {
-  const identities = await Promise.all([identityOf('old', world, known), identityOf('new', world, known)])
+  const identities = await Promise.all([identityOf('old', world, known), identityOf('new', world, known, recall)])
   return { playbook: boundPlaybook(playbook), endpoints: Object.assign({}, endpoints(playbook), ...identities) }
 }
 
-async function identityOf(side: 'old' | 'new', world: World, known: Endpoints | undefined): Promise<Endpoints> {
+async function identityOf(
+  side: 'old' | 'new',
+  world: World,
+  known: Endpoints | undefined,
+  recall: (key: string) => Json | undefined = () => undefined,
+): Promise<Endpoints> {
   const name = `${side}.database identity`
   const before = known?.[name]
   const database = world[side].database
@@ -91,5 +100,14 @@ async function identityOf(side: 'old' | 'new', world: World, known: Endpoints | 
     // Whoever needs the database says what is wrong with it.
     () => before,
   )
-  return fingerprint === undefined ? {} : { [name]: fingerprint }
+  if (fingerprint === undefined) return {}
+  const ours = before !== undefined && fingerprint !== before && replacedByRun(database, fingerprint, recall)
+  return { [name]: ours ? before : fingerprint }
+}
+
+/** True when the database is another one than before because this run restored it as a whole, or was about to when it was cut off. */
+function replacedByRun(database: Database, fingerprint: string, recall: (key: string) => Json | undefined): boolean {
+  const replaced = recall(REPLACED_KEY)
+  if (typeof replaced === 'string') return replaced === fingerprint
+  return database.native?.replaces === true && Array.isArray(recall(BEFORE_KEY))
 }

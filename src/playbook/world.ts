@@ -53,10 +53,21 @@ async function buildHost(side: 'old' | 'new', settings: HostSettings): Promise<H
     side,
     ...files,
     ...(database === undefined ? {} : { database }),
+    ...(settings.database === undefined ? {} : { databaseEnvironment: environmentOf(settings.database) }),
     ...(settings.site === undefined ? {} : { site: settings.site }),
     connections: settings.connections,
   }
 }
+
+const environmentOf =
+  ({ host, port, user, password, database }: DatabaseSettings) =>
+  (): Readonly<Record<string, string>> => ({
+    MIGRATE_HOST: host,
+    MIGRATE_PORT: String(port ?? ''),
+    MIGRATE_USER: user,
+    MIGRATE_PASSWORD: password?.reveal() ?? '',
+    MIGRATE_DATABASE: database,
+  })
 
 async function buildFiles(
   settings: FilesSettings,

@@ -47,7 +47,7 @@ export interface Step<C extends Json = Json> {
    * Id of a step whose results this one can take up while that one is still at work. Where that one stands in the group right before
    * this one's, this one begins beside it as soon as it hands over (`StepRun.handOver`); in all else they run as ever.
    */
-  readonly follows?: string
+  readonly follows?: string | undefined
   /** How many changes may be applied side by side; 1 when absent. Changes must then be independent of their order. */
   readonly parallel?: number
 }

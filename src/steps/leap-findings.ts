@@ -32,7 +32,7 @@ interface ByHand {
 }
 
 export function byHand({ label, move, obstacle, when, left, sql }: ByHand): LeapFinding {
-  const who = obstacle === 'rights' ? `this account may not move its numbers on` : `a watch only looks, and moves nothing on`
+  const who = obstacle === 'rights' ? 'This account may not move its numbers on' : 'A watch only looks, and moves nothing on'
   const act = sql === undefined ? `move its numbering beyond ${move.to}` : `run there: ${sql}`
   return {
     severity: obstacle === 'rights' ? 'error' : 'warning',

@@ -20,9 +20,11 @@ import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
 import { identityName } from './headroom.ts'
+import { RestoreByMethod } from './native-restore.ts'
 import { whileSampling } from './rate-samples.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
+import { restoreMethodShape } from './restore-method.ts'
 import {
   analyse,
   loadParts,
@@ -38,14 +40,14 @@ import { copiedTables, rulesFor, trackedTables } from './rules.ts'
 import { snapshotDatabaseKind } from './snapshot-database.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
-const optionsSchema = z.strictObject({}).prefault({})
+const optionsSchema = z.strictObject(restoreMethodShape).prefault({})
 type Options = z.infer<typeof optionsSchema>
 
 export const restoreDatabaseKind: StepKind<Options> = {
   name: 'restore-database',
   summary: 'Create the schema on the new host, load the saved rows, and fingerprint them as the baseline',
   options: optionsSchema,
-  create: (_options, context) => new RestoreDatabase(context),
+  create: (options, context) => new RestoreByMethod(new RestoreDatabase(context), options, context),
 }
 
 class RestoreDatabase implements Step<RestoreChange> {

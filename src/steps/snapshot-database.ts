@@ -1,5 +1,4 @@
-import { mkdir, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
@@ -13,11 +12,15 @@ import { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
+import { SnapshotByMethod } from './native-snapshot.ts'
 import { atOldShopsPace } from './old-shop-pace.ts'
 import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
-import { copiedTables, rulesFor, schemaFindings } from './rules.ts'
+import { copiedTables, schemaFindings } from './rules.ts'
+import { roomFinding, withoutKey } from './snapshot-check.ts'
+import { methodMistake, methodShape } from './snapshot-method.ts'
+import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -25,10 +28,7 @@ export const PRINCIPALS_KEY = 'principals'
 
 const optionsSchema = z
   .strictObject({
-    method: z
-      .enum(['auto', 'portable'], { error: 'must be auto or portable: other ways of taking a snapshot are not in this version' })
-      .default('auto')
-      .meta({ description: 'How the rows are read; portable reads them through the driver' }),
+    ...methodShape,
     connections: z.int().positive().max(64).optional().meta({ description: 'Readers side by side; old.connections when absent' }),
     throttle: z
       .union([z.enum(['auto', 'off']), durationMs], { error: 'must be auto, off, or a duration such as 500ms' })
@@ -41,6 +41,10 @@ const optionsSchema = z
       .prefault('60s')
       .meta({ description: 'A query that gives no row for so long is cancelled, and asked again for fewer rows' }),
   })
+  .superRefine((options, context) => {
+    const message = methodMistake(options)
+    if (message !== undefined) context.addIssue({ code: 'custom', message })
+  })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
 
@@ -49,6 +53,8 @@ const changeSchema = z.object({
   /** Parts of it may lie in the run's folder already. */
   resumed: z.boolean(),
   connections: z.number(),
+  /** All rows are read at one instant: a transaction stays open on the old host meanwhile. */
+  oneInstant: z.boolean(),
 })
 type Change = z.infer<typeof changeSchema>
 
@@ -56,7 +62,10 @@ export const snapshotDatabaseKind: StepKind<Options> = {
   name: 'snapshot-database',
   summary: "Save the old host's schema and rows into the run's folder",
   options: optionsSchema,
-  create: (options, context) => new SnapshotDatabase(options, context),
+  create: (options, context) => {
+    const portable = new SnapshotDatabase(options, context)
+    return new SnapshotByMethod(portable, portable.shared, options, context)
+  },
 }
 
 class SnapshotDatabase implements Step<Change> {
@@ -66,6 +75,12 @@ class SnapshotDatabase implements Step<Change> {
   readonly change = changeSchema
   readonly #world: World
   readonly #options: Options
+  /** What of it serves the other methods too. */
+  readonly shared = {
+    store: (run: StepRun): SnapshotStore => this.#store(run),
+    begin: (store: SnapshotStore, run: StepRun): Promise<Schema> => this.#begin(store, run),
+    connections: (): number => this.#connections(),
+  }
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
@@ -83,10 +98,8 @@ class SnapshotDatabase implements Step<Change> {
         return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
-      async () => {
-        const bytes = sum(await old.sizes(), 'bytes')
-        return [...longTransaction(bytes), ...(await roomFinding(run.directory, bytes))]
-      },
+      async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),
+      async () => longTransaction(old, this.#connections(), sum(await old.sizes(), 'bytes')),
     )
   }
 
@@ -100,7 +113,8 @@ class SnapshotDatabase implements Step<Change> {
       const name = fullName(table.name)
       return { table: name, rows: sizes.get(name)?.rows ?? 0, bytes: sizes.get(name)?.bytes ?? 0 }
     })
-    return [{ tables, resumed: manifest.schemaSha256 !== null, connections: this.#connections() }]
+    const resumed = manifest.schemaSha256 !== null
+    return [{ tables, resumed, connections: this.#connections(), oneInstant: await isOneInstant(old, this.#connections()) }]
   }
 
   async apply(change: Change, run: StepRun): Promise<void> {
@@ -184,7 +198,7 @@ class SnapshotDatabase implements Step<Change> {
     const rows = change.tables.reduce((total, table) => total + table.rows, 0)
     const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
     const size = `${formatCount(change.tables.length)} tables, about ${formatCount(rows)} rows, ${formatBytes(bytes)}`
-    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})`
+    return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})${change.oneInstant ? ', in one transaction on the old host' : ''}`
   }
 
   /** The schema of this snapshot: as saved when it began, or saved now. */
@@ -237,19 +251,6 @@ class SnapshotDatabase implements Step<Change> {
 const sum = (sizes: readonly TableSize[], field: 'rows' | 'bytes'): number =>
   sizes.reduce((total, size) => total + size[field], 0)
 
-/** Tables that are to be reconciled though their rows can't be told apart. */
-function withoutKey(world: World, schema: Schema): readonly Finding[] {
-  const rules = rulesFor(world, schema)
-  return schema.tables
-    .filter((table) => table.key.length === 0 && rules(table).mode === 'track')
-    .map((table) => ({
-      severity: 'error',
-      code: 'table-without-key',
-      message: `${fullName(table.name)} has neither a primary key nor a unique key without NULLs: its rows can't be told apart, so changes can't be carried over.`,
-      hint: `Give it a key, or say in the playbook what to do with it: tables: { ${fullName(table.name)}: copy-only } (or skip).`,
-    }))
-}
-
 /** Rows of a table that changed its shape meanwhile wouldn't fit those saved before. */
 function refuseChangedSchema(saved: Schema, live: Schema): void {
   const shape = (schema: Schema): ReadonlyMap<string, string> =>
@@ -265,40 +266,4 @@ function refuseChangedSchema(saved: Schema, live: Schema): void {
       hint: 'Begin again with --fresh, and change no tables on the old host until the migration is over.',
     },
   )
-}
-
-/** Copies of fewer bytes are over before anybody could care how long their transaction is. */
-const LONG_BYTES = 512 * 2 ** 20
-
-/** No long transaction without saying so. */
-const longTransaction = (bytes: number): readonly Finding[] =>
-  bytes < LONG_BYTES
-    ? []
-    : [
-        {
-          severity: 'info',
-          code: 'long-transaction',
-          message: `Where the old server allows it, all rows are read in one transaction, so that they are of one moment (${copyTime(bytes)}). No writer waits for it; until its end the server keeps what customers change in both versions, which takes room there.`,
-        },
-      ]
-
-/** Compressed rows take less room than the tables they come from; a quarter is what text and numbers usually need at most. */
-async function roomFinding(directory: string, bytes: number): Promise<readonly Finding[]> {
-  const { bavail, bsize } = await statfs(await nearestFolder(directory))
-  const free = bavail * bsize
-  const message = `${formatBytes(free)} are free for the run's folder ${directory}; the old database's tables hold ${formatBytes(bytes)}`
-  const hint = 'Make room there, or choose another folder with --state.'
-  if (free < bytes / 4)
-    return [{ severity: 'error', code: 'state-disk-small', message: `${message}: too little for a compressed snapshot.`, hint }]
-  if (free < bytes)
-    return [{ severity: 'warning', code: 'state-disk-small', message: `${message}: compressed it will probably fit.`, hint }]
-  return []
-}
-
-async function nearestFolder(directory: string): Promise<string> {
-  const found = await stat(directory).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw error
-  })
-  return found !== undefined || dirname(directory) === directory ? directory : nearestFolder(join(directory, '..'))
 }

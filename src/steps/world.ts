@@ -34,6 +34,8 @@ export interface Host {
   readonly files?: FileHost
   readonly database?: Database
   readonly shell?: Shell
+  /** How a command of the founder's own reaches the database: MIGRATE_HOST, _PORT, _USER, _PASSWORD, _DATABASE. Holds the password. */
+  readonly databaseEnvironment?: () => Readonly<Record<string, string>>
   /** Where the site answers without DNS: `https://203.0.113.10`. */
   readonly site?: URL
   /** At most so many connections to this host, per protocol. */

@@ -5,6 +5,7 @@ import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToConditi
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
+import { oversizeSql, refuseOversize } from '../../src/databases/mssql/oversize.ts'
 import { boundarySql, pageSql } from '../../src/databases/mssql/read.ts'
 import {
   cellOf,
@@ -28,7 +29,8 @@ describe('names in SQL', () => {
 describe('values', () => {
   const selected = (codec: string): string => selectExpression(column('c', codec), '[c]')
   it.each([
-    ['bigint', 'CONVERT(nvarchar(20), [c])'],
+    ['bigint', '[c]'],
+    ['bit', '[c]'],
     ['decimal(38,10)', 'CONVERT(nvarchar(41), [c])'],
     ['money', 'CONVERT(nvarchar(24), CONVERT(decimal(19,4), [c]))'],
     ['smallmoney', 'CONVERT(nvarchar(24), CONVERT(decimal(10,4), [c]))'],
@@ -84,7 +86,7 @@ describe('values', () => {
 describe('reading', () => {
   it('goes page by page along the key, the server comparing', () => {
     expect(pageSql(orders, 500, { after: false, upTo: false })).toBe(
-      'SELECT TOP (500) CONVERT(nvarchar(20), [OrderID]), CONVERT(nvarchar(20), [Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), [Total])), [Photo] FROM [dbo].[Orders] ORDER BY [OrderID]',
+      'SELECT TOP (500) [OrderID], CONVERT(nvarchar(20), [Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), [Total])), [Photo] FROM [dbo].[Orders] ORDER BY [OrderID]',
     )
     expect(pageSql(orders, 500, { after: true, upTo: false })).toContain(' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY')
   })
@@ -160,5 +162,21 @@ describe('the ledger', () => {
     expect(ledgerSql('[dbo].[migrate_ledger]', 2)).toBe(
       `INSERT INTO [dbo].[migrate_ledger] (run, table_name, source_key, target_key, action, source_hash) SELECT run, table_name, source_key, target_key, action, source_hash FROM (VALUES (0, @p0, @p1, @p2, @p3, @p4, @p5), (1, @p6, @p7, @p8, @p9, @p10, @p11)) AS v(place, run, table_name, source_key, target_key, action, source_hash) ORDER BY place`,
     )
+  })
+})
+
+describe('rows too large for a JavaScript string', () => {
+  it('are asked for by their length alone, with key and column', () => {
+    expect(oversizeSql(orders)).toBe(
+      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), t.[OrderID]), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [bytes]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
+    )
+  })
+
+  it('are refused by name as they are read', () => {
+    const photo = Buffer.alloc(2 ** 28)
+    expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo])).toThrow(
+      'The row 17 of dbo.Orders is too large to be read: its values, of which Photo is the largest',
+    )
+    expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo.subarray(0, 1000)])).not.toThrow()
   })
 })

@@ -1,3 +1,6 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
@@ -26,9 +29,18 @@ const OLD = `CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, 
   CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT $1';
   INSERT INTO customers (name) VALUES ('Ada'), ('Bob'); INSERT INTO orders (at, customer_id) VALUES ('2026-11-11', 1)`
 
+/** An extension that keeps settings of the shop's beside its own. */
+const SHIPPING = {
+  'shipping.control': "default_version = '1.0'\nrelocatable = false\nsuperuser = false\n",
+  'shipping--1.0.sql': `CREATE TABLE zones (code text PRIMARY KEY, fee numeric, raw bytea, notes text[], made_by_us bool DEFAULT false);
+    INSERT INTO zones VALUES ('EU', 5, NULL, NULL, true);
+    SELECT pg_catalog.pg_extension_config_dump('zones', 'WHERE NOT made_by_us');`,
+}
+
 describe('PostgreSQL of several releases', () => {
   let usual: TestPostgres
   let newest: TestPostgres
+  let extensions: string
   const opened: Database[] = []
   const open = (made: TestDatabase): Database => {
     const database = openPostgres(made.options())
@@ -37,7 +49,15 @@ describe('PostgreSQL of several releases', () => {
   }
   beforeAll(async () => {
     usual = await startTestPostgres({ host: '127.0.11.8' })
-    newest = await startTestPostgres({ host: '127.0.11.9', newest: true })
+    extensions = await mkdtemp(join(tmpdir(), 'migrate-extensions-'))
+    await chmod(extensions, 0o755)
+    await mkdir(join(extensions, 'extension'))
+    for (const [name, text] of Object.entries(SHIPPING)) await writeFile(join(extensions, 'extension', name), text)
+    newest = await startTestPostgres({
+      host: '127.0.11.9',
+      newest: true,
+      settings: { extension_control_path: `$system:${extensions}` },
+    })
   })
   afterEach(async () => {
     for (const database of opened.splice(0)) await database.close()
@@ -45,6 +65,7 @@ describe('PostgreSQL of several releases', () => {
   afterAll(async () => {
     await usual?.stop()
     await newest?.stop()
+    await rm(extensions, { recursive: true, force: true })
   })
 
   async function move(from: TestDatabase, to: TestDatabase): Promise<{ readonly before: Schema; readonly after: Schema }> {
@@ -71,6 +92,17 @@ describe('PostgreSQL of several releases', () => {
       `SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text ~ '^(prices|stays|bills)' ORDER BY 1, 2`,
     ])
       expect(await to.sql(sql)).toEqual(await from.sql(sql))
+  })
+
+  it('takes the shop’s own rows in an extension’s table along, and leaves the extension’s to itself', async () => {
+    const [from, to] = [await newest.database(), await newest.database()]
+    await from.sql(`CREATE EXTENSION shipping;
+      INSERT INTO zones (code, fee, raw, notes) VALUES ('it''s', 0.1000000000000000055511151231257827, '\\x00ff', '{a,NULL,"\\"\\\\"}')`)
+    const { before } = await move(from, to)
+    expect(before.tables).toEqual([])
+    const rows = 'SELECT z::text FROM zones z ORDER BY code'
+    expect(await to.sql(rows)).toEqual(await from.sql(rows))
+    expect(await to.sql(rows)).toHaveLength(2)
   })
 
   it('moves up and down where nothing newer is used', async () => {

@@ -43,6 +43,42 @@ describe('looking on beside a run', () => {
     expect(journal).toContain('written by the run')
   })
 
+  it('sees what the run remembers meanwhile when it looks anew', async () => {
+    const shelf = new Shelf()
+    const seen: unknown[] = []
+    let tell: () => Promise<void> = async () => undefined
+    const watching = putStep(shelf, {
+      id: 'watching',
+      puts: {},
+      phase: 'settle',
+      overrides: {
+        plan: async () => [{ name: 'look', before: null, after: 'once' }],
+        apply: async (_change, run) => {
+          await tell()
+          seen.push(run.recall('fact'))
+          await run.observing?.refresh()
+          seen.push(run.recall('fact'))
+        },
+      },
+    })
+    const working = putStep(shelf, {
+      id: 'working',
+      puts: { a: '1' },
+      before: async (_change, run) => {
+        expect(run.observing).toBeUndefined()
+        await run.remember('fact', 'first')
+        tell = () => run.remember('fact', 'second')
+        const looked = await runOver([[working], [watching]], { directory: run.directory })
+        await observeStep(looked.options, 'watching')
+      },
+    })
+    const { options } = await runOver([[working], [watching]])
+
+    await runSequence({ ...options, until: 'working' })
+
+    expect(seen).toEqual(['first', 'second'])
+  })
+
   it('makes no folder where there was no run', async () => {
     const shelf = new Shelf()
     const { options, events } = await runOver([[putStep(shelf, { id: 'watching', puts: {} })]])

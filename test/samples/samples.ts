@@ -75,6 +75,23 @@ const SOURCES = {
       'samples/databases/northwind-pubs/instpubs.sql': '8dee7594afc00304c7697b860b7a6008047d3d3cf99dee50ff9cb5c75b1f423a',
     },
   },
+  'chinook-mssql': {
+    folder: 'chinook',
+    repository: 'lerocha/chinook-database',
+    commit: '7f67772503d71ba90f19283c38e93923addb43fa',
+    files: {
+      'ChinookDatabase/DataSources/Chinook_SqlServer.sql': '5ea75c9e925ead917d3fabea6ed3cc8c1ff1d036b61e915c94631aafa2b0802b',
+    },
+  },
+  // Its rows are a file of their own, with one INSERT each; the schema is what is of interest here.
+  'sakila-mssql': {
+    folder: 'sakila',
+    repository: 'jOOQ/sakila',
+    commit: 'e089a5b1ec9af0df7a9c6a5d47d49fa1736a4e84',
+    files: {
+      'sql-server-sakila-db/sql-server-sakila-schema.sql': '994d6f2c71aa7c25a7d661ba59c1d8125fac7fe112724231bfebd1fa4ea7e03b',
+    },
+  },
 } as const
 
 export type SampleName = keyof typeof SOURCES

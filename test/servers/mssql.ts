@@ -32,6 +32,8 @@ export interface MssqlGaps {
   readonly locks: boolean
   /** VIEW DEFINITION can't be granted, though definitions are hidden from whoever may only read. */
   readonly definitions: boolean
+  /** Constraints can't be switched off. */
+  readonly constraintsOff: boolean
   /** Only microseconds are kept of datetime2(7). */
   readonly hundredNanoseconds: boolean
 }
@@ -178,6 +180,7 @@ async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
     filteredIndexes: !filtered || (await first('SELECT COUNT(*) FROM sys.indexes WHERE filter_definition IS NOT NULL')) !== 1,
     definitions: !(await works(session, 'GRANT VIEW DEFINITION TO public')),
     synonyms: !(await works(session, 'CREATE SYNONYM probe_synonym FOR dbo.probe')),
+    constraintsOff: !(await works(session, 'ALTER TABLE probe NOCHECK CONSTRAINT ALL')),
     hundredNanoseconds: (await first('SELECT CONVERT(nvarchar(27), b, 121) FROM probe')) !== '2020-01-01 00:00:00.1234567',
   }
 }

@@ -139,9 +139,9 @@ describe('a move that is kind to the old host', () => {
     const findings = await stepsOf(world).snapshot.check(new TestRun(await folder()))
     expect(findings).toContainEqual(
       expect.objectContaining({
-        severity: 'info',
-        code: 'long-transaction',
-        message: expect.stringMatching(/in one transaction.*\(about 6 min 50 s, assuming/),
+        severity: 'warning',
+        code: 'snapshot-transaction-long',
+        message: expect.stringMatching(/a transaction stays open on the old host.*\(about 6 min 50 s, assuming/),
       }),
     )
   })

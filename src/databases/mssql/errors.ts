@@ -26,7 +26,7 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
   ],
   // From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
   'database-connection-lost': [
-    596, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
+    596, 922, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
   ],
   'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
   'database-busy': [1204, 1205, 1222, 3960, 3961],
@@ -42,7 +42,7 @@ const WORDS: readonly (readonly [Kind, RegExp])[] = [
   ['database-permission-denied', /permission (?:was )?denied|must be owner of|not able to access the database/i],
   ['database-busy', /lock (?:request )?time-?out|deadlock|could not serialize access/i],
   ['database-disk-full', /no space left on device|could not extend file|disk full/i],
-  ['database-connection-lost', /terminating connection|server is shutting down/i],
+  ['database-connection-lost', /terminating connection|(?:server|system) is (?:shutting down|starting up|in recovery)/i],
 ]
 
 /** Kind of a server's error by number, then by class ("Database Engine error severities"), then by its words. */
@@ -146,6 +146,11 @@ const permissionDenied = (where: Where, words: string, sql: string, cause: unkno
 export function statementError(error: unknown, sql: string, where: Where, retrySafe: boolean): MigrateError {
   if (error instanceof MigrateError) return error
   const words = messageOf(error)
+  if (/string longer than 0x/.test(words))
+    return new MigrateError('row-too-large', `${where.label}: a value is too large to be read (${firstLine(sql)}).`, {
+      hint: '`migrate check` names its table, key and column; set that table to skip in the playbook and move it by hand.',
+      cause: error,
+    })
   const options = { cause: error }
   if (codeOf(error) === 'ETIMEOUT') {
     return new MigrateError(

@@ -1,4 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
+import type { NativePower } from '../native-port.ts'
 import type {
   Database,
   KeyCells,
@@ -22,6 +23,9 @@ import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
 import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
 import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
+import { mssqlNative } from './native.ts'
+import { backupServer } from './native-server.ts'
+import { oversize } from './oversize.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { missingRights } from './rights.ts'
 import { serverInfo } from './server-info.ts'
@@ -34,11 +38,13 @@ export const openMssql = (options: MssqlOptions): Database => new MssqlDatabase(
 
 class MssqlDatabase implements Database {
   readonly label: string
+  readonly native: NativePower
   readonly #connections: Connections
 
   constructor(options: MssqlOptions) {
     this.label = options.label
     this.#connections = new Connections(options)
+    this.native = mssqlNative(options, backupServer(options), () => this.removeOwnTables())
   }
 
   info(): Promise<ServerInfo> {
@@ -55,6 +61,10 @@ class MssqlDatabase implements Database {
 
   consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
     return consequences(source, target)
+  }
+
+  oversize(schema: Schema): Promise<readonly Finding[]> {
+    return this.#connections.use((session) => oversize(session, schema))
   }
 
   missingRights(purpose: RightsPurpose): Promise<readonly Finding[]> {

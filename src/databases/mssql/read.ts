@@ -12,6 +12,7 @@ import {
   upToCondition,
 } from './keys.ts'
 import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
+import { refuseOversize } from './oversize.ts'
 import type { Values } from './row-buffer.ts'
 import type { Session } from './session.ts'
 import { cellOf, selectExpression } from './values.ts'
@@ -22,6 +23,11 @@ const LARGEST_PAGE = 5000
 const PAGE_BYTES = 8 * 1024 * 1024
 
 const toRow = (values: Values): Row => values.map(cellOf)
+const toRows = (table: Table, batch: readonly Values[]): readonly Row[] =>
+  batch.map((values) => {
+    refuseOversize(table, values)
+    return toRow(values)
+  })
 
 /** Which ends of a range of keys a statement has as parameters: first those of `after`, then those of `upTo`. */
 interface Ends {
@@ -92,7 +98,7 @@ async function* pages(session: Session, table: Table, options: ReadOptions): Asy
       signal: options.signal,
       drain: true,
     })) {
-      const rows = batch.map(toRow)
+      const rows = toRows(table, batch)
       got += rows.length
       bytes += sizeOf(rows)
       after = keyOf(rows.at(-1), positions) ?? after
@@ -113,7 +119,7 @@ const sizeOf = (rows: readonly Row[]): number =>
 async function* wholeTable(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
   const top = options.limit === undefined ? '' : `TOP (${options.limit}) `
   const sql = `SELECT ${top}${selectList(table)} FROM ${quoteTable(table.name)}`
-  for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield batch.map(toRow)
+  for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield toRows(table, batch)
 }
 
 /** Rows with these keys; `hints` as they stand after the table's name, for instance ` WITH (UPDLOCK)`. */
@@ -123,7 +129,7 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
   for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
     const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)}${hints} WHERE ${keyCondition(columns, chunk.length)}`
     const result = await session.query(sql, keyParameters(columns, chunk))
-    rows.push(...result.rows.map(toRow))
+    rows.push(...toRows(table, result.rows))
   }
   return rows
 }

@@ -8,8 +8,9 @@ import type { Column } from '../schema.ts'
  *
  * Text is made and read by the server with a fixed style, so that neither the session's language nor JavaScript's numbers and dates
  * come into it ("CAST and CONVERT (Transact-SQL)", date and time styles 23, 120, 121; xml style 1 keeps white space).
- * float and real travel as their own IEEE 754 bytes, which is exactly what a JavaScript number holds: the lossless style 3 only
- * exists since SQL Server 2016. Their text is ECMAScript's shortest that reads back as the same number.
+ * Integers travel as they are, which the driver reads without loss (bigint as text). float and real travel as their own IEEE 754
+ * bytes, which is exactly what a JavaScript number holds: the lossless style 3 only exists since SQL Server 2016. Their text is
+ * ECMAScript's shortest that reads back as the same number.
  */
 interface Codec {
   /** The value as it is selected. */
@@ -43,6 +44,9 @@ const plain = (type: string, length: number): Codec => ({
   write: (value) => `CONVERT(${type}, ${value})`,
   wire: text(length),
 })
+
+/** Integers of the type's own bytes: the driver reads them exactly, and the old host is spared the conversion. */
+const whole = (type: string): Codec => ({ ...plain(type, 20), select: (column) => column })
 
 const styled = (type: string, length: number, style: number): Codec => ({
   select: (column) => `CONVERT(nvarchar(${length}), ${column}, ${style})`,
@@ -107,7 +111,7 @@ function codecOf(type: string): Codec | undefined {
     case 'smallint':
     case 'int':
     case 'bigint':
-      return plain(name, 20)
+      return whole(name)
     case 'decimal':
     case 'numeric':
       return plain(type, 41)
@@ -211,6 +215,7 @@ export function cellOf(value: unknown): Cell {
   if (typeof value === 'string') return value
   if (Buffer.isBuffer(value)) return value.toString('hex')
   if (typeof value === 'number') return floatText(value)
+  if (typeof value === 'boolean') return value ? '1' : '0'
   throw new MigrateError(
     'fault',
     `A value of type ${typeof value} came back where text was asked for. This is a fault in migrate.`,

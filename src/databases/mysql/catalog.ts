@@ -7,9 +7,6 @@ const OWN_TABLES: readonly string[] = ['migrate_marks', 'migrate_ledger', 'migra
 /** True for migrate's own tables. */
 export const isOwnTable = (name: string): boolean => OWN_TABLES.includes(name.toLowerCase())
 
-/** Condition that a table of information_schema isn't migrate's own. */
-export const notOwn = (column: string): string => `${column} NOT IN ('${OWN_TABLES.join("', '")}')`
-
 /** Rows of a catalog query as objects: one name for each column of the select list, in order. */
 export async function ask<K extends string>(
   session: Session,

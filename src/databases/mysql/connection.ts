@@ -189,7 +189,7 @@ export class Connections {
       ...(password === undefined ? {} : { password: password.reveal() }),
       ...(ssl === undefined ? {} : { ssl }),
       charset: 'utf8mb4',
-      connectTimeout: connectTimeoutMs ?? 10_000,
+      connectTimeout: connectTimeoutMs ?? 20_000,
       connectAttributes: { program_name: 'migrate' },
     })
     return await new Promise((resolve, reject) => {

@@ -10,6 +10,7 @@ import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { load, loadBlocks } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
+import { mysqlNative } from './native.ts'
 import { rowsByKey } from './read.ts'
 import { missingRights } from './rights.ts'
 import type { Session } from './session.ts'
@@ -41,6 +42,7 @@ export function openMysql(options: MysqlOptions): Database {
         throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
       return await use((session) => rowsByKey(session, table, keys))
     },
+    native: mysqlNative(options, (sql) => use(async (session) => (await session.query(sql)).rows)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),

@@ -1,3 +1,4 @@
+import type { MigrateError } from '../../base/errors.ts'
 import type { Schema, SchemaObject } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './session.ts'
@@ -61,8 +62,6 @@ export async function sequenceNames(session: Session): Promise<readonly string[]
   return rows.map(([name]) => name ?? '')
 }
 
-type Part = Omit<ReadObjects, never>
-
 const hidden = (kind: string, name: string, grant: string): Finding => ({
   severity: 'error',
   code: 'definition-hidden',
@@ -70,7 +69,7 @@ const hidden = (kind: string, name: string, grant: string): Finding => ({
   hint: grant,
 })
 
-async function readRoutines(session: Session, database: string): Promise<Part> {
+async function readRoutines(session: Session, database: string): Promise<ReadObjects> {
   const rows = await ask(
     session,
     ['name', 'type', 'definer'] as const,
@@ -113,8 +112,7 @@ async function readRoutines(session: Session, database: string): Promise<Part> {
   return { objects, findings, definers: rows.map(({ definer }) => definer ?? '') }
 }
 
-/** The view names a table or column that is gone ("View ... references invalid table(s)"). */
-async function readViews(session: Session, database: string): Promise<Part> {
+async function readViews(session: Session, database: string): Promise<ReadObjects> {
   const rows = await ask(
     session,
     ['name', 'definer'] as const,
@@ -124,31 +122,51 @@ async function readViews(session: Session, database: string): Promise<Part> {
   const findings: Finding[] = []
   for (const { name } of rows) {
     const view = name ?? ''
-    const created = await session.query(`SHOW CREATE VIEW ${quoteName(view)}`).catch((error: unknown) => session.error(error))
-    if ('code' in created) {
+    const read = await readView(session, view)
+    if ('error' in read) {
       findings.push(
-        created.code === 'database-permission-denied'
+        read.error.code === 'database-permission-denied'
           ? hidden('view', view, `Grant SHOW VIEW ON ${quoteName(database)}.*.`)
-          : {
-              severity: 'warning',
-              code: 'view-broken',
-              message: `The view ${view} doesn't work on the old host and isn't carried: ${created.message}`,
-              hint: 'Nothing can use it. Drop it on the old host, or mend it there first.',
-            },
+          : brokenView(view, read.error.message),
       )
       continue
     }
-    const [_name, sql, _client, collation] = created.rows[0] ?? []
     objects.set(view, {
       kind: 'view',
       name: view,
       stage: 'after',
-      sql: `SET SESSION collation_connection = ${collation};\n${withoutDefiner(unqualified(sql ?? '', database))}`,
+      sql: `SET SESSION collation_connection = ${read.collation};\n${withoutDefiner(unqualified(read.sql, database))}`,
       undo: `DROP VIEW IF EXISTS ${quoteName(view)}`,
     })
   }
   return { objects: inOrder(objects), findings, definers: rows.map(({ definer }) => definer ?? '') }
 }
+
+/** ER_VIEW_INVALID: the view names a table, column or function that is gone; SHOW CREATE VIEW says so by a warning. */
+const BROKEN = '1356'
+
+async function readView(
+  session: Session,
+  view: string,
+): Promise<{ readonly sql: string; readonly collation: string } | { readonly error: MigrateError }> {
+  try {
+    const { rows } = await session.query(`SHOW CREATE VIEW ${quoteName(view)}`)
+    const [, sql, , collation] = rows[0] ?? []
+    const warnings = await session.query('SHOW WARNINGS')
+    const broken = warnings.rows.find(([, number]) => number === BROKEN)
+    if (broken !== undefined) return { error: session.error(new Error(broken[2] ?? '')) }
+    return { sql: sql ?? '', collation: collation ?? '' }
+  } catch (error) {
+    return { error: session.error(error) }
+  }
+}
+
+const brokenView = (view: string, words: string): Finding => ({
+  severity: 'warning',
+  code: 'view-broken',
+  message: `The view ${view} doesn't work on the old host and isn't carried: ${words}`,
+  hint: 'Nothing can use it. Drop it on the old host, or mend it there first.',
+})
 
 /** Each view after those that its text names. SHOW CREATE VIEW puts every name in backquotes. */
 function inOrder(views: ReadonlyMap<string, SchemaObject>): readonly SchemaObject[] {
@@ -166,7 +184,7 @@ function inOrder(views: ReadonlyMap<string, SchemaObject>): readonly SchemaObjec
 }
 
 /** An event that runs on both hosts would do its work twice: it is created switched off. */
-async function readEvents(session: Session, database: string): Promise<Part> {
+async function readEvents(session: Session, database: string): Promise<ReadObjects> {
   const rows = await ask(
     session,
     ['name', 'status', 'definer'] as const,

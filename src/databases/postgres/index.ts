@@ -9,6 +9,7 @@ import { readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
 import { analyse, load, loadBlocks, loadTogether } from './load.ts'
 import { marking, marksOf, ownTable, removeOwn, unmarking } from './marks.ts'
+import { postgresNative } from './native.ts'
 import { oversize } from './oversize.ts'
 import { readTogether } from './read.ts'
 import { missingRights } from './rights.ts'
@@ -55,6 +56,7 @@ export function openPostgres(options: PostgresOptions): Database {
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
     ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    native: postgresNative(options, connections),
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => connections.close(),
   }

@@ -1,6 +1,7 @@
 import type { Schema, SchemaObject } from '../schema.ts'
 import type { CatalogObject } from './catalog.ts'
 import type { Session } from './connection.ts'
+import { readExtensionRows } from './extension-rows.ts'
 import { readFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
 import { type CatalogObjects, readDependencies, readObjects } from './introspect-objects.ts'
@@ -19,14 +20,17 @@ export async function readSchema(session: Session): Promise<Schema> {
     async () => {
       const identities = await readIdentities(session)
       const tables = await readTables(session, identities)
-      const ordered = arrange(tables, await readObjects(session), await readDependencies(session))
+      const objects = await readObjects(session)
+      const extensions = await readExtensionRows(session)
+      const last = [...extensions.objects, ...objects.last]
+      const ordered = arrange(tables, { ...objects, last }, await readDependencies(session))
       return {
         tables: ordered.tables.map(({ table }) => table),
         foreignKeys: await readForeignKeys(session),
         identities,
         objects: ordered.objects,
         principals: await readPrincipals(session),
-        findings: [...(await readFindings(session)), ...ordered.findings],
+        findings: [...(await readFindings(session)), ...extensions.findings, ...ordered.findings],
       }
     },
     true,

@@ -50,7 +50,12 @@ SELECT 'right-to-read', format('read the %s %s.%s', CASE c.relkind WHEN 'S' THEN
 UNION ALL
 SELECT 'right-to-read', format('see every row of %s.%s, which has row security', n.nspname, c.relname), format('ALTER ROLE %s BYPASSRLS;', ${ME})
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND ${SHOP_RELATION} AND row_security_active(c.oid)`
+  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND ${SHOP_RELATION} AND row_security_active(c.oid)
+UNION ALL
+SELECT 'right-to-read', format('read the table %s.%s of the extension %s, which may hold rows of the shop''s', n.nspname, c.relname, e.extname),
+  format('GRANT USAGE ON SCHEMA %I TO %s; GRANT SELECT ON TABLE %I.%I TO %s;', n.nspname, ${ME}, n.nspname, c.relname, ${ME})
+  FROM pg_extension e JOIN pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))`
 
 const WRITE_RIGHTS = `SELECT 'right-to-create' AS code, 'create tables and schemas' AS what,
     format('GRANT CREATE ON DATABASE %I TO %s;', current_database(), ${ME}) AS remedy

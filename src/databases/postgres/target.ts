@@ -101,9 +101,9 @@ export async function unmet(session: Session, schema: Schema): Promise<readonly 
 
 const nameList = (objects: readonly SchemaObject[]): string => objects.map(({ name }) => quoteText(name)).join(', ')
 
-/** Since release 13, an extension may be marked as one that whoever may create in the database may install ("trusted"). */
+/** Some need no superuser; since release 13 others may be marked as ones that whoever may create in the database may install ("trusted"). */
 const EXTENSIONS = (names: string): string => `SELECT w.name, e.extversion AS installed, a.default_version AS available,
-  current_setting('is_superuser') = 'on' OR (has_database_privilege(current_database(), 'CREATE') AND coalesce((SELECT bool_or((to_jsonb(v) ->> 'trusted')::bool)
+  current_setting('is_superuser') = 'on' OR (has_database_privilege(current_database(), 'CREATE') AND coalesce((SELECT bool_or(NOT v.superuser OR (to_jsonb(v) ->> 'trusted')::bool)
     FROM pg_available_extension_versions v WHERE v.name = w.name AND v.version = a.default_version), false)) AS allowed
 FROM unnest(ARRAY[${names}]) AS w(name) LEFT JOIN pg_extension e ON e.extname = w.name LEFT JOIN pg_available_extensions a ON a.name = w.name`
 

@@ -41,6 +41,40 @@ const rangeSchema = z.object({
 
 const identityStateSchema = z.object({ identity: identitySchema, last: z.string().nullable(), next: z.string() }).readonly()
 
+const dumpFileSchema = z.object({ path: z.string(), bytes: z.number(), sha256: z.string() }).readonly()
+
+const methodSchema = z
+  .object({
+    kind: z.literal('method'),
+    method: z.enum(['native', 'command']),
+    /** "pg_dump 15.18"; of a command, nothing is known but its hash. */
+    tool: z.string(),
+    format: z.string(),
+    reason: z.string(),
+    /** Relative to the snapshot's folder; of this attempt alone. */
+    folder: z.string(),
+  })
+  .readonly()
+
+const dumpSchema = z
+  .object({
+    kind: z.literal('dump'),
+    files: z.array(dumpFileSchema).readonly(),
+    /** By the table's full name; `null` when nobody could count them. */
+    rows: z.record(z.string(), z.number()).nullable(),
+    /** True when all rows are of one instant. */
+    consistent: z.boolean(),
+    /** True when the backup lies where the servers reach it (a URL) and not in the folder. */
+    elsewhere: z.boolean(),
+  })
+  .readonly()
+
+/** A snapshot that the engine's own tools or the founder's command made. */
+export interface Dump extends Omit<z.infer<typeof methodSchema>, 'kind'> {
+  /** `null` while it isn't whole. */
+  readonly saved: Omit<z.infer<typeof dumpSchema>, 'kind'> | null
+}
+
 export const entrySchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('schema'),
@@ -52,6 +86,9 @@ export const entrySchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('session'), consistent: z.boolean(), at: z.string() }),
   /** All rows of a range were saved. A table is whole when its ranges leave no gap. */
   rangeSchema,
+  /** Taken by other means than rows through the driver; an attempt that follows takes the place of the one before. */
+  methodSchema,
+  dumpSchema,
   z.object({ kind: z.literal('complete'), at: z.string() }),
 ])
 export type ManifestEntry = z.infer<typeof entrySchema>
@@ -73,28 +110,33 @@ export interface Manifest {
   readonly sessions: readonly { readonly consistent: boolean; readonly at: string }[]
   /** By the table's full name. */
   readonly tables: ReadonlyMap<string, SavedTable>
+  /** `null` for rows read through the driver. */
+  readonly dump: Dump | null
   readonly complete: boolean
 }
 
 /** True when the tables may be of different instants: rows may lack their parents. */
 export const isFuzzy = (manifest: Manifest): boolean =>
-  manifest.sessions.length !== 1 || manifest.sessions.some((session) => !session.consistent)
+  manifest.dump === null && (manifest.sessions.length !== 1 || manifest.sessions.some((session) => !session.consistent))
 
 export const partsOf = (manifest: Manifest, table: string): readonly Part[] => manifest.tables.get(table)?.parts ?? []
 
 export const rowsOf = (manifest: Manifest, table: string): number =>
-  partsOf(manifest, table).reduce((sum, part) => sum + part.rows, 0)
+  manifest.dump?.saved?.rows?.[table] ?? partsOf(manifest, table).reduce((sum, part) => sum + part.rows, 0)
 
 /** All entries taken together. Pure. */
 export function fold(entries: readonly ManifestEntry[]): Manifest {
   const ranges = new Map<string, RangeEntry[]>()
   const sessions: { consistent: boolean; at: string }[] = []
   let schema: Extract<ManifestEntry, { kind: 'schema' }> | undefined
+  let dump = null as Dump | null
   let complete = false
   for (const entry of entries) {
     if (entry.kind === 'schema') schema = entry
     else if (entry.kind === 'session') sessions.push({ consistent: entry.consistent, at: entry.at })
     else if (entry.kind === 'complete') complete = true
+    else if (entry.kind === 'method') dump = { ...entry, saved: null }
+    else if (entry.kind === 'dump') dump = dump === null ? null : { ...dump, saved: entry }
     else {
       const known = ranges.get(entry.table)
       if (known === undefined) ranges.set(entry.table, [entry])
@@ -111,6 +153,7 @@ export function fold(entries: readonly ManifestEntry[]): Manifest {
     })),
     sessions,
     tables: new Map([...ranges].map(([table, each]) => [table, savedTable(table, each)])),
+    dump,
     complete,
   }
 }

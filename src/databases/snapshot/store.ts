@@ -5,7 +5,7 @@ import { codeOf, MigrateError } from '../../base/errors.ts'
 import { canonicalJson } from '../../base/json.ts'
 import type { Row } from '../port.ts'
 import { fullName, type IdentityState, readableColumns, type Schema, schemaSchema, type Table } from '../schema.ts'
-import { type Manifest, type ManifestEntry, type Part, partsOf } from './manifest.ts'
+import { type Dump, type Manifest, type ManifestEntry, type Part, partsOf } from './manifest.ts'
 import { ManifestWriter, readManifest } from './manifest-file.ts'
 import { diskError, type PartLimits, partLimits, readChunks, readRows } from './part.ts'
 import { type Guard, PartFiles, renameDurably, type Saving } from './part-files.ts'
@@ -85,6 +85,16 @@ export class SnapshotStore {
   /** See PartFiles. */
   saveTogether(savings: readonly Saving[]): Promise<void> {
     return this.#files.saveTogether(savings)
+  }
+
+  /** Tells that an attempt by other means than `save` begins; what an earlier attempt left is forgotten. */
+  beginDump(dump: Omit<Dump, 'saved'>): Promise<void> {
+    return this.#append('method', [{ kind: 'method', ...dump }])
+  }
+
+  /** Tells that the attempt begun last is whole. */
+  saveDump(saved: NonNullable<Dump['saved']>): Promise<void> {
+    return this.#append('dump', [{ kind: 'dump', ...saved }])
   }
 
   complete(at: string): Promise<void> {

@@ -1,0 +1,151 @@
+import { z } from 'zod'
+import type { Finding } from '../../base/errors.ts'
+import { type Program, programName } from '../native/programs.ts'
+import type { NativeMeans, NativeWishes } from '../native-port.ts'
+import { quoteName } from './names.ts'
+import { createCredentialSql, credentialOf } from './native-sql.ts'
+
+/** A backup of SQL Server's own, and a data-tier application's export. */
+export const BAK = 'mssql-bak'
+export const BACPAC = 'mssql-bacpac'
+
+export const serverRow = z.object({
+  engineEdition: z.number(),
+  edition: z.string(),
+  version: z.string(),
+  login: z.string(),
+  user: z.string(),
+  mayBackUp: z.number().nullable(),
+  mayCreate: z.number().nullable(),
+  mayRestore: z.number().nullable(),
+})
+export type BackupServerInfo = z.infer<typeof serverRow>
+
+/** "SERVERPROPERTY (Transact-SQL)", EngineEdition. */
+const EXPRESS = 4
+const AZURE_DATABASE = 5
+const MANAGED_INSTANCE = 8
+
+/** Editions that compress backups ("Editions and supported features of SQL Server": not Express, not Web). */
+export const compresses = ({ engineEdition, edition }: BackupServerInfo): boolean =>
+  engineEdition !== EXPRESS && engineEdition !== AZURE_DATABASE && !/^(Web|Express)/i.test(edition)
+
+const impossible = (reason: string, findings: readonly Finding[] = []): NativeMeans => ({
+  tool: null,
+  format: null,
+  reason,
+  findings,
+})
+
+interface Circumstances {
+  readonly server: BackupServerInfo
+  readonly wishes: NativeWishes
+  readonly sqlpackage: Program | undefined
+  /** Why sqlpackage can't be used though it is installed. */
+  readonly hindrance: string | undefined
+  /** Names of the server's credentials; `undefined` when the account may not see them. */
+  readonly credentials: readonly string[] | undefined
+}
+
+const UNPROVEN: Finding = {
+  severity: 'info',
+  code: 'native-not-tried',
+  message:
+    'Rights and edition were asked; whether the server’s own account may write to that path, and whether there is room, is known only when BACKUP or RESTORE runs.',
+}
+
+const packageMeans = ({ sqlpackage, hindrance }: Circumstances, otherwise: string): NativeMeans => {
+  if (sqlpackage === undefined) return impossible(`${otherwise}, and sqlpackage isn't installed here`)
+  if (hindrance !== undefined) return impossible(`${otherwise}, and ${programName(sqlpackage)} can't be used: ${hindrance}`)
+  return {
+    tool: programName(sqlpackage),
+    format: BACPAC,
+    reason: `${otherwise}; ${programName(sqlpackage)} is installed here`,
+    findings: [
+      {
+        severity: 'warning',
+        code: 'native-not-consistent',
+        message:
+          'sqlpackage exports one table after the other while customers write: rows may lack their parents, and then the import fails.',
+        hint: 'method: portable leaves such rows to reconcile instead.',
+      },
+    ],
+  }
+}
+
+/** How a SQL Server's database is saved: BACKUP where the playbook says where to, else sqlpackage. Pure. */
+export function saveMeans(at: Circumstances): NativeMeans {
+  const { server, wishes } = at
+  if (wishes.from !== undefined) return fromMeans(wishes.from)
+  if (server.engineEdition === AZURE_DATABASE) return packageMeans(at, 'Azure SQL Database has no BACKUP')
+  if (wishes.server === undefined)
+    return packageMeans(at, 'the playbook doesn’t say where the server may write its backup (backup: { path, file } or { url })')
+  if ('path' in wishes.server && server.engineEdition === MANAGED_INSTANCE)
+    return impossible('a managed instance backs up to a URL alone: give backup: { url: … }')
+  const findings: Finding[] = [...credentialFindings(wishes, at.credentials), UNPROVEN]
+  if (server.mayBackUp !== 1) {
+    return impossible(
+      `${server.user} lacks the right BACKUP DATABASE on the old database: as its owner, run GRANT BACKUP DATABASE TO ${quoteName(server.user)}`,
+    )
+  }
+  const how = compresses(server) ? 'compressed' : `not compressed, which ${server.edition} can't`
+  return { tool: `BACKUP DATABASE ${server.version}`, format: BAK, reason: `the server saves itself, ${how}`, findings }
+}
+
+function fromMeans(file: string): NativeMeans {
+  if (/\.bak$/i.test(file))
+    return { tool: 'the backup given', format: BAK, reason: 'it is a backup of SQL Server’s own', findings: [] }
+  if (/\.bacpac$/i.test(file))
+    return { tool: 'the export given', format: BACPAC, reason: 'it is a data-tier export', findings: [] }
+  return impossible(`${file} is neither a .bak nor a .bacpac`)
+}
+
+/** How it is restored. Pure. */
+export function restoreMeans(at: Circumstances): NativeMeans {
+  const { server, wishes } = at
+  if (wishes.format === BACPAC) return packageMeans(at, 'the snapshot is a .bacpac')
+  if (wishes.format !== undefined && wishes.format !== BAK) return impossible(`SQL Server reads no ${wishes.format}`)
+  if (server.engineEdition === AZURE_DATABASE)
+    return impossible('Azure SQL Database has no RESTORE: only a .bacpac can be brought in')
+  // Before restore-database tells where the server finds the backup, the format is all that can be answered.
+  if (wishes.server === undefined)
+    return impossible('restore-database doesn’t say where the new server finds the backup (backup: { path, file } or { url })')
+  const missing: string[] = []
+  if (server.mayRestore !== 1)
+    missing.push(`ALTER SERVER ROLE dbcreator ADD MEMBER ${quoteName(server.login)} (or make it the database’s owner)`)
+  // "RESTORE Statements - HEADERONLY", "- FILELISTONLY", permissions: CREATE DATABASE is needed to look into a backup.
+  if (server.mayCreate !== 1) missing.push(`GRANT CREATE ANY DATABASE TO ${quoteName(server.login)}`)
+  if (missing.length > 0)
+    return impossible(`${server.login} may not restore on the new server: as its administrator, run ${missing.join('; ')}`)
+  return {
+    tool: `RESTORE DATABASE ${server.version}`,
+    format: BAK,
+    reason: 'the server restores itself',
+    findings: [
+      ...credentialFindings(wishes, at.credentials),
+      {
+        severity: 'info',
+        code: 'native-users',
+        message:
+          'A backup brings its users and grants, not their logins: RESTORE replaces the new database as a whole, its users included.',
+        hint: 'Afterwards join them: ALTER USER [name] WITH LOGIN = [login]; (sys.database_principals lists them).',
+      },
+      UNPROVEN,
+    ],
+  }
+}
+
+function credentialFindings({ server }: NativeWishes, credentials: readonly string[] | undefined): readonly Finding[] {
+  if (server === undefined || !('url' in server)) return []
+  const name = credentialOf(server.url)
+  if (credentials?.some((each) => name === each || name.startsWith(`${each}/`))) return []
+  const how = credentials === undefined ? 'may have' : 'has'
+  return [
+    {
+      severity: credentials === undefined ? 'warning' : 'error',
+      code: 'backup-credential-missing',
+      message: `The server ${how} no credential for ${name}, by which it would write or read the backup there.`,
+      hint: `As the server's administrator, run: ${createCredentialSql(server.url)}`,
+    },
+  ]
+}

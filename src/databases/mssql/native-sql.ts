@@ -1,0 +1,131 @@
+import type { TableName } from '../schema.ts'
+import { quoteName, quoteTable, quoteText } from './names.ts'
+import type { DatabaseFile } from './native-rows.ts'
+
+/** Where a backup lies, as the server itself names it. */
+export type BackupPlace = { readonly path: string } | { readonly url: string }
+
+/** A backup device ("BACKUP (Transact-SQL)", backup_device): a file on the server's own disk, or a URL that it reaches. */
+export const device = (place: BackupPlace): string =>
+  'url' in place ? `URL = ${quoteText(place.url)}` : `DISK = ${quoteText(place.path)}`
+
+/** How often STATS speaks, per cent. */
+const STATS = 5
+
+/**
+ * "BACKUP (Transact-SQL)", syntax and WITH options. COPY_ONLY: the host's own chain of backups is left as it is. Neither INIT nor FORMAT:
+ * what is in the file already is never overwritten (a backup set is appended to a file; a blob that exists is an error).
+ */
+export const backupSql = (database: string, place: BackupPlace, name: string, compressed: boolean): string =>
+  `BACKUP DATABASE ${quoteName(database)} TO ${device(place)} WITH COPY_ONLY, ${compressed ? '' : 'NO_'}COMPRESSION, CHECKSUM, NAME = ${quoteText(name)}, STATS = ${STATS}`
+
+/** "RESTORE Statements - HEADERONLY (Transact-SQL)": one row for each backup set of the device. */
+export const headerSql = (place: BackupPlace): string => `RESTORE HEADERONLY FROM ${device(place)}`
+
+/** "RESTORE Statements - FILELISTONLY (Transact-SQL)": one row for each file of the backup set. */
+export const fileListSql = (place: BackupPlace, position: number): string =>
+  `RESTORE FILELISTONLY FROM ${device(place)} WITH FILE = ${position}`
+
+/**
+ * "RESTORE Statements - VERIFYONLY (Transact-SQL)". `checksums`: whether the backup set has any; to ask for those that aren't there is
+ * an error ("RESTORE Arguments", CHECKSUM).
+ */
+export const verifySql = (place: BackupPlace, position: number, checksums: boolean): string =>
+  `RESTORE VERIFYONLY FROM ${device(place)} WITH FILE = ${position}${checksums ? ', CHECKSUM' : ''}, STATS = ${STATS}`
+
+export interface RestoreSql {
+  readonly database: string
+  readonly place: BackupPlace
+  readonly position: number
+  readonly checksums: boolean
+  readonly moves: readonly { readonly logical: string; readonly to: string }[]
+  /** Only for a database that was proven empty and is this run's. */
+  readonly replace: boolean
+}
+
+/** "RESTORE Statements (Transact-SQL)", "RESTORE Arguments": MOVE, REPLACE, CHECKSUM, RECOVERY, STATS. */
+export const restoreSql = ({ database, place, position, checksums, moves, replace }: RestoreSql): string =>
+  [
+    `RESTORE DATABASE ${quoteName(database)} FROM ${device(place)} WITH FILE = ${position}`,
+    ...(checksums ? ['CHECKSUM'] : []),
+    ...moves.map(({ logical, to }) => `MOVE ${quoteText(logical)} TO ${quoteText(to)}`),
+    ...(replace ? ['REPLACE'] : []),
+    'RECOVERY',
+    `STATS = ${STATS}`,
+  ].join(', ')
+
+/** RESTORE needs the database for itself: everyone else is sent away ("ALTER DATABASE SET Options", SINGLE_USER, termination). */
+export const aloneSql = (database: string): string =>
+  `IF DATABASEPROPERTYEX(${quoteText(database)}, 'Status') = N'ONLINE' ALTER DATABASE ${quoteName(database)} SET SINGLE_USER WITH ROLLBACK IMMEDIATE`
+
+export const togetherSql = (database: string): string =>
+  `IF DATABASEPROPERTYEX(${quoteText(database)}, 'Status') = N'ONLINE' ALTER DATABASE ${quoteName(database)} SET MULTI_USER`
+
+const EXTENSION: Readonly<Record<DatabaseFile['type'], string>> = { D: '.ndf', L: '.ldf', F: '', S: '' }
+
+/**
+ * New places of a backup's files: in the folders that this server uses, under names that nothing else has ("RESTORE Arguments", MOVE).
+ * The first data file is the primary one. Folders keep the server's own separator. Pure.
+ */
+export function movesOf(
+  files: readonly DatabaseFile[],
+  folders: { readonly data: string; readonly log: string },
+  prefix: string,
+): readonly { readonly logical: string; readonly to: string }[] {
+  const safe = prefix.replace(/[^\p{L}\p{N}_-]/gu, '_')
+  return files.map(({ logicalName, type, fileId }) => {
+    const folder = type === 'L' ? folders.log : folders.data
+    const separator = folder.includes('\\') || !folder.includes('/') ? '\\' : '/'
+    const extension = type === 'D' && fileId === 1 ? '.mdf' : EXTENSION[type]
+    return { logical: logicalName, to: `${folder.replace(/[\\/]+$/, '')}${separator}${safe}_${fileId}${extension}` }
+  })
+}
+
+/** What the server is, what it may do, and where it keeps files: "SERVERPROPERTY (Transact-SQL)", "HAS_PERMS_BY_NAME". */
+export const SERVER_SQL = `SELECT CONVERT(int, SERVERPROPERTY('EngineEdition')) AS [engineEdition], CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition],
+  CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version], CONVERT(nvarchar(128), SUSER_SNAME()) AS [login], CONVERT(nvarchar(128), USER_NAME()) AS [user],
+  HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'BACKUP DATABASE') AS [mayBackUp], HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE') AS [mayCreate],
+  CASE WHEN IS_SRVROLEMEMBER(N'sysadmin') = 1 OR IS_SRVROLEMEMBER(N'dbcreator') = 1 OR (SELECT d.owner_sid FROM sys.databases d WHERE d.database_id = DB_ID()) = SUSER_SID() THEN 1 ELSE 0 END AS [mayRestore]`
+
+/** Names of credentials for backups to a URL: the container's ("SQL Server backup to URL", Credential). */
+export const CREDENTIALS_SQL = 'SELECT CONVERT(nvarchar(4000), c.name) AS [name] FROM sys.credentials c'
+
+/** The part of a URL that the credential for it is named by: all but the last part. */
+export const credentialOf = (url: string): string => url.replace(/\/[^/]*$/, '')
+
+/** "CREATE CREDENTIAL (Transact-SQL)", example for a shared access signature: to be completed and run by the server's owner. */
+export const createCredentialSql = (url: string): string =>
+  `CREATE CREDENTIAL ${quoteName(credentialOf(url))} WITH IDENTITY = 'SHARED ACCESS SIGNATURE', SECRET = '<the signature, without its question mark>';`
+
+/** Folders of the database's own data and log files ("sys.database_files (Transact-SQL)"). */
+export const FOLDERS_SQL = `SELECT CONVERT(nvarchar(260), f.physical_name) AS [path], CONVERT(int, f.type) AS [type] FROM sys.database_files f WHERE f.type IN (0, 1) ORDER BY f.type, f.file_id`
+
+/** Tables of the shop in the database: none may be there when it is replaced. */
+export const OCCUPIED_SQL = `SELECT TOP (10) CONVERT(nvarchar(128), SCHEMA_NAME(t.schema_id)) + N'.' + CONVERT(nvarchar(128), t.name) AS [name] FROM sys.tables t
+WHERE t.is_ms_shipped = 0 AND t.name NOT IN (N'migrate_marks', N'migrate_ledger') ORDER BY t.schema_id, t.name`
+
+/** "sys.databases (Transact-SQL)", state_desc; seen from master, also while the database can't be opened. */
+export const stateSql = (database: string): string =>
+  `SELECT CONVERT(nvarchar(60), d.state_desc) AS [state] FROM sys.databases d WHERE d.name = ${quoteText(database)}`
+
+/**
+ * Empties a table whose rows stay behind. "TRUNCATE TABLE", restrictions: not where a foreign key refers to it, nor an indexed view;
+ * then the rows are deleted with the triggers off.
+ */
+export function emptySql(table: TableName): string {
+  const name = quoteTable(table)
+  const object = `OBJECT_ID(${quoteText(name)})`
+  return `IF EXISTS (SELECT 1 FROM sys.foreign_keys k WHERE k.referenced_object_id = ${object}) OR EXISTS (SELECT 1 FROM sys.sql_expression_dependencies d JOIN sys.indexes i ON i.object_id = d.referencing_id WHERE d.referenced_id = ${object} AND OBJECTPROPERTY(d.referencing_id, 'IsView') = 1)
+BEGIN
+  ALTER TABLE ${name} DISABLE TRIGGER ALL;
+  DELETE FROM ${name};
+  ALTER TABLE ${name} ENABLE TRIGGER ALL;
+END
+ELSE TRUNCATE TABLE ${name}`
+}
+
+/** STATS: "10 percent processed." ("BACKUP (Transact-SQL)", STATS); `undefined` for anything else that the server says. */
+export function percentOf(message: string): number | undefined {
+  const found = /^(\d{1,3}) percent processed\.?$/.exec(message.trim())?.[1]
+  return found === undefined ? undefined : Number(found)
+}

@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mssqlNative } from '../../src/databases/mssql/native.ts'
+import type { NativePower, NativeWishes } from '../../src/databases/native-port.ts'
+import { FakeServer, HEADER, INFO, OPTIONS, PATH, URL, workIn } from './mssql-backup-server.ts'
+
+describe('SQL Server’s own BACKUP and RESTORE', () => {
+  let server: FakeServer
+  let power: NativePower
+  const progress: string[] = []
+  beforeEach(() => {
+    server = new FakeServer()
+    power = mssqlNative(OPTIONS, server, async () => undefined, [])
+  })
+  afterEach(() => progress.splice(0))
+
+  const work = (wishes: NativeWishes, skip: readonly string[] = []) =>
+    workIn('/nowhere', wishes, skip, (done, total, unit, item) => progress.push(`${done}/${total} ${unit} ${item}`))
+  const onDisk: NativeWishes = { server: { path: PATH } }
+
+  it('is written as the documentation has it, and proven before it counts', async () => {
+    const saved = await power.save(work(onDisk))
+    expect(saved).toEqual({ consistent: true, rows: null, place: 'server' })
+    expect(server.done).toEqual([
+      `own: BACKUP DATABASE [sh]]op] TO DISK = N'${PATH}' WITH COPY_ONLY, COMPRESSION, CHECKSUM, NAME = N'migrate', STATS = 5`,
+      `master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, STATS = 5`,
+    ])
+    expect(progress[0]).toBe('5/100 changes BACKUP (per cent)')
+  })
+
+  it.each([
+    [4, 'Express Edition'],
+    [2, 'Web Edition (64-bit)'],
+  ])('is not compressed by edition %i, %s', async (engineEdition, edition) => {
+    server.info = { ...INFO, engineEdition, edition }
+    expect((await power.tools('save', onDisk)).reason).toContain('not compressed')
+    await power.save(work(onDisk))
+    expect(server.done[0]).toContain('WITH COPY_ONLY, NO_COMPRESSION, CHECKSUM')
+  })
+
+  it('goes to a URL where there is a credential for it, and says how to make one', async () => {
+    const wishes: NativeWishes = { server: { url: URL } }
+    expect((await power.tools('save', wishes)).findings).toContainEqual(
+      expect.objectContaining({
+        severity: 'error',
+        code: 'backup-credential-missing',
+        hint: expect.stringContaining('CREATE CREDENTIAL [https://account.blob.core.windows.net/backups] WITH IDENTITY'),
+      }),
+    )
+    server.credentials = [{ name: 'https://account.blob.core.windows.net/backups' }]
+    expect((await power.tools('save', wishes)).findings.map(({ severity }) => severity)).toEqual(['info'])
+    await power.save(work(wishes))
+    expect(server.done[0]).toContain(`TO URL = N'${URL}'`)
+  })
+
+  it('names the rights that are missing, with their GRANT', async () => {
+    server.info = { ...INFO, mayBackUp: 0, mayCreate: 0, mayRestore: 0 }
+    expect((await power.tools('save', onDisk)).reason).toContain('GRANT BACKUP DATABASE TO [shop_user]')
+    const { tool, reason } = await power.tools('restore', { ...onDisk, format: 'mssql-bak' })
+    expect(tool).toBeNull()
+    expect(reason).toMatch(/ALTER SERVER ROLE dbcreator ADD MEMBER \[shop_login\].*GRANT CREATE ANY DATABASE TO \[shop_login\]/)
+  })
+
+  it('says what can’t be known beforehand', async () => {
+    for (const purpose of ['save', 'restore'] as const)
+      expect((await power.tools(purpose, { ...onDisk, format: 'mssql-bak' })).findings.map(({ code }) => code)).toContain(
+        'native-not-tried',
+      )
+  })
+
+  it('says where it can’t be done at all', async () => {
+    expect((await power.tools('save', {})).reason).toMatch(/doesn’t say where.*sqlpackage isn't installed here/)
+    server.info = { ...INFO, engineEdition: 5, edition: 'SQL Azure' }
+    expect((await power.tools('save', onDisk)).reason).toContain('Azure SQL Database has no BACKUP')
+    expect((await power.tools('restore', { ...onDisk, format: 'mssql-bak' })).reason).toContain('no RESTORE')
+    server.info = { ...INFO, engineEdition: 8, edition: 'SQL Azure' }
+    expect((await power.tools('save', onDisk)).reason).toContain('give backup: { url')
+    expect((await power.tools('save', { from: 'shop.zip' })).reason).toContain('neither a .bak nor a .bacpac')
+  })
+
+  it('is restored into the folders of the database that it replaces, which everyone else has left', async () => {
+    await power.restore(work({ ...onDisk, format: 'mssql-bak', savedBy: 'BACKUP DATABASE 15.0' }, ['Sessions']))
+    expect(server.done).toEqual([
+      `master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, STATS = 5`,
+      `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET SINGLE_USER WITH ROLLBACK IMMEDIATE`,
+      `master: RESTORE DATABASE [sh]]op] FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, MOVE N'shop_data' TO N'E:\\data\\sh_op_run-1_1.mdf', MOVE N'it''s log' TO N'F:\\logs\\sh_op_run-1_2.ldf', MOVE N'more' TO N'E:\\data\\sh_op_run-1_3.ndf', REPLACE, RECOVERY, STATS = 5`,
+      `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET MULTI_USER`,
+      expect.stringMatching(
+        /^own: IF EXISTS [\s\S]*DISABLE TRIGGER ALL[\s\S]*DELETE FROM \[dbo\]\.\[Sessions\][\s\S]*ELSE TRUNCATE TABLE \[dbo\]\.\[Sessions\]$/,
+      ),
+    ])
+    expect(progress).toContain('100/100 changes RESTORE (per cent)')
+  })
+
+  it('never replaces a database that holds something', async () => {
+    server.tables = [{ name: 'dbo.Guestbook' }]
+    await expect(power.restore(work({ ...onDisk, format: 'mssql-bak' }))).rejects.toMatchObject({
+      code: 'target-not-empty',
+      message: expect.stringContaining('dbo.Guestbook'),
+    })
+    expect(server.done).toEqual([])
+  })
+
+  it('lets the others in again when the restore was refused', async () => {
+    server.fails = /^RESTORE DATABASE/
+    await expect(power.restore(work({ ...onDisk, format: 'mssql-bak' }))).rejects.toThrow('refused')
+    expect(server.done.at(-1)).toContain('SET MULTI_USER')
+  })
+
+  it('takes the newest whole backup of a file that someone else made, with checksums or not', async () => {
+    server.headers = [
+      { ...HEADER, BackupName: null, Position: 1, HasBackupChecksums: 0 },
+      { ...HEADER, BackupName: 'nightly', Position: 2, HasBackupChecksums: 0 },
+      { ...HEADER, BackupName: null, BackupType: 2, Position: 3 },
+    ]
+    await power.restore(work({ ...onDisk, format: 'mssql-bak', savedBy: 'the backup given' }))
+    expect(server.done[0]).toBe(`master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, STATS = 5`)
+    expect(server.done[2]).toContain("WITH FILE = 2, MOVE N'shop_data'")
+  })
+
+  it.each([
+    ['made by a newer server', { SoftwareVersionMajor: 16 }, /SQL Server 16\.x; the new server is 15\.x/],
+    ['damaged', { IsDamaged: true }, /damaged/],
+    ['a log alone', { BackupType: 2 }, /no backup of a whole database/],
+  ])('refuses a backup that is %s', async (_what, change, message) => {
+    server.headers = [{ ...HEADER, ...change }]
+    await expect(power.restore(work({ ...onDisk, format: 'mssql-bak' }))).rejects.toMatchObject({
+      code: 'backup-unusable',
+      message: expect.stringMatching(message),
+    })
+    expect(server.done).toEqual([])
+  })
+
+  it('says what to do with a database that a cut-off RESTORE left half done', async () => {
+    await power.discard('run-1')
+    server.state = 'RESTORING'
+    await expect(power.discard('run-1')).rejects.toMatchObject({
+      code: 'database-restoring',
+      hint: expect.stringContaining('DROP DATABASE'),
+    })
+  })
+})

@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { openMysql } from '../../src/databases/mysql/index.ts'
+import type { Database } from '../../src/databases/port.ts'
+import type { Schema } from '../../src/databases/schema.ts'
+import { copyTable, createAll } from '../contract/database-kit.ts'
+import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+
+const RICH: readonly string[] = [
+  "SET SESSION sql_mode = '', time_zone = '+00:00'",
+  'CREATE SEQUENCE shared START WITH 5 INCREMENT BY 3 CACHE 7',
+  'CREATE SEQUENCE free MINVALUE -10 MAXVALUE 1000000 START WITH 100 NOCACHE CYCLE',
+  `CREATE TABLE \`we ird\`\`t\` (\`A b\` int NOT NULL, \`c,(d\` varchar(20) COMMENT 'it''s, (odd) \`;', sh int DEFAULT (NEXT VALUE FOR shared),
+    e enum('a,b','c)d') DEFAULT 'c)d', PRIMARY KEY (\`A b\`), KEY \`k,1\` (\`c,(d\`(5) DESC))`,
+  `CREATE TABLE wp_posts (ID bigint(20) unsigned NOT NULL AUTO_INCREMENT, post_date datetime NOT NULL DEFAULT '0000-00-00 00:00:00',
+    post_content longtext NOT NULL, post_title text NOT NULL, post_name varchar(200) NOT NULL DEFAULT '', hidden int INVISIBLE DEFAULT 3,
+    modified timestamp NOT NULL DEFAULT current_timestamp() ON UPDATE current_timestamp(),
+    slug varchar(210) AS (CONCAT(post_name, '-', 'x')) VIRTUAL, len int AS (CHAR_LENGTH(post_name)) STORED,
+    CONSTRAINT named CHECK (post_name <> 'bad,name'), PRIMARY KEY (ID), UNIQUE KEY by_slug (slug), KEY post_name (post_name(191)),
+    FULLTEXT KEY words (post_title), FULLTEXT KEY more (post_content)) AUTO_INCREMENT = 77 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci
+    COMMENT='posts; and (more)'`,
+  'CREATE TABLE second_key (grp int NOT NULL, n int NOT NULL AUTO_INCREMENT, PRIMARY KEY (grp, n), UNIQUE KEY (n))',
+  'CREATE TABLE no_primary (a int NOT NULL, b int, UNIQUE KEY ua (a), KEY kb (b))',
+  `CREATE TABLE parted (id int NOT NULL, y int NOT NULL, PRIMARY KEY (id, y)) PARTITION BY RANGE (y)
+    (PARTITION p0 VALUES LESS THAN (2000), PARTITION p1 VALUES LESS THAN MAXVALUE)`,
+  'CREATE TABLE old_style (id int NOT NULL PRIMARY KEY, t varchar(20), KEY kt (t)) ENGINE=MyISAM ROW_FORMAT=FIXED DEFAULT CHARSET=latin1',
+  'CREATE TABLE aria_style (id int NOT NULL PRIMARY KEY, t text) ENGINE=Aria TRANSACTIONAL=1',
+  'CREATE TABLE in_memory (id int NOT NULL PRIMARY KEY, t varchar(20), KEY kt (t) USING BTREE) ENGINE=MEMORY',
+  'CREATE TABLE places (id int PRIMARY KEY, p point NOT NULL, SPATIAL KEY sp (p))',
+  'CREATE TABLE packed (id int PRIMARY KEY) ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8',
+  `CREATE TABLE kids (a int NOT NULL, b int NOT NULL, c int, PRIMARY KEY (a, b), KEY kc (c),
+    CONSTRAINT k1 FOREIGN KEY (c) REFERENCES no_primary (a) ON DELETE SET NULL ON UPDATE CASCADE,
+    CONSTRAINT k2 FOREIGN KEY (a, b) REFERENCES parents (x, y) ON DELETE CASCADE)`,
+]
+
+const OBJECTS: readonly string[] = [
+  'CREATE VIEW z_first AS SELECT ID, post_title FROM wp_posts WHERE post_name = "it\'s"',
+  'CREATE SQL SECURITY INVOKER VIEW a_second AS SELECT z.ID, twice(z.ID) AS t FROM z_first z JOIN no_primary n ON n.a = z.ID WITH CASCADED CHECK OPTION'.replace(
+    ' WITH CASCADED CHECK OPTION',
+    '',
+  ),
+  'CREATE VIEW checked AS SELECT a, b FROM no_primary WHERE b > 0 WITH CASCADED CHECK OPTION',
+  `CREATE FUNCTION twice(n int) RETURNS varchar(40) CHARSET latin1 DETERMINISTIC COMMENT 'doubles' RETURN CONCAT(n * 2, '\\\\')`,
+  `CREATE PROCEDURE many(IN a int, OUT b int) MODIFIES SQL DATA BEGIN
+    DECLARE done int DEFAULT 0; -- a comment; with a semicolon
+    WHILE done < a DO SET done = done + 1; END WHILE;
+    SET b = done; END`,
+  'CREATE TRIGGER t_first BEFORE INSERT ON no_primary FOR EACH ROW SET NEW.b = IFNULL(NEW.b, 1)',
+  'CREATE TRIGGER t_third BEFORE INSERT ON no_primary FOR EACH ROW SET NEW.b = NEW.b * 10',
+  'CREATE TRIGGER t_second BEFORE INSERT ON no_primary FOR EACH ROW PRECEDES t_third BEGIN SET NEW.b = NEW.b + 1; END -- last',
+  'CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS "2026-01-01 03:00:00" ON COMPLETION PRESERVE ENABLE DO DELETE FROM in_memory',
+]
+
+async function make(database: TestMysqlDatabase): Promise<void> {
+  const connection = await database.connect()
+  const [first = '', ...rest] = RICH
+  await connection.query(first)
+  await connection.query('CREATE TABLE parents (x int NOT NULL, y int NOT NULL, PRIMARY KEY (x, y))')
+  for (const sql of rest) await connection.query(sql)
+  // Views may only come once the function is there; the names are to sort the other way.
+  for (const sql of [
+    ...OBJECTS.filter((each) => each.includes('FUNCTION')),
+    ...OBJECTS.filter((each) => !each.includes('FUNCTION')),
+  ])
+    await connection.query(sql)
+  await connection.query("SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES'")
+  await connection.query(
+    `CREATE TRIGGER t_ansi AFTER DELETE ON no_primary FOR EACH ROW INSERT INTO "we ird\`t" ("A b", "c,(d") VALUES (OLD.a, 'a\\' || 'b')`,
+  )
+  await connection.query("INSERT INTO wp_posts (post_content, post_title, post_name, hidden) VALUES ('c', 't', 'n', 9)")
+  await connection.query("INSERT INTO old_style VALUES (1, 'zo\u00eb'), (2, NULL)")
+  await connection.query("INSERT INTO in_memory VALUES (1, 'x')")
+  await connection.query('INSERT INTO no_primary VALUES (1, NULL), (2, 5)')
+  await connection.query('INSERT INTO parents VALUES (1, 2)')
+  await connection.query('INSERT INTO kids VALUES (1, 2, 2)')
+  await connection.query('INSERT INTO places VALUES (1, ST_GeomFromText("POINT(1 2)"))'.replaceAll('"', "'"))
+  await connection.query('INSERT INTO parted VALUES (1, 1999), (2, 2020)')
+  await connection.end()
+}
+
+const created = ({ tables, foreignKeys, identities, objects }: Schema): unknown => ({ tables, foreignKeys, identities, objects })
+
+describe.skipIf(mysqlMissing !== null)('a schema of MariaDB', () => {
+  let server: TestMysql
+  const opened: Database[] = []
+  const open = (database: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database => {
+    const result = openMysql(database.options(change))
+    opened.push(result)
+    return result
+  }
+  beforeAll(async () => {
+    server = await startTestMysql({ host: '127.0.12.4' })
+  })
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.close()
+  })
+  afterAll(() => server?.stop())
+
+  it('is carried with partitions, other engines, generated and hidden columns, views over views, programs and their sql_mode', async () => {
+    const [from, to] = [await server.database(), await server.database()]
+    await make(from)
+    const [source, target] = [open(from), open(to)]
+    const schema = await source.schema()
+    await createAll(target, schema, ['before'])
+    for (const table of schema.tables) await copyTable(source, target, table, table.name.name)
+    await createAll(target, schema, ['after'])
+    expect(created(await target.schema())).toEqual(created(schema))
+    for (const { name } of schema.tables) {
+      const show = `SHOW CREATE TABLE \`${name.name.replaceAll('`', '``')}\``
+      const text = async (database: TestMysqlDatabase): Promise<string> =>
+        ((await database.sql(show))[0]?.[1] ?? '').replace(/ AUTO_INCREMENT=\d+/, '').replaceAll(`\`${database.name}\``, 'DB')
+      // Indexes that were added later stand after the others.
+      const lines = (sql: string): readonly string[] =>
+        sql
+          .split('\n')
+          .map((line) => line.replace(/,$/, ''))
+          .sort()
+      expect(lines(await text(to))).toEqual(lines(await text(from)))
+      const checksum = `CHECKSUM TABLE \`${name.name.replaceAll('`', '``')}\` EXTENDED`
+      expect((await to.sql(checksum))[0]?.[1]).toEqual((await from.sql(checksum))[0]?.[1])
+    }
+    const triggers = `SELECT TRIGGER_NAME, ACTION_ORDER, ACTION_STATEMENT, SQL_MODE FROM information_schema.TRIGGERS
+      WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1`
+    expect(await to.sql(triggers)).toEqual(await from.sql(triggers))
+    expect(await to.sql('SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()')).toEqual([
+      ['nightly', 'DISABLED'],
+    ])
+    expect(await to.sql('INSERT INTO no_primary (a) VALUES (9); SELECT b FROM no_primary WHERE a = 9')).toEqual([['20']])
+    expect(await to.sql('SELECT * FROM a_second')).toEqual([])
+    expect(await to.sql('SELECT post_date, slug, len, hidden FROM wp_posts')).toEqual([['0000-00-00 00:00:00', 'n-x', '1', '9']])
+    for (const { undo, name } of [...target.ddl(schema)].reverse()) await target.retract(undo, { run: 'create', name })
+    const left = await target.schema()
+    expect([left.tables, left.objects, left.identities]).toEqual([[], [], []])
+  })
+
+  it('names what it can’t carry, and what it carries otherwise', async () => {
+    const [made, other] = [await server.database(), await server.database('other')]
+    await other.sql('CREATE TABLE elsewhere (id int PRIMARY KEY)')
+    await made.rootSql(`CREATE TABLE kept (a int) WITH SYSTEM VERSIONING;
+      CREATE TABLE csv_lines (a int NOT NULL) ENGINE=CSV;
+      CREATE TABLE grouped (g int NOT NULL, n int NOT NULL AUTO_INCREMENT, PRIMARY KEY (g, n)) ENGINE=MyISAM;
+      CREATE TABLE plain_old (a int) ENGINE=MyISAM;
+      CREATE TABLE child (a int, CONSTRAINT far FOREIGN KEY (a) REFERENCES ${other.name}.elsewhere (id));
+      CREATE TABLE gone (a int);
+      CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone;
+      CREATE VIEW abroad AS SELECT id FROM ${other.name}.elsewhere;
+      CREATE TABLE found (t text, FULLTEXT KEY (t));
+      CREATE EVENT hourly ON SCHEDULE EVERY 1 HOUR DO SELECT 1`)
+    const { findings, tables } = await open(made, { account: server.root }).schema()
+    const found = findings.map(
+      (each) =>
+        `${each.severity} ${each.code}: ${/\b(kept|csv_lines|grouped|plain_old|child|broken|abroad|found|hourly|admin@%)/.exec(each.message)?.[0]}`,
+    )
+    expect(found.sort()).toEqual([
+      'error foreign-key-elsewhere: child',
+      'error table-engine: csv_lines',
+      'error table-not-transactional: grouped',
+      'error table-versioned: kept',
+      'info definer-changes: admin@%',
+      'info full-text-index: found',
+      'warning event-switched-off: hourly',
+      'warning other-database: abroad',
+      'warning table-not-transactional: plain_old',
+      'warning view-broken: broken',
+    ])
+    expect(tables.map((table) => table.name.name)).toEqual(['child', 'found', 'grouped', 'plain_old'])
+    for (const finding of findings) expect(finding.hint, finding.code).toBeDefined()
+  })
+
+  it('tells a reader which GRANT it lacks', async () => {
+    const made = await server.database()
+    await made.rootSql(`CREATE TABLE seen (a int PRIMARY KEY); CREATE PROCEDURE p() SELECT 1;
+      CREATE USER 'few'@'%' IDENTIFIED BY 'few'; GRANT SELECT, EXECUTE ON ${made.name}.* TO 'few'@'%';
+      CREATE USER 'blind'@'%' IDENTIFIED BY 'blind'; GRANT SELECT ON ${made.name}.seen TO 'blind'@'%'`)
+    const hints = async (user: string, purpose: 'read' | 'write'): Promise<string> =>
+      (await open(made, { account: { user, password: user } }).missingRights(purpose)).map((each) => each.hint).join('\n')
+    expect(await hints('few', 'read')).toBe(
+      ['SHOW VIEW', 'TRIGGER', 'EVENT']
+        .map((right) => `As an account that may grant it, run: GRANT ${right} ON \`${made.name}\`.* TO 'few'@'%';`)
+        .join('\n'),
+    )
+    expect(await hints('blind', 'read')).toContain(`GRANT SELECT ON \`${made.name}\`.* TO 'blind'@'%';`)
+    expect(await hints('blind', 'read')).toContain("GRANT SELECT ON mysql.proc TO 'blind'@'%';")
+    expect(await hints('few', 'write')).toContain(`GRANT CREATE ROUTINE ON \`${made.name}\`.* TO 'few'@'%';`)
+    const { findings } = await open(made, { account: { user: 'few', password: 'few' } }).schema()
+    expect(findings).toContainEqual(expect.objectContaining({ severity: 'error', code: 'definition-hidden' }))
+    await made.rootSql("DROP USER 'few'@'%', 'blind'@'%'")
+  })
+})

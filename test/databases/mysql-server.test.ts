@@ -1,0 +1,207 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Connections } from '../../src/databases/mysql/connection.ts'
+import { openMysql } from '../../src/databases/mysql/index.ts'
+import { readTriggers, replaceLocked, type Trigger, triggerSql } from '../../src/databases/mysql/triggers.ts'
+import { quoteText } from '../../src/databases/mysql/values.ts'
+import type { Database, Row } from '../../src/databases/port.ts'
+import type { Table } from '../../src/databases/schema.ts'
+import { failureOf } from '../contract/database-kit.ts'
+import { startCutProxy } from '../servers/cut-proxy.ts'
+import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+
+const UNTIL_SLOW = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'CREATE TABLE \`slow\`%'`
+
+describe.skipIf(mysqlMissing !== null)('MariaDB beyond the contract', () => {
+  let server: TestMysql
+  const closing: (() => Promise<unknown>)[] = []
+  const open = (database: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database => {
+    const result = openMysql(database.options(change))
+    closing.push(() => result.close())
+    return result
+  }
+  const tableIn = async (database: Database, name: string): Promise<Table> => {
+    const found = (await database.schema()).tables.find((table) => table.name.name === name)
+    if (found === undefined) throw new Error(`no table ${name}`)
+    return found
+  }
+  beforeAll(async () => {
+    server = await startTestMysql({ host: '127.0.12.5' })
+  })
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close()
+  })
+  afterAll(() => server?.stop())
+
+  describe('a statement under a mark, though DDL commits by itself', () => {
+    it('is done once by two who do it at the same time', async () => {
+      const made = await server.database()
+      const [one, two] = [open(made), open(made)]
+      const mark = { run: 'r', name: 'table t' }
+      await one.execute('CREATE TABLE `other` (a int)', { run: 'r', name: 'other' })
+      const sql = 'CREATE TABLE `t` (a int PRIMARY KEY) SELECT 1 AS a, SLEEP(0.3) AS s'
+      await Promise.all([one.execute(sql, mark), two.execute(sql, mark)])
+      expect(await made.sql('SELECT a FROM t')).toEqual([['1']])
+    })
+
+    it('whose line was cut while the server was at it is found done, not done twice', async () => {
+      const made = await server.database()
+      const proxy = await startCutProxy(server, server.host)
+      closing.push(() => proxy.close())
+      const cut = open(made, { host: proxy.host, port: proxy.port })
+      const mark = { run: 'r', name: 'table slow' }
+      await cut.execute('CREATE TABLE `first` (a int)', { run: 'r', name: 'first' })
+      const working = failureOf(cut.execute('CREATE TABLE `slow` (a int PRIMARY KEY) SELECT 1 AS a, SLEEP(1) AS s', mark))
+      for (let seen = '0'; seen === '0'; ) seen = (await server.rootSql(UNTIL_SLOW))[0]?.[0] ?? '0'
+      proxy.cut(0)
+      expect((await working).code).toBe('database-connection-lost')
+      const again = open(made)
+      await again.execute('CREATE TABLE `slow` (a int PRIMARY KEY) SELECT 1 AS a', mark)
+      expect(await made.sql('SELECT a FROM slow')).toEqual([['1']])
+      expect(await again.marks('r')).toEqual(new Set(['first', 'table slow']))
+      await again.retract('DROP TABLE IF EXISTS `slow`', mark)
+      expect(await again.marks('r')).toEqual(new Set(['first']))
+    })
+
+    it.each([
+      ['after the statement', true],
+      ['before the statement', false],
+    ])('that a kill left begun, %s, is judged by the object that it makes', async (_when, isThere) => {
+      const made = await server.database()
+      const database = open(made)
+      await made.sql('CREATE TABLE t (a int NOT NULL, b int)')
+      await database.execute('ALTER TABLE `t` ADD KEY `kb` (`b`), ADD UNIQUE KEY `ka` (`a`)', { run: 'r', name: 'indexes t' })
+      await made.sql(`UPDATE migrate_marks SET probe = '{"kind":"index","name":"kb","table":"t"}'`)
+      if (!isThere) await made.sql('ALTER TABLE t DROP KEY kb, DROP KEY ka')
+      expect(await database.marks('r')).toEqual(new Set(isThere ? ['indexes t'] : []))
+      await database.execute('ALTER TABLE `t` ADD KEY `kb` (`b`), ADD UNIQUE KEY `ka` (`a`)', { run: 'r', name: 'indexes t' })
+      expect((await made.sql('SHOW INDEX FROM t')).map((row) => row[2])).toEqual(['ka', 'kb'])
+      expect(await made.sql('SELECT COUNT(*) FROM migrate_marks WHERE probe IS NULL')).toEqual([['1']])
+    })
+
+    it('that adds foreign keys finds rows without a parent, and leaves none of the keys', async () => {
+      const made = await server.database()
+      await made.sql(
+        'CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int, q int, KEY (p), KEY (q)); INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1, 1), (2, 1, 7), (3, NULL, 1)',
+      )
+      const database = open(made)
+      const sql =
+        'SET SESSION foreign_key_checks = 0;\nALTER TABLE `c` ADD CONSTRAINT `f1` FOREIGN KEY (`p`) REFERENCES `p` (`id`), ADD CONSTRAINT `f2` FOREIGN KEY (`q`) REFERENCES `p` (`id`)'
+      const mark = { run: 'r', name: 'foreign key c.f1, f2' }
+      const failure = await failureOf(database.execute(sql, mark))
+      expect([failure.code, failure.message]).toEqual([
+        'database-statement-failed',
+        expect.stringContaining('f2: c (q) holds ["7"]'),
+      ])
+      expect((await made.sql('SHOW CREATE TABLE c'))[0]?.[1]).not.toContain('FOREIGN')
+      expect(await database.marks('r')).toEqual(new Set())
+      await made.sql('DELETE FROM c WHERE q = 7')
+      await database.execute(sql, mark)
+      await expect(made.sql('INSERT INTO c VALUES (9, 9, NULL)')).rejects.toThrow('foreign key constraint fails')
+      expect(await database.runStatements(['SELECT @@foreign_key_checks'])).toEqual([1])
+    })
+  })
+
+  describe('a table’s triggers', () => {
+    const SHOP = `CREATE TABLE log (what varchar(40)); CREATE TABLE orders (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, total int);
+      CREATE TRIGGER first BEFORE INSERT ON orders FOR EACH ROW SET NEW.total = NEW.total + 1;
+      CREATE TRIGGER second BEFORE INSERT ON orders FOR EACH ROW BEGIN INSERT INTO log VALUES (CONCAT('in ', NEW.total)); END -- the end`
+    const definitions = (made: TestMysqlDatabase) =>
+      made.sql(
+        'SELECT TRIGGER_NAME, ACTION_ORDER, ACTION_STATEMENT, DEFINER, SQL_MODE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY 1',
+      )
+    const row = (id: string, total: string): Row => [id, total]
+
+    it('fire for customers while rows are carried in silence, and are as before when all is done', async () => {
+      const made = await server.database()
+      await made.sql(SHOP)
+      const before = await definitions(made)
+      const database = open(made)
+      const orders = await tableIn(database, 'orders')
+      await database.transaction([orders], async (transaction) => {
+        await transaction.insert(orders, [row('100', '5')])
+        await made.sql('INSERT INTO orders (total) VALUES (7)')
+      })
+      expect(await made.sql('SELECT total FROM orders ORDER BY total')).toEqual([['5'], ['8']])
+      expect(await made.sql('SELECT what FROM log')).toEqual([['in 8']])
+      expect((await database.schema()).objects).toEqual((await open(made).schema()).objects)
+      expect(await definitions(made)).not.toEqual(before)
+      await database.close()
+      expect(await definitions(made)).toEqual(before)
+    })
+
+    it('that can only be dropped and made anew stand again after a kill in between', async () => {
+      const made = await server.database()
+      await made.sql(SHOP)
+      const before = await definitions(made)
+      const connections = new Connections(made.options())
+      await connections.use(async (session) => {
+        const [first, second] = await readTriggers(session)
+        if (first === undefined || second === undefined) throw new Error('no triggers')
+        const sql = (trigger: Trigger): string => triggerSql(trigger)
+        for (const trigger of [first, second]) await replaceLocked(session, trigger, sql(trigger))
+        expect(await definitions(made)).toEqual(before)
+        // The kill: dropped, kept in the table, and not made again.
+        await session.query('DROP TRIGGER second')
+        await session.query(`INSERT INTO migrate_triggers VALUES ('second', ${quoteText(sql(second))})`)
+      })
+      connections.close()
+      const database = open(made)
+      const log = await tableIn(database, 'log')
+      await database.transaction([log], async (transaction) => transaction.insert(log, [['x']]))
+      expect(await definitions(made)).toEqual(before)
+      expect(await made.sql('SELECT COUNT(*) FROM migrate_triggers')).toEqual([['0']])
+    })
+
+    it('that a killed process left guarded work for everybody, until the next one takes the guard off', async () => {
+      const made = await server.database()
+      await made.sql(SHOP)
+      const before = await definitions(made)
+      const killed = openMysql(made.options())
+      const orders = await tableIn(killed, 'orders')
+      await killed.transaction([orders], (transaction) => transaction.insert(orders, [row('100', '5')]))
+      const threads = await server.rootSql(
+        `SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '${made.name}' AND USER = '${made.owner.user}'`,
+      )
+      for (const [id] of threads) await server.rootSql(`KILL ${id}`)
+      await killed.close()
+      const guarded = await definitions(made)
+      expect(guarded).not.toEqual(before)
+      await made.sql('INSERT INTO orders (total) VALUES (7)')
+      expect(await made.sql('SELECT what FROM log')).toEqual([['in 8']])
+      const next = open(made)
+      await next.transaction([orders], (transaction) => transaction.insert(orders, [row('200', '5')]))
+      await next.close()
+      expect(await definitions(made)).toEqual(before)
+      expect(await made.sql('SELECT total FROM orders WHERE id >= 100 AND id <> 101 ORDER BY id')).toEqual([['5'], ['5']])
+    })
+  })
+
+  describe('text keys', () => {
+    it('that the server takes for the same are told apart, and never written over', async () => {
+      const made = await server.database()
+      await made.sql(
+        "CREATE TABLE w (w varchar(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n int); INSERT INTO w VALUES ('Ann', 1)",
+      )
+      const database = open(made)
+      const w = await tableIn(database, 'w')
+      expect(await database.rowsByKey(w, [['ann'], ['Ann ']])).toEqual([])
+      await database.transaction([w], (transaction) => transaction.delete(w, [['ANN']]))
+      expect((await failureOf(database.transaction([w], (transaction) => transaction.update(w, ['ann', '2'])))).code).toBe(
+        'row-missing',
+      )
+      expect((await failureOf(database.transaction([w], (transaction) => transaction.insert(w, [['ANN', '2']])))).code).toBe(
+        'database-statement-failed',
+      )
+      expect(await made.sql('SELECT * FROM w')).toEqual([['Ann', '1']])
+    })
+  })
+
+  it('tells a server that takes no changes', async () => {
+    const made = await server.database()
+    await server.rootSql('SET GLOBAL read_only = 1')
+    closing.push(() => server.rootSql('SET GLOBAL read_only = 0'))
+    expect((await failureOf(open(made).execute('CREATE TABLE `t` (a int)', { run: 'r', name: 't' }))).code).toBe(
+      'database-read-only',
+    )
+  })
+})

@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it, vi } from 'vitest'
+import { openMssql } from '../../src/databases/mssql/index.ts'
+import { readForeignKeys } from '../../src/databases/mssql/introspect-tables.ts'
+import { quoteName, quoteTable } from '../../src/databases/mssql/names.ts'
+import type { Session } from '../../src/databases/mssql/session.ts'
+import { connectTestMssql, MSSQL_URL, type MssqlGaps, mssqlTitle, type TestMssqlDatabase } from '../servers/mssql.ts'
+import { batchesOf, ownDatabaseLeftOut } from './mssql-scripts.ts'
+import { type SampleDatabase, samplesOf, samplesSuite } from './suite.ts'
+
+// A server on a busy machine takes long for the first statements of a connection.
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 300_000 })
+
+describe('a script for sqlcmd', () => {
+  it('is cut at its lines with GO, but not within comments and strings', () => {
+    const script = "\uFEFFSELECT 1\r\nGO\n/* a\nGO\n*/ SELECT 'it''s\nGO\n' -- '\ngo 2\n\nGO\nSELECT 3"
+    expect(batchesOf(script)).toEqual([
+      'SELECT 1',
+      "/* a\nGO\n*/ SELECT 'it''s\nGO\n' -- '",
+      "/* a\nGO\n*/ SELECT 'it''s\nGO\n' -- '",
+      'SELECT 3',
+    ])
+  })
+
+  it('stays in the database that it is run in', () => {
+    const own = ['USE master', 'IF EXISTS (SELECT 1) DROP DATABASE x', '-- new\nCREATE DATABASE x', 'CREATE TABLE t (a int)']
+    expect(ownDatabaseLeftOut(own)).toEqual(['CREATE TABLE t (a int)'])
+  })
+})
+
+if (MSSQL_URL === undefined) {
+  describe.skip(mssqlTitle('sample databases on mssql'), () => {
+    it('arrive table by table and object by object', () => expect.unreachable())
+  })
+} else {
+  samplesSuite(
+    'mssql',
+    await samplesOf(['northwind-mssql', 'pubs-mssql', 'chinook-mssql', 'sakila-mssql']),
+    {
+      'northwind-mssql': { rows: { orders: 830, 'order details': 2_155, employees: 9 } },
+      'pubs-mssql': { rows: { titles: 18, sales: 21 } },
+      'chinook-mssql': { rows: { track: 3_503, playlisttrack: 8_715 } },
+      'sakila-mssql': { rows: {} },
+    },
+    async () => {
+      const server = await connectTestMssql()
+      return { database: async () => sampleDatabase(await server.database(), server.gaps), close: () => server.close() }
+    },
+  )
+}
+
+function sampleDatabase(made: TestMssqlDatabase, gaps: MssqlGaps): SampleDatabase {
+  return {
+    load: async (scripts) => {
+      const batches = scripts.flatMap(batchesOf)
+      await made.use((session) =>
+        (gaps.constraintsOff ? loadWithoutForeignKeys : loadBatches)(session, ownDatabaseLeftOut(batches)),
+      )
+    },
+    open: () => openMssql(made.options()),
+    contents: () => made.use(contents),
+    schema: () => made.use(objects),
+  }
+}
+
+async function loadBatches(session: Session, batches: readonly string[]): Promise<void> {
+  for (const batch of batches) await session.batch(batch)
+}
+
+const SWITCH = /^\s*ALTER TABLE .* (?:NO)?CHECK CONSTRAINT ALL\s*$/gim
+
+/** For a server whose constraints can't be switched off while rows come in: foreign keys go before the first switch and come back at the end. */
+async function loadWithoutForeignKeys(session: Session, batches: readonly string[]): Promise<void> {
+  const first = batches.findIndex((batch) => batch.match(SWITCH))
+  const before = first === -1 ? batches : batches.slice(0, first)
+  await loadBatches(session, before)
+  const keys = await readForeignKeys(session)
+  for (const key of keys) await session.batch(`ALTER TABLE ${quoteTable(key.table)} DROP CONSTRAINT ${quoteName(key.name)}`)
+  for (const batch of batches.slice(before.length)) {
+    const left = batch.replaceAll(SWITCH, '')
+    if (left.trim() !== '') await session.batch(left)
+  }
+  for (const key of keys) await session.batch(key.sql)
+}
+
+/** Types that HASHBYTES and CONCAT don't take as they are. */
+const AS_TEXT: Readonly<Record<string, string>> = { float: 'CONVERT(nvarchar(60), #, 2)', real: 'CONVERT(nvarchar(60), #, 2)' }
+const asText = (name: string, type: string): string => {
+  if (['image', 'binary', 'varbinary', 'timestamp', 'rowversion'].includes(type))
+    return `CONVERT(nvarchar(max), HASHBYTES('SHA2_256', CONVERT(varbinary(max), ${name})), 2)`
+  if (/date|time/.test(type)) return `CONVERT(nvarchar(60), ${name}, 121)`
+  return (AS_TEXT[type] ?? 'CONVERT(nvarchar(max), #)').replace('#', name)
+}
+
+/** Rows of each table, and a hash of the hashes that the server makes of them. By name in lower case. */
+async function contents(session: Session): Promise<Readonly<Record<string, string>>> {
+  const { rows } = await session.query(`SELECT s.name, t.name, c.name, ty.name FROM sys.tables t
+JOIN sys.schemas s ON s.schema_id = t.schema_id JOIN sys.columns c ON c.object_id = t.object_id
+JOIN sys.types ty ON ty.user_type_id = c.user_type_id LEFT JOIN sys.types b ON b.user_type_id = ty.system_type_id
+WHERE t.is_ms_shipped = 0 ORDER BY s.name, t.name, c.column_id`)
+  const found: Record<string, string> = {}
+  for (const columns of Map.groupBy(rows, ([schema, table]) => `${schema}.${table}`).values()) {
+    const [schema, table] = columns[0] ?? []
+    const cells = columns.map(([, , name, type]) => `ISNULL(${asText(quoteName(String(name)), String(type))}, N'NULL!')`)
+    const hashes = await session.query(
+      `SELECT HASHBYTES('SHA2_256', CONCAT(N'', ${cells.join(", N'|', ")})) FROM ${quoteName(String(schema))}.${quoteName(String(table))}`,
+    )
+    const all = hashes.rows.map(([hash]) => (Buffer.isBuffer(hash) ? hash.toString('hex') : String(hash))).sort()
+    const hash = createHash('sha256').update(all.join('\n')).digest('hex')
+    if (all.length > 0) found[String(table).toLowerCase()] = `${all.length} ${hash}`
+  }
+  return found
+}
+
+/** Columns, keys, indexes, foreign keys, checks and modules in the words of the catalog views, each without what its making decides. */
+async function objects(session: Session): Promise<readonly string[]> {
+  const said: string[] = []
+  for (const sql of CATALOG) said.push(...(await session.query(sql)).rows.map((row) => row.map(String).join(' ')))
+  const modules = await session.query(
+    'SELECT o.name, o.type, m.definition FROM sys.sql_modules m JOIN sys.objects o ON o.object_id = m.object_id',
+  )
+  // The header has the name in another form.
+  for (const [name, type, text] of modules.rows) said.push(`${name} ${type} ${String(text).replace(/^[\s\S]*?\bAS\b/i, '')}`)
+  return said.sort()
+}
+
+const CATALOG: readonly string[] = [
+  `SELECT OBJECT_NAME(c.object_id), c.name, ty.name, c.max_length, c.precision, c.scale, c.is_nullable, c.is_identity, c.collation_name, d.definition, k.definition
+FROM sys.columns c JOIN sys.tables t ON t.object_id = c.object_id JOIN sys.types ty ON ty.user_type_id = c.user_type_id
+LEFT JOIN sys.default_constraints d ON d.parent_object_id = c.object_id AND d.parent_column_id = c.column_id
+LEFT JOIN sys.computed_columns k ON k.object_id = c.object_id AND k.column_id = c.column_id WHERE t.is_ms_shipped = 0`,
+  `SELECT OBJECT_NAME(i.object_id), i.type_desc, i.is_unique, i.is_primary_key, i.filter_definition, c.name, ic.key_ordinal, ic.is_descending_key, ic.is_included_column
+FROM sys.indexes i JOIN sys.tables t ON t.object_id = i.object_id JOIN sys.index_columns ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id
+JOIN sys.columns c ON c.object_id = ic.object_id AND c.column_id = ic.column_id WHERE t.is_ms_shipped = 0 AND i.type > 0`,
+  `SELECT f.name, OBJECT_NAME(f.parent_object_id), OBJECT_NAME(f.referenced_object_id), f.delete_referential_action, f.update_referential_action, f.is_disabled
+FROM sys.foreign_keys f`,
+  'SELECT OBJECT_NAME(k.parent_object_id), k.definition, k.is_disabled FROM sys.check_constraints k',
+  'SELECT y.name, y.base_object_name FROM sys.synonyms y',
+]

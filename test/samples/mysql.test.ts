@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { openMysql } from '../../src/databases/mysql/index.ts'
+import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { type SampleDatabase, samplesOf, samplesSuite } from './suite.ts'
+
+samplesSuite(
+  `mysql${mysqlMissing === null ? '' : ` (skipped: ${mysqlMissing})`}`,
+  mysqlMissing === null ? await samplesOf(['sakila-mysql', 'chinook-mysql']) : new Map([['sakila-mysql', undefined]]),
+  {
+    'sakila-mysql': {
+      rows: { film: 1_000, rental: 16_044, payment: 16_049 },
+      findings: ['definer-changes', 'full-text-index', 'trigger-guarded'],
+    },
+    'chinook-mysql': { rows: { Track: 3_503, PlaylistTrack: 8_715 } },
+  },
+  async () => {
+    const server = await startTestMysql({ host: '127.0.37.2' })
+    return { database: async () => sampleDatabase(server, await server.database('sample')), close: () => server.stop() }
+  },
+)
+
+function sampleDatabase(server: TestMysql, made: TestMysqlDatabase): SampleDatabase {
+  const account = server.root
+  const login = [`--host=${made.host}`, `--port=${made.port}`, `--user=${account.user}`, `--password=${account.password}`]
+  const client = (name: string, args: readonly string[], input: string): Promise<string> =>
+    run(name, ['--no-defaults', ...login, '--default-character-set=utf8mb4', ...args], input)
+  return {
+    load: async (scripts) => {
+      for (const script of scripts) await client('mariadb', [made.name], ownDatabaseLeftOut(script))
+    },
+    open: () => openMysql(made.options({ account })),
+    contents: async () => {
+      const tables = await made.rootSql(TABLES)
+      const all: Record<string, string> = {}
+      for (const [name, question] of tables) all[name ?? ''] = (await made.rootSql(question ?? ''))[0]?.join(' ') ?? ''
+      return all
+    },
+    schema: async () =>
+      statements(await client('mariadb-dump', ['--no-data', '--routines', '--events', '--skip-comments', made.name], '')),
+  }
+}
+
+/** Each script drops and creates a database of its own, goes on in it, and names it here and there. */
+const ownDatabaseLeftOut = (script: string): string =>
+  script.replace(/^(DROP (DATABASE|SCHEMA)|CREATE (DATABASE|SCHEMA)|USE) .*;\s*$/gim, '').replace(/\bsakila\./g, '')
+
+/** For each table the question for its rows: how many, and the sum of a hash of each, with NULL told from ''. */
+const TABLES = `SELECT t.table_name, CONCAT('SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(MD5(CONCAT_WS(0x2c, ',
+    GROUP_CONCAT(CONCAT('COALESCE(HEX(\`', c.column_name, '\`), 0x4e)') ORDER BY c.ordinal_position), ')), 15), 16, 10) AS DECIMAL(30))), 0) FROM \`', t.table_name, '\`')
+  FROM information_schema.tables t JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name
+  WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' GROUP BY t.table_name ORDER BY t.table_name`
+
+async function run(name: string, args: readonly string[], input: string): Promise<string> {
+  const child = spawn(name, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.end(input)
+  const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  if (code !== 0) throw new Error(`${name} ended with ${code}: ${errors}`)
+  return output
+}
+
+/**
+ * What a table counted so far isn't its schema, and neither are quotes and line ends, which the server keeps as somebody typed them.
+ * Each statement by itself, in whatever order it was created.
+ */
+const statements = (dump: string): readonly string[] =>
+  dump
+    .replace(/ AUTO_INCREMENT=\d+/g, '')
+    .split(/;\n|;;\n/)
+    .map((statement) => statement.replaceAll('`', '').replace(/\s+/g, ' ').trim())
+    .filter((statement) => statement !== '')
+    .sort()
