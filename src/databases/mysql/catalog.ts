@@ -13,7 +13,7 @@ export async function ask<K extends string>(
   names: readonly K[],
   sql: string,
 ): Promise<readonly Readonly<Record<K, string | null>>[]> {
-  const { rows } = await session.query(sql)
+  const { rows } = await session.question(sql)
   const object = (row: Row): Record<string, string | null> => Object.fromEntries(names.map((name, at) => [name, row[at] ?? null]))
   return z.array(z.record(z.enum(names), z.string().nullable())).parse(rows.map(object))
 }

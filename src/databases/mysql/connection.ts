@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import mysql from 'mysql2'
 import { codeOf, MigrateError } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
+import { stoppable, unlessStopped } from '../../base/stop.ts'
 import { databaseError } from './errors.ts'
 import { Session } from './session.ts'
 import { readKind, settingsOf } from './settings.ts'
@@ -17,11 +18,15 @@ export interface MysqlOptions {
   /** Path of a PEM file with the certificates to trust. */
   readonly ca?: string | undefined
   readonly connectTimeoutMs?: number | undefined
-  /** At most so many connections at a time; never fewer than two are used, since reading and asking go on side by side. */
+  /** How long the server may work on one question; rows that are copied may take their time. Two minutes when absent. */
+  readonly statementTimeoutMs?: number | undefined
+  /** At most so many connections at a time. With one, questions wait while rows are read. */
   readonly connections: number
   /** For messages: "old database shop on old.example.com". */
   readonly label: string
 }
+
+const STATEMENT_TIMEOUT_MS = 120_000
 
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections {
@@ -38,7 +43,7 @@ export class Connections {
   constructor(options: MysqlOptions) {
     this.#options = options
     this.label = options.label
-    this.limit = Math.max(2, options.connections)
+    this.limit = Math.max(1, options.connections)
   }
 
   get database(): string {
@@ -49,13 +54,43 @@ export class Connections {
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.acquire()
     try {
-      return await work(session)
+      return await this.stoppable([session], () => work(session))
     } finally {
       this.release(session)
     }
   }
 
-  async acquire(): Promise<Session> {
+  /** Runs `work`, which uses these sessions (more may be added meanwhile), until the stop in force comes (base/stop.ts). */
+  stoppable<T>(sessions: readonly Session[], work: () => Promise<T>): Promise<T> {
+    const line = {
+      interrupt: () => {
+        for (const session of sessions) {
+          session.interrupt()
+          void this.#kill(session)
+        }
+      },
+      destroy: () => {
+        for (const session of sessions) session.destroy()
+      },
+    }
+    return stoppable(line, work)
+  }
+
+  /**
+   * Ends what the server does for a session ("KILL"): by a connection of its own for as long as that takes, since all others may be
+   * taken. Where it can't be had, the session is destroyed a moment later anyway.
+   */
+  async #kill(session: Session): Promise<void> {
+    const helper = await this.#connectClient().catch(() => undefined)
+    helper?.query(`KILL QUERY ${session.threadId}`, () => helper.destroy())
+  }
+
+  /** A connection, once there is a free one. Nobody waits for it beyond a stop. */
+  acquire(): Promise<Session> {
+    return unlessStopped(this.#acquire(), (late) => this.release(late))
+  }
+
+  async #acquire(): Promise<Session> {
     if (this.#closed) throw this.#closedError()
     if (this.#taken >= this.limit) {
       const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
@@ -67,8 +102,7 @@ export class Connections {
   /** A connection when one is free now, else `undefined`. */
   async tryAcquire(): Promise<Session | undefined> {
     if (this.#closed || this.#taken >= this.limit) return undefined
-    this.#taken += 1
-    return await this.#session()
+    return await this.acquire()
   }
 
   release(session: Session): void {
@@ -115,6 +149,7 @@ export class Connections {
     try {
       const session = new Session(await this.#connectClient(), this.label)
       session.kind = await readKind(session)
+      session.questionMs = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       await session.query(settingsOf(session.kind))
       return session
     } catch (error) {

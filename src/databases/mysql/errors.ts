@@ -26,6 +26,8 @@ const READ_ONLY = new Set([1290, 1792, 1836, 3989])
 const DISK_FULL = new Set([1021, 1114, 3019])
 /** InnoDB and MyISAM say it as "Got error 28 from storage engine" (1030), files as "OS errno 28" (3, 1026). */
 const NO_SPACE = /\b(error|errno|errcode)[: ]+28\b|no space left/i
+/** MariaDB's ER_STATEMENT_TIMEOUT, MySQL's ER_QUERY_TIMEOUT. */
+const TIMEOUT = new Set([1969, 3024])
 const BUSY = new Set([1205, 1213, 3572, 1614])
 const TOO_MANY = new Set([1040, 1203, 1226])
 /** The server ends the connection: shutting down, killed, told to go after idling. */
@@ -121,6 +123,13 @@ const TOLD: readonly Told[] = [
     code: 'database-read-only',
     message: (label, words, statement) => `The ${label} takes no changes: ${words}${statement}`,
     hint: 'It is a replica, or was set read_only: use the primary server, or have it set writable.',
+  },
+  {
+    numbers: TIMEOUT,
+    code: 'database-timeout',
+    message: (label, words, statement) =>
+      `The ${label} didn't answer a question in the time it is given: ${words}. Nothing was changed by it.${statement}`,
+    hint: 'It was stopped so as not to burden the shop. Run again when the host is quieter, or give it longer in the playbook: database: { url: …, statementTimeout: 10m }.',
   },
   {
     numbers: DISK_FULL,

@@ -122,7 +122,7 @@ async function edgesOf(
       const edge = BigInt(identity.increment) < 0n === (which === 'last') ? 'MIN' : 'MAX'
       return `(SELECT CAST(${edge}(${quoteName(identity.column)}) AS CHAR) FROM ${quoteTable(identity.table)})`
     })
-    const { rows } = await session.query(`SELECT ${values.join(', ')}`)
+    const { rows } = await session.question(`SELECT ${values.join(', ')}`)
     edges.push(...(rows[0] ?? []).map((text) => (text === null ? null : BigInt(text.replace(/\..*$/, '')))))
   }
   return edges

@@ -54,7 +54,7 @@ export async function tableSizes(session: Session): Promise<readonly TableSize[]
   const small = shop.filter(({ bytes }) => Number(bytes ?? 0) <= COUNTED_BYTES).map(({ name }) => name ?? '')
   for (const names of chunks(small, COUNTED_AT_ONCE)) {
     const counts = names.map((name) => `(SELECT COUNT(*) FROM ${quoteName(name)})`)
-    const [answers = []] = (await session.query(`SELECT ${counts.join(', ')}`)).rows
+    const [answers = []] = (await session.question(`SELECT ${counts.join(', ')}`)).rows
     for (const [at, name] of names.entries()) counted.set(name, Number(answers[at] ?? 0))
   }
   return shop.map(({ name, rows: estimate, bytes }) => ({

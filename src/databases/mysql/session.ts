@@ -36,6 +36,18 @@ export interface Result {
   readonly warnings: number
 }
 
+/**
+ * The same SELECT with its time: MariaDB's "SET STATEMENT", max_statement_time in seconds; MySQL's "Optimizer Hints",
+ * MAX_EXECUTION_TIME in milliseconds.
+ */
+export const timedSql = (sql: string, kind: ServerKind, ms: number): string => {
+  const hinted =
+    kind.family === 'mariadb'
+      ? `SET STATEMENT max_statement_time = ${ms / 1000} FOR SELECT`
+      : `SELECT /*+ MAX_EXECUTION_TIME(${ms}) */`
+  return sql.replace(/^\s*SELECT\b/i, hinted)
+}
+
 /** The result of a question to a table that isn't there. */
 export const NO_ROWS: Result = { rows: [], count: 0, info: '', warnings: 0 }
 
@@ -44,6 +56,8 @@ export class Session {
   readonly label: string
   readonly #connection: mysql.Connection
   readonly #socket: Socket
+  /** Milliseconds; without it a question has no end. */
+  questionMs: number | undefined
   #kind: ServerKind | undefined
   #failure: Error | undefined
 
@@ -80,6 +94,11 @@ export class Session {
   /** Runs one statement. */
   query(sql: string): Promise<Result> {
     return this.#send({ sql })
+  }
+
+  /** Runs a SELECT that asks for little, which the server may work on for as long as `questionMs` says, and then ends by itself. */
+  question(sql: string): Promise<Result> {
+    return this.query(this.questionMs === undefined ? sql : timedSql(sql, this.kind, this.questionMs))
   }
 
   /** Runs LOAD DATA LOCAL with `source` as its file. An error of the source is thrown as it is, after the statement has ended. */
@@ -136,6 +155,11 @@ export class Session {
   error(error: unknown, sql?: string): MigrateError {
     const cause = this.#failure !== undefined && !(error instanceof MigrateError) ? this.#failure : error
     return databaseError(cause, { label: this.label, ...(sql === undefined ? {} : { sql }) })
+  }
+
+  /** Begins nothing more on it; whoever calls this has the server end what it is doing. */
+  interrupt(): void {
+    this.#failure ??= new Error('Connection lost: stopped, as asked')
   }
 
   /** Closes the connection at once; what it was doing is rolled back by the server. */

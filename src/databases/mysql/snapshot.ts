@@ -23,6 +23,16 @@ export async function readTogether<T>(
   work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
 ): Promise<T> {
   const sessions: Session[] = []
+  return await connections.stoppable(sessions, () => readOn(connections, sessions, wanted, work))
+}
+
+/** Whatever happens, every session that it took stands in `sessions` and is given back at the end. */
+async function readOn<T>(
+  connections: Connections,
+  sessions: Session[],
+  wanted: number,
+  work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
+): Promise<T> {
   let whole = false
   try {
     const first = await connections.acquire()

@@ -21,6 +21,7 @@ type Options = Omit<Place, 'password'> & { readonly password: Secret; readonly c
 /** One line for each engine that has an adapter. */
 const ADAPTERS: Readonly<Record<string, (options: Options) => Promise<Database>>> = {
   postgres: async (options) => (await import('../../../src/databases/postgres/index.ts')).openPostgres(options),
+  mysql: async (options) => (await import('../../../src/databases/mysql/index.ts')).openMysql(options),
   mssql: async (options) =>
     (await import('../../../src/databases/mssql/index.ts')).openMssql({
       ...options,
