@@ -3,26 +3,29 @@ import { openMssql } from '../../src/databases/mssql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Schema, Table } from '../../src/databases/schema.ts'
 import { ALL_ABILITIES, databaseContract } from '../contract/database.ts'
-import { connectTestMssql, MSSQL_URL, mssqlTitle, type TestMssql, type TestMssqlDatabase } from '../servers/mssql.ts'
+import type { TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
+import { mssqlSuite } from '../servers/mssql-suite.ts'
 import { mssqlHost } from './mssql-shop.ts'
 
 // A server on a busy machine takes long for the first statements of a connection.
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
-const server = MSSQL_URL === undefined ? undefined : await connectTestMssql()
+const suite = mssqlSuite('databases')
+const server = suite.skipped ? undefined : await suite.connect()
 
 // No two sessions of SQL Server share a snapshot: there is one consistent reader, or several plain ones.
 const abilities = {
   ...ALL_ABILITIES,
   blocks: false,
   consistentReads: false,
-  locks: server?.gaps.locks === false,
+  network: !suite.recorded,
+  locks: !suite.recorded && server?.gaps.locks === false,
   sequences: server?.gaps.sequences === false,
   definitions: server?.gaps.definitions === false,
 }
 
-describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('mssql'), () => {
-  databaseContract('mssql', async () => mssqlHost(server ?? (await connectTestMssql())), abilities)
+describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
+  databaseContract('mssql', async () => mssqlHost(server ?? (await suite.connect())), abilities)
 
   describe('SQL Server’s own', () => {
     let own: TestMssql
@@ -33,7 +36,7 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('mssql'), () => {
     let schema: Schema
 
     beforeAll(async () => {
-      own = await connectTestMssql()
+      own = await suite.connect()
       from = await own.database()
       to = await own.database()
       for (const sql of oddShop(own)) await from.use((session) => session.batch(sql))

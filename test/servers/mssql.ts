@@ -7,7 +7,7 @@ import { quoteName, quoteText } from '../../src/databases/mssql/names.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
 
 /** The variable that names a server to test on: `mssql://user:password@host:port/`, an account that may create databases and logins. */
-const VARIABLE = 'MIGRATE_TEST_MSSQL'
+export const VARIABLE = 'MIGRATE_TEST_MSSQL'
 export const MSSQL_URL = process.env[VARIABLE]
 /** For titles: a suite that has no server is skipped by this name. */
 export const mssqlTitle = (name: string): string => (MSSQL_URL === undefined ? `${name} (skipped: ${VARIABLE} is not set)` : name)
@@ -62,27 +62,59 @@ export interface TestMssqlDatabase {
 
 const random = (prefix: string): string => `${prefix}_${randomUUID().replaceAll('-', '').slice(0, 12)}`
 
+/** How to reach a server, and how databases and logins are named there. */
+export interface Reach {
+  readonly host: string
+  readonly port: number
+  readonly encrypt: boolean
+  readonly owner: MssqlAccount
+  nameOf(prefix: string): string
+  /** Before a database or login of that name is made. */
+  makeRoom(name: string): Promise<void>
+  /** After the last connection. */
+  close(): Promise<void>
+}
+
+export function reachOf(address: string): Reach {
+  const url = new URL(address)
+  return {
+    host: url.hostname,
+    port: Number(url.port || 1433),
+    encrypt: url.searchParams.get('encrypt') === 'true',
+    owner: { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) },
+    nameOf: random,
+    makeRoom: async () => undefined,
+    close: async () => undefined,
+  }
+}
+
 export async function connectTestMssql(): Promise<TestMssql> {
   if (MSSQL_URL === undefined) throw new Error(`${VARIABLE} is not set`)
-  const url = new URL(MSSQL_URL)
-  const owner: MssqlAccount = { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
-  const server = { host: url.hostname, port: Number(url.port || 1433) }
-  const encrypt = url.searchParams.get('encrypt') === 'true'
-  const optionsOf = (database: string, account: MssqlAccount): MssqlOptions => ({
-    ...server,
-    user: account.user,
-    password: new Secret(account.password),
-    database,
-    encrypt,
-    trustServerCertificate: true,
-    connections: 4,
-    label: `test database ${database}`,
-  })
+  return await connectThrough(reachOf(MSSQL_URL))
+}
+
+export const optionsFor = (reach: Reach, database: string, account: MssqlAccount): MssqlOptions => ({
+  host: reach.host,
+  port: reach.port,
+  user: account.user,
+  password: new Secret(account.password),
+  database,
+  encrypt: reach.encrypt,
+  trustServerCertificate: true,
+  connections: 4,
+  label: `test database ${database}`,
+})
+
+export async function connectThrough(reach: Reach): Promise<TestMssql> {
+  const { owner } = reach
+  const server = { host: reach.host, port: reach.port }
+  const optionsOf = (database: string, account: MssqlAccount): MssqlOptions => optionsFor(reach, database, account)
   const master = new Connections({ ...optionsOf('master', owner), connections: 2 })
   const made = new Set<TestMssqlDatabase>()
   const left = new Map<TestMssqlDatabase, readonly string[]>()
   const create = async (): Promise<TestMssqlDatabase> => {
-    const name = random('migrate_test')
+    const name = reach.nameOf('migrate_test')
+    await reach.makeRoom(name)
     await master.use((session) => session.batch(`CREATE DATABASE ${quoteName(name)}`))
     // One connection serves all databases: the first statements of a new one take long on some servers.
     const use = <T>(work: (session: Session) => Promise<T>): Promise<T> =>
@@ -99,7 +131,9 @@ export async function connectTestMssql(): Promise<TestMssql> {
       options: ({ account = owner, ...change } = {}) => ({ ...optionsOf(name, account), ...change }),
       use,
       readOnlyAccount: async ({ definitions } = { definitions: true }) => {
-        const account = { user: random('reader'), password: `Reader-${randomUUID()}` }
+        const user = reach.nameOf('reader')
+        const account = { user, password: `Reader-of-${user}` }
+        await reach.makeRoom(user)
         await master.use((session) =>
           session.batch(`CREATE LOGIN ${quoteName(account.user)} WITH PASSWORD = ${quoteText(account.password)}`),
         )
@@ -121,6 +155,7 @@ export async function connectTestMssql(): Promise<TestMssql> {
   const close = async (): Promise<void> => {
     for (const each of made) await dropAll(master, left.get(each) ?? [], 30)
     await master.close()
+    await reach.close()
   }
   const probe = await create()
   const gaps = {
@@ -148,7 +183,7 @@ async function grantReading(session: Session, user: string): Promise<void> {
   for (const [table] of rows) await session.batch(`GRANT SELECT ON ${String(table)} TO ${quoteName(user)}`)
 }
 
-const works = (session: Session, sql: string): Promise<boolean> =>
+export const works = (session: Session, sql: string): Promise<boolean> =>
   session.batch(sql).then(
     () => true,
     () => false,

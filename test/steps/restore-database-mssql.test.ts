@@ -1,15 +1,16 @@
 import { describe, vi } from 'vitest'
 import { mssqlHost } from '../databases/mssql-shop.ts'
-import { connectTestMssql, MSSQL_URL, mssqlTitle } from '../servers/mssql.ts'
+import { mssqlSuite } from '../servers/mssql-suite.ts'
 import { movingSuite } from './moving-suite.ts'
 
 // A server on a busy machine takes long for the first statements of a connection.
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 })
 
-const server = MSSQL_URL === undefined ? undefined : await connectTestMssql()
+const suite = mssqlSuite('restore')
+const server = suite.skipped ? undefined : await suite.connect()
 
-describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('moving a database'), () => {
-  movingSuite('mssql', async () => mssqlHost(server ?? (await connectTestMssql())), {
+describe.skipIf(suite.skipped)(suite.title('moving a database'), () => {
+  movingSuite('mssql', async () => mssqlHost(server ?? (await suite.connect())), {
     sequences: server?.gaps.sequences === false,
   })
 })
