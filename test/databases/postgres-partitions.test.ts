@@ -58,7 +58,9 @@ describe('a partitioned table', () => {
     })
     const run = new TestRun(directory)
     const { snapshot, restore } = stepsOf(world)
-    expect([...(await snapshot.check(run)), ...(await restore.check(run))]).toEqual([])
+    // Nothing but how it will be saved.
+    expect((await snapshot.check(run)).map((finding) => finding.code)).toEqual(['snapshot-method'])
+    expect(await restore.check(run)).toEqual([])
     await perform(snapshot, run)
     await perform(restore, run)
     expect(await restore.plan(run)).toEqual([])
@@ -95,7 +97,7 @@ describe('a partitioned table', () => {
   it('is numbered beyond the headroom on the new host', async () => {
     const { to, bump } = await moved()
     await bump()
-    expect(await to.sql(`INSERT INTO orders (placed, customer_id) VALUES ('2026-11-05', 1) RETURNING id`)).toEqual([['1004']])
+    expect(await to.sql(`INSERT INTO orders (placed, customer_id) VALUES ('2026-11-05', 1) RETURNING id`)).toEqual([['1036']])
   })
 
   it('is reconciled: rows written, changed and removed on the old host, triggers silent', async () => {

@@ -81,12 +81,12 @@ const sizeRow = z.object({
   known: z.boolean(),
 })
 
-/** A partitioned table's rows lie in its leaves, which have the statistics. `known`: every part with rows has been counted before. */
+/** A partitioned table's rows lie in its leaves; once analysed, it has a sum of them of its own, which isn't added again. `known`: every part with rows has been counted before. */
 const SIZES = `SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned, s.rows, s.bytes, s.heap, s.known
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
   SELECT coalesce(sum(greatest(r.reltuples, 0)), 0) AS rows, coalesce(sum(pg_table_size(r.oid)), 0) AS bytes, coalesce(sum(pg_relation_size(r.oid)), 0) AS heap,
     coalesce(bool_and(r.reltuples > 0 OR pg_relation_size(r.oid) = 0), true) AS known
-  FROM pg_class r WHERE r.oid = c.oid OR (r.relkind = 'r' AND r.relispartition AND pg_partition_root(r.oid) = c.oid)) s
+  FROM pg_class r WHERE (r.oid = c.oid AND r.relkind = 'r') OR (r.relkind = 'r' AND r.relispartition AND pg_partition_root(r.oid) = c.oid)) s
 WHERE ${CARRIED_TABLE} ORDER BY n.nspname, c.relname`
 
 const planRow = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })])
