@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
+import type { Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
 import type { Schema } from '../databases/schema.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
@@ -29,7 +30,7 @@ class ReconcileStep implements Step<ReconcileChange> {
   readonly #world: World
   readonly #direction: Direction
   #reconciler: Reconciler | undefined
-  #schema: Schema | undefined
+  readonly #schemas = new Map<Side, Schema>()
   #proven: Proof | undefined
 
   constructor(id: string, world: World, direction: Direction) {
@@ -108,27 +109,30 @@ class ReconcileStep implements Step<ReconcileChange> {
     const old = this.#world.old.database
     // On the way back the old host's identities are raised anew: what it used of the headroom says nothing any more.
     if (this.#direction === 'reverse' || records.length === 0 || old === undefined) return []
-    const states = await readBoth(this.#world, new Set(records.map((record) => identityName(record.identity))))
+    const names = new Set(records.map((record) => identityName(record.identity)))
+    const schemas = new Map([['old', await this.#schemaOf('old')] as const, ['new', await this.#schemaOf('new')] as const])
+    const states = await readBoth(this.#world, names, schemas)
     return records.map((record) => headroomUse(record, states.get(identityName(record.identity)) ?? {}))
   }
 
-  /** Asked of the old host once a pass: rules, tables and headroom go by one reading. */
-  async #oldSchema(): Promise<Schema> {
-    this.#schema ??= await present(this.#world.old.database).schema()
-    return this.#schema
+  /** Asked of each host once a pass: rules, tables and headroom go by one reading. */
+  async #schemaOf(side: Side): Promise<Schema> {
+    const schema = this.#schemas.get(side) ?? (await present(this.#world[side].database).schema())
+    this.#schemas.set(side, schema)
+    return schema
   }
 
   async #open(run: StepRun): Promise<Reconciler> {
     if (this.#reconciler !== undefined) return this.#reconciler
     const world = this.#world
     const [from, to] = this.#direction === 'forward' ? [world.old, world.new] : [world.new, world.old]
-    const rules = rulesFor(world, await this.#oldSchema())
+    const rules = rulesFor(world, await this.#schemaOf('old'))
     this.#reconciler = new Reconciler({
       run: run.id,
       directory: run.directory,
       source: present(from.database),
       target: present(to.database),
-      schemaOf: async (database) => (database === world.old.database ? await this.#oldSchema() : await database.schema()),
+      schemaOf: (database) => this.#schemaOf(database === world.old.database ? 'old' : 'new'),
       tracked: (table) => rules(table).mode === 'track',
       decide: (table) => decision(rules(table).conflict, from.side),
       ignore: (table) => rules(table).ignore,

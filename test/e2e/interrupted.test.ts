@@ -92,8 +92,15 @@ describe('Ctrl-C while a database is at work', () => {
   const working = async (database: TestDatabase): Promise<readonly string[]> =>
     (await database.superuserSql(`${WORKING} AND datname = '${database.name}'`)).map(([text]) => text ?? '')
 
-  const untilWorking = (database: TestDatabase, what: RegExp): Promise<void> =>
-    vi.waitFor(async () => expect((await working(database)).join('\n')).toMatch(what), { timeout: 60_000, interval: 20 })
+  /** Fails with the run's own words when that ends first. */
+  const untilWorking = async (migrate: MigrateProcess, database: TestDatabase, what: RegExp): Promise<void> => {
+    const looked = vi.waitFor(async () => expect((await working(database)).join('\n')).toMatch(what), {
+      timeout: 60_000,
+      interval: 20,
+    })
+    const early = migrate.ended.then((run) => Promise.reject(new Error(story(run))))
+    await Promise.race([looked, early])
+  }
 
   /** The first Ctrl-C, and the run's end. */
   async function interrupted(migrate: MigrateProcess): Promise<MigrateRun> {
@@ -123,7 +130,7 @@ describe('Ctrl-C while a database is at work', () => {
     const shop = await move()
     const release = await holding(shop.new, 'SELECT pg_advisory_xact_lock(4711)')
     const migrate = shop.start('run', '--yes')
-    await untilWorking(shop.new, /CREATE INDEX words_slow/)
+    await untilWorking(migrate, shop.new, /CREATE INDEX words_slow/)
 
     await interrupted(migrate)
 
@@ -138,8 +145,8 @@ describe('Ctrl-C while a database is at work', () => {
     const shop = await move()
     const migrate = shop.start('run', '--yes')
     const release = await holding(shop.new, 'LOCK TABLE words IN ACCESS EXCLUSIVE MODE')
-    await migrate.until(applying('load 500 rows'))
-    await untilWorking(shop.new, /Lock COPY "public"."words"/)
+    await migrate.until(applying('load '))
+    await untilWorking(migrate, shop.new, /Lock COPY "public"."words"/)
 
     await interrupted(migrate)
 
@@ -154,7 +161,7 @@ describe('Ctrl-C while a database is at work', () => {
     await expectWhole(shop)
     const release = await holding(shop.new, 'LOCK TABLE words IN ACCESS SHARE MODE')
     const back = shop.start('rollback', '--yes')
-    await untilWorking(shop.new, /Lock DROP/)
+    await untilWorking(back, shop.new, /^Lock /)
 
     await interrupted(back)
 

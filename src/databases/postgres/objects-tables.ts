@@ -2,6 +2,11 @@ import { anyColumn, named, SHOP_RELATION } from './catalog.ts'
 import { CARRIED_TABLE, TABLE_OR_PARTITION } from './introspect-tables.ts'
 
 const TABLE = `format('%I.%I', n.nspname, c.relname)`
+/**
+ * Of such a table, what may call the shop's functions is taken back by itself, not with the table: the functions, which were made
+ * before it and after the table, go in between.
+ */
+const PLAIN = `c.relkind = 'r' AND NOT c.relispartition`
 const RELATIONS = `JOIN pg_namespace n ON n.oid = c.relnamespace`
 
 /**
@@ -11,7 +16,7 @@ const RELATIONS = `JOIN pg_namespace n ON n.oid = c.relnamespace`
 const CHECKS = `SELECT ${named('pg_constraint', 'o.oid', `CASE o.contype WHEN 'x' THEN 'exclusion' ELSE 'check' END`)},
   format('%s.%s.%s', n.nspname, c.relname, o.conname) AS name,
   format('ALTER TABLE %s ADD CONSTRAINT %I %s', ${TABLE}, o.conname, pg_get_constraintdef(o.oid)) AS sql,
-  NULL AS undo
+  CASE WHEN o.contype = 'c' AND ${PLAIN} THEN format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', ${TABLE}, o.conname) END AS undo
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid ${RELATIONS}
 WHERE ((o.contype = 'x' AND o.conparentid = 0) OR (o.contype = 'c' AND o.conislocal) OR (o.contype = 'n' AND o.conislocal AND NOT o.convalidated))
   AND ${TABLE_OR_PARTITION} ORDER BY 2, 3`
@@ -30,7 +35,8 @@ const INDEXES = `SELECT ${named('pg_class', 'x.oid', `CASE c.relkind WHEN 'm' TH
   n.nspname || '.' || x.relname AS name,
   concat_ws('; ', pg_get_indexdef(x.oid),
     (SELECT string_agg(format('ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', n.nspname, x.relname, a.attnum, ${anyColumn('a', 'attstattarget')}), '; '
-      ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = x.oid AND coalesce(${anyColumn('a', 'attstattarget')}, '-1') <> '-1')) AS sql, NULL AS undo
+      ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = x.oid AND coalesce(${anyColumn('a', 'attstattarget')}, '-1') <> '-1')) AS sql,
+  CASE WHEN ${PLAIN} AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) THEN format('DROP INDEX IF EXISTS %I.%I', n.nspname, x.relname) END AS undo
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid ${RELATIONS}
 WHERE (i.indisvalid OR x.relkind = 'I') AND ((${TABLE_OR_PARTITION}) OR (c.relkind = 'm' AND ${SHOP_RELATION}))
   AND NOT EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conindid = x.oid AND o.contype IN ('p', 'u', 'x')) ORDER BY 2, 3`
