@@ -23,6 +23,7 @@ export class PartFeed {
   readonly #handedOut = new Set<string>()
   #waiting: FedPart[] = []
   #complete = false
+  #seenBytes = -1
   #looking: Promise<void> | undefined
   /** Rows of all the parts that were seen so far, and of those among them that were loaded before. */
   rows = 0
@@ -57,7 +58,11 @@ export class PartFeed {
   }
 
   async #look(): Promise<void> {
-    const manifest = await this.#store.manifest()
+    const bytes = await this.#store.manifestBytes()
+    // Nothing was saved since: there is nothing new to read in it.
+    if (bytes === this.#seenBytes) return
+    this.#seenBytes = bytes
+    const manifest = await this.#store.growingManifest()
     for (const table of this.#tables) this.#take(table, manifest)
     this.#complete = manifest.complete
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open, readFile, truncate } from 'node:fs/promises'
+import { open, readFile, stat, truncate } from 'node:fs/promises'
 import { codeOf, MigrateError } from '../../base/errors.ts'
 import { canonicalJson, type Json } from '../../base/json.ts'
 import { entrySchema, fold, type Manifest, type ManifestEntry } from './manifest.ts'
@@ -51,6 +51,32 @@ async function entriesOf(file: string): Promise<{ readonly entries: readonly Man
 export async function readManifest(file: string): Promise<Manifest> {
   const { entries } = await entriesOf(file)
   return fold(entries)
+}
+
+/** Size of a manifest file; 0 when it isn't there. */
+export async function manifestBytes(file: string): Promise<number> {
+  try {
+    return (await stat(file)).size
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 0
+    throw error
+  }
+}
+
+/**
+ * Reads a manifest that somebody else may be writing. What was read is on disk (fsync) when it is returned: whoever acts on a line
+ * must find it again after a loss of power.
+ */
+export async function readManifestDurably(file: string): Promise<Manifest> {
+  const manifest = await readManifest(file)
+  if (manifest.schemaSha256 === null) return manifest
+  const handle = await open(file, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  return manifest
 }
 
 /**

@@ -6,7 +6,7 @@ import { canonicalJson } from '../../base/json.ts'
 import type { Row } from '../port.ts'
 import { fullName, type IdentityState, readableColumns, type Schema, schemaSchema, type Table } from '../schema.ts'
 import { type Dump, type Manifest, type ManifestEntry, type Part, partsOf } from './manifest.ts'
-import { ManifestWriter, readManifest } from './manifest-file.ts'
+import { ManifestWriter, manifestBytes, readManifest, readManifestDurably } from './manifest-file.ts'
 import { diskError, type PartLimits, partLimits, readChunks, readRows } from './part.ts'
 import { type Guard, PartFiles, renameDurably, type Saving } from './part-files.ts'
 
@@ -36,6 +36,16 @@ export class SnapshotStore {
   /** What is whole on disk. Read-only. */
   manifest(): Promise<Manifest> {
     return readManifest(this.#path('manifest.jsonl'))
+  }
+
+  /** The same while it is still being written, perhaps by another: on disk for good when it is returned. */
+  growingManifest(): Promise<Manifest> {
+    return readManifestDurably(this.#path('manifest.jsonl'))
+  }
+
+  /** Grows with every entry. */
+  manifestBytes(): Promise<number> {
+    return manifestBytes(this.#path('manifest.jsonl'))
   }
 
   /** The schema as it was saved; `undefined` before that. Throws `snapshot-damaged` when the file changed since. Read-only. */
