@@ -104,13 +104,17 @@ export async function startTestMysql(
     { encoding: 'utf8', env: { ...process.env, TMPDIR: temporary } },
   )
   if (made.status !== 0) throw new Error(`mariadb-install-db failed:\n${made.stdout}${made.stderr}`)
-  const { child, port } = await launch(host, { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings }, folder)
+  const { pid, port, stop } = await launch(
+    host,
+    { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings },
+    folder,
+  )
   const rootSql = (text: string, database?: string): Promise<readonly TextValues[]> =>
     runSql({ host, port, ...root, ...(database === undefined ? {} : { database }) }, text)
   return {
     host,
     port,
-    pid: child.pid ?? 0,
+    pid,
     root,
     rootSql,
     database: async (prefix = 'shop') => {
@@ -122,7 +126,7 @@ export async function startTestMysql(
       return describeDatabase({ host, port, name, owner, rootSql: (text) => rootSql(text, name) })
     },
     stop: async () => {
-      await stopChild(child)
+      await stop()
       await rm(folder, { recursive: true, force: true })
     },
   }
@@ -130,25 +134,46 @@ export async function startTestMysql(
 
 const idOf = (flag: string): number => Number(spawnSync('id', [flag, 'mysql'], { encoding: 'utf8' }).stdout.trim())
 
-async function launch(
-  host: string,
-  settings: Readonly<Record<string, string>>,
-  folder: string,
-): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+// The shell waits for its standard input to end, which happens when this process closes it or dies in any way, SIGKILL included, and
+// then asks the server for a clean shutdown.
+const GUARD = `"$@" </dev/null >/dev/null & server=$!
+exec 2>/dev/null
+echo "$server"
+read -r line
+kill -TERM "$server"
+wait "$server"`
+
+interface Launched {
+  readonly pid: number
+  readonly port: number
+  /** A clean shutdown, as a host's administrator does it. */
+  stop(): Promise<void>
+}
+
+async function launch(host: string, settings: Readonly<Record<string, string>>, folder: string): Promise<Launched> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(host)
     const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`)
-    const places = [`--socket=${join(folder, 'socket')}`, `--pid-file=${join(folder, 'pid')}`, `--tmpdir=${join(folder, 'tmp')}`]
-    const child = spawn(SERVER, ['--no-defaults', `--bind-address=${host}`, `--port=${port}`, ...places, ...flags], {
-      stdio: ['ignore', 'ignore', 'pipe'],
+    const places = [
+      `--socket=${join(folder, 'socket')}`,
+      `--pid-file=${join(folder, 'pid')}`,
+      `--tmpdir=${join(folder, 'tmp')}`,
+      `--bind-address=${host}`,
+      `--port=${port}`,
+    ]
+    const shell = spawn('/bin/sh', ['-c', GUARD, 'sh', SERVER, '--no-defaults', ...places, ...flags], { detached: true })
+    const closed = new Promise<void>((resolve) => shell.on('close', () => resolve()))
+    let pid = ''
+    shell.stdout.on('data', (chunk: Buffer) => {
+      pid += chunk.toString()
     })
-    const log = await untilReady(child)
-    if (log === null) {
-      const kill = (): void => void child.kill('SIGKILL')
-      process.once('exit', kill)
-      child.once('exit', () => process.removeListener('exit', kill))
-      return { child, port }
+    const stop = async (): Promise<void> => {
+      shell.stdin.end()
+      await closed
     }
+    const log = await untilReady(shell)
+    if (log === null) return { pid: Number(pid.trim()), port, stop }
+    await stop()
     // Another process may take a port between finding it and listening on it.
     if (attempt === 5 || !/Address already in use/.test(log)) throw new Error(`mariadbd did not start:\n${log}`)
   }
@@ -166,16 +191,9 @@ function untilReady(child: ChildProcess): Promise<string | null> {
       if (isReady) resolve(null)
     })
     child.on('error', (error) => resolve(error.message))
-    child.on('exit', () => resolve(words))
+    // The shell waits on; what the server wrote last says why it ended.
+    child.stderr?.on('close', () => resolve(words))
   })
-}
-
-/** A clean shutdown, as a host's administrator does it. */
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  child.kill('SIGTERM')
-  await ended
 }
 
 async function freePort(host: string): Promise<number> {
