@@ -146,10 +146,12 @@ export class PartFiles {
       filled = await fill(handle, path)
       if (!filled.isEmpty) await handle.sync()
     } catch (error) {
-      throw diskError(error, path)
-    } finally {
       await handle.close()
+      // On a full disk the journal needs the room to say so; what isn't whole counts for nothing.
+      await rm(path, { force: true })
+      throw diskError(error, path)
     }
+    await handle.close()
     if (filled.isEmpty) await rm(path, { force: true })
     else await renameDurably(this.#guard, path, this.#path(file))
     return filled
