@@ -1,7 +1,7 @@
 import { MigrateError } from '../base/errors.ts'
 import { type Json, jsonSchema } from '../base/json.ts'
 import { asFinal, asMigrateError, errorAmong, interruptedError } from './failures.ts'
-import { ROWS_PARKED } from './history.ts'
+import { ROWS_PARKED, STOPPED } from './history.ts'
 import { holdsSecret } from './redaction.ts'
 import { retrying } from './retry.ts'
 import { findingFields, type Session } from './session.ts'
@@ -165,7 +165,7 @@ function isJustTheStop(thrown: unknown, stops: Stops): boolean {
 }
 
 const stoppedError = (): MigrateError =>
-  new MigrateError('stopped', 'Stopped, because a step beside it failed.', { hint: 'It goes on when you run again.' })
+  new MigrateError(STOPPED, 'Stopped, because a step beside it failed.', { hint: 'It goes on when you run again.' })
 
 async function reportEnd(session: Session, step: Step, seconds: number, end: StepEnd): Promise<void> {
   if (end.kind === 'finished') return

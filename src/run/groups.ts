@@ -1,6 +1,7 @@
 import { MigrateError } from '../base/errors.ts'
 import { executeStep, type StepEnd } from './execute.ts'
 import { INTERRUPTED, type Verdict, verdictOf } from './failures.ts'
+import { STOPPED } from './history.ts'
 import type { Session } from './session.ts'
 import type { Sequence, Step } from './step.ts'
 
@@ -88,7 +89,7 @@ class Group {
       this.#session.handingOver.ended(step.id)
       this.#ends.push(end)
       if (end.kind !== 'failed') return
-      const reason = new MigrateError('stopped', `"${step.title}" failed.`, { ending: 'interrupted' })
+      const reason = new MigrateError(STOPPED, `"${step.title}" failed.`, { ending: 'interrupted' })
       for (const group of beside) group.#sibling.abort(reason)
     })
     this.#running.set(step.id, running)

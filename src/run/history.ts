@@ -47,6 +47,9 @@ interface RunPast {
 /** The code of the finding that ends a run as `parked`. */
 export const ROWS_PARKED = 'rows-parked'
 
+/** The code with which a step ends because one beside it failed. */
+export const STOPPED = 'stopped'
+
 const changeKey = (step: string, change: Json): string =>
   `${step} ${createHash('sha256').update(canonicalJson(change)).digest('hex')}`
 
@@ -185,7 +188,8 @@ export class RunHistory {
         return
       case 'step-failed':
         this.#step(record.step).status = 'failed'
-        this.#failure = { ...record, hint: record.hint, time: entry.time }
+        // A step that was stopped for the one beside it: that one's failure, in the line before, is the one to know.
+        if (record.code !== STOPPED) this.#failure = { ...record, hint: record.hint, time: entry.time }
         return
       case 'finding':
         if (record.code === ROWS_PARKED && record.step !== null) this.#step(record.step).parking = true

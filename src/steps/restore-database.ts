@@ -11,7 +11,7 @@ import {
   statementMark,
   tableCreatedBy,
 } from '../databases/plan/restore.ts'
-import type { Database, OrphanRule, Statement } from '../databases/port.ts'
+import type { Database, OrphanRule, Statement, TableSize } from '../databases/port.ts'
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
@@ -37,7 +37,7 @@ import {
   restoredFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
-import { snapshotDatabaseKind } from './snapshot-database.ts'
+import { SNAPSHOT_SIZES_KEY, snapshotDatabaseKind, snapshotSizesSchema } from './snapshot-database.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject(restoreMethodShape).prefault({})
@@ -90,7 +90,7 @@ class RestoreDatabase implements Step<RestoreChange> {
       copied: copiedTables(this.#world, schema),
       manifest,
       following,
-      sizes: manifest === undefined ? await databaseOf(this.#world.old).sizes() : [],
+      sizes: manifest === undefined ? await this.#expected(run, schema, following) : [],
       connections: this.#world.new.connections,
     })
     const created = statements.every((statement) => marks.has(statementMark(statement.name)))
@@ -152,6 +152,17 @@ class RestoreDatabase implements Step<RestoreChange> {
       case 'baseline':
         return `fingerprint the rows of ${change.tables.length} tables as the baseline`
     }
+  }
+
+  /** Beside the snapshot, what that one goes by: asking the old host again could fail, and would stop the snapshot with it. */
+  async #expected(run: StepRun, schema: Schema, following: boolean): Promise<readonly TableSize[]> {
+    const known = following ? snapshotSizesSchema.safeParse(run.recall(SNAPSHOT_SIZES_KEY)).data : undefined
+    if (known === undefined) return await databaseOf(this.#world.old).sizes()
+    const sizes = new Map(known.map((size) => [size.table, size]))
+    return schema.tables.flatMap((table) => {
+      const size = sizes.get(fullName(table.name))
+      return size === undefined ? [] : [{ table: table.name, rows: size.rows, bytes: size.bytes }]
+    })
   }
 
   async #schema(run: StepRun): Promise<Schema> {

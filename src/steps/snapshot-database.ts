@@ -26,6 +26,11 @@ import type { StepContext, StepKind, World } from './world.ts'
 /** Rows remembered by the run: users and grants of the old database, for the report. */
 export const PRINCIPALS_KEY = 'principals'
 
+/** The tables that are being saved, with rows and bytes about: what a restore that begins meanwhile goes by. */
+export const SNAPSHOT_SIZES_KEY = 'snapshot-sizes'
+const sizedSchema = z.object({ table: z.string(), rows: z.number(), bytes: z.number() })
+export const snapshotSizesSchema = z.array(sizedSchema)
+
 const optionsSchema = z
   .strictObject({
     ...methodShape,
@@ -49,7 +54,7 @@ const optionsSchema = z
 type Options = z.infer<typeof optionsSchema>
 
 const changeSchema = z.object({
-  tables: z.array(z.object({ table: z.string(), rows: z.number(), bytes: z.number() })),
+  tables: snapshotSizesSchema,
   /** Parts of it may lie in the run's folder already. */
   resumed: z.boolean(),
   connections: z.number(),
@@ -121,6 +126,7 @@ class SnapshotDatabase implements Step<Change> {
     const old = databaseOf(this.#world.old)
     const store = this.#store(run)
     const schema = await this.#begin(store, run)
+    await run.remember(SNAPSHOT_SIZES_KEY, change.tables)
     run.handOver()
     const sizes = new Map(change.tables.map((size) => [size.table, size]))
     const size = (table: Table) => sizes.get(fullName(table.name)) ?? { rows: 0, bytes: 0 }

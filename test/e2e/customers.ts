@@ -21,6 +21,16 @@ export async function buy(shop: StoryDatabase, count: number, who: string): Prom
   return receipts
 }
 
+/** The last ones on a host, who come one by one: so slowly that nobody who counts its numbers takes them for a rush. */
+export async function buyOneByOne(shop: StoryDatabase, count: number, who: string): Promise<Receipt[]> {
+  const receipts: Receipt[] = []
+  while (receipts.length < count) {
+    receipts.push(...(await buy(shop, 1, `${who}${receipts.length}-`)))
+    await wait(50)
+  }
+  return receipts
+}
+
 /** Customers of the new host: they ask their resolver first, and buy where it sends them, for as long as the run goes on. */
 export async function buyOnNew(hosts: StoryHosts, running: () => boolean): Promise<Receipt[]> {
   const receipts: Receipt[] = []

@@ -115,7 +115,7 @@ steps:
     const run = await finish(start('run', '--yes'))
     expect(run.exit, story(run)).toBe(0)
     expect(await fresh.sql(FINGERPRINT)).toEqual(await old.sql(FINGERPRINT))
-    expect(await fresh.sql("SELECT nextval('notes_id_seq')")).toEqual([['61001']])
+    expect(await fresh.sql("SELECT nextval('notes_id_seq')")).toEqual([['61033']])
     const shown = `${said}\n${[...seen].join('\n')}\n${await textsBelow(folder)}`
     expect([...seen].join('\n')).toMatch(/pg_(dump|restore) --/)
     for (const { owner } of [old, fresh]) expect(shown).not.toContain(owner.password)
