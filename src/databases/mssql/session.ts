@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { statementError, type Where } from './errors.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
-import type { Wire } from './values.ts'
+import type { Native, Wire } from './values.ts'
 
 /** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
 export type Parameter = string | Buffer | null
@@ -14,6 +14,20 @@ export interface Result {
   readonly count: number
   /** What the server said besides (PRINT, DBCC). */
   readonly messages: readonly string[]
+}
+
+/** A value of a bulk load: what a column of its kind takes. */
+export type BulkValue = Parameter | number | Date
+
+/**
+ * The driver's types for values that are right already. Its own check of dates asks for the year in the local time zone, in which the
+ * first day of a type lies in the year before.
+ */
+const NATIVE: Readonly<Record<Native, (typeof TYPES)['Int']>> = {
+  int: TYPES.Int,
+  float: TYPES.Float,
+  date: { ...TYPES.Date, validate: (value) => value },
+  datetime: { ...TYPES.DateTime, validate: (value) => value },
 }
 
 /** Longest text that isn't sent as nvarchar(max). */
@@ -123,17 +137,20 @@ export class Session {
   /** Streams rows into a table whose name and columns need no quoting, within the running transaction. */
   async bulk(
     table: string,
-    columns: readonly { readonly name: string; readonly wire: Wire }[],
-    rows: Iterable<readonly Parameter[]>,
+    columns: readonly { readonly name: string; readonly kind: Wire | Native }[],
+    rows: Iterable<readonly BulkValue[]>,
   ): Promise<void> {
     const sql = `INSERT BULK ${table}`
     this.#begin(sql)
     try {
       await new Promise<void>((resolve, reject) => {
         const load = this.#connection.newBulkLoad(table, { keepNulls: true }, (error) => (error ? reject(error) : resolve()))
-        for (const { name, wire } of columns) {
-          const length = wire.length === 'max' ? Number.POSITIVE_INFINITY : wire.length
-          load.addColumn(name, wire.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, { length, nullable: true })
+        for (const { name, kind } of columns) {
+          if (typeof kind === 'string') load.addColumn(name, NATIVE[kind], { nullable: true })
+          else {
+            const length = kind.length === 'max' ? Number.POSITIVE_INFINITY : kind.length
+            load.addColumn(name, kind.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, { length, nullable: true })
+          }
         }
         this.#connection.execBulkLoad(load, toRows(rows))
       })
@@ -237,6 +254,6 @@ function bind(request: Request, parameters: readonly Parameter[]): void {
   }
 }
 
-const toRows = function* (rows: Iterable<readonly Parameter[]>): Generator<Parameter[]> {
+const toRows = function* (rows: Iterable<readonly BulkValue[]>): Generator<BulkValue[]> {
   for (const row of rows) yield [...row]
 }
