@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
+import { dateTimeParts, daysSinceYearOne } from '../../src/databases/mssql/dates.ts'
 import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToCondition } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
@@ -132,6 +133,18 @@ describe('dates and times as the driver gives them', () => {
     ['date', null, null],
   ])('of %s are the text that the server would print', (codec, value, expected) => {
     expect(cell(codec, value)).toBe(expected)
+  })
+
+  it('are written as the days and 300ths of a second that they were', () => {
+    expect([daysSinceYearOne('0001-01-01'), daysSinceYearOne('1900-01-01'), daysSinceYearOne('9999-12-31')]).toEqual([
+      0, 693_595, 3_652_058,
+    ])
+    for (let days = 0; days <= 3_652_058; days += 97) {
+      const day = new Date(Date.UTC(2000, 0, 1) + (days - 730_119) * 86_400_000)
+      expect(daysSinceYearOne(day.toISOString())).toBe(days)
+    }
+    expect(dateTimeParts('1753-01-01 00:00:00.003')).toEqual({ days: -53_690, ticks: 1 })
+    expect(dateTimeParts('9999-12-31 23:59:59.997')).toEqual({ days: 2_958_463, ticks: 25_919_999 })
   })
 
   it('keep every hundred nanoseconds', () => {

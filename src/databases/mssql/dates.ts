@@ -40,3 +40,22 @@ function fraction(value: Date, iso: string, scale: number): string {
   const below = 'nanosecondsDelta' in value ? Math.round(Number(value.nanosecondsDelta) * 1e7) : 0
   return `.${milliseconds}${String(below).padStart(4, '0')}`.slice(0, scale + 1)
 }
+
+/** Whole days from 0001-01-01 to the day that a text begins with, in the calendar that SQL Server uses for all years ("date (Transact-SQL)"). */
+export function daysSinceYearOne(text: string): number {
+  const [year, month, day] = [Number(text.slice(0, 4)), Number(text.slice(5, 7)), Number(text.slice(8, 10))]
+  const before = year - 1
+  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  const inYear = Math.trunc((367 * month - 362) / 12) - (month <= 2 ? 0 : leap ? 1 : 2) + day - 1
+  return before * 365 + Math.trunc(before / 4) - Math.trunc(before / 100) + Math.trunc(before / 400) + inYear
+}
+
+/** Days from 0001-01-01 to 1900-01-01, from which datetime counts. */
+const UNTIL_1900 = 693_595
+
+/** The two numbers of a datetime: days since 1900 and 300ths of a second since midnight ([MS-TDS] 2.2.5.5.1.8). */
+export function dateTimeParts(text: string): { readonly days: number; readonly ticks: number } {
+  const [hour, minute, second] = [Number(text.slice(11, 13)), Number(text.slice(14, 16)), Number(text.slice(17, 19))]
+  const milliseconds = ((hour * 60 + minute) * 60 + second) * 1000 + Number(text.slice(20, 23))
+  return { days: daysSinceYearOne(text) - UNTIL_1900, ticks: Math.round((milliseconds * 3) / 10) }
+}

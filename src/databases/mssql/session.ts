@@ -1,6 +1,7 @@
 import { type Connection, Request, TYPES } from 'tedious'
 import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
+import { dateTimeParts, daysSinceYearOne } from './dates.ts'
 import { statementError, type Where } from './errors.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
 import type { Native, Wire } from './values.ts'
@@ -17,17 +18,33 @@ export interface Result {
 }
 
 /** A value of a bulk load: what a column of its kind takes. */
-export type BulkValue = Parameter | number | Date
+export type BulkValue = Parameter | number
 
-/**
- * The driver's types for values that are right already. Its own check of dates asks for the year in the local time zone, in which the
- * first day of a type lies in the year before.
- */
-const NATIVE: Readonly<Record<Native, (typeof TYPES)['Int']>> = {
+type DataType = (typeof TYPES)['Int']
+
+/** A type of the driver that takes dates as their text. */
+const dated = (type: DataType, write: (buffer: Parameters<DataType['writeValue']>[0], text: string) => void): DataType => ({
+  ...type,
+  validate: (value) => value,
+  writeValue: (buffer, { value }) => {
+    if (typeof value === 'string') write(buffer, value)
+    else buffer.writeUInt8(0)
+  },
+})
+
+const NATIVE: Readonly<Record<Native, DataType>> = {
   int: TYPES.Int,
   float: TYPES.Float,
-  date: { ...TYPES.Date, validate: (value) => value },
-  datetime: { ...TYPES.DateTime, validate: (value) => value },
+  date: dated(TYPES.Date, (buffer, text) => {
+    buffer.writeUInt8(3)
+    buffer.writeUInt24LE(daysSinceYearOne(text))
+  }),
+  datetime: dated(TYPES.DateTime, (buffer, text) => {
+    const { days, ticks } = dateTimeParts(text)
+    buffer.writeUInt8(8)
+    buffer.writeInt32LE(days)
+    buffer.writeUInt32LE(ticks)
+  }),
 }
 
 /** Longest text that isn't sent as nvarchar(max). */

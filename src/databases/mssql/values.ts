@@ -248,12 +248,9 @@ export function decoderOf(column: Column): (value: unknown) => Cell {
 /** How a column may be staged in its own kind of type; `undefined` where only text or bytes keep it exactly. */
 export const nativeOf = (column: Column): Native | undefined => codec(column).native
 
-/** A cell → what the driver sends for it in a column of that kind. */
-export function nativeValue(cell: Cell, native: Native): number | Date | null {
-  if (cell === null) return null
-  if (native === 'int' || native === 'float') return Number(cell)
-  return new Date(`${cell.slice(0, 10)}T${native === 'date' ? '00:00:00' : cell.slice(11)}Z`)
-}
+/** A cell → what a bulk load takes for it in a column of that kind: dates as their text. */
+export const nativeValue = (cell: Cell, native: Native): number | Cell =>
+  cell !== null && (native === 'int' || native === 'float') ? Number(cell) : cell
 
 /** A value as the driver gives it → the cell. */
 export function cellOf(value: unknown): Cell {
