@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
+import { dateTimeParts, daysSinceYearOne } from '../../src/databases/mssql/dates.ts'
 import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToCondition } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
@@ -9,6 +11,7 @@ import { oversizeSql, refuseOversize } from '../../src/databases/mssql/oversize.
 import { boundarySql, pageSql } from '../../src/databases/mssql/read.ts'
 import {
   cellOf,
+  decoderOf,
   floatText,
   isCarried,
   selectExpression,
@@ -32,14 +35,16 @@ describe('values', () => {
     ['bigint', '[c]'],
     ['bit', '[c]'],
     ['decimal(38,10)', 'CONVERT(nvarchar(41), [c])'],
+    ['decimal(16,2)', 'CONVERT(nvarchar(41), [c])'],
+    ['numeric(15,2)', '[c]'],
     ['money', 'CONVERT(nvarchar(24), CONVERT(decimal(19,4), [c]))'],
     ['smallmoney', 'CONVERT(nvarchar(24), CONVERT(decimal(10,4), [c]))'],
     ['float', '[c]'],
-    ['date', 'CONVERT(nvarchar(10), [c], 23)'],
-    ['time(7)', 'CONVERT(nvarchar(16), [c], 121)'],
-    ['smalldatetime', 'CONVERT(nvarchar(19), [c], 120)'],
-    ['datetime', 'CONVERT(nvarchar(23), [c], 121)'],
-    ['datetime2(7)', 'CONVERT(nvarchar(27), [c], 121)'],
+    ['date', '[c]'],
+    ['time(7)', '[c]'],
+    ['smalldatetime', '[c]'],
+    ['datetime', '[c]'],
+    ['datetime2(7)', '[c]'],
     ['datetimeoffset(7)', 'CONVERT(nvarchar(34), [c], 121)'],
     ['varchar(50)', 'CONVERT(nvarchar(50), [c])'],
     ['varchar(8000)', 'CONVERT(nvarchar(max), [c])'],
@@ -80,6 +85,82 @@ describe('values', () => {
     expect(isCarried('sql_variant')).toBe(false)
     expect(() => selectExpression(column('Odd', 'sql_variant'), '[Odd]')).toThrow(/Odd.*sql_variant/)
     expect(() => cellOf(new Date())).toThrow(MigrateError)
+  })
+})
+
+describe('decimals of up to 15 digits', () => {
+  it('come back to the last digit from the number that the driver makes of them', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 15 }),
+        fc.nat({ max: 15 }),
+        fc.bigInt({ min: 0n, max: 10n ** 15n - 1n }),
+        fc.boolean(),
+        (precision, place, digits, minus) => {
+          const scale = Math.min(place, precision)
+          const units = digits % 10n ** BigInt(precision)
+          const sign = minus && units > 0n ? '-' : ''
+          const text = String(units).padStart(scale + 1, '0')
+          const expected = scale === 0 ? `${sign}${units}` : `${sign}${text.slice(0, -scale)}.${text.slice(-scale)}`
+          // As the driver computes it: sign · units / 10^scale.
+          const driver = ((minus ? -1 : 1) * Number(units)) / 10 ** scale
+          expect(decoderOf(column('c', `decimal(${precision},${scale})`))(driver)).toBe(expected)
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+describe('dates and times as the driver gives them', () => {
+  /** As tedious reads time and datetime2. */
+  const precise = (iso: string, hundredNanoseconds: number): Date =>
+    Object.assign(new Date(iso), { nanosecondsDelta: hundredNanoseconds / 1e7 })
+  const cell = (codec: string, value: unknown): unknown => decoderOf(column('c', codec))(value)
+
+  it.each([
+    ['date', new Date('0001-01-01T00:00:00Z'), '0001-01-01'],
+    ['date', new Date('9999-12-31T00:00:00Z'), '9999-12-31'],
+    ['smalldatetime', new Date('2079-06-06T23:59:00Z'), '2079-06-06 23:59:00'],
+    ['datetime', new Date('1753-01-01T00:00:00.003Z'), '1753-01-01 00:00:00.003'],
+    ['datetime', new Date('9999-12-31T23:59:59.997Z'), '9999-12-31 23:59:59.997'],
+    ['datetime2(0)', precise('0001-01-01T00:00:00Z', 0), '0001-01-01 00:00:00'],
+    ['datetime2(3)', precise('2024-02-29T12:34:56.789Z', 0), '2024-02-29 12:34:56.789'],
+    ['datetime2(5)', precise('2024-02-29T12:34:56.789Z', 1200), '2024-02-29 12:34:56.78912'],
+    ['datetime2(7)', precise('9999-12-31T23:59:59.999Z', 9999), '9999-12-31 23:59:59.9999999'],
+    ['time(0)', precise('1970-01-01T23:59:59Z', 0), '23:59:59'],
+    ['time(7)', precise('1970-01-01T00:00:00.000Z', 1), '00:00:00.0000001'],
+    ['date', null, null],
+  ])('of %s are the text that the server would print', (codec, value, expected) => {
+    expect(cell(codec, value)).toBe(expected)
+  })
+
+  it('are written as the days and 300ths of a second that they were', () => {
+    expect([daysSinceYearOne('0001-01-01'), daysSinceYearOne('1900-01-01'), daysSinceYearOne('9999-12-31')]).toEqual([
+      0, 693_595, 3_652_058,
+    ])
+    for (let days = 0; days <= 3_652_058; days += 97) {
+      const day = new Date(Date.UTC(2000, 0, 1) + (days - 730_119) * 86_400_000)
+      expect(daysSinceYearOne(day.toISOString())).toBe(days)
+    }
+    expect(dateTimeParts('1753-01-01 00:00:00.003')).toEqual({ days: -53_690, ticks: 1 })
+    expect(dateTimeParts('9999-12-31 23:59:59.997')).toEqual({ days: 2_958_463, ticks: 25_919_999 })
+  })
+
+  it('keep every hundred nanoseconds', () => {
+    for (let below = 0; below < 10_000; below += 1)
+      expect(cell('time(7)', precise('1970-01-01T12:00:00.500Z', below))).toBe(`12:00:00.500${String(below).padStart(4, '0')}`)
+  })
+
+  it('of datetime are its 300ths of a second, rounded as the server rounds them', () => {
+    const endings = new Set<string>()
+    for (let tick = 0; tick < 300; tick += 1) {
+      const text = String(cell('datetime', new Date(Math.round((tick * 10) / 3))))
+      endings.add(text.at(-1) ?? '')
+      // The server's way back: the nearest 300th.
+      expect(Math.round((Number(text.slice(-3)) * 3) / 10)).toBe(tick)
+    }
+    expect(endings).toEqual(new Set(['0', '3', '7']))
   })
 })
 
@@ -141,9 +222,9 @@ SELECT @@ROWCOUNT AS affected`,
     expect(updateSql({ ...lines, columns: lines.columns.slice(0, 2) })).toBeNull()
   })
 
-  it('stages text and bytes only', () => {
+  it('stages what the driver writes without loss in its own kind of type, the rest as text and bytes', () => {
     expect(stageSql(orders.columns.slice(0, 4))).toBe(
-      'CREATE TABLE #migrate_stage (c0 nvarchar(20) NULL, c1 nvarchar(20) NULL, c2 nvarchar(24) NULL, c3 varbinary(max) NULL)',
+      'CREATE TABLE #migrate_stage (c0 int NULL, c1 nvarchar(20) NULL, c2 nvarchar(24) NULL, c3 varbinary(max) NULL)',
     )
   })
 

@@ -127,6 +127,10 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
         async (session) => (await session.query('SELECT COUNT(*) FROM sys.triggers WHERE is_disabled = 1')).rows,
       )
       expect(disabled[0]?.[0]).toBe(1)
+      const described = await to.use(
+        async (session) => (await session.query('SELECT CONVERT(nvarchar(100), value) FROM sys.extended_properties')).rows,
+      )
+      expect(described).toEqual([["the shop's parts"]])
     })
   })
 })
@@ -150,6 +154,7 @@ const oddShop = (server: TestMssql): readonly string[] => [
   'CREATE FUNCTION dbo.twice(@a int) RETURNS int AS BEGIN RETURN 2 * @a END',
   'CREATE VIEW dbo.all_parts AS SELECT id, dbo.twice(no) AS doubled FROM dbo.parts',
   'CREATE PROCEDURE dbo.nothing AS SELECT 1 AS one',
+  "EXEC sp_addextendedproperty @name = N'MS_Description', @value = N'the shop''s parts', @level0type = N'SCHEMA', @level0name = N'dbo', @level1type = N'TABLE', @level1name = N'parts'",
   'CREATE TRIGGER dbo.silent ON dbo.parts AFTER INSERT AS BEGIN SET NOCOUNT ON; DELETE FROM dbo.parts END',
   'DISABLE TRIGGER dbo.silent ON dbo.parts',
 ]

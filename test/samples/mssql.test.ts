@@ -46,18 +46,23 @@ if (MSSQL_URL === undefined) {
     await samplesOf(['northwind-mssql', 'pubs-mssql', 'chinook-mssql', 'sakila-mssql']),
     {
       'northwind-mssql': { rows: { orders: 830, 'order details': 2_155, employees: 9 } },
-      'pubs-mssql': { rows: { titles: 18, sales: 21 } },
+      ...(server.gaps.likeChecks ? {} : { 'pubs-mssql': { rows: { titles: 18, sales: 21 } } }),
       'chinook-mssql': { rows: { track: 3_503, playlisttrack: 8_715 } },
       'sakila-mssql': { rows: {}, findings: server.gaps.padding ? ['unpadded-column'] : [] },
     },
     async () => ({ database: async () => sampleDatabase(await server.database(), server.gaps), close: () => server.close() }),
   )
+  if (server.gaps.likeChecks)
+    describe.skip(`pubs on mssql (skipped: ${server.host} tells checks with LIKE in another language)`, () => {
+      it('arrives table by table and object by object', () => expect.unreachable())
+    })
 }
 
 function sampleDatabase(made: TestMssqlDatabase, gaps: MssqlGaps): SampleDatabase {
   return {
     load: async (scripts) => {
-      const batches = scripts.flatMap(batchesOf).map(withCreateType)
+      const all = scripts.flatMap(batchesOf).map(withCreateType)
+      const batches = gaps.likeChecks ? all.filter((batch) => !/\bCHECK\s*\([\s\S]*\blike\b/i.test(batch)) : all
       await made.use((session) =>
         (gaps.constraintsOff ? loadWithoutForeignKeys : loadBatches)(session, ownDatabaseLeftOut(batches)),
       )
@@ -125,7 +130,7 @@ WHERE t.is_ms_shipped = 0 ORDER BY s.name, t.name, c.column_id`)
 /** Columns, keys, indexes, foreign keys, checks and modules in the words of the catalog views, each without what its making decides. */
 async function objects(session: Session): Promise<readonly string[]> {
   const said: string[] = []
-  for (const sql of CATALOG) said.push(...(await session.query(sql)).rows.map((row) => row.map(String).join(' ')))
+  for (const sql of CATALOG) said.push(...(await session.query(sql)).rows.map((row) => inOneSpelling(row.map(String).join(' '))))
   const modules = await session.query(
     'SELECT o.name, o.type, m.definition FROM sys.sql_modules m JOIN sys.objects o ON o.object_id = m.object_id',
   )
@@ -133,6 +138,12 @@ async function objects(session: Session): Promise<readonly string[]> {
   for (const [name, type, text] of modules.rows) said.push(`${name} ${type} ${String(text).replace(/^[\s\S]*?\bAS\b/i, '')}`)
   return said.sort()
 }
+
+/** Within CAST a type without a length has 30 ("char and varchar (Transact-SQL)"): one server spells that out, and casts again, when a default is made anew. */
+const inOneSpelling = (text: string): string =>
+  text
+    .replaceAll(/(CAST\([^()]* AS var(?:char|binary))\(30\)/gi, '$1')
+    .replaceAll(/CAST\(\((CAST\([^()]*\))\) AS var(?:char|binary)(?:\(30\))?\)/gi, '$1')
 
 const CATALOG: readonly string[] = [
   `SELECT OBJECT_NAME(c.object_id), c.name, ty.name, c.max_length, c.precision, c.scale, c.is_nullable, c.is_identity, c.collation_name, d.definition, k.definition

@@ -34,6 +34,8 @@ export interface MssqlGaps {
   readonly definitions: boolean
   /** Constraints can't be switched off. */
   readonly constraintsOff: boolean
+  /** Checks with LIKE are told in another language than they were written in. */
+  readonly likeChecks: boolean
   /** Every column is said to be made without ANSI_PADDING. */
   readonly padding: boolean
   /** Only microseconds are kept of datetime2(7). */
@@ -203,7 +205,7 @@ async function waits(first: Session, second: Session): Promise<boolean> {
 
 async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
   const first = async (sql: string): Promise<unknown> => (await session.query(sql)).rows[0]?.[0]
-  await session.batch('CREATE TABLE probe (a int NOT NULL, b datetime2(7) NULL, c varchar(10) NULL)')
+  await session.batch("CREATE TABLE probe (a int NOT NULL, b datetime2(7) NULL, c varchar(10) NULL CHECK (c LIKE '%probing%'))")
   await works(session, 'CREATE SEQUENCE probe_numbers AS int START WITH 1')
   await works(session, 'ALTER SEQUENCE probe_numbers RESTART WITH 50')
   const filtered = await works(session, 'CREATE INDEX probe_index ON probe (a) WHERE a > 1')
@@ -218,6 +220,9 @@ async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
     definitions: !(await works(session, 'GRANT VIEW DEFINITION TO public')),
     synonyms: !(await works(session, 'CREATE SYNONYM probe_synonym FOR dbo.probe')),
     constraintsOff: !(await works(session, 'ALTER TABLE probe NOCHECK CONSTRAINT ALL')),
+    likeChecks: !/like/i.test(
+      String(await first("SELECT definition FROM sys.check_constraints WHERE definition LIKE '%probing%'")),
+    ),
     padding: (await first("SELECT COUNT(*) FROM sys.columns WHERE object_id = OBJECT_ID(N'probe') AND is_ansi_padded = 1")) === 0,
     hundredNanoseconds: (await first('SELECT CONVERT(nvarchar(27), b, 121) FROM probe')) !== '2020-01-01 00:00:00.1234567',
   }

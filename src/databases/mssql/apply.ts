@@ -10,10 +10,13 @@ import { rowsByKey } from './read.ts'
 import type { Parameter, Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
 
-/** `INSERT … SELECT CONVERT(…) FROM source`, identity values kept, followed by the count of rows inserted. */
-export function insertSql(table: Table, source: string): string {
+/**
+ * `INSERT … SELECT CONVERT(…) FROM source`, identity values kept, followed by the count of rows inserted. `expressionOf`: SQL for a
+ * column's value from the source's column; from text or bytes when absent.
+ */
+export function insertSql(table: Table, source: string, expressionOf = writeExpression): string {
   const columns = readableColumns(table)
-  const values = columns.map((column, index) => writeExpression(column, `v.c${index}`))
+  const values = columns.map((column, index) => expressionOf(column, `v.c${index}`))
   const name = quoteTable(table.name)
   const insert = `INSERT INTO ${name} (${quoteNames(columns.map((column) => column.name))}) SELECT ${values.join(', ')} FROM ${source} AS v`
   const kept = columns.some((column) => column.identity !== null)

@@ -12,17 +12,34 @@ export const PROBES: readonly Probe[] = [...TABLES, ...COLUMNS, ...OTHERS]
 /** Every probe's findings, by name. */
 export async function readFindings(session: Session): Promise<Schema['findings']> {
   const known = await catalogColumns(session, [...new Set(PROBES.map((probe) => probe.needs[0]))])
-  const probes = PROBES.filter((probe) => known.has(probe.needs.join('.')))
+  const closed = await closedViews(session)
+  const probes = PROBES.filter((probe) => known.has(probe.needs.join('.')) && !closed.has(probe.needs[0]))
   const rows = await session.ask(
     z.object({ probe: z.number(), name: z.string(), table: z.string().nullable() }),
     probesSql(probes),
   )
-  return rows.flatMap((row) => {
+  const found = rows.flatMap((row) => {
     const probe = probes[row.probe]
     if (probe === undefined) return []
     const { severity, code, hint } = probe
     return [{ severity, code, message: probe.message(row.name), hint, ...(row.table === null ? {} : { table: row.table }) }]
   })
+  return closed.size === 0 ? found : [...found, REFERENCES_UNKNOWN]
+}
+
+/** The one view that not everybody may ask who sees definitions: by default only db_owner ("sys.sql_expression_dependencies"). */
+const DEPENDENCIES = 'sql_expression_dependencies'
+
+const REFERENCES_UNKNOWN: Schema['findings'][number] = {
+  severity: 'info',
+  code: 'references-unknown',
+  message: 'Whether views, functions and procedures refer to other databases couldn’t be found out: this account may not ask.',
+  hint: `GRANT SELECT ON sys.${DEPENDENCIES} TO the account, or look for three-part names yourself.`,
+}
+
+async function closedViews(session: Session): Promise<ReadonlySet<string>> {
+  const { rows } = await session.query(`SELECT HAS_PERMS_BY_NAME(N'sys.${DEPENDENCIES}', N'OBJECT', N'SELECT') AS [granted]`)
+  return new Set(rows[0]?.[0] === 0 ? [DEPENDENCIES] : [])
 }
 
 /** All probes in one answer: each is a statement of its own, since the collations of names from different views needn't agree. */

@@ -26,17 +26,20 @@ const LEVELS: Readonly<Record<string, string>> = {
 
 /**
  * Descriptions and other extended properties of text, of tables, views, procedures, functions and columns ("sys.extended_properties",
- * class 1); a finding counts the rest. Those of tools that draw diagrams are nobody's.
+ * class 1), where the object itself is among `carriedObjects` (full names); a finding counts the rest. Those of tools that draw
+ * diagrams are nobody's.
  */
 export async function readDescriptions(
   session: Session,
+  carriedObjects: ReadonlySet<string>,
 ): Promise<{ readonly objects: readonly SchemaObject[]; readonly findings: Schema['findings'] }> {
   const known = await catalogColumns(session, ['extended_properties'])
   if (!known.has('extended_properties.major_id')) return { objects: [], findings: [] }
   const rows = await session.ask(
     propertyRow,
     `SELECT e.name AS [name],
-  CASE WHEN CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY(e.value, 'BaseType')) IN (N'nvarchar', N'varchar', N'nchar', N'char') THEN CONVERT(nvarchar(4000), e.value) END AS [value],
+  CASE WHEN CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY(e.value, 'BaseType')) IN (N'nvarchar', N'nchar')
+    OR (CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY(e.value, 'BaseType')) IN (N'varchar', N'char') AND DATALENGTH(e.value) <= 4000) THEN CONVERT(nvarchar(4000), e.value) END AS [value],
   s.name AS [schema], RTRIM(o.type) AS [kind], o.name AS [object], c.name AS [column]
 FROM sys.extended_properties e
 LEFT JOIN sys.objects o ON e.class = 1 AND o.object_id = e.major_id
@@ -46,7 +49,9 @@ WHERE e.name NOT LIKE N'microsoft[_]%' AND (e.class <> 1 OR o.object_id IS NULL 
 ORDER BY s.name, o.name, e.minor_id, e.name`,
   )
   const shown = rows.filter((row) => row.object === null || !isOwnTable(row.object))
-  const carried = shown.filter((row) => row.value !== null && LEVELS[row.kind ?? ''] !== undefined)
+  const carried = shown.filter(
+    (row) => row.value !== null && LEVELS[row.kind ?? ''] !== undefined && carriedObjects.has(`${row.schema}.${row.object}`),
+  )
   const left = shown.length - carried.length
   return {
     objects: [...Map.groupBy(carried, (row) => `${row.schema}.${row.object}`)].map(([name, properties]) => ({

@@ -25,7 +25,7 @@ export async function introspect(session: Session): Promise<Schema> {
     module.kind === 'function' && computing.some((sql) => mentions(sql, module.name.name))
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
-  const descriptions = await readDescriptions(session)
+  const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
   return {
     tables,
     foreignKeys: (await readForeignKeys(session)).filter((key) => !isOwnTable(key.table.name)),

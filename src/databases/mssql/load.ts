@@ -1,38 +1,38 @@
-import type { Row } from '../port.ts'
+import type { Cell, Row } from '../port.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
 import { insertSql, miscount } from './apply.ts'
 import { parameterOf } from './keys.ts'
-import type { Session } from './session.ts'
-import { type Wire, wireOf } from './values.ts'
+import type { BulkValue, Session } from './session.ts'
+import { nativeOf, nativeValue, wireOf, writeExpression } from './values.ts'
 
 /** Rows that stand in the staging table at a time: bounds memory here and tempdb there. */
 const STAGED_ROWS = 5000
 const STAGED_BYTES = 8 * 1024 * 1024
 const STAGE = '#migrate_stage'
 
-const wireType = ({ kind, length }: Wire): string => `${kind === 'binary' ? 'varbinary' : 'nvarchar'}(${length})`
+/** The staging table's column: in its own kind of type where the driver writes that without loss, else text or bytes. */
+export function stageType(column: Column): string {
+  const { kind, length } = wireOf(column)
+  return nativeOf(column) ?? `${kind === 'binary' ? 'varbinary' : 'nvarchar'}(${length})`
+}
 
-/** A temporary table with a column of text or bytes for each that is written. */
+/** A temporary table with a column for each that is written. */
 export const stageSql = (columns: readonly Column[]): string =>
-  `CREATE TABLE ${STAGE} (${columns.map((column, index) => `c${index} ${wireType(wireOf(column))} NULL`).join(', ')})`
+  `CREATE TABLE ${STAGE} (${columns.map((column, index) => `c${index} ${stageType(column)} NULL`).join(', ')})`
 
 /**
  * Loads rows inside the running transaction; returns how many. The driver's bulk load knows no way to keep identity values and
- * converts some types with loss, so text and bytes are bulk loaded into a temporary table and converted by the server on their way
+ * converts some types with loss, so these are bulk loaded as text or bytes into a temporary table and converted by the server on their way
  * into the table ("SET IDENTITY_INSERT").
  */
 export async function loadRows(session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> {
   const columns = readableColumns(table)
-  const staged = columns.map((column, index) => ({ name: `c${index}`, wire: wireOf(column) }))
+  const staged = columns.map((column, index) => ({ name: `c${index}`, kind: nativeOf(column) ?? wireOf(column) }))
   await session.batch(stageSql(columns))
   let total = 0
   for await (const chunk of chunked(rows)) {
-    await session.bulk(
-      STAGE,
-      staged,
-      chunk.map((row) => columns.map((column, index) => parameterOf(column, row[index]))),
-    )
-    const result = await session.batch(insertSql(table, STAGE))
+    await session.bulk(STAGE, staged, parametersOf(columns, chunk))
+    const result = await session.batch(insertSql(table, STAGE, fromStage))
     const count = Number(result.rows.at(-1)?.[0] ?? -1)
     if (count !== chunk.length) throw miscount(session, table.name, 'loaded', chunk.length, count)
     total += count
@@ -40,6 +40,21 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
   }
   await session.batch(`DROP TABLE ${STAGE}`)
   return total
+}
+
+/** What stands in the staging table in the column's own kind of type is assigned as it is. */
+const fromStage = (column: Column, reference: string): string =>
+  nativeOf(column) === undefined ? writeExpression(column, reference) : reference
+
+/** Row by row as they are sent, so that no second copy of the chunk is held. */
+function* parametersOf(columns: readonly Column[], rows: readonly Row[]): Generator<readonly BulkValue[]> {
+  const encoders = columns.map(encoderOf)
+  for (const row of rows) yield encoders.map((encode, index) => encode(row[index] ?? null))
+}
+
+function encoderOf(column: Column): (cell: Cell) => BulkValue {
+  const native = nativeOf(column)
+  return native === undefined ? (cell) => parameterOf(column, cell) : (cell) => nativeValue(cell, native)
 }
 
 /** The same rows in chunks of bounded size. */

@@ -4,7 +4,7 @@ import { formatBytes } from '../../base/units.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Schema, type Table } from '../schema.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
-import { cellOf, selectExpression, wireOf } from './values.ts'
+import { selectExpression, wireOf } from './values.ts'
 
 /** A row's text must fit into one JavaScript string, which holds 2^29 - 24 characters (V8, "v8::String::kMaxLength"). */
 const MOST_ROW_CHARACTERS = 2 ** 29 - 24
@@ -97,6 +97,6 @@ export function refuseOversize(table: Table, values: readonly unknown[]): void {
   const columns = readableColumns(table)
   const sizes = values.map(charactersOf)
   const largest = sizes.reduce((best, size, at) => (size > (sizes[best] ?? 0) ? at : best), 0)
-  const key = keyPositions(table).map((at) => ((sizes[at] ?? 0) > 4000 ? '…' : (cellOf(values[at]) ?? 'NULL')))
+  const key = keyPositions(table).map((at) => ((sizes[at] ?? 0) > 4000 ? '…' : String(values[at])))
   throw tooLarge(table, key.length === 0 ? 'without a key' : key.join(', '), columns[largest]?.name ?? '', total)
 }

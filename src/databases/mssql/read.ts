@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
-import { type Column, keyPositions, type Table } from '../schema.ts'
+import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import {
   afterCondition,
   chunks,
@@ -15,19 +15,22 @@ import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
 import { refuseOversize } from './oversize.ts'
 import type { Values } from './row-buffer.ts'
 import type { Session } from './session.ts'
-import { cellOf, selectExpression } from './values.ts'
+import { decoderOf, selectExpression } from './values.ts'
 
 /** Rows of a page: the first is small, since nobody knows yet how large rows are; later ones aim at PAGE_BYTES. */
 const FIRST_PAGE = 200
 const LARGEST_PAGE = 5000
 const PAGE_BYTES = 8 * 1024 * 1024
 
-const toRow = (values: Values): Row => values.map(cellOf)
-const toRows = (table: Table, batch: readonly Values[]): readonly Row[] =>
-  batch.map((values) => {
-    refuseOversize(table, values)
-    return toRow(values)
-  })
+/** Makes rows of the table's readable columns from what the driver gives. */
+function rowReader(table: Table): (batch: readonly Values[]) => readonly Row[] {
+  const decoders = readableColumns(table).map(decoderOf)
+  return (batch) =>
+    batch.map((values) => {
+      refuseOversize(table, values)
+      return values.map((value, index) => decoders[index]?.(value) ?? null)
+    })
+}
 
 /** Which ends of a range of keys a statement has as parameters: first those of `after`, then those of `upTo`. */
 interface Ends {
@@ -65,9 +68,10 @@ async function boundary(
   after?: KeyCells,
   signal?: AbortSignal,
 ): Promise<KeyCells | undefined> {
+  const decoders = keyColumns(table).map(decoderOf)
   const parameters = after === undefined ? [] : keyParameters(keyColumns(table), [after])
   for await (const [row] of session.stream(boundarySql(table, rows, after !== undefined), parameters, { signal, drain: true }))
-    if (row !== undefined) return toRow(row)
+    if (row !== undefined) return row.map((value, index) => decoders[index]?.(value) ?? null)
   return undefined
 }
 
@@ -84,6 +88,7 @@ export const readerOn = (session: Session, consistent: boolean): Reader => ({
 async function* pages(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
   const columns = keyColumns(table)
   const positions = keyPositions(table)
+  const rowsOf = rowReader(table)
   const { upTo } = options
   let after = options.after
   let left = options.limit ?? Number.POSITIVE_INFINITY
@@ -98,7 +103,7 @@ async function* pages(session: Session, table: Table, options: ReadOptions): Asy
       signal: options.signal,
       drain: true,
     })) {
-      const rows = toRows(table, batch)
+      const rows = rowsOf(batch)
       got += rows.length
       bytes += sizeOf(rows)
       after = keyOf(rows.at(-1), positions) ?? after
@@ -119,17 +124,19 @@ const sizeOf = (rows: readonly Row[]): number =>
 async function* wholeTable(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
   const top = options.limit === undefined ? '' : `TOP (${options.limit}) `
   const sql = `SELECT ${top}${selectList(table)} FROM ${quoteTable(table.name)}`
-  for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield toRows(table, batch)
+  const rowsOf = rowReader(table)
+  for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield rowsOf(batch)
 }
 
 /** Rows with these keys; `hints` as they stand after the table's name, for instance ` WITH (UPDLOCK)`. */
 export async function rowsByKey(session: Session, table: Table, keys: readonly KeyCells[], hints = ''): Promise<readonly Row[]> {
   const columns = keyColumns(table)
+  const rowsOf = rowReader(table)
   const rows: Row[] = []
   for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
     const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)}${hints} WHERE ${keyCondition(columns, chunk.length)}`
     const result = await session.query(sql, keyParameters(columns, chunk))
-    rows.push(...toRows(table, result.rows))
+    rows.push(...rowsOf(result.rows))
   }
   return rows
 }

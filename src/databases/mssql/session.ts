@@ -2,9 +2,10 @@ import { type Connection, Request, TYPES } from 'tedious'
 import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
+import { dateTimeParts, daysSinceYearOne } from './dates.ts'
 import { statementError, type Where } from './errors.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
-import type { Wire } from './values.ts'
+import type { Native, Wire } from './values.ts'
 
 /** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
 export type Parameter = string | Buffer | null
@@ -19,6 +20,35 @@ export interface Result {
 
 /** How long a statement waits for a lock, milliseconds; then its transaction ends as `database-busy`. */
 export const LOCK_TIMEOUT_MS = 10_000
+/** A value of a bulk load: what a column of its kind takes. */
+export type BulkValue = Parameter | number
+
+type DataType = (typeof TYPES)['Int']
+
+/** A type of the driver that takes dates as their text. */
+const dated = (type: DataType, write: (buffer: Parameters<DataType['writeValue']>[0], text: string) => void): DataType => ({
+  ...type,
+  validate: (value) => value,
+  writeValue: (buffer, { value }) => {
+    if (typeof value === 'string') write(buffer, value)
+    else buffer.writeUInt8(0)
+  },
+})
+
+const NATIVE: Readonly<Record<Native, DataType>> = {
+  int: TYPES.Int,
+  float: TYPES.Float,
+  date: dated(TYPES.Date, (buffer, text) => {
+    buffer.writeUInt8(3)
+    buffer.writeUInt24LE(daysSinceYearOne(text))
+  }),
+  datetime: dated(TYPES.DateTime, (buffer, text) => {
+    const { days, ticks } = dateTimeParts(text)
+    buffer.writeUInt8(8)
+    buffer.writeInt32LE(days)
+    buffer.writeUInt32LE(ticks)
+  }),
+}
 
 /** Longest text that isn't sent as nvarchar(max). */
 const SHORT_TEXT = 4000
@@ -134,17 +164,20 @@ export class Session implements Line {
   /** Streams rows into a table whose name and columns need no quoting, within the running transaction. */
   async bulk(
     table: string,
-    columns: readonly { readonly name: string; readonly wire: Wire }[],
-    rows: Iterable<readonly Parameter[]>,
+    columns: readonly { readonly name: string; readonly kind: Wire | Native }[],
+    rows: Iterable<readonly BulkValue[]>,
   ): Promise<void> {
     const sql = `INSERT BULK ${table}`
     this.#begin(sql)
     try {
       await new Promise<void>((resolve, reject) => {
         const load = this.#connection.newBulkLoad(table, { keepNulls: true }, (error) => (error ? reject(error) : resolve()))
-        for (const { name, wire } of columns) {
-          const length = wire.length === 'max' ? Number.POSITIVE_INFINITY : wire.length
-          load.addColumn(name, wire.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, { length, nullable: true })
+        for (const { name, kind } of columns) {
+          if (typeof kind === 'string') load.addColumn(name, NATIVE[kind], { nullable: true })
+          else {
+            const length = kind.length === 'max' ? Number.POSITIVE_INFINITY : kind.length
+            load.addColumn(name, kind.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, { length, nullable: true })
+          }
         }
         this.#connection.execBulkLoad(load, toRows(rows))
       })
@@ -259,6 +292,6 @@ function bind(request: Request, parameters: readonly Parameter[]): void {
   }
 }
 
-const toRows = function* (rows: Iterable<readonly Parameter[]>): Generator<Parameter[]> {
+const toRows = function* (rows: Iterable<readonly BulkValue[]>): Generator<BulkValue[]> {
   for (const row of rows) yield [...row]
 }

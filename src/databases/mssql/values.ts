@@ -1,14 +1,15 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Cell } from '../port.ts'
 import type { Column } from '../schema.ts'
+import { type DateText, dateText, dateTime2Text, dateTimeText, smallDateTimeText, timeText } from './dates.ts'
 
 /**
  * How values become text and come back. A column's codec is its base type as DDL spells it (`decimal(10,3)`, `varchar(50)`), also
  * where the column is declared with an alias type, which CONVERT doesn't take.
  *
- * Text is made and read by the server with a fixed style, so that neither the session's language nor JavaScript's numbers and dates
- * come into it ("CAST and CONVERT (Transact-SQL)", date and time styles 23, 120, 121; xml style 1 keeps white space).
- * Integers travel as they are, which the driver reads without loss (bigint as text). float and real travel as their own IEEE 754
+ * Text is made and read by the server with a fixed style, so that neither the session's language nor JavaScript's numbers come into
+ * it ("CAST and CONVERT (Transact-SQL)", date and time styles 23, 120, 121; xml style 1 keeps white space). What the driver reads
+ * without loss isn't converted: it is shorter on the wire, and the old host is spared the work. Dates: dates.ts. Integers travel as they are, which the driver reads without loss (bigint as text). float and real travel as their own IEEE 754
  * bytes, which is exactly what a JavaScript number holds: the lossless style 3 only exists since SQL Server 2016. Their text is
  * ECMAScript's shortest that reads back as the same number.
  */
@@ -19,9 +20,17 @@ interface Codec {
   readonly write: (value: string) => string
   /** The same for comparing with the column, where it differs. */
   readonly compare?: (value: string, column: Column) => string
+  /** The cell from a Date that the driver gives, where it does. */
+  readonly date?: DateText
+  /** The cell from a number that the driver gives, where that isn't the shortest text. */
+  readonly number?: (value: number) => string
   /** What a staging table's column or a parameter must be to hold it. */
   readonly wire: Wire
+  /** What a staging table's column may be instead, since the driver writes it without loss: no text then has to be read again there. */
+  readonly native?: Native
 }
+
+export type Native = 'int' | 'float' | 'date' | 'datetime'
 
 /** `binary`: bytes, hexadecimal as a cell. `number`: float's and real's own bytes when read. */
 export type Wire =
@@ -46,12 +55,23 @@ const plain = (type: string, length: number): Codec => ({
 })
 
 /** Integers of the type's own bytes: the driver reads them exactly, and the old host is spared the conversion. */
-const whole = (type: string): Codec => ({ ...plain(type, 20), select: (column) => column })
+const whole = (type: string): Codec => ({
+  ...plain(type, 20),
+  select: (column) => column,
+  ...(type === 'bigint' ? {} : { native: 'int' }),
+})
 
 const styled = (type: string, length: number, style: number): Codec => ({
   select: (column) => `CONVERT(nvarchar(${length}), ${column}, ${style})`,
   write: (value) => `CONVERT(${type}, ${value}, ${style})`,
   wire: text(length),
+})
+
+/** Read as the driver gives it, written from text of a fixed style. */
+const dated = (type: string, length: number, style: number, date: DateText): Codec => ({
+  ...styled(type, length, style),
+  select: (column) => column,
+  date,
 })
 
 // money keeps four digits, of which CONVERT's default style shows two; decimal of the same range shows them all.
@@ -61,10 +81,18 @@ const money = (type: string, digits: number): Codec => ({
   wire: text(24),
 })
 
+/**
+ * A decimal of at most 15 digits is the nearest to exactly one double, of which toFixed gives those digits back (IEEE 754: 53 bits
+ * hold 15 decimal digits); longer ones travel as text.
+ */
+const decimal = (type: string, precision: number, scale: number): Codec =>
+  precision > 15 ? plain(type, 41) : { ...plain(type, 41), select: (column) => column, number: (value) => value.toFixed(scale) }
+
 const floating = (type: string): Codec => ({
   select: (column) => column,
   write: (value) => `CONVERT(${type}, ${value})`,
   wire: text(40),
+  native: 'float',
 })
 
 /**
@@ -114,7 +142,7 @@ function codecOf(type: string): Codec | undefined {
       return whole(name)
     case 'decimal':
     case 'numeric':
-      return plain(type, 41)
+      return decimal(type, sizes[0] ?? 18, sizes[1] ?? 0)
     case 'money':
       return money(name, 19)
     case 'smallmoney':
@@ -139,22 +167,23 @@ function codecOf(type: string): Codec | undefined {
     case 'image':
       return unlimited('varbinary(max)', binary('max'))
     default:
-      return dateCodec(name, type) ?? specialCodec(name)
+      return dateCodec(name, type, sizes[0] ?? 7) ?? specialCodec(name)
   }
 }
 
-function dateCodec(name: string, type: string): Codec | undefined {
+function dateCodec(name: string, type: string, scale: number): Codec | undefined {
   switch (name) {
     case 'date':
-      return styled(type, 10, 23)
+      return { ...dated(type, 10, 23, dateText), native: 'date' }
     case 'time':
-      return styled(type, 16, 121)
+      return dated(type, 16, 121, timeText(scale))
     case 'smalldatetime':
-      return styled(type, 19, 120)
+      return dated(type, 19, 120, smallDateTimeText)
     case 'datetime':
-      return styled(type, 23, 121)
+      return { ...dated(type, 23, 121, dateTimeText), native: 'datetime' }
     case 'datetime2':
-      return styled(type, 27, 121)
+      return dated(type, 27, 121, dateTime2Text(scale))
+    // The driver drops the offset.
     case 'datetimeoffset':
       return styled(type, 34, 121)
     default:
@@ -208,6 +237,20 @@ export function compareExpression(column: Column, value: string): string {
 
 /** How a column's cells travel to the server. */
 export const wireOf = (column: Column): Wire => codec(column).wire
+
+/** What makes a cell of a column's value as the driver gives it. */
+export function decoderOf(column: Column): (value: unknown) => Cell {
+  const { date, number } = codec(column)
+  if (number !== undefined) return (value) => (typeof value === 'number' ? number(value) : cellOf(value))
+  return date === undefined ? cellOf : (value) => (value instanceof Date ? date(value) : cellOf(value))
+}
+
+/** How a column may be staged in its own kind of type; `undefined` where only text or bytes keep it exactly. */
+export const nativeOf = (column: Column): Native | undefined => codec(column).native
+
+/** A cell → what a bulk load takes for it in a column of that kind: dates as their text. */
+export const nativeValue = (cell: Cell, native: Native): number | Cell =>
+  cell !== null && (native === 'int' || native === 'float') ? Number(cell) : cell
 
 /** A value as the driver gives it → the cell. */
 export function cellOf(value: unknown): Cell {
