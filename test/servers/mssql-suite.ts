@@ -30,7 +30,7 @@ export interface MssqlSuite {
 /** A suite that runs on a real server where there is one, and otherwise on what was recorded of it under `name`. */
 export function mssqlSuite(name: string): MssqlSuite {
   const file = fileURLToPath(new URL(`../recordings/mssql-${name}.tds.zst`, import.meta.url))
-  const how = `Record it anew: ${VARIABLE}=mssql://user:password@host:port/ ${RECORD}=1 npm test -- (and the name of this test file).`
+  const how = `Record it anew: ${RECORD}=1 ${VARIABLE}=mssql://user:password@host:port/ npm test -- FILE`
   const address = MSSQL_URL
   if (address !== undefined) {
     const recorded = process.env[RECORD] !== undefined

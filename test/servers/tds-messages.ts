@@ -91,17 +91,17 @@ export function shown(message: TdsMessage): string {
   const text = bodyOf(message)
     .toString('utf16le')
     .replace(/[^\p{L}\p{N}\p{P}\p{S} ]+/gu, ' ')
-  return `${kind} ${text.slice(0, 300).trim()}`
+  return `${kind} ${text.slice(0, 200).trim()}`
 }
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex').slice(0, 32)
 
-/** A reply that holds one error (2.2.7.10) of a class that ends the connection, and DONE with its error bit (2.2.7.6). */
+/** A reply that holds one error (2.2.7.10), and DONE with its error bit (2.2.7.6). */
 export function errorReply(message: string): Buffer {
   const text = message.slice(0, 2000)
   const body = Buffer.concat([
     int32(50_000),
-    Buffer.from([1, 20]),
+    Buffer.from([1, 16]),
     usVarchar(text),
     bVarchar('recording'),
     bVarchar(''),

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { z } from 'zod'
 import { ATTENTION, errorReply, keyOf, LOGIN7, loginOf, MessageReader, shown, type TdsMessage } from './tds-messages.ts'
@@ -130,7 +130,7 @@ export async function startReplay(file: string, how: string): Promise<TdsEndpoin
       for (const message of reader.take(chunk)) {
         const reply = next(keyIn(conversation, message))
         client.write(
-          reply ?? errorReply(`The recording ${file} is stale: it has no answer to this. ${how} Asked: ${shown(message)}`),
+          reply ?? errorReply(`The recording ${basename(file)} is stale: it has no answer to ${shown(message)}. ${how}`),
         )
       }
     })
