@@ -5,7 +5,7 @@ import type { ForeignKey, Identity, IdentityState, Schema, Table, TableName } fr
 /**
  * One column's value as text that the same engine reads back without loss; `null` is SQL NULL.
  * The adapter chooses the text (style, time zone, hexadecimal for bytes) and uses the same on both hosts, so two cells hold the
- * same value exactly when their texts are equal. No value ever passes through a JavaScript number or Date (law 7).
+ * same value exactly when their texts are equal. No value passes through a JavaScript number or Date that could lose any of it (law 7).
  */
 export type Cell = string | null
 
