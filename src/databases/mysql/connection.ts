@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import mysql from 'mysql2'
-import { codeOf, MigrateError } from '../../base/errors.ts'
+import { codeOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
-import { stoppable, unlessStopped } from '../../base/stop.ts'
+import { stoppable } from '../../base/stop.ts'
+import { Pool } from '../pool.ts'
 import { databaseError } from './errors.ts'
 import { Session } from './session.ts'
 import { readKind, settingsOf } from './settings.ts'
@@ -29,21 +30,13 @@ export interface MysqlOptions {
 const STATEMENT_TIMEOUT_MS = 120_000
 
 /** Connections to one database, made when needed, kept for the next one who asks. */
-export class Connections {
-  readonly label: string
-  readonly limit: number
+export class Connections extends Pool<Session> {
   readonly #options: MysqlOptions
-  readonly #idle: Session[] = []
-  readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
-  readonly #all = new Set<Session>()
-  #taken = 0
-  #closed = false
   #plain = false
 
   constructor(options: MysqlOptions) {
+    super(options.label, Math.max(1, options.connections))
     this.#options = options
-    this.label = options.label
-    this.limit = Math.max(1, options.connections)
   }
 
   get database(): string {
@@ -85,67 +78,7 @@ export class Connections {
     helper?.query(`KILL QUERY ${session.threadId}`, () => helper.destroy())
   }
 
-  /** A connection, once there is a free one. Nobody waits for it beyond a stop. */
-  acquire(): Promise<Session> {
-    return unlessStopped(this.#acquire(), (late) => this.release(late))
-  }
-
-  async #acquire(): Promise<Session> {
-    if (this.#closed) throw this.#closedError()
-    if (this.#taken >= this.limit) {
-      const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
-      if (answer === 'closed') throw this.#closedError()
-    } else this.#taken += 1
-    return await this.#session()
-  }
-
-  /** A connection when one is free now, else `undefined`. */
-  async tryAcquire(): Promise<Session | undefined> {
-    if (this.#closed || this.#taken >= this.limit) return undefined
-    return await this.acquire()
-  }
-
-  release(session: Session): void {
-    if (session.broken || this.#closed) {
-      session.destroy()
-      this.#all.delete(session)
-    } else this.#idle.push(session)
-    this.#freeSlot()
-  }
-
-  close(): void {
-    this.#closed = true
-    for (const session of this.#all) session.destroy()
-    this.#all.clear()
-    for (const wake of this.#waiting.splice(0)) wake('closed')
-  }
-
-  async #session(): Promise<Session> {
-    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-      if (!session.broken) return session
-      this.#all.delete(session)
-    }
-    try {
-      const session = await this.#connect()
-      this.#all.add(session)
-      return session
-    } catch (error) {
-      this.#freeSlot()
-      throw error
-    }
-  }
-
-  #freeSlot(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#taken -= 1
-    else next('slot')
-  }
-
-  #closedError(): MigrateError {
-    return new MigrateError('fault', `The connection to the ${this.label} was closed already. This is a fault in migrate.`)
-  }
-
-  async #connect(): Promise<Session> {
+  protected override async connect(): Promise<Session> {
     try {
       const session = new Session(await this.#connectClient(), this.label)
       session.kind = await readKind(session)

@@ -5,7 +5,8 @@ import pg from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
-import { type Line, stoppable, unlessStopped } from '../../base/stop.ts'
+import { type Line, stoppable } from '../../base/stop.ts'
+import { Pool } from '../pool.ts'
 import type { Cell } from '../port.ts'
 import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
@@ -141,22 +142,14 @@ async function cancelOnServer(client: pg.Client): Promise<void> {
 }
 
 /** Connections to one database, made when needed, kept for the next one who asks. */
-export class Connections {
-  readonly label: string
-  readonly limit: number
+export class Connections extends Pool<Session> {
   readonly #options: PostgresOptions
   readonly #ownTables = new Map<string, string>()
-  readonly #idle: Session[] = []
-  readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
-  readonly #all = new Set<Session>()
-  #taken = 0
-  #closed = false
   #plain = false
 
   constructor(options: PostgresOptions) {
+    super(options.label, Math.max(1, options.connections))
     this.#options = options
-    this.label = options.label
-    this.limit = Math.max(1, options.connections)
   }
 
   /** Runs `work` on a connection of its own, waiting for one when all are in use. */
@@ -169,67 +162,7 @@ export class Connections {
     }
   }
 
-  /** A connection, once there is a free one. Nobody waits for it beyond a stop (base/stop.ts). */
-  acquire(): Promise<Session> {
-    return unlessStopped(this.#acquire(), (late) => this.release(late))
-  }
-
-  async #acquire(): Promise<Session> {
-    if (this.#closed) throw this.#closedError()
-    if (this.#taken >= this.limit) {
-      const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
-      if (answer === 'closed') throw this.#closedError()
-    } else this.#taken += 1
-    return await this.#session()
-  }
-
-  /** A connection when one is free now, else `undefined`. */
-  async tryAcquire(): Promise<Session | undefined> {
-    if (this.#closed || this.#taken >= this.limit) return undefined
-    return await this.acquire()
-  }
-
-  release(session: Session): void {
-    if (session.broken || this.#closed) {
-      session.destroy()
-      this.#all.delete(session)
-    } else this.#idle.push(session)
-    this.#freeSlot()
-  }
-
-  close(): void {
-    this.#closed = true
-    for (const session of this.#all) session.destroy()
-    this.#all.clear()
-    for (const wake of this.#waiting.splice(0)) wake('closed')
-  }
-
-  async #session(): Promise<Session> {
-    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-      if (!session.broken) return session
-      this.#all.delete(session)
-    }
-    try {
-      const session = await this.#connect()
-      this.#all.add(session)
-      return session
-    } catch (error) {
-      this.#freeSlot()
-      throw error
-    }
-  }
-
-  #freeSlot(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#taken -= 1
-    else next('slot')
-  }
-
-  #closedError(): MigrateError {
-    return new MigrateError('fault', `The connection to the ${this.label} was closed already. This is a fault in migrate.`)
-  }
-
-  async #connect(): Promise<Session> {
+  protected override async connect(): Promise<Session> {
     try {
       const client = await this.#connectClient()
       const session = new Session(client, this.label, this.#ownTables)
