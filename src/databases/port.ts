@@ -1,19 +1,19 @@
 import type { Finding } from '../base/errors.ts'
 import type { NativePower } from './native-port.ts'
-import type { ForeignKey, Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
+import type {
+  Fingerprint,
+  KeyCells,
+  LedgerEntry,
+  PrintedRow,
+  Printing,
+  RangeSum,
+  Row,
+  Transaction,
+  WholePrintedRow,
+} from './row-port.ts'
+import type { Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
 
-/**
- * One column's value as text that the same engine reads back without loss; `null` is SQL NULL.
- * The adapter chooses the text (style, time zone, hexadecimal for bytes) and uses the same on both hosts, so two cells hold the
- * same value exactly when their texts are equal. No value passes through a JavaScript number or Date that could lose any of it (law 7).
- */
-export type Cell = string | null
-
-/** Cells in the order of `readableColumns(table)`, unless said otherwise. */
-export type Row = readonly Cell[]
-
-/** Cells of the table's key columns, in the key's order. */
-export type KeyCells = readonly Cell[]
+export * from './row-port.ts'
 
 export interface ServerInfo {
   /** `mssql`, `postgres`, …: compared between the hosts and printed, never switched on. */
@@ -90,17 +90,6 @@ export interface OrphanRule {
   readonly parentColumns: readonly string[]
 }
 
-export interface LedgerEntry {
-  readonly run: string
-  readonly table: string
-  /** JSON array of the key's cells on the source, and on the target. */
-  readonly sourceKey: string
-  readonly targetKey: string
-  readonly action: 'inserted' | 'updated' | 'deleted' | 'merged' | 'remapped'
-  /** Hash of the source's row as it was carried (hexadecimal); '' for a deletion. */
-  readonly sourceHash: string
-}
-
 /** Rows read by one connection at one point in time where the engine allows it. */
 export interface Reader {
   /** True when all tables read through this reader are of one instant. */
@@ -122,24 +111,10 @@ export interface Reader {
    * Optional power: without it, a table is read by one reader from end to end.
    */
   boundary?(table: Table, rows: number, after?: KeyCells, signal?: AbortSignal): Promise<KeyCells | undefined>
-}
-
-/** Row changes of one transaction on the target. */
-export interface Transaction {
-  /** Rows with these keys, locked until the transaction ends. Absent keys are absent from the result. Order not defined. */
-  lock(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]>
-  /** Identity values are kept. A row whose key exists already is an error, never replaced. */
-  insert(table: Table, rows: readonly Row[]): Promise<void>
-  /** Sets every writable column but the key and identity of the row with this key. Throws when it isn't there. */
-  update(table: Table, row: Row): Promise<void>
-  delete(table: Table, keys: readonly KeyCells[]): Promise<void>
-  /**
-   * Which of these parents (cells of `foreignKey.parentColumns`) still have a child row on this host: deleting one would fail,
-   * or cascade into rows that nobody decided about. Children that this transaction deleted don't count.
-   */
-  referenced(foreignKey: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]>
-  ledger(entries: readonly LedgerEntry[]): Promise<void>
-  /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
+  /** The checksum of the rows between two keys, computed by the server; all rows without them. Optional power: with `fingerprintMethod`. */
+  sum?(table: Table, printing: Printing, range?: Pick<ReadOptions, 'after' | 'upTo' | 'signal'>): Promise<RangeSum>
+  /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
+  prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
 }
 
 /** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */
@@ -174,6 +149,18 @@ export interface Database {
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T>
   /** Rows with these keys, in no set order; absent keys are absent. At most 1,000 keys. */
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]>
+  /**
+   * Names how this server fingerprints the rows of `table` ("postgres-md5-1"): fingerprints of two hosts, or of two moments, are
+   * compared only where it is the same. `undefined` where it can't (rows longer than its hash function takes); they are then
+   * computed here, from the rows. Optional power: together with all that is named for it.
+   */
+  fingerprintMethod?(table: Table): Promise<string | undefined>
+  /** `rowsByKey`, each row with its fingerprint, both of one instant. Optional power: with `fingerprintMethod`. */
+  printedByKey?(table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]>
+  /** Rows with these fingerprints, every copy: for tables without a key. At most 1,000. Optional power: with `fingerprintMethod`. */
+  printedByPrint?(table: Table, printing: Printing, prints: readonly Fingerprint[]): Promise<readonly WholePrintedRow[]>
+  /** The rows of a block of `blockFormat`, as `Reader.rows` gives them. Optional power: together with `loadBlocks`. */
+  unpackBlock?(table: Table, bytes: Buffer): readonly Row[]
 
   /** What an older or lesser server than `source` means for what is carried; [] when it is none. Pure. */
   consequences?(source: ServerInfo, target: ServerInfo): readonly Finding[]

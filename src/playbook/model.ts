@@ -105,6 +105,7 @@ export interface Playbook {
   readonly dns: DnsSettings | undefined
   readonly tables: ReadonlyMap<string, TableRules>
   readonly references: readonly Reference[]
+  readonly noReferences: readonly Reference[]
   /** Groups one after the other; the steps of a group run side by side. */
   readonly steps: readonly (readonly StepSettings[])[]
   /** Knows every secret value in it. */

@@ -83,6 +83,7 @@ function readRoot(value: Value, raw: Value, reading: Reading, file: string): Pla
     dns: isGiven('dns') ? readDns(value.dns ?? null, ['dns'], reading) : undefined,
     tables: isGiven('tables') ? readTables(value.tables ?? null, ['tables'], source) : new Map(),
     references: isGiven('references') ? readReferences(value.references ?? null, ['references'], source) : [],
+    noReferences: isGiven('no-references') ? readReferences(value['no-references'] ?? null, ['no-references'], source) : [],
     steps: readSteps(value.steps, isMapping(raw) ? (raw.steps ?? null) : null, ['steps'], source),
     redactor: reading.redactor,
     position: source.position.bind(source),

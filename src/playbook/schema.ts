@@ -104,6 +104,11 @@ export const tableSchema = z
         add: columns.optional().meta({ description: 'Counters: new + (old - baseline)' }),
         match: columns.optional().meta({ description: 'Natural key: the same on both hosts is the same thing' }),
         ignore: columns.optional().meta({ description: 'Columns left out of comparison' }),
+        columns: z
+          .record(text, z.union([z.enum(['park', 'old', 'new', 'add']), z.strictObject({ newest: text })]))
+          .optional()
+          .meta({ description: 'What holds for a column by itself when both hosts changed it: { Price: old, Stock: add }' }),
+        sums: columns.optional().meta({ description: 'Money and quantity columns whose sums the proof compares' }),
       }),
     ],
     { error: 'must be skip, copy-only or a mapping such as { headroom: 1500 }' },
@@ -125,4 +130,5 @@ export const rootShape = {
   dns: dnsSchema.optional().meta({ description: 'The records that move at the cutover' }),
   tables: tablesSchema.optional().meta({ description: 'Tables that differ from the defaults' }),
   references: z.array(referenceSchema).optional(),
+  'no-references': z.array(referenceSchema).optional().meta({ description: 'What looks like a reference and is none' }),
 }

@@ -5,7 +5,16 @@ import { referenceSchema, tableSchema } from './schema.ts'
 import type { Path, Source, Value } from './source.ts'
 
 /** What holds for a table that the playbook doesn't name. */
-export const defaultRules: TableRules = { mode: 'track', headroom: 'auto', conflict: 'park', add: [], match: [], ignore: [] }
+export const defaultRules: TableRules = {
+  mode: 'track',
+  headroom: 'auto',
+  conflict: 'park',
+  add: [],
+  match: [],
+  ignore: [],
+  columns: {},
+  sums: [],
+}
 
 /** `tables:`, defaults filled in; each table on its own, so that one mistake hides no other. */
 export function readTables(value: Value, path: Path, source: Source): ReadonlyMap<string, TableRules> {
@@ -30,6 +39,8 @@ const withDefaults = (given: Exclude<z.infer<typeof tableSchema>, string>): Tabl
   add: given.add ?? [],
   match: given.match ?? [],
   ignore: given.ignore ?? [],
+  columns: given.columns ?? {},
+  sums: given.sums ?? [],
 })
 
 const REFERENCE = /^\s*(\S(?:.*\S)?)\.([^.\s]+)\s*->\s*(\S(?:.*\S)?)\.([^.\s]+)\s*$/

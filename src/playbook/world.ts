@@ -35,6 +35,7 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     tables: playbook.tables,
     defaults: defaultRules,
     references: playbook.references,
+    noReferences: playbook.noReferences,
     where: (path) => {
       const { line, column } = playbook.position(path, 'key')
       return `${playbook.file}:${line}:${column}`

@@ -1,6 +1,7 @@
 import { MigrateError, messageOf } from '../base/errors.ts'
 import type { Database, LedgerEntry, Row, Transaction } from '../databases/port.ts'
 import { type ForeignKey, fullName, readableColumns, type Table } from '../databases/schema.ts'
+import { stateText } from './difference.ts'
 import { keyCells, RowReader } from './fingerprint.ts'
 import type { ParkedRow } from './parked.ts'
 import type { CarryItem } from './plan.ts'
@@ -185,7 +186,8 @@ function withoutIgnored(table: Table, source: Row, target: Row, options: ApplyOp
 function ledgerEntry(each: Standing, run: string): LedgerEntry {
   const action = each.source === undefined ? 'deleted' : each.target === undefined ? 'inserted' : 'updated'
   const { table, key } = each.item
-  return { run, table, sourceKey: key, targetKey: key, action, sourceHash: each.sourceHash ?? '' }
+  const state = stateText(each.sourceHash === null ? null : { print: each.sourceHash, rest: each.sourceHash, apart: [] })
+  return { run, table, sourceKey: key, targetKey: key, action, sourceState: state, targetState: state, at: '' }
 }
 
 const named = (table: Table, row: Row | undefined): Record<string, string | null> | null =>

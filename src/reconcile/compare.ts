@@ -4,6 +4,7 @@ import type { Database } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { baselinePath, baselineTables, fingerprintTable } from './baseline.ts'
 import { classify, type Difference, type Print } from './classify.ts'
+import { stateOf } from './difference.ts'
 import { RowReader } from './fingerprint.ts'
 import { FingerprintTable } from './fingerprint-table.ts'
 
@@ -81,7 +82,7 @@ async function readCarried(scratch: DatabaseSync, options: CompareOptions, table
   const carried = emptied(scratch, 'carried')
   for (const host of [options.source, options.target]) {
     for (const entry of await host.ledgerEntries(options.run, fullName(table.name)))
-      carried.add(entry.sourceKey, entry.sourceHash)
+      carried.add(entry.sourceKey, stateOf(entry.sourceState)?.print ?? '')
   }
   carried.end()
 }

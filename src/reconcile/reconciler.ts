@@ -81,7 +81,7 @@ export class Reconciler {
     const options = await this.#applyOptions()
     if (change.kind === 'park') return this.#park(change.items, options)
     const result = await carry(change.items, change.cyclic, options)
-    for (const entry of result.entries) this.#count(entry.table, entry.action)
+    for (const entry of result.entries) this.#count(entry.table, entry.action === 'skipped' ? 'merged' : entry.action)
     for (const row of result.parked) {
       if (row.refused) this.#refused.add(standingOf(row))
       this.#count(row.table, 'parked')

@@ -6,7 +6,7 @@ import type { TableRules, World } from './world.ts'
 /** So many names are listed where none is near. */
 const LISTED = 20
 
-type Named = Pick<World, 'tables' | 'references' | 'where'>
+type Named = Pick<World, 'tables' | 'references' | 'noReferences' | 'where'>
 
 /**
  * Tables and columns that the playbook names and the old database hasn't got, or has more than once: each with its place in the
@@ -14,12 +14,16 @@ type Named = Pick<World, 'tables' | 'references' | 'where'>
  */
 export const unknownNames = (world: Named, schema: Schema): readonly Finding[] => [
   ...[...world.tables].flatMap(([name, rules]) => inTables(name, rules, world, schema)),
-  ...world.references.flatMap(({ table, column, parent, parentColumn }, index) => {
-    const place = world.where(['references', index])
+  ...inReferences('references', world.references, world, schema),
+  ...inReferences('no-references', world.noReferences, world, schema),
+]
+
+const inReferences = (key: string, references: World['references'], world: Named, schema: Schema): readonly Finding[] =>
+  references.flatMap(({ table, column, parent, parentColumn }, index) => {
+    const place = world.where([key, index])
     const wrong = [...inReference(table, column, place, schema), ...inReference(parent, parentColumn, place, schema)]
     return wrong.map((finding) => ({ ...finding, code: 'unknown-reference' }))
-  }),
-]
+  })
 
 function inTables(name: string, rules: TableRules, world: Named, schema: Schema): readonly Finding[] {
   const path = ['tables', name]
@@ -28,7 +32,11 @@ function inTables(name: string, rules: TableRules, world: Named, schema: Schema)
   const newest = typeof rules.conflict === 'object' ? [rules.conflict.newest] : []
   return [
     ...newest.flatMap((column) => unknownColumn(found, column, world.where([...path, 'conflict', 'newest']))),
-    ...(['add', 'match', 'ignore'] as const).flatMap((key) =>
+    ...Object.entries(rules.columns).flatMap(([column, rule]) => [
+      ...unknownColumn(found, column, world.where([...path, 'columns', column])),
+      ...(typeof rule === 'object' ? unknownColumn(found, rule.newest, world.where([...path, 'columns', column, 'newest'])) : []),
+    ]),
+    ...(['add', 'match', 'ignore', 'sums'] as const).flatMap((key) =>
       rules[key].flatMap((column, index) => unknownColumn(found, column, world.where([...path, key, index]))),
     ),
   ]

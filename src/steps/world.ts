@@ -17,7 +17,13 @@ export interface TableRules {
   readonly match: readonly string[]
   /** Columns left out of comparison. */
   readonly ignore: readonly string[]
+  /** What holds for a column by itself when both hosts changed it; the table's policy holds for the others. */
+  readonly columns: Readonly<Record<string, ColumnRule>>
+  /** Money and quantity columns whose sums the proof compares. */
+  readonly sums: readonly string[]
 }
+
+export type ColumnRule = 'park' | 'old' | 'new' | 'add' | { readonly newest: string }
 
 /** A foreign key that the schema doesn't declare. */
 export interface Reference {
@@ -66,6 +72,8 @@ export interface World {
   readonly tables: ReadonlyMap<string, TableRules>
   readonly defaults: TableRules
   readonly references: readonly Reference[]
+  /** What looks like a reference and isn't one. */
+  readonly noReferences: readonly Reference[]
   /** Where a part of the playbook stands, for messages: `['tables', 'Orders']` → `story.yml:49:3`. */
   where(path: readonly (string | number)[]): string
   /** Wraps every effect (run/step.ts). */

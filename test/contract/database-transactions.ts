@@ -183,7 +183,9 @@ const entry = (key: string): LedgerEntry => ({
   sourceKey: JSON.stringify([key]),
   targetKey: JSON.stringify([key]),
   action: 'inserted',
-  sourceHash: 'ab12',
+  sourceState: '{"print":"ab12"}',
+  targetState: '{"print":"ab12"}',
+  at: '2026-11-20T07:00:00.000Z',
 })
 
 const sortedRows = (rows: readonly Row[]): readonly string[] => rows.map((row) => JSON.stringify(row)).sort()

@@ -104,13 +104,13 @@ export function writingContract(contract: Contract): void {
         await transaction.ledger([entry('one'), { ...entry('two'), action: 'remapped', targetKey: '["zwei"]' }])
       })
       await database.transaction([table], (transaction) =>
-        transaction.ledger([{ ...entry('one'), action: 'deleted', sourceHash: '' }]),
+        transaction.ledger([{ ...entry('one'), action: 'deleted', sourceState: '', targetState: '' }]),
       )
       await database.transaction([table], (transaction) => transaction.ledger([{ ...entry('x'), run: 'other' }]))
       expect(await database.ledgerEntries('run', 'customers')).toEqual([
         entry('one'),
         { ...entry('two'), action: 'remapped', targetKey: '["zwei"]' },
-        { ...entry('one'), action: 'deleted', sourceHash: '' },
+        { ...entry('one'), action: 'deleted', sourceState: '', targetState: '' },
       ])
       expect(await database.ledgerEntries('run', 'orders')).toEqual([])
       expect(await shop.tables()).toContain('migrate_ledger')
@@ -171,7 +171,9 @@ const entry = (key: string): LedgerEntry => ({
   sourceKey: JSON.stringify([key]),
   targetKey: JSON.stringify([key]),
   action: 'inserted',
-  sourceHash: 'ab12',
+  sourceState: '{"print":"ab12"}',
+  targetState: '{"print":"ab12"}',
+  at: '2026-11-20T07:00:00.000Z',
 })
 
 const wordRow = (table: Table, word: string): Row =>

@@ -90,6 +90,9 @@ export function transactionOn(work: MemoryWork, onCall: CallHook): Transaction {
         const held = work.referredTo(foreignKey)
         return parents.filter((parent) => held.has(JSON.stringify(parent)))
       }),
+    find: async () => await Promise.reject(new Error('find')),
+    insertNumbered: async () => await Promise.reject(new Error('insertNumbered')),
+    removeCopies: async () => await Promise.reject(new Error('removeCopies')),
     ledger: (entries) =>
       step('transaction ledger', () => {
         work.ledger = [...(work.ledger ?? []), ...entries]

@@ -78,7 +78,16 @@ export async function takeBack(step: Step, changes: readonly Json[], run: TestRu
   for (const change of changes.toReversed()) await step.undo?.(step.change.parse(JSON.parse(JSON.stringify(change))), run)
 }
 
-export const trackRules: TableRules = { mode: 'track', headroom: 'auto', conflict: 'park', add: [], match: [], ignore: [] }
+export const trackRules: TableRules = {
+  mode: 'track',
+  headroom: 'auto',
+  conflict: 'park',
+  add: [],
+  match: [],
+  ignore: [],
+  columns: {},
+  sums: [],
+}
 
 export interface TestWorldOptions {
   readonly old?: Partial<Host>
@@ -95,6 +104,7 @@ export const testWorld = (options: TestWorldOptions): World => ({
   tables: new Map(Object.entries(options.tables ?? {}).map(([name, rules]) => [name, { ...trackRules, ...rules }])),
   defaults: trackRules,
   references: [],
+  noReferences: [],
   where: (path) => `playbook.yml ${path.join('.')}`,
   effects: options.effects ?? directly,
   close: async () => undefined,

@@ -37,7 +37,16 @@ describe('the playbook of the documentation', () => {
 
   it('has tables with the defaults filled in, references in parts, records in lower case', () => {
     const { tables, references, dns } = story()
-    expect(tables.get('Orders')).toEqual({ mode: 'track', headroom: 1500, conflict: 'park', add: [], match: [], ignore: [] })
+    expect(tables.get('Orders')).toEqual({
+      mode: 'track',
+      headroom: 1500,
+      conflict: 'park',
+      add: [],
+      match: [],
+      ignore: [],
+      columns: {},
+      sums: [],
+    })
     expect(tables.get('Products')).toMatchObject({ add: ['UnitsInStock'], headroom: 'auto' })
     expect(tables.get('Sessions')).toMatchObject({ mode: 'skip' })
     expect(references).toEqual([{ table: 'Orders', column: 'CustomerID', parent: 'Customers', parentColumn: 'CustomerID' }])

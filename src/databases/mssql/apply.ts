@@ -102,8 +102,13 @@ const transactionOn = (session: Session, ledger: string): Transaction => ({
   update: (table, row) => updateRow(session, table, row),
   delete: (table, keys) => deleteRows(session, table, keys),
   referenced: (foreignKey, parents) => referencedParents(session, foreignKey, parents),
+  find: async () => await Promise.reject(unbuilt('find')),
+  insertNumbered: async () => await Promise.reject(unbuilt('insertNumbered')),
+  removeCopies: async () => await Promise.reject(unbuilt('removeCopies')),
   ledger: (entries) => writeLedger(session, ledger, entries),
 })
+
+const unbuilt = (what: string): MigrateError => new MigrateError('fault', `${what} isn't there yet.`)
 
 async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
   const columns = readableColumns(table)

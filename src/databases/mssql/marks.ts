@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { LedgerEntry } from '../port.ts'
+import { type LedgerEntry, ledgerActions } from '../port.ts'
 import { isDuplicate } from './errors.ts'
 import { chunks, rowsPerStatement } from './keys.ts'
 import { LEDGER_TABLE, MARKS_TABLE, quoteName, quoteText } from './names.ts'
@@ -22,7 +22,9 @@ const TABLES: Readonly<Record<string, string>> = {
   source_key nvarchar(max) NOT NULL,
   target_key nvarchar(max) NOT NULL,
   action nvarchar(20) NOT NULL,
-  source_hash nvarchar(200) NOT NULL
+  source_state nvarchar(max) NOT NULL,
+  target_state nvarchar(max) NOT NULL,
+  at nvarchar(40) NOT NULL
 )`,
 }
 
@@ -86,7 +88,7 @@ export async function dropOwnTables(session: Session): Promise<void> {
   }
 }
 
-const LEDGER_COLUMNS = ['run', 'table_name', 'source_key', 'target_key', 'action', 'source_hash']
+const LEDGER_COLUMNS = ['run', 'table_name', 'source_key', 'target_key', 'action', 'source_state', 'target_state', 'at']
 
 /** Rows get their identity in the order of ORDER BY ("INSERT (Transact-SQL)", best practices): the newest stays the last. */
 export function ledgerSql(table: string, entries: number): string {
@@ -108,7 +110,9 @@ export async function writeLedger(session: Session, table: string, entries: read
       each.sourceKey,
       each.targetKey,
       each.action,
-      each.sourceHash,
+      each.sourceState,
+      each.targetState,
+      each.at,
     ])
     await session.query(ledgerSql(table, chunk.length), parameters)
   }
@@ -119,8 +123,10 @@ const ledgerRow = z.object({
   table: z.string(),
   sourceKey: z.string(),
   targetKey: z.string(),
-  action: z.enum(['inserted', 'updated', 'deleted', 'merged', 'remapped']),
-  sourceHash: z.string(),
+  action: z.enum(ledgerActions),
+  sourceState: z.string(),
+  targetState: z.string(),
+  at: z.string(),
 })
 
 export async function readLedger(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
@@ -128,7 +134,8 @@ export async function readLedger(session: Session, run: string, table: string): 
   if (!own.exists) return []
   return session.ask(
     ledgerRow,
-    `SELECT run AS [run], table_name AS [table], source_key AS [sourceKey], target_key AS [targetKey], action AS [action], source_hash AS [sourceHash]
+    `SELECT run AS [run], table_name AS [table], source_key AS [sourceKey], target_key AS [targetKey], action AS [action],
+  source_state AS [sourceState], target_state AS [targetState], at AS [at]
 FROM ${own.name} WHERE run = @p0 AND table_name = @p1 ORDER BY id`,
     [run, table],
   )

@@ -1,5 +1,5 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
+import { isLedgerAction, type KeyCells, type LedgerEntry, type OrphanRule, type Row, type Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
 import { readColumns } from './introspect-columns.ts'
@@ -32,8 +32,13 @@ const transactionOn = (session: Session): Transaction => ({
   update: (table, row) => update(session, table, row),
   delete: (table, keys) => inSomeOrder(session, keys, (some) => deleteRows(session, table, some)),
   referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
+  find: async () => await Promise.reject(unbuilt('find')),
+  insertNumbered: async () => await Promise.reject(unbuilt('insertNumbered')),
+  removeCopies: async () => await Promise.reject(unbuilt('removeCopies')),
   ledger: (entries) => writeLedger(session, entries),
 })
+
+const unbuilt = (what: string): MigrateError => new MigrateError('fault', `${what} isn't there yet.`)
 
 async function update(session: Session, table: Table, row: Row): Promise<void> {
   const columns = readableColumns(table)
@@ -110,28 +115,27 @@ async function columnsOf(session: Session, key: ForeignKey): Promise<readonly Co
 
 async function writeLedger(session: Session, entries: readonly LedgerEntry[]): Promise<void> {
   for (const chunk of chunks(entries, AT_ONCE)) {
-    const rows = chunk.map(({ run, table, sourceKey, targetKey, action, sourceHash }) =>
-      [run, table, sourceKey, targetKey, action, sourceHash].map(quoteText).join(', '),
+    const rows = chunk.map(({ run, table, sourceKey, targetKey, action, sourceState, targetState, at }) =>
+      [run, table, sourceKey, targetKey, action, sourceState, targetState, at].map(quoteText).join(', '),
     )
     await session.query(
-      `INSERT INTO ${LEDGER} (run, table_name, source_key, target_key, action, source_hash) VALUES (${rows.join('), (')})`,
+      `INSERT INTO ${LEDGER} (run, table_name, source_key, target_key, action, source_state, target_state, at) VALUES (${rows.join('), (')})`,
     )
   }
 }
 
-const isAction = (text: string): text is LedgerEntry['action'] =>
-  ['inserted', 'updated', 'deleted', 'merged', 'remapped'].includes(text)
-
 export async function ledgerEntries(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
   const where = `run = ${quoteText(run)} AND table_name = ${quoteText(table)} ORDER BY id`
   const { rows } = await withoutTable(
-    async () => session.query(`SELECT source_key, target_key, action, source_hash FROM ${LEDGER} WHERE ${where}`),
+    async () =>
+      session.query(`SELECT source_key, target_key, action, source_state, target_state, at FROM ${LEDGER} WHERE ${where}`),
     NO_ROWS,
   )
-  return rows.map(([sourceKey, targetKey, action, sourceHash]) => {
-    if (action === null || action === undefined || !isAction(action))
+  return rows.map(([sourceKey, targetKey, action, sourceState, targetState, at]) => {
+    if (!isLedgerAction(action))
       throw new MigrateError('fault', `The ledger on the ${session.label} holds the unknown action ${action}.`)
-    return { run, table, sourceKey: sourceKey ?? '', targetKey: targetKey ?? '', action, sourceHash: sourceHash ?? '' }
+    const keys = { sourceKey: sourceKey ?? '', targetKey: targetKey ?? '' }
+    return { run, table, ...keys, action, sourceState: sourceState ?? '', targetState: targetState ?? '', at: at ?? '' }
   })
 }
 

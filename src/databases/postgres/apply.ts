@@ -1,5 +1,5 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
+import { type Cell, isLedgerAction, type LedgerEntry, type OrphanRule, type Row, type Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
 import { keyArrays, keyJoin, rowsByKey } from './keys.ts'
@@ -41,8 +41,13 @@ const transactionOf = (session: Session, ledger: string): Transaction => ({
     await session.query(`DELETE FROM ${ownRows(table)} AS t USING ${values} WHERE ${condition}`, keyArrays(table, keys))
   },
   referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
+  find: async () => await Promise.reject(unbuilt('find')),
+  insertNumbered: async () => await Promise.reject(unbuilt('insertNumbered')),
+  removeCopies: async () => await Promise.reject(unbuilt('removeCopies')),
   ledger: (entries) => writeLedger(session, ledger, entries),
 })
+
+const unbuilt = (what: string): MigrateError => new MigrateError('fault', `${what} isn't there yet.`)
 
 async function* once(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
   yield rows
@@ -104,29 +109,28 @@ async function columnTypes(session: Session, key: ForeignKey): Promise<readonly 
 
 async function writeLedger(session: Session, ledger: string, entries: readonly LedgerEntry[]): Promise<void> {
   if (entries.length === 0) return
-  const fields = ['run', 'table', 'sourceKey', 'targetKey', 'action', 'sourceHash'] as const
+  const fields = ['run', 'table', 'sourceKey', 'targetKey', 'action', 'sourceState', 'targetState', 'at'] as const
   await session.query(
-    `INSERT INTO ${ledger} (run, table_name, source_key, target_key, action, source_hash)
-     SELECT k.a, k.b, k.c, k.d, k.e, k.f FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-     WITH ORDINALITY AS k(a, b, c, d, e, f, place) ORDER BY k.place`,
+    `INSERT INTO ${ledger} (run, table_name, source_key, target_key, action, source_state, target_state, at)
+     SELECT k.a, k.b, k.c, k.d, k.e, k.f, k.g, k.h
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     WITH ORDINALITY AS k(a, b, c, d, e, f, g, h, place) ORDER BY k.place`,
     fields.map((field) => entries.map((entry) => entry[field])),
   )
 }
-
-const isAction = (text: string): text is LedgerEntry['action'] =>
-  ['inserted', 'updated', 'deleted', 'merged', 'remapped'].includes(text)
 
 export async function ledgerEntries(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
   const ledger = await findOwnTable(session, 'migrate_ledger')
   if (ledger === undefined) return []
   const { rows } = await session.query(
-    `SELECT source_key, target_key, action, source_hash FROM ${ledger} WHERE run = $1 AND table_name = $2 ORDER BY id`,
+    `SELECT source_key, target_key, action, source_state, target_state, at FROM ${ledger} WHERE run = $1 AND table_name = $2 ORDER BY id`,
     [run, table],
   )
-  return rows.map(([sourceKey, targetKey, action, sourceHash]) => {
-    if (action === null || action === undefined || !isAction(action))
+  return rows.map(([sourceKey, targetKey, action, sourceState, targetState, at]) => {
+    if (!isLedgerAction(action))
       throw new MigrateError('fault', `The ledger on the ${session.label} holds the unknown action ${action}.`)
-    return { run, table, sourceKey: sourceKey ?? '', targetKey: targetKey ?? '', action, sourceHash: sourceHash ?? '' }
+    const keys = { sourceKey: sourceKey ?? '', targetKey: targetKey ?? '' }
+    return { run, table, ...keys, action, sourceState: sourceState ?? '', targetState: targetState ?? '', at: at ?? '' }
   })
 }
 

@@ -12,8 +12,8 @@ export type OwnTable = 'migrate_marks' | 'migrate_ledger'
 const COLUMNS: Readonly<Record<OwnTable, string>> = {
   migrate_marks: 'run text, name text, at timestamp with time zone NOT NULL DEFAULT now(), PRIMARY KEY (run, name)',
   migrate_ledger: `id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run text NOT NULL, table_name text NOT NULL,
-    source_key text NOT NULL, target_key text NOT NULL, action text NOT NULL, source_hash text NOT NULL,
-    at timestamp with time zone NOT NULL DEFAULT now()`,
+    source_key text NOT NULL, target_key text NOT NULL, action text NOT NULL, source_state text NOT NULL,
+    target_state text NOT NULL, at text NOT NULL`,
 }
 
 /** The table's quoted name; `undefined` when it isn't there. Read-only. */
