@@ -8,8 +8,12 @@ import type { Command } from '../databases/measure.ts'
 import type { BenchPair, Customer, Peer } from './pair.ts'
 
 /** As a server is set that replicates: pt-table-checksum's own way of reaching the second host. */
-const settings = (id: number): readonly string[] => [`--server-id=${id}`, '--innodb-buffer-pool-size=1G']
-const LOGGED = ['--log-bin=binlog', '--binlog-format=STATEMENT', '--max-binlog-size=64M']
+const settings = (id: number): readonly string[] => [
+  `--server-id=${id}`,
+  '--innodb-buffer-pool-size=1G',
+  '--binlog-format=STATEMENT',
+]
+const LOGGED = ['--log-bin=binlog']
 /** Ids from here on are the new host's own. */
 const NEW_HOST_IDS = 2_000_000_000
 
