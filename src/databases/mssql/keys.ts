@@ -26,13 +26,16 @@ export function keyColumns(table: Table): readonly Column[] {
       hint: 'Give it a primary key on the old host, or set it to `copy-only` or `skip` in the playbook.',
     })
   }
-  return table.key.map((name) => {
-    const column = table.columns.find((each) => each.name === name)
+  return columnsNamed(table, table.key)
+}
+
+/** The columns of these names, in their order; the server's own (computed, rowversion) aren't among them. */
+export function columnsNamed(table: Table, names: readonly string[]): readonly Column[] {
+  const columns = readableColumns(table)
+  return names.map((name) => {
+    const column = columns.find((each) => each.name === name)
     if (column !== undefined) return column
-    throw new MigrateError(
-      'fault',
-      `The key of ${fullName(table.name)} has a column ${name} that isn't there. This is a fault in migrate.`,
-    )
+    throw new MigrateError('fault', `${fullName(table.name)} has no column ${name} to read. This is a fault in migrate.`)
   })
 }
 
