@@ -38,7 +38,7 @@ function sameCell(column: Column, cell: Cell, place: number): Comparison {
     const bytes = ieee(Number(cell))
     return { sql: `CONVERT(binary(${bytes.length}), ${name}) = ${value}`, parameters: [bytes] }
   }
-  const parameters = [parameterOf(column, cell)]
+  const parameters: readonly Parameter[] = [parameterOf(column, cell)]
   const read = selectExpression(column, name)
   if (wireOf(column).kind === 'binary')
     return { sql: `${read} = ${value} AND DATALENGTH(${read}) = DATALENGTH(${value})`, parameters }

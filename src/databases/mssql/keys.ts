@@ -2,7 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { quoteName } from './names.ts'
-import type { Parameter } from './session.ts'
+import { NULL_BYTES, type Parameter } from './session.ts'
 import { compareExpression, selectExpression, wireOf, wireValue } from './values.ts'
 
 /** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */
@@ -46,7 +46,10 @@ export const selectList = (table: Table, alias = ''): string =>
     .join(', ')
 
 /** A cell → the parameter that carries it. */
-export const parameterOf = (column: Column, cell: Cell | undefined): Parameter => wireValue(cell ?? null, wireOf(column))
+export function parameterOf(column: Column, cell: Cell | undefined): Parameter {
+  const wire = wireOf(column)
+  return cell == null && wire.kind === 'binary' ? NULL_BYTES : wireValue(cell ?? null, wire)
+}
 
 export const keyParameters = (columns: readonly Column[], keys: readonly KeyCells[]): readonly Parameter[] =>
   keys.flatMap((key) => columns.map((column, index) => parameterOf(column, key[index])))
