@@ -35,7 +35,8 @@ const ADAPTERS: Readonly<Record<string, (options: Options) => Promise<Database>>
 
 export const hasAdapter = (name: string): boolean => Object.hasOwn(ADAPTERS, name)
 
-async function open(adapter: string, place: Place, label: string): Promise<Database> {
+/** The adapter of ours on one database. */
+export async function open(adapter: string, place: Place, label: string): Promise<Database> {
   const opened = ADAPTERS[adapter]
   if (opened === undefined) throw new Error(`there is no adapter ${adapter}`)
   return await opened({ ...place, password: new Secret(place.password), connections: PARALLEL, label })
