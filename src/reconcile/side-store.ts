@@ -3,12 +3,6 @@ import { type RowState, stateText } from './difference.ts'
 
 export type SideName = 'source' | 'target'
 
-/** A key that a side knows by its digest alone, with the baseline's leaf that it was in. */
-export interface NamelessRow {
-  readonly digest: string
-  readonly leaf: number
-}
-
 /**
  * One host's rows that aren't as in the baseline, in the private SQLite file of a comparison: memory doesn't grow with them. `now` and
  * `base` are `stateText`; NULL where there is no row. `asked` marks rows that were looked up since the ledger names them: they are as
@@ -82,17 +76,25 @@ export class SideStore {
     return matched
   }
 
-  /** Rows gone from this host whose key nobody has named yet, and that the other host still has as in the baseline. */
-  nameless(): readonly NamelessRow[] {
-    const other = this.#name === 'source' ? 'target' : 'source'
+  /** Leaves of the baseline with rows that are gone from this host and that nobody can name (`nameless`). */
+  namelessLeaves(): readonly number[] {
     return this.#store
-      .prepare(
-        `SELECT digest, leaf FROM ${this.#name}_side AS s
-          WHERE key IS NULL AND NOT EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = s.digest AND o.asked = 0)
-          ORDER BY leaf`,
-      )
+      .prepare(`SELECT DISTINCT leaf FROM ${this.#name}_side AS s WHERE ${this.#nameless} ORDER BY leaf`)
       .all()
-      .map((row) => ({ digest: String(row.digest), leaf: Number(row.leaf) }))
+      .map((row) => Number(row.leaf))
+  }
+
+  /** Digests of those rows, of one leaf or all: gone from this host, and on the other one still as in the baseline. */
+  nameless(leaf?: number): Set<string> {
+    const rows = this.#store.prepare(
+      `SELECT digest FROM ${this.#name}_side AS s WHERE ${this.#nameless} AND (?1 IS NULL OR leaf = ?1)`,
+    )
+    return new Set(rows.all(leaf ?? null).map((row) => String(row.digest)))
+  }
+
+  get #nameless(): string {
+    const other = this.#name === 'source' ? 'target' : 'source'
+    return `key IS NULL AND NOT EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = s.digest AND o.asked = 0)`
   }
 
   nameKey(digest: string, key: string): void {
