@@ -19,6 +19,7 @@ export async function rowsBornSince(directory: string, database: Database, table
   const baseline = await openBaseline(directory)
   const held = baseline?.table(table)
   const scratch = new DatabaseSync('')
+  scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN')
   try {
     if (baseline === undefined || held === undefined) return 0
     const { printing } = held

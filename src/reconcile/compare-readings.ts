@@ -37,7 +37,8 @@ export class Comparing {
   private constructor(options: CompareOptions, baseline: BaselineFile | undefined) {
     this.options = options
     this.scratch = new DatabaseSync('')
-    this.scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768')
+    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
+    this.scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768; BEGIN')
     this.#baseline = baseline
     this.#printers = new Printers(options)
   }

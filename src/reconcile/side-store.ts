@@ -23,6 +23,7 @@ export class SideStore {
     store.exec(`
       CREATE TABLE ${name}_side (
         digest TEXT PRIMARY KEY, key TEXT, now TEXT, base TEXT, leaf INTEGER, asked INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+      CREATE INDEX ${name}_gone ON ${name}_side (leaf) WHERE key IS NULL;
       CREATE TABLE ${name}_left_rows (digest TEXT PRIMARY KEY, key TEXT NOT NULL, now TEXT NOT NULL) WITHOUT ROWID;
       CREATE TABLE ${name}_left_base (digest TEXT PRIMARY KEY, base TEXT NOT NULL, leaf INTEGER NOT NULL) WITHOUT ROWID;
     `)
@@ -78,18 +79,15 @@ export class SideStore {
 
   /** Leaves of the baseline with rows that are gone from this host and that nobody can name (`nameless`). */
   namelessLeaves(): readonly number[] {
-    return this.#store
-      .prepare(`SELECT DISTINCT leaf FROM ${this.#name}_side AS s WHERE ${this.#nameless} ORDER BY leaf`)
-      .all()
-      .map((row) => Number(row.leaf))
+    const leaves = this.#store.prepare(`SELECT DISTINCT leaf FROM ${this.#name}_side AS s WHERE ${this.#nameless} ORDER BY leaf`)
+    return leaves.all().map((row) => Number(row.leaf))
   }
 
   /** Digests of those rows, of one leaf or all: gone from this host, and on the other one still as in the baseline. */
   nameless(leaf?: number): Set<string> {
-    const rows = this.#store.prepare(
-      `SELECT digest FROM ${this.#name}_side AS s WHERE ${this.#nameless} AND (?1 IS NULL OR leaf = ?1)`,
-    )
-    return new Set(rows.all(leaf ?? null).map((row) => String(row.digest)))
+    const sql = `SELECT digest FROM ${this.#name}_side AS s WHERE ${this.#nameless}`
+    const rows = leaf === undefined ? this.#store.prepare(sql).all() : this.#store.prepare(`${sql} AND leaf = ?`).all(leaf)
+    return new Set(rows.map((row) => String(row.digest)))
   }
 
   get #nameless(): string {
