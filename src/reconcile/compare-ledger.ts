@@ -35,15 +35,20 @@ export async function carriedEntries(
   return [...there.map(swapped), ...here]
 }
 
-/** Puts the newest entry of each row of the source into the scratch table `ledger`. */
-export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
+/** The scratch table `ledger`: the newest entry of each row of the source. */
+export function makeLedger(scratch: DatabaseSync): void {
   scratch.exec(`
-    DROP TABLE IF EXISTS ledger;
     CREATE TABLE ledger (
       source_digest TEXT PRIMARY KEY, source_key TEXT NOT NULL, target_digest TEXT NOT NULL, target_key TEXT NOT NULL,
       action TEXT NOT NULL, source_state TEXT NOT NULL, target_state TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX ledger_target ON ledger (target_digest);
   `)
+}
+
+/** Puts these entries into it, in place of those that were there. */
+export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
+  scratch.exec('DELETE FROM ledger')
+  if (entries.length === 0) return
   const insert = scratch.prepare(`
     INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (source_digest) DO UPDATE SET

@@ -16,10 +16,10 @@ export class SideStore {
   readonly #leaveBase: StatementSync
   readonly #nameKey: StatementSync
 
+  /** Makes its tables in `store`; to be emptied before each further table that is compared. */
   constructor(store: DatabaseSync, name: SideName) {
     this.#store = store
     this.#name = name
-    for (const table of ['side', 'left_rows', 'left_base']) store.exec(`DROP TABLE IF EXISTS ${name}_${table}`)
     store.exec(`
       CREATE TABLE ${name}_side (
         digest TEXT PRIMARY KEY, key TEXT, now TEXT, base TEXT, leaf INTEGER, asked INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
@@ -71,10 +71,15 @@ export class SideStore {
         SELECT b.digest, NULL, NULL, b.base, b.leaf FROM ${base} AS b
          WHERE NOT EXISTS (SELECT 1 FROM ${rows} AS r WHERE r.digest = b.digest)
       ON CONFLICT (digest) DO NOTHING;
-      DROP TABLE ${rows};
-      DROP TABLE ${base};
+      DELETE FROM ${rows};
+      DELETE FROM ${base};
     `)
     return matched
+  }
+
+  /** Forgets everything, for the next table. */
+  clear(): void {
+    for (const table of ['side', 'left_rows', 'left_base']) this.#store.exec(`DELETE FROM ${this.#name}_${table}`)
   }
 
   /** Leaves of the baseline with rows that are gone from this host and that nobody can name (`nameless`). */
