@@ -9,9 +9,10 @@ import { parkedPath } from '../reconcile/parked.ts'
 import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
 import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { missingDatabase } from './database-parts.ts'
+import { gather, missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
 import { readBoth, withRoomForLeaps } from './leap-moves.ts'
+import { policyFindings } from './policy-findings.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -41,8 +42,12 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   async check(): Promise<readonly Finding[]> {
-    const without = [this.#world.old, this.#world.new].filter((host) => host.database === undefined)
-    return [...without.map((host) => missingDatabase(this.id, host)), ...laterPolicies(this.#world)]
+    const { old, new: fresh } = this.#world
+    const without = [old, fresh].filter((host) => host.database === undefined)
+    // Going back, the rules are those that the way forward was checked with.
+    const rules = async (): Promise<readonly Finding[]> =>
+      this.#direction === 'reverse' || old.database === undefined ? [] : policyFindings(this.#world, await old.database.schema())
+    return [...without.map((host) => missingDatabase(this.id, host)), ...(await gather(rules)), ...laterPolicies(this.#world)]
   }
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
