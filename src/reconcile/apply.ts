@@ -198,8 +198,13 @@ const named = (table: Table, row: Row | undefined): Record<string, string | null
 const parkedRow = (each: Standing, reason: string): ParkedRow => ({
   table: each.item.table,
   key: each.item.key,
+  targetKey: each.target === undefined ? null : each.item.key,
   reason,
   refused: false,
+  born: false,
+  collision: null,
+  baseRow: null,
+  baseNote: null,
   sourceRow: named(each.table, each.source),
   targetRow: named(each.table, each.target),
   source: each.sourceHash,

@@ -1,8 +1,8 @@
 import { type Column, type ForeignKey, fullName, type Identity, type Table } from '../../src/databases/schema.ts'
 import type { DatabaseAbilities, DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
 import { MemoryDatabase } from './memory-database.ts'
-import type { MemoryDatabaseOptions } from './memory-options.ts'
-import { MemoryServer, type MemoryServerOptions } from './memory-server.ts'
+import type { MemoryDatabaseOptions, MemoryServerOptions } from './memory-options.ts'
+import { MemoryServer } from './memory-server.ts'
 import type { MemoryWork } from './memory-state.ts'
 
 /** What the memory fake has of the contract. */
