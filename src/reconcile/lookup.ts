@@ -237,7 +237,7 @@ async function parkedRows(directory: string, table: Table, key: string): Promise
   const all = await readParked(directory)
   return all
     .filter((row) => row.key === key && row.table.toLowerCase() === fullName(table.name).toLowerCase())
-    .map((row) => ({ oldKey: key, newKey: null, became: 'parked', reason: row.reason }))
+    .map((row) => ({ oldKey: key, newKey: row.targetRow === null ? null : row.targetKey, became: 'parked', reason: row.reason }))
 }
 
 interface HostsSay {
@@ -252,10 +252,8 @@ interface HostsSay {
 /** What stands on the hosts under this key and nothing else accounts for. */
 function byHosts({ table, key, known, old, isOnNew, mode }: HostsSay): readonly Raw[] {
   const isKnown = { old: known.some((each) => each.oldKey === key), new: known.some((each) => each.newKey === key) }
-  // A row that is parked stands on the new host under the same key, unless the ledger says otherwise.
-  const isParked = known.some((each) => each.became === 'parked')
   const onOld = isKnown.old ? undefined : old.row
-  const onNew = isKnown.new || isParked ? undefined : isOnNew
+  const onNew = isKnown.new ? undefined : isOnNew
   const keys = { oldKey: onOld === undefined ? null : key, newKey: onNew === undefined ? null : key }
   if (onOld === undefined && onNew === undefined) return []
   if (mode !== 'track') return [{ ...keys, became: mode === 'skip' ? 'not-copied' : 'copied-only' }]
