@@ -21,7 +21,7 @@ import { withPlaybook } from './session.ts'
 /** `migrate reconcile`: one pass, after what a person has decided about parked rows, where that was asked for. */
 export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io): Promise<number> {
   const dryRun = flags.dryRun ?? false
-  return await withPlaybook(playbook, { io, flags }, dryRun ? 'plan' : 'live', async (prepared) => {
+  return await withPlaybook(playbook, { io, flags }, dryRun ? 'reconcile' : 'live', async (prepared) => {
     if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, playbook, flags, io)
     return await onePass(prepared, dryRun)
   })
