@@ -120,7 +120,7 @@ class PlanPrinter {
       reconcile: `What reconcile would carry over for ${name}. Nothing is changed by showing it.`,
       rollback: `What a rollback of ${name} would take back, newest first. Nothing is changed by showing it.`,
     }
-    this.#write(words[this.#options.what])
+    this.#say(words[this.#options.what])
   }
 
   /** Findings come before the steps, from all of them; they are kept together. Later ones stand under their step. */
