@@ -27,8 +27,13 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
   })
 }
 
-async function onePass({ options, world }: Prepared, dryRun: boolean): Promise<RunResult> {
+async function onePass({ options, world, playbook, display }: Prepared, dryRun: boolean): Promise<RunResult> {
   const { runSequence } = await import('../run/runner.ts')
+  // The steps that led here aren't gone through again, so they aren't shown.
+  const alone = options.sequence
+    .map((group) => group.filter((step) => step.id === 'reconcile'))
+    .filter((group) => group.length > 0)
+  display.begin({ name: playbook.name, playbook: playbook.file, sequence: alone })
   if (!(await hasGoneBack(options.directory))) return await runSequence({ ...options, dryRun, only: 'reconcile' })
   // After the way back it is the new host's rows that are carried: the same pass as the rollback's.
   const { carryBack } = await import('../steps/carry-back.ts')

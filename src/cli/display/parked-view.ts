@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { keyLabel } from '../../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../../reconcile/parked.ts'
-import type { Paint } from './frame.ts'
+import { type Paint, wrap } from './frame.ts'
 
 export type Cells = Readonly<Record<string, string | null>>
 
@@ -54,16 +54,19 @@ export function parkedView(row: ParkedRow, options: ParkedViewOptions): readonly
   const more = names.length - shown.length
   return [
     `${paint('bold', `${row.table} ${keyLabel(row.key)}`)}   ${paint('dim', `${number} of ${total}`)}`,
-    paint('dim', visible(row.reason)),
+    ...wrap(visible(row.reason), options.columns).map((text) => paint('dim', text)),
     '',
     paint('dim', line(' ', ['', ...versions.map((each) => each.title)])),
     ...rows,
     ...(more > 0 ? [paint('dim', `   … and ${more} more ${more === 1 ? 'column that is' : 'columns that are'} alike`)] : []),
-    ...(row.baseRow === null && row.baseNote !== null
-      ? ['', paint('dim', `How both last had it isn't known: ${visible(row.baseNote)}`)]
-      : []),
+    ...note(row)
+      .flatMap((text) => wrap(text, options.columns))
+      .map((text) => paint('dim', text)),
   ]
 }
+
+const note = ({ baseRow, baseNote }: ParkedRow): readonly string[] =>
+  baseRow === null && baseNote !== null ? ['', `How both last had it isn't known: ${visible(baseNote)}`] : []
 
 function versionsOf(row: ParkedRow, { from, collided }: ParkedViewOptions): readonly Version[] {
   const source: Version = { title: from === 'old' ? 'old host' : 'new host', cells: row.sourceRow }
