@@ -2,7 +2,7 @@ import type { Finding } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../reconcile/parked.ts'
-import type { Proof } from '../reconcile/reconciler.ts'
+import type { Proof } from '../reconcile/proof.ts'
 import type { Moved } from './reconcile-proven.ts'
 
 /** Rows that a finding names; the report has more. */
@@ -10,6 +10,7 @@ const NAMED = 5
 
 type Side = 'old' | 'new'
 const other = (side: Side): Side => (side === 'old' ? 'new' : 'old')
+const commandFor = (source: Side): string => (source === 'old' ? 'migrate reconcile' : 'migrate rollback')
 const rows = (count: number): string => `${formatCount(count)} ${count === 1 ? 'row' : 'rows'}`
 
 /** The finding that keeps a run from ending as done while a person still has to decide. */
@@ -41,7 +42,7 @@ export function remappedFinding({ remapped, remappedRows }: Moved, source: Side)
 }
 
 /** What of the source is neither on the target nor set aside. */
-export function unaccounted(proof: Proof): readonly Finding[] {
+export function unaccounted(proof: Proof, source: Side): readonly Finding[] {
   if (proof.totals.unaccounted === 0) return []
   const tables = [...proof.tables]
     .filter(([, tally]) => tally.unaccounted > 0)
@@ -50,14 +51,14 @@ export function unaccounted(proof: Proof): readonly Finding[] {
     {
       severity: 'error',
       code: 'rows-unaccounted',
-      message: `${rows(proof.totals.unaccounted)} arrived while rows were being carried over and aren't on the other host yet (${tables.join(', ')}).`,
-      hint: 'Run "migrate reconcile" again: it carries them. What was carried so far stays.',
+      message: `${rows(proof.totals.unaccounted)} arrived while rows were being carried over and aren't on the ${other(source)} host yet (${tables.join(', ')}).`,
+      hint: `Run "${commandFor(source)}" again: it carries them. What was carried so far stays.`,
     },
   ]
 }
 
 /** Money and quantities that nothing explains. */
-export function sumsApart(proof: Proof): readonly Finding[] {
+export function sumsApart(proof: Proof, source: Side): readonly Finding[] {
   const apart = [...proof.tables].flatMap(([name, { sums }]) =>
     sums.filter((each) => !isZero(each.unexplained)).map((each) => `${name}.${each.column} by ${each.unexplained}`),
   )
@@ -67,7 +68,7 @@ export function sumsApart(proof: Proof): readonly Finding[] {
       severity: 'error',
       code: 'sums-unexplained',
       message: `Sums differ between the hosts, and no row that was carried, changed or parked explains it: ${listed(apart, ', ')}.`,
-      hint: 'Run "migrate reconcile" again, in case rows were written while they were added up. If it stays, compare the table by hand before you close the old host.',
+      hint: `Run "${commandFor(source)}" again, in case rows were written while they were added up. If it stays, compare the table by hand before you close the ${source} host.`,
     },
   ]
 }

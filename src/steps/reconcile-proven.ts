@@ -1,7 +1,7 @@
 import type { Database, LedgerEntry } from '../databases/port.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../reconcile/parked.ts'
-import type { Proof } from '../reconcile/reconciler.ts'
+import type { Proof } from '../reconcile/proof.ts'
 import { LISTED, type Proven } from '../report/proof.ts'
 
 /** Rows that have another key on the host they were carried to, as far as the report lists them, and how many there are. */

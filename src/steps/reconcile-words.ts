@@ -31,6 +31,8 @@ function lineWords(line: PlanLine): string {
     case 'copies':
       // A row without a key is named by nothing but its content.
       return `carry ${rows}, which has no key`
+    case 'skip':
+      return `leave as they are on both hosts, as you decided, ${rows}${which}`
     case 'number':
       return `move the numbering of ${line.table} on: ${line.examples.join(', ')}`
     case 'park':
