@@ -5,8 +5,9 @@ import { type PlanLine, summary } from '../reconcile/plan-summary.ts'
 /** What a plan would do, one line for each table and action with so many examples; a batch of it likewise. */
 export const planWords = (changes: readonly ReconcileChange[], examples: number): readonly string[] => {
   const lines = summary(changes, examples)
+  // What was parked before and is settled now leaves the list by the same change.
   const isClearing = changes.some((change) => change.kind === 'park' && change.items.length === 0)
-  return [...lines.map(lineWords), ...(isClearing ? ['clear the list of parked rows'] : [])]
+  return [...lines.map(lineWords), ...(isClearing ? ['take what is settled off the list of parked rows'] : [])]
 }
 
 function lineWords(line: PlanLine): string {

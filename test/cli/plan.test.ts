@@ -160,7 +160,10 @@ describe('the plan of a merge', () => {
     ['reconcile', carry(...orders(10_500, 11_393))],
     ['reconcile', carry(item('remap', 'public.Orders', '10499', '11502'), item('match', 'public.Customers', '12', '7'))],
     ['reconcile', carry(item('merge', 'public.Products', '1', '1'))],
-    ['reconcile', planned({ kind: 'park', items: [parked('5', 'Changed on both hosts'), parked('6', 'Deleted')] }, 'park')],
+    [
+      'reconcile',
+      planned({ kind: 'park', settled: [], items: [parked('5', 'Changed on both hosts'), parked('6', 'Deleted')] }, 'park'),
+    ],
     ['reconcile', { event: 'done', seconds: 1 }],
     [null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 2 }],
   ]
