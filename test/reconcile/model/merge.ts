@@ -1,0 +1,81 @@
+import type { Database } from '../../../src/databases/port.ts'
+import { type ForeignKey, fullName, type Table } from '../../../src/databases/schema.ts'
+import { takeBaseline } from '../../../src/reconcile/baseline.ts'
+import { Reconciler } from '../../../src/reconcile/reconciler.ts'
+import { declaredReferences } from '../../../src/steps/rules.ts'
+import type { Side } from './hosts.ts'
+import type { ModelSchema, ModelTable } from './schema.ts'
+
+/** What of the product a history plays on: here alone the model meets its names. */
+
+export const RUN = 'run-1'
+
+const ours = (schema: ModelSchema, table: Table): ModelTable | undefined =>
+  schema.tables.find((each) => each.name === table.name.name)
+
+export async function baseline(schema: ModelSchema, directory: string, database: Database): Promise<void> {
+  const { tables } = await database.schema()
+  await takeBaseline({
+    directory,
+    database,
+    tables: tables.filter((table) => table.key.length > 0),
+    ignore: (table) => (ours(schema, table)?.ignore ? ['hits'] : []),
+  })
+}
+
+export function reconciler(
+  schema: ModelSchema,
+  directory: string,
+  from: Side,
+  databases: { readonly source: Database; readonly target: Database },
+): Reconciler {
+  return new Reconciler({
+    run: RUN,
+    directory,
+    ...databases,
+    tracked: (table) => table.key.length > 0,
+    decide: (table) => {
+      const conflict = ours(schema, table)?.conflict
+      if (conflict !== 'old' && conflict !== 'new') return 'park'
+      return conflict === from ? 'source' : 'target'
+    },
+    ignore: (table) => (ours(schema, table)?.ignore ? ['hits'] : []),
+    references: (tables) => references(schema, tables),
+  })
+}
+
+/** The references that the playbook names. */
+function references(schema: ModelSchema, tables: readonly Table[]): readonly ForeignKey[] {
+  const given = schema.tables.flatMap((table) =>
+    table.references
+      .filter((reference) => !reference.declared)
+      .map((reference) => ({
+        table: table.name,
+        column: reference.columns[0] ?? '',
+        parent: reference.parent,
+        parentColumn: schema.tables.find((each) => each.name === reference.parent)?.key[0] ?? '',
+      })),
+  )
+  return declaredReferences({ references: given }, tables)
+}
+
+/** By how much the new host's numbers stand above the old one's. */
+export async function raise(database: Database, headroom: number): Promise<void> {
+  for (const { identity, last } of await database.identities(await database.schema())) {
+    // Never less than what was restored: the numbers themselves begin anew on a copy.
+    await database.raiseIdentity(identity, (last ?? BigInt(identity.seed) - 1n) + BigInt(headroom))
+  }
+}
+
+/** Numbers that a host would give next though one of the hosts has a row with it, or beyond it. */
+export async function lowIdentities(
+  database: Database,
+  numbers: ReadonlyMap<string, readonly bigint[]>,
+): Promise<readonly string[]> {
+  const states = await database.identities(await database.schema())
+  return states.flatMap(({ identity, next }) => {
+    const name = fullName(identity.table).split('.').at(-1) ?? ''
+    const highest = (numbers.get(name) ?? []).reduce((most, each) => (each > most ? each : most), 0n)
+    return next > highest ? [] : [`${name} would give ${next} next, and ${highest} is there`]
+  })
+}
