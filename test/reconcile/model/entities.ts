@@ -92,12 +92,7 @@ function nameOf(table: ModelTable, row: Values, byKey: ReadonlyMap<string, strin
   return `⟨${table.name} ${parent} ${row.line}⟩`
 }
 
-function contentOf(
-  table: ModelTable,
-  row: Values,
-  byKey: ReadonlyMap<string, string>,
-  faults: string[],
-): Values {
+function contentOf(table: ModelTable, row: Values, byKey: ReadonlyMap<string, string>, faults: string[]): Values {
   const content: Record<string, string | null> = {}
   const referring = new Set(table.references.flatMap((reference) => reference.columns))
   for (const column of table.columns) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { type Deed, deed } from './deeds.ts'
-import { type Fault } from './faults.ts'
+import type { Fault } from './faults.ts'
 import { type ModelSchema, schemas } from './schema.ts'
 
 /** A pass of the merge, what goes wrong in it, and what customers do meanwhile. */

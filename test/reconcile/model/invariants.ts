@@ -1,9 +1,10 @@
 import type { View } from './entities.ts'
-import { opposite, type Side, type Values } from './hosts.ts'
+import { Excuses } from './excuses.ts'
+import { opposite, type Side } from './hosts.ts'
 import { lowIdentities } from './merge.ts'
 import type { Play, Quiet } from './play.ts'
 import type { Outcome } from './rules.ts'
-import type { ModelTable } from './schema.ts'
+import type { ModelSchema } from './schema.ts'
 
 /** So many passes in a row must be enough once nobody writes: what one makes room for, the next one carries. */
 const PASSES = 4
@@ -22,7 +23,7 @@ export async function drained(play: Play, from: Side): Promise<readonly string[]
   const [source, target] = [await play.view(from), await play.view(opposite(from))]
   complaints.push(...target.faults, ...source.faults)
   complaints.push(...(await explained(play, from, source, target)))
-  complaints.push(...(await lowIdentities(play.database('new'), numbers(play, [source, target]))))
+  complaints.push(...(await lowIdentities(play.database('new'), play.schemas.new, numbers(play, [source, target]))))
   const rows = [...source.rows.values()].reduce((sum, each) => sum + each.length, 0)
   if (proof.totals.rows !== rows) complaints.push(`the proof counts ${proof.totals.rows} rows of ${rows}`)
   if (proof.totals.unaccounted !== 0) complaints.push(`the proof leaves ${proof.totals.unaccounted} rows unaccounted`)
@@ -42,84 +43,46 @@ function numbers(play: Play, views: readonly View[]): ReadonlyMap<string, readon
 
 /** Each thing as the rules want it, or among the parked for a reason that holds. */
 async function explained(play: Play, from: Side, source: View, target: View): Promise<readonly string[]> {
-  const complaints: string[] = []
-  const parked = new Set<string>()
-  for (const row of await play.quiet(from).parked()) {
-    const id = `${row.table.split('.').at(-1)} ${row.key}`
-    const name = source.byKey.get(id) ?? target.byKey.get(id)
-    if (name === undefined) complaints.push(`parked ${id}, which is nowhere`)
-    else parked.add(name)
-  }
-  const things = play.oracle.things(source, target)
+  const { oracle, history } = play
+  const parked = parkedThings(await play.quiet(from).parked(), history.schema, [source, target])
+  const complaints = [...parked.complaints]
+  const things = oracle.things(source, target)
   const outcomes = new Map<string, Outcome>()
-  for (const [name, table] of things) outcomes.set(name, play.oracle.outcome(name, table, from, source, target))
-  const excused = excuses(play, things, outcomes, source, target)
+  for (const [name, table] of things) outcomes.set(name, oracle.outcome(name, table, from, source, target))
+  const excuses = new Excuses({ schema: history.schema, oracle, things, outcomes, source, target })
   for (const [name, outcome] of outcomes) {
-    const isParked = parked.has(name)
+    const isParked = parked.things.has(name)
+    const open = outcome.do === 'write' || outcome.do === 'delete'
     const story = `${name}: right would be ${JSON.stringify(outcome)}; source ${told(source, name)}, target ${told(target, name)}`
     if (outcome.do === 'leave' && isParked) complaints.push(`parked without a reason: ${story}`)
     if (outcome.do === 'park' && !isParked) complaints.push(`not parked: ${story}`)
-    if ((outcome.do === 'write' || outcome.do === 'delete') && !isParked) complaints.push(`neither carried nor parked: ${story}`)
-    if ((outcome.do === 'write' || outcome.do === 'delete') && isParked && !excused.has(name))
-      complaints.push(`parked, though nothing is in its way: ${story}`)
+    if (open && !isParked) complaints.push(`neither carried nor parked: ${story}`)
+    if (open && isParked && !excuses.has(name)) complaints.push(`parked, though nothing is in its way: ${story}`)
+  }
+  for (const { table, text, story } of oracle.copies.unsettled(source, target)) {
+    if (!parked.copies.has(table)) complaints.push(`neither carried nor parked: ${story}`)
+    if (!excuses.lacksParent(table, JSON.parse(text))) complaints.push(`not carried, though nothing is in its way: ${story}`)
   }
   return complaints
 }
 
+function parkedThings(
+  rows: readonly { readonly table: string; readonly key: string }[],
+  schema: ModelSchema,
+  views: readonly View[],
+) {
+  const things = new Set<string>()
+  const copies = new Set<string>()
+  const complaints: string[] = []
+  for (const row of rows) {
+    const table = row.table.split('.').at(-1) ?? ''
+    const id = `${table} ${row.key}`
+    const name = views.map((view) => view.byKey.get(id)).find((each) => each !== undefined)
+    if (schema.tables.some((each) => each.name === table && each.kind === 'none')) copies.add(table)
+    else if (name !== undefined) things.add(name)
+    else complaints.push(`parked ${id}, which is nowhere`)
+  }
+  return { things, copies, complaints }
+}
+
 const told = (view: View, name: string): string => JSON.stringify(view.entities.get(name)?.content ?? null)
-
-/**
- * Things that can't be carried, with good reason: what they refer to isn't there and can't come, their mail is somebody else's,
- * or something refers to what should go. Found from the certain cases on, so that no two things excuse each other.
- */
-function excuses(
-  play: Play,
-  things: ReadonlyMap<string, ModelTable>,
-  outcomes: ReadonlyMap<string, Outcome>,
-  source: View,
-  target: View,
-): ReadonlySet<string> {
-  const excused = new Set<string>()
-  const stuck = (name: string): boolean => {
-    const outcome = outcomes.get(name)
-    return outcome === undefined || outcome.do === 'leave' || outcome.do === 'park' || excused.has(name)
-  }
-  const holds = (name: string, table: ModelTable, outcome: Outcome): boolean => {
-    if (outcome.do === 'write') {
-      const parents = table.references.map((reference) => outcome.content[reference.name] ?? null)
-      if (parents.some((parent) => parent !== null && !target.entities.has(parent) && stuck(parent))) return true
-      return mailTaken(name, table, outcome.content, source, target)
-    }
-    return outcome.do === 'delete' && [...referring(play, name, target)].some(stuck)
-  }
-  for (let grown = true; grown; ) {
-    grown = false
-    for (const [name, outcome] of outcomes) {
-      const table = things.get(name)
-      if (table === undefined || excused.has(name) || !holds(name, table, outcome)) continue
-      excused.add(name)
-      grown = true
-    }
-  }
-  return excused
-}
-
-function mailTaken(name: string, table: ModelTable, content: Values, source: View, target: View): boolean {
-  if (!table.unique || content.mail === null) return false
-  for (const [other, entity] of target.entities) {
-    if (entity.table !== table || other === name || entity.content.mail !== content.mail) continue
-    // Where the mail says who somebody is, a row that is nobody's on the source is the same customer.
-    return !table.match || source.entities.has(other) || target.entities.has(name)
-  }
-  return false
-}
-
-function* referring(play: Play, name: string, target: View): Generator<string> {
-  for (const [child, { table, content }] of target.entities)
-    if (child !== name && table.references.some((reference) => content[reference.name] === name)) yield child
-  for (const table of play.history.schema.tables.filter((each) => each.kind === 'none')) {
-    for (const text of target.copies.get(table.name)?.keys() ?? [])
-      if (table.references.some((reference) => JSON.parse(text)[reference.name] === name)) yield `copies of ${text}`
-  }
-}
-

@@ -1,5 +1,5 @@
 import type { Database } from '../../../src/databases/port.ts'
-import { type ForeignKey, fullName, type Table } from '../../../src/databases/schema.ts'
+import { type ForeignKey, fullName, type Schema, type Table } from '../../../src/databases/schema.ts'
 import { takeBaseline } from '../../../src/reconcile/baseline.ts'
 import { Reconciler } from '../../../src/reconcile/reconciler.ts'
 import { declaredReferences } from '../../../src/steps/rules.ts'
@@ -13,8 +13,7 @@ export const RUN = 'run-1'
 const ours = (schema: ModelSchema, table: Table): ModelTable | undefined =>
   schema.tables.find((each) => each.name === table.name.name)
 
-export async function baseline(schema: ModelSchema, directory: string, database: Database): Promise<void> {
-  const { tables } = await database.schema()
+export async function baseline(schema: ModelSchema, directory: string, database: Database, { tables }: Schema): Promise<void> {
   await takeBaseline({
     directory,
     database,
@@ -28,11 +27,14 @@ export function reconciler(
   directory: string,
   from: Side,
   databases: { readonly source: Database; readonly target: Database },
+  schemas: { readonly source: Schema; readonly target: Schema },
 ): Reconciler {
   return new Reconciler({
     run: RUN,
     directory,
     ...databases,
+    // Read once for a history: it takes an engine longer than the merge of a few rows.
+    schemaOf: async (database) => (database === databases.source ? schemas.source : schemas.target),
     tracked: (table) => table.key.length > 0,
     decide: (table) => {
       const conflict = ours(schema, table)?.conflict
@@ -60,8 +62,8 @@ function references(schema: ModelSchema, tables: readonly Table[]): readonly For
 }
 
 /** By how much the new host's numbers stand above the old one's. */
-export async function raise(database: Database, headroom: number): Promise<void> {
-  for (const { identity, last } of await database.identities(await database.schema())) {
+export async function raise(database: Database, schema: Schema, headroom: number): Promise<void> {
+  for (const { identity, last } of await database.identities(schema)) {
     // Never less than what was restored: the numbers themselves begin anew on a copy.
     await database.raiseIdentity(identity, (last ?? BigInt(identity.seed) - 1n) + BigInt(headroom))
   }
@@ -70,12 +72,13 @@ export async function raise(database: Database, headroom: number): Promise<void>
 /** Numbers that a host would give next though one of the hosts has a row with it, or beyond it. */
 export async function lowIdentities(
   database: Database,
+  schema: Schema,
   numbers: ReadonlyMap<string, readonly bigint[]>,
 ): Promise<readonly string[]> {
-  const states = await database.identities(await database.schema())
+  const states = await database.identities(schema)
   return states.flatMap(({ identity, next }) => {
     const name = fullName(identity.table).split('.').at(-1) ?? ''
-    const highest = (numbers.get(name) ?? []).reduce((most, each) => (each > most ? each : most), 0n)
-    return next > highest ? [] : [`${name} would give ${next} next, and ${highest} is there`]
+    const beyond = (numbers.get(name) ?? []).filter((number) => number >= next)
+    return beyond.length === 0 ? [] : [`${name} would give ${next} next, and ${beyond} are there`]
   })
 }

@@ -31,7 +31,10 @@ function complain(complaints: readonly string[]): void {
 export async function playHistories(host: ModelHost, count: number, seed: number): Promise<void> {
   const { MIGRATE_TEST_SEED, MIGRATE_TEST_PATH, MIGRATE_TEST_HISTORIES } = process.env
   const details = await fc.check(
-    fc.asyncProperty(histories.filter((each) => each.schema.tables.every((table) => table.kind !== 'none')).map(limited), (history) => play(history, host)),
+    fc.asyncProperty(
+      histories.filter((each) => each.schema.tables.every((table) => table.kind !== 'none')).map(limited),
+      (history) => play(history, host),
+    ),
     {
       numRuns: Number(MIGRATE_TEST_HISTORIES ?? count),
       seed: Number(MIGRATE_TEST_SEED ?? seed),
@@ -42,9 +45,12 @@ export async function playHistories(host: ModelHost, count: number, seed: number
   const again = `MIGRATE_TEST_SEED=${details.seed} MIGRATE_TEST_PATH=${details.counterexamplePath}`
   const [history] = details.counterexample ?? []
   const story = history === undefined ? '' : tell(history)
-  throw new Error(`history ${details.numRuns} fails; play it again with ${again}\n${messageOf(details.errorInstance)}\n${story}`, {
-    cause: details.errorInstance,
-  })
+  throw new Error(
+    `history ${details.numRuns} fails; play it again with ${again}\n${messageOf(details.errorInstance)}\n${story}`,
+    {
+      cause: details.errorInstance,
+    },
+  )
 }
 
 // Until the product can do more.
@@ -58,6 +64,7 @@ const limited = (history: History): History => ({
       add: false,
       noteRule: 'none' as const,
       match: false,
+      references: table.references.map((each) => ({ ...each, declared: true })),
       conflict: table.conflict === 'newest' ? ('park' as const) : table.conflict,
     })),
   },

@@ -1,5 +1,6 @@
 import type { LedgerEntry } from '../../../src/databases/port.ts'
-import { type Entity, type Names, type View } from './entities.ts'
+import { Copies } from './copies.ts'
+import type { Entity, Names, View } from './entities.ts'
 import { opposite, type Side, type Values } from './hosts.ts'
 import { identical, type Outcome, outcomeOf } from './rules.ts'
 import type { ModelSchema, ModelTable } from './schema.ts'
@@ -23,15 +24,14 @@ export class Oracle {
   readonly #schema: ModelSchema
   readonly #names: Names
   #ground = new Map<string, Ground>()
-  #copies = new Map<string, ReadonlyMap<string, Readonly<Record<Side, number>>>>()
+  readonly copies: Copies
   readonly complaints: string[] = []
 
   constructor(schema: ModelSchema, names: Names, restored: View) {
     this.#schema = schema
     this.#names = names
     for (const [name, { content }] of restored.entities) this.#ground.set(name, { old: content, new: content })
-    for (const [table, counts] of restored.copies)
-      this.#copies.set(table, new Map([...counts].map(([text, count]) => [text, { old: count, new: count }])))
+    this.copies = new Copies(restored)
   }
 
   outcome(name: string, table: ModelTable, from: Side, source: View, target: View): Outcome {
@@ -42,6 +42,11 @@ export class Oracle {
       sourceBase: ground[from],
       targetBase: ground[opposite(from)],
     })
+  }
+
+  /** Whether both hosts ever had it in common. */
+  knows(name: string): boolean {
+    return this.#ground.has(name)
   }
 
   /** Every thing that either host has or that both last had in common. */
@@ -96,6 +101,7 @@ export class Oracle {
     const renamed = new Map<string, Ground>()
     for (const [name, ground] of this.#ground) renamed.set(this.#names.canonical(name), this.#canonicalGround(ground))
     this.#ground = renamed
+    this.copies.rename(this.#names)
   }
 
   #canonicalGround(ground: Ground): Ground {
@@ -113,7 +119,8 @@ export class Oracle {
       const [source, target] = this.#ends(step, entry)
       const name = target?.name ?? source?.name
       if (entry.sourceKey.startsWith('["#')) continue
-      if (name === undefined) this.complaints.push(`the ledger has ${entry.action} ${entry.table} ${entry.sourceKey}, which is nowhere`)
+      if (name === undefined)
+        this.complaints.push(`the ledger has ${entry.action} ${entry.table} ${entry.sourceKey}, which is nowhere`)
       else claimed.add(name)
     }
     const last = step.sources.at(-1)
@@ -127,6 +134,8 @@ export class Oracle {
       if (changed && !claimed.has(name)) this.complaints.push(`${name} was changed, and the ledger doesn't say so`)
       if (changed || claimed.has(name)) this.#justify(name, table, step, after ?? null, changed)
     }
+    const carried = new Set(step.entries.map((entry) => shortName(entry.table)))
+    this.complaints.push(...this.copies.judge(step.sources, step.before, step.after, carried))
     for (const fault of step.after.faults) this.complaints.push(fault)
   }
 

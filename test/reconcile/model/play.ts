@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MigrateError } from '../../../src/base/errors.ts'
 import type { Database, LedgerEntry } from '../../../src/databases/port.ts'
-import { fullName } from '../../../src/databases/schema.ts'
+import { fullName, type Schema } from '../../../src/databases/schema.ts'
 import type { ReconcileChange } from '../../../src/reconcile/plan.ts'
 import type { Proof, Reconciler } from '../../../src/reconcile/reconciler.ts'
-import { Shopkeeper } from './deeds.ts'
+import { type Deed, Shopkeeper } from './deeds.ts'
 import { look, Names, type View } from './entities.ts'
 import { type Fault, Process, type Watch } from './faults.ts'
 import type { History, Pass } from './history.ts'
@@ -33,17 +33,28 @@ export class Play {
   readonly #pair: ModelPair
   readonly #databases: Readonly<Record<Side, Database>>
   readonly #shopkeeper: Shopkeeper
-  readonly #looked: Record<Side, { readonly version: unknown; readonly view: View } | undefined> = { old: undefined, new: undefined }
+  readonly #looked: Record<Side, { readonly version: unknown; readonly view: View } | undefined> = {
+    old: undefined,
+    new: undefined,
+  }
 
-  /** Full names, as the ledger has them. */
-  #tables: readonly string[] = []
+  readonly schemas: Readonly<Record<Side, Schema>>
   readonly #known = new Set<string>()
 
-  private constructor(history: History, directory: string, pair: ModelPair, shopkeeper: Shopkeeper, restored: View) {
+  private constructor(
+    history: History,
+    directory: string,
+    pair: ModelPair,
+    databases: Readonly<Record<Side, Database>>,
+    schemas: Readonly<Record<Side, Schema>>,
+    shopkeeper: Shopkeeper,
+    restored: View,
+  ) {
     this.history = history
     this.directory = directory
     this.#pair = pair
-    this.#databases = { old: pair.old.open(), new: pair.new.open() }
+    this.#databases = databases
+    this.schemas = schemas
     this.#shopkeeper = shopkeeper
     this.oracle = new Oracle(history.schema, this.names, restored)
   }
@@ -56,15 +67,16 @@ export class Play {
     const shopkeeper = new Shopkeeper(schema, pair)
     await pair.old.create(schema)
     await pair.old.constrain(schema)
-    for (const deed of history.beginning) await shopkeeper.perform(deed.what === 'twin' ? deed : { ...deed, side: 'old' })
+    for (const deed of history.beginning) await shopkeeper.perform(onOld(deed))
     await pair.new.create(schema)
     for (const table of schema.tables) await pair.new.restore(table, await pair.old.rows(table))
     await pair.new.constrain(schema)
-    const play = new Play(history, directory, pair, shopkeeper, await look(schema, pair.new, new Names()))
-    play.#tables = (await play.#databases.new.schema()).tables.map((table) => fullName(table.name))
-    await raise(play.#databases.new, schema.headroom)
-    await baseline(schema, directory, play.#databases.new)
-    return play
+    const databases = { old: pair.old.open(), new: pair.new.open() }
+    const schemas = { old: await databases.old.schema(), new: await databases.new.schema() }
+    const restored = await look(schema, pair.new, new Names())
+    await raise(databases.new, schemas.new, schema.headroom)
+    await baseline(schema, directory, databases.new, schemas.new)
+    return new Play(history, directory, pair, databases, schemas, shopkeeper, restored)
   }
 
   async end(): Promise<void> {
@@ -100,10 +112,12 @@ export class Play {
 
   /** A reconciler that nothing happens to. */
   quiet(from: Side): Reconciler {
-    return reconciler(this.history.schema, this.directory, from, {
-      source: this.#databases[from],
-      target: this.#databases[opposite(from)],
-    })
+    return this.#reconciler(from, this.#databases[from], this.#databases[opposite(from)])
+  }
+
+  #reconciler(from: Side, source: Database, target: Database): Reconciler {
+    const schemas = { source: this.schemas[from], target: this.schemas[opposite(from)] }
+    return reconciler(this.history.schema, this.directory, from, { source, target }, schemas)
   }
 
   /** A pass that nothing disturbs. */
@@ -156,17 +170,9 @@ export class Play {
     }
   }
 
-  async #process(
-    from: Side,
-    fault: Fault | null,
-    watch: Watch,
-    work: (each: Reconciler) => Promise<void>,
-  ): Promise<void> {
+  async #process(from: Side, fault: Fault | null, watch: Watch, work: (each: Reconciler) => Promise<void>): Promise<void> {
     const process = new Process(fault, watch)
-    const each = reconciler(this.history.schema, this.directory, from, {
-      source: process.reading(this.#databases[from]),
-      target: process.writing(this.#databases[opposite(from)]),
-    })
+    const each = this.#reconciler(from, process.reading(this.#databases[from]), process.writing(this.#databases[opposite(from)]))
     try {
       await Promise.race([work(each), process.died])
     } catch (error) {
@@ -199,7 +205,9 @@ export class Play {
 
   async #ledger(side: Side): Promise<readonly LedgerEntry[]> {
     const all: LedgerEntry[] = []
-    for (const name of this.#tables) all.push(...(await this.#databases[side].ledgerEntries(RUN, name)))
+    for (const { name } of this.schemas.new.tables) all.push(...(await this.#databases[side].ledgerEntries(RUN, fullName(name))))
     return all
   }
 }
+
+const onOld = (deed: Deed): Deed => (deed.what === 'twin' ? { ...deed, what: 'insert', side: 'old' } : { ...deed, side: 'old' })

@@ -71,7 +71,9 @@ function both(table: ModelTable, from: Side, row: Whole): Outcome {
   const rest = Object.keys(source).filter((name) => !apart.includes(name) && !isIgnored(table, name))
   const differ = (a: Values, b: Values | null): boolean => b === null || rest.some((name) => a[name] !== b[name])
   if (differ(source, sourceBase) && differ(source, target)) {
-    const winner = differ(target, targetBase) ? winnerOf(table.conflict, from, source, target) : 'source'
+    // Where what both had in common was two contents (one customer, registered twice), nobody can say what of a row has changed.
+    const isCommon = sourceBase !== null && targetBase !== null && !differ(sourceBase, targetBase)
+    const winner = differ(target, targetBase) || !isCommon ? winnerOf(table.conflict, from, source, target) : 'source'
     if (winner === 'park') return PARK
     if (winner === 'source') for (const name of rest) content[name] = source[name] ?? null
   }

@@ -12,8 +12,7 @@ export function tell({ schema, beginning, events, back }: History): string {
 
 function tableText(table: ModelTable): string {
   const references = table.references.map(
-    (each) =>
-      `${each.name}${each.nullable ? '?' : ''} -> ${each.parent}${each.declared ? '' : ' (undeclared)'}`,
+    (each) => `${each.name}${each.nullable ? '?' : ''} -> ${each.parent}${each.declared ? '' : ' (undeclared)'}`,
   )
   const rules = [
     `conflict ${table.conflict}`,
