@@ -5,6 +5,7 @@ import { stateText } from './difference.ts'
 import { keyCells, RowReader } from './fingerprint.ts'
 import type { ParkedRow } from './parked.ts'
 import type { CarryItem } from './plan.ts'
+import { printingFor } from './printing.ts'
 
 export interface ApplyOptions {
   readonly run: string
@@ -105,14 +106,14 @@ function standing(
   target: Row | undefined,
   options: ApplyOptions,
 ): Standing {
-  const reader = new RowReader(table, options.ignore(table))
+  const reader = new RowReader(table, printingFor(table, { ignore: options.ignore(table) }))
   return {
     item,
     table,
     source,
-    sourceHash: source === undefined ? null : reader.hash(source),
+    sourceHash: source === undefined ? null : reader.print(source).print,
     target,
-    targetHash: target === undefined ? null : reader.hash(target),
+    targetHash: target === undefined ? null : reader.print(target).print,
   }
 }
 
@@ -198,8 +199,13 @@ const named = (table: Table, row: Row | undefined): Record<string, string | null
 const parkedRow = (each: Standing, reason: string): ParkedRow => ({
   table: each.item.table,
   key: each.item.key,
+  targetKey: each.target === undefined ? null : each.item.key,
   reason,
   refused: false,
+  born: false,
+  collision: null,
+  baseRow: null,
+  baseNote: null,
   sourceRow: named(each.table, each.source),
   targetRow: named(each.table, each.target),
   source: each.sourceHash,
