@@ -1,8 +1,10 @@
-import type { Database } from '../../../src/databases/port.ts'
+import type { Database, Printing } from '../../../src/databases/port.ts'
 import { type ForeignKey, fullName, type Schema, type Table } from '../../../src/databases/schema.ts'
 import { takeBaseline } from '../../../src/reconcile/baseline.ts'
+import { printingFor } from '../../../src/reconcile/printing.ts'
 import { Reconciler } from '../../../src/reconcile/reconciler.ts'
 import { declaredReferences } from '../../../src/steps/rules.ts'
+import type { TableRules } from '../../../src/steps/world.ts'
 import type { Side } from './hosts.ts'
 import type { ModelSchema, ModelTable } from './schema.ts'
 
@@ -13,13 +15,40 @@ export const RUN = 'run-1'
 const ours = (schema: ModelSchema, table: Table): ModelTable | undefined =>
   schema.tables.find((each) => each.name === table.name.name)
 
-export async function baseline(schema: ModelSchema, directory: string, database: Database, { tables }: Schema): Promise<void> {
-  await takeBaseline({
-    directory,
-    database,
-    tables: tables.filter((table) => table.key.length > 0),
-    ignore: (table) => (ours(schema, table)?.ignore ? ['hits'] : []),
-  })
+/** What the playbook says of the model's table. */
+export function rulesOf(table: ModelTable): TableRules {
+  const newest = { newest: 'stamp' }
+  const { noteRule } = table
+  return {
+    mode: 'track',
+    headroom: 'auto',
+    conflict: table.conflict === 'newest' ? newest : table.conflict,
+    add: table.add ? ['amount'] : [],
+    match: table.match ? ['mail'] : [],
+    ignore: table.ignore ? ['hits'] : [],
+    columns: noteRule === 'none' ? {} : { note: noteRule === 'newest' ? newest : noteRule },
+    sums: ['amount'],
+  }
+}
+
+const rulesFor = (schema: ModelSchema, table: Table): TableRules => {
+  const own = ours(schema, table)
+  if (own === undefined) throw new Error(`${table.name.name} is none of the model's tables`)
+  return rulesOf(own)
+}
+
+export const printings =
+  (schema: ModelSchema) =>
+  (table: Table): Printing =>
+    printingFor(table, rulesFor(schema, table))
+
+export async function baseline(
+  schema: ModelSchema,
+  directory: string,
+  databases: Readonly<Record<Side, Database>>,
+  { tables }: Schema,
+): Promise<void> {
+  await takeBaseline({ directory, database: databases.new, peer: databases.old, tables, printingOf: printings(schema) })
 }
 
 export function reconciler(

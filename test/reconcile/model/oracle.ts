@@ -6,7 +6,10 @@ import { identical, type Outcome, outcomeOf } from './rules.ts'
 import type { ModelSchema, ModelTable } from './schema.ts'
 
 /** What a thing was on each host when both last had it in common. */
-type Ground = Readonly<Record<Side, Values | null>>
+type Ground = Readonly<Record<Side, Values | null>> & {
+  /** What both had wasn't the same: one thing of two, or left different by a rule. */
+  readonly diverged: boolean
+}
 
 /** Views of both hosts around one transaction of the merge; `sources`: all that the source was while the pass ran. */
 export interface Step {
@@ -17,7 +20,7 @@ export interface Step {
   readonly entries: readonly LedgerEntry[]
 }
 
-const NOWHERE: Ground = { old: null, new: null }
+const NOWHERE: Ground = { old: null, new: null, diverged: false }
 
 /** Follows what the merge does to the host that receives, transaction by transaction, and says what no rule allows. */
 export class Oracle {
@@ -30,7 +33,7 @@ export class Oracle {
   constructor(schema: ModelSchema, names: Names, restored: View) {
     this.#schema = schema
     this.#names = names
-    for (const [name, { content }] of restored.entities) this.#ground.set(name, { old: content, new: content })
+    for (const [name, { content }] of restored.entities) this.#ground.set(name, { old: content, new: content, diverged: false })
     this.copies = new Copies(restored)
   }
 
@@ -41,6 +44,7 @@ export class Oracle {
       target: target.entities.get(name)?.content ?? null,
       sourceBase: ground[from],
       targetBase: ground[opposite(from)],
+      diverged: ground.diverged,
     })
   }
 
@@ -109,19 +113,19 @@ export class Oracle {
       values === null
         ? null
         : Object.fromEntries(Object.entries(values).map(([k, v]) => [k, v === null ? null : this.#names.canonical(v)]))
-    return { old: mapped(ground.old), new: mapped(ground.new) }
+    return { ...ground, old: mapped(ground.old), new: mapped(ground.new) }
   }
 
   /** Holds every change of one transaction against the rules, and takes what it carried as the new common ground. */
   judge(step: Step): void {
-    const claimed = new Set<string>()
+    const claimed = new Map<string, boolean>()
     for (const entry of step.entries) {
       const [source, target] = this.#ends(step, entry)
       const name = target?.name ?? source?.name
       if (entry.sourceKey.startsWith('["#')) continue
       if (name === undefined)
         this.complaints.push(`the ledger has ${entry.action} ${entry.table} ${entry.sourceKey}, which is nowhere`)
-      else claimed.add(name)
+      else claimed.set(name, entry.action === 'merged' || entry.action === 'skipped')
     }
     const last = step.sources.at(-1)
     if (last === undefined) return
@@ -132,14 +136,14 @@ export class Oracle {
       if (keys.every((key) => key !== undefined) && keys[0] !== keys[1])
         this.complaints.push(`${name} was ${keys[0]} and has become ${keys[1]}`)
       if (changed && !claimed.has(name)) this.complaints.push(`${name} was changed, and the ledger doesn't say so`)
-      if (changed || claimed.has(name)) this.#justify(name, table, step, after ?? null, changed)
+      if (changed || claimed.has(name)) this.#justify(name, table, step, after ?? null, changed, claimed.get(name) === true)
     }
     const carried = new Set(step.entries.map((entry) => shortName(entry.table)))
     this.complaints.push(...this.copies.judge(step.sources, step.before, step.after, carried))
     for (const fault of step.after.faults) this.complaints.push(fault)
   }
 
-  #justify(name: string, table: ModelTable, step: Step, after: Values | null, changed: boolean): void {
+  #justify(name: string, table: ModelTable, step: Step, after: Values | null, changed: boolean, diverged: boolean): void {
     const stories: string[] = []
     for (const source of step.sources.toReversed()) {
       const outcome = this.outcome(name, table, step.from, source, step.before)
@@ -149,7 +153,7 @@ export class Oracle {
         (outcome.do === 'delete' && after === null) ||
         (outcome.do === 'leave' && !changed)
       if (fits) {
-        const ground = step.from === 'old' ? { old: now, new: after } : { old: after, new: now }
+        const ground = step.from === 'old' ? { old: now, new: after, diverged } : { old: after, new: now, diverged }
         if (now === null && after === null) this.#ground.delete(name)
         else this.#ground.set(name, ground)
         return

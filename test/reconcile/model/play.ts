@@ -75,7 +75,7 @@ export class Play {
     const schemas = { old: await databases.old.schema(), new: await databases.new.schema() }
     const restored = await look(schema, pair.new, new Names())
     await raise(databases.new, schemas.new, schema.headroom)
-    await baseline(schema, directory, databases.new, schemas.new)
+    await baseline(schema, directory, databases, schemas.new)
     return new Play(history, directory, pair, databases, schemas, shopkeeper, restored)
   }
 

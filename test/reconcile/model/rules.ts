@@ -21,29 +21,36 @@ export interface Sides {
   readonly target: Values | null
   readonly sourceBase: Values | null
   readonly targetBase: Values | null
+  /** They became one, or were left different: what one of them changes says nothing about the other. */
+  readonly diverged: boolean
 }
 
 export function outcomeOf(table: ModelTable, from: Side, sides: Sides): Outcome {
-  const { source, target, sourceBase, targetBase } = sides
-  // One customer who registered twice: nobody is asked, and what the receiving host knows of them stays.
-  const isOne = sourceBase === null && targetBase === null && isSameByNature(table, source, target)
+  const { source, target, sourceBase, targetBase, diverged } = sides
   if (alike(table, source, sourceBase)) return LEAVE
   if (source === null) {
     if (target === null) return LEAVE
-    if (alike(table, target, targetBase)) return { do: 'delete' }
+    if (alike(table, target, targetBase) && !diverged) return { do: 'delete' }
     return decided(table.conflict, from, { do: 'delete' })
   }
   if (target === null) {
     const insert: Outcome = { do: 'write', content: source }
-    return targetBase === null ? insert : decided(table.conflict, from, insert)
+    return sourceBase === null && targetBase === null ? insert : decided(table.conflict, from, insert)
   }
-  if (alike(table, source, target) && sourceBase === null) return LEAVE
-  const outcome = both(table, from, { source, target, sourceBase, targetBase })
-  return outcome.do === 'park' && isOne ? LEAVE : outcome
+  if (sourceBase === null || targetBase === null) return bornOnBoth(table, from, source, target)
+  return both(table, from, { source, target, sourceBase, targetBase, diverged })
 }
 
-const isSameByNature = (table: ModelTable, a: Values | null, b: Values | null): boolean =>
-  table.match && a?.mail !== null && a?.mail !== undefined && a.mail === b?.mail
+function bornOnBoth(table: ModelTable, from: Side, source: Values, target: Values): Outcome {
+  if (alike(table, source, target)) return LEAVE
+  const winner = winnerOf(table.conflict, from, source, target)
+  // One customer who registered twice: nobody is asked, and what the receiving host knows of them stays.
+  if (winner === 'park') return isSameByNature(table, source, target) ? LEAVE : PARK
+  if (winner === 'target') return LEAVE
+  return { do: 'write', content: table.ignore ? { ...source, hits: target.hits ?? null } : source }
+}
+
+const isSameByNature = (table: ModelTable, a: Values, b: Values): boolean => table.match && a.mail !== null && a.mail === b.mail
 
 /** A row that is gone on one side has no date: only a host's name decides. */
 function decided(rule: ConflictRule, from: Side, sourceWins: Outcome): Outcome {
@@ -54,9 +61,9 @@ function decided(rule: ConflictRule, from: Side, sourceWins: Outcome): Outcome {
 interface Whole {
   readonly source: Values
   readonly target: Values
-  /** `null` where it was born on both. */
-  readonly sourceBase: Values | null
-  readonly targetBase: Values | null
+  readonly sourceBase: Values
+  readonly targetBase: Values
+  readonly diverged: boolean
 }
 
 function both(table: ModelTable, from: Side, row: Whole): Outcome {
@@ -69,11 +76,9 @@ function both(table: ModelTable, from: Side, row: Whole): Outcome {
     content[name] = cell
   }
   const rest = Object.keys(source).filter((name) => !apart.includes(name) && !isIgnored(table, name))
-  const differ = (a: Values, b: Values | null): boolean => b === null || rest.some((name) => a[name] !== b[name])
+  const differ = (a: Values, b: Values): boolean => rest.some((name) => a[name] !== b[name])
   if (differ(source, sourceBase) && differ(source, target)) {
-    // Where what both had in common was two contents (one customer, registered twice), nobody can say what of a row has changed.
-    const isCommon = sourceBase !== null && targetBase !== null && !differ(sourceBase, targetBase)
-    const winner = differ(target, targetBase) || !isCommon ? winnerOf(table.conflict, from, source, target) : 'source'
+    const winner = differ(target, targetBase) || row.diverged ? winnerOf(table.conflict, from, source, target) : 'source'
     if (winner === 'park') return PARK
     if (winner === 'source') for (const name of rest) content[name] = source[name] ?? null
   }
@@ -88,13 +93,11 @@ const apartColumns = (table: ModelTable): readonly string[] => [
 /** What becomes of a cell that has a rule of its own; `undefined` = a person decides. */
 function apartCell(table: ModelTable, from: Side, name: string, row: Whole): string | null | undefined {
   const [s, t] = [row.source[name] ?? null, row.target[name] ?? null]
-  const [sb, tb] = [row.sourceBase?.[name], row.targetBase?.[name]]
+  const [sb, tb] = [row.sourceBase[name], row.targetBase[name]]
   if (s === sb) return t
-  if (name === 'amount' && sb !== undefined) return String(BigInt(t ?? 0) + BigInt(s ?? 0) - BigInt(sb ?? 0))
+  if (name === 'amount') return String(BigInt(t ?? 0) + BigInt(s ?? 0) - BigInt(sb ?? 0))
   if (t === tb) return s
   if (s === t) return t
-  // A counter that was born on both has no common ground to count from.
-  if (name === 'amount') return undefined
   const winner = winnerOf(table.noteRule, from, row.source, row.target)
   if (winner === 'park') return undefined
   return winner === 'source' ? s : t
