@@ -43,8 +43,14 @@ export class Excuses {
     const table = this.#standing.schema.tables.find((each) => each.name === tableName)
     return (table?.references ?? []).some((reference) => {
       const parent = content[reference.name] ?? null
-      return parent !== null && !this.#standing.target.entities.has(parent) && this.#isStuck(parent)
+      if (parent === null) return false
+      return this.#isTwoThings(parent) || (!this.#standing.target.entities.has(parent) && this.#isStuck(parent))
     })
+  }
+
+  /** Born on both hosts under one key, and nobody has said yet that they are one. */
+  #isTwoThings(name: string): boolean {
+    return this.#standing.outcomes.get(name)?.do === 'park' && !this.#standing.oracle.knows(name)
   }
 
   #isStuck(name: string): boolean {

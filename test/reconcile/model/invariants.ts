@@ -23,7 +23,7 @@ export async function drained(play: Play, from: Side): Promise<readonly string[]
   const [source, target] = [await play.view(from), await play.view(opposite(from))]
   complaints.push(...target.faults, ...source.faults)
   complaints.push(...(await explained(play, from, source, target)))
-  complaints.push(...(await lowIdentities(play.database('new'), play.schemas.new, numbers(play, [source, target]))))
+  complaints.push(...(await lowIdentities(play.database(opposite(from)), play.schemas[opposite(from)], numbers(play, [source, target]))))
   const rows = [...source.rows.values()].reduce((sum, each) => sum + each.length, 0)
   if (proof.totals.rows !== rows) complaints.push(`the proof counts ${proof.totals.rows} rows of ${rows}`)
   if (proof.totals.unaccounted !== 0) complaints.push(`the proof leaves ${proof.totals.unaccounted} rows unaccounted`)

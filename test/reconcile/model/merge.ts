@@ -64,13 +64,9 @@ export function reconciler(
     ...databases,
     // Read once for a history: it takes an engine longer than the merge of a few rows.
     schemaOf: async (database) => (database === databases.source ? schemas.source : schemas.target),
-    tracked: (table) => table.key.length > 0,
-    decide: (table) => {
-      const conflict = ours(schema, table)?.conflict
-      if (conflict !== 'old' && conflict !== 'new') return 'park'
-      return conflict === from ? 'source' : 'target'
-    },
-    ignore: (table) => (ours(schema, table)?.ignore ? ['hits'] : []),
+    sourceSide: from,
+    tracked: () => true,
+    policyOf: (table) => rulesFor(schema, table),
     references: (tables) => references(schema, tables),
   })
 }

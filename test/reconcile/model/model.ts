@@ -32,7 +32,7 @@ export async function playHistories(host: ModelHost, count: number, seed: number
   const { MIGRATE_TEST_SEED, MIGRATE_TEST_PATH, MIGRATE_TEST_HISTORIES } = process.env
   const details = await fc.check(
     fc.asyncProperty(
-      histories.filter((each) => each.schema.tables.every((table) => table.kind !== 'none')).map(limited),
+      histories.filter((each) => !OFF.has('none') || each.schema.tables.every((table) => table.kind !== 'none')).filter((each) => !OFF.has('owned') || each.schema.tables.every((table) => table.kind !== 'owned')).map(limited),
       (history) => play(history, host),
     ),
     {
@@ -54,18 +54,19 @@ export async function playHistories(host: ModelHost, count: number, seed: number
 }
 
 // Until the product can do more.
+const OFF = new Set((process.env.MODEL_OFF ?? '').split(','))
 const limited = (history: History): History => ({
   ...history,
-  back: null,
+  back: OFF.has('back') ? null : history.back,
   schema: {
-    headroom: 1000,
+    headroom: OFF.has('headroom') ? 1000 : history.schema.headroom,
     tables: history.schema.tables.map((table) => ({
       ...table,
-      add: false,
-      noteRule: 'none' as const,
-      match: false,
-      references: table.references.map((each) => ({ ...each, declared: true })),
-      conflict: table.conflict === 'newest' ? ('park' as const) : table.conflict,
+      add: table.add && !OFF.has('add'),
+      noteRule: OFF.has('note') ? 'none' as const : table.noteRule,
+      match: table.match && !OFF.has('match'),
+      references: table.references.map((each) => ({ ...each, declared: each.declared || OFF.has('undeclared') })),
+      conflict: OFF.has('conflict') ? ('park' as const) : table.conflict,
     })),
   },
 })

@@ -98,7 +98,7 @@ export class Oracle {
       }
       return undefined
     }
-    return [find(step.sources, entry.sourceKey), find([step.before, step.after], entry.targetKey)]
+    return [find(step.sources, entry.sourceKey), find([step.after, step.before], entry.targetKey)]
   }
 
   #rename(): void {
