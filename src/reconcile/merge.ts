@@ -15,7 +15,9 @@ export interface RowToMerge {
   readonly source: { readonly base: RowState | null; readonly now: RowState; readonly row: Row }
   readonly target: { readonly base: RowState | null; readonly now: RowState; readonly row: Row }
   /** A person's decision for the whole row. */
-  readonly ruling?: 'source' | 'target'
+  readonly ruling?: 'source' | 'target' | undefined
+  /** True where the two were set apart or became one before: what the source alone changes since isn't simply taken over. */
+  readonly diverged: boolean
 }
 
 /** The row that both have from now on, in the target's columns; or why a person must say. */
@@ -26,7 +28,12 @@ export type Merged = { readonly row: Row } | { readonly park: string }
  * the playbook's rules. Key, identity and ignored columns stay as the target has them. `source.row` has its references rewritten
  * already.
  */
-export function mergeRows(rows: RowToMerge): Merged {
+export function mergeRows(given: RowToMerge): Merged {
+  const { source, target, diverged } = given
+  // Without a change there, there is nothing to decide; also where the common ground doesn't know each column by itself.
+  const untouched = target.base !== null && target.now.print === target.base.print && !diverged
+  const rows = untouched && given.ruling === undefined ? { ...given, ruling: 'source' as const } : given
+  if (source.base !== null && source.now.print === source.base.print && given.ruling === undefined) return { row: target.row }
   const names = readableColumns(rows.table).map((column) => column.name)
   const at = (name: string): number => names.findIndex((each) => each.toLowerCase() === name.toLowerCase())
   const rest = restOf(rows, at)
@@ -48,10 +55,10 @@ const isTheTargets = ({ table, policy }: RowToMerge, name: string): boolean =>
 
 /** Which host's cells the columns without a rule of their own take. */
 function restOf(rows: RowToMerge, at: (name: string) => number): 'source' | 'target' | { readonly park: string } {
-  const { source, target, ruling } = rows
+  const { source, target, ruling, diverged } = rows
   if (ruling !== undefined) return ruling
   if (source.base !== null && source.now.rest === source.base.rest) return 'target'
-  if (target.base !== null && target.now.rest === target.base.rest) return 'source'
+  if (target.base !== null && target.now.rest === target.base.rest && !diverged) return 'source'
   return sideOf(directed(rows.policy.conflict, rows.sourceSide), rows, at) ?? { park: 'Changed on both hosts' }
 }
 
@@ -63,6 +70,22 @@ function sideOf(rule: Rule, rows: RowToMerge, at: (name: string) => number): 'so
   const age = compareAge(rows.source.row[position] ?? null, rows.target.row[position] ?? null)
   if (age === undefined || age === 0) return undefined
   return age > 0 ? 'source' : 'target'
+}
+
+/** The host whose row both have from now on where nothing else is known of them; `undefined` when a person must say. */
+export function winner(
+  table: Table,
+  policy: TablePolicy,
+  sourceSide: SourceSide,
+  source: Row,
+  target: Row,
+): 'source' | 'target' | undefined {
+  const rule = directed(policy.conflict, sourceSide)
+  if (rule === 'source' || rule === 'target') return rule
+  if (typeof rule !== 'object') return undefined
+  const at = readableColumns(table).findIndex((column) => column.name.toLowerCase() === rule.newest.toLowerCase())
+  const age = compareAge(source[at] ?? null, target[at] ?? null)
+  return age === undefined || age === 0 ? undefined : age > 0 ? 'source' : 'target'
 }
 
 /** What a column with a rule of its own becomes. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { identitySchema } from '../databases/schema.ts'
 
 /** What is done with one row of the source. */
-const carryActions = ['insert', 'update', 'delete', 'merge', 'remap', 'match', 'copies'] as const
+const carryActions = ['insert', 'update', 'delete', 'merge', 'remap', 'match', 'copies', 'skip'] as const
 
 const copiesSchema = z.object({ base: z.number(), source: z.number(), target: z.number() }).readonly()
 
@@ -20,7 +20,7 @@ const itemSchema = z
     /**
      * `insert`, `update`, `delete` as they are called; `merge`: both hosts changed it and the playbook's rules make one row of both;
      * `remap`: the key is another row's on the target, so it gets a fresh number; `match`: the target has the same thing already, by its
-     * natural key; `copies`: more or fewer of a row of a table without a key. A forecast: when it is carried, the rows as they then
+     * natural key; `copies`: more or fewer of a row of a table without a key; `skip`: a person decided that both stay. A forecast: when it is carried, the rows as they then
      * stand decide.
      */
     action: z.enum(carryActions),
@@ -62,7 +62,14 @@ export const reconcileChangeSchema = z.discriminatedUnion('kind', [
       items: z.array(itemSchema).readonly(),
     })
     .readonly(),
-  z.object({ kind: z.literal('park'), items: z.array(parkSchema).readonly() }).readonly(),
+  z
+    .object({
+      kind: z.literal('park'),
+      items: z.array(parkSchema).readonly(),
+      /** `parkedId` of rows that were refused earlier and of which nothing is left to do: they leave the list. */
+      settled: z.array(z.string()).readonly(),
+    })
+    .readonly(),
   /** The target's numbering is moved beyond what the source has handed out, before fresh numbers are taken there. */
   z.object({ kind: z.literal('number'), identity: identitySchema, from: z.string(), to: z.string() }).readonly(),
 ])

@@ -1,5 +1,5 @@
 /** Per table: rows of the source by what became of them, and rows of the target by where they are from. Each side adds up to its `rows`. */
-export interface TableTally {
+export type TableTally = {
   /** Rows that the source has. */
   readonly rows: number
   /** Both hosts have it as in the baseline, or both changed it to the same. */
@@ -22,7 +22,7 @@ export interface TableTally {
   readonly sums: readonly ColumnSum[]
 }
 
-export interface TargetTally {
+export type TargetTally = {
   readonly rows: number
   readonly same: number
   /** Written by us, or one with a row of the source. */
@@ -37,7 +37,7 @@ export interface TargetTally {
 }
 
 /** A column's sum on both hosts as exact decimals, and what their difference is made of. */
-export interface ColumnSum {
+export type ColumnSum = {
   readonly column: string
   readonly source: string
   readonly target: string
@@ -52,4 +52,12 @@ export interface Proof {
   /** Rows of tracked tables on the source: all of them, those that are accounted for, and the rest. */
   readonly totals: { readonly rows: number; readonly accounted: number; readonly unaccounted: number }
   readonly tables: ReadonlyMap<string, TableTally>
+}
+
+/** Adds the tables up. */
+export function proofOf(tables: ReadonlyMap<string, TableTally>): Proof {
+  const tallies = [...tables.values()]
+  const rows = tallies.reduce((sum, tally) => sum + tally.rows, 0)
+  const unaccounted = tallies.reduce((sum, tally) => sum + tally.unaccounted, 0)
+  return { totals: { rows, accounted: rows - unaccounted, unaccounted }, tables }
 }

@@ -91,8 +91,22 @@ export class CarriedIndex {
 
   /** Rows that go by another key on the target. */
   *renumbered(table: string): Generator<CarriedRow> {
-    const rows = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND source_key <> target_key ORDER BY at, source_key')
+    const rows = this.#store.prepare(
+      'SELECT * FROM carried WHERE table_name = ? AND source_key <> target_key ORDER BY at, source_key',
+    )
     for (const row of rows.iterate(table)) yield carriedRow(row)
+  }
+
+  /** Every row of a table that a ledger names. */
+  *all(table: string): Generator<CarriedRow> {
+    const rows = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? ORDER BY at, source_key')
+    for (const row of rows.iterate(table)) yield carriedRow(row)
+  }
+
+  /** Rows whose deletion was carried, and that weren't born anew since. */
+  deletions(table: string): number {
+    const row = this.#store.prepare("SELECT count(*) AS n FROM carried WHERE table_name = ? AND action = 'deleted'").get(table)
+    return Number(row?.n ?? 0)
   }
 
   setWaiting(table: string, key: string, how: Waiting): void {

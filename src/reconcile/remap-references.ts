@@ -53,7 +53,11 @@ export interface Translated {
   /** With the parents' keys on the target, as far as they are known. */
   readonly row: Row
   /** References whose parent can't be referred to yet, or never. */
-  readonly open: readonly { readonly reference: KeyReference; readonly parentKey: string; readonly standing: 'parked' | 'later' | 'coming' }[]
+  readonly open: readonly {
+    readonly reference: KeyReference
+    readonly parentKey: string
+    readonly standing: 'parked' | 'later' | 'coming'
+  }[]
   /** The two numbers that one column would need at once; `undefined` when all goes well. */
   readonly torn: string | undefined
 }

@@ -3,7 +3,7 @@ import type { Finding } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import { type IdentityState, identitySchema } from '../databases/schema.ts'
-import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
+import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf } from './database-parts.ts'
 import { identityName, recallHeadroom } from './headroom.ts'
@@ -34,7 +34,8 @@ export function carryBack(world: World): Step<CarryBackChange> {
     phase: 'settle',
     change: changeSchema,
     check: async (run) => [...(await merge.check(run)), ...((await world.old.database?.missingRights('write')) ?? [])],
-    plan: async (run) => [...(await raises(world, run)), ...(await merge.plan(run))],
+    // The raises go further than the merge itself would have it.
+    plan: async (run) => [...(await raises(world, run)), ...(await merge.plan(run)).filter(({ kind }) => kind !== 'number')],
     apply: async (change, run) => {
       if (change.kind === 'raise') await databaseOf(world.old).raiseIdentity(change.identity, BigInt(change.to))
       else await merge.apply(change, run)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
+import { collisionContract } from './reconcile-collisions.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
 import { customer, find, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
 
@@ -102,11 +103,11 @@ export function reconcileContract(
       const { ada } = await shopWithOrders()
       await pair.old.update('customers', { id: ada }, { name: 'old wins' })
       await pair.new.update('customers', { id: ada }, { name: 'new loses' })
-      await pass(reconciler(pair, () => 'source'))
+      await pass(reconciler(pair, { policies: { customers: { conflict: 'old' } } }))
       expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'old wins' })
       await pair.old.update('customers', { id: ada }, { name: 'late' })
       await pair.new.update('customers', { id: ada }, { name: 'stays' })
-      const each = reconciler(pair, () => 'target')
+      const each = reconciler(pair, { policies: { customers: { conflict: 'new' } } })
       expect(await pass(each)).toEqual([])
       expect((await each.prove({})).totals.unaccounted).toBe(0)
       expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'stays' })
@@ -179,6 +180,8 @@ export function reconcileContract(
       await pass(reconciler(pair))
       expect(await pair.new.rows('audit')).toHaveLength(before)
     })
+
+    collisionContract(() => host)
 
     it(`keeps the promises over ${histories} random histories, cut off and resumed at random`, async () => {
       await fc.assert(
