@@ -30,11 +30,11 @@ export interface History {
 }
 
 const events = (maxLength: number) =>
-  fc.array(fc.oneof({ weight: 5, arbitrary: deed }, { weight: 1, arbitrary: pass }), { maxLength, size: 'max' })
+  fc.array(fc.oneof({ weight: 8, arbitrary: deed }, { weight: 1, arbitrary: pass }), { maxLength, size: 'max' })
 
 export const histories: fc.Arbitrary<History> = fc.record({
   schema: schemas,
-  beginning: fc.array(deed, { maxLength: 10, size: 'max' }),
-  events: events(16),
-  back: fc.option(events(6), { freq: 3 }),
+  beginning: fc.array(deed, { maxLength: 8, size: 'max' }),
+  events: events(14),
+  back: fc.option(events(5), { freq: 3 }),
 })

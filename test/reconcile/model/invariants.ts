@@ -1,3 +1,4 @@
+import type { ParkedRow } from '../../../src/reconcile/parked.ts'
 import type { View } from './entities.ts'
 import { Excuses } from './excuses.ts'
 import { opposite, type Side } from './hosts.ts'
@@ -23,7 +24,9 @@ export async function drained(play: Play, from: Side): Promise<readonly string[]
   const [source, target] = [await play.view(from), await play.view(opposite(from))]
   complaints.push(...target.faults, ...source.faults)
   complaints.push(...(await explained(play, from, source, target)))
-  complaints.push(...(await lowIdentities(play.database(opposite(from)), play.schemas[opposite(from)], numbers(play, [source, target]))))
+  complaints.push(
+    ...(await lowIdentities(play.database(opposite(from)), play.schemas[opposite(from)], numbers(play, [source, target]))),
+  )
   const rows = [...source.rows.values()].reduce((sum, each) => sum + each.length, 0)
   if (proof.totals.rows !== rows) complaints.push(`the proof counts ${proof.totals.rows} rows of ${rows}`)
   if (proof.totals.unaccounted !== 0) complaints.push(`the proof leaves ${proof.totals.unaccounted} rows unaccounted`)
@@ -44,7 +47,7 @@ function numbers(play: Play, views: readonly View[]): ReadonlyMap<string, readon
 /** Each thing as the rules want it, or among the parked for a reason that holds. */
 async function explained(play: Play, from: Side, source: View, target: View): Promise<readonly string[]> {
   const { oracle, history } = play
-  const parked = parkedThings(await play.quiet(from).parked(), history.schema, [source, target])
+  const parked = parkedThings(await play.quiet(from).parked(), history.schema, source, target)
   const complaints = [...parked.complaints]
   const things = oracle.things(source, target)
   const outcomes = new Map<string, Outcome>()
@@ -66,21 +69,17 @@ async function explained(play: Play, from: Side, source: View, target: View): Pr
   return complaints
 }
 
-function parkedThings(
-  rows: readonly { readonly table: string; readonly key: string }[],
-  schema: ModelSchema,
-  views: readonly View[],
-) {
+function parkedThings(rows: readonly ParkedRow[], schema: ModelSchema, source: View, target: View) {
   const things = new Set<string>()
   const copies = new Set<string>()
   const complaints: string[] = []
-  for (const row of rows) {
-    const table = row.table.split('.').at(-1) ?? ''
-    const id = `${table} ${row.key}`
-    const name = views.map((view) => view.byKey.get(id)).find((each) => each !== undefined)
+  for (const { table: full, key, targetKey, sourceRow } of rows) {
+    const table = full.split('.').at(-1) ?? ''
+    // A row that is gone from the source is known by the number that it has on the target.
+    const name = sourceRow === null ? target.byKey.get(`${table} ${targetKey}`) : source.byKey.get(`${table} ${key}`)
     if (schema.tables.some((each) => each.name === table && each.kind === 'none')) copies.add(table)
     else if (name !== undefined) things.add(name)
-    else complaints.push(`parked ${id}, which is nowhere`)
+    else complaints.push(`parked ${table} ${key} (there ${targetKey}), which is nowhere`)
   }
   return { things, copies, complaints }
 }

@@ -32,7 +32,10 @@ export async function playHistories(host: ModelHost, count: number, seed: number
   const { MIGRATE_TEST_SEED, MIGRATE_TEST_PATH, MIGRATE_TEST_HISTORIES } = process.env
   const details = await fc.check(
     fc.asyncProperty(
-      histories.filter((each) => !OFF.has('none') || each.schema.tables.every((table) => table.kind !== 'none')).filter((each) => !OFF.has('owned') || each.schema.tables.every((table) => table.kind !== 'owned')).map(limited),
+      histories
+        .filter((each) => !OFF.has('none') || each.schema.tables.every((table) => table.kind !== 'none'))
+        .filter((each) => !OFF.has('owned') || each.schema.tables.every((table) => table.kind !== 'owned'))
+        .map(limited),
       (history) => play(history, host),
     ),
     {
@@ -63,7 +66,7 @@ const limited = (history: History): History => ({
     tables: history.schema.tables.map((table) => ({
       ...table,
       add: table.add && !OFF.has('add'),
-      noteRule: OFF.has('note') ? 'none' as const : table.noteRule,
+      noteRule: OFF.has('note') ? ('none' as const) : table.noteRule,
       match: table.match && !OFF.has('match'),
       references: table.references.map((each) => ({ ...each, declared: each.declared || OFF.has('undeclared') })),
       conflict: OFF.has('conflict') ? ('park' as const) : table.conflict,

@@ -131,7 +131,8 @@ export class Play {
     let result: Omit<Quiet, 'wrote'> | undefined
     await this.#process(from, null, this.#watched(from, []), async (each) => {
       for (const change of (await each.plan({})).changes) await each.apply(change)
-      result = { left: (await each.plan({})).changes, proof: await each.prove({}) }
+      const { changes: left, proof } = await each.plan({})
+      result = { left, proof }
     })
     if (result === undefined) throw new Error('a quiet pass came to no end')
     return { ...result, wrote: (await state()) !== before }

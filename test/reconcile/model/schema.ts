@@ -62,7 +62,13 @@ const seed = fc.record({
 type Seed = typeof seed extends fc.Arbitrary<infer S> ? S : never
 
 export const schemas: fc.Arbitrary<ModelSchema> = fc
-  .record({ seeds: fc.array(seed, { minLength: 2, maxLength: 6, size: 'small' }), headroom: fc.constantFrom(1000, 3, 1, 0) })
+  .record({
+    seeds: fc.oneof(
+      { weight: 4, arbitrary: fc.array(seed, { minLength: 2, maxLength: 3, size: 'max' }) },
+      { weight: 1, arbitrary: fc.array(seed, { minLength: 4, maxLength: 6, size: 'max' }) },
+    ),
+    headroom: fc.constantFrom(1000, 3, 1, 0),
+  })
   .map(({ seeds, headroom }) => ({ tables: made(seeds), headroom }))
 
 /** A table's key, before its references are known. */
