@@ -4,6 +4,7 @@ import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
 import { collisionContract } from './reconcile-collisions.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
 import { customer, find, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import { policyContract } from './reconcile-policies.ts'
 
 /** The merge on a real pair of databases (or a fake one): what a shop does on both hosts, and what must be there afterwards. */
 export function reconcileContract(
@@ -182,6 +183,7 @@ export function reconcileContract(
     })
 
     collisionContract(() => host)
+    policyContract(() => host)
 
     it(`keeps the promises over ${histories} random histories, cut off and resumed at random`, async () => {
       await fc.assert(
