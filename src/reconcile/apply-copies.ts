@@ -118,8 +118,9 @@ function entryOf(item: CarryItem, change: number, { run, clock }: ApplyContext):
     sourceKey: item.key,
     targetKey: item.key,
     action: change > 0 ? 'inserted' : 'deleted',
+    // What both have in common now; on the way back, too, what the target has beside is its own.
     sourceState: copiesState(copies.source),
-    targetState: copiesState(copies.target + change),
+    targetState: copiesState(copies.source),
     at: isoTime(clock.now()),
   }
 }

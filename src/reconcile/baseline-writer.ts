@@ -24,7 +24,7 @@ const progressOf = (row: Readonly<Record<string, unknown>>): TableProgress => ({
 })
 
 /** Leaves that are put on disk together. */
-const LEAVES_TOGETHER = 32
+const LEAVES_TOGETHER = 64
 
 /** Writes a baseline, table after table, leaf after leaf. What it is told is on disk after `flush`, and now and then before. */
 export class BaselineWriter {

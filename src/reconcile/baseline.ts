@@ -25,7 +25,7 @@ export interface BaselineOptions {
   readonly onRows?: (rows: number) => void
 }
 
-const LEAF_ROWS = 2048
+const LEAF_ROWS = 1024
 
 /** One writer at a time for each baseline file: a second transaction would wait inside SQLite and hold up the whole process. */
 const writers = new Map<string, Promise<void>>()

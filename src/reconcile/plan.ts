@@ -7,11 +7,13 @@ import { keyCells, RowReader } from './fingerprint.ts'
 import { copiesKey, copiesState } from './multiset.ts'
 import { parentsFirst } from './order.ts'
 import { parkedId } from './parked.ts'
+import { likelyMatches } from './plan-forecast.ts'
 import type { CarryItem, ParkItem, ReconcileChange } from './plan-items.ts'
 import { inOrder } from './plan-order.ts'
 import { type Place, place } from './plan-place.ts'
 import { rulingOf, type SourceSide } from './policy.ts'
 import type { TableTally } from './proof.ts'
+import { SumsOf } from './proof-sums.ts'
 import { type Outcome, TallyOf } from './proof-tally.ts'
 import type { CarriedIndex } from './remap-index.ts'
 import { parentKey } from './remap-references.ts'
@@ -39,6 +41,9 @@ export class Planner {
   readonly #tallies = new Map<string, TallyOf>()
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
+  /** Keys of rows born on the target, where a row of the source may be the same thing. */
+  readonly #bornThere = new Map<string, string[]>()
+  readonly #sums = new Map<string, SumsOf>()
   readonly #alike = new Map<string, { readonly key: string; readonly row: DifferentRow }[]>()
   readonly #maybeOpen: (id: string) => boolean
 
@@ -51,7 +56,13 @@ export class Planner {
 
   add(comparison: TableComparison, table: CarriedTable): void {
     const tally = new TallyOf(comparison, this.#options.index)
-    for (const row of comparison.differences()) tally.count(row, this.#place(row, table))
+    const sums = table.policy.sums.length > 0 && table.target.key.length > 0 ? new SumsOf(table) : undefined
+    if (sums !== undefined) this.#sums.set(table.name, sums)
+    for (const row of comparison.differences()) {
+      const outcome = this.#place(row, table)
+      tally.count(row, outcome)
+      sums?.count(row, outcome)
+    }
     for (const copies of comparison.copies()) tally.countCopies(copies, this.#placeCopies(copies, table))
     this.#tallies.set(table.name, tally)
   }
@@ -61,7 +72,9 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
-    if (found.place === 'kept') return 'kept'
+    if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
+      listIn(this.#bornThere, table.name).push(row.target.key)
+    if (found.place === 'kept' || found.place === 'same') return found.place
     if (found.place === 'alike') return this.#keepAlike(key, row, table)
     if (this.#maybeOpen(id)) this.#open.add(id)
     if (found.place === 'skipped') return 'skipped'
@@ -82,9 +95,7 @@ export class Planner {
   /** Without a parent to belong to, the same content is the same thing. */
   #keepAlike(key: string, row: DifferentRow, table: CarriedTable): Outcome {
     if (table.references.length === 0) return 'same'
-    const alike = this.#alike.get(table.name) ?? []
-    alike.push({ key, row })
-    this.#alike.set(table.name, alike)
+    listIn(this.#alike, table.name).push({ key, row })
     return 'alike'
   }
 
@@ -109,6 +120,28 @@ export class Planner {
       }
     }
     this.#alike.clear()
+  }
+
+  /** Says of rows that will probably be merged by their natural key that they will. Read-only. */
+  async forecast(context: ApplyContext): Promise<void> {
+    for (const [name, targetKeys] of this.#bornThere) {
+      const table = context.tables.get(name)
+      const items = this.#carry.get(name) ?? []
+      const born = items.filter((item) => item.base.every((state) => state === '') && item.ruling === undefined)
+      if (table === undefined || born.length === 0) continue
+      const likely = await likelyMatches(
+        table,
+        born.map(({ key }) => key),
+        targetKeys,
+        context,
+      )
+      this.#carry.set(
+        name,
+        items.map((item) =>
+          likely.has(item.key) && item.base.every((state) => state === '') ? { ...item, action: 'match' } : item,
+        ),
+      )
+    }
   }
 
   #carryOn(row: DifferentRow, table: CarriedTable, { action, ruling }: Extract<Placed, { place: 'carry' }>): Outcome {
@@ -164,9 +197,7 @@ export class Planner {
   }
 
   #put(item: CarryItem): void {
-    const items = this.#carry.get(item.table) ?? []
-    items.push(item)
-    this.#carry.set(item.table, items)
+    listIn(this.#carry, item.table).push(item)
   }
 
   /** Rows that both hosts changed and that the playbook leaves to a person. */
@@ -183,6 +214,16 @@ export class Planner {
     return new Map([...this.#tallies].map(([name, tally]) => [name, tally.result()]))
   }
 
+  /** The tallies with the sums that the playbook asks for: both hosts' tables are read for them. */
+  async talliesWithSums(context: ApplyContext): Promise<ReadonlyMap<string, TableTally>> {
+    const tallies = new Map(this.tallies)
+    for (const [name, sums] of this.#sums) {
+      const tally = tallies.get(name)
+      if (tally !== undefined) tallies.set(name, { ...tally, sums: await sums.result(context) })
+    }
+    return tallies
+  }
+
   carries(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly ReconcileChange[] {
     return inOrder(this.#carry, tables, foreignKeys)
   }
@@ -191,6 +232,12 @@ export class Planner {
   of(table: Table): readonly CarryItem[] {
     return this.#carry.get(fullName(table.name)) ?? []
   }
+}
+
+function listIn<T>(lists: Map<string, T[]>, name: string): T[] {
+  const list = lists.get(name) ?? []
+  lists.set(name, list)
+  return list
 }
 
 /** Those of the rows with these keys that belong to something that isn't the same thing, under the same key, on the target. */

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { Row } from '../../src/databases/port.ts'
-import { compareNewborn } from '../../src/reconcile/compare.ts'
 import { MemoryDatabase } from '../fakes/memory-database.ts'
 import type { MemoryDatabaseOptions } from '../fakes/memory-options.ts'
 import type { MemoryServer } from '../fakes/memory-server.ts'
@@ -12,9 +11,7 @@ import {
   compared,
   type Found,
   fill,
-  found,
   type Meeting,
-  optionsOf,
   remove,
   serverWith,
   tableOf,
@@ -230,51 +227,4 @@ describe('comparing two hosts with their baseline', () => {
       }
       expect(keysOf(await compared(each))).toEqual({ '["2000"]': 'update', '["3000"]': 'kept' })
     }))
-})
-
-describe('a pass over the newborn rows alone', () => {
-  const newborn = async (each: Shop): Promise<readonly Found[]> => {
-    const all: Found[] = []
-    await compareNewborn(optionsOf(each), [[each.table, each.table]], (comparison) => {
-      all.push(found(comparison))
-    })
-    return all
-  }
-
-  it('meets what was born on both hosts beyond the last key, and asks for nothing below it', () =>
-    shop(async (each) => {
-      await change(each.old, orders, ['7', 'below', '2'])
-      await add(each.old, orders, [
-        ['6000', 'stray', '0'],
-        ['6001', 'both', '0'],
-      ])
-      await add(each.fresh, orders, [
-        ['6001', 'on both hosts', '0'],
-        ['9000', 'with headroom', '0'],
-      ])
-      const [result] = await newborn(each)
-      expect(result && keysOf(result)).toEqual({ '["6000"]': 'insert', '["6001"]': 'same-key' })
-      expect(result?.read.source.rows).toBe(2)
-      expect(result?.read.target.rows).toBe(1)
-      expect(each.calls.old.sum).toBeUndefined()
-    }))
-
-  it('asks the new host nothing when nothing was born on the old one', () =>
-    shop(async (each) => {
-      await add(each.fresh, orders, [['9000', 'with headroom', '0']])
-      expect(await newborn(each)).toMatchObject([{ sourceRows: 0, rows: [] }])
-      expect(each.calls.new.prints).toBeUndefined()
-    }))
-
-  it('leaves a table without a key to the full comparison', () =>
-    shop(async (each) => expect(await newborn(each)).toEqual([]), { table: visits, content: seen }))
-
-  it('takes every row for newborn where the baseline has none', () =>
-    shop(
-      async (each) => {
-        await add(each.old, orders, [['-5', 'first', '0']])
-        expect((await newborn(each)).map(keysOf)).toEqual([{ '["-5"]': 'insert' }])
-      },
-      { content: [] },
-    ))
 })

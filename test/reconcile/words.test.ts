@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parkedFinding } from '../../src/reconcile/reconciler.ts'
+import { parkedFinding } from '../../src/steps/reconcile-findings.ts'
 
 const row = (key: string) => ({
   table: 'Customers',
@@ -18,12 +18,13 @@ const row = (key: string) => ({
 })
 
 describe('what a founder is told of parked rows', () => {
-  it('names the first few as people write them, counts the rest, and says where both versions are', () => {
-    const finding = parkedFinding(['["7"]', '["8","2"]', '[null]', '["9"]', '["10"]'].map(row), '/state/parked.json')
+  it('names the first few as people write them, counts the rest, and says how to decide', () => {
+    const finding = parkedFinding(['["7"]', '["8","2"]', '[null]', '["9"]', '["10"]', '["11"]'].map(row), 'old')
     expect(finding).toMatchObject({ severity: 'warning', code: 'rows-parked' })
-    expect(finding.message).toBe(
-      '5 rows are parked for you to decide: Customers 7 (Changed on both hosts); Customers 8, 2 (Changed on both hosts); Customers NULL (Changed on both hosts); and 2 more.',
+    expect(finding.message).toMatch(
+      /^6 rows are parked for you to decide: Customers 7 \(Changed on both hosts\); Customers 8, 2 \(/,
     )
-    expect(finding.hint).toContain('/state/parked.json')
+    expect(finding.message).toMatch(/; and 1 more\.$/)
+    expect(finding.hint).toContain('--resolve')
   })
 })
