@@ -136,5 +136,7 @@ function detailsOf(column: Column): readonly (string | number)[] {
   if (column.codec === 'enum' || column.codec === 'set') return [column.type]
   if (PLAIN.has(column.codec)) return []
   const bytes = mostBytes(column)
-  return [column.collation?.split('_')[0] ?? '', Number.isFinite(bytes) ? bytes : 'long']
+  // A character has the same bytes in every UTF-8, also where one of three bytes goes by an older name.
+  const charset = (column.collation?.split('_')[0] ?? '').replace(/^utf8mb[34]$/, 'utf8')
+  return [charset, Number.isFinite(bytes) ? bytes : 'long']
 }
