@@ -8,7 +8,7 @@ import { quoteName, UNKNOWN_CODEC } from './values.ts'
  * A row's fingerprint as the server computes it. SHA-1 over the row's framed cells gives 40 hexadecimal digits; the fingerprint's high
  * half is the CRC-32 of them all, its low half the CRC-32 of the first 20. Of a SHA-1, these are 64 well mixed bits: the CRCs only fold
  * them. A CRC-32 of the cells themselves would not do: it is linear, so that values swapped between two rows change a sum of
- * such by 0 in one case of some 65,000, and one with another seed says nothing new of rows of equal length.
+ * such by 0 in one case of some 9,000 (tried), and one with another seed says nothing new of rows of equal length.
  *
  * SHA-1 costs a fifth of what the cells' texts cost. Its digits as a number (CONV) would take longer than SHA-1 itself; a variable keeps
  * it from being computed twice. That such a variable is set before it is read within one expression is how servers do it, not what
