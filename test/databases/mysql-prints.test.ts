@@ -136,6 +136,17 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('fingerprints on MariaDB'), ()
     expect(new Set(methods).size).toBe(2)
   })
 
+  it('are of one method in every UTF-8, in any collation', async () => {
+    const found: unknown[] = []
+    for (const collation of ['utf8mb3_general_ci', 'utf8mb4_bin', 'utf8mb4_unicode_ci']) {
+      const made = await server.database()
+      await made.sql(`CREATE TABLE t (id int PRIMARY KEY, s varchar(9) COLLATE ${collation}); INSERT INTO t VALUES (1, 'zoë')`)
+      const { database, table } = await open(made)
+      found.push([await printingPowers(database).fingerprintMethod(table), await printsOf(database, table)])
+    }
+    expect(found).toEqual([found[0], found[0], found[0]])
+  })
+
   describe('and rows that are found, numbered and unpacked', () => {
     it('keeps nobody from rows that it looked at but didn’t find', async () => {
       const made = await server.database()

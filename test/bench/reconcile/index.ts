@@ -80,8 +80,7 @@ async function ours(pair: BenchPair, folder: string, what: Pass['what']): Promis
     const times: PassTimes = JSON.parse(
       await meter.run({ file: process.execPath, args: [script], env: { PASS: JSON.stringify(given) } }),
     )
-    const note =
-      times.carried === 0 ? '' : `; ${formatCount(times.carried)} rows carried in ${times.applySeconds.toFixed(2)} s more`
+    const note = times.carried === 0 ? '' : `; ${formatCount(times.carried)} carried in ${times.applySeconds.toFixed(2)} s more`
     return {
       times,
       result: { tool: OURS, seconds: times.compareSeconds, oldBytes: counter.bytes, peakBytes: meter.peakBytes, note },
