@@ -1,146 +1,117 @@
-import { DatabaseSync } from 'node:sqlite'
-import { pathToFileURL } from 'node:url'
-import type { Database } from '../databases/port.ts'
-import { fullName, type Table } from '../databases/schema.ts'
-import { baselinePath, baselineTables, fingerprintTable } from './baseline.ts'
-import { classify, type Difference, type Print } from './classify.ts'
-import { stateOf } from './difference.ts'
-import { RowReader } from './fingerprint.ts'
-import { FingerprintTable } from './fingerprint-table.ts'
+import type { Table } from '../databases/schema.ts'
+import { type Joined, join } from './compare-join.ts'
+import { carriedEntries, forgetUnread, keepLedger, type TablePair } from './compare-ledger.ts'
+import { askCarried, nameGone } from './compare-lookup.ts'
+import { type CompareOptions, Comparing } from './compare-readings.ts'
+import type { TableComparison } from './difference.ts'
+import { compareCopies } from './multiset.ts'
+import { readNewborn, readSide, type SideCounts, type SideReading, together } from './side.ts'
 
-export interface CompareOptions {
-  /** The run's folder, where the baseline is. */
-  readonly directory: string
-  readonly run: string
-  /** Where rows are carried from, and to: old and new, or the other way round. */
-  readonly source: Database
-  readonly target: Database
-  readonly ignore: (table: Table) => readonly string[]
-  readonly signal?: AbortSignal
-  /** Rows read, of this table, on both sides together. */
-  readonly onRows?: (table: Table, rows: number) => void
-}
+export type { CompareOptions } from './compare-readings.ts'
 
-export interface DifferentRow {
-  readonly key: string
-  readonly difference: Difference
-  readonly base: Print
-  readonly source: Print
-  readonly target: Print
-}
-
-export interface TableComparison {
-  readonly table: Table
-  /** Rows on the source now. */
-  readonly sourceRows: number
-  /** Of these, how many are on the target with the same content. */
-  readonly same: number
-  /** All others, in the key's text order. To be read before the next table is compared. */
-  differences(): IterableIterator<DifferentRow>
-}
+type Visit = (comparison: TableComparison) => void | Promise<void>
 
 /**
  * Compares one table after the other: source now, target now, and what both last had in common (the baseline, or what was carried
- * since). The fingerprints go through a private SQLite file that is gone with the process: memory doesn't grow with the data and
- * nothing is written where anybody looks. Order and collation of the servers don't matter.
- * `visit` gets each table in turn.
+ * since). Both hosts are read side by side, by sums over ranges of keys where their servers fingerprint rows. What differs goes through
+ * a private SQLite file: memory doesn't grow with the data and nothing is written where anybody looks. Order and collation of the
+ * servers don't matter. `visit` gets each table in turn.
+ * Throws MigrateError `baseline-columns-differ` where the playbook compares other columns than when the baseline was taken,
+ * `fingerprint-method-changed` where a host no longer fingerprints as then; `database-connection-lost` is retrySafe: only the baseline
+ * and the hosts know anything, and both were only read.
  */
 export async function compareTables(
   options: CompareOptions,
-  tables: readonly (readonly [Table, Table])[],
-  visit: (comparison: TableComparison) => void | Promise<void>,
+  tables: readonly (readonly [source: Table, target: Table])[],
+  visit: Visit,
 ): Promise<void> {
-  const scratch = new DatabaseSync('')
-  try {
-    scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536')
-    const baseline = await baselineTables(options.directory)
-    if (baseline.size > 0) scratch.exec(`ATTACH '${fileUri(baselinePath(options.directory))}' AS baseline`)
+  await Comparing.within(options, async (comparing) => {
     for (const [sourceTable, targetTable] of tables) {
       options.signal?.throwIfAborted()
-      const ordinal = baseline.get(fullName(targetTable.name))?.ordinal
-      const base = ordinal === undefined ? 'no_base' : `baseline.${fingerprintTable(ordinal)}`
-      emptied(scratch, 'no_base').end()
-      await readCarried(scratch, options, targetTable)
-      await readSide(scratch, 'source_rows', options.source, sourceTable, options)
-      await readSide(scratch, 'target_rows', options.target, targetTable, options)
-      await visit(comparison(scratch, targetTable, base))
-    }
-  } finally {
-    scratch.close()
-  }
-}
-
-const fileUri = (path: string): string => `${pathToFileURL(path).href.replaceAll("'", '%27')}?mode=ro`
-
-function emptied(scratch: DatabaseSync, name: string): FingerprintTable {
-  scratch.exec(`DROP TABLE IF EXISTS ${name}`)
-  return new FingerprintTable(scratch, name)
-}
-
-/** What earlier passes carried is the new common ground for its rows; '' stands for a carried deletion. */
-async function readCarried(scratch: DatabaseSync, options: CompareOptions, table: Table): Promise<void> {
-  const carried = emptied(scratch, 'carried')
-  for (const host of [options.source, options.target]) {
-    for (const entry of await host.ledgerEntries(options.run, fullName(table.name)))
-      carried.add(entry.sourceKey, stateOf(entry.sourceState)?.print ?? '')
-  }
-  carried.end()
-}
-
-async function readSide(
-  scratch: DatabaseSync,
-  into: string,
-  database: Database,
-  table: Table,
-  options: CompareOptions,
-): Promise<void> {
-  const reader = new RowReader(table, options.ignore(table))
-  const rows = emptied(scratch, into)
-  scratch.exec('BEGIN')
-  await database.read(1, async ([source]) => {
-    for await (const batch of source.rows(table, options.signal ? { signal: options.signal } : {})) {
-      options.signal?.throwIfAborted()
-      for (const row of batch) rows.add(reader.key(row), reader.hash(row))
-      options.onRows?.(table, batch.length)
+      await visit(await compareTable(comparing, { sourceTable, targetTable }))
     }
   })
-  rows.end()
-  scratch.exec('COMMIT')
 }
 
-function comparison(scratch: DatabaseSync, table: Table, base: string): TableComparison {
-  const count = (sql: string): number => Number(scratch.prepare(sql).get()?.n ?? 0)
-  return {
-    table,
-    sourceRows: count('SELECT count(*) AS n FROM source_rows'),
-    same: count('SELECT count(*) AS n FROM source_rows AS s JOIN target_rows AS t ON t.key = s.key AND t.hash = s.hash'),
-    *differences() {
-      for (const row of scratch.prepare(differencesSql(base)).iterate()) {
-        const prints = { base: print(row.base), source: print(row.source), target: print(row.target) }
-        const difference = classify(prints.base, prints.source, prints.target)
-        if (difference !== undefined) yield { key: String(row.key), difference, ...prints }
-      }
-    },
+async function compareTable(comparing: Comparing, pair: TablePair): Promise<TableComparison> {
+  const { scratch, options } = comparing
+  const { sourceTable, targetTable: table } = pair
+  const [source, target] = await comparing.readings(pair)
+  keepLedger(scratch, await carriedEntries(options.run, options.source, options.target, pair))
+  if (table.key.length === 0) {
+    const counts = await compareCopies(scratch, target, source)
+    return { table, sourceTable, ...counts, inStep: NONE_IN_STEP, differences: () => NOTHING.values() }
   }
+  const [there, here] = await together(readSide(source), readSide(target))
+  await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
+  await together(nameGone(source, target), nameGone(target, source))
+  return comparison(pair, there, here, join(scratch))
 }
 
-/** SQLite's '' is a carried deletion: the common ground has no such row. */
-const print = (value: unknown): Print => (typeof value === 'string' && value !== '' ? value : null)
+/**
+ * Compares only the rows that lie beyond the baseline's last key, up to the source's last: new ids, for a pass that costs next to
+ * nothing. Of the target's, only those are met that lie in the same range. Rows that are gone from the source, and all that changed
+ * below, are left to a full comparison. `after` moves a table's beginning further on. Tables where there is no such range (no key, not
+ * in the baseline, another order of keys) aren't visited.
+ */
+export async function compareNewborn(
+  options: CompareOptions & { readonly after?: (table: Table) => readonly (string | null)[] | undefined },
+  tables: readonly (readonly [source: Table, target: Table])[],
+  visit: Visit,
+): Promise<void> {
+  await Comparing.within(options, async (comparing) => {
+    for (const [sourceTable, targetTable] of tables) {
+      options.signal?.throwIfAborted()
+      const [source, target] = await comparing.readings({ sourceTable, targetTable })
+      const range = rangeOf(source, target)
+      if (range === undefined) continue
+      const after = options.after?.(targetTable) ?? range.after
+      await visit(await compareRange(comparing, source, target, after === undefined ? {} : { after }))
+    }
+  })
+}
 
-/** Every key that differs: those on the source, then those that the common ground has and the source no longer. */
-const differencesSql = (base: string): string => `
-  SELECT s.key AS key, coalesce(c.hash, b.hash) AS base, s.hash AS source, t.hash AS target
-    FROM source_rows AS s
-    LEFT JOIN carried AS c ON c.key = s.key
-    LEFT JOIN ${base} AS b ON b.key = s.key
-    LEFT JOIN target_rows AS t ON t.key = s.key
-   WHERE t.hash IS NULL OR t.hash <> s.hash
-  UNION ALL
-  SELECT k.key, coalesce(c.hash, b.hash), NULL, t.hash
-    FROM (SELECT key FROM ${base} UNION SELECT key FROM carried) AS k
-    LEFT JOIN carried AS c ON c.key = k.key
-    LEFT JOIN ${base} AS b ON b.key = k.key
-    LEFT JOIN target_rows AS t ON t.key = k.key
-    LEFT JOIN source_rows AS s ON s.key = k.key
-   WHERE s.key IS NULL AND t.hash IS NOT NULL
-   ORDER BY 1`
+/** Where the newborn rows of a table begin; an empty baseline's rows are all newborn. */
+function rangeOf(source: SideReading, target: SideReading): { readonly after?: readonly (string | null)[] } | undefined {
+  const { base } = target
+  if (base === undefined || target.table.key.length === 0) return undefined
+  if (base.bounds.length === 0) return {}
+  return base.lastKey === undefined || !source.ordered || !target.ordered ? undefined : { after: base.lastKey }
+}
+
+async function compareRange(
+  comparing: Comparing,
+  source: SideReading,
+  target: SideReading,
+  range: { readonly after?: readonly (string | null)[] },
+): Promise<TableComparison> {
+  const { scratch, options } = comparing
+  const pair = { sourceTable: source.table, targetTable: target.table }
+  const { last: upTo, ...there } = await readNewborn(source, range)
+  const here = upTo === undefined ? NOTHING_READ : await readNewborn(target, source.ordered ? { ...range, upTo } : range)
+  keepLedger(scratch, upTo === undefined ? [] : await carriedEntries(options.run, options.source, options.target, pair))
+  forgetUnread(scratch)
+  await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
+  return comparison(pair, there, here, join(scratch))
+}
+
+const NONE_IN_STEP = { inserted: 0, updated: 0, merged: 0, remapped: 0, skipped: 0 }
+const NOTHING: readonly never[] = []
+const NOTHING_READ: SideCounts = { rows: 0, matched: 0, read: { rows: 0, bytes: 0 } }
+
+const comparison = (
+  { sourceTable, targetTable }: TablePair,
+  there: SideCounts,
+  here: SideCounts,
+  { inStep, sameMore, differences }: Joined,
+): TableComparison => ({
+  table: targetTable,
+  sourceTable,
+  sourceRows: there.rows,
+  targetRows: here.rows,
+  same: there.matched + sameMore,
+  inStep,
+  read: { source: there.read, target: here.read },
+  differences,
+  copies: () => NOTHING.values(),
+})

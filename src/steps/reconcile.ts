@@ -6,8 +6,9 @@ import type { Database } from '../databases/port.ts'
 import type { Schema } from '../databases/schema.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import { parkedPath } from '../reconcile/parked.ts'
-import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
-import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
+import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
+import type { Proof } from '../reconcile/proof.ts'
+import { parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
@@ -42,7 +43,7 @@ class ReconcileStep implements Step<ReconcileChange> {
 
   async check(): Promise<readonly Finding[]> {
     const without = [this.#world.old, this.#world.new].filter((host) => host.database === undefined)
-    return [...without.map((host) => missingDatabase(this.id, host)), ...laterPolicies(this.#world)]
+    return without.map((host) => missingDatabase(this.id, host))
   }
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
@@ -91,6 +92,8 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   describe(change: ReconcileChange): string {
+    if (change.kind === 'number')
+      return `${identityName(change.identity)}: the other host is at ${formatCount(BigInt(change.from))}; go on beyond ${formatCount(BigInt(change.to))}`
     if (change.kind === 'park') {
       return change.items.length === 0
         ? 'clear the list of parked rows'
@@ -134,29 +137,14 @@ class ReconcileStep implements Step<ReconcileChange> {
       target: present(to.database),
       schemaOf: (database) => this.#schemaOf(database === world.old.database ? 'old' : 'new'),
       tracked: (table) => rules(table).mode === 'track',
-      decide: (table) => decision(rules(table).conflict, from.side),
-      ignore: (table) => rules(table).ignore,
+      sourceSide: from.side,
+      policyOf: rules,
       references: (tables) => declaredReferences(world, tables),
+      clock: run.clock,
+      signal: run.signal,
     })
     return this.#reconciler
   }
-}
-
-/** What the playbook may ask for and this version answers with a parked row: safe, but work for a person. */
-function laterPolicies(world: World): readonly Finding[] {
-  return [...world.tables].flatMap(([name, rules]) => {
-    const newest = typeof rules.conflict === 'object' ? ['conflict: newest'] : []
-    const words = [...newest, ...(rules.add.length > 0 ? ['add'] : []), ...(rules.match.length > 0 ? ['match'] : [])]
-    if (words.length === 0) return []
-    return [
-      {
-        severity: 'warning' as const,
-        code: 'policy-parks',
-        message: `${name}: ${words.join(' and ')} can't be merged by this version yet; rows of it that both hosts change are parked.`,
-        hint: 'Nothing is lost: both versions are kept for you to decide. "conflict: old" or "conflict: new" decides without asking.',
-      },
-    ]
-  })
 }
 
 const passOf = (run: StepRun): number => Number(run.recall(PASS_KEY) ?? 0)
@@ -166,17 +154,11 @@ const progress =
   (rows: number, table: string): void =>
     run.progress(rows, null, 'rows', table)
 
-/** A policy names a host; which end that is depends on the direction. */
-function decision(policy: 'park' | 'old' | 'new' | { readonly newest: string }, source: 'old' | 'new'): Decision {
-  if (policy === 'old' || policy === 'new') return policy === source ? 'source' : 'target'
-  return 'park'
-}
-
 function unaccounted(proof: Proof): readonly Finding[] {
   if (proof.totals.unaccounted === 0) return []
   const tables = [...proof.tables]
-    .filter(([, tally]) => tally.carry > 0)
-    .map(([name, tally]) => `${name}: ${formatCount(tally.carry)}`)
+    .filter(([, tally]) => tally.unaccounted > 0)
+    .map(([name, tally]) => `${name}: ${formatCount(tally.unaccounted)}`)
   return [
     {
       severity: 'error',

@@ -15,7 +15,9 @@ import type { Database, OrphanRule, Statement, TableSize } from '../databases/po
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
-import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
+import { takeBaseline } from '../reconcile/baseline.ts'
+import { baselinePath, baselineTables } from '../reconcile/baseline-file.ts'
+import { printingFor } from '../reconcile/printing.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
@@ -35,6 +37,7 @@ import {
   rememberRestored,
   removeOrphans,
   restoredFindings,
+  writtenFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
 import { SNAPSHOT_SIZES_KEY, snapshotDatabaseKind, snapshotSizesSchema } from './snapshot-database.ts'
@@ -121,7 +124,8 @@ class RestoreDatabase implements Step<RestoreChange> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const schema = await this.#schema(run)
     const manifest = await this.#store(run).manifest()
-    return restoredFindings(run, schema, manifest, copiedTables(this.#world, schema), await baselineTables(run.directory))
+    const baseline = await baselineTables(run.directory)
+    return [...writtenFindings(baseline), ...restoredFindings(run, schema, manifest, copiedTables(this.#world, schema), baseline)]
   }
 
   async undo(change: RestoreChange, run: StepRun): Promise<void> {
@@ -224,7 +228,8 @@ class RestoreDatabase implements Step<RestoreChange> {
         directory: run.directory,
         database: target,
         tables,
-        ignore: (table: Table) => rules(table).ignore,
+        ...(this.#world.old.database === undefined ? {} : { peer: this.#world.old.database }),
+        printingOf: (table: Table) => printingFor(table, rules(table)),
         signal: run.signal,
         onRows: (rows) => run.progress(rows, Math.max(total, rows), 'rows', 'baseline'),
       }),

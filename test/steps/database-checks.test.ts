@@ -17,11 +17,21 @@ describe('before a database is moved', () => {
   let shop: MovingShop
   afterEach(() => shop?.close())
 
-  it('a table whose rows can not be told apart is named, unless the playbook says copy-only or skip', async () => {
+  it('a table whose rows can not be told apart is counted, and refused by name only where single rows would be changed', async () => {
     shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'track' } } })
     expect(await shop.snapshot.check(shop.run)).toMatchObject([
-      { severity: 'error', code: 'table-without-key', message: expect.stringContaining('visits') },
+      { severity: 'info', code: 'table-counted', message: expect.stringContaining('visits') },
     ])
+    await shop.close()
+    for (const rule of [{ add: ['page'] }, { match: ['page'] }, { ignore: ['page', 'visitor'] }]) {
+      shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'track', ...rule } } })
+      expect(await shop.snapshot.check(shop.run)).toMatchObject([
+        { severity: 'error', code: 'table-without-key', message: expect.stringContaining('visits') },
+      ])
+      await shop.close()
+    }
+    shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'copy-only' } } })
+    expect(await shop.snapshot.check(shop.run)).toEqual([])
     await shop.close()
     shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'skip' } } })
     expect(await shop.snapshot.check(shop.run)).toEqual([])
