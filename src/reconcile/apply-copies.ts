@@ -66,7 +66,7 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     await transaction.ledger(made)
     return made
   })
-  return { entries, parked, later, half: [] }
+  return { ...NOTHING_CARRIED, entries, parked, later }
 }
 
 const printOf = ({ key }: CarryItem): Fingerprint => keyCells(key)[0]?.slice(1) ?? ''

@@ -92,7 +92,9 @@ function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   if (item.ruling === 'skip' || (item.ruling === 'target' && target === undefined)) return { do: 'forsake' }
   if (source === undefined || row === undefined) return { do: 'leave' }
   if (target !== undefined && target.print === source.print && !rewritten) return { do: 'leave' }
-  if (target !== undefined && rewritten && isSame(table, row, target.row)) return { do: 'note', action: 'remapped' }
+  // With a number of its own, a row is another thing even where all that it holds is the same by now.
+  if (target !== undefined && rewritten && table.numbered === undefined && isSame(table, row, target.row))
+    return { do: 'note', action: 'remapped' }
   if (item.ruling === 'source' || item.ruling === 'target') return ruled(candidate, row, item.ruling, seen)
   const [match, ...more] = seen.matches
   if (more.length > 0)

@@ -10,6 +10,7 @@ export type Place =
   /** The playbook decides for the target. */
   | { readonly place: 'skipped' }
   | { readonly place: 'kept' }
+  | { readonly place: 'alike' }
 
 export interface PlaceRules {
   readonly policy: TablePolicy
@@ -35,6 +36,9 @@ export function place(row: DifferentRow, rules: PlaceRules): Place {
       return bySide(rules, 'insert', REASONS.changedAndDeleted)
     case 'deleted-and-changed':
       return bySide(rules, 'delete', REASONS.deletedAndChanged)
+    case 'alike':
+      // Whether it belongs to the same thing on both hosts is seen once its parents are known (`Planner.settleAlike`).
+      return { place: 'alike' }
     case 'same-key':
       if (rules.policy.match.length > 0 || rules.numbered) return carry('remap')
       return byRule(directed(rules.policy.conflict, rules.sourceSide), 'update', REASONS.sameKey)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
+import { collisionContract } from './reconcile-collisions.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
 import { customer, find, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
 
@@ -179,6 +180,8 @@ export function reconcileContract(
       await pass(reconciler(pair))
       expect(await pair.new.rows('audit')).toHaveLength(before)
     })
+
+    collisionContract(() => host)
 
     it(`keeps the promises over ${histories} random histories, cut off and resumed at random`, async () => {
       await fc.assert(
