@@ -2,10 +2,12 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openMssql } from '../../src/databases/mssql/index.ts'
 import { quoteName } from '../../src/databases/mssql/names.ts'
-import type { Parameter, Session } from '../../src/databases/mssql/session.ts'
-import type { Database } from '../../src/databases/port.ts'
+import type { Parameter } from '../../src/databases/mssql/parameters.ts'
+import type { Session } from '../../src/databases/mssql/session.ts'
+import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { copyTable, createAll, rowsOf, tableOf } from '../contract/database-kit.ts'
+import { printingOf, printsOf, sumOf } from '../contract/database-prints-kit.ts'
 import {
   connectTestMssql,
   MSSQL_URL,
@@ -151,6 +153,7 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('rows of every type, moved f
         expect(await differing()).toBe(0)
         const read = await rowsOf(source, table)
         expect(await rowsOf(target, table)).toEqual(read)
+        await expectPrints(read)
         await to.use((session) => session.batch(`UPDATE samples SET ${columns.map((_column, at) => `c${at} = NULL`).join(', ')}`))
         await target.transaction([table], async (transaction) => {
           for (const each of read) await transaction.update(table, each)
@@ -160,6 +163,18 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('rows of every type, moved f
       { numRuns: 15, seed: 20_261_126, endOnFailure: true },
     )
   })
+
+  /** Fingerprints are the same on both sides, and two rows have the same one exactly when all their cells are. */
+  const expectPrints = async (rows: readonly Row[]): Promise<void> => {
+    const what = printingOf(table, { without: ['id'] })
+    const prints = await printsOf(source, table, what)
+    expect(await printsOf(target, table, what)).toEqual(prints)
+    expect(await sumOf(target, table)).toEqual(await sumOf(source, table))
+    const cells = rows.map((row) => JSON.stringify(row.slice(1)))
+    expect(prints.map(({ print }) => prints.findIndex((each) => each.print === print))).toEqual(
+      cells.map((text) => cells.indexOf(text)),
+    )
+  }
 
   /** Rows that only one side has, text compared code by code and by its length, since trailing blanks don't count otherwise. */
   const differing = (): Promise<number> =>

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
 import { dateTimeParts, daysSinceYearOne } from '../../src/databases/mssql/dates.ts'
+import { cacheOf } from '../../src/databases/mssql/identities.ts'
+import { identityOf } from '../../src/databases/mssql/introspect-columns.ts'
 import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToCondition } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
@@ -237,6 +239,15 @@ SELECT @@ROWCOUNT AS affected`,
 WHERE c.[OrderID] IS NOT NULL AND NOT EXISTS (SELECT 1 FROM [dbo].[Orders] AS p WHERE p.[OrderID] = c.[OrderID]);
 SELECT @@ROWCOUNT AS affected`,
     )
+  })
+})
+
+describe('what a restart may skip', () => {
+  const row = { type: 'int', base: 'int', identity: true, seed: '1', increment: '1', precision: 10, name: 'id' } as const
+  const jump = (cached: boolean) => identityOf({ schema: 'dbo', name: 'Orders' }, row, cached)?.jump
+
+  it('is what an identity’s cache holds, and nothing where the database has none', () => {
+    expect([jump(cacheOf([])), jump(cacheOf([{ value: '1' }])), jump(cacheOf([{ value: '0' }]))]).toEqual(['1000', '1000', '0'])
   })
 })
 

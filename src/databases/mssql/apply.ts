@@ -9,9 +9,10 @@ import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, paramete
 import { writeLedger } from './marks.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
 import { LOCKED } from './paging.ts'
+import type { Parameter } from './parameters.ts'
 import { printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
-import type { Parameter, Session } from './session.ts'
+import type { Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
 
 /**

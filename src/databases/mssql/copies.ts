@@ -2,7 +2,8 @@ import type { Cell, Row } from '../port.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
 import { parameterOf } from './keys.ts'
 import { quoteName, quoteTable } from './names.ts'
-import type { Parameter, Session } from './session.ts'
+import type { Parameter } from './parameters.ts'
+import type { Session } from './session.ts'
 import { parseType, selectExpression, wireOf, writeExpression } from './values.ts'
 
 interface Comparison {

@@ -4,7 +4,7 @@ import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, rowsPerS
 import { quoteName } from './names.ts'
 import { fromSql, LOCKED, rowShape } from './paging.ts'
 import type { Session } from './session.ts'
-import { decoderOf, selectExpression } from './values.ts'
+import { compareExpression, decoderOf, selectExpression } from './values.ts'
 
 /** Of a table that is read from end to end, HOLDLOCK would keep everybody's rows ("Table Hints (Transact-SQL)"). */
 const LOCKED_ROWS = ' WITH (UPDLOCK, ROWLOCK)'
@@ -58,11 +58,20 @@ async function select(
   return shape.of(rows)
 }
 
+/** Keys of the rows that have one of these values; the values as a table, which the server can join with a whole other one. */
+export function searchSql(table: Table, { columns, values }: Wanted): string {
+  const list = keyColumns(table).map((column) => selectExpression(column, `t.${quoteName(column.name)}`))
+  const rows = values.map((_, row) => `(${columns.map((_column, index) => `@p${row * columns.length + index}`).join(', ')})`)
+  const names = columns.map((_, index) => `c${index}`)
+  const same = columns.map((column, index) => `t.${quoteName(column.name)} = ${compareExpression(column, `v.c${index}`)}`)
+  return `SELECT ${list.join(', ')} ${fromSql(table)}
+WHERE EXISTS (SELECT 1 FROM (VALUES ${rows.join(', ')}) AS v(${names.join(', ')}) WHERE ${same.join(' AND ')})`
+}
+
 async function lockFound(session: Session, table: Table, wanted: Wanted): Promise<readonly Row[]> {
   const columns = keyColumns(table)
   const decoders = columns.map(decoderOf)
-  const list = columns.map((column) => selectExpression(column, `t.${quoteName(column.name)}`))
-  const sql = `SELECT ${list.join(', ')} ${fromSql(table)} WHERE ${keyCondition(wanted.columns, wanted.values.length)}`
+  const sql = searchSql(table, wanted)
   const { rows } = await session.query(sql, keyParameters(wanted.columns, wanted.values))
   const keys = rows.map((values) => values.map((value, index) => decoders[index]?.(value) ?? null))
   const locked: Row[] = []

@@ -111,7 +111,7 @@ const xmlContent = (row: CatalogColumn): string =>
     : `(${row.xmlDocument ? 'DOCUMENT' : 'CONTENT'} ${quoteName(row.xmlSchema ?? 'dbo')}.${quoteName(row.xmlName)})`
 
 /** `nvarchar` for sysname and for an alias of nvarchar; the CLR's own types have no base. */
-const baseName = (row: CatalogColumn): string => (row.base ?? row.type).toLowerCase()
+const baseName = (row: Pick<CatalogColumn, 'base' | 'type'>): string => (row.base ?? row.type).toLowerCase()
 
 /** `nvarchar(40)`, `decimal(19,4)`, `datetime2(7)`: max_length counts bytes, two for a character of nchar and nvarchar. */
 export function sizedType(name: string, row: Pick<CatalogColumn, 'length' | 'precision' | 'scale'>): string {
@@ -161,7 +161,12 @@ export function rangeOfColumn(type: string): readonly [string, string] {
   return rangeOf(name ?? '', precision === undefined ? LARGEST_PRECISION : Number(precision))
 }
 
-export function identityOf(table: TableName, row: CatalogColumn): Identity | null {
+/** `cached`: whether the database hands out identity values ahead (identities.ts). */
+export function identityOf(
+  table: TableName,
+  row: Pick<CatalogColumn, 'name' | 'base' | 'type' | 'precision' | 'identity' | 'seed' | 'increment'>,
+  cached: boolean,
+): Identity | null {
   if (!row.identity) return null
   const [minimum, maximum] = rangeOf(baseName(row), row.precision)
   return {
@@ -173,6 +178,6 @@ export function identityOf(table: TableName, row: CatalogColumn): Identity | nul
     increment: row.increment ?? '1',
     minimum,
     maximum,
-    jump: identityJump(baseName(row)),
+    jump: cached ? identityJump(baseName(row)) : '0',
   }
 }

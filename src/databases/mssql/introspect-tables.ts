@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Column, ForeignKey, Identity, Key, SchemaObject, Table, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
+import { hasIdentityCache } from './identities.ts'
 import { type CatalogColumn, columnOf, identityOf, readColumns } from './introspect-columns.ts'
 import { type CatalogIndex, indexSql, isCarriedIndex, keySql, readIndexes } from './introspect-indexes.ts'
 import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
@@ -19,6 +20,8 @@ interface TableCatalog {
   readonly indexes: ReadonlyMap<number, readonly CatalogIndex[]>
   /** Enabled user triggers by the table's id. */
   readonly triggers: ReadonlyMap<number, readonly string[]>
+  /** Whether identity columns hand out values of a cache, what is left of which a restart skips. */
+  readonly identityCache: boolean
 }
 
 const tableRow = z.object({ id: z.number(), schema: z.string(), name: z.string() })
@@ -43,6 +46,7 @@ WHERE parent_class = 1 AND is_ms_shipped = 0 AND is_disabled = 0 ORDER BY name`,
     columns: await readColumns(session),
     indexes: await readIndexes(session),
     triggers: new Map([...Map.groupBy(triggers, (row) => row.table)].map(([id, rows]) => [id, rows.map((row) => row.name)])),
+    identityCache: await hasIdentityCache(session),
   }
 }
 
@@ -88,7 +92,7 @@ function chooseKey(columns: readonly Column[], primaryKey: Key | null, uniqueKey
 /** Identity columns of a table. */
 export const identitiesOf = (catalog: TableCatalog, table: CatalogTable): readonly Identity[] =>
   (catalog.columns.get(table.id) ?? []).flatMap((column) => {
-    const identity = identityOf(table.name, column)
+    const identity = identityOf(table.name, column, catalog.identityCache)
     return identity === null ? [] : [identity]
   })
 

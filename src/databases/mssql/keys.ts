@@ -2,7 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { quoteName } from './names.ts'
-import { NULL_BYTES, type Parameter } from './session.ts'
+import { NULL_BYTES, type Parameter } from './parameters.ts'
 import { compareExpression, selectExpression, wireOf, wireValue } from './values.ts'
 
 /** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */

@@ -3,8 +3,9 @@ import { type Column, keyPositions, readableColumns, type Table } from '../schem
 import { afterCondition, keyColumns, keyParameters, selectList, upToCondition } from './keys.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
 import { refuseOversize } from './oversize.ts'
+import type { Parameter } from './parameters.ts'
 import type { Values } from './row-buffer.ts'
-import type { Parameter, Session } from './session.ts'
+import type { Session } from './session.ts'
 import { decoderOf, selectExpression } from './values.ts'
 
 /** Rows of a page: the first is small, since nobody knows yet how large rows are; later ones aim at PAGE_BYTES. */

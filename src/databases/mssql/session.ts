@@ -4,14 +4,9 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
 import { dateTimeParts, daysSinceYearOne } from './dates.ts'
 import { statementError, type Where } from './errors.ts'
+import { bind, type Parameter } from './parameters.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
 import type { Native, Wire } from './values.ts'
-
-/** NULL among bytes: one of text would make text of the bytes beside it in VALUES, and is refused for a column of bytes (error 257). */
-export const NULL_BYTES = Symbol('NULL of varbinary')
-
-/** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
-export type Parameter = string | Buffer | null | typeof NULL_BYTES
 
 export interface Result {
   readonly rows: readonly Values[]
@@ -52,10 +47,6 @@ const NATIVE: Readonly<Record<Native, DataType>> = {
     buffer.writeUInt32LE(ticks)
   }),
 }
-
-/** Longest text that isn't sent as nvarchar(max). */
-const SHORT_TEXT = 4000
-const SHORT_BYTES = 8000
 
 interface Column {
   readonly value: unknown
@@ -283,16 +274,6 @@ export class Session implements Line {
 
   #explain(error: unknown, sql: string): MigrateError {
     return statementError(error, sql, this.where, !this.#unsure)
-  }
-}
-
-function bind(request: Request, parameters: readonly Parameter[]): void {
-  for (const [index, parameter] of parameters.entries()) {
-    const bytes = Buffer.isBuffer(parameter) || parameter === NULL_BYTES
-    const value = parameter === NULL_BYTES ? null : parameter
-    const most = bytes ? SHORT_BYTES : SHORT_TEXT
-    const length = value === null || value.length <= most ? most : Number.POSITIVE_INFINITY
-    request.addParameter(`p${index}`, bytes ? TYPES.VarBinary : TYPES.NVarChar, value, { length })
   }
 }
 

@@ -114,6 +114,12 @@ const codePage = (length: number): Codec => {
 
 const asIs = (wire: Wire): Codec => ({ select: (column) => column, write: (value) => value, wire })
 
+/** Compared by the column's collation also where the value stands in a table of its own, which has the database's (error 468). */
+const unicode = (wire: Wire): Codec => ({
+  ...asIs(wire),
+  compare: (value, { collation }) => (collation === null ? value : `${value} COLLATE ${collation}`),
+})
+
 const unlimited = (type: string, wire: Wire): Codec => ({
   select: (column) => `CONVERT(${type}, ${column})`,
   write: (value) => value,
@@ -158,7 +164,7 @@ function codecOf(type: string): Codec | undefined {
       return codePage(sizes[0] ?? 1)
     case 'nchar':
     case 'nvarchar':
-      return asIs(text(size(sizes, 1)))
+      return unicode(text(size(sizes, 1)))
     case 'text':
     case 'ntext':
       return unlimited('nvarchar(max)', text('max'))

@@ -1,0 +1,22 @@
+import { type Request, TYPES } from 'tedious'
+
+/** NULL among bytes: one of text would make text of the bytes beside it in VALUES, and is refused for a column of bytes (error 257). */
+export const NULL_BYTES = Symbol('NULL of varbinary')
+
+/** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
+export type Parameter = string | Buffer | null | typeof NULL_BYTES
+
+/** Longest text that isn't sent as nvarchar(max). */
+const SHORT_TEXT = 4000
+const SHORT_BYTES = 8000
+
+/** Gives a request its parameters @p0, @p1, … */
+export function bind(request: Request, parameters: readonly Parameter[]): void {
+  for (const [index, parameter] of parameters.entries()) {
+    const bytes = Buffer.isBuffer(parameter) || parameter === NULL_BYTES
+    const value = parameter === NULL_BYTES ? null : parameter
+    const most = bytes ? SHORT_BYTES : SHORT_TEXT
+    const length = value === null || value.length <= most ? most : Number.POSITIVE_INFINITY
+    request.addParameter(`p${index}`, bytes ? TYPES.VarBinary : TYPES.NVarChar, value, { length })
+  }
+}
