@@ -34,12 +34,16 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
   const wanted: Copies[] = []
   const parked: ParkedRow[] = []
   const later: CarryItem[] = []
+  const gone: CarryItem[] = []
   for (const item of open) {
     const print = printOf(item)
     const row = rows.get(print)
     const { copies } = item
-    if (row === undefined || copies === undefined) {
-      later.push(item)
+    if (copies === undefined) continue
+    if (row === undefined) {
+      // Gone from both: that is what both have in common from now on.
+      if (copies.source === 0) gone.push(item)
+      else later.push(item)
       continue
     }
     const { row: translated, open: waiting } = translate(row, table.references, (parent, key) => standingOf(parent, key, context))
@@ -57,13 +61,11 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     else later.push(item)
   }
   const entries = await context.target.transaction([table.target], async (transaction) => {
-    const made: LedgerEntry[] = []
+    const made: LedgerEntry[] = gone.map((item) => entryOf(item, 0, context))
     for (const { item, row, more } of wanted) {
       const before = await copiesOf(transaction, table, item, row)
       if (more > 0) await transaction.insert(table.target, Array<Row>(more).fill(row))
       const removed = more < 0 ? await transaction.removeCopies(table.target, row, -more) : 0
-      if (more < 0 && removed < -more)
-        parked.push(parkedCopies(item, table, row, 'Removed on one host; on the other, fewer are left than are to be removed'))
       const after = before === undefined ? undefined : await copiesOf(transaction, table, item, row)
       if (before !== undefined && after !== undefined && after - before !== (more > 0 ? more : -removed))
         throw countDiffers(table)
