@@ -34,7 +34,7 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
       const matches = await naturalMatches(transaction, candidates, context)
       const first = candidates.map((candidate) => {
         const seen = { sourceSide: context.sourceSide, matches: matches.get(candidate) ?? [] }
-        return { candidate, outcome: decide(candidate, seen) }
+        return { candidate, outcome: withoutMissing(candidate, decide(candidate, seen)) }
       })
       const apart = setApart(await withoutCollisions(transaction, first))
       return { decided: apart, wrote: await write(transaction, apart, mode.cyclic, context) }
@@ -53,6 +53,14 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
     same: decided.filter(({ outcome }) => outcome.do === 'leave').map(({ candidate }) => candidate.item),
     half: wrote.half.map(({ item }) => item),
   }
+}
+
+/** A changed row isn't made to refer to what isn't there; where the target's own reference wins, nothing is in its way. */
+function withoutMissing({ missing, row: source }: Candidate, outcome: Outcome): Outcome {
+  if (missing === undefined || !('row' in outcome) || outcome.row === undefined) return outcome
+  const { row } = outcome
+  const taken = missing.reference.positions.every((at) => row[at] === source?.[at])
+  return taken ? { do: 'park', reason: missing.reason } : outcome
 }
 
 /** The target's rows under the keys that are wanted, locked. */

@@ -9,32 +9,62 @@ import { type KeyReference, parentKey } from './remap-references.ts'
 const MOST_KEYS = 1000
 
 /**
- * New rows whose parent the target hasn't (it was deleted there), by a reference that only the playbook knows: no server would keep
+ * Rows whose parent the target hasn't (it was deleted there), by a reference that only the playbook knows: no server would keep
  * them out, and they would stand there without what they belong to. A row that has no parent on the source either goes over as it is.
  */
-export async function orphansAmong(drafts: readonly Draft[], context: ApplyContext): Promise<ReadonlyMap<Draft, string>> {
-  const orphans = new Map<Draft, string>()
+export async function orphansAmong(drafts: readonly Draft[], context: ApplyContext): Promise<Orphans> {
+  const orphans: { readonly born: Map<Draft, string>; readonly changed: Map<Draft, NonNullable<Draft['missing']>> } = {
+    born: new Map(),
+    changed: new Map(),
+  }
   for (const [table, group] of Map.groupBy(drafts, (draft) => draft.table)) {
-    const born = group.filter((draft) => !draft.paired && draft.row !== undefined && draft.item.ruling === undefined)
+    const asked = group.filter((draft) => draft.row !== undefined && draft.item.ruling === undefined)
     for (const reference of table.references.filter(({ foreignKey }) => !foreignKey.enforced)) {
       const parent = context.tables.get(reference.parent)
-      if (parent === undefined || born.length === 0) continue
-      for (const [draft, key] of await withoutParent(born, reference, parent, context))
-        orphans.set(draft, `It belongs to ${reference.parent} ${keyLabel(key)}, which isn't on the host that receives it`)
+      if (parent === undefined || asked.length === 0) continue
+      // A parent that is carried in this very batch is there in time.
+      const coming = new Set(
+        drafts.filter((draft) => draft.table === parent && draft.row !== undefined).map(({ item }) => item.key),
+      )
+      for (const [draft, key] of await withoutParent(asked, reference, parent, coming, context))
+        note(
+          orphans,
+          draft,
+          reference,
+          `It belongs to ${reference.parent} ${keyLabel(key)}, which isn't on the host that receives it`,
+        )
     }
   }
   return orphans
+}
+
+export interface Orphans {
+  /** New rows, and why they are set aside. */
+  readonly born: ReadonlyMap<Draft, string>
+  /** Changed rows: they are set aside if the change is to be the target's too. */
+  readonly changed: ReadonlyMap<Draft, NonNullable<Draft['missing']>>
+}
+
+function note(
+  { born, changed }: { readonly born: Map<Draft, string>; readonly changed: Map<Draft, NonNullable<Draft['missing']>> },
+  draft: Draft,
+  reference: KeyReference,
+  reason: string,
+): void {
+  if (draft.paired) changed.set(draft, { reference, reason })
+  else born.set(draft, reason)
 }
 
 async function withoutParent(
   drafts: readonly Draft[],
   reference: KeyReference,
   parent: CarriedTable,
+  coming: ReadonlySet<string>,
   { source, target }: ApplyContext,
 ): Promise<ReadonlyMap<Draft, string>> {
   const wanted = drafts.flatMap((draft) => {
     const [there, here] = [draft.source?.row, draft.row].map((row) => (row === undefined ? undefined : parentKey(row, reference)))
-    return there === undefined || here === undefined || draft.open.includes(reference) ? [] : [{ draft, there, here }]
+    return there === undefined || here === undefined || coming.has(there) ? [] : [{ draft, there, here }]
   })
   const present = await existing(
     target,
@@ -47,7 +77,30 @@ async function withoutParent(
     parent.source,
     missing.map(({ there }) => there),
   )
-  return new Map(missing.filter(({ there }) => onSource.has(there)).map(({ draft, there }) => [draft, there]))
+  const lost = missing.filter(({ there }) => onSource.has(there))
+  const standing = await alreadySo(lost, reference, target)
+  return new Map(lost.filter(({ draft }) => !standing.has(draft)).map(({ draft, there }) => [draft, there]))
+}
+
+/** Rows that refer to the missing parent on the target as it is: carrying what else changed makes nothing worse. */
+async function alreadySo(
+  lost: readonly { readonly draft: Draft; readonly here: string }[],
+  reference: KeyReference,
+  target: Database,
+): Promise<ReadonlySet<Draft>> {
+  const so = new Set<Draft>()
+  const paired = lost.filter(({ draft }) => draft.paired)
+  const [first] = paired
+  if (first === undefined) return so
+  const { target: table } = first.draft.table
+  const reader = new RowReader(table)
+  const rows = await target.rowsByKey(
+    table,
+    paired.map(({ draft }) => keyCells(draft.targetKey)),
+  )
+  const referred = new Map(rows.map((row) => [reader.key(row), parentKey(row, reference)]))
+  for (const { draft, here } of paired) if (referred.get(draft.targetKey) === here) so.add(draft)
+  return so
 }
 
 async function existing(database: Database, table: Table, keys: readonly string[]): Promise<ReadonlySet<string>> {
@@ -59,4 +112,48 @@ async function existing(database: Database, table: Table, keys: readonly string[
     for (const row of rows) found.add(reader.key(row))
   }
   return found
+}
+
+/** Rows that are set aside, with all of the batch that belongs to them, and why. */
+export function withChildren(
+  drafts: readonly Draft[],
+  orphans: ReadonlyMap<Draft, string>,
+  parked: readonly { readonly table: string; readonly key: string; readonly born: boolean }[],
+): ReadonlyMap<Draft, string> {
+  const aside = new Map(orphans)
+  const names = new Set(parked.filter(({ born }) => born).map(({ table, key }) => `${table} ${key}`))
+  for (const { item, paired } of orphans.keys()) if (!paired) names.add(`${item.table} ${item.key}`)
+  addChildren(drafts, names, (draft, reference, key) => {
+    if (!aside.has(draft)) aside.set(draft, `It belongs to ${reference.parent} ${keyLabel(key)}, which is parked`)
+  })
+  return aside
+}
+
+/** Rows of the batch that belong to rows which wait for the next pass: they wait with them. */
+export function waitingChildren(
+  drafts: readonly Draft[],
+  later: readonly { readonly table: string; readonly key: string }[],
+): ReadonlySet<Draft> {
+  const waiting = new Set<Draft>()
+  addChildren(drafts, new Set(later.map(({ table, key }) => `${table} ${key}`)), (draft) => waiting.add(draft))
+  return waiting
+}
+
+/** Tells of every row that refers to one of `names` (`table key`) that isn't on the target, and of those that refer to it in turn. */
+function addChildren(
+  drafts: readonly Draft[],
+  names: Set<string>,
+  add: (draft: Draft, reference: KeyReference, key: string) => void,
+): void {
+  for (let before = -1; before !== names.size; ) {
+    before = names.size
+    for (const draft of drafts) {
+      for (const reference of draft.open) {
+        const key = draft.source === undefined ? undefined : parentKey(draft.source.row, reference)
+        if (key === undefined || !names.has(`${reference.parent} ${key}`)) continue
+        add(draft, reference, key)
+        if (!draft.paired) names.add(`${draft.item.table} ${draft.item.key}`)
+      }
+    }
+  }
 }
