@@ -281,8 +281,5 @@ const rulesOf = ({ policy, numbered, targetPrinting }: CarriedTable, { sourceSid
  */
 function isRelated(row: DifferentRow, table: CarriedTable): boolean {
   if (row.difference !== 'same-key' || row.source.key === null) return false
-  const columns = keyCells(row.source.key).length
-  return table.references.some(
-    ({ foreignKey }) => columns > 1 && foreignKey.columns.some((name) => table.target.key.includes(name)),
-  )
+  return table.references.some(({ foreignKey }) => foreignKey.columns.some((name) => table.target.key.includes(name)))
 }
