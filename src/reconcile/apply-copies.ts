@@ -34,12 +34,15 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
   const wanted: Copies[] = []
   const parked: ParkedRow[] = []
   const later: CarryItem[] = []
+  const gone: CarryItem[] = []
   for (const item of open) {
     const print = printOf(item)
     const row = rows.get(print)
     const { copies } = item
     if (row === undefined || copies === undefined) {
-      later.push(item)
+      // Neither host has any left: there is nothing to take away.
+      if (copies !== undefined && copies.source === 0 && copies.target === 0) gone.push(item)
+      else later.push(item)
       continue
     }
     const { row: translated, open: waiting } = translate(row, table.references, (parent, key) => standingOf(parent, key, context))
@@ -57,7 +60,7 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     else later.push(item)
   }
   const entries = await context.target.transaction([table.target], async (transaction) => {
-    const made: LedgerEntry[] = []
+    const made: LedgerEntry[] = gone.map((item) => entryOf(item, 0, context))
     for (const { item, row, more } of wanted) {
       const before = await copiesOf(transaction, table, item, row)
       if (more > 0) await transaction.insert(table.target, Array<Row>(more).fill(row))
