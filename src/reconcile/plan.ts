@@ -71,7 +71,8 @@ export class Planner {
     const key = row.source.key ?? row.key
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
-    const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
+    const isRefused = this.#options.isRefused({ table: table.name, key, ...prints })
+    const found = this.#ruled(row, id, prints) ?? placeOf(row, table, this.#options, isRefused)
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
       listIn(this.#bornThere, table.name).push(row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
@@ -81,10 +82,9 @@ export class Planner {
     const born = !row.hasBase
     const { index } = this.#options
     const targetKey = row.target.base === null && row.target.now === null ? null : row.target.key
-    if (found.place === 'park' || this.#options.isRefused({ table: table.name, key, ...prints })) {
-      if (found.place === 'park' && !isRelated(row, table))
+    if (found.place === 'park' || isRefused) {
+      if (found.place === 'park' && !isRefused)
         this.#conflicts.push({ table: table.name, key, targetKey, reason: found.reason, born, ...prints })
-      else if (found.place === 'park') return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
       if (born) index.setWaiting(table.name, key, 'parked')
       else if (targetKey !== null) index.setUnsettled(table.name, targetKey)
       return 'parked'
@@ -115,11 +115,21 @@ export class Planner {
         context,
       )
       for (const { key, row } of alike) {
-        const outcome = moved.has(key) ? this.#carryOn(row, table, { place: 'carry', action: 'remap' }) : 'same'
+        const outcome = moved.has(key) ? this.#placeMoved(key, row, table) : 'same'
         this.#tallies.get(table.name)?.settle(outcome)
       }
     }
     this.#alike.clear()
+  }
+
+  #placeMoved(key: string, row: DifferentRow, table: CarriedTable): Outcome {
+    const id = parkedId({ table: table.name, key })
+    if (this.#maybeOpen(id)) this.#open.add(id)
+    const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
+    if (!this.#options.isRefused({ table: table.name, key, ...prints }))
+      return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
+    this.#options.index.setWaiting(table.name, key, 'parked')
+    return 'parked'
   }
 
   /** Says of rows that will probably be merged by their natural key that they will. Read-only. */
@@ -275,14 +285,15 @@ const rulesOf = ({ policy, numbered, targetPrinting }: CarriedTable, { sourceSid
   numbered: numbered !== undefined,
 })
 
+/** A row that may have another key on the target is seen by then: what the playbook says of two rows of one key isn't about it yet. */
+const placeOf = (row: DifferentRow, table: CarriedTable, options: PlannerOptions, isRefused: boolean): Place =>
+  !isRefused && isRelated(row, table) ? { place: 'carry', action: 'remap' } : place(row, rulesOf(table, options))
+
 /**
  * True for a row born on both hosts under one key that names a parent: once the parent's number is another one on the target, so is the
  * row's key, and there may be no conflict at all.
  */
 function isRelated(row: DifferentRow, table: CarriedTable): boolean {
   if (row.difference !== 'same-key' || row.source.key === null) return false
-  const columns = keyCells(row.source.key).length
-  return table.references.some(
-    ({ foreignKey }) => columns > 1 && foreignKey.columns.some((name) => table.target.key.includes(name)),
-  )
+  return table.references.some(({ foreignKey }) => foreignKey.columns.some((name) => table.target.key.includes(name)))
 }
