@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../base/clock.ts'
-import { type Finding, MigrateError } from '../base/errors.ts'
+import { MigrateError } from '../base/errors.ts'
 import { findTable, fullName, type Schema } from '../databases/schema.ts'
 import { carry } from './apply.ts'
 import type { ApplyContext } from './apply-context.ts'
@@ -287,16 +287,3 @@ function parkChanges(planner: Planner, parked: readonly ParkedRow[]): readonly R
 /** A parked row together with the state it was parked in: anything changed since makes it another. */
 const standingOf = (row: { table: string; key: string; source: string | null; target: string | null }): string =>
   `${parkedId(row)} ${row.source ?? '-'} ${row.target ?? '-'}`
-
-/** The finding that keeps a run from ending as done while a person still has to decide. */
-export const parkedFinding = (rows: readonly ParkedRow[], file: string): Finding => ({
-  severity: 'warning',
-  code: 'rows-parked',
-  message: `${rows.length} ${rows.length === 1 ? 'row is' : 'rows are'} parked for you to decide: ${examples(rows)}.`,
-  hint: `Both versions of each are in ${file}. Mend one side by hand, or give the table a policy (conflict: old or new), then run "migrate reconcile" again.`,
-})
-
-const examples = (rows: readonly ParkedRow[]): string => {
-  const shown = rows.slice(0, 3).map((row) => `${row.table} ${keyLabel(row.key)} (${row.reason})`)
-  return rows.length > 3 ? `${shown.join('; ')}; and ${rows.length - 3} more` : shown.join('; ')
-}
