@@ -50,6 +50,7 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
     entries: wrote.entries,
     parked: await parkedRows(asides, context),
     later: decided.filter(({ outcome }) => outcome.do === 'later').map(({ candidate }) => candidate.item),
+    same: decided.filter(({ outcome }) => outcome.do === 'leave').map(({ candidate }) => candidate.item),
     half: wrote.half.map(({ item }) => item),
   }
 }

@@ -12,3 +12,5 @@ export type Difference =
   | 'deleted-and-changed'
   /** Both gave birth to a row with this key, with different content. */
   | 'same-key'
+  /** Both gave birth to a row with this key and the same content: the same thing, unless what it belongs to is another thing on each. */
+  | 'alike'

@@ -55,7 +55,10 @@ function classifyPair({ source, target, action }: Pairing): Difference | 'same' 
   const changed = ({ base, now }: Standing): boolean => base?.print !== now?.print
   const sourceChanged = changed(source)
   if (action !== null && action !== 'deleted' && !sourceChanged && !changed(target)) return 'in-step'
-  if (source.now?.print === target.now?.print) return 'same'
+  if (source.now?.print === target.now?.print) {
+    const born = source.base === null && target.base === null && source.now !== null
+    return born && (action === null || action === 'deleted') ? 'alike' : 'same'
+  }
   if (!sourceChanged) return changed(target) ? 'kept' : 'same'
   if (!changed(target) && !DIVERGED.has(action)) {
     if (source.now === null) return 'delete'

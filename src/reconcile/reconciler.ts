@@ -213,6 +213,7 @@ export class Reconciler {
         if (table !== undefined) planner.add(comparison, table)
       },
     )
+    await planner.settleAlike(context)
     return { planner, parked }
   }
 
