@@ -1,4 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
+import type { ClosingPower } from '../closing-port.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
   Database,
@@ -15,6 +16,7 @@ import type {
 } from '../port.ts'
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
 import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
+import { mssqlClosing } from './closing.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
@@ -39,11 +41,13 @@ export const openMssql = (options: MssqlOptions): Database => new MssqlDatabase(
 class MssqlDatabase implements Database {
   readonly label: string
   readonly native: NativePower
+  readonly closing: ClosingPower
   readonly #connections: Connections
 
   constructor(options: MssqlOptions) {
     this.label = options.label
     this.#connections = new Connections(options)
+    this.closing = mssqlClosing((work) => this.#connections.use(work))
     this.native = mssqlNative(options, backupServer(options), () => this.removeOwnTables())
   }
 
