@@ -5,6 +5,7 @@ import { stateText } from './difference.ts'
 import { keyCells, RowReader } from './fingerprint.ts'
 import type { ParkedRow } from './parked.ts'
 import type { CarryItem } from './plan.ts'
+import { printingFor } from './printing.ts'
 
 export interface ApplyOptions {
   readonly run: string
@@ -105,14 +106,14 @@ function standing(
   target: Row | undefined,
   options: ApplyOptions,
 ): Standing {
-  const reader = new RowReader(table, options.ignore(table))
+  const reader = new RowReader(table, printingFor(table, { ignore: options.ignore(table) }))
   return {
     item,
     table,
     source,
-    sourceHash: source === undefined ? null : reader.hash(source),
+    sourceHash: source === undefined ? null : reader.print(source).print,
     target,
-    targetHash: target === undefined ? null : reader.hash(target),
+    targetHash: target === undefined ? null : reader.print(target).print,
   }
 }
 

@@ -1,12 +1,16 @@
 import { DatabaseSync } from 'node:sqlite'
-import { pathToFileURL } from 'node:url'
-import type { Database } from '../databases/port.ts'
+import { MigrateError } from '../base/errors.ts'
+import type { Database, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
-import { baselinePath, baselineTables, fingerprintTable } from './baseline.ts'
-import { classify, type Difference, type Print } from './classify.ts'
-import { stateOf } from './difference.ts'
-import { RowReader } from './fingerprint.ts'
-import { FingerprintTable } from './fingerprint-table.ts'
+import { type BaselineFile, openBaseline } from './baseline-file.ts'
+import { join } from './compare-join.ts'
+import { carriedEntries, keepLedger } from './compare-ledger.ts'
+import { askCarried, nameGone } from './compare-lookup.ts'
+import type { TableComparison } from './difference.ts'
+import { compareCopies } from './multiset.ts'
+import { Printers, printingOn } from './printing.ts'
+import { readWhole, type SideReading, TableBase, together } from './side.ts'
+import { SideStore } from './side-store.ts'
 
 export interface CompareOptions {
   /** The run's folder, where the baseline is. */
@@ -15,35 +19,20 @@ export interface CompareOptions {
   /** Where rows are carried from, and to: old and new, or the other way round. */
   readonly source: Database
   readonly target: Database
-  readonly ignore: (table: Table) => readonly string[]
+  /** What of a table (the target's) is compared. */
+  readonly printingOf: (table: Table) => Printing
   readonly signal?: AbortSignal
-  /** Rows read, of this table, on both sides together. */
+  /** Rows compared, of this table, on both sides together. */
   readonly onRows?: (table: Table, rows: number) => void
-}
-
-export interface DifferentRow {
-  readonly key: string
-  readonly difference: Difference
-  readonly base: Print
-  readonly source: Print
-  readonly target: Print
-}
-
-export interface TableComparison {
-  readonly table: Table
-  /** Rows on the source now. */
-  readonly sourceRows: number
-  /** Of these, how many are on the target with the same content. */
-  readonly same: number
-  /** All others, in the key's text order. To be read before the next table is compared. */
-  differences(): IterableIterator<DifferentRow>
 }
 
 /**
  * Compares one table after the other: source now, target now, and what both last had in common (the baseline, or what was carried
- * since). The fingerprints go through a private SQLite file that is gone with the process: memory doesn't grow with the data and
- * nothing is written where anybody looks. Order and collation of the servers don't matter.
+ * since). Both hosts are read side by side. What differs goes through a private SQLite file that is gone with the process: memory
+ * doesn't grow with the data and nothing is written where anybody looks. Order and collation of the servers don't matter.
  * `visit` gets each table in turn.
+ * Throws MigrateError `baseline-columns-differ` where the playbook compares other columns than when the baseline was taken,
+ * `fingerprint-method-changed` where a host no longer fingerprints as then.
  */
 export async function compareTables(
   options: CompareOptions,
@@ -51,96 +40,84 @@ export async function compareTables(
   visit: (comparison: TableComparison) => void | Promise<void>,
 ): Promise<void> {
   const scratch = new DatabaseSync('')
+  const baseline = await openBaseline(options.directory)
   try {
-    scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536')
-    const baseline = await baselineTables(options.directory)
-    if (baseline.size > 0) scratch.exec(`ATTACH '${fileUri(baselinePath(options.directory))}' AS baseline`)
+    scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768')
+    const printers = new Printers(options)
     for (const [sourceTable, targetTable] of tables) {
       options.signal?.throwIfAborted()
-      const ordinal = baseline.get(fullName(targetTable.name))?.ordinal
-      const base = ordinal === undefined ? 'no_base' : `baseline.${fingerprintTable(ordinal)}`
-      emptied(scratch, 'no_base').end()
-      await readCarried(scratch, options, targetTable)
-      await readSide(scratch, 'source_rows', options.source, sourceTable, options)
-      await readSide(scratch, 'target_rows', options.target, targetTable, options)
-      await visit(comparison(scratch, targetTable, base))
+      await visit(await compareTable(scratch, options, { sourceTable, targetTable, baseline, printers }))
     }
   } finally {
+    baseline?.close()
     scratch.close()
   }
 }
 
-const fileUri = (path: string): string => `${pathToFileURL(path).href.replaceAll("'", '%27')}?mode=ro`
-
-function emptied(scratch: DatabaseSync, name: string): FingerprintTable {
-  scratch.exec(`DROP TABLE IF EXISTS ${name}`)
-  return new FingerprintTable(scratch, name)
+interface Comparing {
+  readonly sourceTable: Table
+  readonly targetTable: Table
+  readonly baseline: BaselineFile | undefined
+  readonly printers: Printers
 }
 
-/** What earlier passes carried is the new common ground for its rows; '' stands for a carried deletion. */
-async function readCarried(scratch: DatabaseSync, options: CompareOptions, table: Table): Promise<void> {
-  const carried = emptied(scratch, 'carried')
-  for (const host of [options.source, options.target]) {
-    for (const entry of await host.ledgerEntries(options.run, fullName(table.name)))
-      carried.add(entry.sourceKey, stateOf(entry.sourceState)?.print ?? '')
+async function compareTable(scratch: DatabaseSync, options: CompareOptions, comparing: Comparing): Promise<TableComparison> {
+  const { sourceTable, targetTable } = comparing
+  keepLedger(scratch, await carriedEntries(options.run, options.source, options.target, comparing))
+  const [source, target] = await readings(scratch, options, comparing)
+  const what = { table: targetTable, sourceTable }
+  if (targetTable.key.length === 0) {
+    const counts = await compareCopies(scratch, target, source)
+    return { ...what, ...counts, inStep: NONE_IN_STEP, differences: () => NOTHING.values() }
   }
-  carried.end()
-}
-
-async function readSide(
-  scratch: DatabaseSync,
-  into: string,
-  database: Database,
-  table: Table,
-  options: CompareOptions,
-): Promise<void> {
-  const reader = new RowReader(table, options.ignore(table))
-  const rows = emptied(scratch, into)
-  scratch.exec('BEGIN')
-  await database.read(1, async ([source]) => {
-    for await (const batch of source.rows(table, options.signal ? { signal: options.signal } : {})) {
-      options.signal?.throwIfAborted()
-      for (const row of batch) rows.add(reader.key(row), reader.hash(row))
-      options.onRows?.(table, batch.length)
-    }
-  })
-  rows.end()
-  scratch.exec('COMMIT')
-}
-
-function comparison(scratch: DatabaseSync, table: Table, base: string): TableComparison {
-  const count = (sql: string): number => Number(scratch.prepare(sql).get()?.n ?? 0)
+  const [there, here] = await together(readWhole(source), readWhole(target))
+  await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
+  await together(nameGone(source, target), nameGone(target, source))
+  const { inStep, sameMore, differences } = join(scratch)
   return {
-    table,
-    sourceRows: count('SELECT count(*) AS n FROM source_rows'),
-    same: count('SELECT count(*) AS n FROM source_rows AS s JOIN target_rows AS t ON t.key = s.key AND t.hash = s.hash'),
-    *differences() {
-      for (const row of scratch.prepare(differencesSql(base)).iterate()) {
-        const prints = { base: print(row.base), source: print(row.source), target: print(row.target) }
-        const difference = classify(prints.base, prints.source, prints.target)
-        if (difference !== undefined) yield { key: String(row.key), difference, ...prints }
-      }
-    },
+    ...what,
+    sourceRows: there.rows,
+    targetRows: here.rows,
+    same: there.matched + sameMore,
+    inStep,
+    differences,
+    copies: () => NOTHING.values(),
   }
 }
 
-/** SQLite's '' is a carried deletion: the common ground has no such row. */
-const print = (value: unknown): Print => (typeof value === 'string' && value !== '' ? value : null)
+const NONE_IN_STEP = { inserted: 0, updated: 0, merged: 0, remapped: 0, skipped: 0 }
+const NOTHING: readonly never[] = []
 
-/** Every key that differs: those on the source, then those that the common ground has and the source no longer. */
-const differencesSql = (base: string): string => `
-  SELECT s.key AS key, coalesce(c.hash, b.hash) AS base, s.hash AS source, t.hash AS target
-    FROM source_rows AS s
-    LEFT JOIN carried AS c ON c.key = s.key
-    LEFT JOIN ${base} AS b ON b.key = s.key
-    LEFT JOIN target_rows AS t ON t.key = s.key
-   WHERE t.hash IS NULL OR t.hash <> s.hash
-  UNION ALL
-  SELECT k.key, coalesce(c.hash, b.hash), NULL, t.hash
-    FROM (SELECT key FROM ${base} UNION SELECT key FROM carried) AS k
-    LEFT JOIN carried AS c ON c.key = k.key
-    LEFT JOIN ${base} AS b ON b.key = k.key
-    LEFT JOIN target_rows AS t ON t.key = k.key
-    LEFT JOIN source_rows AS s ON s.key = k.key
-   WHERE s.key IS NULL AND t.hash IS NOT NULL
-   ORDER BY 1`
+async function readings(
+  scratch: DatabaseSync,
+  options: CompareOptions,
+  { sourceTable, targetTable, baseline, printers }: Comparing,
+): Promise<readonly [SideReading, SideReading]> {
+  const printing = options.printingOf(targetTable)
+  const held = baseline?.table(targetTable) ?? baseline?.table(sourceTable)
+  if (held !== undefined && held.printing.columns.join('\n') !== printing.columns.join('\n')) throw columnsDiffer(targetTable)
+  const base = baseline === undefined || held === undefined ? undefined : new TableBase(baseline, held, printing)
+  const common = {
+    printer: await printers.of(sourceTable, targetTable),
+    base,
+    ...(options.signal ? { signal: options.signal } : {}),
+    onRows: (rows: number) => options.onRows?.(targetTable, rows),
+  }
+  return [
+    {
+      ...common,
+      database: options.source,
+      table: sourceTable,
+      printing: printingOn(sourceTable, targetTable, printing),
+      store: new SideStore(scratch, 'source'),
+    },
+    { ...common, database: options.target, table: targetTable, printing, store: new SideStore(scratch, 'target') },
+  ]
+}
+
+const columnsDiffer = (table: Table): MigrateError =>
+  new MigrateError(
+    'baseline-columns-differ',
+    `The playbook compares other columns of ${fullName(table.name)} than when its baseline was taken. Nothing was changed.`,
+    { hint: `Put "ignore" of ${table.name.name} back as it was: what was fingerprinted then can't be fingerprinted anew.` },
+  )

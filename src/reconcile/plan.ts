@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { ForeignKey, Table } from '../databases/schema.ts'
 import { fullName } from '../databases/schema.ts'
 import { type Difference, isConflict } from './classify.ts'
-import type { DifferentRow, TableComparison } from './compare.ts'
+import type { DifferentRow, TableComparison } from './difference.ts'
 import { isCyclic, parentsFirst } from './order.ts'
 
 const itemSchema = z
@@ -68,9 +68,10 @@ export class Planner {
     const count = { kept: 0, skipped: 0, carry: 0, park: 0 }
     for (const row of comparison.differences()) {
       const outcome = this.#place(table, row, decision, refused)
-      if (row.source !== null) count[outcome] += 1
+      if (row.source.now !== null) count[outcome] += 1
     }
-    this.#tally.set(table, { rows: comparison.sourceRows, same: comparison.same, ...count })
+    const inStep = Object.values(comparison.inStep).reduce((sum, rows) => sum + rows, 0)
+    this.#tally.set(table, { rows: comparison.sourceRows, same: comparison.same + inStep, ...count })
   }
 
   #place(
@@ -82,14 +83,20 @@ export class Planner {
     if (row.difference === 'kept') return 'kept'
     const conflict = isConflict(row.difference)
     if (conflict && decision === 'target') return 'skipped'
-    const park = { table, key: row.key, reason: reasonOf(row.difference), source: row.source, target: row.target }
+    const park = {
+      table,
+      key: row.key,
+      reason: reasonOf(row.difference),
+      source: printOf(row.source),
+      target: printOf(row.target),
+    }
     if (refused(park)) return 'park'
     if (conflict && decision === 'park') {
       this.#conflicts.push(park)
       return 'park'
     }
     const items = this.#carry.get(table) ?? []
-    items.push({ table, key: row.key, action: actionOf(row), expect: row.target })
+    items.push({ table, key: row.key, action: actionOf(row), expect: printOf(row.target) })
     this.#carry.set(table, items)
     return 'carry'
   }
@@ -144,9 +151,11 @@ function carries(items: readonly CarryItem[], cyclic: boolean): ReconcileChange[
 }
 
 const actionOf = (row: DifferentRow): CarryItem['action'] => {
-  if (row.source === null) return 'delete'
-  return row.target === null ? 'insert' : 'update'
+  if (row.source.now === null) return 'delete'
+  return row.target.now === null ? 'insert' : 'update'
 }
+
+const printOf = (standing: DifferentRow['source']): string | null => standing.now?.print ?? null
 
 const REASONS: Readonly<Record<Difference, string>> = {
   insert: 'The new row was refused',

@@ -2,11 +2,12 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
 import { type ForeignKey, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import { type ApplyOptions, carry, describeParked } from './apply.ts'
-import { baselineTables } from './baseline.ts'
+import { baselineTables } from './baseline-file.ts'
 import { compareTables } from './compare.ts'
 import { keyLabel } from './fingerprint.ts'
 import { type ParkedRow, parkedId, readParked, writeParked } from './parked.ts'
 import { type Decision, type ParkItem, Planner, type ReconcileChange, type TableTally } from './plan.ts'
+import { printingFor } from './printing.ts'
 
 export interface ReconcilerOptions {
   readonly run: string
@@ -136,7 +137,7 @@ export class Reconciler {
         run,
         source,
         target,
-        ignore,
+        printingOf: (table) => printingFor(table, { ignore: ignore(table) }),
         ...(asking.signal ? { signal: asking.signal } : {}),
         onRows: (table, count) => {
           rows += count

@@ -15,7 +15,9 @@ import type { Database, OrphanRule, Statement, TableSize } from '../databases/po
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
-import { baselinePath, baselineTables, takeBaseline } from '../reconcile/baseline.ts'
+import { takeBaseline } from '../reconcile/baseline.ts'
+import { baselinePath, baselineTables } from '../reconcile/baseline-file.ts'
+import { printingFor } from '../reconcile/printing.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
@@ -224,7 +226,8 @@ class RestoreDatabase implements Step<RestoreChange> {
         directory: run.directory,
         database: target,
         tables,
-        ignore: (table: Table) => rules(table).ignore,
+        ...(this.#world.old.database === undefined ? {} : { peer: this.#world.old.database }),
+        printingOf: (table: Table) => printingFor(table, rules(table)),
         signal: run.signal,
         onRows: (rows) => run.progress(rows, Math.max(total, rows), 'rows', 'baseline'),
       }),

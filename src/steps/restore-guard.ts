@@ -1,26 +1,14 @@
-import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
-import { keyOnly } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
-import { baselinePath, baselineTables, fingerprintTable } from '../reconcile/baseline.ts'
-import { RowReader } from '../reconcile/fingerprint.ts'
+import { rowsBornSince } from '../reconcile/baseline-born.ts'
 import type { StepRun } from '../run/step.ts'
 import { countRows, RESTORED_KEY, recallCounts } from './restore-work.ts'
 
 /** Rows of the new host's table that aren't in the baseline: they were born there. 0 for a table that the baseline doesn't hold. */
-export async function bornRows(run: StepRun, database: Database, table: Table): Promise<number> {
-  const ordinal = (await baselineTables(run.directory)).get(fullName(table.name))?.ordinal
-  if (ordinal === undefined) return 0
-  const store = new DatabaseSync(baselinePath(run.directory), { readOnly: true })
-  try {
-    const find = store.prepare(`SELECT 1 FROM ${fingerprintTable(ordinal)} WHERE key = ?`)
-    return await countBorn(database, table, run.signal, (key) => find.get(key) !== undefined)
-  } finally {
-    store.close()
-  }
-}
+export const bornRows = (run: StepRun, database: Database, table: Table): Promise<number> =>
+  rowsBornSince(run.directory, database, table, run.signal)
 
 /**
  * Throws `new-host-has-orders` when a tracked table of the new host has a row that isn't in the baseline: it was born there, and
@@ -31,23 +19,6 @@ export async function refuseBornRows(run: StepRun, database: Database, tables: r
     const born = await bornRows(run, database, table)
     if (born > 0) throw hasOrders(database, table, born)
   }
-}
-
-async function countBorn(
-  database: Database,
-  table: Table,
-  signal: AbortSignal,
-  isKnown: (key: string) => boolean,
-): Promise<number> {
-  const keys = keyOnly(table)
-  const reader = new RowReader(keys)
-  return database.read(1, async ([source]) => {
-    let born = 0
-    for await (const batch of source.rows(keys, { signal })) {
-      for (const row of batch) if (!isKnown(reader.key(row))) born += 1
-    }
-    return born
-  })
 }
 
 /** The same, just before the table goes and when the baseline is gone already: it must not hold more rows than were restored. */

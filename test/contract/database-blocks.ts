@@ -26,6 +26,7 @@ import {
   sorted,
   tableOf,
 } from './database-kit.ts'
+import { unpacker } from './database-prints-kit.ts'
 
 /** Tables whose keys are numbers, negative numbers, several columns, and text in the server's collation. */
 const KEYED = ['orders', 'countdown', 'order_items', 'words'] as const
@@ -121,11 +122,26 @@ export function blockContract(contract: Contract): void {
         await createAll(to.database, schema)
         const table = tableOf(schema, 'samples')
         await moveBlocks(from.database, to.database, table)
+        const unpacked = (await blocksOf(from.database, table)).flatMap(({ bytes }) => unpacker(from.database)(table, bytes))
+        expect(unpacked.toSorted(byText)).toEqual((await rowsOf(from.database, table)).toSorted(byText))
         const expected = await from.shop.samples?.()
         expect(expected?.length).toBeGreaterThan(1)
         expect(await to.shop.samples?.()).toEqual(expected)
         expect(await rowsOf(to.database, table)).toEqual(await rowsOf(from.database, table))
       })
+    })
+
+    it('are unpacked into the rows that they hold', async () => {
+      const { from } = await contract.pair()
+      await fillRanges(from.shop)
+      for (const [at, note] of ODD_TEXTS.entries())
+        await from.shop.insert('customers', { email: `odd${at}@example.com`, name: note?.slice(0, 9) ?? null, note })
+      for (const visitor of ['ada', 'ada', null, '']) await from.shop.insert('visits', { page: '/', visitor })
+      for (const name of PARENTS_FIRST) {
+        const table = tableOf(from.schema, name)
+        const unpacked = (await blocksOf(from.database, table)).flatMap(({ bytes }) => unpacker(from.database)(table, bytes))
+        expect(unpacked.toSorted(byText)).toEqual((await rowsOf(from.database, table)).toSorted(byText))
+      }
     })
 
     it('hold whole rows: each can be loaded by itself', async () => {
@@ -248,12 +264,15 @@ export function blockContract(contract: Contract): void {
       const { database } = await contract.empty()
       await database.read(1, async ([reader]) => {
         expect(reader.boundary !== undefined).toBe(ranges)
-        expect([reader.blocks !== undefined, database.loadBlocks !== undefined, database.blockFormat !== undefined]).toEqual([
-          blocks,
-          blocks,
-          blocks,
-        ])
+        const ofBlocks = [reader.blocks, database.loadBlocks, database.blockFormat, database.unpackBlock]
+        expect(ofBlocks.map((power) => power !== undefined)).toEqual(ofBlocks.map(() => blocks))
+        const { fingerprintMethod, printedByKey, printedByPrint } = database
+        const ofPrints = [reader.sum, reader.prints, fingerprintMethod, printedByKey, printedByPrint]
+        const fingerprints = contract.abilities.fingerprints ?? true
+        expect(ofPrints.map((power) => power !== undefined)).toEqual(ofPrints.map(() => fingerprints))
       })
     })
   })
 }
+
+const byText = (a: Row, b: Row): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)

@@ -49,12 +49,25 @@ export type ShopTable =
   | 'audit'
   | 'words'
   | 'tens'
+  | FurtherTable
+
+/**
+ * Tables that `createFurther` makes beside the shop's.
+ *
+ * | table | columns |
+ * | --- | --- |
+ * | coupons | id identity PK; code unicode text(40) NOT NULL UNIQUE in a collation to which letters of either case are equal; used int NULL |
+ * | tokens | token GUID PK, text(36) where the engine has no such type; note text(20) NULL |
+ * | wide | id int PK; c1 … c200, each unicode text(20) NULL |
+ */
+export type FurtherTable = 'coupons' | 'tokens' | 'wide'
 
 /** One database, from the shop's side. Every call is a transaction of its own, on a connection that isn't the adapter's. */
 export interface ShopDatabase {
   /** The adapter under test, as the owner. The suite closes it. */
   open(options?: { readonly connections?: number }): Database
   createShop(): Promise<void>
+  createFurther(): Promise<void>
   /** Inserts a row as the shop does; columns left out get their default. Returns the identity value that it got, '' without one. */
   insert(table: ShopTable, values: Values): Promise<string>
   /** Inserts `count` rows into `words` (w000001 …) fast. */
@@ -116,8 +129,10 @@ export interface DatabaseAbilities {
   readonly definitions?: boolean
   /** `Reader.boundary`, and readers that honour `upTo`; true when absent. */
   readonly ranges?: boolean
-  /** `Reader.blocks`, `Database.blockFormat` and `Database.loadBlocks`; true when absent. */
+  /** `Reader.blocks`, `Database.blockFormat`, `Database.loadBlocks` and `Database.unpackBlock`; true when absent. */
   readonly blocks?: boolean
+  /** `Reader.sum`, `Reader.prints`, `Database.fingerprintMethod` and all that goes with them; true when absent. */
+  readonly fingerprints?: boolean
 }
 
 export const ALL_ABILITIES: DatabaseAbilities = {

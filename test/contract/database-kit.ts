@@ -9,6 +9,8 @@ export interface Contract {
   readonly abilities: DatabaseAbilities
   /** A new database with the shop's tables, and the adapter on it; closed after the test. */
   shop(): Promise<{ readonly shop: ShopDatabase; readonly database: Database; readonly schema: Schema }>
+  /** `shop()` with the further tables. */
+  further(): Promise<{ readonly shop: ShopDatabase; readonly database: Database; readonly schema: Schema }>
   /** A new, empty database, and the adapter on it. */
   empty(): Promise<{ readonly shop: ShopDatabase; readonly database: Database }>
   /** `shop()`, and a second database that has got the same schema through the adapter, without rows. */
@@ -49,13 +51,19 @@ export function contractOf(setup: () => Promise<DatabaseHost>, abilities: Databa
     await made.shop.createShop()
     return { ...made, schema: await made.database.schema() }
   }
+  const further = async () => {
+    const made = await empty()
+    await made.shop.createShop()
+    await made.shop.createFurther()
+    return { ...made, schema: await made.database.schema() }
+  }
   const pair = async () => {
     const from = await shop()
     const to = await empty()
     await createAll(to.database, from.schema)
     return { from, to }
   }
-  return { abilities, shop, empty, pair, track }
+  return { abilities, shop, further, empty, pair, track }
 }
 
 /** Runs every statement of the schema, each with a mark of its name. */

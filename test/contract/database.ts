@@ -1,12 +1,16 @@
 import { describe } from 'vitest'
 import { blockContract } from './database-blocks.ts'
 import { faultContract } from './database-faults.ts'
+import { findingContract } from './database-finding.ts'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
 import { identityContract } from './database-identities.ts'
 import { contractOf } from './database-kit.ts'
+import { lookupContract } from './database-lookups.ts'
+import { printContract } from './database-prints.ts'
 import { readingContract } from './database-reading.ts'
 import { schemaContract } from './database-schema.ts'
 import { stoppingContract } from './database-stopping.ts'
+import { sumContract } from './database-sums.ts'
 import { transactionContract } from './database-transactions.ts'
 import { writingContract } from './database-writing.ts'
 
@@ -24,6 +28,10 @@ export function databaseContract(name: string, setup: () => Promise<DatabaseHost
     blockContract(contract)
     writingContract(contract)
     transactionContract(contract)
+    findingContract(contract)
+    printContract(contract)
+    sumContract(contract)
+    lookupContract(contract)
     identityContract(contract)
     faultContract(contract)
     stoppingContract(contract)

@@ -37,6 +37,13 @@ const tables = (gaps: MssqlGaps): readonly string[] => [
 END`,
 ]
 
+const FURTHER = [
+  `CREATE TABLE coupons (id int IDENTITY(1,1) NOT NULL CONSTRAINT pk_coupons PRIMARY KEY,
+  code nvarchar(40) COLLATE Latin1_General_CI_AS NOT NULL CONSTRAINT uq_coupons_code UNIQUE, used int NULL)`,
+  'CREATE TABLE tokens (token uniqueidentifier NOT NULL CONSTRAINT pk_tokens PRIMARY KEY, note varchar(20) NULL)',
+  `CREATE TABLE wide (id int NOT NULL CONSTRAINT pk_wide PRIMARY KEY, ${Array.from({ length: 200 }, (_, at) => `c${at + 1} nvarchar(20) NULL`).join(', ')})`,
+]
+
 /** The contract's shop on a SQL Server. */
 export const mssqlHost = (server: TestMssql): DatabaseHost => ({
   database: async () => {
@@ -115,6 +122,9 @@ function shopOf(gaps: MssqlGaps, made: TestMssqlDatabase): Omit<ShopDatabase, ke
   return {
     createShop: async () => {
       for (const sql of tables(gaps)) await made.use((session) => session.batch(sql))
+    },
+    createFurther: async () => {
+      for (const sql of FURTHER) await made.use((session) => session.batch(sql))
     },
     createTens: () =>
       run('CREATE TABLE tens (id int IDENTITY(10,10) NOT NULL CONSTRAINT pk_tens PRIMARY KEY, note varchar(20) NULL)'),

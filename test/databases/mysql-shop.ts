@@ -31,6 +31,13 @@ const TABLES = [
   'CREATE SEQUENCE invoice_numbers START WITH 1000 NOCACHE',
 ]
 
+const FURTHER = [
+  `CREATE TABLE coupons (id int NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    code varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL UNIQUE, used int)`,
+  'CREATE TABLE tokens (token char(36) NOT NULL PRIMARY KEY, note varchar(20))',
+  `CREATE TABLE wide (id int NOT NULL PRIMARY KEY, ${Array.from({ length: 200 }, (_, at) => `c${at + 1} varchar(20)`).join(', ')})`,
+]
+
 const audit = (event: string, row: string): string =>
   `CREATE TRIGGER orders_${event.toLowerCase()} AFTER ${event} ON orders FOR EACH ROW INSERT INTO audit (what) VALUES (CONCAT('${event} ', ${row}.id))`
 
@@ -118,6 +125,9 @@ function shopOf(made: TestMysqlDatabase, client: Connection): Omit<ShopDatabase,
   return {
     createShop: async () => {
       for (const sql of [...TABLES, ...OBJECTS]) await client.query(sql)
+    },
+    createFurther: async () => {
+      for (const sql of FURTHER) await client.query(sql)
     },
     insert: async (table, values) => {
       const names = Object.keys(values)

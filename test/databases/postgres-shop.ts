@@ -25,6 +25,12 @@ CREATE TABLE audit (id serial PRIMARY KEY, what varchar(200) NOT NULL);
 CREATE TABLE words (word varchar(80) PRIMARY KEY, meaning varchar(20));
 CREATE SEQUENCE invoice_numbers START WITH 1000`
 
+const FURTHER = `
+CREATE COLLATION caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE coupons (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code varchar(40) COLLATE caseless NOT NULL UNIQUE, used integer);
+CREATE TABLE tokens (token uuid PRIMARY KEY, note varchar(20));
+CREATE TABLE wide (id integer PRIMARY KEY, ${Array.from({ length: 200 }, (_, at) => `c${at + 1} varchar(20)`).join(', ')})`
+
 const OBJECTS = `
 CREATE VIEW open_orders AS SELECT o.id, c.email FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.status = 'open';
 CREATE FUNCTION orders_of(customer integer) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM orders WHERE customer_id = customer';
@@ -105,6 +111,9 @@ function shopOf(made: TestDatabase, client: pg.Client): Omit<ShopDatabase, keyof
   return {
     createShop: async () => {
       await client.query(`${TABLES};${OBJECTS}`)
+    },
+    createFurther: async () => {
+      await client.query(FURTHER)
     },
     createTens: async () => {
       await client.query(

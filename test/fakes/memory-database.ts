@@ -1,24 +1,25 @@
 import { type Finding, MigrateError } from '../../src/base/errors.ts'
 import type {
-  Block,
   Database,
   KeyCells,
   LedgerEntry,
   OrphanRule,
   Reader,
-  ReadOptions,
   Row,
   ServerInfo,
   Statement,
   TableSize,
   Transaction,
 } from '../../src/databases/port.ts'
-import { fullName, type Identity, type IdentityState, keyPositions, type Schema, type Table } from '../../src/databases/schema.ts'
-import { found, project, statementsFor, transactionOn, triggersOf } from './memory-language.ts'
+import { fullName, type Identity, type IdentityState, type Schema, type Table } from '../../src/databases/schema.ts'
+import { found, project, statementsFor, triggersOf } from './memory-language.ts'
 import type { CallHook, MemoryDatabaseOptions } from './memory-options.ts'
-import { blockOf, rowsIn, rowsOfBlocks } from './memory-rows.ts'
+import { MEMORY_PRINTS, printer } from './memory-prints.ts'
+import { heldIn, hooked, readerOn } from './memory-reader.ts'
+import { rowsOfBlock, rowsOfBlocks } from './memory-rows.ts'
 import { counterName, type MemoryServer } from './memory-server.ts'
 import { type Mark, type MemoryState, type MemoryWork, markText, setMark } from './memory-state.ts'
+import { transactionOn } from './memory-transaction.ts'
 
 /** A database kept in memory, behind the same port as the real ones and held to the same contract. */
 export class MemoryDatabase implements Database {
@@ -27,6 +28,11 @@ export class MemoryDatabase implements Database {
   /** Absent without the server's option `bulk`. */
   readonly loadBlocks?: NonNullable<Database['loadBlocks']>
   readonly loadTogether?: NonNullable<Database['loadTogether']>
+  readonly unpackBlock?: NonNullable<Database['unpackBlock']>
+  /** Absent with the option `fingerprints` off. */
+  readonly fingerprintMethod?: NonNullable<Database['fingerprintMethod']>
+  readonly printedByKey?: NonNullable<Database['printedByKey']>
+  readonly printedByPrint?: NonNullable<Database['printedByPrint']>
   readonly #server: MemoryServer
   readonly #readOnly: boolean
   readonly #onCall: CallHook
@@ -40,8 +46,20 @@ export class MemoryDatabase implements Database {
       throw new MigrateError(fault ?? 'fault', `${this.label}: ${fault}.`, { hint: 'Mend the playbook.' })
     }
     this.#onCall = fault === undefined ? (options.onCall ?? (() => undefined)) : fail
+    const fingerprints = options.fingerprints ?? server.options.fingerprints
+    if (fingerprints !== false) {
+      this.fingerprintMethod = () => this.#call('fingerprintMethod', () => (fingerprints === true ? MEMORY_PRINTS : fingerprints))
+      this.printedByKey = async (table, printing, keys) => (await this.rowsByKey(table, keys)).map(printer(table, printing))
+      this.printedByPrint = (table, printing, prints) =>
+        this.#call('printedByPrint', () => {
+          const held = heldIn(this.#state, table)
+          const all = project(held.table, table, [...held.rows.values()]).map(printer(table, printing))
+          return all.filter(({ print }) => prints.includes(print))
+        })
+    }
     if (!server.options.bulk) return
     this.blockFormat = 'memory-rows-1'
+    this.unpackBlock = (_table, bytes) => rowsOfBlock(bytes)
     this.loadBlocks = (table, blocks, mark) => this.load(table, rowsOfBlocks(blocks), mark)
     this.loadTogether = (loads) => {
       const tables = loads.map(({ table }) => table)
@@ -106,55 +124,20 @@ export class MemoryDatabase implements Database {
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T> {
     return this.#call('read', async () => {
       const frozen = this.#server.options.consistent ? this.#state : undefined
-      const state = (): MemoryState => frozen ?? this.#state
-      const reader = (): Reader => ({
-        consistent: frozen !== undefined,
-        rows: (table, options) => this.#rows(state, table, options ?? {}),
-        ...(this.#server.options.bulk ? this.#bulkReader(state) : {}),
-      })
+      const reader = (): Reader =>
+        readerOn({
+          server: this.#server,
+          frozen,
+          fingerprints: this.fingerprintMethod !== undefined,
+          onCall: this.#onCall,
+        })
       return work([reader(), ...Array.from({ length: connections - 1 }, reader)])
     })
   }
 
-  #bulkReader(state: () => MemoryState): Required<Pick<Reader, 'blocks' | 'boundary'>> {
-    return {
-      blocks: (table, options) => this.#blocks(state, table, options ?? {}),
-      boundary: (table, rows, after, signal) =>
-        this.#call('boundary', () => {
-          signal?.throwIfAborted()
-          const held = this.#held(state(), table)
-          const row = rowsIn(this.#server, held, after, undefined)[rows - 1]
-          return row === undefined ? undefined : keyPositions(held.table).map((at) => row[at] ?? null)
-        }),
-    }
-  }
-
-  async *#blocks(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<Block> {
-    for await (const batch of this.#rows(state, table, options)) yield blockOf(batch)
-  }
-
-  async *#rows(state: () => MemoryState, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
-    const limit = options.limit ?? Number.POSITIVE_INFINITY
-    let after = options.after
-    for (let done = 0; done < limit; ) {
-      options.signal?.throwIfAborted()
-      await this.#onCall('rows', 'before')
-      const held = this.#held(state(), table)
-      const rows = rowsIn(this.#server, held, after, options.upTo)
-      const from = held.table.key.length === 0 ? done : 0
-      const batch = rows.slice(from, from + Math.min(this.#server.options.batchRows, limit - done))
-      if (batch.length === 0) return
-      done += batch.length
-      const last = batch.at(-1)
-      after = last === undefined || held.table.key.length === 0 ? after : keyPositions(held.table).map((at) => last[at] ?? null)
-      yield project(held.table, table, batch)
-      await this.#onCall('rows', 'after')
-    }
-  }
-
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]> {
     return this.#call('rowsByKey', () => {
-      const held = this.#held(this.#state, table)
+      const held = heldIn(this.#state, table)
       return project(held.table, table, found(held.rows, keys))
     })
   }
@@ -238,7 +221,16 @@ export class MemoryDatabase implements Database {
   }
 
   transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    return this.#write('transaction', tables, async (own) => work(transactionOn(own, this.#onCall)))
+    return this.#write('transaction', tables, async (own) =>
+      work(
+        transactionOn({
+          work: own,
+          server: this.#server,
+          fingerprints: this.fingerprintMethod !== undefined,
+          onCall: this.#onCall,
+        }),
+      ),
+    )
   }
 
   ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
@@ -259,12 +251,6 @@ export class MemoryDatabase implements Database {
     return this.#server.state
   }
 
-  #held(state: MemoryState, table: Table) {
-    const held = state.tables.get(fullName(table.name))
-    if (held === undefined) throw new MigrateError('database-statement-failed', `there is no table ${fullName(table.name)}`)
-    return held
-  }
-
   #write<T>(operation: string, quiet: readonly Table[], effect: (work: MemoryWork) => Promise<T> | T): Promise<T> {
     return this.#change(operation, () => this.#server.transaction(quiet, effect))
   }
@@ -276,11 +262,8 @@ export class MemoryDatabase implements Database {
     })
   }
 
-  async #call<T>(operation: string, effect: () => Promise<T> | T): Promise<T> {
-    await this.#onCall(operation, 'before')
-    const result = await effect()
-    await this.#onCall(operation, 'after')
-    return result
+  #call<T>(operation: string, effect: () => Promise<T> | T): Promise<T> {
+    return hooked(this.#onCall, operation, effect)
   }
 }
 

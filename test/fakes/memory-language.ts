@@ -1,8 +1,6 @@
-import type { KeyCells, Row, Statement, Transaction } from '../../src/databases/port.ts'
+import type { KeyCells, Row, Statement } from '../../src/databases/port.ts'
 import { fullName, type Identity, readableColumns, type Schema, type Table } from '../../src/databases/schema.ts'
-import type { CallHook } from './memory-options.ts'
 import { counterName } from './memory-server.ts'
-import type { MemoryWork } from './memory-state.ts'
 
 /** Statements that create a schema, in this engine's own language. */
 export function statementsFor(schema: Schema): readonly Statement[] {
@@ -67,35 +65,3 @@ export function firstAfter(rows: readonly Row[], holds: (row: Row) => boolean): 
 /** Rows with these keys. */
 export const found = (rows: ReadonlyMap<string, Row>, keys: readonly KeyCells[]): readonly Row[] =>
   keys.map((key) => rows.get(JSON.stringify(key))).filter((row) => row !== undefined)
-
-/** The changes of one transaction. */
-export function transactionOn(work: MemoryWork, onCall: CallHook): Transaction {
-  const step = async <T>(operation: string, effect: () => T): Promise<T> => {
-    await onCall(operation, 'before')
-    return effect()
-  }
-  return {
-    lock: (table, keys) => step('transaction lock', () => found(work.table(fullName(table.name)).rows, keys)),
-    insert: (table, rows) => step('transaction insert', () => work.insert(fullName(table.name), rows)),
-    update: (table, row) => step('transaction update', () => work.update(fullName(table.name), row)),
-    delete: (table, keys) =>
-      step('transaction delete', () => {
-        work.delete(
-          fullName(table.name),
-          keys.map((key) => JSON.stringify(key)),
-        )
-      }),
-    referenced: (foreignKey, parents) =>
-      step('transaction referenced', () => {
-        const held = work.referredTo(foreignKey)
-        return parents.filter((parent) => held.has(JSON.stringify(parent)))
-      }),
-    find: async () => await Promise.reject(new Error('find')),
-    insertNumbered: async () => await Promise.reject(new Error('insertNumbered')),
-    removeCopies: async () => await Promise.reject(new Error('removeCopies')),
-    ledger: (entries) =>
-      step('transaction ledger', () => {
-        work.ledger = [...(work.ledger ?? []), ...entries]
-      }),
-  }
-}

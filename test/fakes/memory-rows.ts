@@ -27,10 +27,12 @@ export const blockOf = (rows: readonly Row[]): Block => ({
   ),
 })
 
+export function rowsOfBlock(block: Buffer): readonly Row[] {
+  const lines = block.toString('utf8').split('\n')
+  if (lines.pop() !== '') throw new Error('a block ends in the middle of a row')
+  return lines.map((line): Row => JSON.parse(line))
+}
+
 export async function* rowsOfBlocks(blocks: AsyncIterable<Buffer>): AsyncGenerator<readonly Row[]> {
-  for await (const block of blocks) {
-    const lines = block.toString('utf8').split('\n')
-    if (lines.pop() !== '') throw new Error('a block ends in the middle of a row')
-    yield lines.map((line): Row => JSON.parse(line))
-  }
+  for await (const block of blocks) yield rowsOfBlock(block)
 }

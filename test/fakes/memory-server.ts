@@ -8,6 +8,7 @@ import {
   keyPositions,
   type Table,
 } from '../../src/databases/schema.ts'
+import type { MemoryServerOptions } from './memory-options.ts'
 import { emptyState, failed, type MemoryState, type MemoryTable, MemoryWork } from './memory-state.ts'
 
 interface Counter {
@@ -18,17 +19,6 @@ interface Counter {
 
 /** Where a counter is named after what it numbers. */
 export const counterName = (identity: Identity): string => `${fullName(identity.sequence ?? identity.table)}.${identity.column}`
-
-export interface MemoryServerOptions {
-  /** Readers share one snapshot. */
-  readonly consistent?: boolean
-  /** Readers give blocks and the bounds of ranges, and blocks can be loaded; true when absent. */
-  readonly bulk?: boolean
-  /** Rows in a batch. */
-  readonly batchRows?: number
-  readonly engine?: string
-  readonly version?: readonly number[]
-}
 
 let servers = 0
 
@@ -45,7 +35,8 @@ export class MemoryServer {
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: MemoryServerOptions = {}) {
-    this.options = { consistent: true, bulk: true, batchRows: 1000, engine: 'memory', version: [1, 0], ...options }
+    const usual = { consistent: true, bulk: true, fingerprints: true, batchRows: 1000, engine: 'memory', version: [1, 0] }
+    this.options = { ...usual, ...options }
     servers += 1
     this.name = `memory-${servers}`
   }

@@ -1,9 +1,9 @@
 import { type Column, type ForeignKey, fullName, type Identity, type Table } from '../../src/databases/schema.ts'
 import type { DatabaseAbilities, DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
 import { MemoryDatabase } from './memory-database.ts'
-import type { MemoryDatabaseOptions } from './memory-options.ts'
-import { MemoryServer, type MemoryServerOptions } from './memory-server.ts'
-import type { MemoryWork } from './memory-state.ts'
+import type { MemoryDatabaseOptions, MemoryServerOptions } from './memory-options.ts'
+import { MemoryServer } from './memory-server.ts'
+import { type MemoryWork, NOCASE } from './memory-state.ts'
 
 /** What the memory fake has of the contract. */
 export const MEMORY_ABILITIES: DatabaseAbilities = {
@@ -64,6 +64,14 @@ const TABLES: readonly Table[] = [
   table('countdown', ['id'], [id, optional('note')]),
   table('audit', ['id'], [id, text('what')]),
   table('words', ['word'], [text('word'), optional('meaning')]),
+]
+
+const WIDE = Array.from({ length: 200 }, (_, at) => optional(`c${at + 1}`))
+
+const FURTHER: readonly Table[] = [
+  table('coupons', ['id'], [id, column('code', 'text', { collation: NOCASE }), optional('used', 'int')], ['code']),
+  table('tokens', ['token'], [text('token'), optional('note')]),
+  table('wide', ['id'], [column('id', 'int'), ...WIDE]),
 ]
 
 const refers = (child: ShopTable, name: string, parent: ShopTable, sql = ''): ForeignKey => ({
@@ -132,6 +140,12 @@ export class MemoryShop implements ShopDatabase {
 
   async createTens(): Promise<void> {
     await this.server.transaction([], (work) => this.#create(work, table('tens', ['id'], [id, optional('note')])))
+  }
+
+  async createFurther(): Promise<void> {
+    await this.server.transaction([], (work) => {
+      for (const each of FURTHER) this.#create(work, each)
+    })
   }
 
   #create(work: MemoryWork, made: Table): void {

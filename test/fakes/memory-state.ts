@@ -1,6 +1,6 @@
 import { MigrateError } from '../../src/base/errors.ts'
 import type { Cell, LedgerEntry, Row } from '../../src/databases/port.ts'
-import { type ForeignKey, fullName, type Key, keyPositions, type SchemaObject, type Table } from '../../src/databases/schema.ts'
+import { type ForeignKey, fullName, keyPositions, type SchemaObject, type Table } from '../../src/databases/schema.ts'
 
 /** Rows of a table. Rows are never changed in place, and a committed map neither. */
 export interface MemoryTable {
@@ -201,11 +201,11 @@ export class MemoryWork {
 
   #requireUnique(table: Table, rows: ReadonlyMap<string, Row>, added: readonly Row[]): void {
     for (const key of table.uniqueKeys) {
-      const wanted = new Set(added.map((row) => pick(table, key.columns, row)).filter((text) => text !== null))
+      const filled = added.map((row) => alike(table, key.columns, row)).filter((text) => text !== null)
+      const wanted = new Set(filled)
       let found = 0
-      for (const row of rows.values()) if (wanted.has(pick(table, key.columns, row) ?? '')) found += 1
-      if (found > wanted.size || wanted.size < countFilled(table, key, added))
-        throw failed(`${key.name}: not unique in ${fullName(table.name)}`)
+      for (const row of rows.values()) if (wanted.has(alike(table, key.columns, row) ?? '')) found += 1
+      if (found > wanted.size || wanted.size < filled.length) throw failed(`${key.name}: not unique in ${fullName(table.name)}`)
     }
   }
 
@@ -221,9 +221,6 @@ export class MemoryWork {
 
 const argumentOf = ({ sql }: SchemaObject): unknown => JSON.parse(sql.slice(sql.indexOf('{')))
 
-const countFilled = (table: Table, key: Key, rows: readonly Row[]): number =>
-  rows.filter((row) => pick(table, key.columns, row) !== null).length
-
 /** A row's key as one text; rows of a table without one are told apart by all they hold. */
 export const keyOf = (table: Table, row: Row): string =>
   JSON.stringify(table.key.length === 0 ? row : keyPositions(table).map((at) => row[at] ?? null))
@@ -233,6 +230,23 @@ function pick(table: Table, columns: readonly string[], row: Row): string | null
   const cells = columns.map((name): Cell => row[table.columns.findIndex((column) => column.name === name)] ?? null)
   return cells.includes(null) ? null : JSON.stringify(cells)
 }
+
+/** The collation of a column in which letters of either case are equal. */
+export const NOCASE = 'nocase'
+
+/** `pick`, the same for rows that the columns' collations call equal. `cells`: of `columns` alone. */
+export function alikeCells(table: Table, columns: readonly string[], cells: Row): string | null {
+  if (cells.includes(null)) return null
+  const folds = (name: string): boolean => table.columns.find((column) => column.name === name)?.collation === NOCASE
+  return JSON.stringify(cells.map((cell, at) => (folds(columns[at] ?? '') ? cell?.toLowerCase() : cell)))
+}
+
+export const alike = (table: Table, columns: readonly string[], row: Row): string | null =>
+  alikeCells(
+    table,
+    columns,
+    columns.map((name): Cell => row[table.columns.findIndex((column) => column.name === name)] ?? null),
+  )
 
 export type Mark = { readonly run: string; readonly name: string }
 

@@ -1,0 +1,55 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Database, LedgerEntry } from '../databases/port.ts'
+import { fullName, type Table } from '../databases/schema.ts'
+import { keyDigest } from './fingerprint.ts'
+
+/** Both hosts' tables of one name. */
+export interface TablePair {
+  readonly sourceTable: Table
+  readonly targetTable: Table
+}
+
+/** The other way round: as the run saw it that carried rows the other way. */
+const swapped = (entry: LedgerEntry): LedgerEntry => ({
+  ...entry,
+  sourceKey: entry.targetKey,
+  targetKey: entry.sourceKey,
+  sourceState: entry.targetState,
+  targetState: entry.sourceState,
+})
+
+/**
+ * What passes in both directions carried of a table, seen from the present source. Each host keeps the entries of what it received;
+ * those of the present source were written when it was the target.
+ */
+export async function carriedEntries(
+  run: string,
+  source: Database,
+  target: Database,
+  { sourceTable, targetTable }: TablePair,
+): Promise<readonly LedgerEntry[]> {
+  const [there, here] = await Promise.all([
+    source.ledgerEntries(run, fullName(sourceTable.name)),
+    target.ledgerEntries(run, fullName(targetTable.name)),
+  ])
+  return [...there.map(swapped), ...here]
+}
+
+/** Puts the newest entry of each row of the source into the scratch table `ledger`. */
+export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
+  scratch.exec(`
+    DROP TABLE IF EXISTS ledger;
+    CREATE TABLE ledger (
+      source_digest TEXT PRIMARY KEY, source_key TEXT NOT NULL, target_digest TEXT NOT NULL, target_key TEXT NOT NULL,
+      action TEXT NOT NULL, source_state TEXT NOT NULL, target_state TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX ledger_target ON ledger (target_digest);
+  `)
+  const insert = scratch.prepare(`
+    INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (source_digest) DO UPDATE SET
+      target_digest = excluded.target_digest, target_key = excluded.target_key, action = excluded.action,
+      source_state = excluded.source_state, target_state = excluded.target_state, at = excluded.at
+    WHERE excluded.at >= at`)
+  for (const { sourceKey, targetKey, action, sourceState, targetState, at } of entries)
+    insert.run(keyDigest(sourceKey), sourceKey, keyDigest(targetKey), targetKey, action, sourceState, targetState, at)
+}

@@ -1,0 +1,103 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Fingerprint } from '../databases/port.ts'
+import type { DifferentCopies } from './difference.ts'
+import { keyCells, keyText } from './fingerprint.ts'
+import { type SideReading, sideOptions, together } from './side.ts'
+import type { SideName } from './side-store.ts'
+
+/** The ledger's key for a row of a table without a key: `["#print"]`. */
+export const copiesKey = (print: Fingerprint): string => keyText([`#${print}`])
+
+/** The opposite of `copiesKey`; `undefined` where it is the key of a row. */
+function printOfKey(key: string): Fingerprint | undefined {
+  const [cell, ...more] = keyCells(key)
+  return more.length === 0 && cell?.startsWith('#') ? cell.slice(1) : undefined
+}
+
+/** How many copies a host had, as the ledger's state of a row without a key. */
+export const copiesState = (copies: number): string => String(copies)
+
+export interface CopiesCounts {
+  readonly sourceRows: number
+  readonly targetRows: number
+  readonly same: number
+  copies(): IterableIterator<DifferentCopies>
+}
+
+/** Prints that are put into the scratch at once. */
+const AT_ONCE = 20_000
+
+/**
+ * Compares a table without a key as what it is, a multiset: how many copies of each row the common ground has, and each host. What
+ * was carried stands in the ledger with the copies that each host then had: the source's is the new common ground.
+ */
+export async function compareCopies(scratch: DatabaseSync, target: SideReading, source?: SideReading): Promise<CopiesCounts> {
+  scratch.exec(`
+    DROP TABLE IF EXISTS copies;
+    CREATE TABLE copies (
+      print TEXT PRIMARY KEY, base INTEGER NOT NULL DEFAULT 0, source INTEGER NOT NULL DEFAULT 0, target INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+  `)
+  const { base } = target
+  for (const { leaf } of base?.bounds ?? []) {
+    addCopies(
+      scratch,
+      'base',
+      (base?.leaf(leaf) ?? []).map(({ state }) => state.print),
+    )
+  }
+  const [sourceRows, targetRows] = await together(
+    source === undefined ? Promise.resolve(0) : readCopies(scratch, 'source', source),
+    readCopies(scratch, 'target', target),
+  )
+  takeLedger(scratch)
+  const same = scratch.prepare('SELECT coalesce(sum(source), 0) AS n FROM copies WHERE source = base AND target = base').get()
+  return {
+    sourceRows,
+    targetRows,
+    same: Number(same?.n ?? 0),
+    *copies() {
+      const rows = scratch.prepare('SELECT * FROM copies WHERE source <> base OR target <> base ORDER BY print')
+      for (const { print, base: common, source: old, target: fresh } of rows.iterate())
+        yield { print: String(print), base: Number(common), source: Number(old), target: Number(fresh) }
+    },
+  }
+}
+
+/** What was carried is the new common ground of its rows. */
+function takeLedger(scratch: DatabaseSync): void {
+  const take = scratch.prepare(
+    'INSERT INTO copies (print, base) VALUES (?, ?) ON CONFLICT (print) DO UPDATE SET base = excluded.base',
+  )
+  for (const row of scratch.prepare('SELECT source_key, source_state FROM ledger').all()) {
+    const print = printOfKey(String(row.source_key))
+    if (print !== undefined) take.run(print, Number(row.source_state))
+  }
+}
+
+function addCopies(scratch: DatabaseSync, column: 'base' | SideName, prints: readonly Fingerprint[]): void {
+  const add = scratch.prepare(
+    `INSERT INTO copies (print, ${column}) VALUES (?, ?) ON CONFLICT (print) DO UPDATE SET ${column} = ${column} + excluded.${column}`,
+  )
+  const counts = new Map<string, number>()
+  for (const print of prints) counts.set(print, (counts.get(print) ?? 0) + 1)
+  for (const [print, count] of counts) add.run(print, count)
+}
+
+async function readCopies(scratch: DatabaseSync, side: SideName, reading: SideReading): Promise<number> {
+  const { database, table, printing, printer, onRows } = reading
+  let rows = 0
+  let waiting: Fingerprint[] = []
+  await database.read(1, async ([reader]) => {
+    for await (const batch of printer.prints(reader, table, printing, sideOptions(reading))) {
+      for (const row of batch) waiting.push(row.print)
+      rows += batch.length
+      onRows?.(batch.length)
+      if (waiting.length < AT_ONCE) continue
+      addCopies(scratch, side, waiting)
+      waiting = []
+    }
+  })
+  addCopies(scratch, side, waiting)
+  return rows
+}

@@ -1,0 +1,75 @@
+import type { Row, Transaction } from '../../src/databases/port.ts'
+import { fullName, readableColumns, type Table } from '../../src/databases/schema.ts'
+import { found, project } from './memory-language.ts'
+import type { CallHook } from './memory-options.ts'
+import { copiesOf, printer } from './memory-prints.ts'
+import type { MemoryServer } from './memory-server.ts'
+import { alike, alikeCells, type MemoryWork } from './memory-state.ts'
+
+const MOST_VALUES = 1000
+
+export interface TransactionContext {
+  readonly work: MemoryWork
+  readonly server: MemoryServer
+  readonly fingerprints: boolean
+  readonly onCall: CallHook
+}
+
+/** The changes of one transaction. */
+export function transactionOn({ work, server, fingerprints, onCall }: TransactionContext): Transaction {
+  const step = async <T>(operation: string, effect: () => T): Promise<T> => {
+    await onCall(`transaction ${operation}`, 'before')
+    return effect()
+  }
+  const locked = (table: Table, keys: readonly Row[]): readonly Row[] => {
+    const held = work.table(fullName(table.name))
+    return project(held.table, table, found(held.rows, keys))
+  }
+  const printed: Pick<Transaction, 'lockPrinted'> = {
+    lockPrinted: (table, printing, keys) => step('lockPrinted', () => locked(table, keys).map(printer(table, printing))),
+  }
+  return {
+    lock: (table, keys) => step('lock', () => locked(table, keys)),
+    ...(fingerprints ? printed : {}),
+    insert: (table, rows) => step('insert', () => work.insert(fullName(table.name), rows)),
+    update: (table, row) => step('update', () => work.update(fullName(table.name), row)),
+    delete: (table, keys) =>
+      step('delete', () => {
+        work.delete(
+          fullName(table.name),
+          keys.map((key) => JSON.stringify(key)),
+        )
+      }),
+    referenced: (foreignKey, parents) =>
+      step('referenced', () => {
+        const held = work.referredTo(foreignKey)
+        return parents.filter((parent) => held.has(JSON.stringify(parent)))
+      }),
+    find: (table, columns, values) => step('find', () => find(work, table, columns, values)),
+    insertNumbered: (table, row, column) =>
+      step('insertNumbered', () => {
+        const number = String(server.take(`${fullName(table.name)}.${column}`))
+        const at = readableColumns(table).findIndex((each) => each.name === column)
+        work.insert(fullName(table.name), [row.with(at, number)])
+        return number
+      }),
+    removeCopies: (table, row, count) =>
+      step('removeCopies', () => {
+        const held = work.table(fullName(table.name))
+        const cells = [...held.rows].map(([key, each]) => [key, project(held.table, table, [each])[0] ?? []] as const)
+        return work.delete(fullName(table.name), copiesOf(cells, row, count))
+      }),
+    ledger: (entries) =>
+      step('ledger', () => {
+        work.ledger = [...(work.ledger ?? []), ...entries]
+      }),
+  }
+}
+
+function find(work: MemoryWork, table: Table, columns: readonly string[], values: readonly Row[]): readonly Row[] {
+  if (values.length > MOST_VALUES) throw new Error(`${values.length} values were looked for at once`)
+  const held = work.table(fullName(table.name))
+  const wanted = new Set(values.map((cells) => alikeCells(held.table, columns, cells)).filter((text) => text !== null))
+  const rows = [...held.rows.values()].filter((row) => wanted.has(alike(held.table, columns, row) ?? ''))
+  return project(held.table, table, rows)
+}
