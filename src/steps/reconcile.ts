@@ -17,7 +17,8 @@ import type { StepContext, StepKind, World } from './world.ts'
 
 /** Where the last proof is kept in the run's memory, for the report. */
 export const PROOF_KEY = 'proof'
-const PASS_KEY = 'reconcile-pass'
+/** How many passes there were, cheap ones too. */
+export const PASS_KEY = 'reconcile-pass'
 
 /** Which way rows are carried: `forward` is old to new; a rollback after the cutover goes the other way. */
 type Direction = 'forward' | 'reverse'
