@@ -2,10 +2,12 @@ import { MigrateError } from '../../base/errors.ts'
 import { type Cell, isLedgerAction, type LedgerEntry, type OrphanRule, type Row, type Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
+import { find, insertNumbered, removeCopies } from './finding.ts'
 import { keyArrays, keyJoin, rowsByKey } from './keys.ts'
 import { copyIn } from './load.ts'
 import { findOwnTable, ownTable } from './marks.ts'
 import { withPartitions } from './partitions.ts'
+import { printedByKey } from './prints.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
@@ -41,13 +43,12 @@ const transactionOf = (session: Session, ledger: string): Transaction => ({
     await session.query(`DELETE FROM ${ownRows(table)} AS t USING ${values} WHERE ${condition}`, keyArrays(table, keys))
   },
   referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
-  find: async () => await Promise.reject(unbuilt('find')),
-  insertNumbered: async () => await Promise.reject(unbuilt('insertNumbered')),
-  removeCopies: async () => await Promise.reject(unbuilt('removeCopies')),
+  lockPrinted: (table, printing, keys) => printedByKey(session, table, printing, keys, true),
+  find: (table, columns, values) => find(session, table, columns, values),
+  insertNumbered: (table, row, column) => insertNumbered(session, table, row, column),
+  removeCopies: (table, row, count) => removeCopies(session, table, row, count),
   ledger: (entries) => writeLedger(session, ledger, entries),
 })
-
-const unbuilt = (what: string): MigrateError => new MigrateError('fault', `${what} isn't there yet.`)
 
 async function* once(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
   yield rows

@@ -1,5 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Database } from '../port.ts'
+import { readableColumns } from '../schema.ts'
 import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
 import { postgresClosing } from './closing.ts'
 import { Connections, type PostgresOptions, type Session } from './connection.ts'
@@ -12,7 +13,8 @@ import { analyse, load, loadBlocks, loadTogether } from './load.ts'
 import { marking, marksOf, ownTable, removeOwn, unmarking } from './marks.ts'
 import { postgresNative } from './native.ts'
 import { oversize } from './oversize.ts'
-import { readTogether } from './read.ts'
+import { fingerprintMethod, printedByKey, printedByPrint } from './prints.ts'
+import { readTogether, rowsOfBlock } from './read.ts'
 import { missingRights } from './rights.ts'
 import { consequences, unmet } from './target.ts'
 import { inMarkedTransaction, inTransaction } from './transaction.ts'
@@ -21,10 +23,16 @@ export type { PostgresOptions } from './connection.ts'
 
 const MOST_KEYS = 1000
 
+function atMost(count: number, what: string): void {
+  if (count > MOST_KEYS)
+    throw new MigrateError('fault', `${count} ${what} were asked for at once; at most ${MOST_KEYS} are allowed.`)
+}
+
 /** A PostgreSQL database, version 12 or newer. Connects when first used. */
 export function openPostgres(options: PostgresOptions): Database {
   const connections = new Connections(options)
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
+  let method: Promise<string> | undefined
   return {
     label: options.label,
     info: () => use(serverInfo),
@@ -33,10 +41,26 @@ export function openPostgres(options: PostgresOptions): Database {
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),
     rowsByKey: async (table, keys) => {
-      if (keys.length > MOST_KEYS)
-        throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
+      atMost(keys.length, 'keys')
       return await use((session) => rowsByKey(session, table, keys, false))
     },
+    fingerprintMethod: () => {
+      method ??= use(fingerprintMethod)
+      // A server that couldn't be asked is asked again.
+      method.catch(() => {
+        method = undefined
+      })
+      return method
+    },
+    printedByKey: async (table, printing, keys) => {
+      atMost(keys.length, 'keys')
+      return await use((session) => printedByKey(session, table, printing, keys, false))
+    },
+    printedByPrint: async (table, printing, prints) => {
+      atMost(prints.length, 'fingerprints')
+      return await use((session) => printedByPrint(session, table, printing, prints))
+    },
+    unpackBlock: (table, bytes) => rowsOfBlock(bytes, readableColumns(table).length),
     consequences,
     oversize: (schema) => use((session) => oversize(session, schema)),
     unmet: (schema) => use((session) => unmet(session, schema)),

@@ -36,7 +36,7 @@ export function boundarySql(table: Table, rows: number, after: KeyCells | undefi
 }
 
 /** The column's type without its length, so that a cast can neither cut off nor round. */
-function castOf(table: Table, column: string): string {
+export function castOf(table: Table, column: string): string {
   const found = table.columns.find((each) => each.name === column)
   if (found === undefined) {
     throw new MigrateError('fault', `${fullName(table.name)} has no column ${column}. This is a fault in migrate.`)

@@ -2,26 +2,21 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
 import { formatDuration } from '../../base/units.ts'
-import type { Block, Reader, ReadOptions, Row } from '../port.ts'
+import type { Block, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
 import type { CopyOut } from './copy-out.ts'
 import { boundarySql, keyRange } from './keys.ts'
 import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
+import { printedRow, printsSql, printWidth, rangeSum, SUM_COLUMNS, sumSql } from './prints.ts'
 import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteNames, quoteText } from './values.ts'
 
 const BATCH_ROWS = 1000
 /** Of blocks that are taken apart here, and of those that are handed on. */
-const IN_ROWS: Reading = { ordered: true, blockBytes: 256 * 1024 }
-const IN_BLOCKS: Reading = { ordered: false, blockBytes: 512 * 1024 }
-
-interface Reading {
-  /** By key, where there is one. */
-  readonly ordered: boolean
-  readonly blockBytes: number
-}
+const ROWS_BYTES = 256 * 1024
+const BLOCKS_BYTES = 512 * 1024
 
 /**
  * Readers of one instant: each connection is in a REPEATABLE READ transaction on the same snapshot (PostgreSQL documentation,
@@ -95,12 +90,13 @@ function readerOf(session: Session): Reader {
     if (busy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
     busy = true
   }
-  async function* copied(table: Table, options: ReadOptions, reading: Reading): AsyncGenerator<Block> {
+  /** The blocks of COPY with this statement. */
+  async function* copied(table: Table, sql: string, options: ReadOptions, blockBytes: number): AsyncGenerator<Block> {
     options.signal?.throwIfAborted()
     take()
     const stop = stopper(session, options.signal)
     try {
-      yield* copyBlocks(session, table, { ...options, ...reading })
+      yield* copyBlocks(session, table, sql, { ...options, blockBytes })
     } catch (error) {
       throw stop.reasonOr(error)
     } finally {
@@ -110,8 +106,21 @@ function readerOf(session: Session): Reader {
   }
   return {
     consistent: true,
-    rows: (table, options = {}) => rowBatches(copied(table, options, IN_ROWS), table, options.signal),
-    blocks: (table, options = {}) => copied(table, options, IN_BLOCKS),
+    rows: (table, options = {}) => {
+      const blocks = copied(table, copySql(table, { ...options, ordered: true }), options, ROWS_BYTES)
+      return rowBatches(blocks, table, readableColumns(table).length, options.signal)
+    },
+    blocks: (table, options = {}) => copied(table, copySql(table, { ...options, ordered: false }), options, BLOCKS_BYTES),
+    sum: async (table, printing, range = {}) => {
+      const blocks = copied(table, copyOf(sumSql(table, printing, range)), range, ROWS_BYTES)
+      for await (const [row] of rowBatches(blocks, table, SUM_COLUMNS, range.signal)) if (row !== undefined) return rangeSum(row)
+      throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
+    },
+    async *prints(table, printing, options = {}): AsyncGenerator<readonly PrintedRow[]> {
+      const blocks = copied(table, copyOf(printsSql(table, printing, options)), options, ROWS_BYTES)
+      for await (const batch of rowBatches(blocks, table, printWidth(table, printing), options.signal))
+        yield batch.map((cells) => printedRow(table, printing, cells))
+    },
     boundary: async (table, rows, after, signal) => {
       signal?.throwIfAborted()
       take()
@@ -142,8 +151,12 @@ function stopper(session: Session, signal: AbortSignal | undefined) {
 }
 
 /** In a savepoint, so that a copy that is given up midway leaves the snapshot standing. All in one question to the server. */
-async function* copyBlocks(session: Session, table: Table, options: ReadOptions & Reading): AsyncGenerator<Block> {
-  const sql = copySql(table, options)
+async function* copyBlocks(
+  session: Session,
+  table: Table,
+  sql: string,
+  options: ReadOptions & { readonly blockBytes: number },
+): AsyncGenerator<Block> {
   // A copy lasts as long as whoever takes its rows; going back to the savepoint gives the next statement its time again.
   const untimed = `SAVEPOINT reading; SET LOCAL statement_timeout = 0; ${sql}; ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading`
   const copy = session.copyOut(untimed, options.blockBytes)
@@ -188,16 +201,25 @@ async function giveUp(session: Session, copy: CopyOut): Promise<void> {
   if (!copy.ended && !session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
 }
 
+/** Whole lines of COPY's text, each of so many columns. */
+export function rowsOfBlock(bytes: Buffer, columns: number): readonly Row[] {
+  const lines = DECODER.decode(bytes).split('\n')
+  // Each line ends with a line end.
+  lines.pop()
+  return lines.map((line) => decodeLine(line, columns))
+}
+
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 async function* rowBatches(
   blocks: AsyncIterable<Block>,
   table: Table,
+  columns: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly Row[]> {
-  const columns = readableColumns(table).length
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   for await (const { bytes } of blocks) {
     if (bytes.length > MOST_ROW_BYTES) throw oversizeError(table, bytes)
-    const lines = decoder.decode(bytes).split('\n')
+    const lines = DECODER.decode(bytes).split('\n')
     // Each line ends with a line end.
     lines.pop()
     for (let from = 0; from < lines.length; from += BATCH_ROWS) {
@@ -210,7 +232,7 @@ async function* rowBatches(
 /** COPY of a table's readable columns; `ordered`: by its key when it has one. */
 export function copySql(
   table: Table,
-  { after, upTo, limit, ordered }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & Pick<Reading, 'ordered'>,
+  { after, upTo, limit, ordered }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & { readonly ordered: boolean },
 ): string {
   const columns = quoteNames(readableColumns(table).map((column) => column.name))
   const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
@@ -219,5 +241,7 @@ export function copySql(
   // The first so many rows are those with the lowest keys.
   if (table.key.length > 0 && (ordered || limit !== undefined)) parts.push(`ORDER BY ${quoteNames(table.key)}`)
   if (limit !== undefined) parts.push(`LIMIT ${Math.trunc(limit)}`)
-  return `COPY (${parts.join(' ')}) TO STDOUT`
+  return copyOf(parts.join(' '))
 }
+
+const copyOf = (query: string): string => `COPY (${query}) TO STDOUT`

@@ -50,7 +50,11 @@ const decodeCell = (text: string): Cell => {
 }
 
 /** One line of COPY's text format, without its newline, as cells (PostgreSQL documentation, COPY, "Text Format"). */
-export const decodeLine = (line: string, columns: number): Row => (columns === 0 ? [] : line.split('\t').map(decodeCell))
+export function decodeLine(line: string, columns: number): Row {
+  if (columns === 0) return []
+  const cells = line.split('\t')
+  return line.includes('\\') ? cells.map(decodeCell) : cells
+}
 
 const MUST_ESCAPE = /[\\\n\r\t]/
 const MUST_ESCAPE_ALL = /[\\\n\r\t]/g
