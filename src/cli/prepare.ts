@@ -13,6 +13,7 @@ export interface Prepared {
   readonly playbook: Playbook
   readonly world: World
   readonly options: CommandOptions
+  readonly display: Display
 }
 
 export interface Surroundings {
@@ -49,5 +50,5 @@ export async function prepare(file: string, surroundings: Surroundings): Promise
     interrupt: stops.interrupt,
     abort: stops.abort,
   }
-  return { playbook, world, options }
+  return { playbook, world, options, display }
 }

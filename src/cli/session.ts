@@ -23,7 +23,7 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
   const verbose = flags.verbose ?? false
-  if (view === 'plan' || view === 'check' || view === 'rollback') {
+  if (view === 'plan' || view === 'check' || view === 'rollback' || view === 'reconcile') {
     return planDisplay({
       write,
       notice,

@@ -29,7 +29,7 @@ export function statusText(status: Status, name: string, playbook: string): stri
 }
 
 /** `2026-11-22 03:30 UTC`. */
-const utcWords = (time: string): string => `${time.slice(0, 16).replace('T', ' ')} UTC`
+export const utcWords = (time: string): string => `${time.slice(0, 16).replace('T', ' ')} UTC`
 
 /** DNS was moved back after customers had been on the new host; what was prepared there stays. */
 const wentBack = ({ cutOver, rollback, steps }: Run): boolean =>

@@ -24,6 +24,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Folder of the playbook, absolute: `${file:PATH}` starts here. */
   readonly directory: string
+  /** Every value is the text that stands there, digit by digit, and `${…}` means nothing: for keys of rows. */
+  readonly asWritten?: boolean
 }
 
 export interface ReadDocument {
@@ -44,6 +46,7 @@ export function readDocument(text: string, surroundings: Surroundings): ReadDocu
     prettyErrors: false,
     uniqueKeys: false,
     version: '1.2',
+    ...(surroundings.asWritten === true ? { schema: 'failsafe' as const } : {}),
     logLevel: 'error',
   })
   const walk = new Walk(text, lines, surroundings)
@@ -177,7 +180,7 @@ class Walk {
     text: string,
     node: Scalar.Parsed,
   ): { readonly text: string; readonly pieces: readonly FilledPiece[]; readonly broken: boolean } {
-    const parts = pieces(text)
+    const parts: readonly Piece[] = this.#surroundings.asWritten === true ? [{ kind: 'text', text }] : pieces(text)
     const search = { from: node.range[0] }
     const filled = parts.map((piece): FilledPiece | undefined => {
       if (piece.kind === 'text') return { text: piece.text, literal: true }

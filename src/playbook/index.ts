@@ -1,4 +1,5 @@
 export { bindingOf } from './binding.ts'
+export { loadDecisions, type WrittenDecision } from './decisions.ts'
 export type { Playbook } from './model.ts'
 export { loadPlaybook, loadPlaybookName, parsePlaybook } from './parse.ts'
 export { buildSequence } from './steps.ts'

@@ -98,8 +98,9 @@ function readSide(side: 'old' | 'new', value: { readonly [key: string]: Value },
   return readHost(given === undefined ? {} : given, [side], reading)
 }
 
-async function readText(path: string): Promise<string> {
-  const tooLarge = new MigrateError('playbook-too-large', `The playbook ${path} is larger than 1 MiB; it was not read.`, {
+/** A small text file. Throws `playbook-missing`, `playbook-unreadable` or `playbook-too-large`, or the same of `what`. */
+export async function readText(path: string, what: 'playbook' | 'decisions' = 'playbook'): Promise<string> {
+  const tooLarge = new MigrateError(`${what}-too-large`, `The ${NOUNS[what]} ${path} is larger than 1 MiB; it was not read.`, {
     hint: 'Is this the right file?',
     ending: 'usage',
   })
@@ -118,19 +119,21 @@ async function readText(path: string): Promise<string> {
     }
   } catch (error) {
     if (error instanceof MigrateError) throw error
-    throw unreadable(path, error)
+    throw unreadable(path, error, what)
   }
 }
 
-function unreadable(path: string, error: unknown): MigrateError {
+const NOUNS = { playbook: 'playbook', decisions: 'file of decisions' } as const
+
+function unreadable(path: string, error: unknown, what: 'playbook' | 'decisions'): MigrateError {
   if (codeOf(error) === 'ENOENT') {
-    return new MigrateError('playbook-missing', `There is no playbook ${path}.`, {
-      hint: 'Check the path; playbooks/ has examples.',
+    return new MigrateError(`${what}-missing`, `There is no ${NOUNS[what]} ${path}.`, {
+      hint: what === 'playbook' ? 'Check the path; playbooks/ has examples.' : 'Check the path.',
       ending: 'usage',
       cause: error,
     })
   }
-  return new MigrateError('playbook-unreadable', `The playbook ${path} can't be read: ${messageOf(error)}`, {
+  return new MigrateError(`${what}-unreadable`, `The ${NOUNS[what]} ${path} can't be read: ${messageOf(error)}`, {
     hint: 'Check the path and its permissions.',
     ending: 'usage',
     cause: error,

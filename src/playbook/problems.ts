@@ -11,18 +11,19 @@ export interface Problem {
 /** So many are written out in the message; all are in `problems`. */
 const LISTED = 100
 
-/** Everything wrong with a playbook at once; nothing was touched. `message` has all of it, one problem after the other. */
+/** Everything wrong with a playbook (or a file of decisions) at once; nothing was touched. `message` has all of it, one problem after the other. */
 export class PlaybookError extends MigrateError {
   readonly file: string
   readonly problems: readonly Problem[]
 
-  constructor(file: string, problems: readonly Problem[]) {
+  constructor(file: string, problems: readonly Problem[], what: 'playbook' | 'decisions' = 'playbook') {
     const lines = problems
       .slice(0, LISTED)
       .map((each) => `${file}:${each.line}:${each.column}: ${each.message}\n    ${each.hint}`)
     if (problems.length > LISTED) lines.push(`… and ${problems.length - LISTED} more.`)
-    const count = problems.length === 1 ? 'The playbook has a mistake' : `The playbook has ${problems.length} mistakes`
-    super('playbook-invalid', `${count}; nothing was touched.\n${lines.join('\n')}`, { ending: 'usage' })
+    const noun = what === 'playbook' ? 'The playbook has' : 'The file of decisions has'
+    const count = problems.length === 1 ? `${noun} a mistake` : `${noun} ${problems.length} mistakes`
+    super(`${what}-invalid`, `${count}; nothing was touched.\n${lines.join('\n')}`, { ending: 'usage' })
     this.file = file
     this.problems = problems
   }

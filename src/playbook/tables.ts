@@ -27,9 +27,30 @@ export function readTables(value: Value, path: Path, source: Source): ReadonlyMa
     const table = checked(tableSchema, given, [...path, name], source)
     if (table === undefined) continue
     if (typeof table === 'string') rules.set(name, { ...defaultRules, mode: table })
-    else rules.set(name, withDefaults(table))
+    else {
+      complainOfTwoRules(withDefaults(table), [...path, name], source)
+      rules.set(name, withDefaults(table))
+    }
   }
   return rules
+}
+
+/** A column has one rule: which of two holds, nobody could say. */
+function complainOfTwoRules(rules: TableRules, path: Path, source: Source): void {
+  const first = new Map<string, string>()
+  const claim = (column: string, word: string, place: Path, of: 'key' | 'value'): void => {
+    const other = first.get(column.toLowerCase())
+    if (other === undefined) first.set(column.toLowerCase(), word)
+    else source.complain(place, `The column ${column} has two rules: ${other} and ${word}.`, 'Keep one of the two.', of)
+  }
+  for (const [index, column] of rules.ignore.entries()) claim(column, 'ignore', [...path, 'ignore', index], 'value')
+  for (const [index, column] of rules.add.entries()) claim(column, 'add', [...path, 'add', index], 'value')
+  for (const column of Object.keys(rules.columns)) claim(column, 'columns', [...path, 'columns', column], 'key')
+  const newest = typeof rules.conflict === 'object' ? rules.conflict.newest : undefined
+  if (newest !== undefined && first.get(newest.toLowerCase()) === 'ignore') {
+    const message = `The column ${newest} is left out of comparison, so it can't say which row is the newest.`
+    source.complain([...path, 'conflict', 'newest'], message, 'Take it out of ignore, or choose another policy.')
+  }
 }
 
 const withDefaults = (given: Exclude<z.infer<typeof tableSchema>, string>): TableRules => ({

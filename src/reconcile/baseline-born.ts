@@ -7,7 +7,8 @@ import { keepLedger } from './compare-ledger.ts'
 import { RowReader } from './fingerprint.ts'
 import { compareCopies } from './multiset.ts'
 import { Printer } from './printing.ts'
-import { readPrinted, type SideReading, TableBase } from './side.ts'
+import { SideReader, type SideReading } from './side.ts'
+import { TableBase } from './side-base.ts'
 import { SideStore } from './side-store.ts'
 
 /**
@@ -23,7 +24,17 @@ export async function rowsBornSince(directory: string, database: Database, table
     const { printing } = held
     const base = new TableBase(baseline, held, printing)
     const store = new SideStore(scratch, 'target')
-    const reading: SideReading = { database, table, printing, printer: new Printer(held.method), base, store, signal }
+    const reading: SideReading = {
+      database,
+      table,
+      printing,
+      printer: new Printer(held.method),
+      base,
+      store,
+      ordered: true,
+      firstRows: 1,
+      signal,
+    }
     if (table.key.length > 0) return await bornKeys(scratch, reading)
     return await bornCopies(scratch, reading)
   } finally {
@@ -45,7 +56,9 @@ async function bornKeys(scratch: DatabaseSync, reading: SideReading): Promise<nu
         yield batch.map((row) => ({ ...keys.print(row), ...NO_CONTENT }))
     }
     const leaf = (at: number) => (base?.leaf(at) ?? []).map(({ digest }) => ({ digest, state: NO_CONTENT }))
-    await readPrinted(rows(), { store: reading.store, bounds: base?.bounds ?? [], leaf })
+    const side = new SideReader(reading.store, leaf)
+    await side.read(rows(), base?.bounds ?? [])
+    side.end()
   })
   return Number(scratch.prepare('SELECT count(*) AS n FROM target_side WHERE base IS NULL').get()?.n ?? 0)
 }

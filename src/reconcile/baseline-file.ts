@@ -1,21 +1,22 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
 import { codeOf } from '../base/errors.ts'
 import type { KeyCells, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
-import { type BaseRow, type PackedLeaf, unpackLeaf } from './baseline-leaf.ts'
+import { type BaseRow, unpackLeaf } from './baseline-leaf.ts'
 import { keyCells } from './fingerprint.ts'
 
 /** Where a run keeps its baseline: fingerprints of the rows as restored, before the new host's first write. */
 export const baselinePath = (directory: string): string => join(directory, 'baseline.sqlite')
 
 /** The blobs come last in a leaf's record, so that its key and sum are read without them. */
-const SCHEMA = `
+export const BASELINE_SCHEMA = `
   CREATE TABLE IF NOT EXISTS baseline_tables (
-    ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, method TEXT NOT NULL, printing TEXT NOT NULL,
-    rows INTEGER NOT NULL, sum TEXT NOT NULL, complete INTEGER NOT NULL
+    ordinal INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, method TEXT NOT NULL, printing TEXT NOT NULL, key_order TEXT,
+    rows INTEGER NOT NULL, sum TEXT NOT NULL, complete INTEGER NOT NULL,
+    begun_rows INTEGER, begun_sum TEXT, written INTEGER
   );
   CREATE TABLE IF NOT EXISTS leaves (
     id INTEGER PRIMARY KEY, last TEXT NOT NULL, rows INTEGER NOT NULL, sum TEXT NOT NULL, prints BLOB NOT NULL, apart TEXT
@@ -23,7 +24,7 @@ const SCHEMA = `
 `
 
 /** A leaf's id is its table's ordinal and its own number. */
-const LEAVES_A_TABLE = 2 ** 32
+export const LEAVES_A_TABLE = 2 ** 32
 
 const printingSchema = z.object({ columns: z.array(z.string()), apart: z.array(z.string()) })
 
@@ -33,9 +34,13 @@ export interface BaselineTable {
   /** How its rows were fingerprinted. */
   readonly method: string
   readonly printing: Printing
+  /** `keyOrder` of the new host: how its leaves are sorted. */
+  readonly keyOrder: string | undefined
   readonly rows: number
   /** Sum of all its fingerprints, modulo 2^64. */
   readonly sum: bigint
+  /** Whether the new host was written to before the baseline was complete; `undefined` as long as nobody has asked. */
+  readonly written: boolean | undefined
 }
 
 /** A leaf without its rows. */
@@ -46,12 +51,14 @@ export interface LeafBound {
   readonly sum: bigint
 }
 
-const tableOf = (row: Readonly<Record<string, unknown>>): BaselineTable => ({
+export const tableOf = (row: Readonly<Record<string, unknown>>): BaselineTable => ({
   ordinal: Number(row.ordinal),
   method: String(row.method),
   printing: printingSchema.parse(JSON.parse(String(row.printing))),
+  keyOrder: typeof row.key_order === 'string' ? row.key_order : undefined,
   rows: Number(row.rows),
   sum: BigInt(String(row.sum)),
+  written: row.written === null ? undefined : row.written === 1,
 })
 
 /** Tables that the baseline holds whole, by name; empty when there is none yet. */
@@ -113,84 +120,6 @@ export class BaselineFile {
     const row = this.#store.prepare('SELECT rows, prints, apart FROM leaves WHERE id = ?').get(ordinal * LEAVES_A_TABLE + leaf)
     if (row === undefined || !(row.prints instanceof Uint8Array)) throw new TypeError(`the baseline has no leaf ${leaf}`)
     return unpackLeaf({ rows: Number(row.rows), prints: row.prints, apart: row.apart === null ? null : String(row.apart) })
-  }
-
-  close(): void {
-    this.#store.close()
-  }
-}
-
-/** Writes a baseline, table after table, leaf after leaf. */
-export class BaselineWriter {
-  readonly #store: DatabaseSync
-  readonly #insert: StatementSync
-
-  constructor(path: string) {
-    this.#store = new DatabaseSync(path)
-    this.#store.exec('PRAGMA synchronous = FULL')
-    this.#store.exec(SCHEMA)
-    this.#insert = this.#store.prepare('INSERT INTO leaves (id, last, rows, sum, prints, apart) VALUES (?, ?, ?, ?, ?, ?)')
-  }
-
-  /** The table as far as it is kept; begun when it isn't yet. */
-  begin(name: string, method: string, printing: Printing): BaselineTable & { readonly complete: boolean } {
-    const find = this.#store.prepare('SELECT * FROM baseline_tables WHERE name = ?')
-    if (find.get(name) === undefined) {
-      this.#store
-        .prepare(
-          `INSERT INTO baseline_tables (ordinal, name, method, printing, rows, sum, complete)
-           SELECT coalesce(max(ordinal), 0) + 1, ?, ?, ?, 0, '0', 0 FROM baseline_tables`,
-        )
-        .run(name, method, JSON.stringify(printing))
-    }
-    const row = find.get(name) ?? {}
-    return { ...tableOf(row), complete: row.complete === 1 }
-  }
-
-  /** How far a table is kept. */
-  progress({ ordinal }: BaselineTable): { readonly leaves: number; readonly last: KeyCells | undefined } {
-    const row = this.#store
-      .prepare('SELECT id, last FROM leaves WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1')
-      .get(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
-    if (row === undefined) return { leaves: 0, last: undefined }
-    return { leaves: (Number(row.id) % LEAVES_A_TABLE) + 1, last: row.last === '' ? undefined : keyCells(String(row.last)) }
-  }
-
-  /** Forgets what is kept of a table. */
-  forget({ ordinal }: BaselineTable): void {
-    this.#together(() => {
-      this.#store
-        .prepare('DELETE FROM leaves WHERE id >= ? AND id < ?')
-        .run(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
-      this.#store.prepare('DELETE FROM baseline_tables WHERE ordinal = ?').run(ordinal)
-    })
-  }
-
-  /** Keeps further leaves of a table, and how far it is with them: all or none. */
-  add({ ordinal }: BaselineTable, first: number, leaves: readonly PackedLeaf[], rows: number, sum: bigint): void {
-    this.#together(() => {
-      leaves.forEach((leaf, at) => {
-        const id = ordinal * LEAVES_A_TABLE + first + at
-        this.#insert.run(id, leaf.last, leaf.rows, String(leaf.sum), leaf.prints, leaf.apart)
-      })
-      this.#store.prepare('UPDATE baseline_tables SET rows = ?, sum = ? WHERE ordinal = ?').run(rows, String(sum), ordinal)
-    })
-  }
-
-  complete({ ordinal }: BaselineTable): void {
-    this.#store.prepare('UPDATE baseline_tables SET complete = 1 WHERE ordinal = ?').run(ordinal)
-  }
-
-  #together(work: () => void): void {
-    this.#store.exec('BEGIN IMMEDIATE')
-    try {
-      work()
-      this.#store.exec('COMMIT')
-    } catch (error) {
-      // A full disk takes the transaction back by itself.
-      if (this.#store.isTransaction) this.#store.exec('ROLLBACK')
-      throw error
-    }
   }
 
   close(): void {

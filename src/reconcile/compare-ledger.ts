@@ -53,3 +53,8 @@ export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[
   for (const { sourceKey, targetKey, action, sourceState, targetState, at } of entries)
     insert.run(keyDigest(sourceKey), sourceKey, keyDigest(targetKey), targetKey, action, sourceState, targetState, at)
 }
+
+/** Drops the entries of rows that the source hasn't shown: a comparison of some rows says nothing of them. */
+export function forgetUnread(scratch: DatabaseSync): void {
+  scratch.exec('DELETE FROM ledger WHERE source_digest NOT IN (SELECT digest FROM source_side)')
+}

@@ -1,123 +1,117 @@
-import { DatabaseSync } from 'node:sqlite'
-import { MigrateError } from '../base/errors.ts'
-import type { Database, Printing } from '../databases/port.ts'
-import { fullName, type Table } from '../databases/schema.ts'
-import { type BaselineFile, openBaseline } from './baseline-file.ts'
-import { join } from './compare-join.ts'
-import { carriedEntries, keepLedger } from './compare-ledger.ts'
+import type { Table } from '../databases/schema.ts'
+import { type Joined, join } from './compare-join.ts'
+import { carriedEntries, forgetUnread, keepLedger, type TablePair } from './compare-ledger.ts'
 import { askCarried, nameGone } from './compare-lookup.ts'
+import { type CompareOptions, Comparing } from './compare-readings.ts'
 import type { TableComparison } from './difference.ts'
 import { compareCopies } from './multiset.ts'
-import { Printers, printingOn } from './printing.ts'
-import { readWhole, type SideReading, TableBase, together } from './side.ts'
-import { SideStore } from './side-store.ts'
+import { readNewborn, readSide, type SideCounts, type SideReading, together } from './side.ts'
 
-export interface CompareOptions {
-  /** The run's folder, where the baseline is. */
-  readonly directory: string
-  readonly run: string
-  /** Where rows are carried from, and to: old and new, or the other way round. */
-  readonly source: Database
-  readonly target: Database
-  /** What of a table (the target's) is compared. */
-  readonly printingOf: (table: Table) => Printing
-  readonly signal?: AbortSignal
-  /** Rows compared, of this table, on both sides together. */
-  readonly onRows?: (table: Table, rows: number) => void
-}
+export type { CompareOptions } from './compare-readings.ts'
+
+type Visit = (comparison: TableComparison) => void | Promise<void>
 
 /**
  * Compares one table after the other: source now, target now, and what both last had in common (the baseline, or what was carried
- * since). Both hosts are read side by side. What differs goes through a private SQLite file that is gone with the process: memory
- * doesn't grow with the data and nothing is written where anybody looks. Order and collation of the servers don't matter.
- * `visit` gets each table in turn.
+ * since). Both hosts are read side by side, by sums over ranges of keys where their servers fingerprint rows. What differs goes through
+ * a private SQLite file: memory doesn't grow with the data and nothing is written where anybody looks. Order and collation of the
+ * servers don't matter. `visit` gets each table in turn.
  * Throws MigrateError `baseline-columns-differ` where the playbook compares other columns than when the baseline was taken,
- * `fingerprint-method-changed` where a host no longer fingerprints as then.
+ * `fingerprint-method-changed` where a host no longer fingerprints as then; `database-connection-lost` is retrySafe: only the baseline
+ * and the hosts know anything, and both were only read.
  */
 export async function compareTables(
   options: CompareOptions,
-  tables: readonly (readonly [Table, Table])[],
-  visit: (comparison: TableComparison) => void | Promise<void>,
+  tables: readonly (readonly [source: Table, target: Table])[],
+  visit: Visit,
 ): Promise<void> {
-  const scratch = new DatabaseSync('')
-  const baseline = await openBaseline(options.directory)
-  try {
-    scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768')
-    const printers = new Printers(options)
+  await Comparing.within(options, async (comparing) => {
     for (const [sourceTable, targetTable] of tables) {
       options.signal?.throwIfAborted()
-      await visit(await compareTable(scratch, options, { sourceTable, targetTable, baseline, printers }))
+      await visit(await compareTable(comparing, { sourceTable, targetTable }))
     }
-  } finally {
-    baseline?.close()
-    scratch.close()
-  }
+  })
 }
 
-interface Comparing {
-  readonly sourceTable: Table
-  readonly targetTable: Table
-  readonly baseline: BaselineFile | undefined
-  readonly printers: Printers
-}
-
-async function compareTable(scratch: DatabaseSync, options: CompareOptions, comparing: Comparing): Promise<TableComparison> {
-  const { sourceTable, targetTable } = comparing
-  keepLedger(scratch, await carriedEntries(options.run, options.source, options.target, comparing))
-  const [source, target] = await readings(scratch, options, comparing)
-  const what = { table: targetTable, sourceTable }
-  if (targetTable.key.length === 0) {
+async function compareTable(comparing: Comparing, pair: TablePair): Promise<TableComparison> {
+  const { scratch, options } = comparing
+  const { sourceTable, targetTable: table } = pair
+  const [source, target] = await comparing.readings(pair)
+  keepLedger(scratch, await carriedEntries(options.run, options.source, options.target, pair))
+  if (table.key.length === 0) {
     const counts = await compareCopies(scratch, target, source)
-    return { ...what, ...counts, inStep: NONE_IN_STEP, differences: () => NOTHING.values() }
+    return { table, sourceTable, ...counts, inStep: NONE_IN_STEP, differences: () => NOTHING.values() }
   }
-  const [there, here] = await together(readWhole(source), readWhole(target))
+  const [there, here] = await together(readSide(source), readSide(target))
   await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
   await together(nameGone(source, target), nameGone(target, source))
-  const { inStep, sameMore, differences } = join(scratch)
-  return {
-    ...what,
-    sourceRows: there.rows,
-    targetRows: here.rows,
-    same: there.matched + sameMore,
-    inStep,
-    differences,
-    copies: () => NOTHING.values(),
-  }
+  return comparison(pair, there, here, join(scratch))
+}
+
+/**
+ * Compares only the rows that lie beyond the baseline's last key, up to the source's last: new ids, for a pass that costs next to
+ * nothing. Of the target's, only those are met that lie in the same range. Rows that are gone from the source, and all that changed
+ * below, are left to a full comparison. `after` moves a table's beginning further on. Tables where there is no such range (no key, not
+ * in the baseline, another order of keys) aren't visited.
+ */
+export async function compareNewborn(
+  options: CompareOptions & { readonly after?: (table: Table) => readonly (string | null)[] | undefined },
+  tables: readonly (readonly [source: Table, target: Table])[],
+  visit: Visit,
+): Promise<void> {
+  await Comparing.within(options, async (comparing) => {
+    for (const [sourceTable, targetTable] of tables) {
+      options.signal?.throwIfAborted()
+      const [source, target] = await comparing.readings({ sourceTable, targetTable })
+      const range = rangeOf(source, target)
+      if (range === undefined) continue
+      const after = options.after?.(targetTable) ?? range.after
+      await visit(await compareRange(comparing, source, target, after === undefined ? {} : { after }))
+    }
+  })
+}
+
+/** Where the newborn rows of a table begin; an empty baseline's rows are all newborn. */
+function rangeOf(source: SideReading, target: SideReading): { readonly after?: readonly (string | null)[] } | undefined {
+  const { base } = target
+  if (base === undefined || target.table.key.length === 0) return undefined
+  if (base.bounds.length === 0) return {}
+  return base.lastKey === undefined || !source.ordered || !target.ordered ? undefined : { after: base.lastKey }
+}
+
+async function compareRange(
+  comparing: Comparing,
+  source: SideReading,
+  target: SideReading,
+  range: { readonly after?: readonly (string | null)[] },
+): Promise<TableComparison> {
+  const { scratch, options } = comparing
+  const pair = { sourceTable: source.table, targetTable: target.table }
+  const { last: upTo, ...there } = await readNewborn(source, range)
+  const here = upTo === undefined ? NOTHING_READ : await readNewborn(target, source.ordered ? { ...range, upTo } : range)
+  keepLedger(scratch, upTo === undefined ? [] : await carriedEntries(options.run, options.source, options.target, pair))
+  forgetUnread(scratch)
+  await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
+  return comparison(pair, there, here, join(scratch))
 }
 
 const NONE_IN_STEP = { inserted: 0, updated: 0, merged: 0, remapped: 0, skipped: 0 }
 const NOTHING: readonly never[] = []
+const NOTHING_READ: SideCounts = { rows: 0, matched: 0, read: { rows: 0, bytes: 0 } }
 
-async function readings(
-  scratch: DatabaseSync,
-  options: CompareOptions,
-  { sourceTable, targetTable, baseline, printers }: Comparing,
-): Promise<readonly [SideReading, SideReading]> {
-  const printing = options.printingOf(targetTable)
-  const held = baseline?.table(targetTable) ?? baseline?.table(sourceTable)
-  if (held !== undefined && held.printing.columns.join('\n') !== printing.columns.join('\n')) throw columnsDiffer(targetTable)
-  const base = baseline === undefined || held === undefined ? undefined : new TableBase(baseline, held, printing)
-  const common = {
-    printer: await printers.of(sourceTable, targetTable),
-    base,
-    ...(options.signal ? { signal: options.signal } : {}),
-    onRows: (rows: number) => options.onRows?.(targetTable, rows),
-  }
-  return [
-    {
-      ...common,
-      database: options.source,
-      table: sourceTable,
-      printing: printingOn(sourceTable, targetTable, printing),
-      store: new SideStore(scratch, 'source'),
-    },
-    { ...common, database: options.target, table: targetTable, printing, store: new SideStore(scratch, 'target') },
-  ]
-}
-
-const columnsDiffer = (table: Table): MigrateError =>
-  new MigrateError(
-    'baseline-columns-differ',
-    `The playbook compares other columns of ${fullName(table.name)} than when its baseline was taken. Nothing was changed.`,
-    { hint: `Put "ignore" of ${table.name.name} back as it was: what was fingerprinted then can't be fingerprinted anew.` },
-  )
+const comparison = (
+  { sourceTable, targetTable }: TablePair,
+  there: SideCounts,
+  here: SideCounts,
+  { inStep, sameMore, differences }: Joined,
+): TableComparison => ({
+  table: targetTable,
+  sourceTable,
+  sourceRows: there.rows,
+  targetRows: here.rows,
+  same: there.matched + sameMore,
+  inStep,
+  read: { source: there.read, target: here.read },
+  differences,
+  copies: () => NOTHING.values(),
+})

@@ -53,6 +53,13 @@ export interface DifferentCopies {
 /** Rows of the source that the ledger brought over and that stand as it left them on the source, by what was done. */
 export type InStep = Readonly<Record<'inserted' | 'updated' | 'merged' | 'remapped' | 'skipped', number>>
 
+/** What a comparison took from a host row by row; what its server added up for itself isn't in it. */
+export interface ReadTotals {
+  readonly rows: number
+  /** About: keys and fingerprints, or whole rows where the server can't fingerprint. */
+  readonly bytes: number
+}
+
 /** What was found of one table. Every row of the source is in exactly one of `same`, `inStep` and `differences` (where `source.now` isn't null). */
 export interface TableComparison {
   readonly table: Table
@@ -62,6 +69,7 @@ export interface TableComparison {
   /** Rows that both have as in the baseline, or both changed to the same without us. */
   readonly same: number
   readonly inStep: InStep
+  readonly read: { readonly source: ReadTotals; readonly target: ReadTotals }
   /** All others. To be read before the next table is compared. */
   differences(): IterableIterator<DifferentRow>
   /** Only for a table without a key, where `differences` is empty. */

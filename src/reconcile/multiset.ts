@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Fingerprint } from '../databases/port.ts'
-import type { DifferentCopies } from './difference.ts'
+import type { DifferentCopies, ReadTotals } from './difference.ts'
 import { keyCells, keyText } from './fingerprint.ts'
 import { type SideReading, sideOptions, together } from './side.ts'
 import type { SideName } from './side-store.ts'
@@ -17,7 +17,8 @@ function printOfKey(key: string): Fingerprint | undefined {
 /** How many copies a host had, as the ledger's state of a row without a key. */
 export const copiesState = (copies: number): string => String(copies)
 
-export interface CopiesCounts {
+interface CopiesCounts {
+  readonly read: { readonly source: ReadTotals; readonly target: ReadTotals }
   readonly sourceRows: number
   readonly targetRows: number
   readonly same: number
@@ -46,15 +47,16 @@ export async function compareCopies(scratch: DatabaseSync, target: SideReading, 
       (base?.leaf(leaf) ?? []).map(({ state }) => state.print),
     )
   }
-  const [sourceRows, targetRows] = await together(
-    source === undefined ? Promise.resolve(0) : readCopies(scratch, 'source', source),
+  const [there, here] = await together(
+    source === undefined ? Promise.resolve(NONE) : readCopies(scratch, 'source', source),
     readCopies(scratch, 'target', target),
   )
   takeLedger(scratch)
   const same = scratch.prepare('SELECT coalesce(sum(source), 0) AS n FROM copies WHERE source = base AND target = base').get()
   return {
-    sourceRows,
-    targetRows,
+    sourceRows: there.rows,
+    targetRows: here.rows,
+    read: { source: there.read, target: here.read },
     same: Number(same?.n ?? 0),
     *copies() {
       const rows = scratch.prepare('SELECT * FROM copies WHERE source <> base OR target <> base ORDER BY print')
@@ -84,11 +86,28 @@ function addCopies(scratch: DatabaseSync, column: 'base' | SideName, prints: rea
   for (const [print, count] of counts) add.run(print, count)
 }
 
-async function readCopies(scratch: DatabaseSync, side: SideName, reading: SideReading): Promise<number> {
-  const { database, table, printing, printer, onRows } = reading
-  let rows = 0
-  let waiting: Fingerprint[] = []
-  await database.read(1, async ([reader]) => {
+interface CopiesRead {
+  readonly rows: number
+  readonly read: ReadTotals
+}
+
+const NONE: CopiesRead = { rows: 0, read: { rows: 0, bytes: 0 } }
+const PRINT_BYTES = 16
+
+/** A host whose sum is the baseline's is as then, and isn't read. */
+async function readCopies(scratch: DatabaseSync, side: SideName, reading: SideReading): Promise<CopiesRead> {
+  const { database, table, printing, printer, base, onRows } = reading
+  return database.read(1, async ([reader]) => {
+    if (base !== undefined && printer.byServer) {
+      const { rows, sum } = await printer.sum(reader, table, printing, sideOptions(reading))
+      if (rows === base.table.rows && sum === base.table.sum) {
+        scratch.exec(`UPDATE copies SET ${side} = base`)
+        onRows?.(rows)
+        return { ...NONE, rows }
+      }
+    }
+    let rows = 0
+    let waiting: Fingerprint[] = []
     for await (const batch of printer.prints(reader, table, printing, sideOptions(reading))) {
       for (const row of batch) waiting.push(row.print)
       rows += batch.length
@@ -97,7 +116,7 @@ async function readCopies(scratch: DatabaseSync, side: SideName, reading: SideRe
       addCopies(scratch, side, waiting)
       waiting = []
     }
+    addCopies(scratch, side, waiting)
+    return { rows, read: { rows, bytes: rows * PRINT_BYTES } }
   })
-  addCopies(scratch, side, waiting)
-  return rows
 }

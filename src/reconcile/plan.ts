@@ -1,104 +1,135 @@
-import { z } from 'zod'
-import type { ForeignKey, Table } from '../databases/schema.ts'
-import { fullName } from '../databases/schema.ts'
-import { type Difference, isConflict } from './classify.ts'
-import type { DifferentRow, TableComparison } from './difference.ts'
-import { isCyclic, parentsFirst } from './order.ts'
+import { type ForeignKey, fullName, type Table } from '../databases/schema.ts'
+import type { CarriedTable } from './apply-context.ts'
+import type { Decision } from './decisions.ts'
+import { type DifferentCopies, type DifferentRow, stateText, type TableComparison } from './difference.ts'
+import { keyCells } from './fingerprint.ts'
+import { copiesKey, copiesState } from './multiset.ts'
+import { parkedId } from './parked.ts'
+import type { CarryItem, ParkItem, ReconcileChange } from './plan-items.ts'
+import { inOrder } from './plan-order.ts'
+import { type Place, place } from './plan-place.ts'
+import { rulingOf, type SourceSide } from './policy.ts'
+import type { TableTally } from './proof.ts'
+import { type Outcome, TallyOf } from './proof-tally.ts'
+import type { CarriedIndex } from './remap-index.ts'
 
-const itemSchema = z
-  .object({
-    table: z.string(),
-    /** JSON array of the key's cells. */
-    key: z.string(),
-    action: z.enum(['insert', 'update', 'delete']),
-    /** The fingerprint that the target's row must still have when the change is made; `null` = no such row. */
-    expect: z.string().nullable(),
-  })
-  .readonly()
-/** One row to carry to the target. */
-export type CarryItem = z.infer<typeof itemSchema>
-
-const parkSchema = z
-  .object({
-    table: z.string(),
-    key: z.string(),
-    reason: z.string(),
-    source: z.string().nullable(),
-    target: z.string().nullable(),
-  })
-  .readonly()
-/** One row that a person decides about. */
-export type ParkItem = z.infer<typeof parkSchema>
-
-export const reconcileChangeSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('carry'), cyclic: z.boolean(), items: z.array(itemSchema).readonly() }).readonly(),
-  z.object({ kind: z.literal('park'), items: z.array(parkSchema).readonly() }).readonly(),
-])
-export type ReconcileChange = z.infer<typeof reconcileChangeSchema>
-
-/** What a conflict's policy comes to, seen from the direction in which rows are carried. */
-export type Decision = 'park' | 'source' | 'target'
-
-/** Rows that one transaction carries; a circle of tables is carried whole up to `CYCLE_ROWS`. */
-const BATCH_ROWS = 500
-const CYCLE_ROWS = 10_000
-
-/** Per table: rows of the source by what became of them. They add up to the rows that the source has. */
-export type TableTally = {
-  readonly rows: number
-  readonly same: number
-  /** Changed or deleted on the target alone: its state stays. */
-  readonly kept: number
-  /** Conflicts that the playbook decides for the target. */
-  readonly skipped: number
-  readonly carry: number
-  readonly park: number
+export interface PlannerOptions {
+  readonly sourceSide: SourceSide
+  readonly index: CarriedIndex
+  /** What people decided about parked rows. */
+  readonly decisions: readonly Decision[]
+  /** True for a row that this process has tried already, as it stands. */
+  readonly isRefused: (row: {
+    readonly table: string
+    readonly key: string
+    readonly source: string | null
+    readonly target: string | null
+  }) => boolean
 }
 
-/** Collects comparisons, table by table, into a plan. */
+/** Collects comparisons, table by table, children before parents, into a plan. */
 export class Planner {
+  readonly #options: PlannerOptions
+  readonly #decisions: ReadonlyMap<string, Decision>
   readonly #carry = new Map<string, CarryItem[]>()
   readonly #conflicts: ParkItem[] = []
-  readonly #tally = new Map<string, TableTally>()
+  readonly #tallies = new Map<string, TallyOf>()
+  /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
+  readonly #open = new Set<string>()
+  readonly #maybeOpen: (id: string) => boolean
 
-  /** `decide` gives a table's policy; `refused` says that the target has refused this very row already. */
-  add(comparison: TableComparison, decide: (table: Table) => Decision, refused: (item: ParkItem) => boolean): void {
-    const table = fullName(comparison.table.name)
-    const decision = decide(comparison.table)
-    const count = { kept: 0, skipped: 0, carry: 0, park: 0 }
-    for (const row of comparison.differences()) {
-      const outcome = this.#place(table, row, decision, refused)
-      if (row.source.now !== null) count[outcome] += 1
-    }
-    const inStep = Object.values(comparison.inStep).reduce((sum, rows) => sum + rows, 0)
-    this.#tally.set(table, { rows: comparison.sourceRows, same: comparison.same + inStep, ...count })
+  /** `parkedIds`: rows that are parked now. */
+  constructor(options: PlannerOptions, parkedIds: ReadonlySet<string>) {
+    this.#options = options
+    this.#decisions = new Map(options.decisions.map((each) => [parkedId(each), each]))
+    this.#maybeOpen = (id) => parkedIds.has(id)
   }
 
-  #place(
-    table: string,
-    row: DifferentRow,
-    decision: Decision,
-    refused: (item: ParkItem) => boolean,
-  ): 'kept' | 'skipped' | 'carry' | 'park' {
-    if (row.difference === 'kept') return 'kept'
-    const conflict = isConflict(row.difference)
-    if (conflict && decision === 'target') return 'skipped'
-    const park = {
-      table,
-      key: row.key,
-      reason: reasonOf(row.difference),
-      source: printOf(row.source),
-      target: printOf(row.target),
+  add(comparison: TableComparison, table: CarriedTable): void {
+    const tally = new TallyOf(comparison, this.#options.index)
+    for (const row of comparison.differences()) tally.count(row, this.#place(row, table))
+    for (const copies of comparison.copies()) tally.countCopies(copies, this.#placeCopies(copies, table))
+    this.#tallies.set(table.name, tally)
+  }
+
+  #place(row: DifferentRow, table: CarriedTable): Outcome {
+    const key = row.source.key ?? row.key
+    const id = parkedId({ table: table.name, key })
+    const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
+    const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
+    if (found.place === 'kept') return 'kept'
+    if (this.#maybeOpen(id)) this.#open.add(id)
+    if (found.place === 'skipped') return 'skipped'
+    const born = !row.hasBase
+    const { index } = this.#options
+    const targetKey = row.target.base === null && row.target.now === null ? null : row.target.key
+    if (found.place === 'park' || this.#options.isRefused({ table: table.name, key, ...prints })) {
+      if (found.place === 'park' && !isRelated(row, table))
+        this.#conflicts.push({ table: table.name, key, targetKey, reason: found.reason, born, ...prints })
+      else if (found.place === 'park') return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
+      if (born) index.setWaiting(table.name, key, 'parked')
+      else if (targetKey !== null) index.setUnsettled(table.name, targetKey)
+      return 'parked'
     }
-    if (refused(park)) return 'park'
-    if (conflict && decision === 'park') {
-      this.#conflicts.push(park)
-      return 'park'
-    }
-    const items = this.#carry.get(table) ?? []
-    items.push({ table, key: row.key, action: actionOf(row), expect: printOf(row.target) })
-    this.#carry.set(table, items)
-    return 'carry'
+    return this.#carryOn(row, table, found)
+  }
+
+  #carryOn(row: DifferentRow, table: CarriedTable, { action, ruling }: Extract<Placed, { place: 'carry' }>): Outcome {
+    const key = row.source.key ?? row.key
+    const { index } = this.#options
+    if (!row.hasBase) index.setWaiting(table.name, key, 'coming')
+    if (action === 'delete' && row.target.key !== null) index.setUnsettled(table.name, row.target.key)
+    this.#put({
+      table: table.name,
+      key,
+      targetKey: row.hasBase || row.target.now !== null ? row.target.key : null,
+      action,
+      found: row.source.now?.print ?? null,
+      expect: row.target.now?.print ?? null,
+      base: [stateText(row.source.base), stateText(row.target.base)],
+      ...(ruling === undefined ? {} : { ruling }),
+    })
+    return 'waiting'
+  }
+
+  /** What a person decided about the row as it stands. */
+  #ruled(row: DifferentRow, id: string, prints: { source: string | null; target: string | null }): Placed | undefined {
+    const decision = this.#decisions.get(id)
+    if (decision === undefined || row.difference === 'kept') return undefined
+    // A row born on the source may have been parked beside what stood in its way, under another key.
+    const isAsSeen = decision.source === prints.source && (decision.target === prints.target || !row.hasBase)
+    if (!isAsSeen) return undefined
+    const ruling = rulingOf(decision.take, this.#options.sourceSide)
+    if (typeof ruling === 'object') return { place: 'carry', action: 'match', ruling }
+    if (ruling !== 'source') return { place: 'carry', action: 'skip', ruling }
+    const action = row.source.now === null ? 'delete' : row.target.now === null ? 'insert' : 'update'
+    return { place: 'carry', action, ruling }
+  }
+
+  #placeCopies(copies: DifferentCopies, table: CarriedTable): Outcome {
+    const more = copies.source - copies.base
+    if (more === 0) return 'kept'
+    const key = copiesKey(copies.print)
+    const id = parkedId({ table: table.name, key })
+    if (this.#maybeOpen(id)) this.#open.add(id)
+    if (this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })) return 'parked'
+    this.#put({
+      table: table.name,
+      key,
+      targetKey: key,
+      action: 'copies',
+      found: copies.print,
+      expect: null,
+      base: [copiesState(copies.base), copiesState(copies.base)],
+      copies: { base: copies.base, source: copies.source, target: copies.target },
+    })
+    return 'waiting'
+  }
+
+  #put(item: CarryItem): void {
+    const items = this.#carry.get(item.table) ?? []
+    items.push(item)
+    this.#carry.set(item.table, items)
   }
 
   /** Rows that both hosts changed and that the playbook leaves to a person. */
@@ -106,66 +137,42 @@ export class Planner {
     return this.#conflicts
   }
 
-  get tally(): ReadonlyMap<string, TableTally> {
-    return this.#tally
+  /** Those of the parked rows of which nothing is left to decide. */
+  settled(parkedIds: Iterable<string>): readonly string[] {
+    return [...parkedIds].filter((id) => !this.#open.has(id))
   }
 
-  /** Inserts and updates parents first, deletions children first, in batches. */
+  get tallies(): ReadonlyMap<string, TableTally> {
+    return new Map([...this.#tallies].map(([name, tally]) => [name, tally.result()]))
+  }
+
   carries(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly ReconcileChange[] {
-    const groups = parentsFirst(tables, foreignKeys).map((group) => ({
-      cyclic: isCyclic(group, foreignKeys),
-      items: withinCircle(group, foreignKeys).flatMap((table) => this.#carry.get(fullName(table.name)) ?? []),
-    }))
-    return [
-      ...groups.flatMap(({ cyclic, items }) =>
-        carries(
-          items.filter((item) => item.action !== 'delete'),
-          cyclic,
-        ),
-      ),
-      ...groups.toReversed().flatMap(({ items }) =>
-        carries(
-          items.filter((item) => item.action === 'delete'),
-          false,
-        ),
-      ),
-    ]
+    return inOrder(this.#carry, tables, foreignKeys)
+  }
+
+  /** Items of one table. */
+  of(table: Table): readonly CarryItem[] {
+    return this.#carry.get(fullName(table.name)) ?? []
   }
 }
 
-/** Inside a circle, those references that can't wait (NULL isn't allowed) decide what comes first. */
-function withinCircle(group: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly Table[] {
-  if (group.length === 1) return group
-  const binding = foreignKeys.filter((key) => {
-    const child = group.find((table) => fullName(table.name) === fullName(key.table))
-    return child?.columns.every((column) => !key.columns.includes(column.name) || !column.nullable)
-  })
-  return parentsFirst(group, binding).flat()
+type Placed = Place extends infer P ? (P extends { place: 'carry' } ? P & { readonly ruling?: CarryItem['ruling'] } : P) : never
+
+const rulesOf = ({ policy, numbered, targetPrinting }: CarriedTable, { sourceSide }: PlannerOptions) => ({
+  policy,
+  sourceSide,
+  apart: targetPrinting.apart,
+  numbered: numbered !== undefined,
+})
+
+/**
+ * True for a row born on both hosts under one key that names a parent: once the parent's number is another one on the target, so is the
+ * row's key, and there may be no conflict at all.
+ */
+function isRelated(row: DifferentRow, table: CarriedTable): boolean {
+  if (row.difference !== 'same-key' || row.source.key === null) return false
+  const columns = keyCells(row.source.key).length
+  return table.references.some(
+    ({ foreignKey }) => columns > 1 && foreignKey.columns.some((name) => table.target.key.includes(name)),
+  )
 }
-
-function carries(items: readonly CarryItem[], cyclic: boolean): ReconcileChange[] {
-  const size = cyclic ? CYCLE_ROWS : BATCH_ROWS
-  const changes: ReconcileChange[] = []
-  for (let at = 0; at < items.length; at += size) changes.push({ kind: 'carry', cyclic, items: items.slice(at, at + size) })
-  return changes
-}
-
-const actionOf = (row: DifferentRow): CarryItem['action'] => {
-  if (row.source.now === null) return 'delete'
-  return row.target.now === null ? 'insert' : 'update'
-}
-
-const printOf = (standing: DifferentRow['source']): string | null => standing.now?.print ?? null
-
-const REASONS: Readonly<Record<Difference, string>> = {
-  insert: 'The new row was refused',
-  update: 'The changed row was refused',
-  delete: 'The deletion was refused',
-  kept: 'Changed on the target alone',
-  'both-changed': 'Changed on both hosts',
-  'changed-and-deleted': 'Changed on one host, deleted on the one that receives it',
-  'deleted-and-changed': 'Deleted on one host, changed on the one that receives the deletion',
-  'same-key': 'Two different rows were born with the same key',
-}
-
-const reasonOf = (difference: Difference): string => REASONS[difference]

@@ -123,9 +123,9 @@ async function* printed(
   table: Table,
   printing: Printing,
   options: ReadOptions,
-): AsyncGenerator<readonly PrintedRow[]> {
+): AsyncGenerator<readonly WholePrintedRow[]> {
   const rows = new RowReader(table, printing)
-  for await (const batch of reader.rows(table, options)) yield batch.map((row) => rows.print(row))
+  for await (const batch of reader.rows(table, options)) yield batch.map((row) => rows.whole(row))
 }
 
 function* chunks(keys: readonly KeyCells[]): Generator<readonly KeyCells[]> {

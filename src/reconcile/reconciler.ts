@@ -1,29 +1,32 @@
+import { type Clock, systemClock } from '../base/clock.ts'
 import { type Finding, MigrateError } from '../base/errors.ts'
-import type { Database } from '../databases/port.ts'
-import { type ForeignKey, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
-import { type ApplyOptions, carry, describeParked } from './apply.ts'
+import { findTable, fullName, type Schema } from '../databases/schema.ts'
+import { carry } from './apply.ts'
+import type { ApplyContext } from './apply-context.ts'
+import { Pace } from './apply-pace.ts'
+import { readLedgers } from './apply-prepare.ts'
 import { baselineTables } from './baseline-file.ts'
 import { compareTables } from './compare.ts'
+import { readDecisions } from './decisions.ts'
 import { keyLabel } from './fingerprint.ts'
+import { parentsFirst } from './order.ts'
 import { type ParkedRow, parkedId, readParked, writeParked } from './parked.ts'
-import { type Decision, type ParkItem, Planner, type ReconcileChange, type TableTally } from './plan.ts'
-import { printingFor } from './printing.ts'
+import { describeParked } from './parked-describe.ts'
+import { Planner } from './plan.ts'
+import type { ParkItem, ReconcileChange } from './plan-items.ts'
+import type { SourceSide } from './policy.ts'
+import { type Proof, proofOf } from './proof.ts'
+import { reconciledTables, type TablesOptions } from './reconciler-tables.ts'
+import { CarriedIndex, type CarriedRow, isNowhere } from './remap-index.ts'
+import { numberMoves } from './remap-numbers.ts'
 
-export interface ReconcilerOptions {
+export interface ReconcilerOptions extends TablesOptions {
   readonly run: string
-  /** The run's folder. */
-  readonly directory: string
-  /** Rows are carried from the source to the target; a rollback swaps them. */
-  readonly source: Database
-  readonly target: Database
-  /** A host's schema, read by whoever may know it already; each host's own `schema()` when absent. */
-  readonly schemaOf?: (database: Database) => Promise<Schema>
-  /** Which tables are reconciled, and how. */
-  readonly tracked: (table: Table) => boolean
-  readonly decide: (table: Table) => Decision
-  readonly ignore: (table: Table) => readonly string[]
-  /** Foreign keys that the playbook names, in the tables that the target has. */
-  readonly references: (tables: readonly Table[]) => readonly ForeignKey[]
+  /** Which host the rows are carried from: policies name hosts. A rollback swaps them. */
+  readonly sourceSide: SourceSide
+  readonly clock?: Clock
+  readonly signal?: AbortSignal
+  readonly baselineRows?: NonNullable<ApplyContext['baselineRows']>
 }
 
 /** Rows of one table that a pass wrote, by what was done with them. */
@@ -36,10 +39,9 @@ export interface PassCounts {
   readonly parked: number
 }
 
-export interface Proof {
-  /** Rows of tracked tables on the source: all of them, those that are accounted for, and the rest. */
-  readonly totals: { readonly rows: number; readonly accounted: number; readonly unaccounted: number }
-  readonly tables: ReadonlyMap<string, TableTally>
+/** A row that goes by another key on the host that received it: JSON arrays of the keys' cells, and when that was. */
+export interface Renumbered extends Pick<CarriedRow, 'sourceKey' | 'targetKey' | 'action' | 'at'> {
+  readonly table: string
 }
 
 /** Signal and progress of whoever asks. */
@@ -53,10 +55,13 @@ export class Reconciler {
   readonly #options: ReconcilerOptions
   readonly #refused = new Set<string>()
   readonly #counts = new Map<string, PassCounts>()
-  #apply: ApplyOptions | undefined
+  readonly #renumbered: Renumbered[] = []
+  readonly #pace: Pace
+  #opened: Promise<Opened> | undefined
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
+    this.#pace = new Pace(options.clock ?? systemClock)
   }
 
   /** True when the run has a baseline to compare with. */
@@ -64,29 +69,36 @@ export class Reconciler {
     return (await baselineTables(this.#options.directory)).size > 0
   }
 
-  /** What is left to carry or to park, and how every row of the source stands while nothing of it is done; read-only. */
+  /** What is left to carry or to park, and how every row of both hosts stands while nothing of it is done; read-only. */
   async plan(asking: Asking): Promise<{ readonly changes: readonly ReconcileChange[]; readonly proof: Proof }> {
-    const { planner, options } = await this.#compare(asking)
-    const targets = [...options.tables.values()].map((pair) => pair.target)
-    const carries = planner.carries(targets, options.foreignKeys)
-    const parked = (await readParked(this.#options.directory)).filter((row) => !row.refused)
-    const conflicts = planner.conflicts
-    const known = new Set(parked.map(standingOf))
-    const same = conflicts.length === parked.length && conflicts.every((item) => known.has(standingOf(item)))
-    const changes: readonly ReconcileChange[] = same ? carries : [...carries, { kind: 'park', items: conflicts }]
-    return { changes, proof: proofOf(planner) }
+    const { source, target } = this.#options
+    const { context, sourceSchema, targetSchema } = await this.#open()
+    const { planner, parked } = await this.#compare(asking)
+    const targets = [...context.tables.values()].map((table) => table.target)
+    const moves = await numberMoves(
+      { database: source, schema: sourceSchema },
+      { database: target, schema: targetSchema },
+      (table) => context.tables.has(table),
+    )
+    const changes = [...moves, ...parkChanges(planner, parked), ...planner.carries(targets, context.foreignKeys)]
+    return { changes, proof: proofOf(planner.tallies) }
   }
 
   /** Carries or parks one batch. Idempotent. */
   async apply(change: ReconcileChange): Promise<void> {
-    const options = await this.#applyOptions()
-    if (change.kind === 'park') return this.#park(change.items, options)
-    const result = await carry(change.items, change.cyclic, options)
-    for (const entry of result.entries) this.#count(entry.table, entry.action === 'skipped' ? 'merged' : entry.action)
+    const { context } = await this.#open()
+    if (change.kind === 'number') return await this.#options.target.raiseIdentity(change.identity, BigInt(change.to))
+    if (change.kind === 'park') return await this.#park(change.items, change.settled, context)
+    const result = await carry(change.items, change, this.#pace, context)
+    for (const entry of result.entries) {
+      if (entry.action !== 'skipped') this.#count(entry.table, entry.action)
+      if (entry.sourceKey !== entry.targetKey && !isNowhere(entry.targetKey)) this.#renumbered.push(entry)
+    }
     for (const row of result.parked) {
       if (row.refused) this.#refused.add(standingOf(row))
       this.#count(row.table, 'parked')
     }
+    if (change.early) return
     const gone = new Set(change.items.map(parkedId))
     const before = await readParked(this.#options.directory)
     const others = before.filter((row) => !gone.has(parkedId(row)))
@@ -94,20 +106,22 @@ export class Reconciler {
       await writeParked(this.#options.directory, [...others, ...result.parked])
   }
 
-  async #park(items: readonly ParkItem[], options: ApplyOptions): Promise<void> {
-    const refused = (await readParked(this.#options.directory)).filter((row) => row.refused)
+  async #park(items: readonly ParkItem[], settled: readonly string[], context: ApplyContext): Promise<void> {
+    const gone = new Set([...settled, ...items.map(parkedId)])
+    const refused = (await readParked(this.#options.directory)).filter((row) => row.refused && !gone.has(parkedId(row)))
     const rows: ParkedRow[] = []
     for (const item of items) {
-      rows.push({ ...(await describeParked(item, options)), reason: item.reason, source: item.source, target: item.target })
+      const described = await describeParked(item, item.reason, context, { refused: false, born: item.born })
+      rows.push({ ...described, source: item.source, target: item.target })
       this.#count(item.table, 'parked')
     }
     await writeParked(this.#options.directory, [...refused, ...rows])
   }
 
-  /** Every row of the source accounted for, by comparing all of it once more; read-only. */
+  /** Every row of both hosts accounted for, by comparing all of it once more; read-only. */
   async prove(asking: Asking): Promise<Proof> {
     const { planner } = await this.#compare(asking)
-    return proofOf(planner)
+    return proofOf(planner.tallies)
   }
 
   /** What this pass wrote, per table. */
@@ -115,9 +129,44 @@ export class Reconciler {
     return this.#counts
   }
 
+  /** Rows that this pass carried under another key than the source's, oldest first. */
+  get renumbered(): readonly Renumbered[] {
+    return this.#renumbered
+  }
+
   /** Rows set aside for a person. */
   parked(): Promise<readonly ParkedRow[]> {
     return readParked(this.#options.directory)
+  }
+
+  /**
+   * What the ledgers say of a row: `key` as people write it (`10499`; `10248, 1` where several columns make it), on either host. All rows of
+   * the table that go by another key when it is left out. Throws MigrateError `table-unknown` for a table that isn't reconciled.
+   */
+  async lookup(table: string, key?: string): Promise<readonly Renumbered[]> {
+    const { context } = await this.#open()
+    const targets = [...context.tables.values()].map((each) => each.target)
+    const found = findTable(targets, table)
+    if (found === undefined || found === 'ambiguous')
+      throw unknownTable(
+        table,
+        targets.map((each) => fullName(each.name)),
+        found,
+      )
+    const name = fullName(found.name)
+    await readLedgers([name], context)
+    const rows = key === undefined ? context.index.renumbered(name) : context.index.all(name)
+    const wanted = key?.replaceAll(/\s*,\s*/g, ', ').trim()
+    return [...rows]
+      .filter((row) => wanted === undefined || keyLabel(row.sourceKey) === wanted || keyLabel(row.targetKey) === wanted)
+      .map(({ sourceKey, targetKey, action, at }) => ({ table: name, sourceKey, targetKey, action, at }))
+  }
+
+  /** Lets go of what was kept beside the run: a private file. */
+  async close(): Promise<void> {
+    const opened = await this.#opened
+    opened?.context.index.close()
+    this.#opened = undefined
   }
 
   #count(table: string, what: keyof PassCounts): void {
@@ -126,10 +175,23 @@ export class Reconciler {
     this.#counts.set(table, { ...counts, [what]: counts[what] + 1 })
   }
 
-  async #compare(asking: Asking): Promise<{ planner: Planner; options: ApplyOptions }> {
-    const { directory, run, source, target, ignore, decide } = this.#options
-    const options = await this.#applyOptions()
-    const planner = new Planner()
+  async #compare(asking: Asking): Promise<{ planner: Planner; parked: readonly ParkedRow[] }> {
+    const { directory, run, source, target, sourceSide } = this.#options
+    const { context } = await this.#open()
+    const { index, tables } = context
+    index.startAnew()
+    for (const name of tables.keys()) index.forget(name)
+    await readLedgers(tables.keys(), context)
+    const parked = await readParked(directory)
+    const planner = new Planner(
+      {
+        sourceSide,
+        index,
+        decisions: await readDecisions(directory),
+        isRefused: (row) => this.#refused.has(standingOf(row)),
+      },
+      new Set(parked.map(parkedId)),
+    )
     let rows = 0
     await compareTables(
       {
@@ -137,81 +199,94 @@ export class Reconciler {
         run,
         source,
         target,
-        printingOf: (table) => printingFor(table, { ignore: ignore(table) }),
+        printingOf: (table) => tables.get(fullName(table.name))?.targetPrinting ?? { columns: [], apart: [] },
         ...(asking.signal ? { signal: asking.signal } : {}),
         onRows: (table, count) => {
           rows += count
           asking.onRows?.(rows, fullName(table.name))
         },
       },
-      [...options.tables.values()].map((pair) => [pair.source, pair.target]),
-      (comparison) => planner.add(comparison, decide, (item) => this.#refused.has(standingOf(item))),
+      // Children first: whatever a row that is seen here belongs to was there before it, and is seen after it.
+      childrenFirst(context),
+      (comparison) => {
+        const table = tables.get(fullName(comparison.table.name))
+        if (table !== undefined) planner.add(comparison, table)
+      },
     )
-    return { planner, options }
+    return { planner, parked }
   }
 
-  /** The tables of both hosts as they are now, matched by name. */
-  async #applyOptions(): Promise<ApplyOptions> {
-    if (this.#apply !== undefined) return this.#apply
-    const { run, source, target, ignore, tracked, references, schemaOf = (database) => database.schema() } = this.#options
-    const [from, to] = await Promise.all([schemaOf(source), schemaOf(target)])
-    const targets = new Map(to.tables.map((table) => [nameKey(table), table]))
-    const tables = new Map<string, { readonly source: Table; readonly target: Table }>()
-    for (const table of from.tables.filter(tracked)) {
-      const other = targets.get(nameKey(table))
-      if (other === undefined) throw missingTable(table, target)
-      const drift = columnDrift(table, other)
-      if (drift !== undefined) throw drift
-      tables.set(fullName(other.name), { source: table, target: withPartitionsOf(table, other) })
+  #open(): Promise<Opened> {
+    this.#opened ??= this.#openNow()
+    return this.#opened
+  }
+
+  async #openNow(): Promise<Opened> {
+    const {
+      run,
+      source,
+      target,
+      sourceSide,
+      clock = systemClock,
+      signal = new AbortController().signal,
+      baselineRows,
+    } = this.#options
+    const { tables, foreignKeys, sourceSchema, targetSchema } = await reconciledTables(this.#options)
+    const context: ApplyContext = {
+      run,
+      source,
+      target,
+      sourceSide,
+      tables,
+      foreignKeys,
+      index: new CarriedIndex(),
+      clock,
+      signal,
+      ...(baselineRows === undefined ? {} : { baselineRows }),
     }
-    const foreignKeys = [
-      ...to.foreignKeys.filter((key) => key.enforced),
-      ...references([...tables.values()].map((pair) => pair.target)),
-    ]
-    this.#apply = { run, source, target, tables, foreignKeys, ignore }
-    return this.#apply
+    return { context, sourceSchema, targetSchema }
   }
 }
 
-/** The target with the partitions that the source alone has: made since the snapshot, they are wanted for the rows in them. */
-function withPartitionsOf(source: Table, target: Table): Table {
-  const { partitions } = target
-  if (partitions === undefined) return target
-  const there = new Set(partitions.map((part) => fullName(part.name)))
-  const more = (source.partitions ?? []).filter((part) => !there.has(fullName(part.name)))
-  return { ...target, partitions: [...partitions, ...more] }
+interface Opened {
+  readonly context: ApplyContext
+  readonly sourceSchema: Schema
+  readonly targetSchema: Schema
 }
 
-function proofOf(planner: Planner): Proof {
-  const tallies = [...planner.tally.values()]
-  const rows = tallies.reduce((sum, tally) => sum + tally.rows, 0)
-  const unaccounted = tallies.reduce((sum, tally) => sum + tally.carry, 0)
-  return { totals: { rows, accounted: rows - unaccounted, unaccounted }, tables: planner.tally }
+function childrenFirst({ tables, foreignKeys }: ApplyContext) {
+  const targets = [...tables.values()].map((table) => table.target)
+  return parentsFirst(targets, foreignKeys)
+    .flat()
+    .toReversed()
+    .flatMap((target) => {
+      const table = tables.get(fullName(target.name))
+      return table === undefined ? [] : [[table.source, table.target] as const]
+    })
 }
 
-const nameKey = (table: Table): string => fullName(table.name).toLowerCase()
+const unknownTable = (table: string, known: readonly string[], found: 'ambiguous' | undefined): MigrateError =>
+  new MigrateError(
+    'table-unknown',
+    found === 'ambiguous'
+      ? `Several schemas have a table ${table}.`
+      : `There is no table ${table} among those that are reconciled.`,
+    { hint: `Name one of them: ${known.join(', ')}.`, ending: 'usage' },
+  )
+
+/** The list of parked rows written anew, where it isn't as it should be. */
+function parkChanges(planner: Planner, parked: readonly ParkedRow[]): readonly ReconcileChange[] {
+  const waiting = parked.filter((row) => !row.refused)
+  const known = new Set(waiting.map(standingOf))
+  const { conflicts } = planner
+  const settled = planner.settled(parked.filter((row) => row.refused).map(parkedId))
+  const same = conflicts.length === waiting.length && conflicts.every((item) => known.has(standingOf(item)))
+  return same && settled.length === 0 ? [] : [{ kind: 'park', items: conflicts, settled }]
+}
 
 /** A parked row together with the state it was parked in: anything changed since makes it another. */
 const standingOf = (row: { table: string; key: string; source: string | null; target: string | null }): string =>
   `${parkedId(row)} ${row.source ?? '-'} ${row.target ?? '-'}`
-
-const missingTable = (table: Table, target: Database): MigrateError =>
-  new MigrateError('table-missing', `Table ${fullName(table.name)} isn't on the ${target.label}. Nothing was changed.`, {
-    hint: 'It was born after the snapshot. Create it there by hand, or declare it in the playbook: skip or copy-only.',
-  })
-
-function columnDrift(source: Table, target: Table): MigrateError | undefined {
-  const names = (table: Table): string =>
-    readableColumns(table)
-      .map((column) => column.name)
-      .join(', ')
-  if (names(source).toLowerCase() === names(target).toLowerCase()) return undefined
-  return new MigrateError(
-    'schema-drift',
-    `Table ${fullName(source.name)} has different columns on the two hosts: ${names(source)} and ${names(target)}. Nothing was changed.`,
-    { hint: 'The schema was changed after the snapshot. Make both alike, then run again.' },
-  )
-}
 
 /** The finding that keeps a run from ending as done while a person still has to decide. */
 export const parkedFinding = (rows: readonly ParkedRow[], file: string): Finding => ({

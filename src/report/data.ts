@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { JournalEntry } from '../run/records.ts'
+import { PROVEN_KEY, type Proven, provenSchema } from './proof.ts'
 
 /** One line of the time log. */
 export interface LogLine {
@@ -38,6 +39,7 @@ const countsSchema = z.object({
 const reconciledSchema = z.object({
   event: z.literal('reconciled'),
   pass: z.number(),
+  from: z.literal('new').optional(),
   tables: z.record(z.string(), countsSchema),
   headroom: z.array(headroomUseSchema),
   proof: z.object({ rows: z.number(), accounted: z.number(), unaccounted: z.number() }),
@@ -63,7 +65,11 @@ export interface ReportData {
     readonly tables: ReadonlyMap<string, z.infer<typeof countsSchema>>
     readonly headroom: Reconciled['headroom']
     readonly proof: Reconciled['proof']
+    /** The host that they were carried from, by the last pass. */
+    readonly from: 'old' | 'new'
   } | null
+  /** The last pass's proof, table by table; `null` before there was one. */
+  readonly proven: Proven | null
   readonly findings: readonly ReportFinding[]
   /** Users and what they are granted on the old host: not copied. */
   readonly principals: z.infer<typeof principalsSchema>
@@ -93,6 +99,7 @@ class ReportFold {
   /** A resumption is told once something has been done in it. */
   #resumedAt: string | undefined
   #principals: z.infer<typeof principalsSchema> = []
+  #proven: Proven | null = null
   readonly #titles = new Map<string, string>()
   readonly #log: LogLine[] = []
   readonly #begun = new Map<string, string>()
@@ -118,6 +125,7 @@ class ReportFold {
       this.#resumedAt = time
     } else if (record.type === 'fact') {
       if (record.key === PRINCIPALS_KEY) this.#principals = principalsSchema.safeParse(record.value).data ?? []
+      if (record.key === PROVEN_KEY) this.#proven = provenSchema.safeParse(record.value).data ?? null
     } else if (record.type === 'run-finished') {
       this.#ended = { at: time, outcome: record.outcome }
       if (record.message !== undefined) this.#write(time, null, `The run stopped: ${record.message}`, null)
@@ -139,6 +147,7 @@ class ReportFold {
       log: this.#log,
       figures: [...this.#figures].map(([step, each]) => ({ title: this.#titleOf(step), ...each })),
       reconciled: this.#reconciliation(),
+      proven: this.#proven,
       findings: [...this.#findings.values()],
       principals: this.#principals,
       noWayBack: standing.filter((change) => !change.undoable).map((change) => change.summary),
@@ -214,11 +223,13 @@ class ReportFold {
   #reconciliation(): ReportData['reconciled'] {
     const last = this.#reconciled.at(-1)
     if (last === undefined) return null
+    // Going back is told by itself: what was carried forward before is in the time log.
+    const passes = this.#reconciled.filter((pass) => pass.from === last.from)
     const tables = new Map<string, z.infer<typeof countsSchema>>()
-    for (const pass of this.#reconciled) {
+    for (const pass of passes) {
       for (const [name, counts] of Object.entries(pass.tables)) tables.set(name, added(tables.get(name), counts))
     }
-    return { tables, headroom: last.headroom, proof: last.proof }
+    return { tables, headroom: last.headroom, proof: last.proof, from: last.from ?? 'old' }
   }
 }
 

@@ -1,5 +1,7 @@
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
 import type { LogLine, ReportData, ReportFinding } from './data.ts'
+import { cell } from './markdown-cells.ts'
+import { provenLines } from './proof-markdown.ts'
 
 /** The report as Markdown: time log, figures, what to know, what to do next, and the frame of a post-mortem. */
 export function renderMarkdown(data: ReportData): string {
@@ -18,14 +20,6 @@ export function renderMarkdown(data: ReportData): string {
 
 /** For people: no milliseconds, UTC. */
 const clockTime = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 19)}`
-
-/** Keeps other people's text from breaking a table or becoming markup. */
-const cell = (text: string): string =>
-  text
-    .replaceAll('\\', '\\\\')
-    .replaceAll('|', '\\|')
-    .replaceAll('<', '&lt;')
-    .replace(/\s*\r?\n\s*/g, ' ')
 
 function head({ playbook, run, startedAt, ended }: ReportData): string {
   const end = ended === null ? '' : ` Ended ${clockTime(ended.at)}: ${ended.outcome}.`
@@ -50,7 +44,7 @@ function figures({ figures }: ReportData): string {
   return ['## Figures', '', ...lines].join('\n')
 }
 
-function reconciled({ reconciled: result }: ReportData): string {
+function reconciled({ reconciled: result, proven }: ReportData): string {
   if (result === null) return ''
   const { tables, headroom, proof } = result
   const rows = [...tables]
@@ -71,16 +65,18 @@ function reconciled({ reconciled: result }: ReportData): string {
     ({ table, column, raisedBy, used, left, host }) =>
       `- ${cell(column === '' ? table : `${table}.${column}`)}${host === 'new' ? " (the new host's: the old one's numbers were moved past it)" : ''}: raised by ${whole(raisedBy)}, used ${whole(used)}, left ${whole(left)}`,
   )
+  const side = result.from
   const verdict =
     proof.unaccounted === 0
-      ? `Proof: every one of the old host's ${formatCount(proof.rows)} rows is accounted for.`
-      : `**${formatCount(proof.unaccounted)} of the old host's ${formatCount(proof.rows)} rows are not accounted for.**`
+      ? `Proof: every one of the ${side} host's ${formatCount(proof.rows)} rows is accounted for.`
+      : `**${formatCount(proof.unaccounted)} of the ${side} host's ${formatCount(proof.rows)} rows are not accounted for.**`
   return [
-    '## Rows carried over from the old host',
+    `## Rows carried over from the ${side} host`,
     '',
     ...carried,
     '',
     verdict,
+    ...(proven === null ? [] : ['', ...provenLines(proven)]),
     ...(use.length === 0 ? [] : ['', '### Headroom of the identities', '', ...use]),
   ].join('\n')
 }
@@ -112,7 +108,7 @@ function principals({ principals: all }: ReportData): string {
 
 function followUps({ did, noWayBack, findings: all }: ReportData): string {
   const items = [
-    ...(did.parked ? ['Decide about the rows that were parked; then run `migrate reconcile` again.'] : []),
+    ...(did.parked ? ['Decide about the rows that were parked: `migrate reconcile PLAYBOOK --resolve`.'] : []),
     ...(did.lowerTtl ? ['Raise the TTL of the DNS records again.'] : []),
     ...(did.cutover
       ? [

@@ -4,21 +4,27 @@ import { formatCount } from '../base/units.ts'
 import type { Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
 import type { Schema } from '../databases/schema.ts'
-import { keyLabel } from '../reconcile/fingerprint.ts'
 import { parkedPath } from '../reconcile/parked.ts'
-import { type Decision, type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan.ts'
-import { type Proof, parkedFinding, Reconciler } from '../reconcile/reconciler.ts'
+import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
+import type { Proof } from '../reconcile/proof.ts'
+import { Reconciler } from '../reconcile/reconciler.ts'
+import { PROVEN_KEY } from '../report/proof.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { missingDatabase } from './database-parts.ts'
+import { baselineRows } from './baseline-rows.ts'
+import { gather, missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
 import { readBoth, withRoomForLeaps } from './leap-moves.ts'
+import { policyFindings } from './policy-findings.ts'
+import { parkedFinding, remappedFinding, sumsApart, unaccounted } from './reconcile-findings.ts'
+import { movedRows, provenOf } from './reconcile-proven.ts'
+import { planWords } from './reconcile-words.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
-/** Where the last proof is kept in the run's memory, for the report. */
-export const PROOF_KEY = 'proof'
 /** How many passes there were, cheap ones too. */
 export const PASS_KEY = 'reconcile-pass'
+/** Rows that the line of one change names. */
+const NAMED = 2
 
 /** Which way rows are carried: `forward` is old to new; a rollback after the cutover goes the other way. */
 type Direction = 'forward' | 'reverse'
@@ -42,8 +48,12 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   async check(): Promise<readonly Finding[]> {
-    const without = [this.#world.old, this.#world.new].filter((host) => host.database === undefined)
-    return [...without.map((host) => missingDatabase(this.id, host)), ...laterPolicies(this.#world)]
+    const { old, new: fresh } = this.#world
+    const without = [old, fresh].filter((host) => host.database === undefined)
+    // Going back, the rules are those that the way forward was checked with.
+    const rules = async (): Promise<readonly Finding[]> =>
+      this.#direction === 'reverse' || old.database === undefined ? [] : policyFindings(this.#world, await old.database.schema())
+    return [...without.map((host) => missingDatabase(this.id, host)), ...(await gather(rules))]
   }
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
@@ -53,6 +63,7 @@ class ReconcileStep implements Step<ReconcileChange> {
       // Nothing to do is a result: everything was compared, and the proof is told without comparing it all again.
       this.#proven = changes.length === 0 && !run.dryRun ? proof : undefined
       if (this.#proven !== undefined) await this.#tell(run, this.#proven, passOf(run) + 1)
+      if (changes.length === 0 && run.dryRun) run.emit({ event: 'note', message: nothingWords(proof, this.#sides.source) })
       return changes
     }
     if (run.dryRun) return []
@@ -73,11 +84,19 @@ class ReconcileStep implements Step<ReconcileChange> {
     const reconciler = await this.#open(run)
     const proof = this.#proven ?? (await reconciler.prove({ signal: run.signal, onRows: progress(run) }))
     const pass = passOf(run) + 1
-    await run.remember(PASS_KEY, pass)
-    await run.remember(PROOF_KEY, { pass, ...proof.totals, tables: Object.fromEntries(proof.tables) })
-    if (this.#proven === undefined) await this.#tell(run, proof, pass)
+    const { source } = this.#sides
+    const moved = await movedRows(proof, present(this.#hosts.target.database), run.id)
     const parked = await reconciler.parked()
-    return [...(parked.length === 0 ? [] : [parkedFinding(parked, parkedPath(run.directory))]), ...unaccounted(proof)]
+    const parkedFile = parkedPath(run.directory)
+    await run.remember(PASS_KEY, pass)
+    await run.remember(PROVEN_KEY, provenOf({ pass, source, parkedFile }, proof, moved, parked))
+    if (this.#proven === undefined) await this.#tell(run, proof, pass)
+    return [
+      ...remappedFinding(moved, source),
+      ...(parked.length === 0 ? [] : [parkedFinding(parked, source)]),
+      ...unaccounted(proof, source),
+      ...sumsApart(proof, source),
+    ]
   }
 
   async #tell(run: StepRun, proof: Proof, pass: number): Promise<void> {
@@ -92,17 +111,17 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   describe(change: ReconcileChange): string {
-    if (change.kind === 'park') {
-      return change.items.length === 0
-        ? 'clear the list of parked rows'
-        : `park ${formatCount(change.items.length)} rows for you to decide`
-    }
-    return [...Map.groupBy(change.items, (item) => `${item.action} ${item.table}`)]
-      .map(([what, items]) => {
-        const [first, last] = [items[0], items.at(-1)].map((item) => (item === undefined ? '' : keyLabel(item.key)))
-        return `${what}: ${formatCount(items.length)} ${items.length === 1 ? 'row' : 'rows'} (${first === last ? first : `${first} … ${last}`})`
-      })
-      .join('; ')
+    return planWords([change], NAMED).join('; ')
+  }
+
+  /** The hosts by what they are in this direction. */
+  get #hosts(): { readonly source: World['old']; readonly target: World['new'] } {
+    const { old, new: fresh } = this.#world
+    return this.#direction === 'forward' ? { source: old, target: fresh } : { source: fresh, target: old }
+  }
+
+  get #sides(): { readonly source: Side; readonly target: Side } {
+    return { source: this.#hosts.source.side, target: this.#hosts.target.side }
   }
 
   async #headroom(run: StepRun) {
@@ -126,39 +145,33 @@ class ReconcileStep implements Step<ReconcileChange> {
   async #open(run: StepRun): Promise<Reconciler> {
     if (this.#reconciler !== undefined) return this.#reconciler
     const world = this.#world
-    const [from, to] = this.#direction === 'forward' ? [world.old, world.new] : [world.new, world.old]
+    const { source, target } = this.#hosts
     const rules = rulesFor(world, await this.#schemaOf('old'))
     this.#reconciler = new Reconciler({
       run: run.id,
       directory: run.directory,
-      source: present(from.database),
-      target: present(to.database),
+      source: present(source.database),
+      target: present(target.database),
+      sourceSide: source.side,
       schemaOf: (database) => this.#schemaOf(database === world.old.database ? 'old' : 'new'),
       tracked: (table) => rules(table).mode === 'track',
-      decide: (table) => decision(rules(table).conflict, from.side),
-      ignore: (table) => rules(table).ignore,
+      policyOf: rules,
       references: (tables) => declaredReferences(world, tables),
+      clock: run.clock,
+      signal: run.signal,
+      baselineRows: baselineRows({
+        directory: run.directory,
+        database: present(world.new.database),
+        clock: run.clock,
+        signal: run.signal,
+      }),
     })
     return this.#reconciler
   }
 }
 
-/** What the playbook may ask for and this version answers with a parked row: safe, but work for a person. */
-function laterPolicies(world: World): readonly Finding[] {
-  return [...world.tables].flatMap(([name, rules]) => {
-    const newest = typeof rules.conflict === 'object' ? ['conflict: newest'] : []
-    const words = [...newest, ...(rules.add.length > 0 ? ['add'] : []), ...(rules.match.length > 0 ? ['match'] : [])]
-    if (words.length === 0) return []
-    return [
-      {
-        severity: 'warning' as const,
-        code: 'policy-parks',
-        message: `${name}: ${words.join(' and ')} can't be merged by this version yet; rows of it that both hosts change are parked.`,
-        hint: 'Nothing is lost: both versions are kept for you to decide. "conflict: old" or "conflict: new" decides without asking.',
-      },
-    ]
-  })
-}
+const nothingWords = ({ totals }: Proof, source: Side): string =>
+  `Nothing to carry: every one of the ${source} host's ${formatCount(totals.rows)} rows is accounted for.`
 
 const passOf = (run: StepRun): number => Number(run.recall(PASS_KEY) ?? 0)
 
@@ -166,27 +179,6 @@ const progress =
   (run: StepRun) =>
   (rows: number, table: string): void =>
     run.progress(rows, null, 'rows', table)
-
-/** A policy names a host; which end that is depends on the direction. */
-function decision(policy: 'park' | 'old' | 'new' | { readonly newest: string }, source: 'old' | 'new'): Decision {
-  if (policy === 'old' || policy === 'new') return policy === source ? 'source' : 'target'
-  return 'park'
-}
-
-function unaccounted(proof: Proof): readonly Finding[] {
-  if (proof.totals.unaccounted === 0) return []
-  const tables = [...proof.tables]
-    .filter(([, tally]) => tally.carry > 0)
-    .map(([name, tally]) => `${name}: ${formatCount(tally.carry)}`)
-  return [
-    {
-      severity: 'error',
-      code: 'rows-unaccounted',
-      message: `${formatCount(proof.totals.unaccounted)} rows arrived while rows were being carried over and aren't on the other host yet (${tables.join(', ')}).`,
-      hint: 'Run "migrate reconcile" again: it carries them. What was carried so far stays.',
-    },
-  ]
-}
 
 function present(database: Database | undefined): Database {
   if (database === undefined)

@@ -2,22 +2,6 @@ import { stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { codeOf, type Finding } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
-import { fullName, type Schema } from '../databases/schema.ts'
-import { rulesFor } from './rules.ts'
-import type { World } from './world.ts'
-
-/** Tables that are to be reconciled though their rows can't be told apart. */
-export function withoutKey(world: World, schema: Schema): readonly Finding[] {
-  const rules = rulesFor(world, schema)
-  return schema.tables
-    .filter((table) => table.key.length === 0 && rules(table).mode === 'track')
-    .map((table) => ({
-      severity: 'error',
-      code: 'table-without-key',
-      message: `${fullName(table.name)} has neither a primary key nor a unique key without NULLs: its rows can't be told apart, so changes can't be carried over.`,
-      hint: `Give it a key, or say in the playbook what to do with it: tables: { ${fullName(table.name)}: copy-only } (or skip).`,
-    }))
-}
 
 /** Compressed rows take less room than the tables they come from; a quarter is what text and numbers usually need at most. */
 export async function roomFinding(directory: string, bytes: number): Promise<readonly Finding[]> {

@@ -140,3 +140,52 @@ describe('the plan of a rollback', () => {
     expect(text).toMatch(/\n2 changes in 2 steps\. To take them back: migrate rollback shop\.yml\n$/)
   })
 })
+
+describe('the plan of a merge', () => {
+  const item = (action: string, table: string, key: string, targetKey: string | null = null): object => ({
+    ...{ table, key: JSON.stringify([key]), targetKey: targetKey === null ? null : JSON.stringify([targetKey]), action },
+    ...{ found: 'a', expect: null, base: ['', ''] },
+  })
+  const carry = (...items: readonly object[]): EventBody =>
+    planned({ kind: 'carry', cyclic: false, early: false, items }, 'one batch')
+  const orders = (from: number, to: number): readonly object[] =>
+    Array.from({ length: to - from }, (_, index) => item('insert', 'public.Orders', String(from + index)))
+  const parked = (key: string, reason: string): object => ({
+    ...{ table: 'public.Customers', key: JSON.stringify([key]), targetKey: null, reason, born: false, source: 'a', target: 'b' },
+  })
+  const bodies: readonly (readonly [string | null, EventBody])[] = [
+    PLAN[0] ?? [null, { event: 'started' }],
+    ['reconcile', { event: 'started', title: 'Carry' }],
+    ['reconcile', carry(...orders(10_000, 10_500))],
+    ['reconcile', carry(...orders(10_500, 11_393))],
+    ['reconcile', carry(item('remap', 'public.Orders', '10499', '11502'), item('match', 'public.Customers', '12', '7'))],
+    ['reconcile', carry(item('merge', 'public.Products', '1', '1'))],
+    [
+      'reconcile',
+      planned({ kind: 'park', settled: [], items: [parked('5', 'Changed on both hosts'), parked('6', 'Deleted')] }, 'park'),
+    ],
+    ['reconcile', { event: 'done', seconds: 1 }],
+    [null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 2 }],
+  ]
+
+  it('is told by table and action, with counts, examples, both numbers and the reasons, however many batches it has', () => {
+    const lines = shown('reconcile', undefined, bodies).split('\n')
+    expect(lines[0]).toBe('What reconcile would carry over for shop. Nothing is changed by showing it.')
+    expect(lines.filter((line) => line.includes('•'))).toEqual([
+      expect.stringMatching(/• insert 1,393 rows of public\.Orders: 10000, 10001, .*, 10011, …$/),
+      expect.stringMatching(/• give a fresh number, .*, to 1 row of public\.Orders: 10499 → 11502$/),
+      expect.stringMatching(/• merge into the same .*, 1 row of public\.Customers: 12 → 7$/),
+      expect.stringMatching(/• merge both hosts' versions by the playbook's rules, 1 row of public\.Products: 1$/),
+      expect.stringMatching(/• park for you to decide 2 rows of public\.Customers: 5 \(Changed on both hosts\); 6 \(Deleted\)$/),
+    ])
+    expect(lines.at(-2)).toMatch(/^no problems, no warnings .*To carry it over: migrate reconcile shop\.yml$/)
+  })
+
+  it('stays within the terminal', () => {
+    expect(
+      shown('reconcile', 60, bodies)
+        .split('\n')
+        .filter((line) => line.length > 60),
+    ).toEqual([])
+  })
+})

@@ -1,15 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Clock } from '../../src/base/clock.ts'
 import type { Database } from '../../src/databases/port.ts'
 import { fullName, type Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
-import type { Decision, ReconcileChange } from '../../src/reconcile/plan.ts'
-import { Reconciler } from '../../src/reconcile/reconciler.ts'
+import type { ReconcileChange } from '../../src/reconcile/plan-items.ts'
+import { PARKING, type SourceSide, type TablePolicy } from '../../src/reconcile/policy.ts'
+import { printingFor } from '../../src/reconcile/printing.ts'
+import { Reconciler, type ReconcilerOptions } from '../../src/reconcile/reconciler.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable, Values } from './database-host.ts'
 
 const RUN = 'run-1'
-/** Tables of the contract's shop whose rows can be told apart. */
+/** Tables of the contract's shop that are reconciled; `visits` has no key. */
 const TRACKED: readonly ShopTable[] = [
   'customers',
   'products',
@@ -19,6 +22,9 @@ const TRACKED: readonly ShopTable[] = [
   'departments',
   'employees',
   'words',
+  'visits',
+  'coupons',
+  'tokens',
 ]
 const PLACED = '2026-11-20 07:00:00.000001'
 
@@ -33,10 +39,24 @@ export interface Pair {
 
 const tracked = (table: Table): boolean => TRACKED.some((name) => name === table.name.name.toLowerCase())
 
+export interface Starting {
+  /** As the playbook has them when the baseline is taken. */
+  readonly policies?: Policies
+  /** How far the new host's identities are raised: 0 forgets them, as the story does. */
+  readonly headroom?: bigint
+  /** The contract's further tables too: coupons, tokens. */
+  readonly further?: boolean
+}
+
 /** Copies one shop to the other through the port, raises its identities by 1,000 and takes the baseline. */
-export async function startedPair(host: DatabaseHost, fill: (old: ShopDatabase) => Promise<void>): Promise<Pair> {
+export async function startedPair(
+  host: DatabaseHost,
+  fill: (old: ShopDatabase) => Promise<void>,
+  { policies = {}, headroom = 1000n, further = false }: Starting = {},
+): Promise<Pair> {
   const [old, fresh] = [await host.database(), await host.database()]
   await old.createShop()
+  if (further) await old.createFurther?.()
   await fill(old)
   const [oldDatabase, newDatabase] = [old.open({ connections: 2 }), fresh.open({ connections: 2 })]
   const directory = await mkdtemp(join(tmpdir(), 'migrate-reconcile-'))
@@ -53,9 +73,15 @@ export async function startedPair(host: DatabaseHost, fill: (old: ShopDatabase) 
   const restored = await newDatabase.schema()
   for (const state of await newDatabase.identities(restored)) {
     const step = BigInt(state.identity.increment)
-    await newDatabase.raiseIdentity(state.identity, (state.last ?? BigInt(state.identity.seed)) + step * 1000n)
+    await newDatabase.raiseIdentity(state.identity, (state.last ?? BigInt(state.identity.seed)) + step * headroom)
   }
-  await takeBaseline({ directory, database: newDatabase, tables: restored.tables.filter(tracked) })
+  await takeBaseline({
+    directory,
+    database: newDatabase,
+    peer: oldDatabase,
+    tables: restored.tables.filter(tracked),
+    printingOf: (table) => printingFor(table, policyOf(policies)(table)),
+  })
   return {
     old,
     new: fresh,
@@ -70,17 +96,38 @@ export async function startedPair(host: DatabaseHost, fill: (old: ShopDatabase) 
   }
 }
 
-export const reconciler = (pair: Pair, decide: (table: Table) => Decision = () => 'park'): Reconciler =>
-  new Reconciler({
+/** What the playbook says of some tables, by their names in lower case. */
+export type Policies = Partial<Record<ShopTable, Partial<TablePolicy>>>
+
+export interface Merging {
+  readonly policies?: Policies
+  /** `new`: a rollback. */
+  readonly from?: SourceSide
+  readonly references?: ReconcilerOptions['references']
+  readonly clock?: Clock
+  readonly old?: Database
+  readonly fresh?: Database
+}
+
+const policyOf =
+  (policies: Policies) =>
+  (table: Table): TablePolicy => ({ ...PARKING, ...policies[table.name.name.toLowerCase() as ShopTable] })
+
+export function reconciler(pair: Pair, merging: Merging = {}): Reconciler {
+  const [old, fresh] = [merging.old ?? pair.oldDatabase, merging.fresh ?? pair.newDatabase]
+  const from = merging.from ?? 'old'
+  return new Reconciler({
     run: RUN,
     directory: pair.directory,
-    source: pair.oldDatabase,
-    target: pair.newDatabase,
+    source: from === 'old' ? old : fresh,
+    target: from === 'old' ? fresh : old,
+    sourceSide: from,
     tracked,
-    decide,
-    ignore: () => [],
-    references: () => [],
+    policyOf: policyOf(merging.policies ?? {}),
+    references: merging.references ?? (() => []),
+    ...(merging.clock ? { clock: merging.clock } : {}),
   })
+}
 
 /** Plans and applies once; returns what was planned. */
 export async function pass(each: Reconciler): Promise<readonly ReconcileChange[]> {

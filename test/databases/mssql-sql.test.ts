@@ -8,7 +8,7 @@ import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
 import { oversizeSql, refuseOversize } from '../../src/databases/mssql/oversize.ts'
-import { boundarySql, pageSql } from '../../src/databases/mssql/read.ts'
+import { boundarySql, pageSql, rowShape } from '../../src/databases/mssql/paging.ts'
 import {
   cellOf,
   decoderOf,
@@ -166,14 +166,16 @@ describe('dates and times as the driver gives them', () => {
 
 describe('reading', () => {
   it('goes page by page along the key, the server comparing', () => {
-    expect(pageSql(orders, 500, { after: false, upTo: false })).toBe(
-      'SELECT TOP (500) [OrderID], CONVERT(nvarchar(20), [Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), [Total])), [Photo] FROM [dbo].[Orders] ORDER BY [OrderID]',
+    expect(pageSql(orders, rowShape(orders).list, 500, { after: false, upTo: false })).toBe(
+      'SELECT TOP (500) t.[OrderID], CONVERT(nvarchar(20), t.[Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), t.[Total])), t.[Photo] FROM [dbo].[Orders] AS t ORDER BY [OrderID]',
     )
-    expect(pageSql(orders, 500, { after: true, upTo: false })).toContain(' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY')
+    expect(pageSql(orders, rowShape(orders).list, 500, { after: true, upTo: false })).toContain(
+      ' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY',
+    )
   })
 
   it('follows a key of several columns from the right place', () => {
-    expect(pageSql(orders, 500, { after: true, upTo: true })).toContain(
+    expect(pageSql(orders, rowShape(orders).list, 500, { after: true, upTo: true })).toContain(
       ' WHERE [OrderID] > CONVERT(int, @p0) AND [OrderID] <= CONVERT(int, @p1) ORDER BY',
     )
     expect(upToCondition(keyColumns(lines), 2)).toBe(
@@ -194,7 +196,7 @@ describe('reading', () => {
 
   it('compares text of a code page in the column’s own collation, so that no character is lost', () => {
     const table = { ...orders, key: ['Customer'] }
-    expect(keyCondition(keyColumns(table), 1)).toBe('[Customer] IN (CONVERT(varchar(20), @p0 COLLATE Latin1_General_CI_AS))')
+    expect(keyCondition(keyColumns(table), 1)).toBe('[Customer] IN (CONVERT(varchar(8000), @p0 COLLATE Latin1_General_CI_AS))')
   })
 
   it('stays below the server’s 2,100 parameters', () => {
@@ -241,7 +243,7 @@ SELECT @@ROWCOUNT AS affected`,
 describe('the ledger', () => {
   it('is written in one statement, numbered in the order of its entries', () => {
     expect(ledgerSql('[dbo].[migrate_ledger]', 2)).toBe(
-      `INSERT INTO [dbo].[migrate_ledger] (run, table_name, source_key, target_key, action, source_hash) SELECT run, table_name, source_key, target_key, action, source_hash FROM (VALUES (0, @p0, @p1, @p2, @p3, @p4, @p5), (1, @p6, @p7, @p8, @p9, @p10, @p11)) AS v(place, run, table_name, source_key, target_key, action, source_hash) ORDER BY place`,
+      `INSERT INTO [dbo].[migrate_ledger] (run, table_name, source_key, target_key, action, source_state, target_state, at) SELECT run, table_name, source_key, target_key, action, source_state, target_state, at FROM (VALUES (0, @p0, @p1, @p2, @p3, @p4, @p5, @p6, @p7), (1, @p8, @p9, @p10, @p11, @p12, @p13, @p14, @p15)) AS v(place, run, table_name, source_key, target_key, action, source_state, target_state, at) ORDER BY place`,
     )
   })
 })

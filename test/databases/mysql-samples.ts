@@ -44,11 +44,11 @@ export const samples: readonly Sample[] = [
   { type: 'char(36) CHARACTER SET ascii COLLATE ascii_bin', values: ["'6f1e0a4c-0000-0000-0000-000000000000'"] },
   { type: 'varchar(50) CHARACTER SET utf8mb3', values: ["'zo\u00eb \u20ac'"] },
   { type: 'text', values: ["'\\t\\n\\r\\\\\\b\\0\\Z'", "'\u{1f600} zo\u00eb'", "REPEAT('x', 60000)", "''", "'a\\tb\\nc'"] },
-  { type: 'longtext', values: ["REPEAT('\u{1f6d2}\\n', 100000)"] },
+  { type: 'longtext', values: ["REPEAT('\u{1f6d2}\\n', 100000)", "''"] },
   { type: 'binary(5)', values: ["x'00ff0a095c'", "''"] },
   { type: 'varbinary(20)', values: ["x'000a0d095c4e22271a00'", "''", "x'ffff'"] },
   { type: 'blob', values: ["''", "x'5c4e'", "REPEAT(x'00ff5c0a', 10000)"] },
-  { type: 'longblob', values: ["REPEAT(x'0102030a5c', 1000000)"] },
+  { type: 'longblob', values: ["REPEAT(x'0102030a5c', 1000000)", "''"] },
   {
     type: "enum('open','','it''s','back\\\\slash','gr\u00fc\u00df')",
     values: ["'open'", "''", "'it''s'", "'back\\\\slash'", '0'],

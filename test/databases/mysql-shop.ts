@@ -35,7 +35,7 @@ const FURTHER = [
   `CREATE TABLE coupons (id int NOT NULL AUTO_INCREMENT PRIMARY KEY,
     code varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL UNIQUE, used int)`,
   'CREATE TABLE tokens (token char(36) NOT NULL PRIMARY KEY, note varchar(20))',
-  `CREATE TABLE wide (id int NOT NULL PRIMARY KEY, ${Array.from({ length: 200 }, (_, at) => `c${at + 1} varchar(20)`).join(', ')})`,
+  `CREATE TABLE wide (id int NOT NULL PRIMARY KEY, ${Array.from({ length: 200 }, (_, at) => `c${at + 1} varchar(70)`).join(', ')})`,
 ]
 
 const audit = (event: string, row: string): string =>

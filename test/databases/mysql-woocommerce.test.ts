@@ -7,6 +7,7 @@ import type { Database } from '../../src/databases/port.ts'
 import { findTable } from '../../src/databases/schema.ts'
 import { loadPlaybook } from '../../src/playbook/index.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
+import { PARKING } from '../../src/reconcile/policy.ts'
 import { Reconciler } from '../../src/reconcile/reconciler.ts'
 import { declaredReferences } from '../../src/steps/rules.ts'
 import { copyTable, createAll } from '../contract/database-kit.ts'
@@ -118,8 +119,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a shop of WooCommerce'), () =
       source: databases.old,
       target: databases.new,
       tracked: (table) => tracked.some((each) => each.name.name === table.name.name),
-      decide: () => 'park',
-      ignore: () => [],
+      sourceSide: 'old',
+      policyOf: () => PARKING,
       references: (tables) => declaredReferences(playbook, tables),
     })
     const { changes } = await each.plan({})

@@ -165,6 +165,22 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [small('tables:\n  Orders: { conflict: { newst: At } }'), '5:13 tables.Orders.conflict.newest is missing.', 'Add'],
       [small('tables:\n  Orders: { match: Email }'), '5:20 tables.Orders.match must be a list.'],
       [small('tables:\n  Orders: { add: [1] }'), '5:19 tables.Orders.add[0] must be text.', 'quotes'],
+      [
+        small('tables:\n  Products: { add: [Stock], columns: { stock: old } }'),
+        '5:40 The column stock has two rules: add and columns.',
+        'Keep one',
+      ],
+      [small('tables:\n  Products: { ignore: [A], add: [a] }'), '5:34 The column a has two rules: ignore and add.', 'Keep one'],
+      [
+        small('tables:\n  Orders: { ignore: [At], conflict: { newest: At } }'),
+        "5:47 The column At is left out of comparison, so it can't say which row is the newest.",
+        'ignore',
+      ],
+      [
+        small('tables:\n  Orders: { columns: { Price: dear } }'),
+        '5:31 tables.Orders.columns.Price must be park, old, new, add or a mapping (key: value).',
+      ],
+      [small('tables:\n  Orders: { sums: Total }'), '5:19 tables.Orders.sums must be a list.'],
       [small('references: Orders.A -> B.C'), '4:13 references must be a list.'],
       [small('references:\n  - Orders.A = B.C'), '5:5 This is no reference from one column to another.', '->'],
       [small('references:\n  - Orders -> B.C'), '5:5 This is no reference from one column to another.', 'Orders.CustomerID'],

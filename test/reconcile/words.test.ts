@@ -4,8 +4,13 @@ import { parkedFinding } from '../../src/reconcile/reconciler.ts'
 const row = (key: string) => ({
   table: 'Customers',
   key,
+  targetKey: key,
   reason: 'Changed on both hosts',
   refused: false,
+  born: false,
+  collision: null,
+  baseRow: null,
+  baseNote: null,
   sourceRow: null,
   targetRow: null,
   source: null,

@@ -1,20 +1,49 @@
 import type { Command } from 'commander'
+import { MigrateError } from '../../base/errors.ts'
 import { type Flags, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
+
+export interface ReconcileFlags extends Flags {
+  readonly dryRun?: boolean
+  readonly resolve?: boolean
+  readonly decisions?: string
+  readonly lookup?: string
+}
 
 /** `migrate reconcile`: carries over what was still written on the old host. */
 export function addReconcile(program: Command, io: Io, finish: Finish): void {
   withFlags(program.command('reconcile <playbook>').description('carry over what was still written on the old host'))
+    .argument('[key]', 'the key of the row for --lookup; of several columns with commas between: 10,1')
     .option('--dry-run', 'list what would be carried over, writing nothing')
-    .action(async (playbook: string, flags: Flags & { readonly dryRun?: boolean }) => {
-      const { withPlaybook } = await import('../session.ts')
-      const { runSequence } = await import('../../run/runner.ts')
-      const dryRun = flags.dryRun ?? false
-      const view = dryRun ? 'plan' : 'live'
-      finish(
-        await withPlaybook(playbook, { io, flags }, view, ({ options }) =>
-          runSequence({ ...options, dryRun, only: 'reconcile' }),
-        ),
-      )
+    .option('--resolve', 'ask about each parked row, then carry out what was decided')
+    .option('--decisions <file>', 'the same from a YAML list of { table, key, take: old | new | merge | skip }')
+    .option('--lookup <table>', 'say what became of one row: --lookup Orders 10499')
+    .action(async (playbook: string, key: string | undefined, flags: ReconcileFlags) => {
+      refuseMixed(flags, key)
+      const { lookup } = flags
+      if (lookup !== undefined && key !== undefined) {
+        const { showLookup } = await import('../lookup.ts')
+        finish(await showLookup(playbook, lookup, key, { io, flags }))
+        return
+      }
+      const { reconcile } = await import('../reconcile.ts')
+      finish(await reconcile(playbook, flags, io))
     })
 }
+
+/** Options that don't go together, before anything is read. */
+function refuseMixed(flags: ReconcileFlags, key: string | undefined): void {
+  const asked = [
+    ...(flags.dryRun === true ? ['--dry-run'] : []),
+    ...(flags.resolve === true ? ['--resolve'] : []),
+    ...(flags.decisions === undefined ? [] : ['--decisions']),
+    ...(flags.lookup === undefined ? [] : ['--lookup']),
+  ]
+  if (asked.length > 1) throw usage(`${asked.join(' and ')} don't go together.`, 'Give one of them.')
+  if (flags.lookup !== undefined && key === undefined)
+    throw usage(`--lookup ${flags.lookup} says no row.`, 'Write the table and its key: --lookup Orders 10499.')
+  if (flags.lookup === undefined && key !== undefined)
+    throw usage(`${key} is one argument too many.`, 'To ask about one row: --lookup TABLE KEY.')
+}
+
+const usage = (message: string, hint: string): MigrateError => new MigrateError('usage', message, { ending: 'usage', hint })

@@ -4,8 +4,10 @@ import type { Ask } from '../../run/session.ts'
 import type { Sequence, Step } from '../../run/step.ts'
 import { changeDetails } from './details.ts'
 import type { Display } from './display.ts'
+import { foundLines } from './found.ts'
 import { type Colour, clip, type Paint } from './frame.ts'
 import { hanging } from './hanging.ts'
+import { MergePlan } from './merge-plan.ts'
 import { eventLines } from './words.ts'
 
 export interface PlanOptions {
@@ -14,13 +16,13 @@ export interface PlanOptions {
   readonly verbose: boolean
   readonly paint: Paint
   readonly ask: Ask | undefined
-  /** `check` shows only what was found, `rollback` what would be taken back. */
+  /** `check` shows only what was found, `rollback` what would be taken back, `reconcile` one pass of it. */
   readonly what: PlanView
   /** The terminal's width; without one no line is broken or cut. */
   readonly columns: number | undefined
 }
 
-export type PlanView = 'plan' | 'check' | 'rollback'
+export type PlanView = 'plan' | 'check' | 'rollback' | 'reconcile'
 
 type Of<E extends RunEvent['event']> = Extract<RunEvent, { readonly event: E }>
 
@@ -36,12 +38,6 @@ export function planDisplay(options: PlanOptions): Display {
     close: async () => undefined,
   }
 }
-
-const MARKS = {
-  error: ['✖ problem', 'red'],
-  warning: ['! warning', 'yellow'],
-  info: ['· note   ', 'dim'],
-} as const
 
 const MOVES = 'customers move to the new host here'
 const LASTING = 'point of no return: "migrate rollback" can’t take this back'
@@ -69,12 +65,14 @@ class PlanPrinter {
   #said = false
   /** What each step would do, in a few words each. */
   readonly #summaries = new Map<string, string[]>()
+  readonly #merge: MergePlan
   #problems = 0
   #warnings = 0
   readonly #lasting = new Set<string>()
 
   constructor(options: PlanOptions) {
     this.#options = options
+    this.#merge = new MergePlan(options.verbose)
   }
 
   begin(sequence: Sequence, playbook: string): void {
@@ -95,7 +93,9 @@ class PlanPrinter {
         this.#change(event)
         return
       case 'done':
-        if (event.skipped && !this.#said) this.#line(event.step, nothingWords(this.#stepOf(event.step), this.#resumed), 'dim')
+        this.#printMerge()
+        if (event.skipped && !this.#said && this.#options.what !== 'reconcile')
+          this.#line(event.step, nothingWords(this.#stepOf(event.step), this.#resumed), 'dim')
         return
       case 'finished':
         this.#finished(event)
@@ -117,9 +117,10 @@ class PlanPrinter {
     const words: Readonly<Record<PlanView, string>> = {
       check: `Checking ${name}; nothing is changed.`,
       plan: `Plan for ${name}. Nothing is changed by showing it.${goesOn}`,
+      reconcile: `What reconcile would carry over for ${name}. Nothing is changed by showing it.`,
       rollback: `What a rollback of ${name} would take back, newest first. Nothing is changed by showing it.`,
     }
-    this.#write(words[this.#options.what])
+    this.#say(words[this.#options.what])
   }
 
   /** Findings come before the steps, from all of them; they are kept together. Later ones stand under their step. */
@@ -130,7 +131,7 @@ class PlanPrinter {
       if (event.step !== null) this.#lasting.add(event.step)
       return
     }
-    if (this.#foundPrinted) for (const line of this.#findingLines(event)) this.#line(event.step, line)
+    if (this.#foundPrinted) for (const line of foundLines(event, this.#options)) this.#line(event.step, line)
     else this.#findings.push(event)
   }
 
@@ -144,22 +145,9 @@ class PlanPrinter {
     if (shown.length > 0) this.#write('\nFound by the checks')
     for (const severity of order) {
       for (const each of shown.filter((finding) => finding.severity === severity)) {
-        for (const line of this.#findingLines(each)) this.#write(`  ${line}`)
+        for (const line of foundLines(each, this.#options)) this.#write(`  ${line}`)
       }
     }
-  }
-
-  #findingLines({ severity, message, hint, step }: Of<'finding'>): readonly string[] {
-    const [mark, colour] = MARKS[severity]
-    const { columns } = this.#options
-    // Under a step they are indented once more.
-    const room = columns === undefined ? undefined : columns - 6
-    const indent = ' '.repeat(11)
-    const text = `${message.replaceAll('\n', `\n  ${indent}`)}${step === null ? '' : ` (${step})`}`
-    const lines = text.split('\n').flatMap((line, index) => hanging(index === 0 ? `${indent}${line}` : line, room))
-    const first = `${this.#options.paint(colour, mark)}  ${lines[0]?.slice(indent.length) ?? ''}`
-    const advice = hint === undefined || hint === '' ? [] : hanging(`${indent}→ ${hint}`, room)
-    return [first, ...lines.slice(1), ...advice]
   }
 
   #heading(step: string, title: string | undefined): void {
@@ -174,13 +162,15 @@ class PlanPrinter {
     this.#write(
       `\n${number === 0 ? '   ' : `${String(number).padStart(2)}.`} ${this.#options.paint('bold', label)} ${this.#dim(`(${step})`)}`,
     )
-    if (this.#options.what === 'rollback') return
+    if (this.#options.what !== 'plan') return
     const remarks = [...(known?.phase === 'cutover' ? [MOVES] : []), ...(known !== undefined && !known.undo ? [LASTING] : [])]
     for (const line of remarks.flatMap((remark) => this.#broken(`      ${remark}`)))
       this.#write(this.#options.paint('yellow', line))
   }
 
   #change(event: Of<'change'>): void {
+    if (this.#merge.step !== event.step) this.#printMerge()
+    if (this.#merge.add(event)) return
     const summary = event.summary.trimEnd()
     const [first = '', ...more] = summary.split('\n')
     if (event.step !== null) this.#summaries.set(event.step, [...(this.#summaries.get(event.step) ?? []), inOneLine(summary)])
@@ -189,6 +179,14 @@ class PlanPrinter {
     // What is taken back was made by a plan that showed it.
     if (this.#options.what === 'rollback' && !this.#options.verbose) return
     for (const line of changeDetails(event.change, summary, this.#options.verbose)) this.#line(event.step, `    ${line}`, 'dim')
+  }
+
+  #printMerge(): void {
+    const { step } = this.#merge
+    const lines = this.#merge.take()
+    if (step === null || lines.length === 0) return
+    this.#summaries.set(step, [...(this.#summaries.get(step) ?? []), ...lines])
+    for (const line of lines) this.#line(step, `• ${line}`)
   }
 
   #line(step: string | null, text: string, colour?: Colour): void {
@@ -203,6 +201,7 @@ class PlanPrinter {
   }
 
   #finished(event: Of<'finished'>): void {
+    this.#printMerge()
     this.#printFindings()
     const found = `${this.#count(this.#problems, 'problem')}, ${this.#count(this.#warnings, 'warning')}`
     const time = formatDuration(event.seconds * 1000)
@@ -212,6 +211,7 @@ class PlanPrinter {
       return
     }
     if (this.#options.what === 'rollback') this.#endRollback(event)
+    else if (this.#options.what === 'reconcile') this.#endReconcile(event, `${found} (compared in ${time})`)
     else this.#endPlan(event, `${found} (planned in ${time})`)
   }
 
@@ -246,6 +246,17 @@ class PlanPrinter {
     const marks = [...(phase === 'cutover' ? ['customers move'] : []), ...(undo === undefined ? ['no way back'] : [])]
     const line = `${String(number).padStart(2)}. ${id.padEnd(18)} ${[...marks, words].join(' · ')}`
     return this.#options.columns === undefined ? line : clip(line, this.#options.columns)
+  }
+
+  #endReconcile(event: Of<'finished'>, found: string): void {
+    const lines = [...this.#summaries.values()].flat().length
+    const next =
+      event.exit !== 0
+        ? ''
+        : lines === 0
+          ? ' Nothing is to be carried.'
+          : ` To carry it over: migrate reconcile ${this.#playbook}`
+    this.#say(`\n${found}.${next}`)
   }
 
   #endRollback(event: Of<'finished'>): void {

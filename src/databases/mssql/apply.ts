@@ -2,10 +2,14 @@ import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, readableColumns, type Table, type TableName } from '../schema.ts'
+import { removeCopies } from './copies.ts'
+import { findRows } from './find.ts'
 import { columnOf, readColumns } from './introspect-columns.ts'
-import { chunks, keyColumns, keyCondition, keyParameters, parameterOf, rowsPerStatement } from './keys.ts'
+import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, parameterOf, rowsPerStatement } from './keys.ts'
 import { writeLedger } from './marks.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
+import { LOCKED } from './paging.ts'
+import { printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import type { Parameter, Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
@@ -97,18 +101,17 @@ WHERE tr.is_disabled = 0 AND tr.is_ms_shipped = 0 ORDER BY t.place, tr.name`,
 }
 
 const transactionOn = (session: Session, ledger: string): Transaction => ({
-  lock: (table, keys) => rowsByKey(session, table, keys, ' WITH (UPDLOCK, ROWLOCK, HOLDLOCK)'),
+  lock: (table, keys) => rowsByKey(session, table, keys, LOCKED),
+  lockPrinted: (table, printing, keys) => printedByKey(session, table, printing, keys, LOCKED),
   insert: (table, rows) => insertRows(session, table, rows),
   update: (table, row) => updateRow(session, table, row),
   delete: (table, keys) => deleteRows(session, table, keys),
   referenced: (foreignKey, parents) => referencedParents(session, foreignKey, parents),
-  find: async () => await Promise.reject(unbuilt('find')),
-  insertNumbered: async () => await Promise.reject(unbuilt('insertNumbered')),
-  removeCopies: async () => await Promise.reject(unbuilt('removeCopies')),
+  find: (table, columns, values) => findRows(session, table, columns, values),
+  insertNumbered: (table, row, column) => insertNumbered(session, table, row, column),
+  removeCopies: (table, row, count) => removeCopies(session, table, row, count),
   ledger: (entries) => writeLedger(session, ledger, entries),
 })
-
-const unbuilt = (what: string): MigrateError => new MigrateError('fault', `${what} isn't there yet.`)
 
 async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
   const columns = readableColumns(table)
@@ -118,6 +121,36 @@ async function insertRows(session: Session, table: Table, rows: readonly Row[]):
     // A key WITH (IGNORE_DUP_KEY = ON) drops duplicates without an error.
     if (count !== chunk.length) throw miscount(session, table.name, 'inserted', chunk.length, count)
   }
+}
+
+/**
+ * Inserts one row but for the column that the server numbers, by IDENTITY or by a sequence as its default. The number comes by way of a
+ * table variable: without INTO, OUTPUT isn't taken for a table with triggers ("OUTPUT clause (Transact-SQL)"), and SCOPE_IDENTITY
+ * doesn't know sequences.
+ */
+export function insertNumberedSql(table: Table, numbered: Column): { readonly sql: string; readonly columns: readonly Column[] } {
+  const columns = readableColumns(table).filter((column) => column.name !== numbered.name)
+  const names = columns.length === 0 ? '' : ` (${quoteNames(columns.map((column) => column.name))})`
+  const values =
+    columns.length === 0
+      ? 'DEFAULT VALUES'
+      : `VALUES (${columns.map((column, index) => writeExpression(column, `@p${index}`)).join(', ')})`
+  const sql = `DECLARE @numbered TABLE (number ${numbered.codec});
+INSERT INTO ${quoteTable(table.name)}${names} OUTPUT inserted.${quoteName(numbered.name)} INTO @numbered ${values};
+SELECT CONVERT(nvarchar(40), number) AS number FROM @numbered`
+  return { sql, columns }
+}
+
+async function insertNumbered(session: Session, table: Table, row: Row, name: string): Promise<string> {
+  const all = readableColumns(table)
+  const [numbered] = columnsNamed(table, [name])
+  if (numbered === undefined) throw new RangeError('One name was asked for, and none was found.')
+  const { sql, columns } = insertNumberedSql(table, numbered)
+  const parameters = columns.map((column) => parameterOf(column, row[all.indexOf(column)]))
+  const { rows } = await session.query(sql, parameters)
+  const number = rows.at(-1)?.[0]
+  if (typeof number === 'string') return number
+  throw miscount(session, table.name, 'inserted', 1, 0)
 }
 
 async function updateRow(session: Session, table: Table, row: Row): Promise<void> {

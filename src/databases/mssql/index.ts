@@ -3,9 +3,11 @@ import type { ClosingPower } from '../closing-port.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
   Database,
+  Fingerprint,
   KeyCells,
   LedgerEntry,
   OrphanRule,
+  Printing,
   Reader,
   RightsPurpose,
   Row,
@@ -13,6 +15,7 @@ import type {
   Statement,
   TableSize,
   Transaction,
+  WholePrintedRow,
 } from '../port.ts'
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
 import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
@@ -28,6 +31,8 @@ import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
 import { mssqlNative } from './native.ts'
 import { backupServer } from './native-server.ts'
 import { oversize } from './oversize.ts'
+import { type Hashing, methodOf, probeHashing } from './print-method.ts'
+import { printedByKey, printedByPrint } from './prints.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { missingRights } from './rights.ts'
 import { serverInfo } from './server-info.ts'
@@ -43,6 +48,7 @@ class MssqlDatabase implements Database {
   readonly native: NativePower
   readonly closing: ClosingPower
   readonly #connections: Connections
+  #hashing: Promise<Hashing> | undefined
 
   constructor(options: MssqlOptions) {
     this.label = options.label
@@ -100,6 +106,25 @@ class MssqlDatabase implements Database {
 
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]> {
     return this.#connections.use((session) => rowsByKey(session, table, keys))
+  }
+
+  /** The server is asked once; a table whose columns it can fingerprint in its own way is told by its columns. */
+  async fingerprintMethod(table: Table): Promise<string | undefined> {
+    this.#hashing ??= this.#connections.use(probeHashing)
+    try {
+      return methodOf(table, await this.#hashing)
+    } catch (error) {
+      this.#hashing = undefined
+      throw error
+    }
+  }
+
+  printedByKey(table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]> {
+    return this.#connections.use((session) => printedByKey(session, table, printing, keys))
+  }
+
+  printedByPrint(table: Table, printing: Printing, prints: readonly Fingerprint[]): Promise<readonly WholePrintedRow[]> {
+    return this.#connections.use((session) => printedByPrint(session, table, printing, prints))
   }
 
   ddl(schema: Schema): readonly Statement[] {

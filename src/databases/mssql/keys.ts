@@ -2,7 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { quoteName } from './names.ts'
-import type { Parameter } from './session.ts'
+import { NULL_BYTES, type Parameter } from './session.ts'
 import { compareExpression, selectExpression, wireOf, wireValue } from './values.ts'
 
 /** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */
@@ -26,13 +26,16 @@ export function keyColumns(table: Table): readonly Column[] {
       hint: 'Give it a primary key on the old host, or set it to `copy-only` or `skip` in the playbook.',
     })
   }
-  return table.key.map((name) => {
-    const column = table.columns.find((each) => each.name === name)
+  return columnsNamed(table, table.key)
+}
+
+/** The columns of these names, in their order; the server's own (computed, rowversion) aren't among them. */
+export function columnsNamed(table: Table, names: readonly string[]): readonly Column[] {
+  const columns = readableColumns(table)
+  return names.map((name) => {
+    const column = columns.find((each) => each.name === name)
     if (column !== undefined) return column
-    throw new MigrateError(
-      'fault',
-      `The key of ${fullName(table.name)} has a column ${name} that isn't there. This is a fault in migrate.`,
-    )
+    throw new MigrateError('fault', `${fullName(table.name)} has no column ${name} to read. This is a fault in migrate.`)
   })
 }
 
@@ -43,7 +46,10 @@ export const selectList = (table: Table, alias = ''): string =>
     .join(', ')
 
 /** A cell → the parameter that carries it. */
-export const parameterOf = (column: Column, cell: Cell | undefined): Parameter => wireValue(cell ?? null, wireOf(column))
+export function parameterOf(column: Column, cell: Cell | undefined): Parameter {
+  const wire = wireOf(column)
+  return cell == null && wire.kind === 'binary' ? NULL_BYTES : wireValue(cell ?? null, wire)
+}
 
 export const keyParameters = (columns: readonly Column[], keys: readonly KeyCells[]): readonly Parameter[] =>
   keys.flatMap((key) => columns.map((column, index) => parameterOf(column, key[index])))

@@ -1,9 +1,8 @@
 import type { Cell, Row } from '../port.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
 import { insertSql, miscount } from './apply.ts'
-import { parameterOf } from './keys.ts'
 import type { BulkValue, Session } from './session.ts'
-import { nativeOf, nativeValue, wireOf, writeExpression } from './values.ts'
+import { nativeOf, nativeValue, wireOf, wireValue, writeExpression } from './values.ts'
 
 /** Rows that stand in the staging table at a time: bounds memory here and tempdb there. */
 const STAGED_ROWS = 5000
@@ -54,7 +53,8 @@ function* parametersOf(columns: readonly Column[], rows: readonly Row[]): Genera
 
 function encoderOf(column: Column): (cell: Cell) => BulkValue {
   const native = nativeOf(column)
-  return native === undefined ? (cell) => parameterOf(column, cell) : (cell) => nativeValue(cell, native)
+  const wire = wireOf(column)
+  return native === undefined ? (cell) => wireValue(cell, wire) : (cell) => nativeValue(cell, native)
 }
 
 /** The same rows in chunks of bounded size. */

@@ -1,142 +1,30 @@
 import { z } from 'zod'
-import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
-import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
-import {
-  afterCondition,
-  chunks,
-  keyColumns,
-  keyCondition,
-  keyParameters,
-  rowsPerStatement,
-  selectList,
-  upToCondition,
-} from './keys.ts'
-import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
-import { refuseOversize } from './oversize.ts'
-import type { Values } from './row-buffer.ts'
+import type { KeyCells, Reader, Row, TableSize } from '../port.ts'
+import type { Table } from '../schema.ts'
+import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
+import { isOwnTable } from './names.ts'
+import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
+import { printShape, rangeSum } from './prints.ts'
 import type { Session } from './session.ts'
-import { decoderOf, selectExpression } from './values.ts'
 
-/** Rows of a page: the first is small, since nobody knows yet how large rows are; later ones aim at PAGE_BYTES. */
-const FIRST_PAGE = 200
-const LARGEST_PAGE = 5000
-const PAGE_BYTES = 8 * 1024 * 1024
-
-/** Makes rows of the table's readable columns from what the driver gives. */
-function rowReader(table: Table): (batch: readonly Values[]) => readonly Row[] {
-  const decoders = readableColumns(table).map(decoderOf)
-  return (batch) =>
-    batch.map((values) => {
-      refuseOversize(table, values)
-      return values.map((value, index) => decoders[index]?.(value) ?? null)
-    })
-}
-
-/** Which ends of a range of keys a statement has as parameters: first those of `after`, then those of `upTo`. */
-interface Ends {
-  readonly after: boolean
-  readonly upTo: boolean
-}
-
-function rangeSql(columns: readonly Column[], ends: Ends): string {
-  const conditions = [
-    ...(ends.after ? [afterCondition(columns)] : []),
-    ...(ends.upTo ? [upToCondition(columns, ends.after ? columns.length : 0)] : []),
-  ]
-  return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
-}
-
-const orderSql = (columns: readonly Column[]): string => ` ORDER BY ${quoteNames(columns.map((column) => column.name))}`
-
-/** One page of a table with a key. */
-export function pageSql(table: Table, rows: number, ends: Ends): string {
-  const columns = keyColumns(table)
-  return `SELECT TOP (${rows}) ${selectList(table)} FROM ${quoteTable(table.name)}${rangeSql(columns, ends)}${orderSql(columns)}`
-}
-
-/** The key of the `rows`th row, after a key's parameters where there is one ("SELECT - ORDER BY clause", OFFSET: since 2012). */
-export function boundarySql(table: Table, rows: number, after: boolean): string {
-  const columns = keyColumns(table)
-  const keys = columns.map((column) => selectExpression(column, quoteName(column.name)))
-  return `SELECT ${keys.join(', ')} FROM ${quoteTable(table.name)}${rangeSql(columns, { after, upTo: false })}${orderSql(columns)} OFFSET ${rows - 1} ROWS FETCH NEXT 1 ROWS ONLY`
-}
-
-async function boundary(
-  session: Session,
-  table: Table,
-  rows: number,
-  after?: KeyCells,
-  signal?: AbortSignal,
-): Promise<KeyCells | undefined> {
-  const decoders = keyColumns(table).map(decoderOf)
-  const parameters = after === undefined ? [] : keyParameters(keyColumns(table), [after])
-  for await (const [row] of session.stream(boundarySql(table, rows, after !== undefined), parameters, { signal, drain: true }))
-    if (row !== undefined) return row.map((value, index) => decoders[index]?.(value) ?? null)
-  return undefined
-}
-
-/**
- * A reader on one session. A table with a key is read page by page, each asked for by the last key and read to its end, so that no
- * lock outlives a page while the reader waits for whoever takes the rows; one without a key is one statement.
- */
+/** A reader on one session. What it reads, and how long it holds locks: paging.ts. */
 export const readerOn = (session: Session, consistent: boolean): Reader => ({
   consistent,
-  rows: (table, options = {}) => (table.key.length > 0 ? pages(session, table, options) : wholeTable(session, table, options)),
+  rows: (table, options = {}) => readShaped(session, table, rowShape(table), options),
   boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
+  sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
+  prints: (table, printing, options = {}) => readShaped(session, table, printShape(table, printing), options),
 })
-
-async function* pages(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
-  const columns = keyColumns(table)
-  const positions = keyPositions(table)
-  const rowsOf = rowReader(table)
-  const { upTo } = options
-  let after = options.after
-  let left = options.limit ?? Number.POSITIVE_INFINITY
-  let page = FIRST_PAGE
-  while (left > 0) {
-    const asked = Math.min(page, left)
-    const ends = [after, upTo].filter((key) => key !== undefined)
-    const sql = pageSql(table, asked, { after: after !== undefined, upTo: upTo !== undefined })
-    let got = 0
-    let bytes = 0
-    for await (const batch of session.stream(sql, keyParameters(columns, ends), {
-      signal: options.signal,
-      drain: true,
-    })) {
-      const rows = rowsOf(batch)
-      got += rows.length
-      bytes += sizeOf(rows)
-      after = keyOf(rows.at(-1), positions) ?? after
-      yield rows
-    }
-    if (got < asked) return
-    left -= got
-    page = Math.max(1, Math.min(LARGEST_PAGE, Math.ceil((got * PAGE_BYTES) / Math.max(bytes, 1)), page * 4))
-  }
-}
-
-const keyOf = (row: Row | undefined, positions: readonly number[]): KeyCells | undefined =>
-  row === undefined ? undefined : positions.map((position) => row[position] ?? null)
-
-const sizeOf = (rows: readonly Row[]): number =>
-  rows.reduce((sum, row) => sum + row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16), 0)
-
-async function* wholeTable(session: Session, table: Table, options: ReadOptions): AsyncGenerator<readonly Row[]> {
-  const top = options.limit === undefined ? '' : `TOP (${options.limit}) `
-  const sql = `SELECT ${top}${selectList(table)} FROM ${quoteTable(table.name)}`
-  const rowsOf = rowReader(table)
-  for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield rowsOf(batch)
-}
 
 /** Rows with these keys; `hints` as they stand after the table's name, for instance ` WITH (UPDLOCK)`. */
 export async function rowsByKey(session: Session, table: Table, keys: readonly KeyCells[], hints = ''): Promise<readonly Row[]> {
   const columns = keyColumns(table)
-  const rowsOf = rowReader(table)
+  const shape = rowShape(table)
   const rows: Row[] = []
   for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
-    const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)}${hints} WHERE ${keyCondition(columns, chunk.length)}`
+    const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${keyCondition(columns, chunk.length)}`
     const result = await session.query(sql, keyParameters(columns, chunk))
-    rows.push(...rowsOf(result.rows))
+    rows.push(...shape.of(result.rows))
   }
   return rows
 }

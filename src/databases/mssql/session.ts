@@ -7,8 +7,11 @@ import { statementError, type Where } from './errors.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
 import type { Native, Wire } from './values.ts'
 
+/** NULL among bytes: one of text would make text of the bytes beside it in VALUES, and is refused for a column of bytes (error 257). */
+export const NULL_BYTES = Symbol('NULL of varbinary')
+
 /** A parameter: text as nvarchar, bytes as varbinary. The server converts it; the driver never does. */
-export type Parameter = string | Buffer | null
+export type Parameter = string | Buffer | null | typeof NULL_BYTES
 
 export interface Result {
   readonly rows: readonly Values[]
@@ -21,7 +24,7 @@ export interface Result {
 /** How long a statement waits for a lock, milliseconds; then its transaction ends as `database-busy`. */
 export const LOCK_TIMEOUT_MS = 10_000
 /** A value of a bulk load: what a column of its kind takes. */
-export type BulkValue = Parameter | number
+export type BulkValue = string | Buffer | null | number
 
 type DataType = (typeof TYPES)['Int']
 
@@ -284,10 +287,11 @@ export class Session implements Line {
 }
 
 function bind(request: Request, parameters: readonly Parameter[]): void {
-  for (const [index, value] of parameters.entries()) {
-    const bytes = Buffer.isBuffer(value)
-    const short = value === null || value.length <= (bytes ? SHORT_BYTES : SHORT_TEXT)
-    const length = short ? (bytes ? SHORT_BYTES : SHORT_TEXT) : Number.POSITIVE_INFINITY
+  for (const [index, parameter] of parameters.entries()) {
+    const bytes = Buffer.isBuffer(parameter) || parameter === NULL_BYTES
+    const value = parameter === NULL_BYTES ? null : parameter
+    const most = bytes ? SHORT_BYTES : SHORT_TEXT
+    const length = value === null || value.length <= most ? most : Number.POSITIVE_INFINITY
     request.addParameter(`p${index}`, bytes ? TYPES.VarBinary : TYPES.NVarChar, value, { length })
   }
 }

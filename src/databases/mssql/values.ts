@@ -41,7 +41,7 @@ const text = (length: number | 'max'): Wire => ({ kind: 'text', length })
 const binary = (length: number | 'max'): Wire => ({ kind: 'binary', length })
 
 /** Base type name and its arguments: `decimal(10,3)` → `decimal`, [10, 3]; `max` is -1. */
-function parseType(type: string): { readonly name: string; readonly sizes: readonly number[] } {
+export function parseType(type: string): { readonly name: string; readonly sizes: readonly number[] } {
   const match = /^([a-z0-9_]+)(?:\(([^)]*)\))?$/i.exec(type.trim())
   if (match?.[1] === undefined) return { name: type, sizes: [] }
   const sizes = (match[2] ?? '').split(',').filter((part) => part !== '')
@@ -97,11 +97,12 @@ const floating = (type: string): Codec => ({
 
 /**
  * Text in the column's code page. It is written as Unicode and converted by the assignment, which uses the column's collation and
- * refuses what is too long; CONVERT would use the database's and cut it.
+ * refuses what is too long; CONVERT would use the database's and cut it. To be compared, it is converted to as long a text as there is,
+ * so that nothing is cut until it equals what it isn't.
  */
 const codePage = (length: number): Codec => {
   const wide = length === -1 || length > 4000 ? 'max' : length
-  const size = length === -1 ? 'max' : length
+  const size = length === -1 ? 'max' : 8000
   return {
     select: (column) => `CONVERT(nvarchar(${wide}), ${column})`,
     write: (value) => value,

@@ -1,10 +1,12 @@
 import { MigrateError } from '../../base/errors.ts'
 import { isLedgerAction, type KeyCells, type LedgerEntry, type OrphanRule, type Row, type Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
+import { find, insertNumbered, removeCopies } from './find.ts'
 import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
 import { readColumns } from './introspect-columns.ts'
-import { chunks, hasEnumError, keyColumns, keyCondition, withKeys } from './keys.ts'
+import { chunks, hasEnumError, keyColumns, keyCondition, keysOf, withKeys } from './keys.ts'
 import { makeOwnTable, type OwnTable, withoutTable } from './marks.ts'
+import { printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { NO_ROWS, type Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
@@ -32,13 +34,12 @@ const transactionOn = (session: Session): Transaction => ({
   update: (table, row) => update(session, table, row),
   delete: (table, keys) => inSomeOrder(session, keys, (some) => deleteRows(session, table, some)),
   referenced: (foreignKey, parents) => referenced(session, foreignKey, parents),
-  find: async () => await Promise.reject(unbuilt('find')),
-  insertNumbered: async () => await Promise.reject(unbuilt('insertNumbered')),
-  removeCopies: async () => await Promise.reject(unbuilt('removeCopies')),
+  lockPrinted: (table, printing, keys) => printedByKey(session, table, printing, keys, ' FOR UPDATE'),
+  find: (table, columns, values) => find(session, table, columns, values),
+  insertNumbered: (table, row, column) => insertNumbered(session, table, row, column),
+  removeCopies: (table, row, count) => removeCopies(session, table, row, count),
   ledger: (entries) => writeLedger(session, entries),
 })
-
-const unbuilt = (what: string): MigrateError => new MigrateError('fault', `${what} isn't there yet.`)
 
 async function update(session: Session, table: Table, row: Row): Promise<void> {
   const columns = readableColumns(table)
@@ -56,12 +57,6 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
   if (hasEnumError(columns, row)) await withEnumErrors(session, columns, sql)
   else await session.query(sql)
 }
-
-/** The same table with its key's columns alone. */
-const keysOf = (table: Table): Table => ({
-  ...table,
-  columns: table.columns.filter((column) => table.key.includes(column.name)),
-})
 
 const missingRow = (session: Session, table: Table, key: KeyCells): MigrateError =>
   new MigrateError(

@@ -12,12 +12,14 @@ import { readSchema } from './introspect.ts'
 import { load, loadBlocks } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
 import { mysqlNative } from './native.ts'
+import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { missingRights } from './rights.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
 import { inTransaction } from './transaction.ts'
 import { Guards } from './triggers.ts'
+import { unpackBlock } from './unpack.ts'
 
 export type { MysqlOptions } from './connection.ts'
 
@@ -29,6 +31,7 @@ const TAKE_OFF_MS = 5000
 export function openMysql(options: MysqlOptions): Database {
   const connections = new Connections(options)
   const guards = new Guards()
+  const methods = new PrintMethods()
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
   return {
     label: options.label,
@@ -38,11 +41,12 @@ export function openMysql(options: MysqlOptions): Database {
     sizes: () => use(tableSizes),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),
-    rowsByKey: async (table, keys) => {
-      if (keys.length > MOST_KEYS)
-        throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
-      return await use((session) => rowsByKey(session, table, keys))
-    },
+    rowsByKey: async (table, keys) => await use((session) => rowsByKey(session, table, few(keys))),
+    fingerprintMethod: (table) => methods.of(table, use),
+    printedByKey: async (table, printing, keys) => await use((session) => printedByKey(session, table, printing, few(keys))),
+    printedByPrint: async (table, printing, prints) =>
+      await use((session) => printedByPrint(session, table, printing, few(prints))),
+    unpackBlock,
     native: mysqlNative(options, (sql) => use(async (session) => (await session.query(sql)).rows)),
     closing: mysqlClosing(use),
     ddl,
@@ -74,6 +78,11 @@ export function openMysql(options: MysqlOptions): Database {
       connections.close()
     },
   }
+}
+
+function few<T>(keys: readonly T[]): readonly T[] {
+  if (keys.length <= MOST_KEYS) return keys
+  throw new MigrateError('fault', `${keys.length} keys were asked for at once; at most ${MOST_KEYS} are allowed.`)
 }
 
 /** DDL among them commits by itself, with what came before it. */

@@ -20,6 +20,12 @@ export function keyColumns(table: Table): readonly Column[] {
   })
 }
 
+/** The same table with its key's columns alone. */
+export const keysOf = (table: Table): Table => ({
+  ...table,
+  columns: table.columns.filter((column) => table.key.includes(column.name)),
+})
+
 /** The select list of a table's readable columns as cells; `alias.` before each name when given. */
 export const selectList = (table: Table, alias = ''): string =>
   readableColumns(table)
@@ -65,6 +71,10 @@ export function rangeCondition(table: Table, { after, upTo }: Pick<ReadOptions, 
 /** ` ORDER BY …` of the key; '' without one. */
 export const keyOrder = (table: Table): string =>
   table.key.length === 0 ? '' : ` ORDER BY ${table.key.map(quoteName).join(', ')}`
+
+/** ` LIMIT …`, where there is one. */
+export const limitOf = ({ limit }: Pick<ReadOptions, 'limit'>): string =>
+  limit === undefined ? '' : ` LIMIT ${Math.trunc(limit)}`
 
 /** Condition that finds rows by their keys, as the server compares: `id IN (…)`, or alternatives for keys of several columns. */
 export function keyCondition(columns: readonly Column[], keys: readonly KeyCells[]): string {

@@ -1,11 +1,13 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Block, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
+import type { Block, KeyCells, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
 import { BlockCollector } from './blocks.ts'
 import type { Connections } from './connection.ts'
-import { chunks, keyColumns, keyCondition, keyOrder, rangeCondition, selectList, withKeys } from './keys.ts'
-import { CellCollector, type Collector } from './rows.ts'
+import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
+import { printsOf, sumOf } from './prints.ts'
+import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
+import { stream } from './stream.ts'
 import { quoteName, quoteTable, rawExpression, selectExpression } from './values.ts'
 
 /** A reader on one session, which must be in a transaction when `consistent`. */
@@ -28,11 +30,11 @@ export function readerOn(session: Session, connections: Connections, consistent:
       ),
     blocks: (table, options = {}) => alone<Block>(() => blocks(session, connections, table, options)),
     boundary: (table, rows, after, signal) => boundary(session, connections, table, rows, after, signal),
+    sum: (table, printing, range = {}) => sumOf(session, connections, table, printing, range),
+    prints: (table, printing, options = {}) =>
+      alone<readonly PrintedRow[]>(() => printsOf(session, connections, table, printing, options)),
   }
 }
-
-const limitOf = (options: Pick<ReadOptions, 'limit'>): string =>
-  options.limit === undefined ? '' : ` LIMIT ${Math.trunc(options.limit)}`
 
 /** A table's readable columns as cells, in key order when it has a key. */
 export const rowsSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | 'limit'>): string =>
@@ -51,43 +53,6 @@ async function* blocks(session: Session, connections: Connections, table: Table,
     yield* stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options.signal)
   } finally {
     if (!session.broken) await session.query('SET SESSION character_set_results = utf8mb4')
-  }
-}
-
-/** Stops at once when it is told to, whatever the server is doing. */
-async function* stream<T>(
-  session: Session,
-  connections: Connections,
-  sql: string,
-  collector: Collector<T>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<T> {
-  signal?.throwIfAborted()
-  // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
-  const stop = (): void => session.destroy()
-  signal?.addEventListener('abort', stop, { once: true })
-  try {
-    for await (const batch of session.rows(sql, collector, () => giveUp(session, connections))) {
-      signal?.throwIfAborted()
-      yield batch
-    }
-  } catch (error) {
-    if (signal?.aborted === true) throw signal.reason
-    throw error
-  } finally {
-    signal?.removeEventListener('abort', stop)
-  }
-}
-
-/** Tells the server to stop a statement whose rows nobody wants any more; without a free connection, its rows are let pass. */
-async function giveUp(session: Session, connections: Connections): Promise<void> {
-  const helper = await connections.tryAcquire()
-  if (helper === undefined) return
-  try {
-    // A statement that has ended meanwhile leaves nothing to stop.
-    await helper.query(`KILL QUERY ${session.threadId}`).catch(() => undefined)
-  } finally {
-    connections.release(helper)
   }
 }
 

@@ -1,8 +1,10 @@
 import { isUtf8 } from 'node:buffer'
+import { TextDecoder } from 'node:util'
+import { MigrateError } from '../../base/errors.ts'
 import type { Cell, Row } from '../port.ts'
-import { type Column, readableColumns, type Table } from '../schema.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { notUnicode } from './rows.ts'
-import { isAscii, isHex, membersOf } from './values.ts'
+import { asInBlocks, isAscii, isHex, membersOf } from './values.ts'
 
 const TAB = 9
 const NEWLINE = 10
@@ -25,6 +27,50 @@ export async function* unpackBlocks(table: Table, blocks: AsyncIterable<Buffer>)
     }
     if (batch.length > 0) yield batch
   }
+}
+
+/** MySQL's character sets of one byte that the platform decodes to the very same characters, and its names for them. */
+const DECODED: Readonly<Record<string, string>> = {
+  latin1: 'windows-1252',
+  latin2: 'iso-8859-2',
+  latin7: 'iso-8859-13',
+  koi8r: 'koi8-r',
+  macroman: 'macintosh',
+}
+
+/**
+ * See the port. Throws `block-not-readable` for a table with text in another character set of one byte: its bytes are all that a block
+ * holds.
+ */
+export function unpackBlock(table: Table, bytes: Buffer): readonly Row[] {
+  const columns = readableColumns(table)
+  const raw = readableColumns(asInBlocks(table))
+  const decoders = columns.map((column, at) => {
+    const codec = raw[at]?.codec ?? ''
+    return codec === column.codec || column.codec === 'ascii' ? undefined : decoderOf(table, codec.slice('bytes '.length))
+  })
+  const rows: Row[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const row: Cell[] = []
+    at = unpackRow(bytes, at, raw, row)
+    rows.push(
+      row.map((cell, place) => {
+        if (cell === null || columns[place] === raw[place]) return cell
+        const own = Buffer.from(cell, 'hex')
+        return decoders[place]?.decode(own) ?? own.toString('latin1')
+      }),
+    )
+  }
+  return rows
+}
+
+function decoderOf(table: Table, charset: string): TextDecoder {
+  const label = DECODED[charset]
+  if (label !== undefined) return new TextDecoder(label, { ignoreBOM: true })
+  throw new MigrateError(
+    'block-not-readable',
+    `${fullName(table.name)} holds text in the character set ${charset}, so that its saved rows can be loaded but not read here.`,
+  )
 }
 
 /** Fills `row` from the line that begins at `start`; returns where the next one begins. */

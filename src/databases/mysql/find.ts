@@ -1,0 +1,128 @@
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell, Row } from '../port.ts'
+import { type Column, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
+import { insertRows, miscount } from './insert.ts'
+import { chunks, keyColumns, keyCondition, keysOf, selectList } from './keys.ts'
+import { columnsOf } from './print-sql.ts'
+import { CellCollector } from './rows.ts'
+import type { Session } from './session.ts'
+import { asInBlocks, compareExpression, isEnumError, isHex, quoteName, quoteTable, writeExpression } from './values.ts'
+
+const AT_ONCE = 200
+
+/**
+ * See the port. By a unique key, rows and the gaps where they would be are locked straight away. By other columns a locking read
+ * would lock every row that it looks at ("Locks Set by Different SQL Statements in InnoDB"), and the shop with them: there, rows are
+ * looked for without a lock, and those found are locked by their keys and looked at again.
+ */
+export async function find(
+  session: Session,
+  table: Table,
+  columns: readonly string[],
+  values: readonly Row[],
+): Promise<readonly Row[]> {
+  const whole = values.filter((value) => value.every((cell) => cell !== null))
+  const keys = [table.primaryKey, ...table.uniqueKeys].map((key) => key?.columns ?? [])
+  const byUnique = keys.some((key) => key.length === columns.length && key.every((name) => columns.includes(name)))
+  const wanted = columnsOf(table, columns)
+  // Two values may be one to the server ('Ann' and 'ANN'): a row is told once.
+  const rows = new Map<string, Row>()
+  for (const chunk of chunks(whole, AT_ONCE)) {
+    const condition = keyCondition(wanted, chunk)
+    const found =
+      byUnique || table.key.length === 0
+        ? await select(session, table, `${condition} FOR UPDATE`)
+        : await selectThenLock(session, table, condition)
+    for (const row of found) rows.set(JSON.stringify(row), row)
+  }
+  return [...rows.values()]
+}
+
+async function selectThenLock(session: Session, table: Table, condition: string): Promise<readonly Row[]> {
+  const keys = keysOf(table)
+  const positions = keyPositions(keys)
+  const rows: Row[] = []
+  for (const chunk of chunks(await select(session, keys, condition), AT_ONCE)) {
+    const byKey = keyCondition(
+      keyColumns(table),
+      chunk.map((row) => positions.map((at) => row[at] ?? null)),
+    )
+    rows.push(...(await select(session, table, `(${byKey}) AND (${condition}) FOR UPDATE`)))
+  }
+  return rows
+}
+
+async function select(session: Session, table: Table, end: string): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  const none = async (): Promise<void> => undefined
+  const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)} WHERE ${end}`
+  for await (const batch of session.rows(sql, new CellCollector(readableColumns(table)), none)) rows.push(...batch)
+  return rows
+}
+
+/**
+ * See the port. An auto-numbered column's number is the session's own LAST_INSERT_ID(), as text; where a sequence numbers the column by
+ * its default, the number is taken from it first (a server before MariaDB 10.5 has no INSERT … RETURNING).
+ */
+export async function insertNumbered(session: Session, table: Table, row: Row, name: string): Promise<string> {
+  const [column] = columnsOf(table, [name])
+  const at = readableColumns(table).findIndex((each) => each.name === name)
+  if (column?.identity === null) {
+    if (column.default === null)
+      throw new MigrateError(
+        'fault',
+        `Nothing numbers the column ${name} of ${fullName(table.name)}. This is a fault in migrate.`,
+      )
+    const number = numberFrom((await session.query(`SELECT CAST(${column.default.sql} AS CHAR)`)).rows[0]?.[0], session, table)
+    await insertRows(session, table, [row.with(at, number)])
+    return number
+  }
+  const rest = { ...table, columns: table.columns.filter((each) => each.name !== name) }
+  await insertRows(session, rest, [row.toSpliced(at, 1)])
+  return numberFrom((await session.query('SELECT LAST_INSERT_ID()')).rows[0]?.[0], session, table)
+}
+
+function numberFrom(cell: Cell | undefined, session: Session, table: Table): string {
+  if (typeof cell === 'string' && /^-?\d+$/.test(cell) && cell !== '0') return cell
+  throw miscount(session, table, 1, 0)
+}
+
+/**
+ * See the port. What the server takes for equal comes first, so that it may use an index; what is equal to the byte decides. Without an
+ * index every row that is looked at stays locked until the transaction ends.
+ */
+export async function removeCopies(session: Session, table: Table, row: Row, count: number): Promise<number> {
+  if (count < 1) return 0
+  // In the form of blocks, text of other character sets is bytes.
+  const columns = readableColumns(table)
+  const raw = readableColumns(asInBlocks(table))
+  const terms = columns.flatMap((column, at) => sameAs(column, raw[at] ?? column, row[at] ?? null))
+  const sql = `DELETE FROM ${quoteTable(table.name)} WHERE ${terms.join(' AND ')} LIMIT ${Math.trunc(count)}`
+  return (await session.query(sql)).count
+}
+
+/** Columns that the server compares with a constant as it sorts them, by an index where there is one. */
+const COMPARED = new Set(['number', 'plain', 'address', 'text', 'ascii', 'enum', 'set', 'bit'])
+
+function sameAs(column: Column, raw: Column, cell: Cell): readonly string[] {
+  const name = quoteName(column.name)
+  if (cell === null) return [`${name} IS NULL`]
+  const { codec } = column
+  const isNumbered = codec === 'enum' || codec === 'set'
+  const loose = COMPARED.has(codec) ? [`${isNumbered ? `${name} + 0` : name} = ${compareExpression(column, cell)}`] : []
+  // Two doubles may be equal and yet print apart: 0 and -0.
+  if (codec === 'double') return [`CAST(${name} * 1e0 AS CHAR) = ${writeExpression(column, cell)}`]
+  if (codec === 'json') return [`CAST(CAST(${name} AS CHAR) AS BINARY) = ${bytesOf(column, cell)}`]
+  if (isNumbered || ['number', 'plain', 'address', 'bit'].includes(codec)) return loose
+  return [...loose, `CAST(${name} AS BINARY) = ${raw === column ? bytesOf(column, cell) : converted(raw, column, cell)}`]
+}
+
+/** A cell's bytes in UTF-8, or those that it is. */
+const bytesOf = (column: Column, cell: string): string =>
+  isHex(column.codec) ? `x'${cell}'` : `x'${Buffer.from(cell, 'utf8').toString('hex')}'`
+
+/** A text's bytes in the column's own character set; `raw` names it. */
+const converted = (raw: Column, column: Column, cell: string): string =>
+  isEnumError(column, cell)
+    ? "x''"
+    : `CAST(CONVERT(${writeExpression(column, cell)} USING ${raw.codec.slice('bytes '.length)}) AS BINARY)`

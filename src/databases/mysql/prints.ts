@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import { MigrateError } from '../../base/errors.ts'
+import type { Cell, Fingerprint, KeyCells, PrintedRow, Printing, RangeSum, ReadOptions, Row, WholePrintedRow } from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import type { Connections } from './connection.ts'
+import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
+import { columnsOf, HASH, hashExpression, LEAST_PACKET, printExpression, printMethod, restExpression } from './print-sql.ts'
+import { CellCollector } from './rows.ts'
+import type { Session } from './session.ts'
+import { stream } from './stream.ts'
+import { quoteName, quoteTable, selectExpression } from './values.ts'
+
+/** What stands for a value that is no column's: digits. */
+const DIGITS: Column = {
+  name: 'fingerprint',
+  type: 'bigint unsigned',
+  codec: 'number',
+  nullable: true,
+  collation: null,
+  default: null,
+  computed: null,
+  identity: null,
+  rowversion: false,
+}
+
+/** Fingerprint and rest as a SELECT's last columns. */
+const printList = (table: Table, printing: Printing): readonly string[] => {
+  const rest = restExpression(table, printing)
+  return [`HEX(${printExpression(table, printing)})`, ...(rest === undefined ? [] : [`HEX(${rest})`])]
+}
+
+/** A print that the server didn't give is no print: two such rows would seem to be the same. */
+function printOf(cell: Cell | undefined, table: Table): Fingerprint {
+  if (typeof cell === 'string' && /^[0-9A-F]{1,16}$/.test(cell)) return cell.toLowerCase().padStart(16, '0')
+  throw unprinted(table)
+}
+
+const unprinted = (table: Table): MigrateError =>
+  new MigrateError(
+    'fingerprint-missing',
+    `The server gave no fingerprint for a row of ${fullName(table.name)} (a string function gives NULL beyond max_allowed_packet). Nothing was changed.`,
+    { hint: 'Have max_allowed_packet raised to 16 MiB or more on that host, then run again.' },
+  )
+
+/** See the port. */
+export async function sumOf(
+  session: Session,
+  connections: Connections,
+  table: Table,
+  printing: Printing,
+  range: Pick<ReadOptions, 'after' | 'upTo' | 'signal'>,
+): Promise<RangeSum> {
+  const sql = `${sumSql(printExpression(table, printing))} FROM ${quoteTable(table.name)}${rangeCondition(table, range)}`
+  for await (const [row] of stream(session, connections, sql, new CellCollector([DIGITS, DIGITS, DIGITS]), range.signal)) {
+    const [rows, sum, printed] = row ?? []
+    if (rows !== printed) throw unprinted(table)
+    return { rows: Number(rows), sum: BigInt.asUintN(64, BigInt(sum ?? 0)) }
+  }
+  throw new MigrateError('fault', `The ${session.label} gave no sum of ${fullName(table.name)}.`)
+}
+
+/** SUM of whole numbers is exact, a DECIMAL ("Aggregate Function Descriptions"); NULL of no rows. */
+const sumSql = (print: string): string => `SELECT COUNT(*), SUM(${print}), COUNT(${HASH})`
+
+/** See the port. */
+export async function* printsOf(
+  session: Session,
+  connections: Connections,
+  table: Table,
+  printing: Printing,
+  options: ReadOptions,
+): AsyncGenerator<readonly PrintedRow[]> {
+  const key = table.key.length === 0 ? [] : keyColumns(table)
+  const beside = [...key, ...columnsOf(table, printing.apart)]
+  const list = [...beside.map((column) => selectExpression(column, quoteName(column.name))), ...printList(table, printing)]
+  const sql = `SELECT ${list.join(', ')} FROM ${quoteTable(table.name)}${rangeCondition(table, options)}${keyOrder(table)}${limitOf(options)}`
+  const collector = new CellCollector([...beside, DIGITS, ...(printing.apart.length === 0 ? [] : [DIGITS])])
+  for await (const batch of stream(session, connections, sql, collector, options.signal)) {
+    yield batch.map((row) => {
+      const print = printOf(row[beside.length], table)
+      return {
+        key: row.slice(0, key.length),
+        print,
+        rest: printing.apart.length === 0 ? print : printOf(row[beside.length + 1], table),
+        apart: row.slice(key.length, beside.length),
+      }
+    })
+  }
+}
+
+/** Whole rows under a condition, with their fingerprints. */
+async function wholeRows(session: Session, table: Table, printing: Printing, end: string): Promise<readonly WholePrintedRow[]> {
+  const columns = readableColumns(table)
+  const place = (name: string): number => columns.findIndex((column) => column.name === name)
+  const [key, apart] = [table.key.map(place), printing.apart.map(place)]
+  const sql = `SELECT ${[selectList(table), ...printList(table, printing)].join(', ')} FROM ${quoteTable(table.name)} WHERE ${end}`
+  const collector = new CellCollector([...columns, DIGITS, ...(apart.length === 0 ? [] : [DIGITS])])
+  const rows: WholePrintedRow[] = []
+  const none = async (): Promise<void> => undefined
+  for await (const batch of session.rows(sql, collector, none)) {
+    for (const cells of batch) {
+      const row = cells.slice(0, columns.length)
+      const pick = (places: readonly number[]): Row => places.map((at) => row[at] ?? null)
+      const print = printOf(cells[columns.length], table)
+      const rest = apart.length === 0 ? print : printOf(cells[columns.length + 1], table)
+      rows.push({ key: pick(key), print, rest, apart: pick(apart), row })
+    }
+  }
+  return rows
+}
+
+const KEYS_AT_ONCE = 500
+
+/** See `Database.printedByKey`; `suffix` as it stands at the end of a SELECT (` FOR UPDATE`). */
+export async function printedByKey(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  keys: readonly KeyCells[],
+  suffix = '',
+): Promise<readonly WholePrintedRow[]> {
+  const found: WholePrintedRow[] = []
+  for (const chunk of chunks(keys, KEYS_AT_ONCE)) {
+    const rows = await wholeRows(session, table, printing, `${keyCondition(keyColumns(table), chunk)}${suffix}`)
+    const exact = new Set(
+      withKeys(
+        table,
+        rows.map(({ row }) => row),
+        chunk,
+      ),
+    )
+    found.push(...rows.filter(({ row }) => exact.has(row)))
+  }
+  return found
+}
+
+/** See the port. No index helps: the whole table is looked through. */
+export async function printedByPrint(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  prints: readonly Fingerprint[],
+): Promise<readonly WholePrintedRow[]> {
+  if (prints.length === 0) return []
+  const wanted = prints.map((print) => `'${BigInt(`0x${print}`).toString(16).toUpperCase()}'`)
+  return await wholeRows(session, table, printing, `HEX(${printExpression(table, printing)}) IN (${wanted.join(', ')})`)
+}
+
+const PROBES = ['', 'a', 'the quick brown fox']
+
+/** What `hashExpression` must give for a text. */
+function answerOf(text: string): bigint {
+  const digits = createHash('sha1').update(text).digest('hex')
+  return (BigInt(crc32(digits)) << 32n) | BigInt(crc32(digits.slice(0, 20)))
+}
+
+/** True when the server computes fingerprints, and their sums, as they are computed here. */
+async function knownAnswer(session: Session): Promise<boolean> {
+  const from = `FROM (${PROBES.map((text) => `SELECT '${text}' AS probe`).join(' UNION ALL ')}) AS probes`
+  const print = hashExpression('probe')
+  const each = await session.question(`SELECT ${print} ${from}`)
+  const all = await session.question(`${sumSql(print)} ${from}`)
+  const expected = PROBES.map(answerOf)
+  const sum = expected.reduce((total, one) => total + one, 0n)
+  return (
+    String(each.rows.map(([one]) => one).sort()) === String(expected.map(String).sort()) &&
+    String(all.rows[0]) === String([PROBES.length, sum, PROBES.length])
+  )
+}
+
+/** See `Database.fingerprintMethod`. A server is asked once whether it can. */
+export class PrintMethods {
+  #able: Promise<boolean> | undefined
+
+  async of(table: Table, use: <T>(work: (session: Session) => Promise<T>) => Promise<T>): Promise<string | undefined> {
+    const able = this.#able ?? use(async (session) => session.kind.maxPacket >= LEAST_PACKET && (await knownAnswer(session)))
+    this.#able = able
+    try {
+      return (await able) ? printMethod(table) : undefined
+    } catch (error) {
+      this.#able = undefined
+      throw error
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import type { Row, Transaction, WholePrintedRow } from '../databases/port.ts'
+import type { ApplyContext, Candidate, CarriedTable, CarryResult } from './apply-context.ts'
+import { decide, type Outcome, REASONS } from './apply-decide.ts'
+import { cellsOf, equalRows } from './apply-find.ts'
+import { type Draft, keyOf } from './apply-prepare.ts'
+import { type Decided, write } from './apply-write.ts'
+import { keyCells, keyLabel, keyText } from './fingerprint.ts'
+import type { ParkedRow } from './parked.ts'
+import { describeParked } from './parked-describe.ts'
+import { parentKey } from './remap-references.ts'
+
+export interface BatchMode {
+  readonly cyclic: boolean
+  readonly early: boolean
+}
+
+/** A row to be parked, told once the transaction is over. */
+interface Aside {
+  readonly candidate: Candidate
+  readonly reason: string
+  readonly collision: ParkedRow['collision']
+}
+
+/**
+ * Carries prepared rows in one transaction with their ledger entries: all or none. The rows on the target are locked first, and what
+ * then stands there decides. Throws what the server refuses, with nothing written.
+ */
+export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, context: ApplyContext): Promise<CarryResult> {
+  const tables = [...new Set(drafts.map(({ table }) => table))]
+  const { wrote, decided } = await context.target.transaction(
+    tables.map((table) => table.target),
+    async (transaction) => {
+      const candidates = await locked(transaction, drafts, context)
+      const matches = await naturalMatches(transaction, candidates, context)
+      const first = candidates.map((candidate) => {
+        const seen = { sourceSide: context.sourceSide, matches: matches.get(candidate) ?? [] }
+        return { candidate, outcome: decide(candidate, seen) }
+      })
+      const apart = setApart(await withoutCollisions(transaction, first))
+      return { decided: apart, wrote: await write(transaction, apart, mode.cyclic, context) }
+    },
+  )
+  const asides = [
+    ...decided.flatMap(({ candidate, outcome }) =>
+      outcome.do === 'park' ? [{ candidate, reason: outcome.reason, collision: outcome.collision ?? null }] : [],
+    ),
+    ...(mode.early ? [] : wrote.kept.map((candidate) => ({ candidate, reason: REASONS.referenced, collision: null }))),
+  ]
+  return {
+    entries: wrote.entries,
+    parked: await parkedRows(asides, context),
+    later: decided.filter(({ outcome }) => outcome.do === 'later').map(({ candidate }) => candidate.item),
+    half: wrote.half.map(({ item }) => item),
+  }
+}
+
+/** The target's rows under the keys that are wanted, locked. */
+async function locked(transaction: Transaction, drafts: readonly Draft[], _context: ApplyContext): Promise<readonly Candidate[]> {
+  const found = new Map<string, WholePrintedRow>()
+  for (const [table, group] of Map.groupBy(drafts, (draft) => draft.table)) {
+    // In one order, so that two transactions wait for each other less often.
+    const keys = [...new Set(group.map(({ targetKey }) => targetKey))].sort().map(keyCells)
+    for (const row of await table.printer.lock(transaction, table.target, table.targetPrinting, keys))
+      found.set(`${table.name} ${keyOf(table, row.row)}`, row)
+  }
+  return drafts.map((draft) => ({ ...draft, target: found.get(`${draft.table.name} ${draft.targetKey}`) }))
+}
+
+/** Rows of the target that are the same thing as a row born on the source, by the table's natural key or a person's word. */
+async function naturalMatches(
+  transaction: Transaction,
+  candidates: readonly Candidate[],
+  context: ApplyContext,
+): Promise<ReadonlyMap<Candidate, readonly WholePrintedRow[]>> {
+  const matches = new Map<Candidate, readonly WholePrintedRow[]>()
+  for (const [table, group] of Map.groupBy(candidates, (candidate) => candidate.table)) {
+    const named = group.filter(({ item }) => typeof item.ruling === 'object')
+    for (const candidate of named) {
+      const { ruling } = candidate.item
+      if (typeof ruling === 'object') matches.set(candidate, await lockedByKeys(transaction, table, [keyCells(ruling.merge)]))
+    }
+    const { match } = table.policy
+    const born = group.filter(
+      (each) => match.length > 0 && !each.paired && each.row !== undefined && each.item.ruling === undefined,
+    )
+    if (born.length === 0) continue
+    const wanted = new Map(born.map((each) => [each.item.key, each.row ?? []]))
+    const equal = await equalRows(transaction, table.target, match, wanted)
+    for (const candidate of born) {
+      const keys = (equal.get(candidate.item.key) ?? []).map((row) => keyOf(table, row))
+      const free: string[] = []
+      for (const key of keys) if (await isFree(candidate, key, context)) free.push(key)
+      if (free.length > 0) matches.set(candidate, await lockedByKeys(transaction, table, free.map(keyCells)))
+    }
+  }
+  return matches
+}
+
+const lockedByKeys = (transaction: Transaction, table: CarriedTable, keys: readonly Row[]): Promise<readonly WholePrintedRow[]> =>
+  table.printer.lock(transaction, table.target, table.targetPrinting, keys)
+
+/**
+ * True when a row of the target isn't spoken for: by another row of the source that has the same natural key itself, or by something
+ * about it that isn't decided yet.
+ */
+async function isFree({ item, table, row }: Candidate, targetKey: string, { index, source }: ApplyContext): Promise<boolean> {
+  if (index.isUnsettled(item.table, targetKey)) return false
+  const carried = index.standingFor(item.table, targetKey).map(({ sourceKey }) => sourceKey)
+  const keys = (carried.length > 0 ? carried : [targetKey]).filter((key) => key !== item.key)
+  if (keys.length === 0) return true
+  const wanted = cellsOf(table.target, row ?? [], table.policy.match)
+  const others = await source.rowsByKey(table.source, keys.map(keyCells))
+  return !others.some((other) => JSON.stringify(cellsOf(table.source, other, table.policy.match)) === JSON.stringify(wanted))
+}
+
+const WRITES = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])
+
+/** Sets aside what the target has under another key: a unique key's value can't be there twice. */
+async function withoutCollisions(transaction: Transaction, decided: readonly Decided[]): Promise<readonly Decided[]> {
+  const result: Decided[] = []
+  for (const [table, group] of Map.groupBy(decided, ({ candidate }) => candidate.table)) {
+    const collisions = new Map<string, { readonly reason: string; readonly unique: string; readonly key: string }>()
+    const moving = new Set(group.filter(({ outcome }) => outcome.do !== 'leave').map(({ candidate }) => candidate.targetKey))
+    for (const unique of uniqueKeys(table)) {
+      const wanted = new Map(group.flatMap(({ candidate, outcome }) => wantedRow(candidate, outcome)))
+      const equal = await equalRows(transaction, table.target, unique.columns, wanted)
+      for (const [name, rows] of equal) {
+        const own = group.find(({ candidate }) => candidate.item.key === name)
+        const key = rows.map((row) => keyOf(table, row)).find((each) => own === undefined || each !== ownKey(own))
+        if (key === undefined || (moving.has(key) && own !== undefined && ownKey(own) !== key && isMoving(group, key))) continue
+        const value = (cellsOf(table.target, wanted.get(name) ?? [], unique.columns) ?? []).join(', ')
+        collisions.set(name, { reason: collides(table, unique, value, key), unique: unique.name, key })
+      }
+    }
+    for (const each of group) {
+      const collision = collisions.get(each.candidate.item.key)
+      if (collision === undefined) result.push(each)
+      else
+        result.push({
+          candidate: each.candidate,
+          outcome: { do: 'park', reason: collision.reason, collision: { unique: collision.unique, key: collision.key } },
+        })
+    }
+  }
+  return result
+}
+
+/** True when this batch changes or deletes the row that is in the way. */
+const isMoving = (group: readonly Decided[], key: string): boolean =>
+  group.some(({ candidate, outcome }) => candidate.targetKey === key && (outcome.do === 'update' || outcome.do === 'delete'))
+
+const uniqueKeys = ({ target }: CarriedTable) =>
+  target.uniqueKeys.filter((key) => key.columns.length > 0 && key.columns.join('\n') !== target.key.join('\n'))
+
+function wantedRow(candidate: Candidate, outcome: Outcome): readonly (readonly [string, Row])[] {
+  if (!WRITES.has(outcome.do) || !('row' in outcome) || outcome.row === undefined) return []
+  return [[candidate.item.key, outcome.row]]
+}
+
+/** The key that the row has on the target, or will have; '' for one that the server numbers. */
+function ownKey({ candidate, outcome }: Decided): string {
+  if (outcome.do === 'number') return ''
+  return outcome.do === 'match' ? keyText(outcome.with.key) : candidate.targetKey
+}
+
+const collides = (
+  table: CarriedTable,
+  unique: { readonly name: string; readonly columns: readonly string[] },
+  value: string,
+  key: string,
+): string =>
+  `${unique.columns.join(', ')} ${value} is taken on the host that receives it, by ${table.name} ${keyLabel(key)} (unique key ${unique.name}); ` +
+  `where the same ${unique.columns.join(' and ')} means the same thing, say so: match: [${unique.columns.join(', ')}]`
+
+/** Rows that refer to one that was set aside just now are set aside too. */
+function setApart(decided: readonly Decided[]): readonly Decided[] {
+  let all = decided
+  for (;;) {
+    const parked = new Set(
+      all.flatMap(({ candidate: { item, paired }, outcome }) =>
+        outcome.do === 'park' && !paired ? [`${item.table} ${item.key}`] : [],
+      ),
+    )
+    const next = all.map((each): Decided => {
+      const { candidate, outcome } = each
+      if (outcome.do === 'park' || candidate.source === undefined) return each
+      for (const reference of candidate.open) {
+        const key = parentKey(candidate.source.row, reference)
+        if (key !== undefined && parked.has(`${reference.parent} ${key}`))
+          return {
+            candidate,
+            outcome: { do: 'park', reason: `It belongs to ${reference.parent} ${keyLabel(key)}, which is parked` },
+          }
+      }
+      return each
+    })
+    if (next.every((each, at) => each === all[at])) return next
+    all = next
+  }
+}
+
+async function parkedRows(asides: readonly Aside[], context: ApplyContext): Promise<readonly ParkedRow[]> {
+  const parked: ParkedRow[] = []
+  for (const { candidate, reason, collision } of asides) {
+    const { item, paired, target, targetKey } = candidate
+    const row = { table: item.table, key: item.key, targetKey: paired || target !== undefined ? targetKey : null }
+    parked.push(await describeParked(row, reason, context, { born: !paired, collision }))
+  }
+  return parked
+}

@@ -1,0 +1,149 @@
+import type { LedgerAction, Row, WholePrintedRow } from '../databases/port.ts'
+import { readableColumns } from '../databases/schema.ts'
+import type { Candidate, CarriedTable } from './apply-context.ts'
+import { type Merged, mergeRows, winner } from './merge.ts'
+import type { ParkedRow } from './parked.ts'
+import type { SourceSide } from './policy.ts'
+
+/** What is done with a row, now that both hosts' are seen and the target's is locked. */
+export type Outcome =
+  /** Both are as they should be: nothing is written, or the ledger alone. */
+  | { readonly do: 'leave' }
+  | { readonly do: 'note'; readonly action: LedgerAction }
+  /** A person decided that it never goes over. */
+  | { readonly do: 'forsake' }
+  | { readonly do: 'insert'; readonly row: Row; readonly action: 'inserted' | 'remapped' }
+  /** Inserted with a number of the target's own. */
+  | { readonly do: 'number'; readonly row: Row; readonly column: string }
+  | { readonly do: 'update'; readonly row: Row; readonly action: LedgerAction }
+  | { readonly do: 'delete' }
+  /** It is the same thing as this row of the target; `row` where its content changes. */
+  | { readonly do: 'match'; readonly with: WholePrintedRow; readonly row: Row | undefined }
+  | { readonly do: 'later' }
+  | { readonly do: 'park'; readonly reason: string; readonly collision?: ParkedRow['collision'] }
+
+export interface Seen {
+  readonly sourceSide: SourceSide
+  /** Rows of the target with the same natural key, or the one that a person named. */
+  readonly matches: readonly WholePrintedRow[]
+}
+
+export const REASONS = {
+  bothChanged: 'Changed on both hosts',
+  changedAndDeleted: 'Changed on one host, deleted on the one that receives it',
+  deletedAndChanged: 'Deleted on one host, changed on the one that receives the deletion',
+  sameKey: 'Two different rows were born with the same key',
+  referenced: 'Deleted on one host, but rows on the other still refer to it',
+} as const
+
+export function decide(candidate: Candidate, seen: Seen): Outcome {
+  const { item } = candidate
+  if (typeof item.ruling === 'object') return mergeAsRuled(candidate, seen)
+  return candidate.paired ? decidePaired(candidate, seen) : decideBorn(candidate, seen)
+}
+
+function mergeAsRuled({ row }: Candidate, { matches }: Seen): Outcome {
+  const [only] = matches
+  if (row === undefined) return { do: 'leave' }
+  if (only === undefined) return { do: 'park', reason: 'The row that it was to be merged into is gone' }
+  return { do: 'match', with: only, row: undefined }
+}
+
+/** A row that both hosts had: three-way. */
+function decidePaired(candidate: Candidate, seen: Seen): Outcome {
+  const { item, base, source, row, target, diverged } = candidate
+  if (item.ruling === 'skip') return { do: 'note', action: 'skipped' }
+  const sourceChanged = source?.print !== base.source?.print
+  const targetChanged = target?.print !== base.target?.print || diverged
+  if (!sourceChanged && item.ruling === undefined) return { do: 'leave' }
+  if (source === undefined || row === undefined) return decideGone(candidate, targetChanged, seen)
+  if (target === undefined) {
+    const side = winningSide(candidate, seen)
+    if (side === undefined) return { do: 'park', reason: REASONS.changedAndDeleted }
+    return side === 'target' ? { do: 'note', action: 'skipped' } : { do: 'insert', row, action: 'inserted' }
+  }
+  const merged = merge(candidate, { ...target, base: base.target }, seen)
+  if ('park' in merged) return { do: 'park', reason: merged.park }
+  if (isSame(candidate.table, merged.row, target.row))
+    return { do: 'note', action: isSame(candidate.table, row, target.row) ? 'updated' : 'skipped' }
+  return { do: 'update', row: merged.row, action: 'updated' }
+}
+
+function decideGone(candidate: Candidate, targetChanged: boolean, seen: Seen): Outcome {
+  const { item, target } = candidate
+  if (target === undefined) return { do: 'note', action: 'deleted' }
+  if (!targetChanged || item.ruling === 'source') return { do: 'delete' }
+  const side = winningSide(candidate, seen)
+  if (side === undefined) return { do: 'park', reason: REASONS.deletedAndChanged }
+  return side === 'source' ? { do: 'delete' } : { do: 'note', action: 'skipped' }
+}
+
+/** A host that wins without looking at the rows. */
+function winningSide({ item, table }: Candidate, { sourceSide }: Seen): 'source' | 'target' | undefined {
+  if (item.ruling === 'source' || item.ruling === 'target') return item.ruling
+  const { conflict } = table.policy
+  if (conflict !== 'old' && conflict !== 'new') return undefined
+  return conflict === sourceSide ? 'source' : 'target'
+}
+
+/** A row that was born on the source. */
+function decideBorn(candidate: Candidate, seen: Seen): Outcome {
+  const { item, table, source, row, rewritten, target } = candidate
+  if (item.ruling === 'skip' || (item.ruling === 'target' && target === undefined)) return { do: 'forsake' }
+  if (source === undefined || row === undefined) return { do: 'leave' }
+  if (target !== undefined && target.print === source.print && !rewritten) return { do: 'leave' }
+  if (target !== undefined && rewritten && isSame(table, row, target.row)) return { do: 'note', action: 'remapped' }
+  if (item.ruling === 'source' || item.ruling === 'target') return ruled(candidate, row, item.ruling, seen)
+  const [match, ...more] = seen.matches
+  if (more.length > 0)
+    return { do: 'park', reason: `Several rows have its ${table.policy.match.join(' and ')}: it can't be told which it is` }
+  if (match !== undefined) return { do: 'match', with: match, row: matchedRow(candidate, row, match, seen) }
+  if (target === undefined) return { do: 'insert', row, action: candidate.targetKey === item.key ? 'inserted' : 'remapped' }
+  if (table.numbered !== undefined) return { do: 'number', row, column: table.numbered.column }
+  const side = winner(table.target, table.policy, seen.sourceSide, row, target.row)
+  return side === undefined ? { do: 'park', reason: REASONS.sameKey } : ruled(candidate, row, side, seen)
+}
+
+/** Two rows of one key become one: the winner's content. */
+function ruled(candidate: Candidate, row: Row, side: 'source' | 'target', seen: Seen): Outcome {
+  const { target } = candidate
+  if (target === undefined) return { do: 'insert', row, action: 'inserted' }
+  if (side === 'target') return { do: 'note', action: 'skipped' }
+  const merged = merge(candidate, { ...target, base: null }, seen, 'source')
+  return 'park' in merged ? { do: 'park', reason: merged.park } : { do: 'update', row: merged.row, action: 'updated' }
+}
+
+/** What the one thing of both hosts looks like: as on the target, unless the policy says that the source's is better. */
+function matchedRow(candidate: Candidate, row: Row, match: WholePrintedRow, seen: Seen): Row | undefined {
+  const { table } = candidate
+  if (winner(table.target, table.policy, seen.sourceSide, row, match.row) !== 'source') return undefined
+  const merged = merge(candidate, { ...match, base: null }, seen, 'source')
+  return 'park' in merged || isSame(table, merged.row, match.row) ? undefined : merged.row
+}
+
+function merge(
+  { table, base, source, row, item, diverged }: Candidate,
+  target: WholePrintedRow & { readonly base: Candidate['base']['target'] },
+  { sourceSide }: Seen,
+  side?: 'source' | 'target',
+): Merged {
+  if (source === undefined || row === undefined) throw new TypeError(`${item.table} ${item.key} has no row to merge`)
+  return mergeRows({
+    table: table.target,
+    policy: table.policy,
+    sourceSide,
+    apart: table.targetPrinting.apart,
+    source: { base: base.source, now: source, row },
+    target: { base: target.base, now: target, row: target.row },
+    diverged,
+    ruling: side ?? (item.ruling === 'source' || item.ruling === 'target' ? item.ruling : undefined),
+  })
+}
+
+/** True when two rows of the target are alike in all that is compared. */
+export function isSame({ target, targetPrinting }: CarriedTable, a: Row, b: Row): boolean {
+  const compared = new Set(targetPrinting.columns)
+  return readableColumns(target).every(
+    (column, at) => !compared.has(column.name) || target.key.includes(column.name) || (a[at] ?? null) === (b[at] ?? null),
+  )
+}

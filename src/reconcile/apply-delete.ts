@@ -1,0 +1,82 @@
+import type { Row, Transaction } from '../databases/port.ts'
+import { type ForeignKey, fullName, readableColumns } from '../databases/schema.ts'
+import type { ApplyContext, Candidate } from './apply-context.ts'
+import { keyCells } from './fingerprint.ts'
+
+/**
+ * Deletes rows, but none that a row on the target still refers to: that could fail, or take the other row with it. Returns those that
+ * stay. Rows of a circle let go of each other first.
+ */
+export async function deleteRows(
+  transaction: Transaction,
+  doomed: readonly Candidate[],
+  cyclic: boolean,
+  context: ApplyContext,
+): Promise<readonly Candidate[]> {
+  let left: readonly Candidate[] = doomed.filter(
+    ({ item, target, targetKey }) => target !== undefined && !isShared(item, targetKey, context),
+  )
+  const shared = doomed.filter((each) => each.target !== undefined && !left.includes(each))
+  if (cyclic) for (const each of left) await letGo(transaction, each)
+  // What has no children goes first; then its parents have none any more.
+  for (;;) {
+    const referenced = await referencedRows(transaction, left, context)
+    const free = left.filter((each) => !referenced.has(each))
+    if (free.length === 0) break
+    for (const [table, group] of Map.groupBy(free, (each) => each.table))
+      await transaction.delete(
+        table.target,
+        group.map((each) => keyCells(each.targetKey)),
+      )
+    left = left.filter((each) => referenced.has(each))
+  }
+  if (cyclic)
+    for (const each of left) if (looseOf(each).length > 0) await transaction.update(each.table.target, each.target?.row ?? [])
+  return [...shared, ...left]
+}
+
+/** True when another row of the source has become one with this row of the target. */
+const isShared = (
+  { table, key }: { readonly table: string; readonly key: string },
+  targetKey: string,
+  { index }: ApplyContext,
+): boolean => index.standingFor(table, targetKey).some((carried) => carried.sourceKey !== key && carried.action !== 'deleted')
+
+const looseOf = ({ table }: Candidate): readonly number[] => table.references.flatMap((reference) => reference.loose)
+
+async function letGo(transaction: Transaction, { table, target }: Candidate): Promise<void> {
+  const loose = new Set(table.references.flatMap((reference) => reference.loose))
+  if (target === undefined || ![...loose].some((at) => target.row[at] !== null)) return
+  await transaction.update(
+    table.target,
+    target.row.map((cell, at) => (loose.has(at) ? null : cell)),
+  )
+}
+
+/** Those of the rows that somebody's row still points at. */
+async function referencedRows(
+  transaction: Transaction,
+  doomed: readonly Candidate[],
+  { foreignKeys }: ApplyContext,
+): Promise<ReadonlySet<Candidate>> {
+  const kept = new Set<Candidate>()
+  for (const foreignKey of foreignKeys) {
+    const parents = doomed.filter((each) => each.table.name === fullName(foreignKey.parent))
+    if (parents.length === 0) continue
+    const named = parents
+      .map((each) => ({ each, cells: parentCells(each, foreignKey) }))
+      .filter(({ cells }) => !cells.includes(null))
+    const referenced = await transaction.referenced(
+      foreignKey,
+      named.map(({ cells }) => cells),
+    )
+    const texts = new Set(referenced.map((row) => JSON.stringify(row)))
+    for (const { each, cells } of named) if (texts.has(JSON.stringify(cells))) kept.add(each)
+  }
+  return kept
+}
+
+function parentCells({ table, target }: Candidate, { parentColumns }: ForeignKey): Row {
+  const columns = readableColumns(table.target)
+  return parentColumns.map((name) => target?.row[columns.findIndex((column) => column.name === name)] ?? null)
+}

@@ -1,0 +1,58 @@
+import type { Row, Transaction } from '../databases/port.ts'
+import { readableColumns, type Table } from '../databases/schema.ts'
+
+/** The port takes at most so many values at a time. */
+const MOST_VALUES = 1000
+
+/** Cells of some columns; `undefined` when one of them is NULL, which equals nothing. */
+export function cellsOf(table: Table, row: Row, names: readonly string[]): Row | undefined {
+  const columns = readableColumns(table)
+  const cells = names.map((name) => row[columns.findIndex((column) => column.name.toLowerCase() === name.toLowerCase())] ?? null)
+  return cells.includes(null) ? undefined : cells
+}
+
+/**
+ * The target's rows that have the same value in `names` as a row that is wanted there, by the server's own equality (collations,
+ * trailing spaces). `rows` by any name of theirs; those without an equal are absent from the result. One question where there is no
+ * equal at all; few more where there is.
+ */
+export async function equalRows(
+  transaction: Transaction,
+  table: Table,
+  names: readonly string[],
+  rows: ReadonlyMap<string, Row>,
+): Promise<ReadonlyMap<string, readonly Row[]>> {
+  const columns = spelt(table, names)
+  const wanted = [...rows].flatMap(([name, row]) => {
+    const cells = cellsOf(table, row, names)
+    return cells === undefined ? [] : [{ name, cells }]
+  })
+  const found = new Map<string, readonly Row[]>()
+  for (let at = 0; at < wanted.length; at += MOST_VALUES) {
+    const some = wanted.slice(at, at + MOST_VALUES)
+    const equal = await transaction.find(
+      table,
+      columns,
+      some.map(({ cells }) => cells),
+    )
+    if (equal.length === 0) continue
+    const likes = new Set(equal.map((row) => like(cellsOf(table, row, names) ?? [])))
+    const [near, far] = [some.filter(({ cells }) => likes.has(like(cells))), some.filter(({ cells }) => !likes.has(like(cells)))]
+    const explained = new Set<string>()
+    // Most equals are alike to the eye too. Only where the server finds one that isn't, everybody is asked about.
+    for (const { name, cells } of [...near, ...far]) {
+      if (explained.size === equal.length && !near.some((each) => each.name === name)) break
+      const own = await transaction.find(table, columns, [cells])
+      if (own.length > 0) found.set(name, own)
+      for (const row of own) explained.add(JSON.stringify(row))
+    }
+  }
+  return found
+}
+
+const spelt = (table: Table, names: readonly string[]): readonly string[] =>
+  names.map((name) => readableColumns(table).find((column) => column.name.toLowerCase() === name.toLowerCase())?.name ?? name)
+
+/** How cells look without case, accents and spaces at the end. */
+const like = (cells: Row): string =>
+  JSON.stringify(cells.map((cell) => (cell ?? '').normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().trimEnd()))

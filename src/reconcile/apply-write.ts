@@ -1,0 +1,283 @@
+import { isoTime } from '../base/clock.ts'
+import { MigrateError } from '../base/errors.ts'
+import type { LedgerAction, LedgerEntry, Row, Transaction, WholePrintedRow } from '../databases/port.ts'
+import { keyPositions, readableColumns } from '../databases/schema.ts'
+import type { ApplyContext, Candidate, CarriedTable } from './apply-context.ts'
+import type { Outcome } from './apply-decide.ts'
+import { deleteRows } from './apply-delete.ts'
+import { HALF, keyOf } from './apply-prepare.ts'
+import { stateText } from './difference.ts'
+import { keyCells, keyLabel, keyText, RowReader } from './fingerprint.ts'
+import { compareDecimals } from './merge-decimal.ts'
+import { nowhere } from './remap-index.ts'
+import { parentKey } from './remap-references.ts'
+
+export interface Decided {
+  readonly candidate: Candidate
+  readonly outcome: Outcome
+}
+
+export interface Wrote {
+  readonly entries: readonly LedgerEntry[]
+  /** Carried but for references that can't be written yet. */
+  readonly half: readonly Candidate[]
+  /** Deletions of rows that others still refer to. */
+  readonly kept: readonly Candidate[]
+}
+
+/** A row of the target as it is to be after this transaction. */
+interface Written {
+  readonly candidate: Candidate
+  readonly action: LedgerAction
+  readonly key: string
+  readonly row: Row
+  /** References that are still empty. */
+  readonly half: boolean
+}
+
+/**
+ * Writes what was decided, in the items' order (parents first), and the ledger with it. Rows of a circle go in without what points at
+ * rows that aren't there yet, and get that when all of them are. Every row is read back before the transaction ends.
+ * Throws `row-written-differs` when the server kept something else than it was given; nothing is written then.
+ */
+export async function write(
+  transaction: Transaction,
+  decided: readonly Decided[],
+  cyclic: boolean,
+  context: ApplyContext,
+): Promise<Wrote> {
+  const writer = new Writer(transaction, context)
+  for (const [table, group] of Map.groupBy(decided, ({ candidate }) => candidate.table)) await writer.bear(table, group)
+  const deletions = decided.filter(({ outcome }) => outcome.do === 'delete').map(({ candidate }) => candidate)
+  const kept = await deleteRows(transaction, deletions, cyclic, context)
+  await writer.change(decided)
+  const written = await writer.finish()
+  const states = await readBack(transaction, written, context)
+  const entries = [
+    ...written.map((each) => entryOf(each, states, context)),
+    ...decided.flatMap(({ candidate, outcome }) => noted(candidate, outcome, kept, context)),
+  ]
+  await transaction.ledger(entries)
+  return { entries, half: written.filter((each) => each.half).map((each) => each.candidate), kept }
+}
+
+class Writer {
+  readonly #transaction: Transaction
+  readonly #context: ApplyContext
+  /** Rows that this transaction gave a place on the target: `table key` → key there. */
+  readonly #placed = new Map<string, string>()
+  readonly #written: Written[] = []
+
+  constructor(transaction: Transaction, context: ApplyContext) {
+    this.#transaction = transaction
+    this.#context = context
+  }
+
+  /** New rows of one table. */
+  async bear(table: CarriedTable, group: readonly Decided[]): Promise<void> {
+    let waiting: Row[] = []
+    const flush = async (): Promise<void> => {
+      if (waiting.length > 0) await this.#transaction.insert(table.target, waiting)
+      waiting = []
+    }
+    for (const { candidate, outcome } of parentsFirst(table, group)) {
+      const { item } = candidate
+      if (outcome.do === 'match') this.#placed.set(placeOf(item), keyText(outcome.with.key))
+      if (outcome.do === 'insert') {
+        const { row, half } = this.#settled(candidate, outcome.row)
+        const key = candidate.paired ? candidate.targetKey : keyOf(table, row)
+        waiting.push(candidate.paired ? withKey(table, row, key) : row)
+        this.#placed.set(placeOf(item), key)
+        this.#written.push({ candidate, action: outcome.action, key, row: waiting.at(-1) ?? row, half })
+        // The next row may need this one.
+        if (candidate.open.length > 0) await flush()
+      } else if (outcome.do === 'number') {
+        await flush()
+        const { row, half } = this.#settled(candidate, outcome.row)
+        const key = keyText([await this.#transaction.insertNumbered(table.target, row, outcome.column)])
+        this.#placed.set(placeOf(item), key)
+        this.#written.push({ candidate, action: 'remapped', key, row: withKey(table, row, key), half })
+      }
+    }
+    await flush()
+  }
+
+  /** Changed rows, when all that they may refer to are there. */
+  async change(decided: readonly Decided[]): Promise<void> {
+    for (const { candidate, outcome } of decided) {
+      if (outcome.do === 'update') {
+        const { row, half } = this.#settled(candidate, outcome.row, candidate.target?.row)
+        await this.#transaction.update(candidate.table.target, row)
+        const carried = candidate.paired || outcome.action !== 'updated' ? outcome.action : 'updated'
+        this.#written.push({ candidate, action: carried, key: candidate.targetKey, row, half })
+      } else if (outcome.do === 'match') {
+        const row = outcome.row === undefined ? outcome.with.row : this.#settled(candidate, outcome.row, outcome.with.row).row
+        if (outcome.row !== undefined) await this.#transaction.update(candidate.table.target, row)
+        this.#written.push({ candidate, action: 'merged', key: keyText(outcome.with.key), row, half: false })
+      }
+    }
+  }
+
+  /** Fills in what was left empty, where the rows are there by now. */
+  async finish(): Promise<readonly Written[]> {
+    const done: Written[] = []
+    for (const each of this.#written) {
+      if (!each.half) {
+        done.push(each)
+        continue
+      }
+      const { candidate } = each
+      const { row, half } = this.#settled(candidate, refilled(each))
+      if (row.some((cell, at) => cell !== each.row[at])) await this.#transaction.update(candidate.table.target, row)
+      done.push({ ...each, row, half })
+    }
+    return done
+  }
+
+  /** A row with the references to rows of the same circle, or (where those aren't there yet) without. */
+  #settled(candidate: Candidate, row: Row, standing?: Row): { readonly row: Row; readonly half: boolean } {
+    const cells = [...row]
+    let half = false
+    for (const reference of candidate.open) {
+      const key = candidate.source === undefined ? undefined : parentKey(candidate.source.row, reference)
+      const placed =
+        key === undefined
+          ? undefined
+          : (this.#placed.get(`${reference.parent} ${key}`) ?? carriedTo(reference.parent, key, this.#context))
+      if (placed !== undefined)
+        for (const [index, cell] of keyCells(placed).entries()) cells[reference.positions[index] ?? -1] = cell
+      else if (reference.loose.length > 0) {
+        half = true
+        for (const at of reference.loose) cells[at] = standing?.[at] ?? null
+      }
+    }
+    return { row: cells, half }
+  }
+}
+
+/** A half-written row with its references as the source has them, to be settled once more. */
+function refilled({ candidate, row }: Written): Row {
+  const loose = new Set(candidate.open.flatMap((reference) => reference.loose))
+  return row.map((cell, at) => (loose.has(at) ? (candidate.row?.[at] ?? null) : cell))
+}
+
+const carriedTo = (parent: string, key: string, { index }: ApplyContext): string | undefined => index.of(parent, key)?.targetKey
+
+const placeOf = ({ table, key }: { readonly table: string; readonly key: string }): string => `${table} ${key}`
+
+function withKey(table: CarriedTable, row: Row, key: string): Row {
+  const cells = [...row]
+  for (const [index, at] of keyPositions(table.target).entries()) cells[at] = keyCells(key)[index] ?? null
+  return cells
+}
+
+/** Rows of one table with those before them that they can't be without (a reference to the same table that may not be NULL). */
+function parentsFirst(table: CarriedTable, group: readonly Decided[]): readonly Decided[] {
+  const bound = table.references.filter((reference) => reference.parent === table.name)
+  if (bound.length === 0) return group
+  const byKey = new Map(group.map((each) => [each.candidate.item.key, each]))
+  const ordered = new Set<Decided>()
+  const place = (each: Decided, trail: ReadonlySet<Decided>): void => {
+    if (ordered.has(each) || trail.has(each)) return
+    for (const reference of bound) {
+      const key = each.candidate.source === undefined ? undefined : parentKey(each.candidate.source.row, reference)
+      const parent = key === undefined ? undefined : byKey.get(key)
+      if (parent !== undefined && trail.size < DEEPEST) place(parent, new Set([...trail, each]))
+    }
+    ordered.add(each)
+  }
+  for (const each of group) place(each, new Set())
+  return [...ordered]
+}
+
+/** A chain of parents in one batch longer than this comes in the order of its keys. */
+const DEEPEST = 500
+
+const WRITTEN = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])
+
+/** Reads what was written, by the transaction that wrote it. */
+async function readBack(
+  transaction: Transaction,
+  written: readonly Written[],
+  _context: ApplyContext,
+): Promise<ReadonlyMap<Written, WholePrintedRow>> {
+  const states = new Map<Written, WholePrintedRow>()
+  for (const [table, group] of Map.groupBy(written, ({ candidate }) => candidate.table)) {
+    const keys = [...new Set(group.map(({ key }) => key))].map(keyCells)
+    const rows = await table.printer.lock(transaction, table.target, table.targetPrinting, keys)
+    const reader = new RowReader(table.target)
+    const byKey = new Map(rows.map((row) => [reader.key(row.row), row]))
+    for (const each of group) {
+      const row = byKey.get(each.key)
+      if (row === undefined || !isAsWritten(each, row)) throw writtenDiffers(each)
+      states.set(each, row)
+    }
+  }
+  return states
+}
+
+/** The same to the byte; a sum may be spelt otherwise by the server. */
+function isAsWritten({ candidate, row }: Written, back: WholePrintedRow): boolean {
+  const { table, source } = candidate
+  const columns = readableColumns(table.target)
+  const compared = new Set(table.targetPrinting.columns)
+  const sums = new Set(table.targetPrinting.apart)
+  const whole = columns.every((column, at) => !compared.has(column.name) || (source?.row[at] ?? null) === (row[at] ?? null))
+  if (whole && source !== undefined) return back.print === source.print
+  return columns.every((column, at) => {
+    const [wanted, is] = [row[at] ?? null, back.row[at] ?? null]
+    if (!compared.has(column.name) || wanted === is) return true
+    return sums.has(column.name) && wanted !== null && is !== null && compareDecimals(wanted, is) === 0
+  })
+}
+
+const writtenDiffers = ({ candidate, key }: Written): MigrateError =>
+  new MigrateError(
+    'row-written-differs',
+    `${candidate.table.name} ${keyLabel(key)} was written and reads back otherwise than it stands on the other host. Everything of this batch was rolled back.`,
+    {
+      hint: 'Something on the receiving server changes rows as they are written: look for triggers or rules on the table, and for another time zone or character set.',
+    },
+  )
+
+function entryOf(each: Written, states: ReadonlyMap<Written, WholePrintedRow>, { run, clock }: ApplyContext): LedgerEntry {
+  const { candidate, key, action, half } = each
+  const { item, source } = candidate
+  const state = source ?? null
+  return {
+    run,
+    table: item.table,
+    sourceKey: item.key,
+    targetKey: key,
+    action: action === 'updated' && !candidate.paired && key !== item.key ? 'remapped' : action,
+    sourceState: half ? stateText({ print: HALF, rest: HALF, apart: state?.apart ?? [] }) : stateText(state),
+    targetState: stateText(states.get(each) ?? null),
+    at: isoTime(clock.now()),
+  }
+}
+
+/** What the ledger says of rows that weren't written. */
+function noted(
+  candidate: Candidate,
+  outcome: Outcome,
+  kept: readonly Candidate[],
+  { run, clock }: ApplyContext,
+): readonly LedgerEntry[] {
+  const { item, table, source, target, targetKey } = candidate
+  const entry = { run, table: item.table, sourceKey: item.key, at: isoTime(clock.now()) }
+  const both = { sourceState: stateText(source ?? null), targetState: stateText(target ?? null) }
+  if (WRITTEN.has(outcome.do)) return []
+  if (outcome.do === 'note') return [{ ...entry, targetKey, action: outcome.action, ...both }]
+  if (outcome.do === 'forsake')
+    return [
+      {
+        ...entry,
+        targetKey: nowhere(table.target.key.length),
+        action: 'skipped',
+        sourceState: both.sourceState,
+        targetState: '',
+      },
+    ]
+  if (outcome.do !== 'delete' || kept.includes(candidate)) return []
+  return [{ ...entry, targetKey, action: 'deleted', sourceState: '', targetState: '' }]
+}

@@ -1,0 +1,134 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { KeyCells, RangeSum } from '../databases/port.ts'
+import { BASELINE_SCHEMA, type BaselineTable, LEAVES_A_TABLE, tableOf } from './baseline-file.ts'
+import type { PackedLeaf } from './baseline-leaf.ts'
+import { keyCells } from './fingerprint.ts'
+
+export interface TableStart extends Pick<BaselineTable, 'method' | 'printing' | 'keyOrder'> {
+  readonly name: string
+}
+
+/** A table as far as it is kept. */
+export interface TableProgress extends BaselineTable {
+  readonly complete: boolean
+  /** What it held before the first of its rows was fingerprinted, where its server could say so. */
+  readonly begun: RangeSum | undefined
+  readonly isNew: boolean
+}
+
+const progressOf = (row: Readonly<Record<string, unknown>>): TableProgress => ({
+  ...tableOf(row),
+  complete: row.complete === 1,
+  begun: typeof row.begun_sum === 'string' ? { rows: Number(row.begun_rows), sum: BigInt(row.begun_sum) } : undefined,
+  isNew: false,
+})
+
+/** Leaves that are put on disk together. */
+const LEAVES_TOGETHER = 32
+
+/** Writes a baseline, table after table, leaf after leaf. What it is told is on disk after `flush`, and now and then before. */
+export class BaselineWriter {
+  readonly #store: DatabaseSync
+  readonly #insert: StatementSync
+  #waiting: (() => void)[] = []
+  #leaves = 0
+  #ordinal: number
+
+  constructor(path: string) {
+    this.#store = new DatabaseSync(path)
+    this.#store.exec('PRAGMA synchronous = FULL')
+    this.#store.exec(BASELINE_SCHEMA)
+    this.#insert = this.#store.prepare('INSERT INTO leaves (id, last, rows, sum, prints, apart) VALUES (?, ?, ?, ?, ?, ?)')
+    this.#ordinal = Number(this.#store.prepare('SELECT coalesce(max(ordinal), 0) AS n FROM baseline_tables').get()?.n ?? 0)
+  }
+
+  /** The table as far as it is kept; begun when it isn't yet. */
+  begin({ name, method, printing, keyOrder }: TableStart): TableProgress {
+    const row = this.#store.prepare('SELECT * FROM baseline_tables WHERE name = ?').get(name)
+    if (row !== undefined) return progressOf(row)
+    this.#ordinal += 1
+    const ordinal = this.#ordinal
+    const insert = `INSERT INTO baseline_tables (ordinal, name, method, printing, key_order, rows, sum, complete, written)
+      VALUES (?, ?, ?, ?, ?, 0, '0', 0, NULL)`
+    this.#later(() => this.#store.prepare(insert).run(ordinal, name, method, JSON.stringify(printing), keyOrder ?? null))
+    const nothing = { rows: 0, sum: 0n, written: undefined, complete: false, begun: undefined }
+    return { ordinal, method, printing, keyOrder, ...nothing, isNew: true }
+  }
+
+  /** Notes what a table held before anything of it was fingerprinted. */
+  note({ ordinal }: BaselineTable, { rows, sum }: RangeSum): void {
+    const update = 'UPDATE baseline_tables SET begun_rows = ?, begun_sum = ? WHERE ordinal = ?'
+    this.#later(() => this.#store.prepare(update).run(rows, String(sum), ordinal))
+  }
+
+  /** How far a table is kept. */
+  progress({ ordinal }: BaselineTable): { readonly leaves: number; readonly last: KeyCells | undefined } {
+    const row = this.#store
+      .prepare('SELECT id, last FROM leaves WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1')
+      .get(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
+    if (row === undefined) return { leaves: 0, last: undefined }
+    return { leaves: (Number(row.id) % LEAVES_A_TABLE) + 1, last: row.last === '' ? undefined : keyCells(String(row.last)) }
+  }
+
+  /** Forgets what is kept of a table. */
+  forget({ ordinal }: BaselineTable): void {
+    this.#later(() => {
+      this.#store
+        .prepare('DELETE FROM leaves WHERE id >= ? AND id < ?')
+        .run(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
+      this.#store.prepare('DELETE FROM baseline_tables WHERE ordinal = ?').run(ordinal)
+    })
+    this.flush()
+  }
+
+  /** Keeps a further leaf of a table, and how far it is with it. */
+  add({ ordinal }: BaselineTable, number: number, leaf: PackedLeaf, { rows, sum }: RangeSum): void {
+    this.#later(() => {
+      this.#insert.run(ordinal * LEAVES_A_TABLE + number, leaf.last, leaf.rows, String(leaf.sum), leaf.prints, leaf.apart)
+      this.#store.prepare('UPDATE baseline_tables SET rows = ?, sum = ? WHERE ordinal = ?').run(rows, String(sum), ordinal)
+    })
+    this.#leaves += 1
+    if (this.#leaves >= LEAVES_TOGETHER) this.flush()
+  }
+
+  complete({ ordinal }: BaselineTable): void {
+    this.#later(() => this.#store.prepare('UPDATE baseline_tables SET complete = 1 WHERE ordinal = ?').run(ordinal))
+  }
+
+  /** Tables that are whole, but of which nobody has yet asked whether they were written to meanwhile. */
+  unchecked(): ReadonlyMap<string, TableProgress> {
+    const rows = this.#store.prepare('SELECT * FROM baseline_tables WHERE complete = 1 AND written IS NULL').all()
+    return new Map(rows.map((row) => [String(row.name), progressOf(row)]))
+  }
+
+  /** Notes whether a table was written to before the baseline was complete. */
+  checked({ ordinal }: BaselineTable, written: boolean): void {
+    const update = 'UPDATE baseline_tables SET written = ? WHERE ordinal = ?'
+    this.#later(() => this.#store.prepare(update).run(written ? 1 : 0, ordinal))
+  }
+
+  #later(work: () => void): void {
+    this.#waiting.push(work)
+  }
+
+  /** Puts all on disk that waits: all or none of it. */
+  flush(): void {
+    const waiting = this.#waiting
+    if (waiting.length === 0) return
+    this.#store.exec('BEGIN IMMEDIATE')
+    try {
+      for (const work of waiting) work()
+      this.#store.exec('COMMIT')
+    } catch (error) {
+      // A full disk takes the transaction back by itself.
+      if (this.#store.isTransaction) this.#store.exec('ROLLBACK')
+      throw error
+    }
+    this.#waiting = []
+    this.#leaves = 0
+  }
+
+  close(): void {
+    this.#store.close()
+  }
+}

@@ -1,0 +1,105 @@
+import { DatabaseSync } from 'node:sqlite'
+import { MigrateError } from '../base/errors.ts'
+import type { Database, Printing } from '../databases/port.ts'
+import { fullName, type Table } from '../databases/schema.ts'
+import { type BaselineFile, openBaseline } from './baseline-file.ts'
+import type { TablePair } from './compare-ledger.ts'
+import { keyOrder } from './key-order.ts'
+import { Printers, printingOn } from './printing.ts'
+import type { SideReading } from './side.ts'
+import { TableBase } from './side-base.ts'
+import { SideStore } from './side-store.ts'
+
+export interface CompareOptions {
+  /** The run's folder, where the baseline is. */
+  readonly directory: string
+  readonly run: string
+  /** Where rows are carried from, and to: old and new, or the other way round. */
+  readonly source: Database
+  readonly target: Database
+  /** What of a table (the target's) is compared. */
+  readonly printingOf: (table: Table) => Printing
+  /** Rows that the first sum spans; later ones span what takes half a second. */
+  readonly firstRows?: number
+  readonly signal?: AbortSignal
+  /** Rows compared, of this table, on both sides together. */
+  readonly onRows?: (table: Table, rows: number) => void
+}
+
+/** What a comparison works with, while it lasts. */
+export class Comparing {
+  readonly options: CompareOptions
+  /** Private, and gone with the process. */
+  readonly scratch: DatabaseSync
+  readonly #baseline: BaselineFile | undefined
+  readonly #printers: Printers
+
+  private constructor(options: CompareOptions, baseline: BaselineFile | undefined) {
+    this.options = options
+    this.scratch = new DatabaseSync('')
+    this.scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768')
+    this.#baseline = baseline
+    this.#printers = new Printers(options)
+  }
+
+  static async within<T>(options: CompareOptions, work: (comparing: Comparing) => Promise<T>): Promise<T> {
+    const comparing = new Comparing(options, await openBaseline(options.directory))
+    try {
+      return await work(comparing)
+    } finally {
+      comparing.#baseline?.close()
+      comparing.scratch.close()
+    }
+  }
+
+  /** Both hosts' readings of one table. */
+  async readings({ sourceTable, targetTable }: TablePair): Promise<readonly [source: SideReading, target: SideReading]> {
+    const { options, scratch } = this
+    const printing = options.printingOf(targetTable)
+    const held = this.#baseline?.table(targetTable) ?? this.#baseline?.table(sourceTable)
+    if (held !== undefined && spelling(held.printing.columns) !== spelling(printing.columns)) throw columnsDiffer(targetTable)
+    const base = this.#baseline === undefined || held === undefined ? undefined : new TableBase(this.#baseline, held, printing)
+    const common = {
+      printer: await this.#printers.of(sourceTable, targetTable),
+      base,
+      firstRows: options.firstRows ?? FIRST_ROWS,
+      ...(options.signal ? { signal: options.signal } : {}),
+      onRows: (rows: number) => options.onRows?.(targetTable, rows),
+    }
+    const source = {
+      database: options.source,
+      table: sourceTable,
+      printing: printingOn(sourceTable, targetTable, printing),
+      store: new SideStore(scratch, 'source'),
+      ordered: await isOrdered(options.source, sourceTable, base),
+    }
+    const target = {
+      database: options.target,
+      table: targetTable,
+      printing,
+      store: new SideStore(scratch, 'target'),
+      ordered: await isOrdered(options.target, targetTable, base),
+    }
+    return [
+      { ...common, ...source },
+      { ...common, ...target },
+    ]
+  }
+}
+
+/** Next to nothing for any server: the first answer tells how much more the next may take. */
+const FIRST_ROWS = 32_768
+
+const spelling = (names: readonly string[]): string => names.join('\n').toLowerCase()
+
+/** Where nobody knows how one of them sorts, it is taken as another order. */
+async function isOrdered(database: Database, table: Table, base: TableBase | undefined): Promise<boolean> {
+  return base?.table.keyOrder !== undefined && base.table.keyOrder === (await keyOrder(database, table))
+}
+
+const columnsDiffer = (table: Table): MigrateError =>
+  new MigrateError(
+    'baseline-columns-differ',
+    `The playbook compares other columns of ${fullName(table.name)} than when its baseline was taken. Nothing was changed.`,
+    { hint: `Put "ignore" of ${table.name.name} back as it was: what was fingerprinted then can't be fingerprinted anew.` },
+  )

@@ -1,0 +1,217 @@
+import type { Finding } from '../base/errors.ts'
+import { type Column, findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import { rulesFor } from './rules.ts'
+import type { TableRules, World } from './world.ts'
+
+type Ruled = Pick<World, 'tables' | 'defaults' | 'where'>
+
+/** A table that the playbook names, with the rules it gives. */
+interface Ruling {
+  readonly table: Table
+  readonly rules: TableRules
+  /** Where a part of the rules stands in the playbook. */
+  readonly place: (...path: readonly (string | number)[]) => string
+}
+
+/** A column that a rule names, and what it must be for that. */
+interface Use {
+  readonly column: string
+  readonly place: string
+  readonly word: string
+  readonly wants: 'exact number' | 'order' | 'value'
+}
+
+/**
+ * Rules of the playbook that the tables can't keep, each at its place, and what is good to know before rows are merged. `schema` is
+ * the old database's; names that it hasn't got are left to `unknownNames`. Pure.
+ */
+export const policyFindings = (world: Ruled, schema: Schema): readonly Finding[] => [
+  ...[...world.tables].flatMap(([name, rules]) => {
+    const table = findTable(schema.tables, name)
+    if (table === undefined || table === 'ambiguous' || rules.mode !== 'track') return []
+    return ofTable({ table, rules, place: (...path) => world.where(['tables', name, ...path]) })
+  }),
+  ...withoutKey(world, schema),
+]
+
+const ofTable = (ruling: Ruling): readonly Finding[] => [
+  ...(ruling.table.key.length === 0
+    ? needsKey(ruling)
+    : [...rowUses(ruling).flatMap((use) => unfit(use, ruling.table)), ...looseMatch(ruling)]),
+  ...ruling.rules.sums.flatMap((column, index) =>
+    unfit({ column, place: ruling.place('sums', index), word: 'sums', wants: 'exact number' }, ruling.table),
+  ),
+]
+
+/** Without a key no row can be told from another, so no rule for a row can be kept. */
+function needsKey({ table, rules, place }: Ruling): readonly Finding[] {
+  const words = [
+    ...(typeof rules.conflict === 'object' ? ['conflict: newest'] : []),
+    ...(['add', 'match'] as const).filter((key) => rules[key].length > 0),
+    ...(Object.keys(rules.columns).length > 0 ? ['columns'] : []),
+  ]
+  if (words.length === 0) return []
+  return [
+    error(
+      'policy-needs-key',
+      `${place()}: ${fullName(table.name)} has no key that tells its rows apart, so ${words.join(' and ')} can't be kept for it.`,
+      'Give it a primary key on the old host, or take the rule away: the table is then compared as a whole.',
+    ),
+  ]
+}
+
+function rowUses({ rules, place }: Ruling): readonly Use[] {
+  const newest = (column: string, ...path: readonly string[]): Use => ({
+    column,
+    place: place(...path, 'newest'),
+    word: 'newest',
+    wants: 'order',
+  })
+  const listed = (key: 'add' | 'match', wants: Use['wants']): readonly Use[] =>
+    rules[key].map((column, index) => ({ column, place: place(key, index), word: key, wants }))
+  return [
+    ...listed('add', 'exact number'),
+    ...listed('match', 'value'),
+    ...(typeof rules.conflict === 'object' ? [newest(rules.conflict.newest, 'conflict')] : []),
+    ...Object.entries(rules.columns).flatMap(([column, rule]): readonly Use[] => {
+      const use = { column, place: place('columns', column) }
+      if (rule === 'add') return [{ ...use, word: 'add', wants: 'exact number' }]
+      const own: Use = { ...use, word: 'columns', wants: 'value' }
+      return typeof rule === 'object' ? [own, newest(rule.newest, 'columns', column)] : [own]
+    }),
+  ]
+}
+
+/** A column that isn't there has been found by `unknownNames`. */
+function unfit(use: Use, table: Table): readonly Finding[] {
+  const column = table.columns.find((each) => each.name.toLowerCase() === use.column.toLowerCase())
+  if (column === undefined) return []
+  const name = `${fullName(table.name)}.${column.name}`
+  if (!readableColumns(table).includes(column)) {
+    const whose = column.rowversion ? 'is set by the server at each write' : 'is computed by the server'
+    return [
+      error(
+        'policy-column',
+        `${use.place}: ${name} ${whose}, so it is never compared: ${use.word} can't go by it.`,
+        'Name another column.',
+      ),
+    ]
+  }
+  if ((use.word === 'add' || use.word === 'columns') && table.key.includes(column.name)) {
+    return [
+      error(
+        'policy-column',
+        `${use.place}: ${name} belongs to the key, which is never changed: ${use.word} has nothing to decide there.`,
+        'Take it away.',
+      ),
+    ]
+  }
+  if (use.wants === 'value') return []
+  return use.wants === 'order' ? unordered(use, name, column) : inexact(use, name, column)
+}
+
+/** By the type as DDL spells it or, for a type of the shop's own, by its base type where the adapter says it. */
+const isOf = (pattern: RegExp, column: Column): boolean => pattern.test(column.type) || pattern.test(column.codec)
+
+const EXACT = /^((tiny|small|medium|big)?int(eger)?|decimal|dec|numeric|fixed|number|money|smallmoney)\b/i
+const FLOATING = /^(float|real|double)/i
+const TIMED = /^(date|datetime|datetime2|datetimeoffset|smalldatetime|timestamp|timestamptz|time|year)\b/i
+const OTHER =
+  /^(n?(var)?char|character|n?text|tinytext|mediumtext|longtext|string|(tiny|medium|long)?blob|(var)?binary|bytea|image|bit|bool|boolean|json|jsonb|xml|uuid|uniqueidentifier|enum|set|interval|inet|cidr|tsvector)\b/i
+
+function inexact(use: Use, name: string, column: Column): readonly Finding[] {
+  if (isOf(EXACT, column)) return []
+  if (isOf(FLOATING, column)) {
+    const what = use.word === 'sums' ? 'sums of it differ with the order of the rows' : 'what is added to it would be rounded'
+    return [
+      error(
+        'policy-column',
+        `${use.place}: ${name} is ${column.type}, a rounded number: ${what}.`,
+        'Only whole numbers, decimals and money can be counted on. Take it away, or make the column a decimal.',
+      ),
+    ]
+  }
+  if (isOf(OTHER, column) || isOf(TIMED, column)) {
+    return [
+      error(
+        'policy-column',
+        `${use.place}: ${name} is ${column.type}, no number: ${use.word} can't go by it.`,
+        'Name a whole number, a decimal or money.',
+      ),
+    ]
+  }
+  return [unsure(use, name, column, 'an exact number')]
+}
+
+function unordered(use: Use, name: string, column: Column): readonly Finding[] {
+  if (isOf(TIMED, column) || isOf(EXACT, column) || isOf(FLOATING, column)) return []
+  if (isOf(OTHER, column)) {
+    return [
+      error(
+        'policy-column',
+        `${use.place}: ${name} is ${column.type}, neither a time nor a number: it can't say which row is the newer one.`,
+        'Name the column that holds when a row was last changed, or choose another policy.',
+      ),
+    ]
+  }
+  return [unsure(use, name, column, 'a time or a number')]
+}
+
+const unsure = (use: Use, name: string, column: Column, what: string): Finding => ({
+  severity: 'warning',
+  code: 'policy-column-unsure',
+  message: `${use.place}: ${name} is ${column.type}; it can't be told whether that is ${what}, as ${use.word} wants it.`,
+  hint: 'A row that can’t be decided by it is parked: nothing is lost, but it is work for you.',
+})
+
+/** Two rows with one natural key would leave open which of them is meant. */
+function looseMatch({ table, rules, place }: Ruling): readonly Finding[] {
+  if (rules.match.length === 0) return []
+  const given = new Set(rules.match.map((name) => name.toLowerCase()))
+  const keys = [table.key, ...table.uniqueKeys.map((key) => key.columns)]
+  if (keys.some((columns) => columns.length > 0 && columns.every((name) => given.has(name.toLowerCase())))) return []
+  return [
+    {
+      severity: 'warning',
+      code: 'match-not-unique',
+      message: `${place('match')}: ${fullName(table.name)} has no unique key on ${rules.match.join(', ')}: several rows may have the same.`,
+      hint: 'A row that matches several is parked for you to decide. A unique key on these columns makes it certain.',
+    },
+  ]
+}
+
+/** Tables whose rows can't be told apart: compared as a whole, or not at all. */
+function withoutKey(world: Ruled, schema: Schema): readonly Finding[] {
+  const rules = rulesFor(world, schema)
+  const keyless = schema.tables.filter((table) => rules(table).mode === 'track' && table.key.length === 0)
+  const ignored = (table: Table): ReadonlySet<string> => new Set(rules(table).ignore.map((name) => name.toLowerCase()))
+  const [comparable, not] = [
+    keyless.filter((table) => readableColumns(table).some((column) => !ignored(table).has(column.name.toLowerCase()))),
+    keyless.filter((table) => readableColumns(table).every((column) => ignored(table).has(column.name.toLowerCase()))),
+  ]
+  return [
+    ...not.map((table) =>
+      error(
+        'table-not-comparable',
+        `${fullName(table.name)} has no key, and no column of it may be compared: what is written to it on the old host can't be found.`,
+        'Give it a primary key, or say in the playbook that it is left alone: copy-only or skip.',
+      ),
+    ),
+    ...comparable.map(
+      (table): Finding => ({
+        severity: 'info',
+        code: 'table-without-key',
+        message: `${fullName(table.name)} has no key: its rows are compared as a whole, and counted where several are alike.`,
+      }),
+    ),
+  ]
+}
+
+/** Only the playbook can be mended, so it ends a command as wrong usage. */
+const error = (code: string, message: string, hint: string): Finding => ({
+  severity: 'error',
+  code,
+  message,
+  hint,
+  ending: 'usage',
+})

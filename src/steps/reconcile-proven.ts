@@ -1,0 +1,50 @@
+import type { Database, LedgerEntry } from '../databases/port.ts'
+import { keyLabel } from '../reconcile/fingerprint.ts'
+import type { ParkedRow } from '../reconcile/parked.ts'
+import type { Proof } from '../reconcile/proof.ts'
+import { LISTED, type Proven } from '../report/proof.ts'
+
+/** Rows that have another key on the host they were carried to, as far as the report lists them, and how many there are. */
+export type Moved = Pick<Proven, 'remapped' | 'remappedRows' | 'merged' | 'mergedRows'>
+
+/** Reads from the ledger which numbers changed. Read-only; tables of which nothing was remapped or merged aren't asked for. */
+export async function movedRows(proof: Proof, target: Database, run: string): Promise<Moved> {
+  const moved = {
+    remapped: [] as Proven['remapped'][number][],
+    remappedRows: 0,
+    merged: [] as Proven['merged'][number][],
+    mergedRows: 0,
+  }
+  for (const [table, tally] of proof.tables) {
+    if (tally.remapped === 0 && tally.merged === 0) continue
+    for (const all of Map.groupBy(await target.ledgerEntries(run, table), (entry) => entry.sourceKey).values()) {
+      const last = all.at(-1)
+      if (last === undefined || last.action === 'deleted' || last.sourceKey === last.targetKey) continue
+      const pair = { table, from: keyLabel(last.sourceKey), to: keyLabel(last.targetKey) }
+      const into = isMerged(all) ? moved.merged : moved.remapped
+      if (into === moved.merged) moved.mergedRows += 1
+      else moved.remappedRows += 1
+      if (into.length < LISTED) into.push(pair)
+    }
+  }
+  return moved
+}
+
+const isMerged = (entries: readonly LedgerEntry[]): boolean => entries.some((entry) => entry.action === 'merged')
+
+/** What the run remembers of a pass, for the report. */
+export const provenOf = (
+  { pass, source, parkedFile }: Pick<Proven, 'pass' | 'source' | 'parkedFile'>,
+  proof: Proof,
+  moved: Moved,
+  parked: readonly ParkedRow[],
+): Proven => ({
+  pass,
+  source,
+  ...proof.totals,
+  tables: Object.fromEntries(proof.tables),
+  ...moved,
+  parked: parked.slice(0, LISTED).map(({ table, key, reason }) => ({ table, key: keyLabel(key), reason })),
+  parkedRows: parked.length,
+  parkedFile,
+})

@@ -1,0 +1,20 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { migrate } from './cli/migrate.ts'
+import { startServer, startShop } from './cli/shop.ts'
+const server = await startServer('127.0.7.9')
+const shop = await startShop(server)
+const run = await migrate(['run', shop.playbook, '--yes'])
+console.log(run.stdout)
+await shop.old.sql(`update "Customers" set "Name" = "Name" || ' (old)'`)
+await shop.new.sql(`update "Customers" set "Name" = "Name" || ' (new)'`)
+await shop.old.sql(`insert into "Customers" ("Email", "Name") values ('eve@example.com', 'Eve (old)')`)
+await shop.new.sql(`insert into "Customers" ("Email", "Name") values ('eve@example.com', 'Eve (new)')`)
+await shop.old.sql(`insert into "Orders" ("CustomerID", "Total") values (3, 42)`)
+await shop.old.sql(`insert into "Orders" ("CustomerID", "Total") select 1, n from generate_series(1, 700) n`)
+await shop.new.sql(`insert into "Orders" ("OrderID", "CustomerID", "Total") values (10253, 1, 5)`)
+await shop.old.sql(`insert into "Visits" values ('/')`)
+writeFileSync('/tmp/rcli/playbook', shop.playbook)
+writeFileSync('/tmp/rcli/urls', `${shop.old.url}\n${shop.new.url}\n`)
+while (existsSync('/tmp/rcli/playbook')) await new Promise((r) => setTimeout(r, 1000))
+await shop.close()
+await server.stop()
