@@ -113,6 +113,16 @@ export function followContract(name: string, open: () => Promise<DatabaseHost>):
       expect(await find(pair.new, 'customers', { id: bob })).toMatchObject({ email: 'eve@example.com' })
       expect(await find(pair.new, 'orders', { id: stray })).toBeUndefined()
       expect(await reconciler(pair).parked()).toEqual([])
+
+      await pass(reconciler(pair))
+      const moved = await find(pair.new, 'customers', { email: 'bob@example.com' })
+      expect(moved?.id).not.toBe(bob)
+      expect(await find(pair.new, 'orders', { id: stray })).toMatchObject({ customer_id: moved?.id })
+      // Now that he has another number, what he orders is for the full pass too: nothing goes to the one who has his old one.
+      const later = await order(pair.old, bob)
+      expect(await carried(follower())).toEqual({})
+      await pass(reconciler(pair))
+      expect(await find(pair.new, 'orders', { id: later })).toMatchObject({ customer_id: moved?.id })
     })
 
     it('does not take the number that the new host gives next, nor push its numbering on', async () => {
