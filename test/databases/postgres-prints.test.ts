@@ -1,0 +1,164 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Database } from '../../src/databases/port.ts'
+import { openPostgres } from '../../src/databases/postgres/index.ts'
+import { readableColumns, type Table } from '../../src/databases/schema.ts'
+import { changed, copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
+import { added, printingOf, printingPowers, printsOf, sumOf } from '../contract/database-prints-kit.ts'
+import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
+import { createSamples } from './postgres-samples.ts'
+
+/** A cast to text that says the same of every value; a type that keeps trailing spaces though its cast to text doesn't. */
+const TRAPS = `
+CREATE TYPE pair AS (a int, b text);
+CREATE FUNCTION vague(pair) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT ''a pair''';
+CREATE CAST (pair AS text) WITH FUNCTION vague(pair) AS IMPLICIT;
+CREATE DOMAIN short AS bpchar;
+CREATE TABLE traps (id int PRIMARY KEY, p pair, padded bpchar, dressed short, letters char(4), yes boolean, host inet, price money, c "char");
+INSERT INTO traps VALUES (0, '(1,x)', 'a', 'a', 'a', true, '10.0.0.1', '1.00', 'a'), (1, '(2,x)', 'a', 'a', 'a', true, '10.0.0.1', '1.00', 'a'),
+  (2, '(,)', 'a', 'a', 'a', true, '10.0.0.1', '1.00', 'a'), (3, NULL, 'a', 'a', 'a', true, '10.0.0.1', '1.00', 'a'),
+  (4, '(1,x)', 'a ', 'a', 'a', true, '10.0.0.1', '1.00', 'a'), (5, '(1,x)', 'a', 'a ', 'a', true, '10.0.0.1', '1.00', 'a'),
+  (6, '(1,x)', 'a', 'a', 'b', true, '10.0.0.1', '1.00', 'a'), (7, '(1,x)', 'a', 'a', 'a', false, '10.0.0.1', '1.00', 'a'),
+  (8, '(1,x)', 'a', 'a', 'a', true, '10.0.0.1/24', '1.00', 'a'), (9, '(1,x)', 'a', 'a', 'a', true, '10.0.0.1', '1.01', 'a'),
+  (10, '(1,x)', 'a', 'a', 'a', true, '10.0.0.1', '1.00', ''), (11, '(1,x)', 'a', 'a', 'a', true, '10.0.0.1', '1.00', NULL)`
+
+const PARTS = `
+CREATE TABLE visits (page text, day int) PARTITION BY LIST (day);
+CREATE TABLE visits_1 PARTITION OF visits FOR VALUES IN (1);
+CREATE TABLE visits_2 PARTITION OF visits FOR VALUES IN (2);
+INSERT INTO visits VALUES ('/', 1), ('/', 1), ('/', 2), ('/a', 2);
+CREATE TABLE people (id int PRIMARY KEY, name text);
+CREATE TABLE staff (desk text) INHERITS (people);
+INSERT INTO people VALUES (1, 'Ada'), (2, 'Bob'); INSERT INTO staff VALUES (1, 'Ada', 'a desk'), (3, 'Eve', 'another')`
+
+describe('PostgreSQL’s fingerprints', () => {
+  let usual: TestPostgres
+  let newest: TestPostgres
+  const opened: Database[] = []
+  const open = (made: TestDatabase, change: Parameters<TestDatabase['options']>[0] = {}): Database => {
+    const database = openPostgres(made.options(change))
+    opened.push(database)
+    return database
+  }
+  beforeAll(async () => {
+    usual = await startTestPostgres({ host: '127.0.11.16' })
+    newest = await startTestPostgres({ host: '127.0.11.17', newest: true })
+  })
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.close()
+  })
+  afterAll(async () => {
+    await usual?.stop()
+    await newest?.stop()
+  })
+
+  async function made(
+    sql: string,
+  ): Promise<{ readonly from: TestDatabase; readonly database: Database; table(name: string): Table }> {
+    const from = await usual.database()
+    await from.sql(sql)
+    const database = open(from)
+    const { tables } = await database.schema()
+    return {
+      from,
+      database,
+      table: (name) => {
+        const found = tables.find((each) => each.name.name === name)
+        if (found === undefined) throw new Error(`no table ${name}`)
+        return found
+      },
+    }
+  }
+
+  it('are the same on servers of different releases, of every type that both have', async () => {
+    const [one, other] = [await usual.database(), await newest.database()]
+    await one.sql(`${createSamples()}; ${TRAPS.replaceAll('pair', 'couple')}`)
+    const [old, fresh] = [open(one), open(other)]
+    const schema = await old.schema()
+    await createAll(fresh, schema)
+    for (const table of schema.tables) {
+      await copyTable(old, fresh, table)
+      expect(await printingPowers(fresh).fingerprintMethod(table)).toBe(await printingPowers(old).fingerprintMethod(table))
+      const prints = await printsOf(old, table)
+      expect(prints.length).toBeGreaterThan(3)
+      expect(await printsOf(fresh, table)).toEqual(prints)
+      expect(await sumOf(fresh, table)).toEqual(added(prints))
+    }
+  })
+
+  it('go by what the rows say, whatever a type’s cast to text makes of it', async () => {
+    const { database, table } = await made(TRAPS)
+    const traps = table('traps')
+    const prints = await printsOf(database, traps, printingOf(traps, { without: ['id'] }))
+    expect(new Set(prints.map(({ print }) => print)).size).toBe(prints.length)
+    const rows = await rowsOf(database, traps)
+    const keyless: Table = { ...traps, key: [], primaryKey: null }
+    for (const row of rows) {
+      const others = rows.filter((each) => each[0] !== row[0]).map((each) => changed(traps, each, { id: row[0] ?? null }))
+      await database.transaction([traps], async (transaction) => {
+        for (const each of others) expect(await transaction.removeCopies(keyless, each, 1)).toBe(0)
+        expect(await transaction.removeCopies(keyless, row, 1)).toBe(1)
+      })
+    }
+    expect(await rowsOf(database, traps)).toEqual([])
+  })
+
+  it('depend on the encoding, and say so', async () => {
+    const { database, table } = await made(PARTS)
+    const plain = await printingPowers(database).fingerprintMethod(table('people'))
+    expect(plain).toMatch(/^postgres-chain-1:[0-9a-f]{16}:UTF8$/)
+    const latin = await usual.database()
+    await latin.superuserSql(
+      `CREATE DATABASE latin_prints OWNER ${latin.owner.user} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
+    )
+    const other = open(latin, { database: 'latin_prints' })
+    expect(await printingPowers(other).fingerprintMethod(table('people'))).toBe(plain?.replace('UTF8', 'LATIN1'))
+  })
+
+  it('of a partitioned table are of all its parts; of one that others inherit from, of its own rows', async () => {
+    const { from, database, table } = await made(PARTS)
+    const [visits, people] = [table('visits'), table('people')]
+    const prints = await printsOf(database, visits)
+    expect(prints).toHaveLength(4)
+    expect(await sumOf(database, visits)).toEqual(added(prints))
+    const own = await printsOf(database, people)
+    expect(own.map(({ key }) => key)).toEqual([['1'], ['2']])
+    expect(await sumOf(database, people)).toEqual(added(own))
+    const keyed = await printingPowers(database).printedByKey(people, printingOf(people), [['1'], ['3']])
+    expect(keyed.map(({ row }) => row)).toEqual([['1', 'Ada']])
+    // The first rows of both parts stand at the same place of their own files.
+    const removed = await database.transaction([visits], (transaction) => transaction.removeCopies(visits, ['/', '2'], 5))
+    expect(removed).toBe(1)
+    expect(await from.sql('SELECT page, day FROM visits ORDER BY day, page')).toEqual([
+      ['/', '1'],
+      ['/', '1'],
+      ['/a', '2'],
+    ])
+    const found = await database.transaction([people], (transaction) => transaction.find(people, ['name'], [['Ada'], ['Eve']]))
+    expect(found).toEqual([['1', 'Ada']])
+  })
+
+  it('take values of 100 MiB (text: 20 MiB), and tell them apart by their last byte', async () => {
+    const { database, table } = await made(`CREATE TABLE files (id int PRIMARY KEY, content bytea, words text);
+      ALTER TABLE files ALTER content SET STORAGE EXTERNAL, ALTER words SET STORAGE EXTERNAL;
+      INSERT INTO files SELECT n, decode(repeat(md5('a'), ${100 * 65_536}) || lpad(n::text, 2, '0'), 'hex'), NULL FROM generate_series(1, 2) n;
+      INSERT INTO files SELECT n, NULL, repeat('"quoted" \\ ', ${2 * 1024 * 1024}) || n FROM generate_series(3, 4) n`)
+    const files = table('files')
+    const prints = await printsOf(database, files, printingOf(files, { without: ['id'] }))
+    expect(new Set(prints.map(({ print }) => print)).size).toBe(4)
+    expect((await sumOf(database, files)).rows).toBe(4)
+  })
+
+  it('take a table of as many columns as the server allows', async () => {
+    const columns = Array.from({ length: 1600 }, (_, at) => `c${at}`)
+    const { from, database, table } = await made(`CREATE TABLE broad (${columns.map((name) => `${name} boolean`).join(', ')});
+      INSERT INTO broad (c0) VALUES (NULL), (true)`)
+    await from.sql('INSERT INTO broad (c1599) VALUES (true)')
+    const broad = table('broad')
+    expect(readableColumns(broad)).toHaveLength(1600)
+    const prints = await printsOf(database, broad)
+    expect(new Set(prints.map(({ print }) => print)).size).toBe(3)
+    expect(await sumOf(database, broad)).toEqual(added(prints))
+    const found = await printingPowers(database).printedByPrint(broad, printingOf(broad), [prints[2]?.print ?? ''])
+    expect(found.map(({ row }) => row.at(-1))).toEqual(['t'])
+  })
+})
