@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { readReport } from '../../src/report/data.ts'
 import { provenSchema } from '../../src/report/proof.ts'
 import { carryBack } from '../../src/steps/carry-back.ts'
 import { memoryHost } from '../fakes/memory-shop.ts'
@@ -51,26 +50,5 @@ describe('carrying the new host’s rows back', () => {
       unaccounted: 0,
     })
     expect(await carryBack(shop.world).plan(shop.run)).toEqual([])
-  })
-})
-
-describe('the report of a way back', () => {
-  it('names the host whose rows were carried', () => {
-    const event = {
-      ...{ event: 'reconciled', pass: 1, from: 'new', tables: {}, headroom: [] },
-      proof: { rows: 3, accounted: 3, unaccounted: 0 },
-    }
-    const started = {
-      type: 'run-started',
-      run: 'r',
-      playbook: 'shop',
-      hash: 'x',
-      binding: { playbook: {}, endpoints: {} },
-      steps: [],
-    }
-    const entries = [started, { type: 'observed', step: 'carry-back', body: event }].map((record, index) => ({
-      ...{ n: index + 1, time: '2026-11-22T03:30:00.000Z', fence: 1, record },
-    }))
-    expect(readReport(entries as Parameters<typeof readReport>[0])?.reconciled).toMatchObject({ from: 'new' })
   })
 })

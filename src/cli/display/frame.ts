@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { formatCount, formatDuration } from '../../base/units.ts'
 import type { Outcome } from '../../run/events.ts'
 import type { Counter, ScreenModel, StepState, StepView } from './model.ts'
-import { finishedWords, progressWords, rateWords } from './words.ts'
+import { finishedWords, progressWords, rateWords, straysLine } from './words.ts'
 
 export type Colour = 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'
 export type Paint = (colour: Colour, text: string) => string
@@ -143,11 +143,12 @@ function detailLines(step: StepView, options: FrameOptions, final: boolean): rea
   const outcome = indented(step.outcome, step.state === 'failed' ? 'red' : 'yellow')
   const warnings = final || step.state !== 'done' ? indented(step.warnings, 'yellow') : []
   if (step.state === 'undone') return [...outcome, ...indented(noteLine(step), 'dim'), ...warnings]
-  if (step.state !== 'running') return [...outcome, ...indented(step.figures), ...warnings]
+  const figures = indented([...step.figures, ...straysLine(step.strays)])
+  if (step.state !== 'running') return [...outcome, ...figures, ...warnings]
   const counters = [...step.counters.values()].map((counter) => counterLine(counter))
   return [
     ...indented(counters),
-    ...indented(step.figures),
+    ...figures,
     ...indented(applyingLine(step), 'dim'),
     ...indented(noteLine(step), 'dim'),
     ...warnings,
