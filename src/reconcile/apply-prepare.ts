@@ -105,7 +105,7 @@ async function draftOf(
     base: states satisfies { source: RowState | null; target: RowState | null },
     source,
     row,
-    rewritten: row !== undefined && row.some((cell, at) => cell !== source?.row[at]),
+    rewritten: row?.some((cell, at) => cell !== source?.row[at]) ?? false,
     open,
     targetKey: paired ? (carried?.targetKey ?? item.targetKey ?? item.key) : row === undefined ? item.key : keyOf(table, row),
   }

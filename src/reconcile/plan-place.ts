@@ -11,6 +11,7 @@ export type Place =
   | { readonly place: 'skipped' }
   | { readonly place: 'kept' }
   | { readonly place: 'alike' }
+  | { readonly place: 'same' }
 
 export interface PlaceRules {
   readonly policy: TablePolicy
@@ -39,6 +40,7 @@ export function place(row: DifferentRow, rules: PlaceRules): Place {
     case 'deleted-and-changed':
       return bySide(rules, 'delete', REASONS.deletedAndChanged)
     case 'alike':
+      if (row.hasBase) return countedTwice(row, rules) ? carry('merge') : { place: 'same' }
       // Whether it belongs to the same thing on both hosts is seen once its parents are known (`Planner.settleAlike`).
       return { place: 'alike' }
     case 'same-key':
@@ -88,6 +90,18 @@ function bothChanged({ source, target }: DifferentRow, rules: PlaceRules): Place
   if (wins[0] === 'park') return { place: 'park', reason: REASONS.bothChanged }
   return wins.every((each) => each === 'target' || each === 'nobody') ? { place: 'skipped' } : carry('merge')
 }
+
+/** True where both hosts counted, to the same number: each sold two of a hundred shirts, and 96 are left, not 98. */
+const countedTwice = ({ source, target }: DifferentRow, { policy, sourceSide, apart }: PlaceRules): boolean =>
+  apart.some((name, at) => {
+    const [was, is] = [cell(source.base, at), cell(source.now, at)]
+    return (
+      columnRule(policy, name, sourceSide) === 'add' &&
+      was !== undefined &&
+      is !== was &&
+      cell(target.base, at) !== cell(target.now, at)
+    )
+  })
 
 type Known = string | null | undefined
 

@@ -12,6 +12,7 @@ import { inOrder } from './plan-order.ts'
 import { type Place, place } from './plan-place.ts'
 import { rulingOf, type SourceSide } from './policy.ts'
 import type { TableTally } from './proof.ts'
+import { SumsOf } from './proof-sums.ts'
 import { type Outcome, TallyOf } from './proof-tally.ts'
 import type { CarriedIndex } from './remap-index.ts'
 import { parentKey } from './remap-references.ts'
@@ -39,6 +40,7 @@ export class Planner {
   readonly #tallies = new Map<string, TallyOf>()
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
+  readonly #sums = new Map<string, SumsOf>()
   readonly #alike = new Map<string, { readonly key: string; readonly row: DifferentRow }[]>()
   readonly #maybeOpen: (id: string) => boolean
 
@@ -51,7 +53,13 @@ export class Planner {
 
   add(comparison: TableComparison, table: CarriedTable): void {
     const tally = new TallyOf(comparison, this.#options.index)
-    for (const row of comparison.differences()) tally.count(row, this.#place(row, table))
+    const sums = table.policy.sums.length > 0 && table.target.key.length > 0 ? new SumsOf(table) : undefined
+    if (sums !== undefined) this.#sums.set(table.name, sums)
+    for (const row of comparison.differences()) {
+      const outcome = this.#place(row, table)
+      tally.count(row, outcome)
+      sums?.count(row, outcome)
+    }
     for (const copies of comparison.copies()) tally.countCopies(copies, this.#placeCopies(copies, table))
     this.#tallies.set(table.name, tally)
   }
@@ -61,7 +69,7 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
-    if (found.place === 'kept') return 'kept'
+    if (found.place === 'kept' || found.place === 'same') return found.place
     if (found.place === 'alike') return this.#keepAlike(key, row, table)
     if (this.#maybeOpen(id)) this.#open.add(id)
     if (found.place === 'skipped') return 'skipped'
@@ -181,6 +189,16 @@ export class Planner {
 
   get tallies(): ReadonlyMap<string, TableTally> {
     return new Map([...this.#tallies].map(([name, tally]) => [name, tally.result()]))
+  }
+
+  /** The tallies with the sums that the playbook asks for: both hosts' tables are read for them. */
+  async talliesWithSums(context: ApplyContext): Promise<ReadonlyMap<string, TableTally>> {
+    const tallies = new Map(this.tallies)
+    for (const [name, sums] of this.#sums) {
+      const tally = tallies.get(name)
+      if (tally !== undefined) tallies.set(name, { ...tally, sums: await sums.result(context) })
+    }
+    return tallies
   }
 
   carries(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly ReconcileChange[] {

@@ -166,6 +166,7 @@ describe('a number that both hosts gave', () => {
     const report = await migrate(['report', double.playbook])
     expect(report.stdout).toContain(`| public.Orders | 10252 | ${number} |`)
     expect(report.stdout).toMatch(/\| public\.Orders \| 5 \| 3 \| 1 \| 0 \| 0 \| 1 \| 0 \| 0 \| 0 \| 0 \| 0 \|/)
+    expect(report.stdout).toContain('| public.Orders.Total | 35.4900 | 134.4900 | +99.0000 born on new |')
     expect(report.stdout).toMatch(/\| public\.Orders \| 6 \| 3 \| 2 \| 0 \| 1 \| 0 \| 0 \|/)
   })
 

@@ -1,7 +1,19 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { fullName } from '../../src/databases/schema.ts'
 import { recordDecisions } from '../../src/reconcile/decisions.ts'
-import type { DatabaseHost, ShopDatabase } from './database-host.ts'
-import { customer, find, type Merging, order, type Pair, pass, reconciler, type Starting, startedPair } from './reconcile-pair.ts'
+import type { DatabaseHost, ShopDatabase, ShopTable } from './database-host.ts'
+import {
+  customer,
+  find,
+  type Merging,
+  order,
+  type Pair,
+  pass,
+  RUN,
+  reconciler,
+  type Starting,
+  startedPair,
+} from './reconcile-pair.ts'
 
 const key = (...cells: readonly string[]): string => JSON.stringify(cells)
 
@@ -40,6 +52,12 @@ export function collisionContract(host: () => DatabaseHost): void {
       return { id, orders: orders.length, items: items.map((row) => row.quantity) }
     }
 
+    const ledger = async (table: ShopTable) => {
+      const { tables } = await pair.newDatabase.schema()
+      const { name } = tables.find((each) => each.name.name.toLowerCase() === table) ?? { name: { schema: '', name: table } }
+      return await pair.newDatabase.ledgerEntries(RUN, fullName(name))
+    }
+
     it('gives the old host’s customers and orders fresh numbers, and everything that refers to them goes along', async () => {
       const { product } = await forgotten()
       const bob = await bought(pair.old, 'bob@example.com', product)
@@ -52,15 +70,10 @@ export function collisionContract(host: () => DatabaseHost): void {
       const moved = await ordersOf(pair.new, 'bob@example.com')
       expect(moved).toMatchObject({ orders: 1, items: ['2'] })
       expect(moved.id).not.toBe(bob.id)
-      const renumbered = each.renumbered.filter((row) => row.table.endsWith('customers'))
-      expect(renumbered).toMatchObject([{ sourceKey: key(bob.id), targetKey: key(moved.id), action: 'remapped' }])
+      expect(await ledger('customers')).toMatchObject([{ sourceKey: key(bob.id), targetKey: key(moved.id), action: 'remapped' }])
+      expect(await ledger('order_items')).toMatchObject([{ sourceKey: key(bob.order, '1'), action: 'remapped' }])
       expect((await each.prove({})).totals.unaccounted).toBe(0)
       expect(await pass(reconciler(pair))).toEqual([])
-      const fresh = reconciler(pair)
-      expect(await fresh.lookup('customers', bob.id)).toMatchObject([{ targetKey: key(moved.id) }])
-      expect(await fresh.lookup('Customers', moved.id)).toMatchObject([{ sourceKey: key(bob.id) }])
-      expect(await fresh.lookup('order_items')).toHaveLength(1)
-      await expect(fresh.lookup('Nothing', '1')).rejects.toMatchObject({ code: 'table-unknown', ending: 'usage' })
     })
 
     it('keeps later changes of the old host with the renumbered row, and the other customer’s alone', async () => {
@@ -162,7 +175,7 @@ export function collisionContract(host: () => DatabaseHost): void {
       expect(await each.parked()).toEqual([])
       expect(await ordersOf(pair.new, 'twin@example.com')).toEqual({ id: eve.id, orders: 2, items: ['2', '2'] })
       expect((await pair.new.rows('customers')).filter((row) => row.email === 'twin@example.com')).toHaveLength(1)
-      expect(await each.lookup('customers', bob.id)).toMatchObject([{ targetKey: key(eve.id), action: 'merged' }])
+      expect(await ledger('customers')).toMatchObject([{ sourceKey: key(bob.id), targetKey: key(eve.id), action: 'merged' }])
       expect((await each.prove({})).totals.unaccounted).toBe(0)
       await order(pair.old, bob.id)
       await pass(reconciler(pair, { policies }))

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
 import { collisionContract } from './reconcile-collisions.ts'
+import { faultContract } from './reconcile-faults.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
 import { customer, find, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
 import { policyContract } from './reconcile-policies.ts'
@@ -184,6 +185,7 @@ export function reconcileContract(
 
     collisionContract(() => host)
     policyContract(() => host)
+    faultContract(() => host, abilities)
 
     it(`keeps the promises over ${histories} random histories, cut off and resumed at random`, async () => {
       await fc.assert(
