@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { formatCount, formatDuration } from '../../base/units.ts'
 import type { Outcome } from '../../run/events.ts'
+import { resolveCommand } from '../status-text.ts'
 import type { Counter, ScreenModel, StepState, StepView } from './model.ts'
 import { finishedWords, progressWords, rateWords, straysLine } from './words.ts'
 
@@ -184,7 +185,8 @@ function footer(model: ScreenModel, options: FrameOptions): readonly string[] {
 
 function endLines(model: ScreenModel, outcome: Outcome, paint: Paint): readonly string[] {
   const colour = outcome === 'ok' ? 'green' : outcome === 'failed' ? 'red' : 'yellow'
-  const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` See  migrate status ${model.playbook}`
+  const next = outcome === 'parked' ? `Decide:  ${resolveCommand(model.playbook)}` : `See  migrate status ${model.playbook}`
+  const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` ${next}`
   const rest = model.steps.slice(model.steps.findLastIndex((step) => isOver(step.state)) + 1)
   const [left] = rest
   if (outcome === 'ok' && model.work === 'run' && left !== undefined && rest.length < model.steps.length) {
