@@ -23,7 +23,9 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
   const dryRun = flags.dryRun ?? false
   return await withPlaybook(playbook, { io, flags }, dryRun ? 'reconcile' : 'live', async (prepared) => {
     if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, playbook, flags, io)
-    return await onePass(prepared, dryRun)
+    if (flags.follow !== true || (await hasGoneBack(prepared.options.directory))) return await onePass(prepared, dryRun)
+    const { reconcileFollowing } = await import('./follow.ts')
+    return await reconcileFollowing(prepared)
   })
 }
 

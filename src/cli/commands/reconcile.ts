@@ -8,6 +8,7 @@ export interface ReconcileFlags extends Flags {
   readonly resolve?: boolean
   readonly decisions?: string
   readonly lookup?: string
+  readonly follow?: boolean
 }
 
 /** `migrate reconcile`: carries over what was still written on the old host. */
@@ -15,6 +16,7 @@ export function addReconcile(program: Command, io: Io, finish: Finish): void {
   withFlags(program.command('reconcile <playbook>').description('carry over what was still written on the old host'))
     .argument('[key]', 'the key of the row for --lookup; of several columns with commas between: 10,1')
     .option('--dry-run', 'list what would be carried over, writing nothing')
+    .option('--follow', 'carry new rows as they come until the old host is quiet, then compare everything')
     .option('--resolve', 'ask about each parked row, then carry out what was decided')
     .option('--decisions <file>', 'the same from a YAML list of { table, key, take: old | new | merge | skip }')
     .option('--lookup <table>', 'say what became of one row: --lookup Orders 10499')
@@ -36,6 +38,7 @@ function refuseMixed(flags: ReconcileFlags, key: string | undefined): void {
   const asked = [
     ...(flags.dryRun === true ? ['--dry-run'] : []),
     ...(flags.resolve === true ? ['--resolve'] : []),
+    ...(flags.follow === true ? ['--follow'] : []),
     ...(flags.decisions === undefined ? [] : ['--decisions']),
     ...(flags.lookup === undefined ? [] : ['--lookup']),
   ]

@@ -68,6 +68,7 @@ export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
       (use) =>
         `headroom ${use.table}.${use.column}${ofHost(use)}: raised by ${number(use.raisedBy)}, used ${number(use.used)}, left ${number(use.left)}`,
     )
+  if (body.newOnly === true) return [`new rows: ${tables.join(' · ')}`]
   const { rows, accounted, unaccounted } = body.proof
   const rest = unaccounted === 0 ? 'every one accounted for' : `${formatCount(unaccounted)} NOT accounted for`
   const proof = `proof: ${formatCount(rows)} rows on the ${body.from ?? 'old'} host, ${unaccounted === 0 ? rest : `${formatCount(accounted)} accounted for, ${rest}`}`
