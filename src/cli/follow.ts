@@ -1,52 +1,62 @@
+import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
+import { buildSequence } from '../playbook/index.ts'
 import type { RunResult } from '../run/command.ts'
+import type { EventSink } from '../run/events.ts'
+import { runSequence } from '../run/runner.ts'
 import type { Sequence } from '../run/step.ts'
+import { followOld } from '../steps/follow-old.ts'
 import type { Prepared } from './prepare.ts'
-import { endOf, withoutEnd } from './several.ts'
 
-/** So long the old host must have been quiet where the playbook's watch doesn't say. */
-const QUIET_MS = 30 * 60_000
-/** What came while the full pass was at work shows within this. */
-const LATE_MS = 60_000
-
-interface Following extends Pick<Prepared, 'options' | 'world' | 'display'> {
-  readonly playbook: Pick<Prepared['playbook'], 'name' | 'file' | 'steps'>
-}
+/** As long as the watch waits when the playbook says nothing else. */
+const USUAL_QUIET_MS = 30 * 60_000
 
 /**
- * `migrate reconcile --follow`: new rows are carried as they are born until the old host is quiet, then everything is compared once; rows
- * that came late start it anew. The exit code is the last full pass's.
+ * `migrate reconcile --follow`: carries rows as they are born until none came for `quietMs` (the watch's own patience when absent), then
+ * compares everything; and once more as long as late ones come. It ends as its last full pass did.
  */
-export async function reconcileFollowing({ options, world, playbook, display }: Following): Promise<RunResult> {
-  const { runSequence } = await import('../run/runner.ts')
-  const { followOld } = await import('../steps/follow-old.ts')
-  const full = options.sequence
-    .map((group) => group.filter((step) => step.id === 'reconcile'))
-    .filter((group) => group.length > 0)
-  const run = (sequence: Sequence): Promise<RunResult> => runSequence({ ...options, sequence, sink: withoutEnd(options.sink) })
-  const follow = async (quietMs: number) => {
-    const followed = { sawRows: false }
-    return { ended: await run([[followOld(world, quietMs, followed)]]), followed }
+export async function follow(prepared: Prepared, quietMs: number | undefined): Promise<RunResult> {
+  const { options, playbook, world } = prepared
+  const followed = { sawRows: false }
+  const following = followOld(world, quietMs ?? watchQuietMs(prepared), followed)
+  // A pass keeps what it read of the hosts: each has a step of its own.
+  const full = (): Sequence =>
+    buildSequence(playbook, world)
+      .map((group) => group.filter((step) => step.id === 'reconcile'))
+      .filter((group) => group.length > 0)
+  prepared.display.begin({ name: playbook.name, playbook: playbook.file, sequence: [[following], ...full()] })
+  const sink = oneCommand(options.sink)
+  let last = await runSequence({ ...options, sink, sequence: [[following], ...full()] })
+  while (isThrough(last)) {
+    const watched = await runSequence({ ...options, sink, sequence: [[following]] })
+    if (!isThrough(watched)) last = watched
+    if (!isThrough(watched) || !followed.sawRows) break
+    last = await runSequence({ ...options, sink, sequence: full() })
   }
-  const whole: Sequence = [[followOld(world, quietOf(playbook), { sawRows: false })], ...full]
-  display.begin({ name: playbook.name, playbook: playbook.file, sequence: whole })
-  let last = await run(whole)
-  while (isDone(last)) {
-    const { ended, followed } = await follow(LATE_MS)
-    if (!isDone(ended)) last = ended
-    else if (!followed.sawRows) break
-    else last = await run(whole)
-  }
-  options.sink({ time: isoTime(options.clock.now()), run: last.runId, step: null, event: 'finished', ...endOf(last) })
+  const { outcome, exit, seconds, runId } = last
+  options.sink({ time: isoTime(options.clock.now()), run: runId, step: null, event: 'finished', outcome, exit, seconds })
   return last
 }
 
-/** Parked rows wait for a person, but stop nothing. */
-const isDone = ({ outcome }: RunResult): boolean => outcome === 'ok' || outcome === 'parked'
+/** Done, or done but for rows that a person decides about: late ones are waited for all the same. */
+const isThrough = ({ outcome }: RunResult): boolean => outcome === 'ok' || outcome === 'parked'
 
-/** As long as the playbook's watch asks for. */
-function quietOf({ steps }: Following['playbook']): number {
-  const watch = steps.flat().find(({ kind }) => kind.name === 'watch-propagation')?.options
-  if (typeof watch !== 'object' || watch === null || !('quiet' in watch)) return QUIET_MS
-  return typeof watch.quiet === 'number' ? watch.quiet : QUIET_MS
+const watchSchema = z.object({ quiet: z.number() })
+
+function watchQuietMs({ playbook }: Prepared): number {
+  const watch = playbook.steps.flat().find((step) => step.kind.name === 'watch-propagation')
+  return watchSchema.safeParse(watch?.options).data?.quiet ?? USUAL_QUIET_MS
+}
+
+/** Several parts of one command begin once and end once. */
+function oneCommand(sink: EventSink): EventSink {
+  let hasBegun = false
+  return (event) => {
+    if (event.step === null && event.event === 'finished') return
+    if (event.step === null && event.event === 'started') {
+      if (hasBegun) return
+      hasBegun = true
+    }
+    sink(event)
+  }
 }

@@ -6,7 +6,7 @@ import { type Draft, keyOf } from './apply-prepare.ts'
 import { type Decided, write } from './apply-write.ts'
 import { keyCells, keyLabel, keyText } from './fingerprint.ts'
 import type { ParkedRow } from './parked.ts'
-import { describeParked } from './parked-describe.ts'
+import { describeParked, withBaselines } from './parked-describe.ts'
 import { parentKey } from './remap-references.ts'
 
 export interface BatchMode {
@@ -50,6 +50,7 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
     entries: wrote.entries,
     parked: await parkedRows(asides, context),
     later: decided.filter(({ outcome }) => outcome.do === 'later').map(({ candidate }) => candidate.item),
+    same: decided.filter(({ outcome }) => outcome.do === 'leave').map(({ candidate }) => candidate.item),
     half: wrote.half.map(({ item }) => item),
   }
 }
@@ -200,11 +201,13 @@ function setApart(decided: readonly Decided[]): readonly Decided[] {
 }
 
 async function parkedRows(asides: readonly Aside[], context: ApplyContext): Promise<readonly ParkedRow[]> {
-  const parked: ParkedRow[] = []
-  for (const { candidate, reason, collision } of asides) {
-    const { item, paired, target, targetKey } = candidate
+  const rows = asides.map(({ candidate: { item, paired, target, targetKey }, reason, collision }) => {
     const row = { table: item.table, key: item.key, targetKey: paired || target !== undefined ? targetKey : null }
-    parked.push(await describeParked(row, reason, context, { born: !paired, collision }))
-  }
+    return { ...row, reason, collision, born: !paired }
+  })
+  const looking = await withBaselines(rows, context)
+  const parked: ParkedRow[] = []
+  for (const { reason, collision, born, ...row } of rows)
+    parked.push(await describeParked(row, reason, looking, { born, collision }))
   return parked
 }

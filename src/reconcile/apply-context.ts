@@ -64,15 +64,18 @@ export interface CarryResult {
   readonly parked: readonly ParkedRow[]
   /** Left for the next pass: they moved while they were carried. */
   readonly later: readonly CarryItem[]
+  /** Found to be on the target already. */
+  readonly same: readonly CarryItem[]
   /** Carried but for references that can't be written yet. */
   readonly half: readonly CarryItem[]
 }
 
-export const NOTHING_CARRIED: CarryResult = { entries: [], parked: [], later: [], half: [] }
+export const NOTHING_CARRIED: CarryResult = { entries: [], parked: [], later: [], same: [], half: [] }
 
 export const together = (results: readonly CarryResult[]): CarryResult => ({
   entries: results.flatMap((each) => each.entries),
   parked: results.flatMap((each) => each.parked),
   later: results.flatMap((each) => each.later),
+  same: results.flatMap((each) => each.same),
   half: results.flatMap((each) => each.half),
 })

@@ -66,7 +66,7 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     await transaction.ledger(made)
     return made
   })
-  return { entries, parked, later, half: [] }
+  return { ...NOTHING_CARRIED, entries, parked, later }
 }
 
 const printOf = ({ key }: CarryItem): Fingerprint => keyCells(key)[0]?.slice(1) ?? ''
@@ -118,8 +118,9 @@ function entryOf(item: CarryItem, change: number, { run, clock }: ApplyContext):
     sourceKey: item.key,
     targetKey: item.key,
     action: change > 0 ? 'inserted' : 'deleted',
+    // What both have in common now; on the way back, too, what the target has beside is its own.
     sourceState: copiesState(copies.source),
-    targetState: copiesState(copies.target + change),
+    targetState: copiesState(copies.source),
     at: isoTime(clock.now()),
   }
 }

@@ -1,6 +1,7 @@
 import type { LedgerAction, Row, WholePrintedRow } from '../databases/port.ts'
 import { readableColumns } from '../databases/schema.ts'
 import type { Candidate, CarriedTable } from './apply-context.ts'
+import { MIXED } from './difference.ts'
 import { type Merged, mergeRows, winner } from './merge.ts'
 import type { ParkedRow } from './parked.ts'
 import type { SourceSide } from './policy.ts'
@@ -58,7 +59,7 @@ function decidePaired(candidate: Candidate, seen: Seen): Outcome {
   if (!sourceChanged && item.ruling === undefined) return { do: 'leave' }
   if (source === undefined || row === undefined) return decideGone(candidate, targetChanged, seen)
   if (target === undefined) {
-    const side = winningSide(candidate, seen)
+    const side = base.source?.print === MIXED && base.target === null ? 'source' : winningSide(candidate, seen)
     if (side === undefined) return { do: 'park', reason: REASONS.changedAndDeleted }
     return side === 'target' ? { do: 'note', action: 'skipped' } : { do: 'insert', row, action: 'inserted' }
   }
@@ -92,7 +93,9 @@ function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   if (item.ruling === 'skip' || (item.ruling === 'target' && target === undefined)) return { do: 'forsake' }
   if (source === undefined || row === undefined) return { do: 'leave' }
   if (target !== undefined && target.print === source.print && !rewritten) return { do: 'leave' }
-  if (target !== undefined && rewritten && isSame(table, row, target.row)) return { do: 'note', action: 'remapped' }
+  // With a number of its own, a row is another thing even where all that it holds is the same by now.
+  if (target !== undefined && rewritten && table.numbered === undefined && isSame(table, row, target.row))
+    return { do: 'note', action: 'remapped' }
   if (item.ruling === 'source' || item.ruling === 'target') return ruled(candidate, row, item.ruling, seen)
   const [match, ...more] = seen.matches
   if (more.length > 0)
@@ -140,10 +143,16 @@ function merge(
   })
 }
 
-/** True when two rows of the target are alike in all that is compared. */
-export function isSame({ target, targetPrinting }: CarriedTable, a: Row, b: Row): boolean {
+/** True when two rows of the target are alike in all that is compared, but for their keys. */
+export const isSame = (table: CarriedTable, a: Row, b: Row): boolean => mixtureOf(table, a, b) === undefined
+
+/** In which columns a row of the target isn't the source's, whose references are rewritten; `undefined` where it is in none. */
+export function mixtureOf({ target, targetPrinting }: CarriedTable, source: Row, row: Row): 'apart' | 'rest' | undefined {
   const compared = new Set(targetPrinting.columns)
-  return readableColumns(target).every(
-    (column, at) => !compared.has(column.name) || target.key.includes(column.name) || (a[at] ?? null) === (b[at] ?? null),
+  const apart = new Set(targetPrinting.apart)
+  const others = readableColumns(target).filter(
+    (column, at) => compared.has(column.name) && !target.key.includes(column.name) && (source[at] ?? null) !== (row[at] ?? null),
   )
+  if (others.length === 0) return undefined
+  return others.every((column) => apart.has(column.name)) ? 'apart' : 'rest'
 }

@@ -1,7 +1,7 @@
 import type { Row, WholePrintedRow } from '../databases/port.ts'
 import { type ApplyContext, type Candidate, type CarriedTable, type CarryResult, NOTHING_CARRIED } from './apply-context.ts'
 import { carriedEntries } from './compare-ledger.ts'
-import { type RowState, stateOf } from './difference.ts'
+import { MIXED, type RowState, stateOf } from './difference.ts'
 import { keyCells, keyLabel, RowReader } from './fingerprint.ts'
 import { describeParked } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
@@ -101,11 +101,11 @@ async function draftOf(
     item,
     table,
     paired,
-    diverged: carried?.action === 'skipped' || carried?.action === 'merged',
+    diverged: (carried?.action === 'skipped' || carried?.action === 'merged') && states.source?.print !== MIXED,
     base: states satisfies { source: RowState | null; target: RowState | null },
     source,
     row,
-    rewritten: row !== undefined && row.some((cell, at) => cell !== source?.row[at]),
+    rewritten: row?.some((cell, at) => cell !== source?.row[at]) ?? false,
     open,
     targetKey: paired ? (carried?.targetKey ?? item.targetKey ?? item.key) : row === undefined ? item.key : keyOf(table, row),
   }

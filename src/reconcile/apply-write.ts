@@ -1,15 +1,13 @@
-import { isoTime } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
-import type { LedgerAction, LedgerEntry, Row, Transaction, WholePrintedRow } from '../databases/port.ts'
+import type { LedgerEntry, Row, Transaction, WholePrintedRow } from '../databases/port.ts'
 import { keyPositions, readableColumns } from '../databases/schema.ts'
 import type { ApplyContext, Candidate, CarriedTable } from './apply-context.ts'
 import type { Outcome } from './apply-decide.ts'
 import { deleteRows } from './apply-delete.ts'
-import { HALF, keyOf } from './apply-prepare.ts'
-import { stateText } from './difference.ts'
+import { entryOf, noted, type Written } from './apply-ledger.ts'
+import { keyOf } from './apply-prepare.ts'
 import { keyCells, keyLabel, keyText, RowReader } from './fingerprint.ts'
 import { compareDecimals } from './merge-decimal.ts'
-import { nowhere } from './remap-index.ts'
 import { parentKey } from './remap-references.ts'
 
 export interface Decided {
@@ -23,16 +21,6 @@ export interface Wrote {
   readonly half: readonly Candidate[]
   /** Deletions of rows that others still refer to. */
   readonly kept: readonly Candidate[]
-}
-
-/** A row of the target as it is to be after this transaction. */
-interface Written {
-  readonly candidate: Candidate
-  readonly action: LedgerAction
-  readonly key: string
-  readonly row: Row
-  /** References that are still empty. */
-  readonly half: boolean
 }
 
 /**
@@ -52,9 +40,9 @@ export async function write(
   const kept = await deleteRows(transaction, deletions, cyclic, context)
   await writer.change(decided)
   const written = await writer.finish()
-  const states = await readBack(transaction, written, context)
+  const states = await readBack(transaction, written)
   const entries = [
-    ...written.map((each) => entryOf(each, states, context)),
+    ...written.map((each) => entryOf(each, states.get(each), context)),
     ...decided.flatMap(({ candidate, outcome }) => noted(candidate, outcome, kept, context)),
   ]
   await transaction.ledger(entries)
@@ -193,14 +181,8 @@ function parentsFirst(table: CarriedTable, group: readonly Decided[]): readonly 
 /** A chain of parents in one batch longer than this comes in the order of its keys. */
 const DEEPEST = 500
 
-const WRITTEN = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])
-
 /** Reads what was written, by the transaction that wrote it. */
-async function readBack(
-  transaction: Transaction,
-  written: readonly Written[],
-  _context: ApplyContext,
-): Promise<ReadonlyMap<Written, WholePrintedRow>> {
+async function readBack(transaction: Transaction, written: readonly Written[]): Promise<ReadonlyMap<Written, WholePrintedRow>> {
   const states = new Map<Written, WholePrintedRow>()
   for (const [table, group] of Map.groupBy(written, ({ candidate }) => candidate.table)) {
     const keys = [...new Set(group.map(({ key }) => key))].map(keyCells)
@@ -239,45 +221,3 @@ const writtenDiffers = ({ candidate, key }: Written): MigrateError =>
       hint: 'Something on the receiving server changes rows as they are written: look for triggers or rules on the table, and for another time zone or character set.',
     },
   )
-
-function entryOf(each: Written, states: ReadonlyMap<Written, WholePrintedRow>, { run, clock }: ApplyContext): LedgerEntry {
-  const { candidate, key, action, half } = each
-  const { item, source } = candidate
-  const state = source ?? null
-  return {
-    run,
-    table: item.table,
-    sourceKey: item.key,
-    targetKey: key,
-    action: action === 'updated' && !candidate.paired && key !== item.key ? 'remapped' : action,
-    sourceState: half ? stateText({ print: HALF, rest: HALF, apart: state?.apart ?? [] }) : stateText(state),
-    targetState: stateText(states.get(each) ?? null),
-    at: isoTime(clock.now()),
-  }
-}
-
-/** What the ledger says of rows that weren't written. */
-function noted(
-  candidate: Candidate,
-  outcome: Outcome,
-  kept: readonly Candidate[],
-  { run, clock }: ApplyContext,
-): readonly LedgerEntry[] {
-  const { item, table, source, target, targetKey } = candidate
-  const entry = { run, table: item.table, sourceKey: item.key, at: isoTime(clock.now()) }
-  const both = { sourceState: stateText(source ?? null), targetState: stateText(target ?? null) }
-  if (WRITTEN.has(outcome.do)) return []
-  if (outcome.do === 'note') return [{ ...entry, targetKey, action: outcome.action, ...both }]
-  if (outcome.do === 'forsake')
-    return [
-      {
-        ...entry,
-        targetKey: nowhere(table.target.key.length),
-        action: 'skipped',
-        sourceState: both.sourceState,
-        targetState: '',
-      },
-    ]
-  if (outcome.do !== 'delete' || kept.includes(candidate)) return []
-  return [{ ...entry, targetKey, action: 'deleted', sourceState: '', targetState: '' }]
-}

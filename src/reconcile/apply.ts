@@ -110,6 +110,7 @@ function remembered(result: CarryResult, { index }: ApplyContext): CarryResult {
     index.arrived(entry.table, entry.sourceKey)
     index.settled(entry.table, entry.targetKey)
   }
+  for (const { table, key } of result.same) index.arrived(table, key)
   for (const row of result.parked) {
     if (row.born) index.setWaiting(row.table, row.key, 'parked')
     else if (row.targetKey !== null) index.setUnsettled(row.table, row.targetKey)

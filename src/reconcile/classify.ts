@@ -12,3 +12,8 @@ export type Difference =
   | 'deleted-and-changed'
   /** Both gave birth to a row with this key, with different content. */
   | 'same-key'
+  /**
+   * Both have the same content and neither had it before: the same thing, unless it is a counter that both hosts counted, or what it
+   * belongs to is another thing on each.
+   */
+  | 'alike'

@@ -55,7 +55,9 @@ function classifyPair({ source, target, action }: Pairing): Difference | 'same' 
   const changed = ({ base, now }: Standing): boolean => base?.print !== now?.print
   const sourceChanged = changed(source)
   if (action !== null && action !== 'deleted' && !sourceChanged && !changed(target)) return 'in-step'
-  if (source.now?.print === target.now?.print) return 'same'
+  if (source.now?.print === target.now?.print) {
+    return isAlike(source, target, action) ? 'alike' : 'same'
+  }
   if (!sourceChanged) return changed(target) ? 'kept' : 'same'
   if (!changed(target) && !DIVERGED.has(action)) {
     if (source.now === null) return 'delete'
@@ -64,6 +66,13 @@ function classifyPair({ source, target, action }: Pairing): Difference | 'same' 
   if (source.base === null && target.base === null) return 'same-key'
   if (source.now === null) return 'deleted-and-changed'
   return target.now === null ? 'changed-and-deleted' : 'both-changed'
+}
+
+/** Equal by content, and yet perhaps not the same: born on both, or changed on both in a column that has a rule of its own. */
+function isAlike(source: Standing, target: Standing, action: LedgerAction | null): boolean {
+  if (source.now === null) return false
+  if (source.base === null && target.base === null) return action === null || action === 'deleted'
+  return source.now.apart.length > 0 && source.base?.print !== source.now.print && target.base?.print !== source.now.print
 }
 
 type Fields = Readonly<Record<string, unknown>>

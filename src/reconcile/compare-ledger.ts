@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Database, LedgerEntry } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
+import { MIXED, stateOf, stateText } from './difference.ts'
 import { keyDigest } from './fingerprint.ts'
 
 /** Both hosts' tables of one name. */
@@ -14,9 +15,17 @@ const swapped = (entry: LedgerEntry): LedgerEntry => ({
   ...entry,
   sourceKey: entry.targetKey,
   targetKey: entry.sourceKey,
-  sourceState: entry.targetState,
+  sourceState: seenBack(entry),
   targetState: entry.sourceState,
 })
+
+/** A row that was made of both hosts' isn't on the host that it would now be carried to: as if it had changed since. */
+function seenBack({ sourceState, targetState }: LedgerEntry): string {
+  // Copies of a row without a key are a mere number.
+  if (!targetState.startsWith('[')) return targetState
+  if (stateOf(targetState)?.mixed === undefined) return targetState
+  return stateText({ print: MIXED, rest: MIXED, apart: stateOf(sourceState)?.apart ?? [] })
+}
 
 /**
  * What passes in both directions carried of a table, seen from the present source. Each host keeps the entries of what it received;

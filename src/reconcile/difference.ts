@@ -8,19 +8,29 @@ export interface RowState {
   readonly print: Fingerprint
   readonly rest: Fingerprint
   readonly apart: Row
+  /**
+   * Of a row that was carried: it isn't the source's row but made of both; `apart` in columns apart alone, `rest` in others too. What the
+   * source changes later doesn't replace it, and on the way back the other host doesn't have it yet.
+   */
+  readonly mixed?: 'apart' | 'rest'
 }
 
-const stateSchema = z.tuple([z.string(), z.string(), z.array(z.string().nullable())])
+/** The fingerprint of a row that the other host doesn't have yet as it stands (`mixed`): no row has it. */
+export const MIXED = 'mixed'
+
+const stateSchema = z.tuple([z.string(), z.string(), z.array(z.string().nullable()), z.enum(['apart', 'rest']).optional()])
 
 /** A state as the ledger keeps it; '' where there is no row. */
 export const stateText = (state: RowState | null): string =>
-  state === null ? '' : JSON.stringify([state.print, state.rest, state.apart])
+  state === null
+    ? ''
+    : JSON.stringify([state.print, state.rest, state.apart, ...(state.mixed === undefined ? [] : [state.mixed])])
 
 /** The opposite of `stateText`. */
 export function stateOf(text: string): RowState | null {
   if (text === '') return null
-  const [print, rest, apart] = stateSchema.parse(JSON.parse(text))
-  return { print, rest, apart }
+  const [print, rest, apart, mixed] = stateSchema.parse(JSON.parse(text))
+  return { print, rest, apart, ...(mixed === undefined ? {} : { mixed }) }
 }
 
 /** A row's standing on one host now, and there when both last had it in common (the baseline, or the ledger since). */

@@ -50,3 +50,29 @@ export function compareDecimals(a: string, b: string): number | undefined {
   const difference = unitsAt(one, scale) - unitsAt(other, scale)
   return difference === 0n ? 0 : difference < 0n ? -1 : 1
 }
+
+/** Adds decimal texts up one by one, exactly; NULL counts nothing. */
+export class DecimalTotal {
+  #units = 0n
+  #scale = 0
+  #isNumber = true
+
+  add(text: string | null, sign: 1n | -1n = 1n): void {
+    if (text === null) return
+    const decimal = parse(text)
+    if (decimal === undefined) {
+      this.#isNumber = false
+      return
+    }
+    if (decimal.scale > this.#scale) {
+      this.#units *= 10n ** BigInt(decimal.scale - this.#scale)
+      this.#scale = decimal.scale
+    }
+    this.#units += sign * unitsAt(decimal, this.#scale)
+  }
+
+  /** `undefined` when something that was added is no decimal number. */
+  get text(): string | undefined {
+    return this.#isNumber ? format(this.#units, this.#scale) : undefined
+  }
+}

@@ -31,7 +31,7 @@ export type Merged = { readonly row: Row } | { readonly park: string }
 export function mergeRows(given: RowToMerge): Merged {
   const { source, target, diverged } = given
   // Without a change there, there is nothing to decide; also where the common ground doesn't know each column by itself.
-  const untouched = target.base !== null && target.now.print === target.base.print && !diverged
+  const untouched = target.base !== null && target.now.print === target.base.print && !diverged && target.base.mixed === undefined
   const rows = untouched && given.ruling === undefined ? { ...given, ruling: 'source' as const } : given
   if (source.base !== null && source.now.print === source.base.print && given.ruling === undefined) return { row: target.row }
   const names = readableColumns(rows.table).map((column) => column.name)
@@ -58,7 +58,7 @@ function restOf(rows: RowToMerge, at: (name: string) => number): 'source' | 'tar
   const { source, target, ruling, diverged } = rows
   if (ruling !== undefined) return ruling
   if (source.base !== null && source.now.rest === source.base.rest) return 'target'
-  if (target.base !== null && target.now.rest === target.base.rest && !diverged) return 'source'
+  if (target.base !== null && target.now.rest === target.base.rest && !diverged && target.base.mixed !== 'rest') return 'source'
   return sideOf(directed(rows.policy.conflict, rows.sourceSide), rows, at) ?? { park: 'Changed on both hosts' }
 }
 
@@ -104,7 +104,9 @@ function apartCell(
   const now = rows.source.now.apart[index] ?? null
   if (was !== undefined && now === was) return target
   if (rule === 'add' && was !== undefined) return added(target, now, was) ?? changedBy(stood, source, target, name, 'counter')
-  if (stood !== undefined && target === stood) return source
+  // What was another on each host before isn't taken over without being asked about.
+  const common = rows.target.base?.mixed === undefined || stood === was
+  if (stood !== undefined && target === stood && common) return source
   if (source === target) return target
   const side = sideOf(rule, rows, at)
   if (side === undefined) return { park: `${name} changed on both hosts` }

@@ -1,5 +1,5 @@
 import type { Row, WholePrintedRow } from '../databases/port.ts'
-import { readableColumns, type Table } from '../databases/schema.ts'
+import { fullName, readableColumns, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
 import { keyCells } from './fingerprint.ts'
 import type { ParkedRow } from './parked.ts'
@@ -61,20 +61,43 @@ const rowsOf = (
   target: target?.print ?? null,
 })
 
+/** Looks for the rows as both last had them all at once: the snapshot's files are read from end to end. */
+export async function withBaselines(
+  items: readonly (ToPark & { readonly born: boolean })[],
+  context: ApplyContext,
+): Promise<ApplyContext> {
+  const { baselineRows, tables } = context
+  if (baselineRows === undefined) return context
+  const found = new Map<string, ReadonlyMap<string, Row> | string>()
+  for (const [name, group] of Map.groupBy(items, (item) => item.table)) {
+    const table = tables.get(name)
+    const keys = group
+      .filter((item) => !item.born && context.index.of(name, item.key) === undefined)
+      .map((item) => baseKey(item, context))
+    if (table !== undefined && keys.length > 0) found.set(name, await baselineRows(table.target, keys))
+  }
+  return { ...context, baselineRows: async (table) => found.get(fullName(table.name)) ?? new Map() }
+}
+
+/** The row's key when both hosts had it. */
+const baseKey = (item: ToPark, { sourceSide }: ApplyContext): string =>
+  sourceSide === 'old' ? item.key : (item.targetKey ?? item.key)
+
 /** The row in the snapshot: it was restored from there, so it is what both last had unless a later pass carried it. */
 async function baseOf(
   table: CarriedTable,
   item: ToPark,
   born: boolean,
-  { baselineRows, index, sourceSide }: ApplyContext,
+  context: ApplyContext,
 ): Promise<Pick<ParkedRow, 'baseRow' | 'baseNote'>> {
+  const { baselineRows, index } = context
   if (born) return { baseRow: null, baseNote: 'It was born after the snapshot.' }
   if (index.of(item.table, item.key) !== undefined)
     return {
       baseRow: null,
       baseNote: 'It was carried over before: the ledger keeps fingerprints of how both then stood, not the row.',
     }
-  const key = sourceSide === 'old' ? item.key : (item.targetKey ?? item.key)
+  const key = baseKey(item, context)
   const rows = baselineRows === undefined ? 'The snapshot was not looked at.' : await baselineRows(table.target, [key])
   if (typeof rows === 'string') return { baseRow: null, baseNote: rows }
   const row = rows.get(key)

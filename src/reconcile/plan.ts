@@ -1,17 +1,21 @@
 import { type ForeignKey, fullName, type Table } from '../databases/schema.ts'
-import type { CarriedTable } from './apply-context.ts'
+import type { ApplyContext, CarriedTable } from './apply-context.ts'
+import { standingOf } from './apply-prepare.ts'
 import type { Decision } from './decisions.ts'
 import { type DifferentCopies, type DifferentRow, stateText, type TableComparison } from './difference.ts'
-import { keyCells } from './fingerprint.ts'
+import { keyCells, RowReader } from './fingerprint.ts'
 import { copiesKey, copiesState } from './multiset.ts'
+import { parentsFirst } from './order.ts'
 import { parkedId } from './parked.ts'
 import type { CarryItem, ParkItem, ReconcileChange } from './plan-items.ts'
 import { inOrder } from './plan-order.ts'
 import { type Place, place } from './plan-place.ts'
 import { rulingOf, type SourceSide } from './policy.ts'
 import type { TableTally } from './proof.ts'
+import { SumsOf } from './proof-sums.ts'
 import { type Outcome, TallyOf } from './proof-tally.ts'
 import type { CarriedIndex } from './remap-index.ts'
+import { parentKey } from './remap-references.ts'
 
 export interface PlannerOptions {
   readonly sourceSide: SourceSide
@@ -36,6 +40,8 @@ export class Planner {
   readonly #tallies = new Map<string, TallyOf>()
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
+  readonly #sums = new Map<string, SumsOf>()
+  readonly #alike = new Map<string, { readonly key: string; readonly row: DifferentRow }[]>()
   readonly #maybeOpen: (id: string) => boolean
 
   /** `parkedIds`: rows that are parked now. */
@@ -47,7 +53,13 @@ export class Planner {
 
   add(comparison: TableComparison, table: CarriedTable): void {
     const tally = new TallyOf(comparison, this.#options.index)
-    for (const row of comparison.differences()) tally.count(row, this.#place(row, table))
+    const sums = table.policy.sums.length > 0 && table.target.key.length > 0 ? new SumsOf(table) : undefined
+    if (sums !== undefined) this.#sums.set(table.name, sums)
+    for (const row of comparison.differences()) {
+      const outcome = this.#place(row, table)
+      tally.count(row, outcome)
+      sums?.count(row, outcome)
+    }
     for (const copies of comparison.copies()) tally.countCopies(copies, this.#placeCopies(copies, table))
     this.#tallies.set(table.name, tally)
   }
@@ -57,7 +69,8 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
-    if (found.place === 'kept') return 'kept'
+    if (found.place === 'kept' || found.place === 'same') return found.place
+    if (found.place === 'alike') return this.#keepAlike(key, row, table)
     if (this.#maybeOpen(id)) this.#open.add(id)
     if (found.place === 'skipped') return 'skipped'
     const born = !row.hasBase
@@ -72,6 +85,38 @@ export class Planner {
       return 'parked'
     }
     return this.#carryOn(row, table, found)
+  }
+
+  /** Without a parent to belong to, the same content is the same thing. */
+  #keepAlike(key: string, row: DifferentRow, table: CarriedTable): Outcome {
+    if (table.references.length === 0) return 'same'
+    const alike = this.#alike.get(table.name) ?? []
+    alike.push({ key, row })
+    this.#alike.set(table.name, alike)
+    return 'alike'
+  }
+
+  /**
+   * Rows that both hosts gave birth to with the same content under the same key: an order's first line, say. Where the order is
+   * another one on each host, so is the line, and it is carried; else there is nothing to do. Parents first; read-only.
+   */
+  async settleAlike(context: ApplyContext): Promise<void> {
+    const tables = [...this.#alike.keys()].flatMap((name) => context.tables.get(name)?.target ?? [])
+    for (const { name } of parentsFirst(tables, context.foreignKeys).flat()) {
+      const table = context.tables.get(fullName(name))
+      if (table === undefined) continue
+      const alike = this.#alike.get(table.name) ?? []
+      const moved = await movedWithParents(
+        alike.map(({ key }) => key),
+        table,
+        context,
+      )
+      for (const { key, row } of alike) {
+        const outcome = moved.has(key) ? this.#carryOn(row, table, { place: 'carry', action: 'remap' }) : 'same'
+        this.#tallies.get(table.name)?.settle(outcome)
+      }
+    }
+    this.#alike.clear()
   }
 
   #carryOn(row: DifferentRow, table: CarriedTable, { action, ruling }: Extract<Placed, { place: 'carry' }>): Outcome {
@@ -146,6 +191,16 @@ export class Planner {
     return new Map([...this.#tallies].map(([name, tally]) => [name, tally.result()]))
   }
 
+  /** The tallies with the sums that the playbook asks for: both hosts' tables are read for them. */
+  async talliesWithSums(context: ApplyContext): Promise<ReadonlyMap<string, TableTally>> {
+    const tallies = new Map(this.tallies)
+    for (const [name, sums] of this.#sums) {
+      const tally = tallies.get(name)
+      if (tally !== undefined) tallies.set(name, { ...tally, sums: await sums.result(context) })
+    }
+    return tallies
+  }
+
   carries(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly ReconcileChange[] {
     return inOrder(this.#carry, tables, foreignKeys)
   }
@@ -155,6 +210,32 @@ export class Planner {
     return this.#carry.get(fullName(table.name)) ?? []
   }
 }
+
+/** Those of the rows with these keys that belong to something that isn't the same thing, under the same key, on the target. */
+async function movedWithParents(
+  keys: readonly string[],
+  table: CarriedTable,
+  context: ApplyContext,
+): Promise<ReadonlySet<string>> {
+  const moved = new Set<string>()
+  const reader = new RowReader(table.source)
+  for (let at = 0; at < keys.length; at += MOST_KEYS) {
+    const rows = await context.source.rowsByKey(table.source, keys.slice(at, at + MOST_KEYS).map(keyCells))
+    for (const row of rows) {
+      const elsewhere = table.references.some((reference) => {
+        const key = parentKey(row, reference)
+        if (key === undefined) return false
+        const standing = standingOf(reference.parent, key, context)
+        return typeof standing === 'string' || standing.key !== key
+      })
+      if (elsewhere) moved.add(reader.key(row))
+    }
+  }
+  return moved
+}
+
+/** The port takes at most so many keys at a time. */
+const MOST_KEYS = 1000
 
 type Placed = Place extends infer P ? (P extends { place: 'carry' } ? P & { readonly ruling?: CarryItem['ruling'] } : P) : never
 

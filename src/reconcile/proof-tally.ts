@@ -4,14 +4,14 @@ import type { TableTally } from './proof.ts'
 import type { CarriedIndex } from './remap-index.ts'
 
 /** What became of a row that isn't the same on both hosts. */
-export type Outcome = 'kept' | 'skipped' | 'parked' | 'waiting'
+export type Outcome = 'kept' | 'skipped' | 'parked' | 'waiting' | 'same' | 'alike'
 
 /** Counts the rows of one table by what became of them, on both hosts. */
 export class TallyOf {
   readonly #comparison: TableComparison
   readonly #index: CarriedIndex
-  readonly #source = { kept: 0, skipped: 0, parked: 0, waiting: 0 }
-  readonly #target = { changed: 0, born: 0, conflicts: 0, waiting: 0 }
+  readonly #source = { kept: 0, skipped: 0, parked: 0, waiting: 0, same: 0, alike: 0 }
+  readonly #target = { changed: 0, born: 0, conflicts: 0 }
 
   constructor(comparison: TableComparison, index: CarriedIndex) {
     this.#comparison = comparison
@@ -21,7 +21,8 @@ export class TallyOf {
   count(row: DifferentRow, outcome: Outcome): void {
     if (row.source.now !== null) this.#source[outcome] += 1
     if (row.target.now === null) return
-    if (outcome !== 'kept') this.#target[outcome === 'waiting' ? 'waiting' : 'conflicts'] += 1
+    if (outcome === 'skipped' || outcome === 'parked') this.#target.conflicts += 1
+    else if (outcome !== 'kept') return
     else if (row.source.now === null && row.source.base === null && row.target.base === null) this.#target.born += 1
     else this.#target.changed += 1
   }
@@ -32,11 +33,18 @@ export class TallyOf {
     if (outcome === 'kept') {
       this.#target.changed += common
       this.#target.born += target - common
-    } else this.#target[outcome === 'waiting' ? 'waiting' : 'conflicts'] += target
+    } else if (outcome === 'parked') this.#target.conflicts += target
+  }
+
+  /** One of the rows counted as alike turned out to be the same thing, or to be carried. */
+  settle(outcome: Outcome): void {
+    this.#source.alike -= 1
+    this.#source[outcome] += 1
   }
 
   result(): TableTally {
-    const { sourceRows, targetRows, same, inStep, table } = this.#comparison
+    const { sourceRows, targetRows, inStep, table } = this.#comparison
+    const same = this.#comparison.same + this.#source.same
     const { kept, skipped, parked, waiting } = this.#source
     const carried = inStep.inserted + inStep.updated + inStep.merged + inStep.remapped + inStep.skipped
     const explained = same + carried + kept + skipped + parked

@@ -1,6 +1,5 @@
 import { type Clock, systemClock } from '../base/clock.ts'
-import { type Finding, MigrateError } from '../base/errors.ts'
-import { findTable, fullName, type Schema } from '../databases/schema.ts'
+import { fullName, type Schema } from '../databases/schema.ts'
 import { carry } from './apply.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { Pace } from './apply-pace.ts'
@@ -8,16 +7,15 @@ import { readLedgers } from './apply-prepare.ts'
 import { baselineTables } from './baseline-file.ts'
 import { compareTables } from './compare.ts'
 import { readDecisions } from './decisions.ts'
-import { keyLabel } from './fingerprint.ts'
 import { parentsFirst } from './order.ts'
 import { type ParkedRow, parkedId, readParked, writeParked } from './parked.ts'
-import { describeParked } from './parked-describe.ts'
+import { describeParked, withBaselines } from './parked-describe.ts'
 import { Planner } from './plan.ts'
 import type { ParkItem, ReconcileChange } from './plan-items.ts'
 import type { SourceSide } from './policy.ts'
 import { type Proof, proofOf } from './proof.ts'
 import { reconciledTables, type TablesOptions } from './reconciler-tables.ts'
-import { CarriedIndex, type CarriedRow, isNowhere } from './remap-index.ts'
+import { CarriedIndex } from './remap-index.ts'
 import { numberMoves } from './remap-numbers.ts'
 
 export interface ReconcilerOptions extends TablesOptions {
@@ -39,11 +37,6 @@ export interface PassCounts {
   readonly parked: number
 }
 
-/** A row that goes by another key on the host that received it: JSON arrays of the keys' cells, and when that was. */
-export interface Renumbered extends Pick<CarriedRow, 'sourceKey' | 'targetKey' | 'action' | 'at'> {
-  readonly table: string
-}
-
 /** Signal and progress of whoever asks. */
 export interface Asking {
   readonly signal?: AbortSignal
@@ -55,7 +48,6 @@ export class Reconciler {
   readonly #options: ReconcilerOptions
   readonly #refused = new Set<string>()
   readonly #counts = new Map<string, PassCounts>()
-  readonly #renumbered: Renumbered[] = []
   readonly #pace: Pace
   #opened: Promise<Opened> | undefined
 
@@ -81,7 +73,9 @@ export class Reconciler {
       (table) => context.tables.has(table),
     )
     const changes = [...moves, ...parkChanges(planner, parked), ...planner.carries(targets, context.foreignKeys)]
-    return { changes, proof: proofOf(planner.tallies) }
+    // With nothing left to do, the plan is the proof.
+    const tallies = changes.length === 0 ? await planner.talliesWithSums(context) : planner.tallies
+    return { changes, proof: proofOf(tallies) }
   }
 
   /** Carries or parks one batch. Idempotent. */
@@ -92,7 +86,6 @@ export class Reconciler {
     const result = await carry(change.items, change, this.#pace, context)
     for (const entry of result.entries) {
       if (entry.action !== 'skipped') this.#count(entry.table, entry.action)
-      if (entry.sourceKey !== entry.targetKey && !isNowhere(entry.targetKey)) this.#renumbered.push(entry)
     }
     for (const row of result.parked) {
       if (row.refused) this.#refused.add(standingOf(row))
@@ -110,8 +103,9 @@ export class Reconciler {
     const gone = new Set([...settled, ...items.map(parkedId)])
     const refused = (await readParked(this.#options.directory)).filter((row) => row.refused && !gone.has(parkedId(row)))
     const rows: ParkedRow[] = []
+    const looking = await withBaselines(items, context)
     for (const item of items) {
-      const described = await describeParked(item, item.reason, context, { refused: false, born: item.born })
+      const described = await describeParked(item, item.reason, looking, { refused: false, born: item.born })
       rows.push({ ...described, source: item.source, target: item.target })
       this.#count(item.table, 'parked')
     }
@@ -121,7 +115,8 @@ export class Reconciler {
   /** Every row of both hosts accounted for, by comparing all of it once more; read-only. */
   async prove(asking: Asking): Promise<Proof> {
     const { planner } = await this.#compare(asking)
-    return proofOf(planner.tallies)
+    const { context } = await this.#open()
+    return proofOf(await planner.talliesWithSums(context))
   }
 
   /** What this pass wrote, per table. */
@@ -129,44 +124,9 @@ export class Reconciler {
     return this.#counts
   }
 
-  /** Rows that this pass carried under another key than the source's, oldest first. */
-  get renumbered(): readonly Renumbered[] {
-    return this.#renumbered
-  }
-
   /** Rows set aside for a person. */
   parked(): Promise<readonly ParkedRow[]> {
     return readParked(this.#options.directory)
-  }
-
-  /**
-   * What the ledgers say of a row: `key` as people write it (`10499`; `10248, 1` where several columns make it), on either host. All rows of
-   * the table that go by another key when it is left out. Throws MigrateError `table-unknown` for a table that isn't reconciled.
-   */
-  async lookup(table: string, key?: string): Promise<readonly Renumbered[]> {
-    const { context } = await this.#open()
-    const targets = [...context.tables.values()].map((each) => each.target)
-    const found = findTable(targets, table)
-    if (found === undefined || found === 'ambiguous')
-      throw unknownTable(
-        table,
-        targets.map((each) => fullName(each.name)),
-        found,
-      )
-    const name = fullName(found.name)
-    await readLedgers([name], context)
-    const rows = key === undefined ? context.index.renumbered(name) : context.index.all(name)
-    const wanted = key?.replaceAll(/\s*,\s*/g, ', ').trim()
-    return [...rows]
-      .filter((row) => wanted === undefined || keyLabel(row.sourceKey) === wanted || keyLabel(row.targetKey) === wanted)
-      .map(({ sourceKey, targetKey, action, at }) => ({ table: name, sourceKey, targetKey, action, at }))
-  }
-
-  /** Lets go of what was kept beside the run: a private file. */
-  async close(): Promise<void> {
-    const opened = await this.#opened
-    opened?.context.index.close()
-    this.#opened = undefined
   }
 
   #count(table: string, what: keyof PassCounts): void {
@@ -213,6 +173,7 @@ export class Reconciler {
         if (table !== undefined) planner.add(comparison, table)
       },
     )
+    await planner.settleAlike(context)
     return { planner, parked }
   }
 
@@ -265,15 +226,6 @@ function childrenFirst({ tables, foreignKeys }: ApplyContext) {
     })
 }
 
-const unknownTable = (table: string, known: readonly string[], found: 'ambiguous' | undefined): MigrateError =>
-  new MigrateError(
-    'table-unknown',
-    found === 'ambiguous'
-      ? `Several schemas have a table ${table}.`
-      : `There is no table ${table} among those that are reconciled.`,
-    { hint: `Name one of them: ${known.join(', ')}.`, ending: 'usage' },
-  )
-
 /** The list of parked rows written anew, where it isn't as it should be. */
 function parkChanges(planner: Planner, parked: readonly ParkedRow[]): readonly ReconcileChange[] {
   const waiting = parked.filter((row) => !row.refused)
@@ -287,16 +239,3 @@ function parkChanges(planner: Planner, parked: readonly ParkedRow[]): readonly R
 /** A parked row together with the state it was parked in: anything changed since makes it another. */
 const standingOf = (row: { table: string; key: string; source: string | null; target: string | null }): string =>
   `${parkedId(row)} ${row.source ?? '-'} ${row.target ?? '-'}`
-
-/** The finding that keeps a run from ending as done while a person still has to decide. */
-export const parkedFinding = (rows: readonly ParkedRow[], file: string): Finding => ({
-  severity: 'warning',
-  code: 'rows-parked',
-  message: `${rows.length} ${rows.length === 1 ? 'row is' : 'rows are'} parked for you to decide: ${examples(rows)}.`,
-  hint: `Both versions of each are in ${file}. Mend one side by hand, or give the table a policy (conflict: old or new), then run "migrate reconcile" again.`,
-})
-
-const examples = (rows: readonly ParkedRow[]): string => {
-  const shown = rows.slice(0, 3).map((row) => `${row.table} ${keyLabel(row.key)} (${row.reason})`)
-  return rows.length > 3 ? `${shown.join('; ')}; and ${rows.length - 3} more` : shown.join('; ')
-}

@@ -89,18 +89,9 @@ export class CarriedIndex {
     return this.#byTarget.all(table, targetKey).map(carriedRow)
   }
 
-  /** Rows that go by another key on the target. */
-  *renumbered(table: string): Generator<CarriedRow> {
-    const rows = this.#store.prepare(
-      'SELECT * FROM carried WHERE table_name = ? AND source_key <> target_key ORDER BY at, source_key',
-    )
-    for (const row of rows.iterate(table)) yield carriedRow(row)
-  }
-
   /** Every row of a table that a ledger names. */
   *all(table: string): Generator<CarriedRow> {
-    const rows = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? ORDER BY at, source_key')
-    for (const row of rows.iterate(table)) yield carriedRow(row)
+    for (const row of this.#store.prepare('SELECT * FROM carried WHERE table_name = ?').iterate(table)) yield carriedRow(row)
   }
 
   /** Rows whose deletion was carried, and that weren't born anew since. */
@@ -138,10 +129,6 @@ export class CarriedIndex {
   /** Forgets what wasn't done: a new plan says it anew. */
   startAnew(): void {
     this.#store.exec('DELETE FROM waiting; DELETE FROM unsettled')
-  }
-
-  close(): void {
-    this.#store.close()
   }
 }
 

@@ -34,7 +34,7 @@ export function keyReferences(
     if (positions.includes(-1)) return []
     const loose = foreignKey.columns.map(position).filter((at) => {
       const column = columns[at]
-      return column !== undefined && column.nullable && !own.has(column.name)
+      return column?.nullable === true && !own.has(column.name)
     })
     return [{ foreignKey, parent: fullName(parent.name), positions, loose }]
   })

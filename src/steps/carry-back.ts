@@ -34,7 +34,8 @@ export function carryBack(world: World): Step<CarryBackChange> {
     phase: 'settle',
     change: changeSchema,
     check: async (run) => [...(await merge.check(run)), ...((await world.old.database?.missingRights('write')) ?? [])],
-    plan: async (run) => [...(await raises(world, run)), ...(await merge.plan(run))],
+    // The raises go further than the merge itself would have it.
+    plan: async (run) => [...(await raises(world, run)), ...(await merge.plan(run)).filter(({ kind }) => kind !== 'number')],
     apply: async (change, run) => {
       if (change.kind === 'raise') await databaseOf(world.old).raiseIdentity(change.identity, BigInt(change.to))
       else await merge.apply(change, run)

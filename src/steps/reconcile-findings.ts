@@ -6,7 +6,7 @@ import type { Proof } from '../reconcile/proof.ts'
 import type { Moved } from './reconcile-proven.ts'
 
 /** Rows that a finding names; the report has more. */
-const NAMED = 5
+const NAMED = 3
 
 type Side = 'old' | 'new'
 const other = (side: Side): Side => (side === 'old' ? 'new' : 'old')

@@ -11,7 +11,7 @@ import { printingFor } from '../../src/reconcile/printing.ts'
 import { Reconciler, type ReconcilerOptions } from '../../src/reconcile/reconciler.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable, Values } from './database-host.ts'
 
-const RUN = 'run-1'
+export const RUN = 'run-1'
 /** Tables of the contract's shop that are reconciled; `visits` has no key. */
 const TRACKED: readonly ShopTable[] = [
   'customers',
@@ -138,8 +138,8 @@ export async function pass(each: Reconciler): Promise<readonly ReconcileChange[]
 
 export const customer = (old: ShopDatabase, email: string): Promise<string> =>
   old.insert('customers', { email, name: `Name of ${email}`, note: null })
-export const order = (shop: ShopDatabase, customerId: string): Promise<string> =>
-  shop.insert('orders', { customer_id: customerId, placed: PLACED, status: 'open' })
+export const order = (shop: ShopDatabase, customerId: string, placed = PLACED): Promise<string> =>
+  shop.insert('orders', { customer_id: customerId, placed, status: 'open' })
 
 export const find = async (shop: ShopDatabase, table: ShopTable, key: Values): Promise<Values | undefined> =>
   (await shop.rows(table)).find((row) => Object.entries(key).every(([name, value]) => row[name] === value))

@@ -1,8 +1,11 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
+import { collisionContract } from './reconcile-collisions.ts'
+import { faultContract } from './reconcile-faults.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
 import { customer, find, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import { policyContract } from './reconcile-policies.ts'
 
 /** The merge on a real pair of databases (or a fake one): what a shop does on both hosts, and what must be there afterwards. */
 export function reconcileContract(
@@ -179,6 +182,10 @@ export function reconcileContract(
       await pass(reconciler(pair))
       expect(await pair.new.rows('audit')).toHaveLength(before)
     })
+
+    collisionContract(() => host)
+    policyContract(() => host)
+    faultContract(() => host, abilities)
 
     it(`keeps the promises over ${histories} random histories, cut off and resumed at random`, async () => {
       await fc.assert(

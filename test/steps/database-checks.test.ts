@@ -27,6 +27,14 @@ describe('before a database is moved', () => {
     )
   })
 
+  it('a rule that a column can not keep is refused before anything is done', async () => {
+    shop = await movingShop(await memoryHost(), { tables: { products: { add: ['title'] } } })
+    const reconcile = reconcileKind.create({}, testContext(shop.world, 'reconcile'))
+    expect(await reconcile.check(shop.run)).toContainEqual(
+      expect.objectContaining({ severity: 'error', code: 'policy-column', message: expect.stringContaining('products.title') }),
+    )
+  })
+
   it('a table that the playbook invents is named', async () => {
     shop = await movingShop(await memoryHost(), { tables: { Ordres: {} } })
     expect(await shop.snapshot.check(shop.run)).toMatchObject([

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { isoTime } from '../../base/clock.ts'
 import type { RunResult } from '../../run/command.ts'
+import type { EventSink } from '../../run/events.ts'
 import { type Flags, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 import type { Prepared } from '../prepare.ts'
-import { endOf, withoutEnd } from '../several.ts'
 
 /** `migrate rollback`: takes back what a run did, newest first; after the cutover, without losing what the new host got. */
 export function addRollback(program: Command, io: Io, finish: Finish): void {
@@ -36,3 +36,12 @@ async function takeBack({ options, world }: Prepared, dryRun: boolean): Promise<
   const { carryBack } = await import('../../steps/carry-back.ts')
   return await runSequence({ ...options, dryRun, sequence: [[carryBack(world)]] })
 }
+
+/** Two parts of one command end with one `finished`. */
+const withoutEnd =
+  (sink: EventSink): EventSink =>
+  (event) => {
+    if (event.event !== 'finished') sink(event)
+  }
+
+const endOf = ({ outcome, exit, seconds }: RunResult) => ({ outcome, exit, seconds })

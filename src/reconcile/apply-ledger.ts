@@ -1,0 +1,87 @@
+import { isoTime } from '../base/clock.ts'
+import type { LedgerAction, LedgerEntry, Row, WholePrintedRow } from '../databases/port.ts'
+import type { ApplyContext, Candidate } from './apply-context.ts'
+import { mixtureOf, type Outcome } from './apply-decide.ts'
+import { HALF } from './apply-prepare.ts'
+import { type RowState, stateText } from './difference.ts'
+import { nowhere } from './remap-index.ts'
+
+/** A row of the target as it is to be after this transaction. */
+export interface Written {
+  readonly candidate: Candidate
+  readonly action: LedgerAction
+  readonly key: string
+  readonly row: Row
+  /** References that are still empty. */
+  readonly half: boolean
+}
+
+const WRITTEN = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])
+
+/** What the ledger says of a row that was written. */
+export function entryOf(each: Written, back: WholePrintedRow | undefined, { run, clock }: ApplyContext): LedgerEntry {
+  const { candidate, key, action, half } = each
+  const { item, source } = candidate
+  const state = source ?? null
+  return {
+    run,
+    table: item.table,
+    sourceKey: item.key,
+    targetKey: key,
+    action: action === 'updated' && !candidate.paired && key !== item.key ? 'remapped' : action,
+    sourceState: half ? stateText({ print: HALF, rest: HALF, apart: state?.apart ?? [] }) : stateText(state),
+    targetState: stateText(withMixture(each, back ?? null)),
+    at: isoTime(clock.now()),
+  }
+}
+
+/** Of what became one by its natural key nothing is carried back: each host keeps its own. */
+function withMixture({ candidate, action, row, half }: Written, state: RowState | null): RowState | null {
+  if (state === null || candidate.row === undefined || action === 'merged' || half) return state
+  return mixed(state, mixtureOf(candidate.table, settledRow(candidate, row), row))
+}
+
+/** The source's row with those references that were settled within the transaction. */
+const settledRow = ({ row, open }: Candidate, written: Row): Row => {
+  const positions = new Set(open.flatMap((reference) => [...reference.positions, ...reference.loose]))
+  return (row ?? []).map((cell, at) => (positions.has(at) ? (written[at] ?? null) : cell))
+}
+
+const mixed = (state: RowState, mixture: RowState['mixed']): RowState => ({
+  print: state.print,
+  rest: state.rest,
+  apart: state.apart,
+  ...(mixture === undefined ? {} : { mixed: mixture }),
+})
+
+/** How the target's row stands that wins over the source's. */
+function stateThere({ item, table, row, target }: Candidate): RowState | null {
+  if (target === undefined || item.ruling === 'skip') return target ?? null
+  return mixed(target, row === undefined ? 'rest' : mixtureOf(table, row, target.row))
+}
+
+/** What the ledger says of rows that weren't written. */
+export function noted(
+  candidate: Candidate,
+  outcome: Outcome,
+  kept: readonly Candidate[],
+  { run, clock }: ApplyContext,
+): readonly LedgerEntry[] {
+  const { item, table, source, targetKey } = candidate
+  const entry = { run, table: item.table, sourceKey: item.key, at: isoTime(clock.now()) }
+  const both = { sourceState: stateText(source ?? null), targetState: stateText(stateThere(candidate)) }
+  if (WRITTEN.has(outcome.do)) return []
+  if (outcome.do === 'note') return [{ ...entry, targetKey, action: outcome.action, ...both }]
+  if (outcome.do === 'forsake')
+    return [
+      {
+        ...entry,
+        targetKey: nowhere(table.target.key.length),
+        action: 'skipped',
+        sourceState: both.sourceState,
+        targetState: '',
+      },
+    ]
+  if (outcome.do !== 'delete' || kept.includes(candidate)) return []
+  return [{ ...entry, targetKey, action: 'deleted', sourceState: '', targetState: '' }]
+}
