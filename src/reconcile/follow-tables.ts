@@ -77,7 +77,14 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
     const ends = new Map<string, KeyCells | undefined>()
     const printings = new Map<string, Printing>()
     const rules = options.rules(source)
-    const targets = target.tables.filter((table) => rules(table).mode === 'track')
+    const sourceOf = new Map(source.tables.map((table) => [fullName(table.name).toLowerCase(), table]))
+    const pairs = new Map(
+      target.tables.flatMap((table): readonly (readonly [Table, Table])[] => {
+        const other = sourceOf.get(fullName(table.name).toLowerCase())
+        return other === undefined || rules(other).mode !== 'track' ? [] : [[table, other]]
+      }),
+    )
+    const targets = [...pairs.keys()]
     for (const table of targets) {
       const held = baseline.table(table)
       if (held === undefined) continue
@@ -89,8 +96,7 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
     const tables: FollowedTable[] = []
     for (const table of parentsFirst(targets, foreignKeys).flat()) {
       const name = fullName(table.name)
-      const other = source.tables.find((each) => fullName(each.name).toLowerCase() === name.toLowerCase())
-      const printing = printings.get(name)
+      const [other, printing] = [pairs.get(table), printings.get(name)]
       if (other === undefined || printing === undefined || !isSame(other, table)) continue
       const signals = signalsOf(other, source, foreignKeys)
       if (signals.size === 0) continue
@@ -103,7 +109,7 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
         frontier: new Frontier(ends.get(name)),
         signals,
         links: foreignKeys.filter((key) => fullName(key.table) === name).flatMap((key) => linkOf(key, targets)),
-        match: rules(table).match,
+        match: rules(other).match,
       })
     }
     return { tables, ends, source, target }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Finding } from '../base/errors.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { missingDatabase } from './database-parts.ts'
@@ -44,6 +44,7 @@ async function follow(world: World, { quietMs }: Change, followed: Followed, run
   followed.sawRows = false
   const passes = FollowPasses.open(world, run)
   if (passes === undefined) return
+  if ((await passes.pass(run)) === undefined && !passes.isFailing) throw baselineMissing()
   let movedAt = run.clock.monotonic()
   await passes.during(run, async () => {
     while (run.clock.monotonic() - movedAt < quietMs) {
@@ -54,3 +55,8 @@ async function follow(world: World, { quietMs }: Change, followed: Followed, run
     }
   })
 }
+
+const baselineMissing = (): MigrateError =>
+  new MigrateError('baseline-missing', "There is no baseline yet, so it can't be told which rows are new. Nothing was changed.", {
+    hint: 'It is taken at the end of restore-database. Run "migrate run" first; it goes on where it stopped.',
+  })

@@ -50,6 +50,11 @@ export class FollowPasses {
     if (passed.status === 'rejected') throw passed.reason
   }
 
+  /** True since a pass couldn't be made, until one can again. */
+  get isFailing(): boolean {
+    return this.#failing
+  }
+
   /** True when a row was born on the old host since this was last asked, or nobody could see whether. */
   moved(): boolean {
     const moved = this.#moved || this.#failing
