@@ -10,6 +10,8 @@ import type { Prepared } from './prepare.ts'
 
 /** As long as the watch waits when the playbook says nothing else. */
 const USUAL_QUIET_MS = 30 * 60_000
+/** What came while everything was compared shows within this. */
+const LATE_MS = 60_000
 
 /**
  * `migrate reconcile --follow`: carries rows as they are born until none came for `quietMs` (the watch's own patience when absent), then
@@ -18,7 +20,9 @@ const USUAL_QUIET_MS = 30 * 60_000
 export async function follow(prepared: Prepared, quietMs: number | undefined): Promise<RunResult> {
   const { options, playbook, world } = prepared
   const followed = { sawRows: false }
-  const following = followOld(world, quietMs ?? watchQuietMs(prepared), followed)
+  const patienceMs = quietMs ?? watchQuietMs(prepared)
+  const following = followOld(world, patienceMs, followed)
+  const late = followOld(world, Math.min(patienceMs, LATE_MS), followed)
   // A pass keeps what it read of the hosts: each has a step of its own.
   const full = (): Sequence =>
     buildSequence(playbook, world)
@@ -28,10 +32,10 @@ export async function follow(prepared: Prepared, quietMs: number | undefined): P
   const sink = oneCommand(options.sink)
   let last = await runSequence({ ...options, sink, sequence: [[following], ...full()] })
   while (isThrough(last)) {
-    const watched = await runSequence({ ...options, sink, sequence: [[following]] })
+    const watched = await runSequence({ ...options, sink, sequence: [[late]] })
     if (!isThrough(watched)) last = watched
     if (!isThrough(watched) || !followed.sawRows) break
-    last = await runSequence({ ...options, sink, sequence: full() })
+    last = await runSequence({ ...options, sink, sequence: [[following], ...full()] })
   }
   const { outcome, exit, seconds, runId } = last
   options.sink({ time: isoTime(options.clock.now()), run: runId, step: null, event: 'finished', outcome, exit, seconds })
