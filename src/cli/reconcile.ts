@@ -23,7 +23,10 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
   const dryRun = flags.dryRun ?? false
   return await withPlaybook(playbook, { io, flags }, dryRun ? 'reconcile' : 'live', async (prepared) => {
     if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, playbook, flags, io)
-    return await onePass(prepared, dryRun)
+    // After the way back the old host is where customers are: there is nothing of it to follow.
+    if (flags.follow !== true || (await hasGoneBack(prepared.options.directory))) return await onePass(prepared, dryRun)
+    const { follow } = await import('./follow.ts')
+    return await follow(prepared, flags.quiet)
   })
 }
 

@@ -56,7 +56,10 @@ function choices(row: ParkedRow, from: 'old' | 'new'): readonly Choice<Answer>[]
   const side = (host: 'old' | 'new'): Choice<Answer> => ({
     value: host,
     label: `Take the ${host} host's`,
-    hint: sideHint(host, { isThere: cells[host] !== null, isTarget: host === to, to }),
+    hint:
+      host === from && row.collision !== null
+        ? `only once ${keyLabel(row.collision.key)} of the ${to} host has made room for it`
+        : sideHint(host, { isThere: cells[host] !== null, isTarget: host === to, to }),
   })
   const merge: Choice<Answer> = {
     value: 'merge',

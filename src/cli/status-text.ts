@@ -23,10 +23,14 @@ export function statusText(status: Status, name: string, playbook: string): stri
     `Run ${status.run} of ${status.playbook}, begun ${utcWords(status.startedAt)}: ${stateWords(status)}.`,
     ...steps,
     ...failureLines(status),
+    ...(status.outcome === 'parked' ? [`To decide about parked rows:  ${resolveCommand(playbook)}`] : []),
     ...endLines(status, playbook),
   ]
   return parts.join('\n')
 }
+
+/** Asks about the rows that wait for a person. */
+export const resolveCommand = (playbook: string): string => `migrate reconcile ${playbook} --resolve`
 
 /** `2026-11-22 03:30 UTC`. */
 export const utcWords = (time: string): string => `${time.slice(0, 16).replace('T', ' ')} UTC`

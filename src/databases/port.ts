@@ -1,4 +1,5 @@
 import type { Finding } from '../base/errors.ts'
+import type { ClosingPower } from './closing-port.ts'
 import type { NativePower } from './native-port.ts'
 import type {
   Fingerprint,
@@ -229,6 +230,8 @@ export interface Database {
 
   /** Absent where the engine's own tools can't be used from here. */
   readonly native?: NativePower
+  /** Absent where a database can't be closed to writers. */
+  readonly closing?: ClosingPower
 
   /** Statements of a `sql` step, in one transaction where the engine allows it; returns the rows each affected or returned. */
   runStatements(statements: readonly string[]): Promise<readonly number[]>

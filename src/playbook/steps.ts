@@ -34,6 +34,8 @@ const ORDER: readonly (readonly [string, string])[] = [
   ['lower-ttl', 'cutover-dns'],
   ['cutover-dns', 'watch-propagation'],
   ['cutover-dns', 'reconcile'],
+  ['cutover-dns', 'close-old'],
+  ['close-old', 'reconcile'],
 ]
 
 interface Written {

@@ -4,6 +4,7 @@ import type { Database, KeyCells, LedgerEntry, Row } from '../databases/port.ts'
 import { findTable, fullName, keyPositions, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import { keyCells, keyLabel, keyText } from './fingerprint.ts'
 import { readParked } from './parked.ts'
+import { isNowhere } from './remap-index.ts'
 
 /** What became of a row, as far as both hosts, the ledger and the list of parked rows can tell. */
 export type Became =
@@ -210,20 +211,24 @@ const byTime = (a: Entry, b: Entry): number => (a.at < b.at ? -1 : a.at > b.at ?
 
 /** Rows of which the ledger says something and that have this key on either host. */
 const byLedger = (entries: readonly Entry[], key: string): readonly Raw[] =>
-  [...Map.groupBy(entries, (entry) => entry.oldKey)].flatMap(([oldKey, all]): readonly Raw[] => {
+  [...Map.groupBy(entries, rowOfEntry).values()].flatMap((all): readonly Raw[] => {
     const last = all.at(-1)
-    if (last === undefined || (oldKey !== key && last.newKey !== key)) return []
+    if (last === undefined || (last.oldKey !== key && last.newKey !== key)) return []
     const isBack = last.isBack
     return [
       {
-        oldKey,
-        newKey: last.newKey,
+        oldKey: somewhere(last.oldKey),
+        newKey: somewhere(last.newKey),
         became: becameOf(all, last),
         ...(last.at === '' ? {} : { at: last.at }),
         ...(isBack ? { from: 'new' as const } : {}),
       },
     ]
   })
+
+/** Entries of one row; one that was left out has no key on the other host. */
+const rowOfEntry = ({ oldKey, newKey }: Entry): string => (isNowhere(oldKey) ? `new ${newKey}` : `old ${oldKey}`)
+const somewhere = (key: string): string | null => (isNowhere(key) ? null : key)
 
 function becameOf(all: readonly Entry[], last: Entry): Became {
   const did = (action: Entry['action']): boolean => all.some((entry) => entry.action === action)

@@ -40,6 +40,7 @@ const reconciledSchema = z.object({
   event: z.literal('reconciled'),
   pass: z.number(),
   from: z.literal('new').optional(),
+  newOnly: z.literal(true).optional(),
   tables: z.record(z.string(), countsSchema),
   headroom: z.array(headroomUseSchema),
   proof: z.object({ rows: z.number(), accounted: z.number(), unaccounted: z.number() }),
@@ -64,7 +65,8 @@ export interface ReportData {
   readonly reconciled: {
     readonly tables: ReadonlyMap<string, z.infer<typeof countsSchema>>
     readonly headroom: Reconciled['headroom']
-    readonly proof: Reconciled['proof']
+    /** Of the last full pass; `null` before there was one. */
+    readonly proof: Reconciled['proof'] | null
     /** The host that they were carried from, by the last pass. */
     readonly from: 'old' | 'new'
   } | null
@@ -154,7 +156,7 @@ class ReportFold {
       did: {
         lowerTtl: did('lower-ttl'),
         cutover: did('cutover-dns'),
-        reconcile: this.#reconciled.length > 0,
+        reconcile: this.#reconciled.some((pass) => pass.newOnly !== true),
         parked: [...this.#findings.values()].some((finding) => finding.code === 'rows-parked'),
       },
     }
@@ -221,7 +223,7 @@ class ReportFold {
   }
 
   #reconciliation(): ReportData['reconciled'] {
-    const last = this.#reconciled.at(-1)
+    const last = this.#reconciled.findLast((pass) => pass.newOnly !== true) ?? this.#reconciled.at(-1)
     if (last === undefined) return null
     // Going back is told by itself: what was carried forward before is in the time log.
     const passes = this.#reconciled.filter((pass) => pass.from === last.from)
@@ -229,7 +231,9 @@ class ReportFold {
     for (const pass of passes) {
       for (const [name, counts] of Object.entries(pass.tables)) tables.set(name, added(tables.get(name), counts))
     }
-    return { tables, headroom: last.headroom, proof: last.proof, from: last.from ?? 'old' }
+    // A cheap pass during the watch looks at newborn rows alone: it proves nothing.
+    const proof = last.newOnly === true ? null : last.proof
+    return { tables, headroom: last.headroom, proof, from: last.from ?? 'old' }
   }
 }
 

@@ -67,9 +67,11 @@ function reconciled({ reconciled: result, proven }: ReportData): string {
   )
   const side = result.from
   const verdict =
-    proof.unaccounted === 0
-      ? `Proof: every one of the ${side} host's ${formatCount(proof.rows)} rows is accounted for.`
-      : `**${formatCount(proof.unaccounted)} of the ${side} host's ${formatCount(proof.rows)} rows are not accounted for.**`
+    proof === null
+      ? `No full pass has compared the hosts yet: these rows were carried as they were born.`
+      : proof.unaccounted === 0
+        ? `Proof: every one of the ${side} host's ${formatCount(proof.rows)} rows is accounted for.`
+        : `**${formatCount(proof.unaccounted)} of the ${side} host's ${formatCount(proof.rows)} rows are not accounted for.**`
   return [
     `## Rows carried over from the ${side} host`,
     '',

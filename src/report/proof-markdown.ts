@@ -88,6 +88,9 @@ function accountTable<T>(names: readonly string[], tallies: readonly T[], column
 function sums({ tables }: Proven, source: string, target: string): readonly string[] {
   const rows = Object.entries(tables).flatMap(([name, { sums: all }]) =>
     all.map((each) => {
+      const label = cell(`${name}.${each.column}`)
+      if (each.source === '?' || each.target === '?')
+        return [label, '?', '?', 'not known: it holds what is no plain decimal number']
       const { born, changed, carried, setAside } = each.because
       const causes = [
         [`born on ${target}`, born],
@@ -97,7 +100,7 @@ function sums({ tables }: Proven, source: string, target: string): readonly stri
       ] as const
       const why = causes.flatMap(([cause, amount]) => (isZero(amount) ? [] : [`${signed(amount)} ${cause}`]))
       const open = isZero(each.unexplained) ? [] : [`**${signed(each.unexplained)} not explained**`]
-      return [cell(`${name}.${each.column}`), each.source, each.target, [...why, ...open].join(', ') || 'equal']
+      return [label, each.source, each.target, [...why, ...open].join(', ') || 'equal']
     }),
   )
   if (rows.length === 0) return []

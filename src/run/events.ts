@@ -43,6 +43,8 @@ export type EventBody =
       readonly pass: number
       /** The host whose rows are carried and accounted for; the old one when absent. */
       readonly from?: 'new'
+      /** Only rows that were born since were looked at: those not accounted for wait for the full pass. */
+      readonly newOnly?: true
       readonly tables: Readonly<Record<string, ReconcileCounts>>
       readonly headroom: readonly HeadroomUse[]
       readonly proof: ProofTotals

@@ -9,6 +9,7 @@ import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
+import { suspectedReferences } from './suspects.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -41,7 +42,7 @@ const lookAtAll = (world: World, run: StepRun): Promise<readonly Finding[]> =>
   gather(
     () => lookAtDatabase(world.old, 'read'),
     () => lookAtDatabase(world.new, 'write'),
-    () => compareDatabases(world),
+    () => compareDatabases(world, run),
     () => lookAtFiles(world.old, 'read'),
     () => lookAtFiles(world.new, 'write'),
     () => lookAtRoom(world, run),
@@ -64,7 +65,7 @@ async function lookAtDatabase({ side, database }: Host, purpose: 'read' | 'write
   ]
 }
 
-async function compareDatabases(world: World): Promise<readonly Finding[]> {
+async function compareDatabases(world: World, run: StepRun): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
   const schema = await old.schema()
@@ -74,6 +75,7 @@ async function compareDatabases(world: World): Promise<readonly Finding[]> {
     async () => (await target?.unmet?.(schema)) ?? [],
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
     async () => (await old.oversize?.(copied)) ?? [],
+    () => suspectedReferences(world, schema, run),
   )
 }
 

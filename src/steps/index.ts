@@ -1,5 +1,6 @@
 import { bumpIdentitiesKind } from './bump-identities.ts'
 import { checkKind } from './check.ts'
+import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
 import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
@@ -30,6 +31,7 @@ export const stepKinds: readonly StepKind[] = [
   smokeTestKind,
   cutoverDnsKind,
   watchPropagationKind,
+  closeOldKind,
   reconcileKind,
   reportKind,
   runKind,

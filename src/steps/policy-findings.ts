@@ -1,9 +1,8 @@
 import type { Finding } from '../base/errors.ts'
 import { type Column, findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
-import { rulesFor } from './rules.ts'
 import type { TableRules, World } from './world.ts'
 
-type Ruled = Pick<World, 'tables' | 'defaults' | 'where'>
+type Ruled = Pick<World, 'tables' | 'where'>
 
 /** A table that the playbook names, with the rules it gives. */
 interface Ruling {
@@ -22,8 +21,8 @@ interface Use {
 }
 
 /**
- * Rules of the playbook that the tables can't keep, each at its place, and what is good to know before rows are merged. `schema` is
- * the old database's; names that it hasn't got are left to `unknownNames`. Pure.
+ * Rules of the playbook that the tables' columns can't keep, each at its place. `schema` is the old database's; names that it hasn't got
+ * are left to `unknownNames`, tables without a key to the snapshot's check. Pure.
  */
 export const policyFindings = (world: Ruled, schema: Schema): readonly Finding[] => [
   ...[...world.tables].flatMap(([name, rules]) => {
@@ -31,34 +30,16 @@ export const policyFindings = (world: Ruled, schema: Schema): readonly Finding[]
     if (table === undefined || table === 'ambiguous' || rules.mode !== 'track') return []
     return ofTable({ table, rules, place: (...path) => world.where(['tables', name, ...path]) })
   }),
-  ...withoutKey(world, schema),
 ]
 
 const ofTable = (ruling: Ruling): readonly Finding[] => [
   ...(ruling.table.key.length === 0
-    ? needsKey(ruling)
+    ? []
     : [...rowUses(ruling).flatMap((use) => unfit(use, ruling.table)), ...looseMatch(ruling)]),
   ...ruling.rules.sums.flatMap((column, index) =>
     unfit({ column, place: ruling.place('sums', index), word: 'sums', wants: 'exact number' }, ruling.table),
   ),
 ]
-
-/** Without a key no row can be told from another, so no rule for a row can be kept. */
-function needsKey({ table, rules, place }: Ruling): readonly Finding[] {
-  const words = [
-    ...(typeof rules.conflict === 'object' ? ['conflict: newest'] : []),
-    ...(['add', 'match'] as const).filter((key) => rules[key].length > 0),
-    ...(Object.keys(rules.columns).length > 0 ? ['columns'] : []),
-  ]
-  if (words.length === 0) return []
-  return [
-    error(
-      'policy-needs-key',
-      `${place()}: ${fullName(table.name)} has no key that tells its rows apart, so ${words.join(' and ')} can't be kept for it.`,
-      'Give it a primary key on the old host, or take the rule away: the table is then compared as a whole.',
-    ),
-  ]
-}
 
 function rowUses({ rules, place }: Ruling): readonly Use[] {
   const newest = (column: string, ...path: readonly string[]): Use => ({
@@ -177,33 +158,6 @@ function looseMatch({ table, rules, place }: Ruling): readonly Finding[] {
       message: `${place('match')}: ${fullName(table.name)} has no unique key on ${rules.match.join(', ')}: several rows may have the same.`,
       hint: 'A row that matches several is parked for you to decide. A unique key on these columns makes it certain.',
     },
-  ]
-}
-
-/** Tables whose rows can't be told apart: compared as a whole, or not at all. */
-function withoutKey(world: Ruled, schema: Schema): readonly Finding[] {
-  const rules = rulesFor(world, schema)
-  const keyless = schema.tables.filter((table) => rules(table).mode === 'track' && table.key.length === 0)
-  const ignored = (table: Table): ReadonlySet<string> => new Set(rules(table).ignore.map((name) => name.toLowerCase()))
-  const [comparable, not] = [
-    keyless.filter((table) => readableColumns(table).some((column) => !ignored(table).has(column.name.toLowerCase()))),
-    keyless.filter((table) => readableColumns(table).every((column) => ignored(table).has(column.name.toLowerCase()))),
-  ]
-  return [
-    ...not.map((table) =>
-      error(
-        'table-not-comparable',
-        `${fullName(table.name)} has no key, and no column of it may be compared: what is written to it on the old host can't be found.`,
-        'Give it a primary key, or say in the playbook that it is left alone: copy-only or skip.',
-      ),
-    ),
-    ...comparable.map(
-      (table): Finding => ({
-        severity: 'info',
-        code: 'table-without-key',
-        message: `${fullName(table.name)} has no key: its rows are compared as a whole, and counted where several are alike.`,
-      }),
-    ),
   ]
 }
 

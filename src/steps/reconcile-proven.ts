@@ -2,6 +2,7 @@ import type { Database, LedgerEntry } from '../databases/port.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../reconcile/parked.ts'
 import type { Proof } from '../reconcile/proof.ts'
+import { isNowhere } from '../reconcile/remap-index.ts'
 import { LISTED, type Proven } from '../report/proof.ts'
 
 /** Rows that have another key on the host they were carried to, as far as the report lists them, and how many there are. */
@@ -19,7 +20,7 @@ export async function movedRows(proof: Proof, target: Database, run: string): Pr
     if (tally.remapped === 0 && tally.merged === 0) continue
     for (const all of Map.groupBy(await target.ledgerEntries(run, table), (entry) => entry.sourceKey).values()) {
       const last = all.at(-1)
-      if (last === undefined || last.action === 'deleted' || last.sourceKey === last.targetKey) continue
+      if (last === undefined || last.sourceKey === last.targetKey || !isThere(last)) continue
       const pair = { table, from: keyLabel(last.sourceKey), to: keyLabel(last.targetKey) }
       const into = isMerged(all) ? moved.merged : moved.remapped
       if (into === moved.merged) moved.mergedRows += 1
@@ -29,6 +30,9 @@ export async function movedRows(proof: Proof, target: Database, run: string): Pr
   }
   return moved
 }
+
+const isThere = ({ action, targetKey }: LedgerEntry): boolean =>
+  action !== 'deleted' && action !== 'skipped' && !isNowhere(targetKey)
 
 const isMerged = (entries: readonly LedgerEntry[]): boolean => entries.some((entry) => entry.action === 'merged')
 

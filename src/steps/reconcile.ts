@@ -21,7 +21,8 @@ import { planWords } from './reconcile-words.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
-const PASS_KEY = 'reconcile-pass'
+/** How many passes there were, cheap ones too. */
+export const PASS_KEY = 'reconcile-pass'
 /** Rows that the line of one change names. */
 const NAMED = 2
 

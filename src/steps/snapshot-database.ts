@@ -18,7 +18,7 @@ import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
-import { roomFinding } from './snapshot-check.ts'
+import { roomFinding, withoutKey } from './snapshot-check.ts'
 import { methodMistake, methodShape } from './snapshot-method.ts'
 import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
 import type { StepContext, StepKind, World } from './world.ts'
@@ -100,7 +100,7 @@ class SnapshotDatabase implements Step<Change> {
       () => old.missingRights('read'),
       async () => {
         const schema = await old.schema()
-        return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema)]
+        return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
       async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),

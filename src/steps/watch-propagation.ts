@@ -6,6 +6,7 @@ import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { currentRecords, dnsOf, effectiveTtl, missingDns, recallCutover, recallLowered } from './dns-change.ts'
 import { unproxied } from './dns-expectations.ts'
+import { FollowPasses } from './follow-passes.ts'
 import { takeBackLeaps } from './leap-moves.ts'
 import { Leapfrog } from './leapfrog.ts'
 import { durationMs } from './options.ts'
@@ -32,6 +33,10 @@ const optionsSchema = z
       .describe(
         "A headroom that would be used up within this time is left behind: the old host's numbers are moved past the new one's",
       ),
+    carry: z
+      .boolean()
+      .default(true)
+      .describe('Carry what is born on the old host to the new one within seconds; what isn’t plainly new is left to reconcile'),
     max: durationMs.optional().describe('Watch no longer than this'),
   })
   .prefault({})
@@ -138,6 +143,7 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
   const cutoverAt = recallCutover(run)?.at ?? startedAt
   const notBefore = earliestEnd(run, startedAt, Math.max(0, ...current.map(effectiveTtl)))
   const warned = new Set<string>()
+  const passes = options.carry ? FollowPasses.open(world, run) : undefined
   let seen: Seen = recallSeen(run) ?? { values: {}, movedAt: startedAt, drainedAt: null }
   for (;;) {
     const [resolvers, oldTraffic, newTraffic] = await Promise.all([
@@ -166,7 +172,8 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
     if (drained) return await run.remember(WATCH_KEY, { ...seen, drainedAt: run.clock.now() })
     const left = options.max === undefined ? Number.POSITIVE_INFINITY : startedAt + options.max - run.clock.now()
     if (left <= 0) throw notDrained(options, resolvers, quietForMs)
-    await leapfrog.rest(run, Math.min(options.every, left))
+    const rest = () => leapfrog.rest(run, Math.min(options.every, left))
+    await (passes === undefined ? rest() : passes.during(run, rest))
   }
 }
 

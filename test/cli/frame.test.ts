@@ -49,6 +49,31 @@ describe('the screen', () => {
     expect(draw(model, {})).toContain(' · Title of step-1 · 1 problem · 2 warnings')
   })
 
+  it('adds up what is carried over as it comes, beside the figures of the watch', () => {
+    const model = modelOf(2)
+    const none = { inserted: 0, updated: 0, deleted: 0, merged: 0, remapped: 0, parked: 0 }
+    const pass = (tables: Readonly<Record<string, number>>): EventBody => ({
+      ...{ event: 'reconciled', pass: 1, newOnly: true, headroom: [], proof: { rows: 3, accounted: 3, unaccounted: 0 } },
+      tables: Object.fromEntries(Object.entries(tables).map(([name, inserted]) => [name, { ...none, inserted }])),
+    })
+    tell(model, 'step-1', { event: 'started' })
+    tell(model, 'step-1', pass({ Orders: 1, OrderItems: 2 }))
+    tell(model, 'step-1', pass({ Orders: 1392 }))
+    const traffic = { ordersPerMinute: 3, hitsPerMinute: null }
+    const watch = { resolvers: { agreed: 1, total: 2 }, old: traffic, new: traffic, headroom: [], drained: false }
+    tell(model, 'step-1', { event: 'watch', ...watch })
+    const lines = draw(model, {})
+    expect(lines).toContain('     carried over as they came: Orders 1,393 · OrderItems 2')
+    expect(lines).toContainEqual(expect.stringContaining('1 of 2 resolvers'))
+  })
+
+  it('says how to decide when rows are parked', () => {
+    const model = modelOf(1)
+    tell(model, 'step-1', { event: 'done', seconds: 1 })
+    tell(model, null, { event: 'finished', outcome: 'parked', exit: 3, seconds: 4 })
+    expect(draw(model, {})).toContain(' Done, with rows parked for a person (4 s). Decide:  migrate reconcile shop.yml --resolve')
+  })
+
   it('says which steps were not run when the end of the playbook wasn’t asked for', () => {
     const model = modelOf(3)
     tell(model, 'step-1', { event: 'done', seconds: 1 })

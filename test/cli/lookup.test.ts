@@ -123,3 +123,56 @@ describe('options that say nothing together', () => {
     expect([exit, stderr]).toEqual([2, expect.stringContaining('There is no run of shop yet')])
   })
 })
+
+describe('a number that both hosts gave', () => {
+  let double: Shop
+  beforeAll(async () => {
+    double = await startShop(server, 'tables: { Sessions: skip, Visits: skip, Orders: { sums: [Total] } }')
+    expect((await migrate(['run', double.playbook, '--yes'])).exit).toBe(0)
+    await double.old.sql(`insert into "Orders" ("CustomerID", "Total") values (1, 1), (2, 2)`)
+    await double.old.sql(`insert into "OrderItems" values (10252, 1, 7)`)
+    await double.new.sql(`insert into "Orders" ("OrderID", "CustomerID", "Total") values (10252, 1, 99)`)
+  })
+  afterAll(() => double?.close())
+
+  const newNumber = async (): Promise<string> =>
+    String((await double.new.sql(`select "OrderID" from "Orders" where "Total" = 2`)).flat()[0])
+
+  it('is planned as such in a dry run, whole in the events', async () => {
+    const { exit, stdout } = await migrate(['reconcile', double.playbook, '--dry-run', '--json'])
+    expect(exit).toBe(0)
+    const planned = eventsOf(stdout).filter((event) => event.event === 'change')
+    expect(JSON.stringify(planned)).toContain('"action":"remap"')
+    expect(planned).toContainEqual(expect.objectContaining({ phase: 'planned', summary: expect.stringContaining('10252') }))
+    expect(await double.new.sql(`select count(*) from "Orders"`)).toEqual([['4']])
+  })
+
+  it('is shown with both numbers, when it is carried, in the report and in a lookup of either', async () => {
+    const run = await migrate(['reconcile', double.playbook, '--yes'])
+    expect(run.exit, run.stdout).toBe(0)
+    const number = await newNumber()
+    expect(run.stdout).toContain(`public.Orders 10252 is now ${number}.`)
+    expect(await double.new.sql(`select "Quantity" from "OrderItems" where "OrderID" = ${number}`)).toEqual([['7']])
+
+    const ask = async (key: string): Promise<string> =>
+      (await migrate(['reconcile', double.playbook, '--lookup', 'orders', key])).stdout
+    expect(await ask('10252')).toMatch(
+      new RegExp(
+        `^public\\.Orders 10252 of the old host is now ${number} on the new one \\(.* UTC\\): .*\\npublic\\.Orders 10252 of the new host is a row of its own there`,
+      ),
+    )
+    expect(await ask(number)).toMatch(new RegExp(`^public\\.Orders 10252 of the old host is now ${number} on the new one .*\\n$`))
+
+    const report = await migrate(['report', double.playbook])
+    expect(report.stdout).toContain(`| public.Orders | 10252 | ${number} |`)
+    expect(report.stdout).toMatch(/\| public\.Orders \| 5 \| 3 \| 1 \| 0 \| 0 \| 1 \| 0 \| 0 \| 0 \| 0 \| 0 \|/)
+    expect(report.stdout).toContain('| public.Orders.Total | 35.4900 | 134.4900 | +99.0000 born on new |')
+    expect(report.stdout).toMatch(/\| public\.Orders \| 6 \| 3 \| 2 \| 0 \| 1 \| 0 \| 0 \|/)
+  })
+
+  it('is nothing to be done the second time', async () => {
+    const { exit, stdout } = await migrate(['reconcile', double.playbook, '--dry-run'])
+    expect([exit, stdout]).toEqual([0, expect.stringContaining('Nothing is to be carried.')])
+    expect(stdout).toContain("every one of the old host's 10 rows is accounted for")
+  })
+})

@@ -84,11 +84,17 @@ describe('decisions in a file', () => {
   it('leave the rest parked, and the command waiting (3)', async () => {
     await pass()
     const file = join(shop.folder, 'decide.yml')
-    await writeFile(file, '- { table: Customers, key: 2, take: skip }\n')
+    await writeFile(file, '- { table: Customers, key: 2, take: skip }\n- { table: Customers, key: 3, take: skip }\n')
     const { exit, stdout } = await decided(file)
     expect(exit, stdout).toBe(3)
     expect(await names()).toEqual(['Ada (new)', 'Bob (new)', 'Eve (new)'])
-    expect(eventsOf(stdout).find((event) => event.code === 'rows-parked')?.message).toMatch(/^3 rows are parked/)
+    expect(eventsOf(stdout).find((event) => event.code === 'rows-parked')?.message).toMatch(/^2 rows are parked/)
+    // Who was left out has no number on the new host, and so none that changed.
+    expect(stdout).not.toContain('rows-remapped')
+    const { stdout: said } = await migrate(['reconcile', shop.playbook, '--lookup', 'Customers', '3'])
+    expect(said).toMatch(
+      /^public\.Customers 3 of the old host was left out, as decided \(.* UTC\): the new host stays as it is\.\n$/,
+    )
   })
 
   it('about rows that are not parked end as wrong usage (2), each at its place, and none is kept', async () => {

@@ -51,6 +51,12 @@ describe('status', () => {
     expect(said).toContain("It can't take back: insert Orders: 3 rows.")
   })
 
+  it('says how to decide about parked rows', () => {
+    expect(text({ outcome: 'parked', cutOver: true })).toContain(
+      'To decide about parked rows:  migrate reconcile shop.yml --resolve\n',
+    )
+  })
+
   it('points nobody forward after a way back from the cutover', () => {
     const cutover = summary('cutover-dns', { phase: 'cutover', status: 'undone', applied: 0, undone: 1 })
     const said = text({ steps: [summary('restore-files'), cutover], next: 'cutover-dns' })

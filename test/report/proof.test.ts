@@ -100,7 +100,9 @@ describe('the proof in the report', () => {
         unexplained: '0',
       },
     ]
-    const lines = provenLines(proven({ tables: { Orders: tally({ sums }) } }))
+    const strange = { column: 'Cash', source: '?', target: '?', because, unexplained: '0' }
+    const lines = provenLines(proven({ tables: { Orders: tally({ sums: [...sums, strange] }) } }))
+    expect(lines).toContain('| Orders.Cash | ? | ? | not known: it holds what is no plain decimal number |')
     expect(lines).toContain('| Orders.Total | 99.9900 | 111.4900 | +12.5000 born on new, −1.0000 merged by rule |')
     expect(lines).toContain('| Orders.Tax | 1 | 3 | **+2 not explained** |')
     expect(lines).toContain('| Orders.Fee | 1 | 1 | equal |')

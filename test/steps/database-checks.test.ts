@@ -18,12 +18,31 @@ describe('before a database is moved', () => {
   let shop: MovingShop
   afterEach(() => shop?.close())
 
-  it('a table whose rows can not be told apart is compared as a whole, which is said', async () => {
+  it('a table whose rows can not be told apart is counted, and refused by name only where single rows would be changed', async () => {
     shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'track' } } })
+    expect(await shop.snapshot.check(shop.run)).toMatchObject([
+      { severity: 'info', code: 'table-counted', message: expect.stringContaining('visits') },
+    ])
+    await shop.close()
+    for (const rule of [{ add: ['page'] }, { match: ['page'] }, { ignore: ['page', 'visitor'] }]) {
+      shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'track', ...rule } } })
+      expect(await shop.snapshot.check(shop.run)).toMatchObject([
+        { severity: 'error', code: 'table-without-key', message: expect.stringContaining('visits') },
+      ])
+      await shop.close()
+    }
+    shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'copy-only' } } })
     expect(await shop.snapshot.check(shop.run)).toEqual([])
+    await shop.close()
+    shop = await movingShop(await memoryHost(), { tables: { visits: { mode: 'skip' } } })
+    expect(await shop.snapshot.check(shop.run)).toEqual([])
+  })
+
+  it('a rule that a column can not keep is refused before anything is done', async () => {
+    shop = await movingShop(await memoryHost(), { tables: { products: { add: ['title'] } } })
     const reconcile = reconcileKind.create({}, testContext(shop.world, 'reconcile'))
     expect(await reconcile.check(shop.run)).toContainEqual(
-      expect.objectContaining({ severity: 'info', code: 'table-without-key', message: expect.stringContaining('visits') }),
+      expect.objectContaining({ severity: 'error', code: 'policy-column', message: expect.stringContaining('products.title') }),
     )
   })
 

@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from 'node:util'
 import { formatCount, formatDuration } from '../../base/units.ts'
 import type { Outcome } from '../../run/events.ts'
+import { resolveCommand } from '../status-text.ts'
 import type { Counter, ScreenModel, StepState, StepView } from './model.ts'
-import { finishedWords, progressWords, rateWords } from './words.ts'
+import { finishedWords, progressWords, rateWords, straysLine } from './words.ts'
 
 export type Colour = 'bold' | 'dim' | 'green' | 'red' | 'yellow' | 'cyan'
 export type Paint = (colour: Colour, text: string) => string
@@ -143,11 +144,12 @@ function detailLines(step: StepView, options: FrameOptions, final: boolean): rea
   const outcome = indented(step.outcome, step.state === 'failed' ? 'red' : 'yellow')
   const warnings = final || step.state !== 'done' ? indented(step.warnings, 'yellow') : []
   if (step.state === 'undone') return [...outcome, ...indented(noteLine(step), 'dim'), ...warnings]
-  if (step.state !== 'running') return [...outcome, ...indented(step.figures), ...warnings]
+  const figures = indented([...step.figures, ...straysLine(step.strays)])
+  if (step.state !== 'running') return [...outcome, ...figures, ...warnings]
   const counters = [...step.counters.values()].map((counter) => counterLine(counter))
   return [
     ...indented(counters),
-    ...indented(step.figures),
+    ...figures,
     ...indented(applyingLine(step), 'dim'),
     ...indented(noteLine(step), 'dim'),
     ...warnings,
@@ -183,7 +185,8 @@ function footer(model: ScreenModel, options: FrameOptions): readonly string[] {
 
 function endLines(model: ScreenModel, outcome: Outcome, paint: Paint): readonly string[] {
   const colour = outcome === 'ok' ? 'green' : outcome === 'failed' ? 'red' : 'yellow'
-  const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` See  migrate status ${model.playbook}`
+  const next = outcome === 'parked' ? `Decide:  ${resolveCommand(model.playbook)}` : `See  migrate status ${model.playbook}`
+  const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` ${next}`
   const rest = model.steps.slice(model.steps.findLastIndex((step) => isOver(step.state)) + 1)
   const [left] = rest
   if (outcome === 'ok' && model.work === 'run' && left !== undefined && rest.length < model.steps.length) {

@@ -35,6 +35,8 @@ export interface StepView {
   readonly counters: Map<string, Counter>
   /** The last watch or reconcile figures. */
   figures: readonly string[]
+  /** Rows that were carried over as they were born, by table. */
+  readonly strays: Map<string, number>
   warnings: readonly string[]
   note: string | undefined
   /** Why it failed or what it waits for. */
@@ -110,6 +112,7 @@ const view = (id: string, title: string, phase: Phase, undoable: boolean): StepV
   planned: 0,
   counters: new Map(),
   figures: [],
+  strays: new Map(),
   warnings: [],
   note: undefined,
   outcome: [],
@@ -136,7 +139,10 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       if (event.resolvers.agreed === event.resolvers.total) step.note = undefined
       return
     case 'reconciled':
-      step.figures = reconciledLines(event)
+      if (event.newOnly !== true) step.figures = reconciledLines(event)
+      else
+        for (const [table, { inserted }] of Object.entries(event.tables))
+          step.strays.set(table, (step.strays.get(table) ?? 0) + inserted)
       return
     case 'note':
       step.note = event.message

@@ -66,7 +66,7 @@ export function parkedView(row: ParkedRow, options: ParkedViewOptions): readonly
 }
 
 const note = ({ baseRow, baseNote }: ParkedRow): readonly string[] =>
-  baseRow === null && baseNote !== null ? ['', `How both last had it isn't known: ${visible(baseNote)}`] : []
+  baseRow === null && baseNote !== null ? ['', visible(baseNote)] : []
 
 function versionsOf(row: ParkedRow, { from, collided }: ParkedViewOptions): readonly Version[] {
   const source: Version = { title: from === 'old' ? 'old host' : 'new host', cells: row.sourceRow }

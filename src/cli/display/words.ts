@@ -56,7 +56,7 @@ const headroomWords = (use: HeadroomWatch, count: number): string => {
   return `headroom ${use.table}.${use.column}${ofHost(use)}: used ${number(use.used)}, left ${number(use.left)}${until}${others}`
 }
 
-/** What a pass of reconcile did, table by table, and its proof. */
+/** What a pass of reconcile did, table by table, and its proof; a cheap one during the watch has none. */
 export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
   const tables = Object.entries(body.tables).flatMap(([name, counts]) => {
     const parts = Object.entries(counts).filter(([, count]) => count > 0)
@@ -69,10 +69,20 @@ export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
         `headroom ${use.table}.${use.column}${ofHost(use)}: raised by ${number(use.raisedBy)}, used ${number(use.used)}, left ${number(use.left)}`,
     )
   const { rows, accounted, unaccounted } = body.proof
+  if (body.newOnly === true) {
+    const left = unaccounted === 0 ? [] : [`${formatCount(unaccounted)} more wait for the full pass`]
+    return tables.length === 0 ? left : [`carried over as they came: ${[...tables, ...left].join(' · ')}`]
+  }
   const rest = unaccounted === 0 ? 'every one accounted for' : `${formatCount(unaccounted)} NOT accounted for`
   const proof = `proof: ${formatCount(rows)} rows on the ${body.from ?? 'old'} host, ${unaccounted === 0 ? rest : `${formatCount(accounted)} accounted for, ${rest}`}`
   return [`pass ${body.pass}: ${tables.length === 0 ? 'nothing to carry' : tables.join(' · ')}`, ...headroom, proof]
 }
+
+/** Rows that cheap passes have carried so far, for the screen. */
+export const straysLine = (strays: ReadonlyMap<string, number>): readonly string[] =>
+  strays.size === 0
+    ? []
+    : [`carried over as they came: ${[...strays].map(([table, rows]) => `${table} ${formatCount(rows)}`).join(' · ')}`]
 
 const SEVERITY = { error: 'PROBLEM', warning: 'warning', info: 'note' } as const
 

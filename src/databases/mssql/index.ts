@@ -1,4 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
+import type { ClosingPower } from '../closing-port.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
   Database,
@@ -18,6 +19,7 @@ import type {
 } from '../port.ts'
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
 import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
+import { mssqlClosing } from './closing.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
@@ -44,12 +46,14 @@ export const openMssql = (options: MssqlOptions): Database => new MssqlDatabase(
 class MssqlDatabase implements Database {
   readonly label: string
   readonly native: NativePower
+  readonly closing: ClosingPower
   readonly #connections: Connections
   #hashing: Promise<Hashing> | undefined
 
   constructor(options: MssqlOptions) {
     this.label = options.label
     this.#connections = new Connections(options)
+    this.closing = mssqlClosing((work) => this.#connections.use(work))
     this.native = mssqlNative(options, backupServer(options), () => this.removeOwnTables())
   }
 

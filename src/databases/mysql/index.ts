@@ -2,6 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Database } from '../port.ts'
 import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
 import { BLOCK_FORMAT } from './blocks.ts'
+import { mysqlClosing } from './closing.ts'
 import { Connections, type MysqlOptions } from './connection.ts'
 import { ddl } from './ddl.ts'
 import { execute, retract } from './execute.ts'
@@ -47,6 +48,7 @@ export function openMysql(options: MysqlOptions): Database {
       await use((session) => printedByPrint(session, table, printing, few(prints))),
     unpackBlock,
     native: mysqlNative(options, (sql) => use(async (session) => (await session.query(sql)).rows)),
+    closing: mysqlClosing(use),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),

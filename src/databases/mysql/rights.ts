@@ -22,7 +22,7 @@ export async function readPrincipals(session: Session): Promise<Schema['principa
   }))
 }
 
-interface Grants {
+export interface Grants {
   readonly global: ReadonlySet<string>
   readonly database: ReadonlySet<string>
   /** True when mysql.proc, where MariaDB keeps routines, may be read. */
@@ -32,7 +32,7 @@ interface Grants {
 const GRANT = /^GRANT (.+?) ON (?:(FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY) )?(\*|`(?:[^`]|``)+`)\.(\*|`(?:[^`]|``)+`) TO /i
 const ROLES = /^GRANT ((?:`[^`]+`@`[^`]+`(?:, ?)?)+) TO /
 
-async function readGrants(session: Session, database: string): Promise<Grants> {
+export async function readGrants(session: Session, database: string): Promise<Grants> {
   let lines = (await session.query('SHOW GRANTS')).rows.map(([line]) => line ?? '')
   // MySQL shows what roles bring only when they are named ("SHOW GRANTS Statement"); MariaDB shows it by itself.
   const roles = lines.map((line) => ROLES.exec(line)?.[1]).filter((found) => found !== undefined)
@@ -146,7 +146,7 @@ function routineGrant(session: Session, on: string, account: string): string {
  * With a binary log, whoever creates a trigger or function needs SUPER unless the server trusts creators ("Stored Program Binary
  * Logging").
  */
-async function binaryLogFinding(session: Session, grants: Grants): Promise<readonly Finding[]> {
+export async function binaryLogFinding(session: Session, grants: Grants): Promise<readonly Finding[]> {
   const { rows } = await session.query('SELECT @@GLOBAL.log_bin, @@GLOBAL.log_bin_trust_function_creators')
   const [log, trust] = rows[0] ?? []
   if (log !== '1' || trust === '1' || grants.global.has('SUPER') || grants.global.has('ALL')) return []

@@ -31,6 +31,9 @@ const GUARD_BEGIN = `BEGIN /* migrate: silent in its own sessions */ IF ${VARIAB
 const WAIT_SHORTLY = 'SET SESSION lock_wait_timeout = 2;\n'
 const GUARD_END = '\n; END IF; END'
 
+/** How the triggers are called by which a database is closed to writers (closing.ts): none of the shop's. */
+export const CLOSED = 'migrate_closed_'
+
 const COLUMNS = ['name', 'table', 'timing', 'event', 'body', 'definer', 'sqlMode', 'collation'] as const
 
 /** The database's triggers in the order in which they fire; of these tables only, where given. */
@@ -41,7 +44,7 @@ export async function readTriggers(session: Session, tables?: readonly string[])
     session,
     COLUMNS,
     `SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, DEFINER, SQL_MODE, COLLATION_CONNECTION
-     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()${among}
+     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()${among} AND LEFT(TRIGGER_NAME, ${CLOSED.length}) <> ${quoteText(CLOSED)}
      ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, TRIGGER_NAME`,
   )
   return rows.map((row) => {

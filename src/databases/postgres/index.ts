@@ -2,6 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Database } from '../port.ts'
 import { readableColumns } from '../schema.ts'
 import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
+import { postgresClosing } from './closing.ts'
 import { Connections, type PostgresOptions, type Session } from './connection.ts'
 import { ddl } from './ddl.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
@@ -81,6 +82,7 @@ export function openPostgres(options: PostgresOptions): Database {
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
     ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
     native: postgresNative(options, connections),
+    closing: postgresClosing(use),
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => connections.close(),
   }

@@ -15,7 +15,8 @@ export const quoteNames = (names: readonly string[]): string => names.map(quoteN
 /**
  * Settings that fix how values are printed and read, the same on both hosts (PostgreSQL documentation, "Client Connection
  * Defaults"). lc_monetary is pinned because `money` is an integer that the locale only dresses up: printed and read in one
- * locale, the integer survives. row_security off turns silently missing rows into an error.
+ * locale, the integer survives. row_security off turns silently missing rows into an error. A database closed to writers (closing.ts)
+ * is closed to the shop, not to the one who opens it again.
  */
 export const sessionSettings: Readonly<Record<string, string>> = {
   client_encoding: 'UTF8',
@@ -28,6 +29,7 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   xmloption: 'content',
   standard_conforming_strings: 'on',
   row_security: 'off',
+  default_transaction_read_only: 'off',
   search_path: 'pg_catalog',
   lock_timeout: '10s',
   idle_in_transaction_session_timeout: '0',

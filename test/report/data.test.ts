@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import { readReport } from '../../src/report/data.ts'
+import { renderMarkdown } from '../../src/report/markdown.ts'
+import type { JournalEntry, JournalRecord } from '../../src/run/records.ts'
+
+const started: JournalRecord = {
+  ...{ type: 'run-started', run: 'r', playbook: 'shop', hash: 'x', binding: { playbook: {}, endpoints: {} }, steps: [] },
+}
+const none = { inserted: 0, updated: 0, deleted: 0, merged: 0, remapped: 0, parked: 0 }
+const pass = (inserted: number, more: object, rows = 9): JournalRecord => ({
+  ...{ type: 'observed', step: 'reconcile' },
+  body: {
+    ...{ event: 'reconciled', pass: 1, tables: { Orders: { ...none, inserted } }, headroom: [] },
+    ...{ proof: { rows, accounted: rows, unaccounted: 0 }, ...more },
+  },
+})
+
+function reported(...records: readonly JournalRecord[]) {
+  const entries = [started, ...records].map(
+    (record, index): JournalEntry => ({
+      ...{ n: index + 1, fence: 1, time: '2026-11-22T03:30:00.000Z', record },
+    }),
+  )
+  const data = readReport(entries)
+  if (data === undefined) throw new Error('no report')
+  return { data, text: renderMarkdown(data) }
+}
+
+describe('what a report makes of the passes', () => {
+  it('adds up what cheap passes and full ones carried, and takes the proof from the last full one', () => {
+    const { text } = reported(pass(2, { newOnly: true }, 2), pass(5, {}, 54_321), pass(1, { newOnly: true }, 1))
+    expect(text).toContain('| Orders | 8 | 0 | 0 | 0 | 0 | 0 |')
+    expect(text).toContain("Proof: every one of the old host's 54,321 rows is accounted for.")
+  })
+
+  it('proves nothing by cheap passes alone, and says what is to be done', () => {
+    const { data, text } = reported(pass(2, { newOnly: true }, 2))
+    expect(text).toContain('| Orders | 2 | 0 | 0 | 0 | 0 | 0 |')
+    expect(text).toContain('No full pass has compared the hosts yet')
+    expect(text).not.toContain('Proof:')
+    expect(data.did.reconcile).toBe(false)
+  })
+
+  it('names the new host for a way back, without what was carried forward before', () => {
+    const { data, text } = reported(pass(5, {}), pass(3, { from: 'new' }, 7))
+    expect(data.reconciled).toMatchObject({ from: 'new', proof: { rows: 7 } })
+    expect(text).toContain('## Rows carried over from the new host')
+    expect(text).toContain('| Orders | 3 | 0 | 0 | 0 | 0 | 0 |')
+  })
+})
