@@ -1,8 +1,9 @@
 // Brings in the servers that the tests run against: as root on Debian or Ubuntu they are installed, elsewhere it is said what to
 // install. No service is started and no database cluster made: the tests start private ones and stop them.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 /** What the suites look for (any of `files`), the Debian package that has it, and what it is for. */
 const SERVERS = [
@@ -27,17 +28,54 @@ const FOR_BENCH = [
   { name: 'freebcp', package: 'freetds-bin', files: ['/usr/bin/freebcp'] },
 ]
 
+/**
+ * FTP servers, of which Debian installs only one at a time: their packages are unpacked beside the tests, with the libraries that they need, and
+ * nothing of them is installed.
+ */
+const UNPACKED = {
+  folder: fileURLToPath(new URL('../node_modules/.cache/ftp-servers/', import.meta.url)),
+  packages: [
+    ...['proftpd-core', 'proftpd-mod-crypto', 'vsftpd', 'pure-ftpd'],
+    ...['libhiredis0.14', 'libmemcached11', 'libmemcachedutil2', 'libhashkit2', 'libpcre2-posix3', 'libwrap0', 'libsodium23'],
+  ],
+  files: ['proftpd', 'vsftpd', 'pure-ftpd'].map((name) => `usr/sbin/${name}`),
+}
+
 const POLICY = '/usr/sbin/policy-rc.d'
 const NO_CLUSTER = '/etc/postgresql-common/createcluster.d/migrate-tests.conf'
 
 /** Installs what is missing, or prints one line for each server that can't be installed from here. Never fails. */
 export function setUpServers({ bench = false } = {}) {
+  unpack()
   const missing = [...SERVERS, ...(bench ? FOR_BENCH : [])].filter((server) => !server.files.some((file) => existsSync(file)))
   if (missing.length === 0) return
   if (onDebian() && process.getuid?.() === 0) install(missing)
   for (const server of missing.filter((each) => !each.files.some((file) => existsSync(file)))) {
     process.stderr.write(`${server.name} is not installed: its suites are skipped. ${howTo(server)}\n`)
   }
+}
+
+function unpack() {
+  const { folder, packages, files } = UNPACKED
+  if (files.every((file) => existsSync(join(folder, file)))) return
+  if (!onDebian()) {
+    process.stderr.write('FTP servers (proftpd, vsftpd, pure-ftpd) are unpacked on Debian alone: their suites are skipped.\n')
+    return
+  }
+  process.stderr.write(`Unpacking servers for the tests: ${packages.join(', ')}…\n`)
+  mkdirSync(folder, { recursive: true })
+  const download = () => ask('/usr/bin/apt-get', ['-q', 'download', ...packages], folder)
+  let failure = download()
+  if (failure !== '' && process.getuid?.() === 0) failure = aptGet('update', []) + download()
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.deb')))
+    failure += ask('/usr/bin/dpkg', ['-x', file, '.'], folder)
+  if (failure !== '') process.stderr.write(`The FTP servers could not be unpacked: their suites are skipped.\n${failure}\n`)
+}
+
+/** '' when it went well, else what the program said. */
+function ask(program, args, cwd) {
+  const result = spawnSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  return result.status === 0 ? '' : `${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}`.trim()
 }
 
 const howTo = (server) =>

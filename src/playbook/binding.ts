@@ -7,11 +7,14 @@ import type { Value } from './source.ts'
 
 type Endpoints = Readonly<Record<string, string>>
 
+const SCHEMES = { sftp: ['sftp', 22], none: ['ftp', 21], explicit: ['ftps', 21], implicit: ['ftps', 990] } as const
+
 /** Where files live, for messages and comparison: no password. */
 export function filesLabel(files: FilesSettings): string {
   if (files.protocol === 'local') return files.root
-  const port = files.port === 22 ? '' : `:${files.port}`
-  return `sftp://${files.user}@${hostText(files.host)}${port}${files.root.startsWith('/') ? files.root : `/${files.root}`}`
+  const [scheme, usual] = SCHEMES[files.protocol === 'sftp' ? 'sftp' : files.tls]
+  const port = files.port === usual ? '' : `:${files.port}`
+  return `${scheme}://${files.user}@${hostText(files.host)}${port}${files.root.startsWith('/') ? files.root : `/${files.root}`}`
 }
 
 /** Where a database lives, for comparison: no password. */

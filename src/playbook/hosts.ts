@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { type Redactor, Secret } from '../base/secret.ts'
+import { certificateOf, fingerprintOf } from './fingerprints.ts'
 import { checked, checkedParts, isMapping, keyHint } from './issues.ts'
-import type { DatabaseSettings, FilesSettings, HostSettings, SftpFiles } from './model.ts'
+import type { DatabaseSettings, FilesSettings, FtpFiles, HostSettings, SftpFiles } from './model.ts'
 import { databaseOptionsSchema, filesOptionsSchema, hostShape } from './schema.ts'
 import type { Path, Source, Value } from './source.ts'
 import { type HostUrl, hasScheme, parseHostUrl } from './url.ts'
@@ -56,17 +56,12 @@ function readFiles(value: Value, path: Path, reading: Reading): FilesSettings | 
   if (!url) return undefined
   const complain = (message: string, hint: string): undefined =>
     reading.source.complain(at, `${reading.source.name(path)} ${message}`, hint)
-  if (url.scheme === 'ftp' || url.scheme === 'ftps') {
-    return complain(
-      `uses ${url.scheme}://, which is not yet in this version of migrate.`,
-      'Use sftp:// if the host offers it, or a local copy of the site.',
-    )
-  }
-  if (url.scheme !== 'sftp')
+  const isFtp = url.scheme === 'ftp' || url.scheme === 'ftps'
+  if (url.scheme !== 'sftp' && !isFtp)
     return complain("has a kind of URL that files can't have.", 'It may be sftp://user@host/path or the path of a local folder.')
   if (url.user === undefined) return complain('names no user.', 'Write it like sftp://user@host/path.')
   if (url.query.size > 0) complain('has a URL with an option that files don’t have.', 'Write options as keys beside url:.')
-  return sftpFiles(url, url.user, options, path, reading)
+  return isFtp ? ftpFiles(url, url.user, options, mapping, path, reading) : sftpFiles(url, url.user, options, path, reading)
 }
 
 type FilesOptions = ReturnType<typeof checkedParts<typeof filesOptionsSchema.shape>>
@@ -102,6 +97,31 @@ function sftpFiles(url: HostUrl, user: string, options: FilesOptions, path: Path
   }
 }
 
+const FTP_KEYS: readonly string[] = ['url', 'password', 'fingerprint', 'ca']
+const IMPLICIT_PORT = 990
+
+/** `ftps://` encrypts on the usual port after AUTH TLS, and from the first byte on port 990. */
+function ftpFiles(url: HostUrl, user: string, options: FilesOptions, given: Value, path: Path, reading: Reading): FtpFiles {
+  const { source } = reading
+  const own = url.scheme === 'ftps' ? FTP_KEYS : FTP_KEYS.slice(0, 2)
+  for (const key of Object.keys(filesOptionsSchema.shape)) {
+    if (own.includes(key) || !isMapping(given) || !Object.hasOwn(given, key)) continue
+    source.complain([...path, key], `${source.name(path)} uses ${url.scheme}://, which has no ${key}.`, 'Remove it.', 'key')
+  }
+  const isImplicit = url.port === IMPLICIT_PORT
+  return {
+    protocol: 'ftp',
+    host: url.host,
+    port: url.port ?? 21,
+    user,
+    root: rootOf(url.path),
+    tls: url.scheme === 'ftp' ? 'none' : isImplicit ? 'implicit' : 'explicit',
+    password: passwordOf(url, options.password, path, reading),
+    ca: options.ca === undefined ? undefined : absolute(options.ca, reading.directory),
+    fingerprint: certificateOf(options, path, source),
+  }
+}
+
 /** `/~/site` and no path at all are below the account's home. */
 const rootOf = (path: string): string => (path === '' ? '~' : path === '/~' || path.startsWith('/~/') ? path.slice(1) : path)
 
@@ -123,31 +143,6 @@ function agentOf(
   }
   const wanted = options.agent ?? (!hasPassword && options.key === undefined)
   return wanted ? socket : undefined
-}
-
-function fingerprintOf(options: FilesOptions, path: Path, source: Source): string | undefined {
-  const { fingerprint, hostKey } = options
-  if (fingerprint !== undefined && hostKey !== undefined) {
-    source.complain([...path, 'hostKey'], `${source.name(path)} has both fingerprint and hostKey.`, 'Keep one of the two.', 'key')
-  }
-  if (fingerprint !== undefined) {
-    if (/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(fingerprint)) return fingerprint.replace(/=$/, '')
-    return source.complain(
-      [...path, 'fingerprint'],
-      'This is no fingerprint of a host key.',
-      'It looks like SHA256:… with 43 characters; see  ssh-keyscan HOST | ssh-keygen -lf -',
-    )
-  }
-  if (hostKey === undefined) return undefined
-  const blob = /^(?:ssh|ecdsa|sk)-\S+ ([A-Za-z0-9+/]+={0,2})(?: .*)?$/.exec(hostKey.trim())?.[1]
-  if (blob === undefined)
-    return source.complain(
-      [...path, 'hostKey'],
-      'This is no host key.',
-      'It looks like  ssh-ed25519 AAAA…  as ssh-keyscan prints it, without the host’s name.',
-    )
-  // A fingerprint is the hash of the key's binary form (RFC 4255 and ssh-keygen's -l).
-  return `SHA256:${createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '')}`
 }
 
 const MSSQL_ONLY = ['encrypt', 'trustServerCertificate', 'instance', 'domain', 'applicationIntent'] as const

@@ -27,7 +27,22 @@ export interface SftpFiles {
   readonly knownHosts: string | undefined
 }
 
-export type FilesSettings = LocalFiles | SftpFiles
+export interface FtpFiles {
+  readonly protocol: 'ftp'
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  /** Absolute on the host, or below the folder in which a login begins when it begins with `~`. */
+  readonly root: string
+  readonly tls: 'none' | 'explicit' | 'implicit'
+  readonly password: Secret | undefined
+  /** Absolute path of a PEM file. */
+  readonly ca: string | undefined
+  /** SHA-256 of the certificate, hexadecimal. */
+  readonly fingerprint: string | undefined
+}
+
+export type FilesSettings = LocalFiles | SftpFiles | FtpFiles
 
 export interface DatabaseSettings {
   readonly engine: 'mssql' | 'mysql' | 'postgres'

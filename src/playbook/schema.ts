@@ -14,16 +14,19 @@ export const nameSchema = z
 
 /** Keys beside `url:` under `files:`. */
 export const filesOptionsSchema = z.strictObject({
-  url: text.meta({ description: 'sftp://user@host/path, or the path of a local folder' }),
+  url: text.meta({ description: 'sftp://user@host/path, ftp:// and ftps:// likewise, or the path of a local folder' }),
   password: secret.optional(),
   key: text.optional().meta({ description: 'Path of a private key' }),
   passphrase: secret.optional(),
   agent: z.union([z.boolean(), text]).optional().meta({
     description: 'The SSH agent: true, false, or the path of its socket; used without password and key when there is one',
   }),
-  fingerprint: text.optional().meta({ description: 'The host key that the server must show: SHA256:…' }),
+  fingerprint: text
+    .optional()
+    .meta({ description: 'The host key that the server must show: SHA256:…; ftps: SHA-256 of its certificate, hexadecimal' }),
   hostKey: text.optional().meta({ description: 'The same as known_hosts has it: ssh-ed25519 AAAA…' }),
   knownHosts: text.optional().meta({ description: 'Path of a known_hosts file; ~/.ssh/known_hosts when left out' }),
+  ca: text.optional().meta({ description: 'ftps: path of the PEM file with the authorities to trust' }),
 })
 
 /** Keys beside `url:` under `database:`; all but `url` and `password` may stand in the URL's query as well. */
@@ -56,7 +59,9 @@ const orUrl = <T extends z.ZodType>(options: T) => z.union([text, options], { er
 
 /** `old:` and `new:`. */
 export const hostShape = {
-  files: orUrl(filesOptionsSchema).optional().meta({ description: 'The site’s files: sftp://user@host/path or a local path' }),
+  files: orUrl(filesOptionsSchema)
+    .optional()
+    .meta({ description: 'The site’s files: sftp://, ftps:// or ftp://user@host/path, or a local path' }),
   database: orUrl(databaseOptionsSchema)
     .optional()
     .meta({ description: 'The shop’s database: mssql://, mysql://, mariadb:// or postgres://' }),

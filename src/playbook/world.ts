@@ -78,6 +78,12 @@ async function buildFiles(
     const { openLocal } = await import('../files/local.ts')
     return { files: openLocal(settings.root, settings.root) }
   }
+  if (settings.protocol === 'ftp') {
+    const { openFtp } = await import('../files/ftp/index.ts')
+    const { host, port, user, root, tls, password, ca, fingerprint } = settings
+    const where = { host, port, user, root, tls, connections, label: filesLabel(settings) }
+    return { files: openFtp({ ...where, ...(password && { password }), ...(ca && { ca }), ...(fingerprint && { fingerprint }) }) }
+  }
   const { openSftp } = await import('../files/sftp/index.ts')
   const { host, port, user, root, password, key, passphrase, agent, knownHosts, fingerprint } = settings
   const files = openSftp({

@@ -54,5 +54,5 @@ const spelt = (table: Table, names: readonly string[]): readonly string[] =>
   names.map((name) => readableColumns(table).find((column) => column.name.toLowerCase() === name.toLowerCase())?.name ?? name)
 
 /** How cells look without case, accents and spaces at the end. */
-const like = (cells: Row): string =>
+export const like = (cells: Row): string =>
   JSON.stringify(cells.map((cell) => (cell ?? '').normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().trimEnd()))

@@ -2,9 +2,11 @@ import { MigrateError, messageOf } from '../base/errors.ts'
 import { type BatchMode, carryBatch } from './apply-batch.ts'
 import { type ApplyContext, type CarryResult, NOTHING_CARRIED, together } from './apply-context.ts'
 import { carryCopies } from './apply-copies.ts'
+import { orphansAmong } from './apply-orphans.ts'
 import type { Pace } from './apply-pace.ts'
 import { prepare } from './apply-prepare.ts'
 import { safely } from './apply-safely.ts'
+import type { ParkedRow } from './parked.ts'
 import { describeParked } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
 
@@ -69,7 +71,12 @@ async function carryTogether(
 ): Promise<CarryResult | 'too-large'> {
   const { drafts, result, bytes } = await prepare(items, mode.cyclic, context)
   if (bytes > BATCH_BYTES && drafts.length > 1) return 'too-large'
-  return drafts.length === 0 ? result : together([result, await carryBatch(drafts, mode, context)])
+  const orphans = await orphansAmong(drafts, context)
+  const parked: ParkedRow[] = []
+  for (const [draft, reason] of orphans) parked.push(await describeParked(draft.item, reason, context))
+  const rest = drafts.filter((draft) => !orphans.has(draft))
+  const results = [result, { ...NOTHING_CARRIED, parked }]
+  return together(rest.length === 0 ? results : [...results, await carryBatch(rest, mode, context)])
 }
 
 async function halved(items: readonly CarryItem[], mode: BatchMode, context: ApplyContext): Promise<CarryResult> {

@@ -3,7 +3,7 @@ import { keyOnly } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
 import type { Table } from '../databases/schema.ts'
 import { openBaseline } from './baseline-file.ts'
-import { keepLedger } from './compare-ledger.ts'
+import { makeLedger } from './compare-ledger.ts'
 import { RowReader } from './fingerprint.ts'
 import { compareCopies } from './multiset.ts'
 import { Printer } from './printing.ts'
@@ -19,6 +19,7 @@ export async function rowsBornSince(directory: string, database: Database, table
   const baseline = await openBaseline(directory)
   const held = baseline?.table(table)
   const scratch = new DatabaseSync('')
+  scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN')
   try {
     if (baseline === undefined || held === undefined) return 0
     const { printing } = held
@@ -64,7 +65,7 @@ async function bornKeys(scratch: DatabaseSync, reading: SideReading): Promise<nu
 }
 
 async function bornCopies(scratch: DatabaseSync, reading: SideReading): Promise<number> {
-  keepLedger(scratch, [])
+  makeLedger(scratch)
   await compareCopies(scratch, reading)
   return Number(scratch.prepare('SELECT coalesce(sum(max(target - base, 0)), 0) AS n FROM copies').get()?.n ?? 0)
 }

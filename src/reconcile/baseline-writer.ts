@@ -24,7 +24,7 @@ const progressOf = (row: Readonly<Record<string, unknown>>): TableProgress => ({
 })
 
 /** Leaves that are put on disk together. */
-const LEAVES_TOGETHER = 32
+const LEAVES_TOGETHER = 64
 
 /** Writes a baseline, table after table, leaf after leaf. What it is told is on disk after `flush`, and now and then before. */
 export class BaselineWriter {
@@ -37,7 +37,7 @@ export class BaselineWriter {
   constructor(path: string) {
     this.#store = new DatabaseSync(path)
     this.#store.exec('PRAGMA synchronous = FULL')
-    this.#store.exec(BASELINE_SCHEMA)
+    this.#store.exec(`BEGIN; ${BASELINE_SCHEMA} COMMIT`)
     this.#insert = this.#store.prepare('INSERT INTO leaves (id, last, rows, sum, prints, apart) VALUES (?, ?, ?, ?, ?, ?)')
     this.#ordinal = Number(this.#store.prepare('SELECT coalesce(max(ordinal), 0) AS n FROM baseline_tables').get()?.n ?? 0)
   }
@@ -93,12 +93,6 @@ export class BaselineWriter {
 
   complete({ ordinal }: BaselineTable): void {
     this.#later(() => this.#store.prepare('UPDATE baseline_tables SET complete = 1 WHERE ordinal = ?').run(ordinal))
-  }
-
-  /** Tables that are whole, but of which nobody has yet asked whether they were written to meanwhile. */
-  unchecked(): ReadonlyMap<string, TableProgress> {
-    const rows = this.#store.prepare('SELECT * FROM baseline_tables WHERE complete = 1 AND written IS NULL').all()
-    return new Map(rows.map((row) => [String(row.name), progressOf(row)]))
   }
 
   /** Notes whether a table was written to before the baseline was complete. */

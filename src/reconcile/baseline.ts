@@ -25,7 +25,7 @@ export interface BaselineOptions {
   readonly onRows?: (rows: number) => void
 }
 
-const LEAF_ROWS = 2048
+const LEAF_ROWS = 1024
 
 /** One writer at a time for each baseline file: a second transaction would wait inside SQLite and hold up the whole process. */
 const writers = new Map<string, Promise<void>>()
@@ -53,16 +53,17 @@ async function takeAll(options: BaselineOptions, path: string): Promise<void> {
   await mkdir(options.directory, { recursive: true })
   const writer = new BaselineWriter(path)
   try {
-    const tables = await begun(writer, options)
+    const taken: (readonly [Table, TableProgress])[] = []
     let rows = 0
-    for (const [table, kept] of tables) {
-      await takeTable(writer, table, kept, options, (count) => {
+    for (const [table, kept] of await begun(writer, options)) {
+      const counted = (count: number): void => {
         rows += count
         options.onRows?.(rows)
-      })
+      }
+      taken.push([table, await takeTable(writer, table, kept, options, counted)])
     }
+    for (const [table, kept] of taken) await check(writer, table, kept, options)
     writer.flush()
-    await check(writer, options)
   } catch (error) {
     throw keepingError(error, options.directory)
   } finally {
@@ -97,7 +98,6 @@ async function begun(writer: BaselineWriter, options: BaselineOptions): Promise<
     }
     tables.push([table, kept])
   }
-  writer.flush()
   return tables
 }
 
@@ -107,9 +107,9 @@ async function takeTable(
   kept: TableProgress,
   options: BaselineOptions,
   counted: (rows: number) => void,
-): Promise<void> {
+): Promise<TableProgress> {
   counted(kept.rows)
-  if (kept.complete) return
+  if (kept.complete) return kept
   const { signal, leafRows = LEAF_ROWS } = options
   const { leaves, last } = writer.progress(kept)
   const printer = new Printer(kept.method)
@@ -126,20 +126,16 @@ async function takeTable(
     }
   })
   writer.complete(kept)
+  return { ...kept, rows, sum, complete: true }
 }
 
-/** Asks every table once more what it holds: one that was written to meanwhile isn't what was restored. */
-async function check(writer: BaselineWriter, options: BaselineOptions): Promise<void> {
-  const unchecked = writer.unchecked()
-  for (const table of options.tables) {
-    const kept = unchecked.get(fullName(table.name))
-    if (kept === undefined) continue
-    options.signal?.throwIfAborted()
-    const now = await sumNow(new Printer(kept.method), table, kept.printing, options)
-    const isAsTaken = (sum: RangeSum): boolean => sum.rows === kept.rows && sum.sum === kept.sum
-    writer.checked(kept, !isAsTaken(now) || (kept.begun !== undefined && !isAsTaken(kept.begun)))
-  }
-  writer.flush()
+/** Asks a table once more what it holds: one that was written to meanwhile isn't what was restored. */
+async function check(writer: BaselineWriter, table: Table, kept: TableProgress, options: BaselineOptions): Promise<void> {
+  if (kept.written !== undefined) return
+  options.signal?.throwIfAborted()
+  const now = await sumNow(new Printer(kept.method), table, kept.printing, options)
+  const isAsTaken = (sum: RangeSum): boolean => sum.rows === kept.rows && sum.sum === kept.sum
+  writer.checked(kept, !isAsTaken(now) || (kept.begun !== undefined && !isAsTaken(kept.begun)))
 }
 
 function sumNow(printer: Printer, table: Table, printing: Printing, options: BaselineOptions): Promise<RangeSum> {

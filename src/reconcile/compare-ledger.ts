@@ -44,15 +44,20 @@ export async function carriedEntries(
   return [...there.map(swapped), ...here]
 }
 
-/** Puts the newest entry of each row of the source into the scratch table `ledger`. */
-export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
+/** The scratch table `ledger`: the newest entry of each row of the source. */
+export function makeLedger(scratch: DatabaseSync): void {
   scratch.exec(`
-    DROP TABLE IF EXISTS ledger;
     CREATE TABLE ledger (
       source_digest TEXT PRIMARY KEY, source_key TEXT NOT NULL, target_digest TEXT NOT NULL, target_key TEXT NOT NULL,
       action TEXT NOT NULL, source_state TEXT NOT NULL, target_state TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX ledger_target ON ledger (target_digest);
   `)
+}
+
+/** Puts these entries into it, in place of those that were there. */
+export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
+  scratch.exec('DELETE FROM ledger')
+  if (entries.length === 0) return
   const insert = scratch.prepare(`
     INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (source_digest) DO UPDATE SET
@@ -61,9 +66,4 @@ export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[
     WHERE excluded.at >= at`)
   for (const { sourceKey, targetKey, action, sourceState, targetState, at } of entries)
     insert.run(keyDigest(sourceKey), sourceKey, keyDigest(targetKey), targetKey, action, sourceState, targetState, at)
-}
-
-/** Drops the entries of rows that the source hasn't shown: a comparison of some rows says nothing of them. */
-export function forgetUnread(scratch: DatabaseSync): void {
-  scratch.exec('DELETE FROM ledger WHERE source_digest NOT IN (SELECT digest FROM source_side)')
 }

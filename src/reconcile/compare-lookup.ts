@@ -32,45 +32,36 @@ export async function askCarried(scratch: DatabaseSync, side: SideName, reading:
  * asked for the keys of the leaves that they were in, and, where its order of keys is another one, for all keys.
  */
 export async function nameGone(gone: SideReading, there: SideReading): Promise<void> {
-  const nameless = gone.store.nameless()
-  if (nameless.length === 0) return
-  const wanted = new Set(nameless.map(({ digest }) => digest))
+  const leaves = gone.store.namelessLeaves()
+  if (leaves.length === 0) return
   await there.database.read(1, async ([reader]) => {
     const bounds = gone.base?.bounds ?? []
-    for (const leaf of new Set(nameless.map((row) => row.leaf))) {
+    for (const leaf of there.ordered ? leaves : []) {
       const [after, upTo] = [bounds[leaf - 1]?.last, bounds[leaf]?.last]
-      await nameAmong(
-        reader,
-        { ...(after ? { after } : {}), ...(upTo ? { upTo } : {}) },
-        bounds[leaf]?.rows ?? 0,
-        gone,
-        there,
-        wanted,
-      )
+      const most = (bounds[leaf]?.rows ?? 0) * 2
+      const range = { ...(after ? { after } : {}), ...(upTo ? { upTo } : {}), limit: most }
+      await nameAmong(reader, range, gone, there, gone.store.nameless(leaf))
     }
-    if (wanted.size > 0) await nameAmong(reader, {}, Number.POSITIVE_INFINITY, gone, there, wanted)
+    const left = gone.store.nameless()
+    if (left.size > 0) await nameAmong(reader, {}, gone, there, left)
   })
 }
 
 async function nameAmong(
   reader: Reader,
   range: ReadOptions,
-  most: number,
   gone: SideReading,
   there: SideReading,
   wanted: Set<string>,
 ): Promise<void> {
   const keys = keyOnly(there.table)
   const rows = new RowReader(keys)
-  let seen = 0
   for await (const batch of reader.rows(keys, { ...range, ...(there.signal ? { signal: there.signal } : {}) })) {
     for (const row of batch) {
       const key = rows.key(row)
       const digest = keyDigest(key)
       if (wanted.delete(digest)) gone.store.nameKey(digest, key)
     }
-    seen += batch.length
-    // A reader that doesn't know `upTo` would go on to the table's end.
-    if (wanted.size === 0 || seen > most * 2) return
+    if (wanted.size === 0) return
   }
 }

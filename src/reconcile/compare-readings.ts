@@ -3,12 +3,12 @@ import { MigrateError } from '../base/errors.ts'
 import type { Database, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineFile, openBaseline } from './baseline-file.ts'
-import type { TablePair } from './compare-ledger.ts'
+import { makeLedger, type TablePair } from './compare-ledger.ts'
 import { keyOrder } from './key-order.ts'
 import { Printers, printingOn } from './printing.ts'
 import type { SideReading } from './side.ts'
 import { TableBase } from './side-base.ts'
-import { SideStore } from './side-store.ts'
+import { type SideName, SideStore } from './side-store.ts'
 
 export interface CompareOptions {
   /** The run's folder, where the baseline is. */
@@ -33,11 +33,15 @@ export class Comparing {
   readonly scratch: DatabaseSync
   readonly #baseline: BaselineFile | undefined
   readonly #printers: Printers
+  readonly #sides: Readonly<Record<SideName, SideStore>>
 
   private constructor(options: CompareOptions, baseline: BaselineFile | undefined) {
     this.options = options
     this.scratch = new DatabaseSync('')
-    this.scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768')
+    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
+    this.scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768; BEGIN')
+    this.#sides = { source: new SideStore(this.scratch, 'source'), target: new SideStore(this.scratch, 'target') }
+    makeLedger(this.scratch)
     this.#baseline = baseline
     this.#printers = new Printers(options)
   }
@@ -52,9 +56,10 @@ export class Comparing {
     }
   }
 
-  /** Both hosts' readings of one table. */
+  /** Both hosts' readings of one table; those of the table before are done with. */
   async readings({ sourceTable, targetTable }: TablePair): Promise<readonly [source: SideReading, target: SideReading]> {
-    const { options, scratch } = this
+    const { options } = this
+    for (const store of Object.values(this.#sides)) store.clear()
     const printing = options.printingOf(targetTable)
     const held = this.#baseline?.table(targetTable) ?? this.#baseline?.table(sourceTable)
     if (held !== undefined && spelling(held.printing.columns) !== spelling(printing.columns)) throw columnsDiffer(targetTable)
@@ -70,14 +75,14 @@ export class Comparing {
       database: options.source,
       table: sourceTable,
       printing: printingOn(sourceTable, targetTable, printing),
-      store: new SideStore(scratch, 'source'),
+      store: this.#sides.source,
       ordered: await isOrdered(options.source, sourceTable, base),
     }
     const target = {
       database: options.target,
       table: targetTable,
       printing,
-      store: new SideStore(scratch, 'target'),
+      store: this.#sides.target,
       ordered: await isOrdered(options.target, targetTable, base),
     }
     return [

@@ -1,11 +1,11 @@
 import type { Table } from '../databases/schema.ts'
 import { type Joined, join } from './compare-join.ts'
-import { carriedEntries, forgetUnread, keepLedger, type TablePair } from './compare-ledger.ts'
+import { carriedEntries, keepLedger, type TablePair } from './compare-ledger.ts'
 import { askCarried, nameGone } from './compare-lookup.ts'
 import { type CompareOptions, Comparing } from './compare-readings.ts'
 import type { TableComparison } from './difference.ts'
 import { compareCopies } from './multiset.ts'
-import { readNewborn, readSide, type SideCounts, type SideReading, together } from './side.ts'
+import { readSide, type SideCounts, together } from './side.ts'
 
 export type { CompareOptions } from './compare-readings.ts'
 
@@ -48,56 +48,8 @@ async function compareTable(comparing: Comparing, pair: TablePair): Promise<Tabl
   return comparison(pair, there, here, join(scratch))
 }
 
-/**
- * Compares only the rows that lie beyond the baseline's last key, up to the source's last: new ids, for a pass that costs next to
- * nothing. Of the target's, only those are met that lie in the same range. Rows that are gone from the source, and all that changed
- * below, are left to a full comparison. `after` moves a table's beginning further on. Tables where there is no such range (no key, not
- * in the baseline, another order of keys) aren't visited.
- */
-export async function compareNewborn(
-  options: CompareOptions & { readonly after?: (table: Table) => readonly (string | null)[] | undefined },
-  tables: readonly (readonly [source: Table, target: Table])[],
-  visit: Visit,
-): Promise<void> {
-  await Comparing.within(options, async (comparing) => {
-    for (const [sourceTable, targetTable] of tables) {
-      options.signal?.throwIfAborted()
-      const [source, target] = await comparing.readings({ sourceTable, targetTable })
-      const range = rangeOf(source, target)
-      if (range === undefined) continue
-      const after = options.after?.(targetTable) ?? range.after
-      await visit(await compareRange(comparing, source, target, after === undefined ? {} : { after }))
-    }
-  })
-}
-
-/** Where the newborn rows of a table begin; an empty baseline's rows are all newborn. */
-function rangeOf(source: SideReading, target: SideReading): { readonly after?: readonly (string | null)[] } | undefined {
-  const { base } = target
-  if (base === undefined || target.table.key.length === 0) return undefined
-  if (base.bounds.length === 0) return {}
-  return base.lastKey === undefined || !source.ordered || !target.ordered ? undefined : { after: base.lastKey }
-}
-
-async function compareRange(
-  comparing: Comparing,
-  source: SideReading,
-  target: SideReading,
-  range: { readonly after?: readonly (string | null)[] },
-): Promise<TableComparison> {
-  const { scratch, options } = comparing
-  const pair = { sourceTable: source.table, targetTable: target.table }
-  const { last: upTo, ...there } = await readNewborn(source, range)
-  const here = upTo === undefined ? NOTHING_READ : await readNewborn(target, source.ordered ? { ...range, upTo } : range)
-  keepLedger(scratch, upTo === undefined ? [] : await carriedEntries(options.run, options.source, options.target, pair))
-  forgetUnread(scratch)
-  await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
-  return comparison(pair, there, here, join(scratch))
-}
-
 const NONE_IN_STEP = { inserted: 0, updated: 0, merged: 0, remapped: 0, skipped: 0 }
 const NOTHING: readonly never[] = []
-const NOTHING_READ: SideCounts = { rows: 0, matched: 0, read: { rows: 0, bytes: 0 } }
 
 const comparison = (
   { sourceTable, targetTable }: TablePair,

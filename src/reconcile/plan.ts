@@ -7,6 +7,7 @@ import { keyCells, RowReader } from './fingerprint.ts'
 import { copiesKey, copiesState } from './multiset.ts'
 import { parentsFirst } from './order.ts'
 import { parkedId } from './parked.ts'
+import { likelyMatches } from './plan-forecast.ts'
 import type { CarryItem, ParkItem, ReconcileChange } from './plan-items.ts'
 import { inOrder } from './plan-order.ts'
 import { type Place, place } from './plan-place.ts'
@@ -40,6 +41,8 @@ export class Planner {
   readonly #tallies = new Map<string, TallyOf>()
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
+  /** Keys of rows born on the target, where a row of the source may be the same thing. */
+  readonly #bornThere = new Map<string, string[]>()
   readonly #sums = new Map<string, SumsOf>()
   readonly #alike = new Map<string, { readonly key: string; readonly row: DifferentRow }[]>()
   readonly #maybeOpen: (id: string) => boolean
@@ -69,6 +72,8 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
+    if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
+      listIn(this.#bornThere, table.name).push(row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
     if (found.place === 'alike') return this.#keepAlike(key, row, table)
     if (this.#maybeOpen(id)) this.#open.add(id)
@@ -90,9 +95,7 @@ export class Planner {
   /** Without a parent to belong to, the same content is the same thing. */
   #keepAlike(key: string, row: DifferentRow, table: CarriedTable): Outcome {
     if (table.references.length === 0) return 'same'
-    const alike = this.#alike.get(table.name) ?? []
-    alike.push({ key, row })
-    this.#alike.set(table.name, alike)
+    listIn(this.#alike, table.name).push({ key, row })
     return 'alike'
   }
 
@@ -117,6 +120,28 @@ export class Planner {
       }
     }
     this.#alike.clear()
+  }
+
+  /** Says of rows that will probably be merged by their natural key that they will. Read-only. */
+  async forecast(context: ApplyContext): Promise<void> {
+    for (const [name, targetKeys] of this.#bornThere) {
+      const table = context.tables.get(name)
+      const items = this.#carry.get(name) ?? []
+      const born = items.filter((item) => item.base.every((state) => state === '') && item.ruling === undefined)
+      if (table === undefined || born.length === 0) continue
+      const likely = await likelyMatches(
+        table,
+        born.map(({ key }) => key),
+        targetKeys,
+        context,
+      )
+      this.#carry.set(
+        name,
+        items.map((item) =>
+          likely.has(item.key) && item.base.every((state) => state === '') ? { ...item, action: 'match' } : item,
+        ),
+      )
+    }
   }
 
   #carryOn(row: DifferentRow, table: CarriedTable, { action, ruling }: Extract<Placed, { place: 'carry' }>): Outcome {
@@ -172,9 +197,7 @@ export class Planner {
   }
 
   #put(item: CarryItem): void {
-    const items = this.#carry.get(item.table) ?? []
-    items.push(item)
-    this.#carry.set(item.table, items)
+    listIn(this.#carry, item.table).push(item)
   }
 
   /** Rows that both hosts changed and that the playbook leaves to a person. */
@@ -209,6 +232,12 @@ export class Planner {
   of(table: Table): readonly CarryItem[] {
     return this.#carry.get(fullName(table.name)) ?? []
   }
+}
+
+function listIn<T>(lists: Map<string, T[]>, name: string): T[] {
+  const list = lists.get(name) ?? []
+  lists.set(name, list)
+  return list
 }
 
 /** Those of the rows with these keys that belong to something that isn't the same thing, under the same key, on the target. */

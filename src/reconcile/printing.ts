@@ -157,6 +157,7 @@ export interface PrintersOptions {
 export class Printers {
   readonly #options: PrintersOptions
   readonly #known = new Map<string, Promise<Printer>>()
+  #held: Awaited<ReturnType<typeof baselineTables>> = new Map()
 
   constructor(options: PrintersOptions) {
     this.#options = options
@@ -174,8 +175,8 @@ export class Printers {
   }
 
   async #open(sourceTable: Table, targetTable: Table): Promise<Printer> {
-    const { directory, source, target } = this.#options
-    const held = await baselineTables(directory)
+    const { source, target } = this.#options
+    const held = await this.#baseline()
     const taken = (held.get(fullName(targetTable.name)) ?? held.get(fullName(sourceTable.name)))?.method
     if (taken === ROWS_METHOD) return new Printer(taken)
     const common = await commonMethod([
@@ -188,5 +189,11 @@ export class Printers {
       `The baseline of ${fullName(targetTable.name)} was taken by ${taken}, and the two hosts no longer both fingerprint rows so (${common}). Nothing was changed.`,
       { hint: 'A host was upgraded or replaced since. Put the former version back, or start anew with --fresh.' },
     )
+  }
+
+  /** Read once: a table that is in the baseline stays there as it is. */
+  async #baseline(): ReturnType<typeof baselineTables> {
+    this.#held = this.#held.size > 0 ? this.#held : await baselineTables(this.#options.directory)
+    return this.#held
   }
 }

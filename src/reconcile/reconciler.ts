@@ -66,6 +66,7 @@ export class Reconciler {
     const { source, target } = this.#options
     const { context, sourceSchema, targetSchema } = await this.#open()
     const { planner, parked } = await this.#compare(asking)
+    await planner.forecast(context)
     const targets = [...context.tables.values()].map((table) => table.target)
     const moves = await numberMoves(
       { database: source, schema: sourceSchema },

@@ -1,4 +1,4 @@
-import type { KeyCells, Printing } from '../databases/port.ts'
+import type { Printing } from '../databases/port.ts'
 import type { BaselineFile, BaselineTable, LeafBound } from './baseline-file.ts'
 import type { BaseRow } from './baseline-leaf.ts'
 
@@ -27,11 +27,5 @@ export class TableBase {
       digest,
       state: { print, rest: this.#noneApart ? print : '', apart: [] },
     }))
-  }
-
-  /** The last key, by the new host's order of then; `undefined` when there were no rows, or there is no key. */
-  get lastKey(): KeyCells | undefined {
-    const last = this.bounds.at(-1)?.last
-    return last === undefined || last.length === 0 ? undefined : last
   }
 }

@@ -3,12 +3,6 @@ import { type RowState, stateText } from './difference.ts'
 
 export type SideName = 'source' | 'target'
 
-/** A key that a side knows by its digest alone, with the baseline's leaf that it was in. */
-export interface NamelessRow {
-  readonly digest: string
-  readonly leaf: number
-}
-
 /**
  * One host's rows that aren't as in the baseline, in the private SQLite file of a comparison: memory doesn't grow with them. `now` and
  * `base` are `stateText`; NULL where there is no row. `asked` marks rows that were looked up since the ledger names them: they are as
@@ -22,13 +16,14 @@ export class SideStore {
   readonly #leaveBase: StatementSync
   readonly #nameKey: StatementSync
 
+  /** Makes its tables in `store`; to be emptied before each further table that is compared. */
   constructor(store: DatabaseSync, name: SideName) {
     this.#store = store
     this.#name = name
-    for (const table of ['side', 'left_rows', 'left_base']) store.exec(`DROP TABLE IF EXISTS ${name}_${table}`)
     store.exec(`
       CREATE TABLE ${name}_side (
         digest TEXT PRIMARY KEY, key TEXT, now TEXT, base TEXT, leaf INTEGER, asked INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+      CREATE INDEX ${name}_gone ON ${name}_side (leaf) WHERE key IS NULL;
       CREATE TABLE ${name}_left_rows (digest TEXT PRIMARY KEY, key TEXT NOT NULL, now TEXT NOT NULL) WITHOUT ROWID;
       CREATE TABLE ${name}_left_base (digest TEXT PRIMARY KEY, base TEXT NOT NULL, leaf INTEGER NOT NULL) WITHOUT ROWID;
     `)
@@ -76,23 +71,33 @@ export class SideStore {
         SELECT b.digest, NULL, NULL, b.base, b.leaf FROM ${base} AS b
          WHERE NOT EXISTS (SELECT 1 FROM ${rows} AS r WHERE r.digest = b.digest)
       ON CONFLICT (digest) DO NOTHING;
-      DROP TABLE ${rows};
-      DROP TABLE ${base};
+      DELETE FROM ${rows};
+      DELETE FROM ${base};
     `)
     return matched
   }
 
-  /** Rows gone from this host whose key nobody has named yet, and that the other host still has as in the baseline. */
-  nameless(): readonly NamelessRow[] {
+  /** Forgets everything, for the next table. */
+  clear(): void {
+    for (const table of ['side', 'left_rows', 'left_base']) this.#store.exec(`DELETE FROM ${this.#name}_${table}`)
+  }
+
+  /** Leaves of the baseline with rows that are gone from this host and that nobody can name (`nameless`). */
+  namelessLeaves(): readonly number[] {
+    const leaves = this.#store.prepare(`SELECT DISTINCT leaf FROM ${this.#name}_side AS s WHERE ${this.#nameless} ORDER BY leaf`)
+    return leaves.all().map((row) => Number(row.leaf))
+  }
+
+  /** Digests of those rows, of one leaf or all: gone from this host, and on the other one still as in the baseline. */
+  nameless(leaf?: number): Set<string> {
+    const sql = `SELECT digest FROM ${this.#name}_side AS s WHERE ${this.#nameless}`
+    const rows = leaf === undefined ? this.#store.prepare(sql).all() : this.#store.prepare(`${sql} AND leaf = ?`).all(leaf)
+    return new Set(rows.map((row) => String(row.digest)))
+  }
+
+  get #nameless(): string {
     const other = this.#name === 'source' ? 'target' : 'source'
-    return this.#store
-      .prepare(
-        `SELECT digest, leaf FROM ${this.#name}_side AS s
-          WHERE key IS NULL AND NOT EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = s.digest AND o.asked = 0)
-          ORDER BY leaf`,
-      )
-      .all()
-      .map((row) => ({ digest: String(row.digest), leaf: Number(row.leaf) }))
+    return `key IS NULL AND NOT EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = s.digest AND o.asked = 0)`
   }
 
   nameKey(digest: string, key: string): void {

@@ -1,4 +1,4 @@
-import type { Database, KeyCells, PrintedRow, Printing, ReadOptions, Row } from '../databases/port.ts'
+import type { Database, PrintedRow, Printing, ReadOptions, Row } from '../databases/port.ts'
 import type { Table } from '../databases/schema.ts'
 import type { LeafBound } from './baseline-file.ts'
 import type { BaseRow } from './baseline-leaf.ts'
@@ -58,24 +58,6 @@ export async function readSide(reading: SideReading): Promise<SideCounts> {
     }
     return side.end()
   })
-}
-
-/** Reads the rows of a host between two keys, none of which the baseline has. */
-export async function readNewborn(reading: SideReading, range: { readonly after?: KeyCells; readonly upTo?: KeyCells }) {
-  const { database, table, printing, printer, store } = reading
-  let last: KeyCells | undefined
-  const counts = await database.read(1, async ([reader]) => {
-    const side = new SideReader(store, () => [], reading.onRows)
-    const rows = async function* () {
-      for await (const batch of printer.prints(reader, table, printing, { ...range, ...sideOptions(reading) })) {
-        last = batch.at(-1)?.key ?? last
-        yield batch
-      }
-    }
-    await side.read(rows(), [])
-    return side.end()
-  })
-  return { ...counts, last }
 }
 
 /** Matches what comes of a host with the baseline's leaves, and counts it. */

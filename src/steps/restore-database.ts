@@ -37,6 +37,7 @@ import {
   rememberRestored,
   removeOrphans,
   restoredFindings,
+  writtenFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
 import { SNAPSHOT_SIZES_KEY, snapshotDatabaseKind, snapshotSizesSchema } from './snapshot-database.ts'
@@ -123,7 +124,8 @@ class RestoreDatabase implements Step<RestoreChange> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const schema = await this.#schema(run)
     const manifest = await this.#store(run).manifest()
-    return restoredFindings(run, schema, manifest, copiedTables(this.#world, schema), await baselineTables(run.directory))
+    const baseline = await baselineTables(run.directory)
+    return [...writtenFindings(baseline), ...restoredFindings(run, schema, manifest, copiedTables(this.#world, schema), baseline)]
   }
 
   async undo(change: RestoreChange, run: StepRun): Promise<void> {

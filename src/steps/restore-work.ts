@@ -193,6 +193,23 @@ export function restoredFindings(
   ]
 }
 
+/**
+ * Tables that were written to on the new host before their fingerprints were complete. What was written there passes for restored, or
+ * is neither: nothing that is compared with it could be trusted.
+ */
+export function writtenFindings(baseline: ReadonlyMap<string, { readonly written: boolean | undefined }>): readonly Finding[] {
+  const written = [...baseline].flatMap(([name, table]) => (table.written === true ? [name] : []))
+  if (written.length === 0) return []
+  return [
+    {
+      severity: 'error',
+      code: 'written-before-baseline',
+      message: `Something wrote to the new host while its rows were being fingerprinted, in ${written.join(', ')}: what is there isn't what was restored. Customers still use the old host.`,
+      hint: 'Find what writes there (a scheduled job, a worker, a copy of the shop that runs already) and stop it. Then "migrate rollback" and "migrate run" restore anew.',
+    },
+  ]
+}
+
 /** `counted` may be less than `missing` when the run was killed between a removal and its note. */
 const orphanFinding = (name: string, missing: number, counted: number): Finding => ({
   severity: missing === counted ? 'info' : 'warning',

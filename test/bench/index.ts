@@ -4,6 +4,7 @@
 //     npm run bench -- files              one part
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3
+//     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
 //     npm run bench -- --quick            small amounts, one round: whether it works, not how fast
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -11,6 +12,7 @@ import { formatBytes } from '../../src/base/units.ts'
 import { benchDatabase } from './database.ts'
 import { benchDatabases } from './databases/index.ts'
 import { benchFiles } from './files.ts'
+import { benchReconcile } from './reconcile/index.ts'
 
 const ENGINES = ['postgres', 'mysql', 'mssql']
 
@@ -36,9 +38,15 @@ const PARTS = {
       rounds: numberOf(values.rounds, 1),
       only: positionals.find((each) => ENGINES.includes(each)),
     }),
+  reconcile: () =>
+    benchReconcile({
+      rows: numberOf(values.rows, quick ? 200_000 : 10_000_000),
+      rounds: numberOf(values.rounds, 1),
+      engine: positionals.find((each) => ENGINES.includes(each)),
+    }),
 } as const
 
-/** `database` is a short way to measure one table on PostgreSQL; `databases` has all that it shows and more. */
+/** `database` is a short way to measure one table on PostgreSQL; `databases` has all that it shows and more. `reconcile` takes long. */
 const USUAL: readonly string[] = ['files', 'databases']
 
 const wanted = positionals.filter((each) => !ENGINES.includes(each))

@@ -8,6 +8,7 @@ export interface Truth {
   put(path: string, bytes: Buffer, mode?: number, mtimeSeconds?: number): void
   folder(path: string): void
   link(path: string, target: string): void
+  remove?(path: string): void
   /** A file's bytes; `undefined` when nothing stands under the path. */
   read(path: string): Buffer | undefined
   /** Every path, sorted. */
@@ -17,8 +18,12 @@ export interface Truth {
 export interface FilesUnderTest {
   readonly host: FileHost
   readonly truth: Truth
+  /** What its protocol or server can't do, and must refuse by name or say in `powers`. */
+  readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks')[]
   /** The same folder for an account that may not write; absent where there is none. */
   readonly readOnly?: FileHost
+  /** Every entry costs a new data connection: a quarter of the usual number of files and folders has to do. */
+  readonly isSlow?: boolean
   /** Nobody may list or read this path from now on. */
   deny?(path: string): void
   /** The disk is full after so many more bytes; `undefined` mends it. */

@@ -16,8 +16,9 @@ export function listing(use: () => FilesUnderTest): void {
   })
 
   it('lists a thousand files in many folders completely', async () => {
-    const { host, truth } = use()
-    for (let index = 0; index < 1200; index += 1) truth.put(`d${index % 40}/e${index % 7}/f${index}`, Buffer.from('x'))
+    const { host, truth, isSlow } = use()
+    const folders = isSlow === true ? 5 : 40
+    for (let index = 0; index < 1200; index += 1) truth.put(`d${index % folders}/e${index % 7}/f${index}`, Buffer.from('x'))
     expect((await listed(host)).map((entry) => entry.path)).toEqual([...truth.paths()].sort(comparePaths))
   })
 
@@ -59,11 +60,11 @@ export function listing(use: () => FilesUnderTest): void {
   })
 
   it('carries names of every kind: spaces, quotes, line breaks, 255 bytes, other scripts', async () => {
-    const { host, truth } = use()
+    const { host, truth, lacks = [] } = use()
     const names = [
       'a b',
-      'it\'s "quoted" $HOME `id` \\',
-      'new\nline',
+      `it's "quoted" $HOME \`id\`${lacks.includes('backslashes') ? '' : ' \\'}`,
+      ...(lacks.includes('line breaks') ? [] : ['new\nline']),
       '*?[x]',
       '-rf',
       'é'.normalize('NFD'),
@@ -75,6 +76,21 @@ export function listing(use: () => FilesUnderTest): void {
     expect((await listed(host, 'odd')).map((entry) => entry.path).sort()).toEqual(names.map((path) => `odd/${path}`).sort())
     for (const path of names) expect(truth.read(`odd/${path}`)?.toString()).toBe(path)
     for (const path of names) expect((await bytesOf(host.read(`odd/${path}`))).toString()).toBe(path)
+  })
+
+  it('refuses names that its protocol has no way for, and never lists a folder without them', async (context) => {
+    const { host, truth, lacks = [] } = use()
+    if (!lacks.includes('line breaks')) return context.skip('every name has a way')
+    const error = await errorOf(host.write('new\nline', from('x'), plainly))
+    expect(error.message).toMatch(/line break/)
+    if (lacks.includes('sight of line breaks')) return
+    truth.put('folder/new\nline', Buffer.from('x'))
+    truth.put('folder/other', Buffer.from('x'))
+    // Some servers tell the name with another character in it, under which nothing can be read then.
+    const everything = async () => {
+      for (const entry of await listed(host)) if (entry.kind === 'file') await bytesOf(host.read(entry.path, { entry }))
+    }
+    expect((await errorOf(everything())).code).toMatch(/^files-failed$|^file-missing$/)
   })
 }
 

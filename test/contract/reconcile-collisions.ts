@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { fullName } from '../../src/databases/schema.ts'
 import { recordDecisions } from '../../src/reconcile/decisions.ts'
+import { summary } from '../../src/reconcile/plan-summary.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable } from './database-host.ts'
 import {
   customer,
@@ -171,7 +172,7 @@ export function collisionContract(host: () => DatabaseHost): void {
       const bob = await bought(pair.old, 'twin@example.com', product)
       expect(bob.id).not.toBe(eve.id)
       const each = reconciler(pair, { policies })
-      await pass(each)
+      expect(summary(await pass(each))).toContainEqual(expect.objectContaining({ action: 'match', rows: 1, examples: [bob.id] }))
       expect(await each.parked()).toEqual([])
       expect(await ordersOf(pair.new, 'twin@example.com')).toEqual({ id: eve.id, orders: 2, items: ['2', '2'] })
       expect((await pair.new.rows('customers')).filter((row) => row.email === 'twin@example.com')).toHaveLength(1)
@@ -273,6 +274,15 @@ export function collisionContract(host: () => DatabaseHost): void {
       expect(await find(pair.new, 'words', { word: 'Tröja' })).toMatchObject({ meaning: 'sweater' })
       expect(await find(pair.new, 'products', { id: knitted })).toMatchObject({ title: 'Tröja' })
       expect(await pass(reconciler(pair, { references }))).toEqual([])
+      // Deleted there: what is born on the old host and belongs to it has nothing to belong to, though no server would say so.
+      await pair.new.remove('words', { word: 'Tröja' })
+      const second = await pair.old.insert('products', { title: 'Tröja', price: '2.0000' })
+      const nowhere = await pair.old.insert('products', { title: 'no such word', price: '3.0000' })
+      await pass(reconciler(pair, { references }))
+      const waiting = await reconciler(pair, { references }).parked()
+      expect(waiting).toMatchObject([{ key: key(second), born: true }])
+      expect(await find(pair.new, 'products', { id: second })).toBeUndefined()
+      expect(await find(pair.new, 'products', { id: nowhere })).toBeDefined()
     })
   })
 }

@@ -158,6 +158,54 @@ export function policyContract(host: () => DatabaseHost): void {
       expect(await pass(reconciler(pair))).toEqual([])
     })
 
+    it('explains why the sums of both hosts differ, to the last decimal', async () => {
+      const merging: Merging = {
+        policies: { products: { add: ['stock'], sums: ['price', 'stock'] }, order_items: { sums: ['quantity'] } },
+      }
+      const made: string[] = []
+      pair = await startedPair(
+        host(),
+        async (old) => {
+          for (const price of ['0.1000', '0.2000', '99999999.9999', '5.0000'])
+            made.push(await old.insert('products', { title: 'Tröja', stock: '10', price }))
+        },
+        merging,
+      )
+      const [sold = '', cheaper = '', parked = ''] = made
+      await pair.old.update('products', { id: sold }, { stock: '9' })
+      await pair.new.update('products', { id: sold }, { stock: '7' })
+      await pair.new.update('products', { id: cheaper }, { price: '0.1500' })
+      await pair.old.update('products', { id: parked }, { price: '1.0000' })
+      await pair.new.update('products', { id: parked }, { price: '2.0000' })
+      await pair.new.insert('products', { title: 'only here', stock: '3', price: '0.0001' })
+      await pair.old.insert('products', { title: 'carried', stock: '4', price: '7.7700' })
+      await pass(reconciler(pair, merging))
+      const proof = await reconciler(pair, merging).prove({})
+      const products = [...proof.tables].find(([name]) => name.toLowerCase().endsWith('products'))?.[1]
+      expect(products).toMatchObject({
+        rows: 5,
+        same: 1,
+        kept: 1,
+        inserted: 1,
+        updated: 1,
+        parked: 1,
+        target: { rows: 6, same: 1, carried: 2, changed: 1, born: 1, conflicts: 1, unaccounted: 0 },
+      })
+      const [price, stock] = products?.sums ?? []
+      expect(price).toEqual({
+        column: 'price',
+        source: '14.0700',
+        target: '15.0201',
+        because: { born: '0.0001', changed: '-0.0500', carried: '0.0000', setAside: '1.0000' },
+        unexplained: '0.0000',
+      })
+      expect(stock).toMatchObject({ source: '43', target: '43', because: { born: '3', carried: '-3' }, unexplained: '0' })
+      await pair.new.update('products', { id: made[3] ?? null }, { price: '4.0000' })
+      const later = (await reconciler(pair, merging).prove({})).tables
+      const changed = [...later].find(([name]) => name.toLowerCase().endsWith('products'))?.[1]
+      expect(changed?.sums[0]).toMatchObject({ because: { changed: '-1.0500' }, unexplained: '0.0000' })
+    })
+
     const decided = (row: ParkedRow | undefined, take: Decision['take']): Decision => ({
       table: row?.table ?? '',
       key: row?.key ?? '',

@@ -3,7 +3,7 @@ import type { Database } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { readableColumns, type Table } from '../../src/databases/schema.ts'
 import { changed, copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
-import { added, printingOf, printingPowers, printsOf, sumOf } from '../contract/database-prints-kit.ts'
+import { added, printing, printingOf, printingPowers, printsOf, sumOf } from '../contract/database-prints-kit.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 import { createSamples } from './postgres-samples.ts'
 
@@ -146,6 +146,23 @@ describe('PostgreSQL’s fingerprints', () => {
     const prints = await printsOf(database, files, printingOf(files, { without: ['id'] }))
     expect(new Set(prints.map(({ print }) => print)).size).toBe(4)
     expect((await sumOf(database, files)).rows).toBe(4)
+  })
+
+  it('are given up by the server too when the signal says so', async () => {
+    const { from, database, table } = await made(
+      'CREATE TABLE waits (id int); CREATE VIEW slow AS SELECT 1 AS id FROM pg_sleep(3600)',
+    )
+    const slow: Table = { ...table('waits'), name: { schema: 'public', name: 'slow' } }
+    const asleep = async (): Promise<number> =>
+      Number((await from.superuserSql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))[0]?.[0])
+    const stop = new AbortController()
+    const reason = new Error('stopped by the test')
+    const asking = database.read(1, ([reader]) => printing(reader).sum(slow, printingOf(slow), { signal: stop.signal }))
+    const ending = expect(asking).rejects.toBe(reason)
+    await expect.poll(asleep, { timeout: 60_000 }).toBe(1)
+    stop.abort(reason)
+    await ending
+    await expect.poll(asleep, { timeout: 60_000 }).toBe(0)
   })
 
   it('take a table of as many columns as the server allows', async () => {

@@ -19,7 +19,7 @@ describe('a playbook with many mistakes', () => {
   it('has all of them told at once, in the order of the file', () => {
     // given a mistake in every part of the story's playbook
     const text = STORY.replace('connections: 4', 'conections: 4')
-      .replace('sftp://site@new', 'ftp://site@new')
+      .replace('sftp://site@new', 'http://site@new')
       .replace('type: CNAME', 'type: CNAM')
       .replace('headroom: 1500', 'headroom: much')
       .replace(' -> ', ' - ')
@@ -30,7 +30,7 @@ describe('a playbook with many mistakes', () => {
     // then each is told at its own place
     expect(places).toEqual([
       '6:3 old has no key "conections".',
-      '8:10 new.files uses ftp://, which is not yet in this version of migrate.',
+      "8:10 new.files has a kind of URL that files can't have.",
       '15:10 The environment variable CLOUDFLARE_API_TOKEN is empty.',
       '19:39 dns.records[1].type must be A, AAAA or CNAME.',
       '21:26 tables.Orders.headroom must be auto or a number.',

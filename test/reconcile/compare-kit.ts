@@ -73,11 +73,13 @@ export interface Meeting {
   readonly source: Database
   readonly target: Database
   readonly table: Table
+  /** The source's, where it is another. */
+  readonly sourceTable?: Table
   readonly directory: string
   readonly rules?: Parameters<typeof printingFor>[1]
 }
 
-export const optionsOf = ({ source, target, directory, rules }: Meeting): CompareOptions => ({
+const optionsOf = ({ source, target, directory, rules }: Meeting): CompareOptions => ({
   directory,
   run: 'run-1',
   source,
@@ -86,14 +88,14 @@ export const optionsOf = ({ source, target, directory, rules }: Meeting): Compar
   firstRows: 8,
 })
 
-export const found = (comparison: TableComparison): Found => {
+const found = (comparison: TableComparison): Found => {
   const { sourceRows, targetRows, same, inStep, read } = comparison
   return { sourceRows, targetRows, same, inStep, read, rows: [...comparison.differences()], copies: [...comparison.copies()] }
 }
 
 export async function compared(meeting: Meeting): Promise<Found> {
   const all: Found[] = []
-  await compareTables(optionsOf(meeting), [[meeting.table, meeting.table]], (comparison) => {
+  await compareTables(optionsOf(meeting), [[meeting.sourceTable ?? meeting.table, meeting.table]], (comparison) => {
     all.push(found(comparison))
   })
   const [only] = all
@@ -101,13 +103,22 @@ export async function compared(meeting: Meeting): Promise<Found> {
   return only
 }
 
-/** A folder of a run with a baseline of the table, in small leaves, for as long as `work` takes. */
-export async function withBaseline<T>(
-  meeting: Omit<Meeting, 'directory'> & { readonly leafRows?: number },
-  work: (directory: string) => Promise<T>,
-): Promise<T> {
+/** A folder of a run, for as long as `work` takes. */
+export async function withFolder<T>(work: (directory: string) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'migrate-compare-'))
   try {
+    return await work(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+/** A folder of a run with a baseline of the table, in small leaves. */
+export const withBaseline = <T>(
+  meeting: Omit<Meeting, 'directory'> & { readonly leafRows?: number },
+  work: (directory: string) => Promise<T>,
+): Promise<T> =>
+  withFolder(async (directory) => {
     await takeBaseline({
       directory,
       database: meeting.target,
@@ -117,7 +128,4 @@ export async function withBaseline<T>(
       leafRows: meeting.leafRows ?? 4,
     })
     return await work(directory)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
-  }
-}
+  })

@@ -11,7 +11,7 @@ import { rowsByKey } from './read.ts'
 import { NO_ROWS, type Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
 import type { Guards } from './triggers.ts'
-import { compareExpression, quoteName, quoteTable, quoteText, writeExpression } from './values.ts'
+import { compareExpression, isComparedExactly, quoteName, quoteTable, quoteText, writeExpression } from './values.ts'
 
 const LEDGER: OwnTable = 'migrate_ledger'
 /** Rows that a lookup or a deletion names at once. */
@@ -50,12 +50,15 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
       ? []
       : [`${quoteName(column.name)} = ${writeExpression(column, row[at] ?? null)}`],
   )
-  const found = await rowsByKey(session, keysOf(table), [key], ' FOR UPDATE')
-  if (found.length === 0) throw missingRow(session, table, key)
+  if (sets.length === 0 || !keyColumns(table).every(isComparedExactly)) {
+    const found = await rowsByKey(session, keysOf(table), [key], ' FOR UPDATE')
+    if (found.length === 0) throw missingRow(session, table, key)
+  }
   if (sets.length === 0) return
   const sql = `UPDATE ${quoteTable(table.name)} SET ${sets.join(', ')} WHERE ${keyCondition(keyColumns(table), [key])}`
-  if (hasEnumError(columns, row)) await withEnumErrors(session, columns, sql)
-  else await session.query(sql)
+  // Rows found are counted, changed or not (CLIENT_FOUND_ROWS, which the driver sets).
+  const { count } = await (hasEnumError(columns, row) ? withEnumErrors(session, columns, sql) : session.query(sql))
+  if (count === 0) throw missingRow(session, table, key)
 }
 
 const missingRow = (session: Session, table: Table, key: KeyCells): MigrateError =>

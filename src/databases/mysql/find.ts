@@ -6,14 +6,15 @@ import { chunks, keyColumns, keyCondition, keysOf, selectList } from './keys.ts'
 import { columnsOf } from './print-sql.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
-import { asInBlocks, compareExpression, isEnumError, isHex, quoteName, quoteTable, writeExpression } from './values.ts'
+import { asInBlocks, compareExpression, isHex, quoteName, quoteTable, writeExpression } from './values.ts'
 
 const AT_ONCE = 200
 
 /**
  * See the port. By a unique key, rows and the gaps where they would be are locked straight away. By other columns a locking read
  * would lock every row that it looks at ("Locks Set by Different SQL Statements in InnoDB"), and the shop with them: there, rows are
- * looked for without a lock, and those found are locked by their keys and looked at again.
+ * looked for without a lock, as they were when the transaction first looked for any (REPEATABLE READ) or as it made them itself, and
+ * those found are locked by their keys and looked at again.
  */
 export async function find(
   session: Session,
@@ -25,17 +26,17 @@ export async function find(
   const keys = [table.primaryKey, ...table.uniqueKeys].map((key) => key?.columns ?? [])
   const byUnique = keys.some((key) => key.length === columns.length && key.every((name) => columns.includes(name)))
   const wanted = columnsOf(table, columns)
-  // Two values may be one to the server ('Ann' and 'ANN'): a row is told once.
-  const rows = new Map<string, Row>()
+  const rows: Row[] = []
   for (const chunk of chunks(whole, AT_ONCE)) {
     const condition = keyCondition(wanted, chunk)
     const found =
       byUnique || table.key.length === 0
         ? await select(session, table, `${condition} FOR UPDATE`)
         : await selectThenLock(session, table, condition)
-    for (const row of found) rows.set(JSON.stringify(row), row)
+    rows.push(...found)
   }
-  return [...rows.values()]
+  // Two values may be one to the server ('Ann' and 'ANN'): a row that a key tells apart is told once.
+  return table.key.length === 0 ? rows : [...new Map(rows.map((row) => [JSON.stringify(row), row])).values()]
 }
 
 async function selectThenLock(session: Session, table: Table, condition: string): Promise<readonly Row[]> {
@@ -73,18 +74,16 @@ export async function insertNumbered(session: Session, table: Table, row: Row, n
         'fault',
         `Nothing numbers the column ${name} of ${fullName(table.name)}. This is a fault in migrate.`,
       )
-    const number = numberFrom((await session.query(`SELECT CAST(${column.default.sql} AS CHAR)`)).rows[0]?.[0], session, table)
+    const number = (await session.query(`SELECT CAST(${column.default.sql} AS CHAR)`)).rows[0]?.[0] ?? null
+    if (number === null) throw miscount(session, table, 1, 0)
     await insertRows(session, table, [row.with(at, number)])
     return number
   }
   const rest = { ...table, columns: table.columns.filter((each) => each.name !== name) }
   await insertRows(session, rest, [row.toSpliced(at, 1)])
-  return numberFrom((await session.query('SELECT LAST_INSERT_ID()')).rows[0]?.[0], session, table)
-}
-
-function numberFrom(cell: Cell | undefined, session: Session, table: Table): string {
-  if (typeof cell === 'string' && /^-?\d+$/.test(cell) && cell !== '0') return cell
-  throw miscount(session, table, 1, 0)
+  const number = (await session.query('SELECT LAST_INSERT_ID()')).rows[0]?.[0] ?? null
+  if (number === null || number === '0') throw miscount(session, table, 1, 0)
+  return number
 }
 
 /**
@@ -119,10 +118,8 @@ function sameAs(column: Column, raw: Column, cell: Cell): readonly string[] {
 
 /** A cell's bytes in UTF-8, or those that it is. */
 const bytesOf = (column: Column, cell: string): string =>
-  isHex(column.codec) ? `x'${cell}'` : `x'${Buffer.from(cell, 'utf8').toString('hex')}'`
+  isHex(column.codec) ? `CAST(${writeExpression(column, cell)} AS BINARY)` : `x'${Buffer.from(cell, 'utf8').toString('hex')}'`
 
 /** A text's bytes in the column's own character set; `raw` names it. */
 const converted = (raw: Column, column: Column, cell: string): string =>
-  isEnumError(column, cell)
-    ? "x''"
-    : `CAST(CONVERT(${writeExpression(column, cell)} USING ${raw.codec.slice('bytes '.length)}) AS BINARY)`
+  `CAST(CONVERT(${writeExpression(column, cell)} USING ${raw.codec.slice('bytes '.length)}) AS BINARY)`

@@ -150,6 +150,10 @@ export function compareExpression(column: Column, cell: Cell): string {
   return writeExpression(column, cell)
 }
 
+/** True where the server takes no two cells for one key: no text, whose collation may ('Ann' and 'ANN', 'a' and 'a '), and no double (0 and -0). */
+export const isComparedExactly = ({ codec }: Column): boolean =>
+  ['number', 'plain', 'address', 'bit', 'enum', 'set'].includes(codec)
+
 /** Enums and sets sort by number but compare with text by text: the number it is. */
 function memberNumber(column: Column, text: string): number {
   const at = membersOf(column.type).indexOf(text)

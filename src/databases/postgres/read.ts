@@ -139,10 +139,14 @@ function readerOf(session: Session): Reader {
 
 /**
  * Stops at once when the signal says so, whatever the server is doing: it may be silent (a lock, a dead line), so stopping must not
- * wait for its next word. The connection goes.
+ * wait for its next word. The connection goes. The server is told as well: it would notice only when it has something to send,
+ * which a checksum hasn't for as long as it takes.
  */
 function stopper(session: Session, signal: AbortSignal | undefined) {
-  const stop = (): void => session.destroy()
+  const stop = (): void => {
+    session.interrupt()
+    session.destroy()
+  }
   signal?.addEventListener('abort', stop, { once: true })
   return {
     reasonOr: (error: unknown): unknown => (signal?.aborted === true ? signal.reason : error),

@@ -37,11 +37,11 @@ const small = (name: string): string =>
   `CREATE TABLE ${name} (id int PRIMARY KEY, name varchar(40) NOT NULL, price decimal(12,2));
    INSERT INTO ${name} SELECT seq, concat('${name} ', seq), seq * 1.01 FROM seq_1_to_10;`
 
-/** Debian's MariaDB, private, with durability as a fresh install has it; `undefined` where it isn't installed. */
-export async function mariadbBench(): Promise<BenchEngine | undefined> {
+/** Debian's MariaDB, private, with durability as a fresh install has it; `undefined` where it isn't installed. `settings` as options. */
+export async function mariadbBench(settings: readonly string[] = []): Promise<BenchEngine | undefined> {
   if (!existsSync(SERVER) || !existsSync(CLIENT)) return undefined
   const root = { user: 'root', password: randomBytes(12).toString('hex') }
-  const server = await startServer(root.password)
+  const server = await startServer(root.password, settings)
   const at = (database: string): Place => ({ host: HOST, port: server.port, database, ...root })
   const sql = (place: Place, text: string): Promise<string> => new Meter().run(client(place, ['-N', '-B', '-e', text]))
   const [version = ''] = (await sql(at('mysql'), 'SELECT version()')).trim().split('-')
@@ -118,7 +118,7 @@ const mariadbDump: Tool = {
   },
 }
 
-async function startServer(password: string): Promise<{ readonly port: number; stop(): Promise<void> }> {
+async function startServer(password: string, more: readonly string[]): Promise<{ readonly port: number; stop(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'migrate-bench-mariadb-'))
   await chmod(folder, 0o755)
   const isRoot = userInfo().uid === 0
@@ -139,6 +139,7 @@ async function startServer(password: string): Promise<{ readonly port: number; s
     '--innodb-log-file-size=512M',
     '--max-allowed-packet=64M',
     '--skip-name-resolve',
+    ...more,
   ]
   const child = spawn(
     SERVER,

@@ -1,12 +1,15 @@
 // Moves one database with the real steps, in a process of its own so that its memory can be seen from outside. What to move comes as
 // JSON in the variable MOVE; the seconds of each part go to stdout as JSON.
 import { systemClock } from '../../../src/base/clock.ts'
-import { Secret } from '../../../src/base/secret.ts'
+import type { Json } from '../../../src/base/json.ts'
+import { Redactor, Secret } from '../../../src/base/secret.ts'
 import type { Database } from '../../../src/databases/port.ts'
+import { runSequence } from '../../../src/run/runner.ts'
 import type { Step } from '../../../src/run/step.ts'
 import { restoreDatabaseKind } from '../../../src/steps/restore-database.ts'
 import { snapshotDatabaseKind } from '../../../src/steps/snapshot-database.ts'
-import { TestRun, testContext, testWorld } from '../../fakes/step-run.ts'
+import type { StepKind } from '../../../src/steps/world.ts'
+import { testContext, testWorld } from '../../fakes/step-run.ts'
 import { PARALLEL, type Place } from './engine.ts'
 
 export interface Move {
@@ -32,35 +35,52 @@ const ADAPTERS: Readonly<Record<string, (options: Options) => Promise<Database>>
 
 export const hasAdapter = (name: string): boolean => Object.hasOwn(ADAPTERS, name)
 
-async function open(adapter: string, place: Place, label: string): Promise<Database> {
+/** The adapter of ours on one database. */
+export async function open(adapter: string, place: Place, label: string): Promise<Database> {
   const opened = ADAPTERS[adapter]
   if (opened === undefined) throw new Error(`there is no adapter ${adapter}`)
   return await opened({ ...place, password: new Secret(place.password), connections: PARALLEL, label })
 }
 
+/** By the runner, as `migrate run` does it: what follows begins beside what it follows. A part's seconds are those of all its changes, which overlap. */
 async function move({ adapter, old, new: fresh, folder }: Move): Promise<Readonly<Record<string, number>>> {
   const [from, to] = await Promise.all([open(adapter, old, 'old database'), open(adapter, fresh, 'new database')])
   const world = testWorld({ old: { database: from, connections: PARALLEL }, new: { database: to, connections: PARALLEL } })
-  const run = new TestRun(folder)
-  const parts: Record<string, number> = {}
-  const timed = async <T>(part: string, work: () => Promise<T>): Promise<T> => {
-    const begun = systemClock.monotonic()
-    const result = await work()
-    parts[part] = (parts[part] ?? 0) + (systemClock.monotonic() - begun) / 1000
-    return result
-  }
-  const perform = async (step: Step): Promise<void> => {
-    for (const change of await timed('plan', () => step.plan(run))) {
-      const kind = typeof change === 'object' && change !== null && 'kind' in change ? String(change.kind) : 'snapshot'
-      await timed(kind, () => step.apply(change, run))
-    }
-  }
+  const step = <O>(kind: StepKind<O>): Step => kind.create(kind.options.parse(undefined), testContext(world, kind.name))
+  const parts = new Parts()
+  let failure = ''
   try {
-    await perform(snapshotDatabaseKind.create(snapshotDatabaseKind.options.parse(undefined), testContext(world, 'snapshot')))
-    await perform(restoreDatabaseKind.create(restoreDatabaseKind.options.parse(undefined), testContext(world, 'restore')))
-    return parts
+    const { outcome } = await runSequence({
+      name: 'bench',
+      directory: folder,
+      sequence: [[step(snapshotDatabaseKind)], [step(restoreDatabaseKind)]],
+      binding: { endpoints: {}, playbook: {} },
+      clock: systemClock,
+      redactor: new Redactor(),
+      sink: (event) => {
+        if (event.event === 'failed') failure = event.message
+        if (event.event === 'change') parts.add(event.change, event.phase)
+      },
+    })
+    if (outcome !== 'ok') throw new Error(`the run ended as ${outcome}: ${failure}`)
+    return parts.seconds
   } finally {
     await Promise.all([from.close(), to.close()])
+  }
+}
+
+/** Seconds by kind of change, from its beginning to its end. */
+class Parts {
+  readonly seconds: Record<string, number> = {}
+  readonly #begun = new Map<string, number>()
+
+  add(change: Json, phase: string): void {
+    const name = JSON.stringify(change)
+    const kind = typeof change === 'object' && change !== null && 'kind' in change ? String(change.kind) : 'snapshot'
+    if (phase === 'applying') this.#begun.set(name, systemClock.monotonic())
+    const begun = this.#begun.get(name)
+    if (phase === 'applied' && begun !== undefined)
+      this.seconds[kind] = (this.seconds[kind] ?? 0) + (systemClock.monotonic() - begun) / 1000
   }
 }
 

@@ -1,11 +1,13 @@
 import { connect, createServer, type Socket } from 'node:net'
 import type { Place } from './engine.ts'
 
-/** A way to a database on which questions are counted. */
+/** A way to a database on which questions and bytes are counted. */
 export interface Counter {
   readonly place: Place
   /** How often a client asked and the server answered, over all connections: logging in counts too. */
   readonly count: number
+  /** What the server sent. */
+  readonly bytes: number
   close(): Promise<void>
 }
 
@@ -13,6 +15,7 @@ export interface Counter {
 export async function startCounter(place: Place): Promise<Counter> {
   const sockets = new Set<Socket>()
   let count = 0
+  let bytes = 0
   const server = createServer((client) => {
     const upstream = connect({ host: place.host, port: place.port, noDelay: true })
     client.setNoDelay(true)
@@ -21,8 +24,9 @@ export async function startCounter(place: Place): Promise<Counter> {
       if (!isAsked) count += 1
       isAsked = true
     })
-    upstream.on('data', () => {
+    upstream.on('data', (chunk: Buffer) => {
       isAsked = false
+      bytes += chunk.length
     })
     for (const [from, to] of [
       [client, upstream],
@@ -44,6 +48,9 @@ export async function startCounter(place: Place): Promise<Counter> {
     place: { ...place, host: '127.0.0.1', port: address.port },
     get count() {
       return count
+    },
+    get bytes() {
+      return bytes
     },
     close: async () => {
       for (const socket of sockets) socket.destroy()

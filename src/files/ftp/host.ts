@@ -1,0 +1,300 @@
+import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import type { Finding } from '../../base/errors.ts'
+import { MigrateError } from '../../base/errors.ts'
+import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
+import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
+import { Boundary } from './boundary.ts'
+import { checkRoot, findRoot } from './check.ts'
+import type { FtpConnection } from './connection.ts'
+import { lastWord, mapped, meaningOf } from './failures.ts'
+import { listFolder, lookUp } from './folder.ts'
+import { type FtpOptions, labelOf } from './options.ts'
+import type { FtpPool } from './pool.ts'
+import { download, noLinks, serverHash, upload } from './transfer.ts'
+
+/** Of every link on Unix. */
+const LINK_MODE = 0o777
+
+export class FtpFiles implements FileHost {
+  readonly label: string
+  readonly #options: FtpOptions
+  readonly #pool: FtpPool
+  readonly #boundary: Boundary
+  #root: string | undefined
+
+  constructor(options: FtpOptions, pool: FtpPool) {
+    this.#options = options
+    this.#pool = pool
+    this.label = labelOf(options)
+    this.#boundary = new Boundary(this.label)
+  }
+
+  async powers(): Promise<FilePowers> {
+    return this.#pool.use(async ({ client, system }) => {
+      const own = await client.sendIgnoringError('SITE HELP')
+      return {
+        atomicReplace: !/windows/i.test(system),
+        links: false,
+        modes: own.code < 400 && /\bCHMOD\b/i.test(own.message),
+        freeSpace: false,
+      }
+    })
+  }
+
+  check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+    return this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
+  }
+
+  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+    signal?.throwIfAborted()
+    if (folder !== '') {
+      safePath(folder, this.label)
+      await this.#use(folder, 'list', (connection) => this.#inside(connection, folder, true))
+    }
+    yield* this.#below(await this.#entries(folder), signal)
+  }
+
+  /** What lies below folders that come soon is asked for beforehand, by as many connections as there are. */
+  async *#below(entries: readonly FileEntry[], signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
+    const folders = entries.filter((entry) => entry.kind === 'folder').map((entry) => entry.path)
+    const asked = new Map<string, Promise<readonly FileEntry[]>>()
+    const ask = (path: string): Promise<readonly FileEntry[]> => {
+      const answer = asked.get(path) ?? this.#entries(path)
+      // It is awaited when its turn comes, and told then; one that never comes must not end the process.
+      answer.catch(() => undefined)
+      asked.set(path, answer)
+      return answer
+    }
+    for (const entry of entries) {
+      signal?.throwIfAborted()
+      yield entry
+      if (entry.kind !== 'folder') continue
+      const next = folders.indexOf(entry.path)
+      for (const path of folders.slice(next, next + this.#options.connections)) void ask(path)
+      const below = await ask(entry.path)
+      asked.delete(entry.path)
+      yield* this.#below(below, signal)
+    }
+  }
+
+  async #entries(folder: string): Promise<readonly FileEntry[]> {
+    const entries = await this.#use(folder, 'list', (connection) =>
+      listFolder(connection, this.#full(folder), folder, this.label),
+    )
+    if (folder !== '') this.#boundary.remember(folder)
+    return entries.toSorted((a, b) => comparePaths(a.path, b.path))
+  }
+
+  async stat(path: string): Promise<FileEntry | undefined> {
+    safePath(path, this.label)
+    return this.#use(path, 'look at', async (connection) => {
+      await this.#inside(connection, path, false)
+      return this.#entry(connection, path)
+    })
+  }
+
+  /** Links not followed. Where MLST settles it, that gives the one entry; else the folder's listing does. */
+  async #entry(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
+    if (!connection.features.has('MLST')) return this.#listed(connection, path)
+    const found = await lookUp(connection, this.#full(path), path, this.label)
+    // proftpd calls a link what it points at; all that is left of the link is its mode.
+    const isDoubtful = found !== undefined && (found.kind === 'link' || found.mode === LINK_MODE || found.mode === null)
+    return isDoubtful ? this.#listed(connection, path) : found
+  }
+
+  async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
+    const folder = parentOf(path)
+    try {
+      const entries = await listFolder(connection, this.#full(folder), folder, this.label)
+      return entries.find((entry) => entry.path === path)
+    } catch (error) {
+      if (['missing', 'unclear'].includes(meaningOf(error, connection))) return undefined
+      throw error
+    }
+  }
+
+  async #inside(connection: FtpConnection, path: string, followed: boolean): Promise<void> {
+    // By a listing: MLST says nothing of a link that leads nowhere, or outside.
+    const look = (each: string): Promise<FileEntry | undefined> => this.#listed(connection, each)
+    if (followed) await this.#boundary.checkFollowed(path, look)
+    else await this.#boundary.check(path, look)
+  }
+
+  async read(path: string, options: ReadOptions = {}): Promise<Readable> {
+    safePath(path, this.label)
+    const { entry, offset = 0, signal } = options
+    signal?.throwIfAborted()
+    const connection = await this.#pool.take()
+    try {
+      await this.#ready(connection)
+      const known = entry?.path === path && entry.kind === 'file' ? entry : undefined
+      await this.#inside(connection, path, known === undefined)
+      const size = known?.size ?? (await sizeOf(connection, this.#full(path)))
+      const { stream, ended } = download(connection, this.#full(path), {
+        offset,
+        size,
+        failed: (error) => this.#failure(error, path, 'read', connection),
+      })
+      void ended.then(() => this.#pool.giveBack(connection))
+      signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
+      return stream
+    } catch (error) {
+      const failure = await this.#failure(error, path, 'read', connection)
+      this.#pool.giveBack(connection)
+      throw failure
+    }
+  }
+
+  async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
+    safePath(path, this.label)
+    signal?.throwIfAborted()
+    try {
+      return await this.#use(path, 'write', async (connection) => {
+        await this.#folderFor(connection, path)
+        const part = this.#full(partPath(path))
+        // One that an earlier try left may be closed to writing; where none is, the host says so.
+        if (await sizeOf(connection, part)) await connection.client.sendIgnoringError(`DELE ${part}`)
+        const written = await upload(connection, part, content, options, { label: this.label, path, signal })
+        await this.#putInPlace(connection, part, this.#full(path))
+        return written
+      })
+    } catch (error) {
+      content.destroy()
+      // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
+      if (error instanceof MigrateError && !error.retrySafe) await this.remove(partPath(path)).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Where a rename won't replace what is there (IIS), that goes first. */
+  async #putInPlace({ client }: FtpConnection, part: string, path: string): Promise<void> {
+    await client.send(`RNFR ${part}`)
+    if ((await client.sendIgnoringError(`RNTO ${path}`)).code < 400) return
+    await client.send(`DELE ${path}`)
+    await client.rename(part, path)
+  }
+
+  async makeFolder(path: string, mode: number | null): Promise<void> {
+    safePath(path, this.label)
+    await this.#use(path, 'make', async (connection) => {
+      await this.#folderFor(connection, `${path}/x`)
+      if (mode !== null)
+        await connection.client.sendIgnoringError(`SITE CHMOD ${(mode & 0o7777).toString(8)} ${this.#full(path)}`)
+    })
+  }
+
+  /** Makes every folder above a path that isn't there. */
+  async #folderFor(connection: FtpConnection, path: string): Promise<void> {
+    for (const folder of foldersAbove(path)) {
+      if (this.#boundary.knows(folder)) continue
+      await this.#inside(connection, folder, true)
+      if (this.#boundary.knows(folder)) continue
+      const there = await this.#entry(connection, folder)
+      if (there === undefined) await this.#make(connection, folder)
+      else if (there.kind === 'file' || there.kind === 'other')
+        throw filesFailed(this.label, folder, 'use as a folder', new Error('something else stands there'))
+      this.#boundary.remember(folder)
+    }
+  }
+
+  /** Another connection may have made it meanwhile. */
+  async #make(connection: FtpConnection, folder: string): Promise<void> {
+    try {
+      await connection.client.send(`MKD ${this.#full(folder)}`)
+    } catch (error) {
+      if ((await this.#entry(connection, folder))?.kind !== 'folder') throw error
+    }
+  }
+
+  async link(path: string, target: string): Promise<void> {
+    safePath(path, this.label)
+    if (!targetStaysInside(path, target, null)) throw escapes(this.label, path, 'would be a link that leads outside')
+    throw noLinks(this.label, path)
+  }
+
+  async remove(path: string): Promise<void> {
+    safePath(path, this.label)
+    await this.#use(path, 'remove', async (connection) => {
+      await this.#inside(connection, path, false)
+      if (await this.#refused(connection, `DELE ${this.#full(path)}`, path)) throw permissionDenied(this.label, path, 'remove')
+      this.#boundary.forget()
+    })
+  }
+
+  async removeFolder(path: string): Promise<void> {
+    safePath(path, this.label)
+    await this.#use(path, 'remove', async (connection) => {
+      await this.#inside(connection, path, false)
+      await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
+      this.#boundary.forget()
+    })
+  }
+
+  /** True when the host refused a removal and the file is still there. */
+  async #refused(connection: FtpConnection, command: string, path: string): Promise<boolean> {
+    const { code } = await connection.client.sendIgnoringError(command)
+    return code >= 400 && (await this.#entry(connection, path)) !== undefined
+  }
+
+  async sha256(path: string, signal?: AbortSignal): Promise<string> {
+    safePath(path, this.label)
+    const found = await this.#use(path, 'read', async (connection) => {
+      await this.#inside(connection, path, true)
+      return serverHash(connection, this.#full(path))
+    })
+    if (found !== undefined) return found
+    const hash = createHash('sha256')
+    for await (const chunk of (await this.read(path, signal ? { signal } : {})) as AsyncIterable<Buffer>) hash.update(chunk)
+    return hash.digest('hex')
+  }
+
+  async freeBytes(): Promise<number | null> {
+    return null
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close()
+  }
+
+  async #use<T>(path: string, doing: string, work: (connection: FtpConnection) => Promise<T>): Promise<T> {
+    return this.#pool.use(async (connection) => {
+      try {
+        await this.#ready(connection)
+        return await work(connection)
+      } catch (error) {
+        throw await this.#failure(error, path, doing, connection)
+      }
+    })
+  }
+
+  /** The words of a refusal may leave open whether the file is there at all: then it is looked for. */
+  async #failure(error: unknown, path: string, doing: string, connection: FtpConnection): Promise<MigrateError> {
+    if (error instanceof MigrateError) return error
+    const about = { label: this.label, path, doing, connection }
+    const last = await lastWord(error, connection)
+    if (last !== undefined) return mapped(last, about)
+    if (meaningOf(error, connection) !== 'unclear' || doing === 'write') return mapped(error, about)
+    const there = await this.#entry(connection, path).catch(() => undefined)
+    return mapped(error, about, path === '' || there !== undefined)
+  }
+
+  async #ready(connection: FtpConnection): Promise<void> {
+    this.#root ??= await findRoot(connection, this.#options)
+    if (this.#root === undefined) throw fileMissing(this.label, '')
+  }
+
+  #full(path: string): string {
+    const root = this.#root ?? ''
+    if (path === '') return root === '' ? '/' : root
+    return root === '/' || root === '' ? `/${path}` : `${root}/${path}`
+  }
+}
+
+/** Bytes of a file; `null` where the server doesn't say, or where none is. */
+async function sizeOf({ client, features }: FtpConnection, path: string): Promise<number | null> {
+  if (!features.has('SIZE')) return null
+  const { code, message } = await client.sendIgnoringError(`SIZE ${path}`)
+  return code === 213 && /^213 \d+/.test(message) ? Number(message.slice(4).trim()) : null
+}

@@ -1,0 +1,91 @@
+import { systemClock } from '../../base/clock.ts'
+import { MigrateError } from '../../base/errors.ts'
+import { connect, type FtpConnection } from './connection.ts'
+import type { FtpOptions } from './options.ts'
+
+/** Servers end a control connection that was silent for a while: one that rested longer is asked for a sign of life first. */
+const RESTED_MS = 15_000
+
+/** Up to `connections` logins, each lent to one task at a time. A broken one is dropped; the next task opens a new one. */
+export class FtpPool {
+  readonly #options: FtpOptions
+  readonly #free: FtpConnection[] = []
+  readonly #waiting: (() => void)[] = []
+  #limit: number
+  #taken = 0
+  #closed = false
+
+  constructor(options: FtpOptions) {
+    this.#options = options
+    this.#limit = Math.max(1, options.connections)
+  }
+
+  async use<T>(work: (connection: FtpConnection) => Promise<T>): Promise<T> {
+    const connection = await this.take()
+    try {
+      return await work(connection)
+    } finally {
+      this.giveBack(connection)
+    }
+  }
+
+  /** For work that doesn't end with a function, such as a stream: `giveBack` ends it. */
+  async take(): Promise<FtpConnection> {
+    for (;;) {
+      if (this.#closed)
+        throw new MigrateError('fault', 'Files were asked for after their connection was closed. This is a fault in migrate.')
+      const rested = this.#free.pop()
+      if (rested !== undefined) {
+        this.#taken += 1
+        if (await isAlive(rested)) return rested
+        this.#taken -= 1
+      } else if (this.#taken < this.#limit) {
+        const opened = await this.#open()
+        if (opened !== undefined) return opened
+      } else {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      }
+    }
+  }
+
+  giveBack(connection: FtpConnection): void {
+    this.#taken -= 1
+    connection.usedAt = systemClock.monotonic()
+    if (this.#closed) connection.client.close()
+    else if (!connection.client.closed) this.#free.push(connection)
+    this.#waiting.shift()?.()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const connection of this.#free.splice(0)) connection.client.close()
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  /** `undefined` when the host takes no further connection beside those that it gave: the work waits for one of them. */
+  async #open(): Promise<FtpConnection | undefined> {
+    this.#taken += 1
+    try {
+      return await connect(this.#options)
+    } catch (error) {
+      this.#taken -= 1
+      this.#waiting.shift()?.()
+      if (this.#taken === 0) throw error
+      this.#limit = this.#taken
+      return undefined
+    }
+  }
+}
+
+async function isAlive(connection: FtpConnection): Promise<boolean> {
+  if (connection.client.closed) return false
+  if (systemClock.monotonic() - connection.usedAt < RESTED_MS) return true
+  try {
+    await connection.client.send('NOOP')
+    return true
+  } catch {
+    // Nothing was asked of it yet: another connection does as well.
+    connection.client.close()
+    return false
+  }
+}

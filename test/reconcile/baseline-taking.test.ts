@@ -1,0 +1,145 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MigrateError } from '../../src/base/errors.ts'
+import type { Row } from '../../src/databases/port.ts'
+import { fullName, type Table } from '../../src/databases/schema.ts'
+import { takeBaseline } from '../../src/reconcile/baseline.ts'
+import { rowsBornSince } from '../../src/reconcile/baseline-born.ts'
+import { baselinePath, baselineTables } from '../../src/reconcile/baseline-file.ts'
+import { MemoryDatabase } from '../fakes/memory-database.ts'
+import type { MemoryDatabaseOptions } from '../fakes/memory-options.ts'
+import { add, change, column, remove, serverWith, tableOf } from './compare-kit.ts'
+
+const orders = tableOf(['id'], [column('id', 'integer'), column('note')])
+const numbered = (count: number): readonly Row[] => Array.from({ length: count }, (_, at) => [String(at - 5), `note ${at}`])
+
+/** Counts batches of fingerprints, and does something before the one with this number. */
+function atBatch(batch: number, deed: () => void | Promise<void>) {
+  const calls = { prints: 0, sum: 0 }
+  const onCall: MemoryDatabaseOptions['onCall'] = async (operation, when) => {
+    if (when !== 'before') return
+    if (operation === 'sum') calls.sum += 1
+    if (operation !== 'prints') return
+    calls.prints += 1
+    if (calls.prints === batch) await deed()
+  }
+  return { calls, onCall }
+}
+
+describe('taking a baseline', () => {
+  let directory = ''
+  const signal = new AbortController().signal
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'migrate-baseline-'))
+  })
+  afterEach(() => rm(directory, { recursive: true, force: true }))
+
+  const written = async (table: Table): Promise<boolean | undefined> =>
+    (await baselineTables(directory)).get(fullName(table.name))?.written
+
+  it('goes on behind the last leaves that were kept when it was stopped in the middle of a table', async () => {
+    const server = await serverWith(orders, numbered(100_000))
+    const lost = new MigrateError('database-connection-lost', 'gone', { retrySafe: true })
+    const first = atBatch(80, () => {
+      throw lost
+    })
+    const take = (onCall: MemoryDatabaseOptions['onCall']) =>
+      takeBaseline({ directory, database: new MemoryDatabase(server, onCall === undefined ? {} : { onCall }), tables: [orders] })
+    await expect(take(first.onCall)).rejects.toBe(lost)
+    expect((await baselineTables(directory)).size).toBe(0)
+    const second = atBatch(-1, () => undefined)
+    await take(second.onCall)
+    expect((await baselineTables(directory)).get('things')).toMatchObject({ rows: 100_000, written: false })
+    // 65,536 rows were kept; a batch holds 1,000, and a last, empty one ends them.
+    expect(second.calls.prints).toBe(36)
+  })
+
+  it('is left alone once it is whole, whatever is written afterwards', async () => {
+    const server = await serverWith(orders, numbered(10))
+    const database = new MemoryDatabase(server)
+    await takeBaseline({ directory, database, tables: [orders] })
+    const taken = await baselineTables(directory)
+    await change(server, orders, ['1', 'later'])
+    await takeBaseline({ directory, database, tables: [orders] })
+    expect(await baselineTables(directory)).toEqual(taken)
+    expect(await written(orders)).toBe(false)
+  })
+
+  it.each([
+    ['rows that were fingerprinted already', '-5'],
+    ['rows that were not yet fingerprinted', '2990'],
+  ])('tells when somebody writes meanwhile, to %s', async (_where, id) => {
+    const server = await serverWith(orders, numbered(3000))
+    const { onCall } = atBatch(2, () => change(server, orders, [id, 'from a worker']))
+    await takeBaseline({ directory, database: new MemoryDatabase(server, { onCall }), tables: [orders] })
+    expect(await written(orders)).toBe(true)
+  })
+
+  it('tells when somebody wrote between a baseline that was stopped and the one that goes on', async () => {
+    const server = await serverWith(orders, numbered(100_000))
+    const stopped = atBatch(80, () => {
+      throw new Error('stopped')
+    })
+    const first = takeBaseline({ directory, database: new MemoryDatabase(server, { onCall: stopped.onCall }), tables: [orders] })
+    await expect(first).rejects.toThrow('stopped')
+    await change(server, orders, ['99000', 'from a worker'])
+    await takeBaseline({ directory, database: new MemoryDatabase(server), tables: [orders] })
+    expect(await written(orders)).toBe(true)
+  })
+
+  it('tells of writes where the rows are fingerprinted here, too', async () => {
+    const server = await serverWith(orders, numbered(3000))
+    const once = { done: false }
+    const onCall: MemoryDatabaseOptions['onCall'] = async (operation, when) => {
+      if (operation !== 'rows' || when !== 'after' || once.done) return
+      once.done = true
+      await change(server, orders, ['-5', 'from a worker'])
+    }
+    await takeBaseline({ directory, database: new MemoryDatabase(server, { fingerprints: false, onCall }), tables: [orders] })
+    expect(await written(orders)).toBe(true)
+  })
+
+  it.each([
+    ['numbers', (at: number) => String(at), undefined],
+    ['texts of a hundred letters', (at: number) => `${'order of the second of May '.repeat(4)}${at}`, undefined],
+    ['nothing', (at: number) => String(at), []],
+  ])('takes no more than 24 bytes of disk a row, all in, where rows are keyed by %s', async (_what, key, none) => {
+    const table = tableOf(none ?? ['id'], [column('id'), column('note')])
+    const count = 100_000
+    const server = await serverWith(
+      table,
+      Array.from({ length: count }, (_, at) => [key(at), 'x']),
+    )
+    await takeBaseline({ directory, database: new MemoryDatabase(server), tables: [table] })
+    expect((await baselineTables(directory)).get('things')?.rows).toBe(count)
+    const { size } = await stat(baselinePath(directory))
+    expect(size / count).toBeLessThanOrEqual(24)
+  })
+
+  it('knows the rows that were born since, by key or by content', async () => {
+    const keyless = tableOf([], [column('page'), column('visitor')])
+    const server = await serverWith(orders, numbered(5000))
+    const database = new MemoryDatabase(server)
+    await takeBaseline({ directory, database, tables: [orders] })
+    expect(await rowsBornSince(directory, database, orders, signal)).toBe(0)
+    await add(server, orders, [
+      ['-100', 'below all'],
+      ['90000', 'above all'],
+    ])
+    await change(server, orders, ['7', 'changed is not born'])
+    await remove(server, orders, ['8', ''])
+    expect(await rowsBornSince(directory, database, orders, signal)).toBe(2)
+
+    await rm(baselinePath(directory))
+    const visits = await serverWith(keyless, Array(5).fill(['/', 'ada']))
+    const visited = new MemoryDatabase(visits)
+    await takeBaseline({ directory, database: visited, tables: [keyless] })
+    await add(visits, keyless, [
+      ['/', 'ada'],
+      ['/', null],
+    ])
+    expect(await rowsBornSince(directory, visited, keyless, signal)).toBe(2)
+  })
+})

@@ -1,0 +1,87 @@
+import type { View } from './entities.ts'
+import type { Values } from './hosts.ts'
+import type { Oracle } from './oracle.ts'
+import type { Outcome } from './rules.ts'
+import type { ModelSchema, ModelTable } from './schema.ts'
+
+export interface Standing {
+  readonly schema: ModelSchema
+  readonly oracle: Oracle
+  readonly things: ReadonlyMap<string, ModelTable>
+  readonly outcomes: ReadonlyMap<string, Outcome>
+  readonly source: View
+  readonly target: View
+}
+
+/**
+ * Things that can't be carried, with good reason: what they refer to isn't there and can't come, their mail is somebody else's,
+ * or something refers to what should go. Found from the certain cases on, so that no two things excuse each other.
+ */
+export class Excuses {
+  readonly #standing: Standing
+  readonly #excused = new Set<string>()
+
+  constructor(standing: Standing) {
+    this.#standing = standing
+    for (let grown = true; grown; ) {
+      grown = false
+      for (const [name, outcome] of standing.outcomes) {
+        const table = standing.things.get(name)
+        if (table === undefined || this.#excused.has(name) || !this.#holds(name, table, outcome)) continue
+        this.#excused.add(name)
+        grown = true
+      }
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#excused.has(name)
+  }
+
+  /** Whether something that the content refers to isn't on the host that receives, and won't come. */
+  lacksParent(tableName: string, content: Values): boolean {
+    const table = this.#standing.schema.tables.find((each) => each.name === tableName)
+    return (table?.references ?? []).some((reference) => {
+      const parent = content[reference.name] ?? null
+      if (parent === null) return false
+      return this.#isTwoThings(parent) || (!this.#standing.target.entities.has(parent) && this.#isStuck(parent))
+    })
+  }
+
+  /** Born on both hosts under one key, and nobody has said yet that they are one. */
+  #isTwoThings(name: string): boolean {
+    return this.#standing.outcomes.get(name)?.do === 'park' && !this.#standing.oracle.knows(name)
+  }
+
+  #isStuck(name: string): boolean {
+    const outcome = this.#standing.outcomes.get(name)
+    return outcome === undefined || outcome.do === 'leave' || outcome.do === 'park' || this.#excused.has(name)
+  }
+
+  #holds(name: string, table: ModelTable, outcome: Outcome): boolean {
+    if (outcome.do === 'write')
+      return this.lacksParent(table.name, outcome.content) || this.#isMailTaken(name, table, outcome.content)
+    return outcome.do === 'delete' && [...this.#referring(name)].some((child) => this.#isStuck(child))
+  }
+
+  #isMailTaken(name: string, table: ModelTable, content: Values): boolean {
+    const { source, target, oracle } = this.#standing
+    if (!table.unique || content.mail === null) return false
+    for (const [other, entity] of target.entities) {
+      if (entity.table !== table || other === name || entity.content.mail !== content.mail) continue
+      // Where the mail says who somebody is, a row that is nobody's on the source is the same customer.
+      return !table.match || source.entities.has(other) || target.entities.has(name) || oracle.knows(other)
+    }
+    return false
+  }
+
+  *#referring(name: string): Generator<string> {
+    const { schema, target } = this.#standing
+    for (const [child, { table, content }] of target.entities)
+      if (child !== name && table.references.some((reference) => content[reference.name] === name)) yield child
+    for (const table of schema.tables.filter((each) => each.kind === 'none')) {
+      for (const text of target.copies.get(table.name)?.keys() ?? [])
+        if (table.references.some((reference) => JSON.parse(text)[reference.name] === name)) yield `copies of ${text}`
+    }
+  }
+}
