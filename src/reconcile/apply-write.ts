@@ -38,6 +38,7 @@ export async function write(
   for (const [table, group] of Map.groupBy(decided, ({ candidate }) => candidate.table)) await writer.bear(table, group)
   const deletions = decided.filter(({ outcome }) => outcome.do === 'delete').map(({ candidate }) => candidate)
   const kept = await deleteRows(transaction, deletions, cyclic, context)
+  await haveGone(transaction, deletions, kept)
   await writer.change(decided)
   const written = await writer.finish()
   const states = await readBack(transaction, written)
@@ -180,6 +181,28 @@ function parentsFirst(table: CarriedTable, group: readonly Decided[]): readonly 
 
 /** A chain of parents in one batch longer than this comes in the order of its keys. */
 const DEEPEST = 500
+
+/** A deletion that the server only says it did is found. */
+async function haveGone(transaction: Transaction, deletions: readonly Candidate[], kept: readonly Candidate[]): Promise<void> {
+  for (const [table, group] of Map.groupBy(deletions, (each) => each.table)) {
+    const gone = group.filter((each) => each.target !== undefined && !kept.includes(each))
+    const left = await table.printer.lock(
+      transaction,
+      table.target,
+      table.targetPrinting,
+      gone.map(({ targetKey }) => keyCells(targetKey)),
+    )
+    const [row] = left
+    if (row !== undefined) throw notGone(table, keyText(row.key))
+  }
+}
+
+const notGone = (table: CarriedTable, key: string): MigrateError =>
+  new MigrateError(
+    'row-written-differs',
+    `${table.name} ${keyLabel(key)} was deleted and is still there. Everything of this batch was rolled back.`,
+    { hint: 'Something on the receiving server keeps the row: look for triggers or rules on the table.' },
+  )
 
 /** Reads what was written, by the transaction that wrote it. */
 async function readBack(transaction: Transaction, written: readonly Written[]): Promise<ReadonlyMap<Written, WholePrintedRow>> {

@@ -166,7 +166,9 @@ export function mutationsAreFound(name: string, open: () => Promise<DatabaseHost
       expect(await differing(pair, after)).toEqual(keys.map((each) => `${table} ${each}`))
       const [was, is] = [tallyOf(before, table), tallyOf(after, table)]
       expect(is, 'the proof of the table says that something has changed').not.toEqual(was)
-      expect((is?.same ?? 0) + (is?.inserted ?? 0)).toBeLessThan((was?.same ?? 0) + (was?.inserted ?? 0) + (table === 'visits' ? 1 : 0))
+      expect((is?.same ?? 0) + (is?.inserted ?? 0)).toBeLessThan(
+        (was?.same ?? 0) + (was?.inserted ?? 0) + (table === 'visits' ? 1 : 0),
+      )
       for (const [other, tally] of after.tables)
         if (other.split('.').at(-1)?.toLowerCase() !== table) expect(tally).toEqual(before.tables.get(other))
     })
@@ -198,7 +200,11 @@ export function mutationsAreFound(name: string, open: () => Promise<DatabaseHost
 }
 
 const everything = async (shop: ShopDatabase): Promise<unknown> =>
-  Promise.all((['customers', 'orders', 'order_items', 'visits'] as const).map(async (table) => (await shop.rows(table)).map((row) => JSON.stringify(row)).sort()))
+  Promise.all(
+    (['customers', 'orders', 'order_items', 'visits'] as const).map(async (table) =>
+      (await shop.rows(table)).map((row) => JSON.stringify(row)).sort(),
+    ),
+  )
 
 /** What a broken server, a trigger or a proxy may do to a write of the merge. */
 interface Lie {
@@ -215,7 +221,12 @@ const stray = async (pair: Pair): Promise<void> => {
 }
 
 const LIES: readonly Lie[] = [
-  { title: 'drops a row of an insert silently', method: 'insert', prepare: stray, lie: (own, table, rows) => own.insert(table, rows.slice(1)) },
+  {
+    title: 'drops a row of an insert silently',
+    method: 'insert',
+    prepare: stray,
+    lie: (own, table, rows) => own.insert(table, rows.slice(1)),
+  },
   {
     title: 'writes one cell of an insert wrongly',
     method: 'insert',

@@ -6,9 +6,13 @@ import { identical, type Outcome, outcomeOf } from './rules.ts'
 import type { ModelSchema, ModelTable } from './schema.ts'
 
 /** What a thing was on each host when both last had it in common. */
-type Ground = Readonly<Record<Side, Values | null>> & {
-  /** What both had wasn't the same: one thing of two, or left different by a rule. */
-  readonly diverged: boolean
+interface Ground {
+  readonly old: Values | null
+  readonly new: Values | null
+  /** From which host it was carried last; `null` while it is as it was restored. */
+  readonly from: Side | null
+  /** `one`: two things became one; `different`: they were left different by a rule. */
+  readonly how: 'carried' | 'one' | 'different'
 }
 
 /** Views of both hosts around one transaction of the merge; `sources`: all that the source was while the pass ran. */
@@ -20,7 +24,7 @@ export interface Step {
   readonly entries: readonly LedgerEntry[]
 }
 
-const NOWHERE: Ground = { old: null, new: null, diverged: false }
+const NOWHERE: Ground = { old: null, new: null, from: null, how: 'carried' }
 
 /** Follows what the merge does to the host that receives, transaction by transaction, and says what no rule allows. */
 export class Oracle {
@@ -33,18 +37,23 @@ export class Oracle {
   constructor(schema: ModelSchema, names: Names, restored: View) {
     this.#schema = schema
     this.#names = names
-    for (const [name, { content }] of restored.entities) this.#ground.set(name, { old: content, new: content, diverged: false })
+    for (const [name, { content }] of restored.entities)
+      this.#ground.set(name, { old: content, new: content, from: null, how: 'carried' })
     this.copies = new Copies(restored)
   }
 
   outcome(name: string, table: ModelTable, from: Side, source: View, target: View): Outcome {
     const ground = this.#ground.get(name) ?? NOWHERE
+    const there = ground[from]
+    const here = ground[opposite(from)]
+    // On the way back, what both have in common is what the other host had when it was carried: all that this one made of it is new.
+    const isBack = ground.from !== null && ground.from !== from && ground.how !== 'one'
     return outcomeOf(table, from, {
       source: source.entities.get(name)?.content ?? null,
       target: target.entities.get(name)?.content ?? null,
-      sourceBase: ground[from],
-      targetBase: ground[opposite(from)],
-      diverged: ground.diverged,
+      sourceBase: isBack ? here : there,
+      targetBase: here,
+      diverged: ground.how !== 'carried' && !isBack,
     })
   }
 
@@ -118,14 +127,14 @@ export class Oracle {
 
   /** Holds every change of one transaction against the rules, and takes what it carried as the new common ground. */
   judge(step: Step): void {
-    const claimed = new Map<string, boolean>()
+    const claimed = new Map<string, Ground['how']>()
     for (const entry of step.entries) {
       const [source, target] = this.#ends(step, entry)
       const name = target?.name ?? source?.name
       if (entry.sourceKey.startsWith('["#')) continue
       if (name === undefined)
         this.complaints.push(`the ledger has ${entry.action} ${entry.table} ${entry.sourceKey}, which is nowhere`)
-      else claimed.set(name, entry.action === 'merged' || entry.action === 'skipped')
+      else claimed.set(name, entry.action === 'merged' ? 'one' : entry.action === 'skipped' ? 'different' : 'carried')
     }
     const last = step.sources.at(-1)
     if (last === undefined) return
@@ -136,14 +145,14 @@ export class Oracle {
       if (keys.every((key) => key !== undefined) && keys[0] !== keys[1])
         this.complaints.push(`${name} was ${keys[0]} and has become ${keys[1]}`)
       if (changed && !claimed.has(name)) this.complaints.push(`${name} was changed, and the ledger doesn't say so`)
-      if (changed || claimed.has(name)) this.#justify(name, table, step, after ?? null, changed, claimed.get(name) === true)
+      if (changed || claimed.has(name)) this.#justify(name, table, step, after ?? null, changed, claimed.get(name) ?? 'carried')
     }
     const carried = new Set(step.entries.map((entry) => shortName(entry.table)))
     this.complaints.push(...this.copies.judge(step.sources, step.before, step.after, carried))
     for (const fault of step.after.faults) this.complaints.push(fault)
   }
 
-  #justify(name: string, table: ModelTable, step: Step, after: Values | null, changed: boolean, diverged: boolean): void {
+  #justify(name: string, table: ModelTable, step: Step, after: Values | null, changed: boolean, how: Ground['how']): void {
     const stories: string[] = []
     for (const source of step.sources.toReversed()) {
       const outcome = this.outcome(name, table, step.from, source, step.before)
@@ -153,7 +162,8 @@ export class Oracle {
         (outcome.do === 'delete' && after === null) ||
         (outcome.do === 'leave' && !changed)
       if (fits) {
-        const ground = step.from === 'old' ? { old: now, new: after, diverged } : { old: after, new: now, diverged }
+        const both = step.from === 'old' ? { old: now, new: after } : { old: after, new: now }
+        const ground: Ground = { ...both, from: step.from, how }
         if (now === null && after === null) this.#ground.delete(name)
         else this.#ground.set(name, ground)
         return

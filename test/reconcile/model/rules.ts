@@ -78,7 +78,9 @@ function both(table: ModelTable, from: Side, row: Whole): Outcome {
   const rest = Object.keys(source).filter((name) => !apart.includes(name) && !isIgnored(table, name))
   const differ = (a: Values, b: Values): boolean => rest.some((name) => a[name] !== b[name])
   if (differ(source, sourceBase) && differ(source, target)) {
-    const winner = differ(target, targetBase) || row.diverged ? winnerOf(table.conflict, from, source, target) : 'source'
+    // What was made of both hosts' rows isn't the source's to replace.
+    const isOwn = row.diverged || differ(target, targetBase) || differ(sourceBase, targetBase)
+    const winner = isOwn ? winnerOf(table.conflict, from, source, target) : 'source'
     if (winner === 'park') return PARK
     if (winner === 'source') for (const name of rest) content[name] = source[name] ?? null
   }
@@ -96,7 +98,7 @@ function apartCell(table: ModelTable, from: Side, name: string, row: Whole): str
   const [sb, tb] = [row.sourceBase[name], row.targetBase[name]]
   if (s === sb) return t
   if (name === 'amount') return String(BigInt(t ?? 0) + BigInt(s ?? 0) - BigInt(sb ?? 0))
-  if (t === tb) return s
+  if (t === tb && tb === sb) return s
   if (s === t) return t
   const winner = winnerOf(table.noteRule, from, row.source, row.target)
   if (winner === 'park') return undefined
