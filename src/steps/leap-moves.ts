@@ -4,7 +4,7 @@ import { MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { type BothStates, gapOf, happened, leapTarget, type Move, type Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
-import type { IdentityState, Schema } from '../databases/schema.ts'
+import type { Identity, IdentityState, Schema } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf } from './database-parts.ts'
 import { HEADROOM_KEY, type HeadroomRecord, identityName, type LeapRecord, numberingKey, recallHeadroom } from './headroom.ts'
@@ -90,7 +90,10 @@ type LeapChange = z.infer<typeof leapChangeSchema>
  * one's, rows with numbers beyond the new host's are about to be carried there, and a server that follows the largest number it is
  * given (SQL Server, MySQL) would go on from these, into what the old host hands out. So the new host leaps first.
  */
-export function withRoomForLeaps<C extends { readonly kind: string }>(merge: Step<C>, world: World): Step<C | LeapChange> {
+export function withRoomForLeaps<C extends { readonly kind: string; readonly identity?: Identity }>(
+  merge: Step<C>,
+  world: World,
+): Step<C | LeapChange> {
   const isLeap = (change: C | LeapChange): change is LeapChange => change.kind === 'leap'
   return {
     id: merge.id,
@@ -98,7 +101,14 @@ export function withRoomForLeaps<C extends { readonly kind: string }>(merge: Ste
     phase: merge.phase,
     change: z.union([leapChangeSchema, merge.change]),
     check: (run) => merge.check(run),
-    plan: async (run) => [...(await leapsOfNew(world, run)), ...(await merge.plan(run))],
+    plan: async (run) => {
+      const leaps = await leapsOfNew(world, run)
+      const leapt = new Set(leaps.flatMap(({ names }) => names))
+      // What leaps first is then beyond the other host already: the merge needn't move it as well.
+      const isMoved = ({ kind, identity }: C): boolean =>
+        kind === 'number' && identity !== undefined && leapt.has(identityName(identity))
+      return [...leaps, ...(await merge.plan(run)).filter((change) => !isMoved(change))]
+    },
     apply: async (change, run) => {
       if (isLeap(change)) await applyLeap(world, run, change)
       else await merge.apply(change, run)
