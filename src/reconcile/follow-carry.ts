@@ -32,6 +32,9 @@ export interface Known {
   isCarried(table: string, key: string): Promise<boolean | undefined>
 }
 
+/** What is the fault of a row, and stops no other: nothing of its transaction is kept. */
+const REFUSED: ReadonlySet<string> = new Set(['database-statement-failed', 'row-written-differs', 'value-not-storable'])
+
 const NOTHING: Carried = { inserted: [], there: [], left: [], waiting: [] }
 
 export const together = (parts: readonly Carried[]): Carried => ({
@@ -87,9 +90,9 @@ export class FollowCarrier {
       const parentOf = ({ row }: WholePrintedRow): KeyCells | undefined => referred(table.source, row, names, link)
       const wanted = new Map(ready.flatMap((each) => entryOf(parentOf(each))))
       const there = await this.#present(link, [...wanted.values()])
-      const own = link.parent === table.name
+      // Rows of the table itself may come together, the earlier ones first, where the server itself refuses one whose parent is refused.
+      const own = link.parent === table.name && link.enforced
       const kept: WholePrintedRow[] = []
-      // Rows of the table itself come with the others, the earlier ones first.
       const coming = new Set<string>()
       const reader = new RowReader(table.source)
       for (const each of ready) {
@@ -126,7 +129,7 @@ export class FollowCarrier {
     try {
       return await this.#insert(table, rows)
     } catch (error) {
-      if (!(error instanceof MigrateError) || error.code !== 'database-statement-failed') throw error
+      if (!(error instanceof MigrateError) || !REFUSED.has(error.code)) throw error
       if (rows.length === 1) return { ...NOTHING, left: rows.map(({ key }) => keyText(key)) }
     }
     const parts: Carried[] = []

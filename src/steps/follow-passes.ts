@@ -9,7 +9,9 @@ import type { World } from './world.ts'
 const EVERY_MS = 4000
 /** The old host is left alone for so many times as long as it was asked. */
 const LEFT_ALONE = 4
-/** After a pass that failed, and while there is no baseline yet. */
+/** Failing so often in a row is told. */
+const TOLD_AFTER = 2
+/** After passes that failed, and while there is no baseline yet. */
 const RETRY_MS = 15_000
 const NOT_READY_MS = 60_000
 
@@ -17,7 +19,8 @@ const NOT_READY_MS = 60_000
 export class FollowPasses {
   readonly #follower: Follower
   #nextAt = 0
-  #failing = false
+  /** Passes in a row that failed. */
+  #failures = 0
   #moved = false
 
   private constructor(follower: Follower) {
@@ -52,12 +55,12 @@ export class FollowPasses {
 
   /** True since a pass couldn't be made, until one can again. */
   get isFailing(): boolean {
-    return this.#failing
+    return this.#failures > 0
   }
 
   /** True when a row was born on the old host since this was last asked, or nobody could see whether. */
   moved(): boolean {
-    const moved = this.#moved || this.#failing
+    const moved = this.#moved || this.#failures > 0
     this.#moved = false
     return moved
   }
@@ -84,9 +87,9 @@ export class FollowPasses {
       const pass = await this.#follower.pass(run.signal)
       const took = run.clock.monotonic() - started
       this.#nextAt = started + (pass === undefined ? NOT_READY_MS : pauseAfter(pass, took))
-      if (pass !== undefined && this.#failing) {
-        this.#failing = false
-        run.emit({ event: 'note', message: 'New rows are carried over again.' })
+      if (pass !== undefined) {
+        if (this.#failures >= TOLD_AFTER) run.emit({ event: 'note', message: 'New rows are carried over again.' })
+        this.#failures = 0
       }
       this.#moved ||= pass?.moved ?? false
       if (pass !== undefined && pass.carried.size > 0) await tell(run, pass)
@@ -94,9 +97,10 @@ export class FollowPasses {
     } catch (error) {
       run.signal.throwIfAborted()
       if (!(error instanceof MigrateError)) throw error
-      this.#nextAt = run.clock.monotonic() + RETRY_MS
-      if (!this.#failing) run.emit({ event: 'finding', ...paused(error) })
-      this.#failing = true
+      this.#failures += 1
+      // Two customers in each other's way are no outage.
+      this.#nextAt = run.clock.monotonic() + (this.#failures < TOLD_AFTER ? EVERY_MS : RETRY_MS)
+      if (this.#failures === TOLD_AFTER) run.emit({ event: 'finding', ...paused(error) })
       return undefined
     }
   }
