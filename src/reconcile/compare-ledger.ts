@@ -23,8 +23,11 @@ const swapped = (entry: LedgerEntry): LedgerEntry => ({
 function seenBack({ sourceState, targetState }: LedgerEntry): string {
   // Copies of a row without a key are a mere number.
   if (!targetState.startsWith('[')) return targetState
-  if (stateOf(targetState)?.mixed === undefined) return targetState
-  return stateText({ print: MIXED, rest: MIXED, apart: stateOf(sourceState)?.apart ?? [] })
+  const state = stateOf(targetState)
+  if (state?.mixed === undefined) return targetState
+  // Where it is the other host's in all columns but those apart, the rest is what both have in common.
+  const rest = state.mixed === 'apart' ? state.rest : MIXED
+  return stateText({ print: MIXED, rest, apart: stateOf(sourceState)?.apart ?? [] })
 }
 
 /**

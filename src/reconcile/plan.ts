@@ -2,7 +2,6 @@ import { type ForeignKey, fullName, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
 import type { Decision } from './decisions.ts'
 import { type DifferentCopies, type DifferentRow, stateText, type TableComparison } from './difference.ts'
-import { keyCells } from './fingerprint.ts'
 import { copiesKey, copiesState } from './multiset.ts'
 import { parentsFirst } from './order.ts'
 import { parkedId } from './parked.ts'
@@ -70,7 +69,8 @@ export class Planner {
     const key = row.source.key ?? row.key
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
-    const found = this.#ruled(row, id, prints) ?? place(row, rulesOf(table, this.#options))
+    const isRefused = this.#options.isRefused({ table: table.name, key, ...prints })
+    const found = this.#ruled(row, id, prints) ?? placeOf(row, table, this.#options, isRefused)
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
       listIn(this.#bornThere, table.name).push(row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
@@ -80,10 +80,9 @@ export class Planner {
     const born = !row.hasBase
     const { index } = this.#options
     const targetKey = row.target.base === null && row.target.now === null ? null : row.target.key
-    if (found.place === 'park' || this.#options.isRefused({ table: table.name, key, ...prints })) {
-      if (found.place === 'park' && !isRelated(row, table))
+    if (found.place === 'park' || isRefused) {
+      if (found.place === 'park' && !isRefused)
         this.#conflicts.push({ table: table.name, key, targetKey, reason: found.reason, born, ...prints })
-      else if (found.place === 'park') return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
       if (born) index.setWaiting(table.name, key, 'parked')
       else if (targetKey !== null) index.setUnsettled(table.name, targetKey)
       return 'parked'
@@ -123,9 +122,11 @@ export class Planner {
     if (moved === undefined) return 'same'
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
-    if (moved === '') return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
-    this.#conflicts.push({ table: table.name, key, targetKey: row.target.key, reason: moved, born: true, ...prints })
+    const isRefused = this.#options.isRefused({ table: table.name, key, ...prints })
+    if (moved === '' && !isRefused) return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
+    if (!isRefused)
+      this.#conflicts.push({ table: table.name, key, targetKey: row.target.key, reason: moved, born: true, ...prints })
     this.#options.index.setWaiting(table.name, key, 'parked')
     return 'parked'
   }
@@ -257,14 +258,15 @@ const rulesOf = ({ policy, numbered, targetPrinting }: CarriedTable, { sourceSid
   numbered: numbered !== undefined,
 })
 
+/** A row that may have another key on the target is seen by then: what the playbook says of two rows of one key isn't about it yet. */
+const placeOf = (row: DifferentRow, table: CarriedTable, options: PlannerOptions, isRefused: boolean): Place =>
+  !isRefused && isRelated(row, table) ? { place: 'carry', action: 'remap' } : place(row, rulesOf(table, options))
+
 /**
  * True for a row born on both hosts under one key that names a parent: once the parent's number is another one on the target, so is the
  * row's key, and there may be no conflict at all.
  */
 function isRelated(row: DifferentRow, table: CarriedTable): boolean {
   if (row.difference !== 'same-key' || row.source.key === null) return false
-  const columns = keyCells(row.source.key).length
-  return table.references.some(
-    ({ foreignKey }) => columns > 1 && foreignKey.columns.some((name) => table.target.key.includes(name)),
-  )
+  return table.references.some(({ foreignKey }) => foreignKey.columns.some((name) => table.target.key.includes(name)))
 }

@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import mssql from 'mssql'
-import { openForBusiness, STORY_TABLES, type StoryDatabase, type StoryEngine, type StoryTable, type TextRow } from './engine.ts'
+import {
+  columnsOf,
+  openForBusiness,
+  STORY_TABLES,
+  type StoryDatabase,
+  type StoryEngine,
+  type StoryTable,
+  type TextRow,
+} from './engine.ts'
 
 const SHOP = [
   `CREATE TABLE Customers (CustomerID int IDENTITY(1,1) NOT NULL CONSTRAINT PK_Customers PRIMARY KEY, Email nvarchar(120) NOT NULL
@@ -40,6 +48,12 @@ const STYLES: Readonly<Record<string, string>> = { Price: ', 2', Total: ', 2', S
 /** Two databases on the server that MIGRATE_TEST_MSSQL names, dropped afterwards. */
 export const mssqlStory = (serverUrl: string): StoryEngine => ({
   name: 'mssql',
+  further: [
+    `CREATE TABLE Addresses (AddressID int IDENTITY(1,1) NOT NULL CONSTRAINT PK_Addresses PRIMARY KEY, CustomerID int NOT NULL,
+      Street nvarchar(80) NOT NULL)`,
+    `CREATE TABLE Passwords (CustomerID int NOT NULL CONSTRAINT PK_Passwords PRIMARY KEY
+      CONSTRAINT FK_Passwords_Customers REFERENCES Customers (CustomerID), Hash nvarchar(80) NOT NULL)`,
+  ],
   // Babelfish refuses temporary tables that are created at the same moment ("tuple concurrently updated"); SQL Server doesn't.
   connections: 1,
   async start() {
@@ -108,6 +122,12 @@ async function openShop(server: URL, database: string, login: string, pools: mss
     order: (customerId, total) =>
       one(pool.request().input('customer', mssql.NVarChar, customerId).input('totalText', mssql.NVarChar, total), ORDER),
     rows: async (table) => (await pool.request().query(selectAll(table))).recordset.map(textRow),
+    insert: async (table, values) => {
+      const request = pool.request()
+      const names = Object.keys(values)
+      for (const [at, name] of names.entries()) request.input(`p${at}`, mssql.NVarChar, values[name])
+      await request.query(`INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map((_, at) => `@p${at}`).join(', ')})`)
+    },
     tables: async () =>
       (await pool.request().query(`SELECT name FROM sys.tables ORDER BY name`)).recordset
         .map((row: { name: string }) => row.name)
@@ -124,4 +144,4 @@ const textRow = (row: Record<string, string | Buffer | null>): TextRow =>
 const asText = (column: string): string =>
   column === 'Data' ? column : `CONVERT(nvarchar(max), ${column}${STYLES[column] ?? ''}) AS ${column}`
 
-const selectAll = (table: StoryTable): string => `SELECT ${STORY_TABLES[table].map(asText).join(', ')} FROM ${table}`
+const selectAll = (table: StoryTable): string => `SELECT ${columnsOf(table).map(asText).join(', ')} FROM ${table}`

@@ -1,6 +1,6 @@
 import mysql, { type Pool, type ResultSetHeader } from 'mysql2/promise'
 import { runSql, startTestMysql, type TestMysql } from '../servers/mysql.ts'
-import { openForBusiness, STORY_TABLES, type StoryDatabase, type StoryEngine, type TextRow } from './engine.ts'
+import { columnsOf, openForBusiness, type StoryDatabase, type StoryEngine, type TextRow } from './engine.ts'
 
 const SHOP = [
   `CREATE TABLE Customers (CustomerID int NOT NULL AUTO_INCREMENT PRIMARY KEY, Email varchar(120) NOT NULL UNIQUE,
@@ -26,6 +26,11 @@ const SHOP = [
 /** Two private MariaDB servers, one per host. */
 export const mysqlStory: StoryEngine = {
   name: 'mysql',
+  further: [
+    'CREATE TABLE Addresses (AddressID int NOT NULL AUTO_INCREMENT PRIMARY KEY, CustomerID int NOT NULL, Street varchar(80) NOT NULL)',
+    `CREATE TABLE Passwords (CustomerID int NOT NULL PRIMARY KEY, Hash varchar(80) NOT NULL,
+      CONSTRAINT FK_Passwords_Customers FOREIGN KEY (CustomerID) REFERENCES Customers (CustomerID))`,
+  ],
   async start() {
     const servers = await Promise.all([startTestMysql({ host: '127.0.33.1' }), startTestMysql({ host: '127.0.33.2' })])
     const pools: Pool[] = []
@@ -65,7 +70,14 @@ async function openShop(server: TestMysql, pools: Pool[]): Promise<StoryDatabase
       return String(made.insertId)
     },
     order: (customerId, total) => placeOrder(pool, customerId, total),
-    rows: (table) => rows(`SELECT ${STORY_TABLES[table].join(', ')} FROM ${table}`),
+    rows: (table) => rows(`SELECT ${columnsOf(table).join(', ')} FROM ${table}`),
+    insert: async (table, values) => {
+      const names = Object.keys(values)
+      await pool.query(
+        `INSERT INTO ${table} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
+        Object.values(values),
+      )
+    },
     tables: async () => {
       const found = await runSql(
         { host, port, ...root, database: 'shop' },

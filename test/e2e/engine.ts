@@ -13,6 +13,7 @@ export interface StoryDatabase {
   /** One order with two items, in one transaction, as the shop's checkout does it; its id. */
   order(customerId: string, total: string): Promise<string>
   rows(table: StoryTable): Promise<readonly TextRow[]>
+  insert(table: StoryTable, values: TextRow): Promise<void>
   /** Names of all tables, sorted. */
   tables(): Promise<readonly string[]>
   execute(sql: string): Promise<void>
@@ -24,6 +25,8 @@ export interface StoryEngine {
   readonly connections?: number
   /** An old host's database with the shop in it, and an empty one, on two servers (or two databases of one server). */
   start(): Promise<StoryServers>
+  /** Creates FURTHER_TABLES. */
+  readonly further: readonly string[]
 }
 
 export interface StoryServers {
@@ -40,7 +43,16 @@ export const STORY_TABLES = {
   OrderLog: ['LogID', 'OrderID', 'What'],
   Sessions: ['SessionID', 'Data'],
 } as const
-export type StoryTable = keyof typeof STORY_TABLES
+/**
+ * What some stories need besides. Addresses are numbered and say whose they are without a foreign key; a password's key is its
+ * customer, with one.
+ */
+const FURTHER_TABLES = {
+  Addresses: ['AddressID', 'CustomerID', 'Street'],
+  Passwords: ['CustomerID', 'Hash'],
+} as const
+export type StoryTable = keyof typeof STORY_TABLES | keyof typeof FURTHER_TABLES
+export const columnsOf = (table: StoryTable): readonly string[] => ({ ...STORY_TABLES, ...FURTHER_TABLES })[table]
 
 export const REGULARS = 60
 export const EARLIER_ORDERS = 300

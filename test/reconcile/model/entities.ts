@@ -86,10 +86,10 @@ function viewOf(schema: ModelSchema, rows: ReadonlyMap<string, readonly Values[]
 
 function nameOf(table: ModelTable, row: Values, byKey: ReadonlyMap<string, string>): string {
   if (table.kind === 'identity') return `⟨${table.name} ${row.tag}⟩`
-  if (table.kind !== 'owned') return `⟨${table.name} ${table.key.map((name) => row[name]).join(' ')}⟩`
+  if (table.kind !== 'owned' && table.kind !== 'annex') return `⟨${table.name} ${table.key.map((name) => row[name]).join(' ')}⟩`
   const [owner] = table.references
   const parent = byKey.get(`${owner?.parent} ${JSON.stringify([row.owner ?? null])}`) ?? `missing ${row.owner}`
-  return `⟨${table.name} ${parent} ${row.line}⟩`
+  return `⟨${table.name} ${parent} ${row.line ?? ''}⟩`
 }
 
 function contentOf(table: ModelTable, row: Values, byKey: ReadonlyMap<string, string>, faults: string[]): Values {

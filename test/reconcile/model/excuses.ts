@@ -38,6 +38,12 @@ export class Excuses {
     return this.#excused.has(name)
   }
 
+  /** Whether it belongs to what may be two things, so that it may be two itself, however alike. */
+  isOfTwoThings(name: string): boolean {
+    const entity = this.#standing.source.entities.get(name)
+    return entity !== undefined && this.lacksParent(entity.table.name, entity.content)
+  }
+
   /** Whether something that the content refers to isn't on the host that receives, and won't come. */
   lacksParent(tableName: string, content: Values): boolean {
     const table = this.#standing.schema.tables.find((each) => each.name === tableName)
@@ -50,7 +56,9 @@ export class Excuses {
 
   /** Born on both hosts under one key, and nobody has said yet that they are one. */
   #isTwoThings(name: string): boolean {
-    return this.#standing.outcomes.get(name)?.do === 'park' && !this.#standing.oracle.knows(name)
+    const { outcomes, oracle, source, target } = this.#standing
+    const isOnBoth = source.entities.has(name) && target.entities.has(name)
+    return isOnBoth && outcomes.get(name)?.do !== 'leave' && !oracle.knows(name)
   }
 
   #isStuck(name: string): boolean {

@@ -57,7 +57,7 @@ async function explained(play: Play, from: Side, source: View, target: View): Pr
     const isParked = parked.things.has(name)
     const open = outcome.do === 'write' || outcome.do === 'delete'
     const story = `${name}: right would be ${JSON.stringify(outcome)}; source ${told(source, name)}, target ${told(target, name)}`
-    if (outcome.do === 'leave' && isParked) complaints.push(`parked without a reason: ${story}`)
+    if (outcome.do === 'leave' && isParked && !excuses.isOfTwoThings(name)) complaints.push(`parked without a reason: ${story}`)
     if (outcome.do === 'park' && !isParked) complaints.push(`not parked: ${story}`)
     if (open && !isParked) complaints.push(`neither carried nor parked: ${story}`)
     if (open && isParked && !excuses.has(name)) complaints.push(`parked, though nothing is in its way: ${story}`)

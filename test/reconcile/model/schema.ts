@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 
-/** How the rows of a table are told apart. `owned`: by a reference to another table's row and a line, as order items are. */
-export type KeyKind = 'identity' | 'natural' | 'guid' | 'owned' | 'pair' | 'none'
+/**
+ * How the rows of a table are told apart. `owned`: by a reference to another table's row and a line, as order items are; `annex`: by
+ * such a reference alone, as passwords are.
+ */
+export type KeyKind = 'identity' | 'natural' | 'guid' | 'owned' | 'annex' | 'pair' | 'none'
 export type ConflictRule = 'park' | 'old' | 'new' | 'newest'
 export type NoteRule = 'none' | 'old' | 'new' | 'park' | 'newest'
 
@@ -50,7 +53,18 @@ export interface ModelSchema {
 
 /** What a table is made from: small numbers, so that a failing schema shrinks to a small one. */
 const seed = fc.record({
-  kind: fc.constantFrom<KeyKind>('identity', 'identity', 'identity', 'identity', 'natural', 'guid', 'owned', 'pair', 'none'),
+  kind: fc.constantFrom<KeyKind>(
+    'identity',
+    'identity',
+    'identity',
+    'identity',
+    'natural',
+    'guid',
+    'owned',
+    'annex',
+    'pair',
+    'none',
+  ),
   references: fc.array(fc.record({ to: fc.nat(9), nullable: fc.boolean(), declared: fc.boolean() }), { maxLength: 2 }),
   unique: fc.boolean(),
   conflict: fc.constantFrom<ConflictRule>('park', 'park', 'old', 'new', 'newest'),
@@ -91,13 +105,15 @@ const column = (name: string, kind: ColumnKind, nullable = false): ModelColumn =
 function keyedOf(name: string, each: Seed, earlier: readonly Keyed[]): Keyed {
   const single = earlier.filter((other) => other.key.length === 1)
   const parent = single[(each.references[0]?.to ?? 0) % Math.max(single.length, 1)]
-  const kind = each.kind === 'owned' && parent === undefined ? 'identity' : each.kind
-  const owner = kind === 'owned' ? parent?.name : undefined
+  const isOwned = each.kind === 'owned' || each.kind === 'annex'
+  const kind = isOwned && parent === undefined ? 'identity' : each.kind
+  const owner = isOwned ? parent?.name : undefined
   const keys: Readonly<Record<KeyKind, readonly ModelColumn[]>> = {
     identity: [column('id', 'id')],
     natural: [column('code', 'text')],
     guid: [column('gid', 'guid')],
     owned: [column('owner', referring(parent?.key[0])), column('line', 'number')],
+    annex: [column('owner', referring(parent?.key[0]))],
     pair: [column('a', 'number'), column('b', 'text')],
     none: [],
   }
