@@ -123,6 +123,14 @@ const countDiffers = ({ name }: CarriedTable): MigrateError =>
 
 const printOf = ({ key }: CarryItem): Fingerprint => keyCells(key)[0]?.slice(1) ?? ''
 
+/** Copies that the server refuses, with its own words. */
+export async function parkCopies(item: CarryItem, reason: string, context: ApplyContext): Promise<CarryResult> {
+  const table = context.tables.get(item.table)
+  if (table === undefined) return NOTHING_CARRIED
+  const row = (await contentOf([item], table, context)).get(printOf(item))
+  return { ...NOTHING_CARRIED, parked: [parkedCopies(item, table, row ?? [], reason)] }
+}
+
 /** What the rows with these fingerprints hold: from the source; where it has none left, from the target. */
 async function contentOf(
   items: readonly CarryItem[],
