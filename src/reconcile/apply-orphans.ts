@@ -103,7 +103,8 @@ async function alreadySo(
   return so
 }
 
-async function existing(database: Database, table: Table, keys: readonly string[]): Promise<ReadonlySet<string>> {
+/** Those of the keys under which the table has a row. */
+export async function existing(database: Database, table: Table, keys: readonly string[]): Promise<ReadonlySet<string>> {
   const distinct = [...new Set(keys)]
   const reader = new RowReader(table)
   const found = new Set<string>()
