@@ -31,10 +31,10 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
     tables.map((table) => table.target),
     async (transaction) => {
       const candidates = await locked(transaction, drafts, context)
-      const matches = await naturalMatches(transaction, candidates, context)
+      const { matches, taken } = await naturalMatches(transaction, candidates, context)
       const first = candidates.map((candidate) => {
-        const seen = { sourceSide: context.sourceSide, matches: matches.get(candidate) ?? [] }
-        return { candidate, outcome: decide(candidate, seen) }
+        const seen = { sourceSide: context.sourceSide, matches: matches.get(candidate) ?? [], taken: taken.get(candidate) }
+        return { candidate, outcome: withoutMissing(candidate, decide(candidate, seen)) }
       })
       const apart = setApart(await withoutCollisions(transaction, first))
       return { decided: apart, wrote: await write(transaction, apart, mode.cyclic, context) }
@@ -55,6 +55,14 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
   }
 }
 
+/** A changed row isn't made to refer to what isn't there; where the target's own reference wins, nothing is in its way. */
+function withoutMissing({ missing, row: source }: Candidate, outcome: Outcome): Outcome {
+  if (missing === undefined || !('row' in outcome) || outcome.row === undefined) return outcome
+  const { row } = outcome
+  const taken = missing.reference.positions.every((at) => row[at] === source?.[at])
+  return taken ? { do: 'park', reason: missing.reason } : outcome
+}
+
 /** The target's rows under the keys that are wanted, locked. */
 async function locked(transaction: Transaction, drafts: readonly Draft[], _context: ApplyContext): Promise<readonly Candidate[]> {
   const found = new Map<string, WholePrintedRow>()
@@ -67,13 +75,20 @@ async function locked(transaction: Transaction, drafts: readonly Draft[], _conte
   return drafts.map((draft) => ({ ...draft, target: found.get(`${draft.table.name} ${draft.targetKey}`) }))
 }
 
+interface Natural {
+  readonly matches: ReadonlyMap<Candidate, readonly WholePrintedRow[]>
+  /** Where the row with that natural key is somebody else's already: its key. */
+  readonly taken: ReadonlyMap<Candidate, string>
+}
+
 /** Rows of the target that are the same thing as a row born on the source, by the table's natural key or a person's word. */
 async function naturalMatches(
   transaction: Transaction,
   candidates: readonly Candidate[],
   context: ApplyContext,
-): Promise<ReadonlyMap<Candidate, readonly WholePrintedRow[]>> {
+): Promise<Natural> {
   const matches = new Map<Candidate, readonly WholePrintedRow[]>()
+  const taken = new Map<Candidate, string>()
   for (const [table, group] of Map.groupBy(candidates, (candidate) => candidate.table)) {
     const named = group.filter(({ item }) => typeof item.ruling === 'object')
     for (const candidate of named) {
@@ -89,29 +104,27 @@ async function naturalMatches(
     const equal = await equalRows(transaction, table.target, match, wanted)
     for (const candidate of born) {
       const keys = (equal.get(candidate.item.key) ?? []).map((row) => keyOf(table, row))
-      const free: string[] = []
-      for (const key of keys) if (await isFree(candidate, key, context)) free.push(key)
-      if (free.length > 0) matches.set(candidate, await lockedByKeys(transaction, table, free.map(keyCells)))
+      for (const targetKey of keys) if (!(await isFree(candidate, targetKey, context))) taken.set(candidate, targetKey)
+      if (keys.length > 0 && !taken.has(candidate))
+        matches.set(candidate, await lockedByKeys(transaction, table, keys.map(keyCells)))
     }
   }
-  return matches
+  return { matches, taken }
 }
 
 const lockedByKeys = (transaction: Transaction, table: CarriedTable, keys: readonly Row[]): Promise<readonly WholePrintedRow[]> =>
   table.printer.lock(transaction, table.target, table.targetPrinting, keys)
 
 /**
- * True when a row of the target isn't spoken for: by another row of the source that has the same natural key itself, or by something
- * about it that isn't decided yet.
+ * True when a row of the target isn't spoken for: by another row of the source that it is the same thing as, or by something about it that
+ * isn't decided yet. What was born on the source under its key in this pass is another thing.
  */
-async function isFree({ item, table, row }: Candidate, targetKey: string, { index, source }: ApplyContext): Promise<boolean> {
+async function isFree({ item, table }: Candidate, targetKey: string, { index, source }: ApplyContext): Promise<boolean> {
   if (index.isUnsettled(item.table, targetKey)) return false
   const carried = index.standingFor(item.table, targetKey).map(({ sourceKey }) => sourceKey)
-  const keys = (carried.length > 0 ? carried : [targetKey]).filter((key) => key !== item.key)
-  if (keys.length === 0) return true
-  const wanted = cellsOf(table.target, row ?? [], table.policy.match)
-  const others = await source.rowsByKey(table.source, keys.map(keyCells))
-  return !others.some((other) => JSON.stringify(cellsOf(table.source, other, table.policy.match)) === JSON.stringify(wanted))
+  const isAnother = index.of(item.table, targetKey) !== undefined || index.waiting(item.table, targetKey) !== undefined
+  const keys = (carried.length > 0 || isAnother ? carried : [targetKey]).filter((key) => key !== item.key)
+  return keys.length === 0 || (await source.rowsByKey(table.source, keys.map(keyCells))).length === 0
 }
 
 const WRITES = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])

@@ -54,6 +54,8 @@ export interface Candidate {
   readonly rewritten: boolean
   /** References to rows of the same circle that aren't on the target yet. */
   readonly open: readonly KeyReference[]
+  /** A reference of a changed row to what isn't on the target: it is set aside if it is to refer to that there. */
+  readonly missing?: { readonly reference: KeyReference; readonly reason: string }
   /** The key under which it is looked for on the target. */
   readonly targetKey: string
   readonly target: WholePrintedRow | undefined

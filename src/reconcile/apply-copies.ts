@@ -3,13 +3,14 @@ import { MigrateError } from '../base/errors.ts'
 import type { Fingerprint, LedgerEntry, Row, Transaction, WholePrintedRow } from '../databases/port.ts'
 import { readableColumns } from '../databases/schema.ts'
 import { type ApplyContext, type CarriedTable, type CarryResult, NOTHING_CARRIED } from './apply-context.ts'
+import { existing } from './apply-orphans.ts'
 import { readLedgers, standingOf } from './apply-prepare.ts'
 import { keyCells, keyLabel, RowReader } from './fingerprint.ts'
 import { copiesState } from './multiset.ts'
 import type { ParkedRow } from './parked.ts'
 import { named } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
-import { translate } from './remap-references.ts'
+import { parentKey, translate } from './remap-references.ts'
 
 /** Where copies of one row of a table without a key stand. */
 interface Copies {
@@ -39,15 +40,18 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     const print = printOf(item)
     const row = rows.get(print)
     const { copies } = item
-    if (row === undefined || copies === undefined) {
-      // Neither host has any left: there is nothing to take away.
-      if (copies !== undefined && copies.source === 0 && copies.target === 0) gone.push(item)
+    if (copies === undefined) continue
+    if (row === undefined) {
+      // Gone from both: that is what both have in common from now on.
+      if (copies.source === 0) gone.push(item)
       else later.push(item)
       continue
     }
     const { row: translated, open: waiting } = translate(row, table.references, (parent, key) => standingOf(parent, key, context))
     const [missing] = waiting
-    if (missing === undefined) wanted.push({ item, row: translated, print, more: copies.source - copies.base })
+    const without = copies.source > copies.base ? await parentWithout(table, row, translated, context) : undefined
+    if (without !== undefined) parked.push(parkedCopies(item, table, row, without))
+    else if (missing === undefined) wanted.push({ item, row: translated, print, more: copies.source - copies.base })
     else if (missing.standing === 'parked')
       parked.push(
         parkedCopies(
@@ -65,8 +69,6 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
       const before = await copiesOf(transaction, table, item, row)
       if (more > 0) await transaction.insert(table.target, Array<Row>(more).fill(row))
       const removed = more < 0 ? await transaction.removeCopies(table.target, row, -more) : 0
-      if (more < 0 && removed < -more)
-        parked.push(parkedCopies(item, table, row, 'Removed on one host; on the other, fewer are left than are to be removed'))
       const after = before === undefined ? undefined : await copiesOf(transaction, table, item, row)
       if (before !== undefined && after !== undefined && after - before !== (more > 0 ? more : -removed))
         throw countDiffers(table)
@@ -76,6 +78,19 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     return made
   })
   return { ...NOTHING_CARRIED, entries, parked, later }
+}
+
+/** Why a new copy would have nothing to belong to, by a reference that only the playbook knows; `undefined` when it has. */
+async function parentWithout(table: CarriedTable, row: Row, translated: Row, context: ApplyContext): Promise<string | undefined> {
+  for (const reference of table.references.filter(({ foreignKey }) => !foreignKey.enforced)) {
+    const parent = context.tables.get(reference.parent)
+    const [there, here] = [parentKey(row, reference), parentKey(translated, reference)]
+    if (parent === undefined || there === undefined || here === undefined) continue
+    if ((await existing(context.target, parent.target, [here])).size > 0) continue
+    if ((await existing(context.source, parent.source, [there])).size > 0)
+      return `It belongs to ${reference.parent} ${keyLabel(there)}, which isn't on the host that receives it`
+  }
+  return undefined
 }
 
 /** More copies than these aren't counted again: each would be read. */

@@ -2,6 +2,7 @@ import type { LedgerAction, Row, WholePrintedRow } from '../databases/port.ts'
 import { readableColumns } from '../databases/schema.ts'
 import type { Candidate, CarriedTable } from './apply-context.ts'
 import { MIXED } from './difference.ts'
+import { keyLabel } from './fingerprint.ts'
 import { type Merged, mergeRows, winner } from './merge.ts'
 import type { ParkedRow } from './parked.ts'
 import type { SourceSide } from './policy.ts'
@@ -27,6 +28,8 @@ export interface Seen {
   readonly sourceSide: SourceSide
   /** Rows of the target with the same natural key, or the one that a person named. */
   readonly matches: readonly WholePrintedRow[]
+  /** The key of a row of the target that has its natural key and is another row's of the source. */
+  readonly taken?: string | undefined
 }
 
 export const REASONS = {
@@ -97,6 +100,11 @@ function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   if (target !== undefined && rewritten && table.numbered === undefined && isSame(table, row, target.row))
     return { do: 'note', action: 'remapped' }
   if (item.ruling === 'source' || item.ruling === 'target') return ruled(candidate, row, item.ruling, seen)
+  if (seen.taken !== undefined)
+    return {
+      do: 'park',
+      reason: `Its ${table.policy.match.join(' and ')} is that of ${table.name} ${keyLabel(seen.taken)}, which is another row on the host it comes from`,
+    }
   const [match, ...more] = seen.matches
   if (more.length > 0)
     return { do: 'park', reason: `Several rows have its ${table.policy.match.join(' and ')}: it can't be told which it is` }

@@ -5,6 +5,7 @@ import { mixtureOf, type Outcome } from './apply-decide.ts'
 import { HALF } from './apply-prepare.ts'
 import { type RowState, stateText } from './difference.ts'
 import { nowhere } from './remap-index.ts'
+import type { KeyReference } from './remap-references.ts'
 
 /** A row of the target as it is to be after this transaction. */
 export interface Written {
@@ -14,6 +15,8 @@ export interface Written {
   readonly row: Row
   /** References that are still empty. */
   readonly half: boolean
+  /** References to rows of the same batch that the row has from the source. */
+  readonly taken: readonly KeyReference[]
 }
 
 const WRITTEN = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])
@@ -36,15 +39,12 @@ export function entryOf(each: Written, back: WholePrintedRow | undefined, { run,
 }
 
 /** Of what became one by its natural key nothing is carried back: each host keeps its own. */
-function withMixture({ candidate, action, row, half }: Written, state: RowState | null): RowState | null {
+function withMixture({ candidate, action, row, half, taken }: Written, state: RowState | null): RowState | null {
   if (state === null || candidate.row === undefined || action === 'merged' || half) return state
-  return mixed(state, mixtureOf(candidate.table, settledRow(candidate, row), row))
-}
-
-/** The source's row with those references that were settled within the transaction. */
-const settledRow = ({ row, open }: Candidate, written: Row): Row => {
-  const positions = new Set(open.flatMap((reference) => [...reference.positions, ...reference.loose]))
-  return (row ?? []).map((cell, at) => (positions.has(at) ? (written[at] ?? null) : cell))
+  // References that were settled within the transaction are the source's all the same.
+  const settled = new Set(taken.flatMap((reference) => [...reference.positions, ...reference.loose]))
+  const wanted = candidate.row.map((cell, at) => (settled.has(at) ? (row[at] ?? null) : cell))
+  return mixed(state, mixtureOf(candidate.table, wanted, row))
 }
 
 const mixed = (state: RowState, mixture: RowState['mixed']): RowState => ({

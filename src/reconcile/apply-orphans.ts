@@ -12,8 +12,11 @@ const MOST_KEYS = 1000
  * Rows whose parent the target hasn't (it was deleted there), by a reference that only the playbook knows: no server would keep
  * them out, and they would stand there without what they belong to. A row that has no parent on the source either goes over as it is.
  */
-export async function orphansAmong(drafts: readonly Draft[], context: ApplyContext): Promise<ReadonlyMap<Draft, string>> {
-  const orphans = new Map<Draft, string>()
+export async function orphansAmong(drafts: readonly Draft[], context: ApplyContext): Promise<Orphans> {
+  const orphans: { readonly born: Map<Draft, string>; readonly changed: Map<Draft, NonNullable<Draft['missing']>> } = {
+    born: new Map(),
+    changed: new Map(),
+  }
   for (const [table, group] of Map.groupBy(drafts, (draft) => draft.table)) {
     const asked = group.filter((draft) => draft.row !== undefined && draft.item.ruling === undefined)
     for (const reference of table.references.filter(({ foreignKey }) => !foreignKey.enforced)) {
@@ -24,10 +27,32 @@ export async function orphansAmong(drafts: readonly Draft[], context: ApplyConte
         drafts.filter((draft) => draft.table === parent && draft.row !== undefined).map(({ item }) => item.key),
       )
       for (const [draft, key] of await withoutParent(asked, reference, parent, coming, context))
-        orphans.set(draft, `It belongs to ${reference.parent} ${keyLabel(key)}, which isn't on the host that receives it`)
+        note(
+          orphans,
+          draft,
+          reference,
+          `It belongs to ${reference.parent} ${keyLabel(key)}, which isn't on the host that receives it`,
+        )
     }
   }
   return orphans
+}
+
+export interface Orphans {
+  /** New rows, and why they are set aside. */
+  readonly born: ReadonlyMap<Draft, string>
+  /** Changed rows: they are set aside if the change is to be the target's too. */
+  readonly changed: ReadonlyMap<Draft, NonNullable<Draft['missing']>>
+}
+
+function note(
+  { born, changed }: { readonly born: Map<Draft, string>; readonly changed: Map<Draft, NonNullable<Draft['missing']>> },
+  draft: Draft,
+  reference: KeyReference,
+  reason: string,
+): void {
+  if (draft.paired) changed.set(draft, { reference, reason })
+  else born.set(draft, reason)
 }
 
 async function withoutParent(
@@ -78,7 +103,8 @@ async function alreadySo(
   return so
 }
 
-async function existing(database: Database, table: Table, keys: readonly string[]): Promise<ReadonlySet<string>> {
+/** Those of the keys under which the table has a row. */
+export async function existing(database: Database, table: Table, keys: readonly string[]): Promise<ReadonlySet<string>> {
   const distinct = [...new Set(keys)]
   const reader = new RowReader(table)
   const found = new Set<string>()
@@ -87,4 +113,48 @@ async function existing(database: Database, table: Table, keys: readonly string[
     for (const row of rows) found.add(reader.key(row))
   }
   return found
+}
+
+/** Rows that are set aside, with all of the batch that belongs to them, and why. */
+export function withChildren(
+  drafts: readonly Draft[],
+  orphans: ReadonlyMap<Draft, string>,
+  parked: readonly { readonly table: string; readonly key: string; readonly born: boolean }[],
+): ReadonlyMap<Draft, string> {
+  const aside = new Map(orphans)
+  const names = new Set(parked.filter(({ born }) => born).map(({ table, key }) => `${table} ${key}`))
+  for (const { item, paired } of orphans.keys()) if (!paired) names.add(`${item.table} ${item.key}`)
+  addChildren(drafts, names, (draft, reference, key) => {
+    if (!aside.has(draft)) aside.set(draft, `It belongs to ${reference.parent} ${keyLabel(key)}, which is parked`)
+  })
+  return aside
+}
+
+/** Rows of the batch that belong to rows which wait for the next pass: they wait with them. */
+export function waitingChildren(
+  drafts: readonly Draft[],
+  later: readonly { readonly table: string; readonly key: string }[],
+): ReadonlySet<Draft> {
+  const waiting = new Set<Draft>()
+  addChildren(drafts, new Set(later.map(({ table, key }) => `${table} ${key}`)), (draft) => waiting.add(draft))
+  return waiting
+}
+
+/** Tells of every row that refers to one of `names` (`table key`) that isn't on the target, and of those that refer to it in turn. */
+function addChildren(
+  drafts: readonly Draft[],
+  names: Set<string>,
+  add: (draft: Draft, reference: KeyReference, key: string) => void,
+): void {
+  for (let before = -1; before !== names.size; ) {
+    before = names.size
+    for (const draft of drafts) {
+      for (const reference of draft.open) {
+        const key = draft.source === undefined ? undefined : parentKey(draft.source.row, reference)
+        if (key === undefined || !names.has(`${reference.parent} ${key}`)) continue
+        add(draft, reference, key)
+        if (!draft.paired) names.add(`${draft.item.table} ${draft.item.key}`)
+      }
+    }
+  }
 }

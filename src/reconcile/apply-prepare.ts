@@ -90,11 +90,14 @@ async function draftOf(
   if (translated?.torn !== undefined)
     return { reason: `Two of its references, one of them ${translated.torn}, need different numbers in one column` }
   const open: KeyReference[] = []
+  let missing: Draft['missing']
   for (const { reference, parentKey, standing } of item.ruling === undefined ? (translated?.open ?? []) : []) {
-    if (standing === 'parked')
-      return { reason: `It belongs to ${reference.parent} ${keyLabel(parentKey)}, which isn't on the host that receives it` }
-    if (standing === 'later' || !cyclic) return 'later'
-    open.push(reference)
+    if (standing === 'parked') {
+      const reason = `It belongs to ${reference.parent} ${keyLabel(parentKey)}, which isn't on the host that receives it`
+      if (!paired) return { reason }
+      missing = { reference, reason }
+    } else if (standing === 'later' || !cyclic) return 'later'
+    else open.push(reference)
   }
   const row = translated?.row
   return {
@@ -107,6 +110,7 @@ async function draftOf(
     row,
     rewritten: row?.some((cell, at) => cell !== source?.row[at]) ?? false,
     open,
+    ...(missing === undefined ? {} : { missing }),
     targetKey: paired ? (carried?.targetKey ?? item.targetKey ?? item.key) : row === undefined ? item.key : keyOf(table, row),
   }
 }

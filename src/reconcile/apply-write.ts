@@ -8,7 +8,7 @@ import { entryOf, noted, type Written } from './apply-ledger.ts'
 import { keyOf } from './apply-prepare.ts'
 import { keyCells, keyLabel, keyText, RowReader } from './fingerprint.ts'
 import { compareDecimals } from './merge-decimal.ts'
-import { parentKey } from './remap-references.ts'
+import { type KeyReference, parentKey } from './remap-references.ts'
 
 export interface Decided {
   readonly candidate: Candidate
@@ -77,7 +77,7 @@ class Writer {
         const key = candidate.paired ? candidate.targetKey : keyOf(table, row)
         waiting.push(candidate.paired ? withKey(table, row, key) : row)
         this.#placed.set(placeOf(item), key)
-        this.#written.push({ candidate, action: outcome.action, key, row: waiting.at(-1) ?? row, half })
+        this.#written.push({ candidate, action: outcome.action, key, row: waiting.at(-1) ?? row, half, taken: candidate.open })
         // The next row may need this one.
         if (candidate.open.length > 0) await flush()
       } else if (outcome.do === 'number') {
@@ -85,7 +85,7 @@ class Writer {
         const { row, half } = this.#settled(candidate, outcome.row)
         const key = keyText([await this.#transaction.insertNumbered(table.target, row, outcome.column)])
         this.#placed.set(placeOf(item), key)
-        this.#written.push({ candidate, action: 'remapped', key, row: withKey(table, row, key), half })
+        this.#written.push({ candidate, action: 'remapped', key, row: withKey(table, row, key), half, taken: candidate.open })
       }
     }
     await flush()
@@ -98,11 +98,12 @@ class Writer {
         const { row, half } = this.#settled(candidate, outcome.row, candidate.target?.row)
         await this.#transaction.update(candidate.table.target, row)
         const carried = candidate.paired || outcome.action !== 'updated' ? outcome.action : 'updated'
-        this.#written.push({ candidate, action: carried, key: candidate.targetKey, row, half })
+        const taken = takenReferences(candidate, outcome.row)
+        this.#written.push({ candidate, action: carried, key: candidate.targetKey, row, half, taken })
       } else if (outcome.do === 'match') {
         const row = outcome.row === undefined ? outcome.with.row : this.#settled(candidate, outcome.row, outcome.with.row).row
         if (outcome.row !== undefined) await this.#transaction.update(candidate.table.target, row)
-        this.#written.push({ candidate, action: 'merged', key: keyText(outcome.with.key), row, half: false })
+        this.#written.push({ candidate, action: 'merged', key: keyText(outcome.with.key), row, half: false, taken: [] })
       }
     }
   }
@@ -127,7 +128,7 @@ class Writer {
   #settled(candidate: Candidate, row: Row, standing?: Row): { readonly row: Row; readonly half: boolean } {
     const cells = [...row]
     let half = false
-    for (const reference of candidate.open) {
+    for (const reference of takenReferences(candidate, row)) {
       const key = candidate.source === undefined ? undefined : parentKey(candidate.source.row, reference)
       const placed =
         key === undefined
@@ -144,9 +145,13 @@ class Writer {
   }
 }
 
+/** Those of the open references that the row has from the source: what the target's own row says stays. */
+const takenReferences = ({ open, row: source }: Candidate, row: Row): readonly KeyReference[] =>
+  open.filter(({ positions }) => positions.every((at) => row[at] === source?.[at]))
+
 /** A half-written row with its references as the source has them, to be settled once more. */
-function refilled({ candidate, row }: Written): Row {
-  const loose = new Set(candidate.open.flatMap((reference) => reference.loose))
+function refilled({ candidate, row, taken }: Written): Row {
+  const loose = new Set(taken.flatMap((reference) => reference.loose))
   return row.map((cell, at) => (loose.has(at) ? (candidate.row?.[at] ?? null) : cell))
 }
 

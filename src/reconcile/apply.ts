@@ -2,7 +2,7 @@ import { MigrateError, messageOf } from '../base/errors.ts'
 import { type BatchMode, carryBatch } from './apply-batch.ts'
 import { type ApplyContext, type CarryResult, NOTHING_CARRIED, together } from './apply-context.ts'
 import { carryCopies } from './apply-copies.ts'
-import { orphansAmong } from './apply-orphans.ts'
+import { orphansAmong, waitingChildren, withChildren } from './apply-orphans.ts'
 import type { Pace } from './apply-pace.ts'
 import { prepare } from './apply-prepare.ts'
 import { safely } from './apply-safely.ts'
@@ -72,10 +72,17 @@ async function carryTogether(
   const { drafts, result, bytes } = await prepare(items, mode.cyclic, context)
   if (bytes > BATCH_BYTES && drafts.length > 1) return 'too-large'
   const orphans = await orphansAmong(drafts, context)
+  const aside = withChildren(drafts, orphans.born, result.parked)
+  const waiting = waitingChildren(drafts, result.later)
   const parked: ParkedRow[] = []
-  for (const [draft, reason] of orphans) parked.push(await describeParked(draft.item, reason, context))
-  const rest = drafts.filter((draft) => !orphans.has(draft))
-  const results = [result, { ...NOTHING_CARRIED, parked }]
+  for (const [draft, reason] of aside) parked.push(await describeParked(draft.item, reason, context))
+  const rest = drafts.flatMap((draft) => {
+    const missing = orphans.changed.get(draft)
+    if (aside.has(draft) || waiting.has(draft)) return []
+    return [missing === undefined ? draft : { ...draft, missing }]
+  })
+  const later = [...waiting].filter((draft) => !aside.has(draft)).map(({ item }) => item)
+  const results = [result, { ...NOTHING_CARRIED, parked, later }]
   return together(rest.length === 0 ? results : [...results, await carryBatch(rest, mode, context)])
 }
 

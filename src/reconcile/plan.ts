@@ -1,12 +1,11 @@
 import { type ForeignKey, fullName, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
-import { standingOf } from './apply-prepare.ts'
 import type { Decision } from './decisions.ts'
 import { type DifferentCopies, type DifferentRow, stateText, type TableComparison } from './difference.ts'
-import { keyCells, RowReader } from './fingerprint.ts'
 import { copiesKey, copiesState } from './multiset.ts'
 import { parentsFirst } from './order.ts'
 import { parkedId } from './parked.ts'
+import { movedWithParents } from './plan-alike.ts'
 import { likelyMatches } from './plan-forecast.ts'
 import type { CarryItem, ParkItem, ReconcileChange } from './plan-items.ts'
 import { inOrder } from './plan-order.ts'
@@ -16,7 +15,6 @@ import type { TableTally } from './proof.ts'
 import { SumsOf } from './proof-sums.ts'
 import { type Outcome, TallyOf } from './proof-tally.ts'
 import type { CarriedIndex } from './remap-index.ts'
-import { parentKey } from './remap-references.ts'
 
 export interface PlannerOptions {
   readonly sourceSide: SourceSide
@@ -114,20 +112,21 @@ export class Planner {
         table,
         context,
       )
-      for (const { key, row } of alike) {
-        const outcome = moved.has(key) ? this.#placeMoved(key, row, table) : 'same'
-        this.#tallies.get(table.name)?.settle(outcome)
-      }
+      for (const { key, row } of alike) this.#tallies.get(table.name)?.settle(this.#settle(key, row, table, moved.get(key)))
     }
     this.#alike.clear()
   }
 
-  #placeMoved(key: string, row: DifferentRow, table: CarriedTable): Outcome {
+  /** `moved`: '' where what it belongs to goes by another key; a reason where that isn't on the target at all. */
+  #settle(key: string, row: DifferentRow, table: CarriedTable, moved: string | undefined): Outcome {
+    if (moved === undefined) return 'same'
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
-    if (!this.#options.isRefused({ table: table.name, key, ...prints }))
-      return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
+    const isRefused = this.#options.isRefused({ table: table.name, key, ...prints })
+    if (moved === '' && !isRefused) return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
+    if (!isRefused)
+      this.#conflicts.push({ table: table.name, key, targetKey: row.target.key, reason: moved, born: true, ...prints })
     this.#options.index.setWaiting(table.name, key, 'parked')
     return 'parked'
   }
@@ -249,32 +248,6 @@ function listIn<T>(lists: Map<string, T[]>, name: string): T[] {
   lists.set(name, list)
   return list
 }
-
-/** Those of the rows with these keys that belong to something that isn't the same thing, under the same key, on the target. */
-async function movedWithParents(
-  keys: readonly string[],
-  table: CarriedTable,
-  context: ApplyContext,
-): Promise<ReadonlySet<string>> {
-  const moved = new Set<string>()
-  const reader = new RowReader(table.source)
-  for (let at = 0; at < keys.length; at += MOST_KEYS) {
-    const rows = await context.source.rowsByKey(table.source, keys.slice(at, at + MOST_KEYS).map(keyCells))
-    for (const row of rows) {
-      const elsewhere = table.references.some((reference) => {
-        const key = parentKey(row, reference)
-        if (key === undefined) return false
-        const standing = standingOf(reference.parent, key, context)
-        return typeof standing === 'string' || standing.key !== key
-      })
-      if (elsewhere) moved.add(reader.key(row))
-    }
-  }
-  return moved
-}
-
-/** The port takes at most so many keys at a time. */
-const MOST_KEYS = 1000
 
 type Placed = Place extends infer P ? (P extends { place: 'carry' } ? P & { readonly ruling?: CarryItem['ruling'] } : P) : never
 
