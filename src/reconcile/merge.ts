@@ -58,8 +58,18 @@ function restOf(rows: RowToMerge, at: (name: string) => number): 'source' | 'tar
   const { source, target, ruling, diverged } = rows
   if (ruling !== undefined) return ruling
   if (source.base !== null && source.now.rest === source.base.rest) return 'target'
+  if (isRestAlike(rows)) return 'target'
   if (target.base !== null && target.now.rest === target.base.rest && !diverged && target.base.mixed !== 'rest') return 'source'
   return sideOf(directed(rows.policy.conflict, rows.sourceSide), rows, at) ?? { park: 'Changed on both hosts' }
+}
+
+/** Both hosts changed the columns without a rule of their own to the same. */
+function isRestAlike({ table, policy, apart, source, target }: RowToMerge): boolean {
+  const left = new Set([...table.key, ...apart, ...policy.ignore].map((name) => name.toLowerCase()))
+  return readableColumns(table).every(
+    (column, position) =>
+      left.has(column.name.toLowerCase()) || (source.row[position] ?? null) === (target.row[position] ?? null),
+  )
 }
 
 /** The side that wins by a rule; `undefined` when a person must say. */

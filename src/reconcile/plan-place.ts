@@ -71,7 +71,7 @@ function bothChanged({ source, target }: DifferentRow, rules: PlaceRules): Place
   if (source.now === null || target.now === null) return { place: 'park', reason: REASONS.bothChanged }
   const mixed = target.base?.mixed !== undefined
   const diverged = !mixed && target.base !== null && target.now.print === target.base.print
-  const restMoved = source.base === null || source.now.rest !== source.base.rest
+  const restMoved = source.now.rest !== target.now.rest && (source.base === null || source.now.rest !== source.base.rest)
   const restThere = diverged || target.base === null || target.base.mixed === 'rest' || target.now.rest !== target.base.rest
   const wins: (Rule | 'nobody')[] = [restMoved ? (restThere ? directed(policy.conflict, sourceSide) : 'source') : 'nobody']
   for (const [at, name] of apart.entries()) {
