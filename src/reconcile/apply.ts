@@ -1,7 +1,7 @@
 import { MigrateError, messageOf } from '../base/errors.ts'
 import { type BatchMode, carryBatch } from './apply-batch.ts'
 import { type ApplyContext, type CarryResult, NOTHING_CARRIED, together } from './apply-context.ts'
-import { carryCopies } from './apply-copies.ts'
+import { carryCopies, parkCopies } from './apply-copies.ts'
 import { orphansAmong, waitingChildren, withChildren } from './apply-orphans.ts'
 import type { Pace } from './apply-pace.ts'
 import { prepare } from './apply-prepare.ts'
@@ -45,11 +45,24 @@ async function carrySome(items: readonly CarryItem[], mode: BatchMode, context: 
   const rows = items.filter((item) => item.action !== 'copies')
   const results: CarryResult[] = []
   for (const group of Map.groupBy(copies, (item) => item.table).values()) {
-    const carried = await safely(group, () => carryCopies(group, context), context)
-    if (carried !== 'too-large') results.push(remembered(carried, context))
+    results.push(await carryAllCopies(group, context))
   }
   if (rows.length > 0) results.push(await carryRows(rows, mode, context))
   return together(results)
+}
+
+async function carryAllCopies(items: readonly CarryItem[], context: ApplyContext): Promise<CarryResult> {
+  try {
+    const carried = await safely(items, () => carryCopies(items, context), context)
+    return carried === 'too-large' ? NOTHING_CARRIED : remembered(carried, context)
+  } catch (error) {
+    const [only] = items
+    if (!isRefusal(error) || only === undefined) throw error
+    if (items.length === 1) return remembered(await parkCopies(only, refusalReason(error), context), context)
+    const half = Math.ceil(items.length / 2)
+    const first = await carryAllCopies(items.slice(0, half), context)
+    return together([first, await carryAllCopies(items.slice(half), context)])
+  }
 }
 
 async function carryRows(items: readonly CarryItem[], mode: BatchMode, context: ApplyContext): Promise<CarryResult> {
@@ -113,9 +126,10 @@ async function refused(
   }
   const [item] = items
   if (item === undefined) return NOTHING_CARRIED
-  const reason = `Refused by the host that receives it: ${messageOf(refusal)}`
-  return { ...NOTHING_CARRIED, parked: [await describeParked(item, reason, context)] }
+  return { ...NOTHING_CARRIED, parked: [await describeParked(item, refusalReason(refusal), context)] }
 }
+
+const refusalReason = (refusal: unknown): string => `Refused by the host that receives it: ${messageOf(refusal)}`
 
 /** Lets what comes after know what became of these rows. */
 function remembered(result: CarryResult, { index }: ApplyContext): CarryResult {
