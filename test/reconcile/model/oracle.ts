@@ -169,6 +169,11 @@ export class Oracle {
         else this.#ground.set(name, ground)
         return
       }
+      if (outcome.do === 'write' && isHalf(table, outcome.content, after, step.after)) {
+        // What refers to a row that isn't there yet may come empty first; until it is filled, the row isn't carried.
+        this.#ground.set(name, { old: after, new: after, from: step.from, how })
+        return
+      }
       stories.push(`${JSON.stringify(outcome)} for ${JSON.stringify(now)}`)
     }
     const ground = JSON.stringify(this.#ground.get(name) ?? NOWHERE)
@@ -180,3 +185,12 @@ export class Oracle {
 }
 
 const shortName = (table: string): string => table.split('.').at(-1) ?? table
+
+/** The row as it should be, but for references to what isn't on the host that receives. */
+const isHalf = (table: ModelTable, wanted: Values, is: Values | null, there: View): boolean =>
+  is !== null &&
+  Object.keys(wanted).every((name) => {
+    if (wanted[name] === is[name]) return true
+    const reference = table.references.find((each) => each.name === name)
+    return reference?.nullable === true && is[name] === null && !there.entities.has(wanted[name] ?? '')
+  })
