@@ -71,7 +71,8 @@ class Writer {
     }
     for (const { candidate, outcome } of parentsFirst(table, group)) {
       const { item } = candidate
-      if ((outcome.do === 'note' || outcome.do === 'leave') && candidate.source !== undefined)
+      // What is there under its key may be referred to at once.
+      if (['note', 'leave', 'update'].includes(outcome.do) && candidate.source !== undefined)
         this.#placed.set(placeOf(item), candidate.targetKey)
       if (outcome.do === 'match') this.#placed.set(placeOf(item), keyText(outcome.with.key))
       if (outcome.do === 'insert') {
