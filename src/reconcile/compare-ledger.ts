@@ -50,11 +50,11 @@ export async function carriedEntries(
 /** Puts the newest entry of each row of the source into the scratch table `ledger`. */
 export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
   scratch.exec(`
-    DROP TABLE IF EXISTS ledger;
-    CREATE TABLE ledger (
+    CREATE TABLE IF NOT EXISTS ledger (
       source_digest TEXT PRIMARY KEY, source_key TEXT NOT NULL, target_digest TEXT NOT NULL, target_key TEXT NOT NULL,
       action TEXT NOT NULL, source_state TEXT NOT NULL, target_state TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
-    CREATE INDEX ledger_target ON ledger (target_digest);
+    CREATE INDEX IF NOT EXISTS ledger_target ON ledger (target_digest);
+    DELETE FROM ledger;
   `)
   const insert = scratch.prepare(`
     INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -25,12 +25,15 @@ export class SideStore {
   constructor(store: DatabaseSync, name: SideName) {
     this.#store = store
     this.#name = name
-    for (const table of ['side', 'left_rows', 'left_base']) store.exec(`DROP TABLE IF EXISTS ${name}_${table}`)
+    // Emptied, not made anew: of many small tables, most of the time would go into that.
     store.exec(`
-      CREATE TABLE ${name}_side (
+      CREATE TABLE IF NOT EXISTS ${name}_side (
         digest TEXT PRIMARY KEY, key TEXT, now TEXT, base TEXT, leaf INTEGER, asked INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-      CREATE TABLE ${name}_left_rows (digest TEXT PRIMARY KEY, key TEXT NOT NULL, now TEXT NOT NULL) WITHOUT ROWID;
-      CREATE TABLE ${name}_left_base (digest TEXT PRIMARY KEY, base TEXT NOT NULL, leaf INTEGER NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS ${name}_left_rows (digest TEXT PRIMARY KEY, key TEXT NOT NULL, now TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS ${name}_left_base (digest TEXT PRIMARY KEY, base TEXT NOT NULL, leaf INTEGER NOT NULL) WITHOUT ROWID;
+      DELETE FROM ${name}_side;
+      DELETE FROM ${name}_left_rows;
+      DELETE FROM ${name}_left_base;
     `)
     this.#change = store.prepare(
       `INSERT INTO ${name}_side (digest, key, now, base, leaf, asked) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING`,
@@ -76,8 +79,8 @@ export class SideStore {
         SELECT b.digest, NULL, NULL, b.base, b.leaf FROM ${base} AS b
          WHERE NOT EXISTS (SELECT 1 FROM ${rows} AS r WHERE r.digest = b.digest)
       ON CONFLICT (digest) DO NOTHING;
-      DROP TABLE ${rows};
-      DROP TABLE ${base};
+      DELETE FROM ${rows};
+      DELETE FROM ${base};
     `)
     return matched
   }
