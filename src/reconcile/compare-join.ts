@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { isLedgerAction, type LedgerAction } from '../databases/port.ts'
 import type { Difference } from './classify.ts'
 import { type DifferentRow, type InStep, type RowState, type Standing, stateOf } from './difference.ts'
@@ -80,9 +80,22 @@ const text = (value: unknown): string | null => (typeof value === 'string' ? val
 const state = (value: unknown): RowState | null => (typeof value === 'string' ? stateOf(value) : null)
 
 function* pairings(scratch: DatabaseSync): Generator<Pairing> {
-  for (const row of scratch.prepare(CARRIED).iterate()) yield carried(row)
-  for (const row of scratch.prepare(BY_KEY).iterate()) yield byKey(row)
-  for (const row of scratch.prepare(TARGET_ALONE).iterate()) yield targetAlone(row)
+  const [byLedger, byKeys, onTarget] = statementsOf(scratch)
+  for (const row of byLedger.iterate()) yield carried(row)
+  for (const row of byKeys.iterate()) yield byKey(row)
+  for (const row of onTarget.iterate()) yield targetAlone(row)
+}
+
+type Statements = readonly [StatementSync, StatementSync, StatementSync]
+const prepared = new WeakMap<DatabaseSync, Statements>()
+
+/** Prepared once for a comparison: for a small table that takes longer than the joins. */
+function statementsOf(scratch: DatabaseSync): Statements {
+  const known = prepared.get(scratch)
+  if (known !== undefined) return known
+  const made: Statements = [scratch.prepare(CARRIED), scratch.prepare(BY_KEY), scratch.prepare(TARGET_ALONE)]
+  prepared.set(scratch, made)
+  return made
 }
 
 /** Rows that the ledger pairs, whatever their keys; what it says of them is their common ground. */

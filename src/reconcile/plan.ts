@@ -75,8 +75,8 @@ export class Planner {
       listIn(this.#bornThere, table.name).push(row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
     if (found.place === 'alike') return this.#keepAlike(key, row, table)
-    if (this.#maybeOpen(id)) this.#open.add(id)
     if (found.place === 'skipped') return 'skipped'
+    if (this.#maybeOpen(id)) this.#open.add(id)
     const born = !row.hasBase
     const { index } = this.#options
     const targetKey = row.target.base === null && row.target.now === null ? null : row.target.key
