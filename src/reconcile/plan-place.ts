@@ -110,7 +110,10 @@ const cell = (state: RowState | null, at: number): Known =>
 
 /** Who decides about one column apart; `nobody` where the source has nothing to say about it. */
 function apartRule(rule: Rule, was: Known, is: Known, stood: Known, stands: Known, mixed: boolean): Rule | 'nobody' {
-  if ((was !== undefined && is === was) || is === stands) return 'nobody'
+  if (was !== undefined && is === was) return 'nobody'
+  // Two hosts that counted to the same number have counted twice.
+  if (rule === 'add' && was !== undefined) return 'add'
+  if (is === stands) return 'nobody'
   if (rule === 'add') return 'add'
   return stood !== undefined && stands === stood && (!mixed || stood === was) ? 'source' : rule
 }
