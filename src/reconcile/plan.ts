@@ -69,7 +69,7 @@ export class Planner {
     const key = row.source.key ?? row.key
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
-    const isRefused = this.#options.isRefused({ table: table.name, key, ...prints })
+    const isRefused = this.#isRefused(key, row, table)
     const found = this.#ruled(row, id, prints) ?? placeOf(row, table, this.#options, isRefused)
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
       listIn(this.#bornThere, table.name).push(row.target.key)
@@ -123,7 +123,7 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
-    const isRefused = this.#options.isRefused({ table: table.name, key, ...prints })
+    const isRefused = this.#isRefused(key, row, table)
     if (moved === '' && !isRefused) return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
     if (!isRefused)
       this.#conflicts.push({ table: table.name, key, targetKey: row.target.key, reason: moved, born: true, ...prints })
@@ -183,6 +183,12 @@ export class Planner {
     if (ruling !== 'source') return { place: 'carry', action: 'skip', ruling }
     const action = row.source.now === null ? 'delete' : row.target.now === null ? 'insert' : 'update'
     return { place: 'carry', action, ruling }
+  }
+
+  /** Of a row born on the source, what the target has under its key may be another row: it says nothing. */
+  #isRefused(key: string, { source, target, hasBase }: DifferentRow, { name }: CarriedTable): boolean {
+    const there = hasBase ? (target.now?.print ?? null) : null
+    return this.#options.isRefused({ table: name, key, source: source.now?.print ?? null, target: there })
   }
 
   #placeCopies(copies: DifferentCopies, table: CarriedTable): Outcome {

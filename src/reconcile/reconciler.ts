@@ -89,7 +89,7 @@ export class Reconciler {
       if (entry.action !== 'skipped') this.#count(entry.table, entry.action)
     }
     for (const row of result.parked) {
-      if (row.refused) this.#refused.add(standingOf(row))
+      if (row.refused) this.#refused.add(standingOf(row.born ? { ...row, target: null } : row))
       this.#count(row.table, 'parked')
     }
     if (change.early) return

@@ -15,7 +15,8 @@ export async function drained(play: Play, from: Side): Promise<readonly string[]
   let proof: Quiet['proof']
   for (let pass = 0; ; pass += 1) {
     const { wrote, left, ...quiet } = await play.quietPass(from)
-    if (left.length > 0 && !wrote) return [...play.oracle.complaints, `a quiet pass leaves something to do: ${JSON.stringify(left)}`]
+    if (left.length > 0 && !wrote)
+      return [...play.oracle.complaints, `a quiet pass leaves something to do: ${JSON.stringify(left)}`]
     proof = quiet.proof
     if (!wrote) break
     if (pass === PASSES) return [...play.oracle.complaints, `quiet pass ${PASSES} still writes`]

@@ -4,6 +4,7 @@ import { type History, histories } from './history.ts'
 import type { ModelHost } from './hosts.ts'
 import { drained } from './invariants.ts'
 import { Play } from './play.ts'
+import { isWithin, scopeOf, without } from './scope.ts'
 import { tell } from './tell.ts'
 
 /** Plays one history and throws what doesn't hold. */
@@ -30,12 +31,10 @@ function complain(complaints: readonly string[]): void {
  */
 export async function playHistories(host: ModelHost, count: number, seed: number): Promise<void> {
   const { MIGRATE_TEST_SEED, MIGRATE_TEST_PATH, MIGRATE_TEST_HISTORIES } = process.env
+  const left = scopeOf(['match', 'keyless', 'undeclared', 'circles', 'resumed', 'back'])
   const details = await fc.check(
     fc.asyncProperty(
-      histories
-        .filter((each) => !OFF.has('none') || each.schema.tables.every((table) => table.kind !== 'none'))
-        .filter((each) => !OFF.has('owned') || each.schema.tables.every((table) => table.kind !== 'owned'))
-        .map(limited),
+      histories.filter((each) => isWithin(each, left)).map((each) => without(each, left)),
       (history) => play(history, host),
     ),
     {
@@ -55,21 +54,3 @@ export async function playHistories(host: ModelHost, count: number, seed: number
     },
   )
 }
-
-// Until the product can do more.
-const OFF = new Set((process.env.MODEL_OFF ?? '').split(','))
-const limited = (history: History): History => ({
-  ...history,
-  back: OFF.has('back') ? null : history.back,
-  schema: {
-    headroom: OFF.has('headroom') ? 1000 : history.schema.headroom,
-    tables: history.schema.tables.map((table) => ({
-      ...table,
-      add: table.add && !OFF.has('add'),
-      noteRule: OFF.has('note') ? ('none' as const) : table.noteRule,
-      match: table.match && !OFF.has('match'),
-      references: table.references.map((each) => ({ ...each, declared: each.declared || OFF.has('undeclared') })),
-      conflict: OFF.has('conflict') ? ('park' as const) : table.conflict,
-    })),
-  },
-})
