@@ -2,6 +2,7 @@ import type { Row, Transaction, WholePrintedRow } from '../databases/port.ts'
 import type { ApplyContext, Candidate, CarriedTable, CarryResult } from './apply-context.ts'
 import { decide, type Outcome, REASONS } from './apply-decide.ts'
 import { cellsOf, equalRows } from './apply-find.ts'
+import { bereaved } from './apply-orphans.ts'
 import { type Draft, keyOf } from './apply-prepare.ts'
 import { type Decided, write } from './apply-write.ts'
 import { keyCells, keyLabel, keyText } from './fingerprint.ts'
@@ -36,7 +37,7 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
         const seen = { sourceSide: context.sourceSide, matches: matches.get(candidate) ?? [], taken: taken.get(candidate) }
         return { candidate, outcome: withoutMissing(candidate, decide(candidate, seen)) }
       })
-      const apart = setApart(await withoutCollisions(transaction, first))
+      const apart = await withParents(transaction, setApart(await withoutCollisions(transaction, first)), context)
       return { decided: apart, wrote: await write(transaction, apart, mode.cyclic, context) }
     },
   )
@@ -122,7 +123,9 @@ const lockedByKeys = (transaction: Transaction, table: CarriedTable, keys: reado
 async function isFree({ item, table }: Candidate, targetKey: string, { index, source }: ApplyContext): Promise<boolean> {
   if (index.isUnsettled(item.table, targetKey)) return false
   const carried = index.standingFor(item.table, targetKey).map(({ sourceKey }) => sourceKey)
-  const isAnother = index.of(item.table, targetKey) !== undefined || index.waiting(item.table, targetKey) !== undefined
+  const isKnown = index.of(item.table, targetKey) !== undefined || index.waiting(item.table, targetKey) !== undefined
+  // A key that nobody numbers means the same thing on both hosts.
+  const isAnother = table.numbered !== undefined && isKnown
   const keys = (carried.length > 0 || isAnother ? carried : [targetKey]).filter((key) => key !== item.key)
   return keys.length === 0 || (await source.rowsByKey(table.source, keys.map(keyCells))).length === 0
 }
@@ -185,6 +188,21 @@ const collides = (
 ): string =>
   `${unique.columns.join(', ')} ${value} is taken on the host that receives it, by ${table.name} ${keyLabel(key)} (unique key ${unique.name}); ` +
   `where the same ${unique.columns.join(' and ')} means the same thing, say so: match: [${unique.columns.join(', ')}]`
+
+/** A row whose parent has gone meanwhile waits for the next pass, which looks at both anew. */
+async function withParents(
+  transaction: Transaction,
+  decided: readonly Decided[],
+  context: ApplyContext,
+): Promise<readonly Decided[]> {
+  const children = decided.flatMap(({ candidate, outcome }) =>
+    (outcome.do === 'insert' || outcome.do === 'number' || outcome.do === 'update') && candidate.item.ruling === undefined
+      ? [{ candidate, row: outcome.row }]
+      : [],
+  )
+  const alone = await bereaved(transaction, children, context)
+  return decided.map((each): Decided => (alone.has(each.candidate) ? { ...each, outcome: { do: 'later' } } : each))
+}
 
 /** Rows that refer to one that was set aside just now are set aside too. */
 function setApart(decided: readonly Decided[]): readonly Decided[] {

@@ -1,6 +1,6 @@
-import type { Database } from '../databases/port.ts'
+import type { Database, Row, Transaction } from '../databases/port.ts'
 import type { Table } from '../databases/schema.ts'
-import type { ApplyContext, CarriedTable } from './apply-context.ts'
+import type { ApplyContext, Candidate, CarriedTable } from './apply-context.ts'
 import type { Draft } from './apply-prepare.ts'
 import { keyCells, keyLabel, RowReader } from './fingerprint.ts'
 import { type KeyReference, parentKey } from './remap-references.ts'
@@ -101,6 +101,44 @@ async function alreadySo(
   const referred = new Map(rows.map((row) => [reader.key(row), parentKey(row, reference)]))
   for (const { draft, here } of paired) if (referred.get(draft.targetKey) === here) so.add(draft)
   return so
+}
+
+/**
+ * Rows whose parent went from the target since it was looked for: a customer may delete it at any moment, and by such a reference no server
+ * minds. The parents that are there are locked, so that they stay until the children are.
+ */
+export async function bereaved(
+  transaction: Transaction,
+  children: readonly { readonly candidate: Candidate; readonly row: Row }[],
+  { tables, source }: ApplyContext,
+): Promise<ReadonlySet<Candidate>> {
+  const found = new Set<Candidate>()
+  const inBatch = new Set(children.map(({ candidate }) => `${candidate.table.name} ${candidate.item.key}`))
+  for (const [table, group] of Map.groupBy(children, ({ candidate }) => candidate.table)) {
+    for (const reference of table.references.filter(({ foreignKey }) => !foreignKey.enforced)) {
+      const parent = tables.get(reference.parent)
+      if (parent === undefined) continue
+      const wanted = group.flatMap(({ candidate, row }) => {
+        const [there, here] = [candidate.source?.row, row].map((each) =>
+          each === undefined ? undefined : parentKey(each, reference),
+        )
+        const stands = candidate.target === undefined ? undefined : parentKey(candidate.target.row, reference)
+        if (there === undefined || here === undefined || here === stands || inBatch.has(`${parent.name} ${there}`)) return []
+        return [{ candidate, there, here }]
+      })
+      const keys = [...new Set(wanted.map(({ here }) => here))].sort().map(keyCells)
+      const reader = new RowReader(parent.target)
+      const locked = new Set((await transaction.lock(parent.target, keys)).map((row) => reader.key(row)))
+      const lost = wanted.filter(({ here }) => !locked.has(here))
+      const onSource = await existing(
+        source,
+        parent.source,
+        lost.map(({ there }) => there),
+      )
+      for (const { candidate, there } of lost) if (onSource.has(there)) found.add(candidate)
+    }
+  }
+  return found
 }
 
 /** Those of the keys under which the table has a row. */
