@@ -68,11 +68,14 @@ function classifyPair({ source, target, action }: Pairing): Difference | 'same' 
   return target.now === null ? 'changed-and-deleted' : 'both-changed'
 }
 
-/** Equal by content, and yet perhaps not the same: born on both, or changed on both in a column that has a rule of its own. */
+/**
+ * Equal by content, and yet perhaps not the same: born on both, or changed on the source in a column that has a rule of its own (a counter
+ * that comes to the number which the target has already).
+ */
 function isAlike(source: Standing, target: Standing, action: LedgerAction | null): boolean {
   if (source.now === null) return false
   if (source.base === null && target.base === null) return action === null || action === 'deleted'
-  return source.now.apart.length > 0 && source.base?.print !== source.now.print && target.base?.print !== source.now.print
+  return source.now.apart.length > 0 && source.base?.print !== source.now.print
 }
 
 type Fields = Readonly<Record<string, unknown>>

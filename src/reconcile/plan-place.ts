@@ -91,16 +91,11 @@ function bothChanged({ source, target }: DifferentRow, rules: PlaceRules): Place
   return wins.every((each) => each === 'target' || each === 'nobody') ? { place: 'skipped' } : carry('merge')
 }
 
-/** True where both hosts counted, to the same number: each sold two of a hundred shirts, and 96 are left, not 98. */
-const countedTwice = ({ source, target }: DifferentRow, { policy, sourceSide, apart }: PlaceRules): boolean =>
+/** True where the source counted, and both came to the same number: each sold two of a hundred shirts, and 96 are left, not 98. */
+const countedTwice = ({ source }: DifferentRow, { policy, sourceSide, apart }: PlaceRules): boolean =>
   apart.some((name, at) => {
     const [was, is] = [cell(source.base, at), cell(source.now, at)]
-    return (
-      columnRule(policy, name, sourceSide) === 'add' &&
-      was !== undefined &&
-      is !== was &&
-      cell(target.base, at) !== cell(target.now, at)
-    )
+    return columnRule(policy, name, sourceSide) === 'add' && was !== undefined && is !== was
   })
 
 type Known = string | null | undefined

@@ -88,7 +88,9 @@ function naive(table: Table, base: readonly Row[], source: readonly Row[], targe
   for (const key of new Set([...b.keys(), ...s.keys(), ...t.keys()])) {
     const [was, old, fresh] = [b.get(key), s.get(key), t.get(key)]
     if (old === fresh) {
-      if (old !== undefined) same += 1
+      // Born on both: whether they are one thing isn't for a comparison to say.
+      if (old !== undefined && was === undefined) differences.set(key, 'alike')
+      else if (old !== undefined) same += 1
     } else if (old === was) differences.set(key, 'kept')
     else if (fresh === was) differences.set(key, old === undefined ? 'delete' : fresh === undefined ? 'insert' : 'update')
     else if (was === undefined) differences.set(key, 'same-key')
