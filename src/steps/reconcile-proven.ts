@@ -16,7 +16,8 @@ export async function movedRows(proof: Proof, target: Database, run: string): Pr
     merged: [] as Proven['merged'][number][],
     mergedRows: 0,
   }
-  for (const [table, tally] of proof.tables) {
+  // Parents first: a customer's number is what is asked for, not that of what came with it.
+  for (const [table, tally] of [...proof.tables].reverse()) {
     if (tally.remapped === 0 && tally.merged === 0) continue
     for (const all of Map.groupBy(await target.ledgerEntries(run, table), (entry) => entry.sourceKey).values()) {
       const last = all.at(-1)
