@@ -16,9 +16,9 @@ INSERT INTO customers (email) SELECT n || '@example.com' FROM generate_series(1,
 INSERT INTO orders (customer_id, note) SELECT 1 + n % 2000, md5(n::text) FROM generate_series(1, 150000) n;
 INSERT INTO notes (note) SELECT repeat(md5(n::text), 4) FROM generate_series(1, 60000) n`
 
-const FINGERPRINT = ['customers', 'orders', 'notes']
-  .map((name) => `SELECT '${name}', count(*)::text, md5(string_agg(t::text, '|' ORDER BY id)) FROM ${name} t`)
-  .join(' UNION ALL ')
+const FINGERPRINT = `${['customers', 'orders', 'notes']
+  .map((name) => `SELECT '${name}' AS name, count(*)::text, md5(string_agg(t::text, '|' ORDER BY id)) FROM ${name} t`)
+  .join(' UNION ALL ')} ORDER BY name`
 
 /** Command lines of every process of this machine that name one of these words. */
 async function commandLines(words: readonly string[]): Promise<readonly string[]> {
