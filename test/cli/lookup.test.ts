@@ -151,7 +151,7 @@ describe('a number that both hosts gave', () => {
     const run = await migrate(['reconcile', double.playbook, '--yes'])
     expect(run.exit, run.stdout).toBe(0)
     const number = await newNumber()
-    expect(run.stdout).toContain(`public.Orders 10252 is now ${number}.`)
+    expect(run.stdout).toContain(`public.Orders 10252 is now ${number},`)
     expect(await double.new.sql(`select "Quantity" from "OrderItems" where "OrderID" = ${number}`)).toEqual([['7']])
 
     const ask = async (key: string): Promise<string> =>
