@@ -1,7 +1,8 @@
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
+import { connectionLost } from '../failures.ts'
 import { connect, type FtpConnection } from './connection.ts'
-import type { FtpOptions } from './options.ts'
+import { type FtpOptions, labelOf } from './options.ts'
 
 /** Servers end a control connection that was silent for a while: one that rested longer is asked for a sign of life first. */
 const RESTED_MS = 15_000
@@ -14,6 +15,7 @@ export class FtpPool {
   #limit: number
   #taken = 0
   #closed = false
+  #wasReached = false
 
   constructor(options: FtpOptions) {
     this.#options = options
@@ -66,14 +68,22 @@ export class FtpPool {
   async #open(): Promise<FtpConnection | undefined> {
     this.#taken += 1
     try {
-      return await connect(this.#options)
+      const opened = await connect(this.#options)
+      this.#wasReached = true
+      return opened
     } catch (error) {
       this.#taken -= 1
       this.#waiting.shift()?.()
-      if (this.#taken === 0) throw error
+      if (this.#taken === 0) throw this.#lost(error)
       this.#limit = this.#taken
       return undefined
     }
+  }
+
+  /** A host that answered before and doesn't now has been lost: what was under way can go on with another connection. */
+  #lost(error: unknown): unknown {
+    const isAway = error instanceof MigrateError && error.code === 'files-unreachable'
+    return isAway && this.#wasReached ? connectionLost(labelOf(this.#options), null, error) : error
   }
 }
 
