@@ -1,7 +1,6 @@
 import { isoTime } from '../base/clock.ts'
 import type { Fingerprint, LedgerEntry, Row, WholePrintedRow } from '../databases/port.ts'
 import { type ApplyContext, type CarriedTable, type CarryResult, NOTHING_CARRIED } from './apply-context.ts'
-import { existing } from './apply-orphans.ts'
 import { readLedgers, standingOf } from './apply-prepare.ts'
 import { keyCells, keyLabel, RowReader } from './fingerprint.ts'
 import { copiesState } from './multiset.ts'
@@ -9,6 +8,7 @@ import type { ParkedRow } from './parked.ts'
 import { named } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
 import { parentKey, translate } from './remap-references.ts'
+import { existing } from './rows-by-key.ts'
 
 /** Where copies of one row of a table without a key stand. */
 interface Copies {

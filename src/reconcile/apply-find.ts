@@ -1,8 +1,6 @@
 import type { Row, Transaction } from '../databases/port.ts'
 import { readableColumns, type Table } from '../databases/schema.ts'
-
-/** The port takes at most so many values at a time. */
-const MOST_VALUES = 1000
+import { portions } from './rows-by-key.ts'
 
 /** Cells of some columns; `undefined` when one of them is NULL, which equals nothing. */
 export function cellsOf(table: Table, row: Row, names: readonly string[]): Row | undefined {
@@ -28,8 +26,7 @@ export async function equalRows(
     return cells === undefined ? [] : [{ name, cells }]
   })
   const found = new Map<string, readonly Row[]>()
-  for (let at = 0; at < wanted.length; at += MOST_VALUES) {
-    const some = wanted.slice(at, at + MOST_VALUES)
+  for (const some of portions(wanted)) {
     const equal = await transaction.find(
       table,
       columns,

@@ -1,12 +1,9 @@
 import type { Database, Row, Transaction } from '../databases/port.ts'
-import type { Table } from '../databases/schema.ts'
 import type { ApplyContext, Candidate, CarriedTable } from './apply-context.ts'
 import type { Draft } from './apply-prepare.ts'
 import { keyCells, keyLabel, RowReader } from './fingerprint.ts'
 import { type KeyReference, parentKey } from './remap-references.ts'
-
-/** The port takes at most so many keys at a time. */
-const MOST_KEYS = 1000
+import { existing, rowsByKey } from './rows-by-key.ts'
 
 /**
  * Rows whose parent the target hasn't (it was deleted there), by a reference that only the playbook knows: no server would keep
@@ -93,12 +90,9 @@ async function alreadySo(
   const [first] = paired
   if (first === undefined) return so
   const { target: table } = first.draft.table
-  const reader = new RowReader(table)
-  const rows = await target.rowsByKey(
-    table,
-    paired.map(({ draft }) => keyCells(draft.targetKey)),
-  )
-  const referred = new Map(rows.map((row) => [reader.key(row), parentKey(row, reference)]))
+  const referred = new Map<string, string | undefined>()
+  const keys = paired.map(({ draft }) => draft.targetKey)
+  for await (const [key, row] of rowsByKey(target, table, keys)) referred.set(key, parentKey(row, reference))
   for (const { draft, here } of paired) if (referred.get(draft.targetKey) === here) so.add(draft)
   return so
 }
@@ -137,18 +131,6 @@ export async function bereaved(
       )
       for (const { candidate, there } of lost) if (onSource.has(there)) found.add(candidate)
     }
-  }
-  return found
-}
-
-/** Those of the keys under which the table has a row. */
-export async function existing(database: Database, table: Table, keys: readonly string[]): Promise<ReadonlySet<string>> {
-  const distinct = [...new Set(keys)]
-  const reader = new RowReader(table)
-  const found = new Set<string>()
-  for (let at = 0; at < distinct.length; at += MOST_KEYS) {
-    const rows = await database.rowsByKey(table, distinct.slice(at, at + MOST_KEYS).map(keyCells))
-    for (const row of rows) found.add(reader.key(row))
   }
   return found
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readJsonFile, writeJsonFile } from './json-file.ts'
+import { parkedId } from './parked.ts'
 
 const decisionSchema = z
   .object({
@@ -32,9 +33,7 @@ export const readDecisions = (directory: string): Promise<readonly Decision[]> =
 
 /** Adds decisions to a run's; a later one about the same row replaces the earlier. */
 export async function recordDecisions(directory: string, decisions: readonly Decision[]): Promise<void> {
-  const all = new Map((await readDecisions(directory)).map((each) => [decisionId(each), each]))
-  for (const each of decisions) all.set(decisionId(each), each)
+  const all = new Map((await readDecisions(directory)).map((each) => [parkedId(each), each]))
+  for (const each of decisions) all.set(parkedId(each), each)
   await writeJsonFile(decisionsPath(directory), [...all.values()])
 }
-
-const decisionId = ({ table, key }: { readonly table: string; readonly key: string }): string => `${table} ${key}`

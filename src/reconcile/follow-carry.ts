@@ -14,6 +14,7 @@ import {
   isNewborn,
   type Link,
 } from './follow-tables.ts'
+import { existing } from './rows-by-key.ts'
 
 /** What became of newborn rows: keys as `keyText`. */
 export interface Carried {
@@ -108,19 +109,12 @@ export class FollowCarrier {
 
   /** Of these parents, those that are on the target the rows that they are on the source: older than the baseline's end, or carried. */
   async #present({ parent, parentTable }: Link, keys: readonly KeyCells[]): Promise<ReadonlySet<string>> {
-    const found = new Set<string>()
-    const known: KeyCells[] = []
+    const known: string[] = []
     for (const key of keys) {
       const carried = await this.#known.isCarried(parent, keyText(key))
-      if (carried ?? !isNewborn(this.#plan.ends, parent, key)) known.push(key)
+      if (carried ?? !isNewborn(this.#plan.ends, parent, key)) known.push(keyText(key))
     }
-    const narrow = keyOnly(parentTable)
-    const reader = new RowReader(narrow)
-    for (let at = 0; at < known.length; at += 1000) {
-      const rows = await this.#options.target.rowsByKey(narrow, known.slice(at, at + 1000))
-      for (const row of rows) found.add(reader.key(row))
-    }
-    return found
+    return await existing(this.#options.target, keyOnly(parentTable), known)
   }
 
   /** All at once; where the target refuses one of them, each by itself, and what is refused then is left. */

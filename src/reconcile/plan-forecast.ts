@@ -1,11 +1,6 @@
-import type { Database, Row } from '../databases/port.ts'
-import type { Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
 import { cellsOf, like } from './apply-find.ts'
-import { keyCells, RowReader } from './fingerprint.ts'
-
-/** The port takes at most so many keys at a time. */
-const MOST_KEYS = 1000
+import { rowsByKey } from './rows-by-key.ts'
 
 /**
  * Which of the source's new rows are likely to be the same thing as one that was born on the target, by the table's natural key, so that
@@ -19,22 +14,15 @@ export async function likelyMatches(
 ): Promise<ReadonlySet<string>> {
   const { match } = table.policy
   const natural = new Set<string>()
-  for await (const [, row] of rowsOf(target, table.target, targetKeys)) {
+  for await (const [, row] of rowsByKey(target, table.target, targetKeys)) {
     const cells = cellsOf(table.target, row, match)
     if (cells !== undefined) natural.add(like(cells))
   }
   const likely = new Set<string>()
   if (natural.size === 0) return likely
-  for await (const [key, row] of rowsOf(source, table.source, sourceKeys)) {
+  for await (const [key, row] of rowsByKey(source, table.source, sourceKeys)) {
     const cells = cellsOf(table.source, row, match)
     if (cells !== undefined && natural.has(like(cells))) likely.add(key)
   }
   return likely
-}
-
-async function* rowsOf(database: Database, table: Table, keys: readonly string[]): AsyncGenerator<readonly [string, Row]> {
-  const reader = new RowReader(table)
-  for (let at = 0; at < keys.length; at += MOST_KEYS) {
-    for (const row of await database.rowsByKey(table, keys.slice(at, at + MOST_KEYS).map(keyCells))) yield [reader.key(row), row]
-  }
 }

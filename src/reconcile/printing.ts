@@ -13,12 +13,10 @@ import type {
 import { fullName, readableColumns, type Table } from '../databases/schema.ts'
 import { baselineTables } from './baseline-file.ts'
 import { RowReader } from './fingerprint.ts'
+import { portions } from './rows-by-key.ts'
 
 /** The method by which fingerprints are computed here, from whole rows. */
 export const ROWS_METHOD = 'rows-1'
-
-/** The port takes at most so many keys at a time. */
-const MOST_KEYS = 1000
 
 /** What the playbook says of a table's columns, as far as it decides what is fingerprinted. */
 export interface PrintingRules {
@@ -84,38 +82,38 @@ export class Printer {
   }
 
   /** Rows with these keys and their fingerprints, any number of keys; absent keys are absent. */
-  async rows(
-    database: Database,
-    table: Table,
-    printing: Printing,
-    keys: readonly KeyCells[],
-  ): Promise<readonly WholePrintedRow[]> {
-    const rows: WholePrintedRow[] = []
+  rows(database: Database, table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]> {
     const reader = new RowReader(table, printing)
-    for (const some of chunks(keys)) {
-      if (!this.byServer) rows.push(...(await database.rowsByKey(table, some)).map((row) => reader.whole(row)))
-      else if (database.printedByKey === undefined) throw powerMissing(this.method, 'printedByKey')
-      else rows.push(...(await database.printedByKey(table, printing, some)))
-    }
-    return rows
+    return byPortions(keys, async (some) => {
+      if (!this.byServer) return (await database.rowsByKey(table, some)).map((row) => reader.whole(row))
+      if (database.printedByKey === undefined) throw powerMissing(this.method, 'printedByKey')
+      return database.printedByKey(table, printing, some)
+    })
   }
 
   /** The same, locked until the transaction ends. */
-  async lock(
+  lock(
     transaction: Transaction,
     table: Table,
     printing: Printing,
     keys: readonly KeyCells[],
   ): Promise<readonly WholePrintedRow[]> {
-    const rows: WholePrintedRow[] = []
     const reader = new RowReader(table, printing)
-    for (const some of chunks(keys)) {
-      if (!this.byServer) rows.push(...(await transaction.lock(table, some)).map((row) => reader.whole(row)))
-      else if (transaction.lockPrinted === undefined) throw powerMissing(this.method, 'lockPrinted')
-      else rows.push(...(await transaction.lockPrinted(table, printing, some)))
-    }
-    return rows
+    return byPortions(keys, async (some) => {
+      if (!this.byServer) return (await transaction.lock(table, some)).map((row) => reader.whole(row))
+      if (transaction.lockPrinted === undefined) throw powerMissing(this.method, 'lockPrinted')
+      return transaction.lockPrinted(table, printing, some)
+    })
   }
+}
+
+async function byPortions(
+  keys: readonly KeyCells[],
+  ask: (some: readonly KeyCells[]) => Promise<readonly WholePrintedRow[]>,
+): Promise<readonly WholePrintedRow[]> {
+  const rows: WholePrintedRow[] = []
+  for (const some of portions(keys)) rows.push(...(await ask(some)))
+  return rows
 }
 
 async function* printed(
@@ -126,10 +124,6 @@ async function* printed(
 ): AsyncGenerator<readonly WholePrintedRow[]> {
   const rows = new RowReader(table, printing)
   for await (const batch of reader.rows(table, options)) yield batch.map((row) => rows.whole(row))
-}
-
-function* chunks(keys: readonly KeyCells[]): Generator<readonly KeyCells[]> {
-  for (let at = 0; at < keys.length; at += MOST_KEYS) yield keys.slice(at, at + MOST_KEYS)
 }
 
 const powerMissing = (method: string, power: string): Error =>

@@ -1,12 +1,12 @@
-import type { Database, KeyCells, Row } from '../databases/port.ts'
+import type { Database, Row } from '../databases/port.ts'
 import { readableColumns, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
 import { type DifferentRow, stateOf } from './difference.ts'
-import { keyCells, RowReader } from './fingerprint.ts'
 import { DecimalTotal, sumOf } from './merge-decimal.ts'
 import type { ColumnSum } from './proof.ts'
 import type { Outcome } from './proof-tally.ts'
 import { isNowhere } from './remap-index.ts'
+import { portions, rowsByKey } from './rows-by-key.ts'
 
 type Cause = keyof ColumnSum['because']
 
@@ -16,9 +16,6 @@ interface Apart {
   readonly target: string | null
   readonly cause: Cause
 }
-
-/** The port takes at most so many keys at a time. */
-const MOST_KEYS = 1000
 
 /** What the sums of some columns of a table are on both hosts, and what explains that they differ. */
 export class SumsOf {
@@ -90,8 +87,7 @@ export class SumsOf {
       carried: new DecimalTotal(),
       setAside: new DecimalTotal(),
     }))
-    for (let at = 0; at < apart.length; at += MOST_KEYS) {
-      const some = apart.slice(at, at + MOST_KEYS)
+    for (const some of portions(apart)) {
       const [there, here] = await Promise.all([
         valuesOf(
           context.source,
@@ -159,13 +155,13 @@ async function valuesOf(
   columns: readonly string[],
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, Row>> {
-  if (keys.length === 0) return new Map()
   const own = narrowed(table, columns)
   const at = positions(own, columns)
-  const reader = new RowReader(own)
-  const rows = await database.rowsByKey(
-    own,
-    [...new Set(keys)].map((key): KeyCells => keyCells(key)),
-  )
-  return new Map(rows.map((row) => [reader.key(row), at.map((position) => row[position] ?? null)]))
+  const values = new Map<string, Row>()
+  for await (const [key, row] of rowsByKey(database, own, [...new Set(keys)]))
+    values.set(
+      key,
+      at.map((position) => row[position] ?? null),
+    )
+  return values
 }
