@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { MigrateError } from '../../base/errors.ts'
+import { Boundary } from '../boundary.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
-import { Boundary } from './boundary.ts'
 import { checkRoot, findRoot } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
@@ -28,7 +28,7 @@ export class FtpFiles implements FileHost {
     this.#options = options
     this.#pool = pool
     this.label = labelOf(options)
-    this.#boundary = new Boundary(this.label)
+    this.#boundary = new Boundary(this.label, null)
   }
 
   async powers(): Promise<FilePowers> {

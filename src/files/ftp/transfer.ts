@@ -112,17 +112,14 @@ async function setTime({ client, features }: FtpConnection, path: string, second
   if (command !== undefined) await client.sendIgnoringError(`${command} ${timeText(seconds)} ${path}`)
 }
 
-const HASHES = [
-  { feature: 'XSHA256', command: (path: string) => `XSHA256 ${path}` },
-  { feature: 'HASH', command: (path: string) => `HASH ${path}` },
-] as const
+const HASHES = ['XSHA256', 'HASH'] as const
 
 /** SHA-256 by the server (draft-bryan-ftpext-hash-02, and the older XSHA256), hexadecimal; `undefined` where it can't. */
 export async function serverHash({ client, features }: FtpConnection, path: string): Promise<string | undefined> {
-  for (const { feature, command } of HASHES) {
-    if (!features.has(feature)) continue
-    if (feature === 'HASH' && !isYes(await client.sendIgnoringError('OPTS HASH SHA-256'))) continue
-    const answer = await client.sendIgnoringError(command(path))
+  for (const command of HASHES) {
+    if (!features.has(command)) continue
+    if (command === 'HASH' && !isYes(await client.sendIgnoringError('OPTS HASH SHA-256'))) continue
+    const answer = await client.sendIgnoringError(`${command} ${path}`)
     const found = isYes(answer) ? /\b[0-9a-f]{64}\b/i.exec(answer.message.slice(REPLY_CODE)) : null
     if (found !== null) return found[0].toLowerCase()
   }

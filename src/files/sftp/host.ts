@@ -7,7 +7,7 @@ import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside 
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
-import { Boundary } from './inside.ts'
+import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import type { SftpPool } from './pool.ts'
@@ -21,7 +21,7 @@ export class SftpFiles implements FileHost {
   readonly label: string
   readonly #options: SftpOptions
   readonly #pool: SftpPool
-  #boundary: Promise<Boundary> | undefined
+  #boundary: Promise<SftpRoot> | undefined
 
   constructor(options: SftpOptions, pool: SftpPool) {
     this.label = labelOf(options)
@@ -47,7 +47,7 @@ export class SftpFiles implements FileHost {
   async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
     if (folder !== '') {
       safePath(folder, this.label)
-      await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(channel, folder))
+      await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(folder, boundary.by(channel)))
     }
     const read = (path: string): Promise<readonly FileEntry[]> =>
       this.#use(path, 'list', async (channel, boundary) => {
@@ -61,7 +61,7 @@ export class SftpFiles implements FileHost {
   async stat(path: string): Promise<FileEntry | undefined> {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (channel, boundary) => {
-      await boundary.check(channel, path)
+      await boundary.check(path, boundary.by(channel))
       try {
         return await entryFrom(channel, path, boundary.full(path), await channel.lstat(boundary.full(path)))
       } catch (error) {
@@ -77,7 +77,7 @@ export class SftpFiles implements FileHost {
     const isFile = entry?.path === path && entry.kind === 'file'
     if (isFile && offset === 0) {
       const small = await this.#use(path, 'read', async (channel, boundary) => {
-        await boundary.check(channel, path)
+        await boundary.check(path, boundary.by(channel))
         return readSmall(channel, boundary.full(path), entry.size)
       })
       if (small !== null) return small
@@ -93,8 +93,8 @@ export class SftpFiles implements FileHost {
     const { connection, release } = await this.#pool.lease()
     const { channel } = connection
     try {
-      if (size === null) await boundary.checkFollowed(channel, path)
-      else await boundary.check(channel, path)
+      if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
+      else await boundary.check(path, boundary.by(channel))
       const handle = await channel.open(boundary.full(path), OPEN.read)
       try {
         yield* readAhead(channel, handle, offset, size)
@@ -152,7 +152,7 @@ export class SftpFiles implements FileHost {
   async remove(path: string): Promise<void> {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (channel, boundary) => {
-      await boundary.check(channel, path)
+      await boundary.check(path, boundary.by(channel))
       await channel.remove(boundary.full(path)).catch((error: unknown) => ignoring(STATUS.missing, error))
       boundary.forget()
     })
@@ -161,7 +161,7 @@ export class SftpFiles implements FileHost {
   async removeFolder(path: string): Promise<void> {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (channel, boundary) => {
-      await boundary.check(channel, path)
+      await boundary.check(path, boundary.by(channel))
       boundary.forget()
       try {
         await channel.removeFolder(boundary.full(path))
@@ -192,8 +192,8 @@ export class SftpFiles implements FileHost {
   }
 
   /** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
-  async #folderFor(channel: SftpChannel, boundary: Boundary, path: string): Promise<void> {
-    await boundary.check(channel, path)
+  async #folderFor(channel: SftpChannel, boundary: SftpRoot, path: string): Promise<void> {
+    await boundary.check(path, boundary.by(channel))
     if (boundary.knows(parentOf(path))) return
     for (const folder of foldersAbove(path)) {
       if (boundary.knows(folder)) continue
@@ -226,7 +226,7 @@ export class SftpFiles implements FileHost {
     }
   }
 
-  #inside(): Promise<Boundary> {
+  #inside(): Promise<SftpRoot> {
     this.#boundary ??= this.#findRoot().catch((error: unknown) => {
       this.#boundary = undefined
       throw error
@@ -234,15 +234,15 @@ export class SftpFiles implements FileHost {
     return this.#boundary
   }
 
-  async #findRoot(): Promise<Boundary> {
+  async #findRoot(): Promise<SftpRoot> {
     const { root } = this.#options
-    if (!root.startsWith('~')) return new Boundary(this.label, root.replace(/(?<=.)\/+$/, ''))
+    if (!root.startsWith('~')) return new SftpRoot(this.label, root.replace(/(?<=.)\/+$/, ''))
     const home = await this.#pool.use(({ channel }) => channel.realPath('.'))
     const below = root.slice(1).replace(/\/+$/, '')
-    return new Boundary(this.label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
+    return new SftpRoot(this.label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
   }
 
-  async #use<T>(path: string, doing: string, work: (channel: SftpChannel, boundary: Boundary) => Promise<T>): Promise<T> {
+  async #use<T>(path: string, doing: string, work: (channel: SftpChannel, boundary: SftpRoot) => Promise<T>): Promise<T> {
     const boundary = await this.#inside()
     return this.#pool.use(async ({ channel }) => {
       try {
