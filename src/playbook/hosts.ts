@@ -56,26 +56,27 @@ function readFiles(value: Value, path: Path, reading: Reading): FilesSettings | 
   if (!url) return undefined
   const complain = (message: string, hint: string): undefined =>
     reading.source.complain(at, `${reading.source.name(path)} ${message}`, hint)
-  const isFtp = url.scheme === 'ftp' || url.scheme === 'ftps'
-  if (url.scheme !== 'sftp' && !isFtp)
+  const keys = FILES_KEYS.get(url.scheme)
+  if (keys === undefined)
     return complain("has a kind of URL that files can't have.", 'It may be sftp://user@host/path or the path of a local folder.')
   if (url.user === undefined) return complain('names no user.', 'Write it like sftp://user@host/path.')
   if (url.query.size > 0) complain('has a URL with an option that files don’t have.', 'Write options as keys beside url:.')
-  return isFtp ? ftpFiles(url, url.user, options, mapping, path, reading) : sftpFiles(url, url.user, options, path, reading)
+  refuseForeign(keys, `uses ${url.scheme}://`, 'Remove it.', mapping, path, reading.source)
+  return (url.scheme === 'sftp' ? sftpFiles : ftpFiles)(url, url.user, options, path, reading)
 }
 
 type FilesOptions = ReturnType<typeof checkedParts<typeof filesOptionsSchema.shape>>
 
-function localFiles(url: string, given: Value, path: Path, reading: Reading): FilesSettings {
+/** Keys beside `url:` that mean nothing to this kind of files are mistakes, told where they stand. */
+function refuseForeign(own: readonly string[], what: string, hint: string, given: Value, path: Path, source: Source): void {
   for (const key of Object.keys(filesOptionsSchema.shape)) {
-    if (key === 'url' || !isMapping(given) || !Object.hasOwn(given, key)) continue
-    reading.source.complain(
-      [...path, key],
-      `${reading.source.name(path)} is a local folder, which has no ${key}.`,
-      'Remove it, or write url: sftp://user@host/path.',
-      'key',
-    )
+    if (own.includes(key) || !isMapping(given) || !Object.hasOwn(given, key)) continue
+    source.complain([...path, key], `${source.name(path)} ${what}, which has no ${key}.`, hint, 'key')
   }
+}
+
+function localFiles(url: string, given: Value, path: Path, reading: Reading): FilesSettings {
+  refuseForeign(['url'], 'is a local folder', 'Remove it, or write url: sftp://user@host/path.', given, path, reading.source)
   return { protocol: 'local', root: resolve(reading.directory, home(url)) }
 }
 
@@ -97,17 +98,16 @@ function sftpFiles(url: HostUrl, user: string, options: FilesOptions, path: Path
   }
 }
 
-const FTP_KEYS: readonly string[] = ['url', 'password', 'fingerprint', 'ca']
+/** Keys beside `url:` by its scheme. */
+const FILES_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['sftp', ['url', 'password', 'key', 'passphrase', 'agent', 'fingerprint', 'hostKey', 'knownHosts']],
+  ['ftp', ['url', 'password']],
+  ['ftps', ['url', 'password', 'fingerprint', 'ca']],
+])
 const IMPLICIT_PORT = 990
 
 /** `ftps://` encrypts on the usual port after AUTH TLS, and from the first byte on port 990. */
-function ftpFiles(url: HostUrl, user: string, options: FilesOptions, given: Value, path: Path, reading: Reading): FtpFiles {
-  const { source } = reading
-  const own = url.scheme === 'ftps' ? FTP_KEYS : FTP_KEYS.slice(0, 2)
-  for (const key of Object.keys(filesOptionsSchema.shape)) {
-    if (own.includes(key) || !isMapping(given) || !Object.hasOwn(given, key)) continue
-    source.complain([...path, key], `${source.name(path)} uses ${url.scheme}://, which has no ${key}.`, 'Remove it.', 'key')
-  }
+function ftpFiles(url: HostUrl, user: string, options: FilesOptions, path: Path, reading: Reading): FtpFiles {
   const isImplicit = url.port === IMPLICIT_PORT
   return {
     protocol: 'ftp',
@@ -118,7 +118,7 @@ function ftpFiles(url: HostUrl, user: string, options: FilesOptions, given: Valu
     tls: url.scheme === 'ftp' ? 'none' : isImplicit ? 'implicit' : 'explicit',
     password: passwordOf(url, options.password, path, reading),
     ca: options.ca === undefined ? undefined : absolute(options.ca, reading.directory),
-    fingerprint: certificateOf(options, path, source),
+    fingerprint: certificateOf(options, path, reading.source),
   }
 }
 

@@ -43,6 +43,7 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [host('  files: 12'), '3:10 old.files must be a mapping (key: value).'],
       [host('  files: ""'), '3:10 old.files.url may not be empty.'],
       [host('  files: ftp://h/site'), '3:10 old.files names no user.', 'user@host'],
+      [host('  files: { url: sftp://me@h/site, ca: k }'), '3:35 old.files uses sftp://, which has no ca.', 'Remove'],
       [host('  files: { url: ftp://me@h/site, key: k }'), '3:34 old.files uses ftp://, which has no key.', 'Remove'],
       [host('  files: { url: ftp://me@h/site, ca: k }'), '3:34 old.files uses ftp://, which has no ca.', 'Remove'],
       [host('  files: { url: ftps://me@h/s, fingerprint: AB:CD }'), '3:45 This is no SHA-256 of a certificate.', 'openssl'],
