@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TestPostgres } from '../servers/postgres.ts'
 import { eventsOf, migrate } from './migrate.ts'
 import { type Shop, startServer, startShop } from './shop.ts'
-import { closeTerminals, hasTerminal, inTerminal, KEYS } from './terminal.ts'
+import { closeTerminals, inTerminal, KEYS, terminalMissing } from './terminal.ts'
 
 let server: TestPostgres
 let shop: Shop
@@ -121,7 +121,9 @@ describe('decisions in a file', () => {
   })
 })
 
-describe.skipIf(!hasTerminal)('in a terminal', () => {
+const title = (text: string): string => (terminalMissing === null ? text : `${text} (skipped: ${terminalMissing})`)
+
+describe.skipIf(terminalMissing !== null)(title('in a terminal'), () => {
   it('each parked row is shown with all versions, and what is chosen is carried out', async () => {
     await pass()
     const terminal = inTerminal(['reconcile', shop.playbook, '--resolve'])

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 
 const BIN = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
-/** util-linux's `script` lends a terminal to a program. */
-export const hasTerminal = existsSync('/usr/bin/script')
+/** Why no terminal can be lent to a program here (util-linux's `script` does); `null` when one can. For the titles of skipped suites. */
+export const terminalMissing: string | null = existsSync('/usr/bin/script') ? null : 'script of util-linux is not installed'
 
 export const KEYS = { enter: '\r', down: '\u001b[B', interrupt: '\u0003' } as const
 
