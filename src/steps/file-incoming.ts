@@ -59,7 +59,10 @@ export class Incoming {
     const path = join(folder, `${name}.part`)
     const standing = await proven(path, entry.size)
     if (standing !== undefined) {
-      const content = await goOn(path, standing.bytes, from)
+      const content = await goOn(path, standing.bytes, from).catch((error: unknown) => {
+        if (codeOf(error) === 'files-failed') return undefined // a host that can't begin in the middle
+        throw error
+      })
       if (content !== undefined) {
         const handle = await open(path, 'r+')
         await handle.truncate(standing.bytes)

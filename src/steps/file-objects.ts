@@ -12,7 +12,7 @@ import { Incoming } from './file-incoming.ts'
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
 /** Larger files than this are gone on with when they were broken off. */
-const RESUMED_BYTES = 2 * 1024 * 1024
+export const RESUMED_BYTES = 2 * 1024 * 1024
 
 export interface KeptContent {
   readonly sha256: string

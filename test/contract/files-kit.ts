@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { FileEntry, FileHost } from '../../src/files/port.ts'
+import type { FaultProxy } from '../servers/fault-proxy.ts'
 
 /** The folder as its owner sees it, whatever the host says. */
 export interface Truth {
@@ -30,7 +31,24 @@ export interface FilesUnderTest {
   fill?(afterBytes: number | undefined): void
   /** The connection breaks after so many more bytes; `undefined` mends it. */
   cut?(afterBytes: number | undefined): void
+  /** Nothing passes any more after so many more bytes, and nobody is told; `undefined` mends it. */
+  freeze?(afterBytes: number | undefined): void
+  /** A bit of the content on its way `up` to the host or `down` from it is turned over at this place; `undefined` mends it. */
+  corrupt?(change: { readonly atByte: number; readonly direction: 'up' | 'down' } | undefined): void
   stop(): Promise<void>
+}
+
+/** What a proxy can do to a host behind it; `seed`: what it goes on with when it is mended. */
+export function faultsOf(proxy: FaultProxy, seed?: number): Pick<FilesUnderTest, 'cut' | 'freeze' | 'corrupt'> {
+  const mend = (): void => {
+    proxy.mend()
+    if (seed !== undefined) proxy.shred(seed)
+  }
+  return {
+    cut: (afterBytes) => (afterBytes === undefined ? mend() : proxy.cut(afterBytes)),
+    freeze: (afterBytes) => (afterBytes === undefined ? mend() : void proxy.freeze(afterBytes)),
+    corrupt: (change) => (change === undefined ? mend() : proxy.corrupt(change.atByte, change.direction)),
+  }
 }
 
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')

@@ -9,14 +9,11 @@ import type { SftpFaults } from '../../src/demo/sftp-session.ts'
 import { openLocal } from '../../src/files/local.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { filesContract } from '../contract/files.ts'
-import type { FilesUnderTest } from '../contract/files-kit.ts'
+import { type FilesUnderTest, faultsOf } from '../contract/files-kit.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
-import { type CutProxy, startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
-
-const cutting = (proxy: CutProxy) => (afterBytes: number | undefined) =>
-  afterBytes === undefined ? proxy.mend() : proxy.cut(afterBytes)
 
 filesContract('a folder on this machine', async () => {
   const site = siteFolder()
@@ -63,7 +60,8 @@ filesContract('SFTP, the server in this process', async () => {
     { name: 'guest', password: 'correct horse', readOnly: true },
   ]
   const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
-  const proxy = await startCutProxy({ host: server.address, port: server.port })
+  const proxy = await startFaultProxy({ host: server.address, port: server.port })
+  proxy.shred(3)
   const open = (user: string) =>
     openSftp({
       host: proxy.host,
@@ -85,7 +83,7 @@ filesContract('SFTP, the server in this process', async () => {
     fill: (afterBytes) => {
       faults.diskFullAfterBytes = afterBytes
     },
-    cut: cutting(proxy),
+    ...faultsOf(proxy, 3),
     stop: async () => {
       await Promise.all([host.close(), readOnly.close()])
       await proxy.close()
@@ -108,7 +106,7 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
 
   filesContract('SFTP, sshd', async () => {
     const site = siteFolder()
-    const proxy = await startCutProxy({ host: writing.address, port: writing.port })
+    const proxy = await startFaultProxy({ host: writing.address, port: writing.port })
     const open = (server: Sshd, port: number) =>
       openSftp({
         host: server.address,
@@ -125,7 +123,7 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
       host,
       readOnly,
       truth: site,
-      cut: cutting(proxy),
+      ...faultsOf(proxy),
       stop: async () => {
         await Promise.all([host.close(), readOnly.close()])
         await proxy.close()
