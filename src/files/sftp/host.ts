@@ -5,12 +5,16 @@ import { MigrateError } from '../../base/errors.ts'
 import { connectionLost, diskFull, fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
+import { fitsTime } from '../tar.ts'
+import { type Whole, wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
 import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import type { SftpPool } from './pool.ts'
+import { SMALL_BYTES, TarReads } from './tar-read.ts'
+import { TarWrites, type Unpacked } from './tar-write.ts'
 import { readAhead, readSmall, writePart } from './transfer.ts'
 
 const REPLACE = 'posix-rename@openssh.com'
@@ -21,10 +25,14 @@ export class SftpFiles implements FileHost {
   readonly label: string
   readonly #options: SftpOptions
   readonly #pool: SftpPool
+  readonly #tars: TarReads
+  readonly #tarWrites: TarWrites
   #boundary: Promise<SftpRoot> | undefined
 
   constructor(options: SftpOptions, pool: SftpPool) {
     this.label = labelOf(options)
+    this.#tars = new TarReads(pool, options.connections)
+    this.#tarWrites = new TarWrites(pool, options.connections, (folder) => this.#sweep(folder))
     this.#options = options
     this.#pool = pool
   }
@@ -75,16 +83,26 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    if (isFile && offset === 0) {
-      const small = await this.#use(path, 'read', async (channel, boundary) => {
-        await boundary.check(path, boundary.by(channel))
-        return readSmall(channel, boundary.full(path), entry.size)
-      })
-      if (small !== null) return small
+    if (isFile && offset === 0 && entry.size > 0 && entry.size <= SMALL_BYTES) {
+      const small = await this.#readSmall(path, entry, signal)
+      if (small !== null) return wholeContent(small)
     }
     const stream = Readable.from(this.#stream(path, offset, isFile ? entry.size : null), { objectMode: false, highWaterMark: 1 })
     signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
     return stream
+  }
+
+  async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
+    const boundary = await this.#inside()
+    const bySftp = (): Promise<Buffer | null> => {
+      signal?.throwIfAborted()
+      return this.#use(path, 'read', async (channel) => {
+        await boundary.check(path, boundary.by(channel))
+        return readSmall(channel, boundary.full(path), entry.size)
+      })
+    }
+    // tar finds its way by itself: only below a folder that was seen to be one.
+    return boundary.knows(parentOf(path)) ? this.#tars.read(boundary.full(''), path, entry, bySftp) : bySftp()
   }
 
   /** Holds its connection until the reader is done. */
@@ -110,6 +128,32 @@ export class SftpFiles implements FileHost {
 
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
     safePath(path, this.label)
+    signal?.throwIfAborted()
+    const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
+    const whole = wholeOf(content)
+    if (whole === undefined || !isSmall(whole.bytes, options)) return bySftp()
+    const boundary = await this.#inside()
+    const file = { bytes: whole.bytes, mode: options.mode, mtimeSeconds: options.mtimeSeconds }
+    return this.#tarWrites.write(boundary.full(''), file, (from) => this.#place(path, from, whole, bySftp), bySftp)
+  }
+
+  /** Renames what tar unpacked; where that can't be done, as between two disks, it is written where it belongs. */
+  async #place(path: string, from: Unpacked, whole: Whole, otherwise: () => Promise<WrittenFile>): Promise<WrittenFile> {
+    try {
+      await this.#use(path, 'write', async (channel, boundary) => {
+        if (!boundary.knows(parentOf(path))) await this.#folderFor(channel, boundary, path)
+        if (!channel.has(REPLACE)) throw new Error('a rename would not replace what is there')
+        await channel.replace(from.path, boundary.full(path))
+      })
+      return { size: whole.bytes.length, sha256: whole.sha256 }
+    } catch {
+      return await otherwise()
+    } finally {
+      from.taken()
+    }
+  }
+
+  #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
     signal?.throwIfAborted()
     return this.#use(path, 'write', async (channel, boundary) => {
       if (!boundary.knows(parentOf(path))) await this.#folderFor(channel, boundary, path)
@@ -187,8 +231,28 @@ export class SftpFiles implements FileHost {
     )
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
+  async close(): Promise<void> {
+    this.#tars.close()
+    await this.#tarWrites.close()
+    await this.#pool.close()
+  }
+
+  /** Removes a folder that files were unpacked into. What can't be removed does no harm, and is tried again at the next run. */
+  async #sweep(full: string): Promise<void> {
+    await this.#use('', 'remove', async (channel) => {
+      try {
+        await channel.removeFolder(full)
+      } catch (error) {
+        if (statusOf(error) !== STATUS.failure) return
+        const handle = await channel.openFolder(full)
+        for (let names = await channel.readFolder(handle); names !== null; names = await channel.readFolder(handle))
+          await Promise.all(
+            names.filter(({ filename }) => /^\d+$/.test(filename)).map(({ filename }) => channel.remove(`${full}/${filename}`)),
+          )
+        await channel.close(handle)
+        await channel.removeFolder(full)
+      }
+    }).catch(() => undefined)
   }
 
   /** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
@@ -282,6 +346,10 @@ export class SftpFiles implements FileHost {
     return space.freeBytes < 1024 * 1024 || space.freeFiles === 0 ? diskFull(this.label, path, space.freeBytes, error) : undefined
   }
 }
+
+/** One that tar may write: its mode and time can be told by a header. */
+const isSmall = (bytes: Buffer, options: WriteOptions): options is WriteOptions & { readonly mode: number } =>
+  bytes.length <= SMALL_BYTES && options.mode !== null && fitsTime(options.mtimeSeconds)
 
 const isMissing = (channel: SftpChannel, full: string): Promise<boolean> =>
   channel.lstat(full).then(

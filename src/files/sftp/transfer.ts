@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { WriteOptions, WrittenFile } from '../port.ts'
+import { wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests of one file under way at once: with 32 KiB each 2 MiB, as much as ssh2's channel window. */
@@ -45,16 +46,12 @@ export async function* readAhead(
   }
 }
 
-/** A file that fits into one request, whole: three requests, the last two sent together. */
-export async function readSmall(channel: SftpChannel, full: string, size: number): Promise<Readable | null> {
+/** A file that fits into one request, whole: three requests, the last two sent together. `null` when it isn't that long any more. */
+export async function readSmall(channel: SftpChannel, full: string, size: number): Promise<Buffer | null> {
   if (size === 0 || size > Math.min(CHUNK, channel.maxTransfer)) return null
   const handle = await channel.open(full, OPEN.read)
   const [bytes] = await Promise.all([channel.read(handle, size, 0), channel.close(handle)])
-  if (bytes !== null && bytes.length < size) return null
-  const stream = new Readable({ read: noop })
-  if (bytes !== null) stream.push(bytes)
-  stream.push(null)
-  return stream
+  return bytes?.length === size ? bytes : null
 }
 
 /**
@@ -74,7 +71,9 @@ export async function writePart(
   try {
     const chunk = Math.min(CHUNK, channel.maxTransfer)
     const ahead: Promise<void>[] = []
-    for await (const bytes of content as AsyncIterable<Buffer>) {
+    const whole = wholeOf(content)
+    const pieces: AsyncIterable<Buffer> | readonly Buffer[] = whole === undefined ? content : [whole.bytes]
+    for await (const bytes of pieces) {
       signal?.throwIfAborted()
       hash.update(bytes)
       for (let at = 0; at < bytes.length; at += chunk) {
