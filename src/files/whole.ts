@@ -7,6 +7,18 @@ export interface Whole {
   readonly sha256: string
 }
 
+/** Of streams that hash what they give by themselves: for asking once they have ended. */
+const digests = new WeakMap<Readable, () => string>()
+
+/** Says that a stream hashes what it gives: `digest` is asked once it has ended, for the SHA-256 in hexadecimal. */
+export function hashesItself(stream: Readable, digest: () => string): Readable {
+  digests.set(stream, digest)
+  return stream
+}
+
+/** The SHA-256 of a stream that hashes itself, to be asked once it has ended; `undefined` for other streams. */
+export const digestOf = (content: Readable): (() => string) | undefined => digests.get(content)
+
 const known = new WeakMap<Readable, Whole>()
 
 /**
@@ -24,6 +36,7 @@ export function wholeContent(bytes: Buffer, sha256 = createHash('sha256').update
     },
   })
   known.set(stream, { bytes, sha256 })
+  digests.set(stream, () => sha256)
   return stream
 }
 
