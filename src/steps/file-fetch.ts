@@ -5,8 +5,8 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
-/** Files under way at once, and how heavy they may be together, bytes. */
-export const FILES_AT_ONCE = 64
+/** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
+export const FILES_AT_ONCE = 2000
 export const BYTES_AT_ONCE = 32 * 1024 * 1024
 
 /** A file that changes at every reading is taken as it is after so many rounds. */

@@ -2,17 +2,22 @@ import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
 import type { FileEntry } from '../files/port.ts'
+import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
 import { Incoming } from './file-incoming.ts'
 
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
 /** Larger files than this are gone on with when they were broken off. */
 export const RESUMED_BYTES = 2 * 1024 * 1024
+/** Large contents are written and read in pieces of this size, and what was written is put on disk this often. */
+const WRITE_BYTES = 1024 * 1024
+const READ_BYTES = 510 * 1024
+const SYNC_BYTES = 64 * 1024 * 1024
 
 export interface KeptContent {
   readonly sha256: string
@@ -27,6 +32,9 @@ export interface KeptContent {
 export class Objects {
   readonly #directory: string
   readonly #database: DatabaseSync
+  #insert: StatementSync | undefined
+  #look: StatementSync | undefined
+  #select: StatementSync | undefined
 
   constructor(directory: string, database: DatabaseSync) {
     this.#directory = directory
@@ -41,19 +49,26 @@ export class Objects {
    * `keepSmall`, which belongs into the caller's transaction.
    */
   async take(content: Readable): Promise<KeptContent> {
+    const whole = wholeOf(content)
+    if (whole !== undefined && whole.bytes.length <= SMALL_BYTES)
+      return { sha256: whole.sha256, size: whole.bytes.length, small: whole.bytes }
     const hash = createHash('sha256')
     const chunks: Buffer[] = []
     let size = 0
+    let held = 0
     let large: LargeFile | undefined
     try {
       for await (const chunk of content as AsyncIterable<Buffer>) {
         hash.update(chunk)
         size += chunk.length
         chunks.push(chunk)
-        if (size <= SMALL_BYTES) continue
+        held += chunk.length
+        if (large === undefined ? held <= SMALL_BYTES : held < WRITE_BYTES) continue
         large ??= await LargeFile.create(this.#directory)
-        await large.write(chunks.splice(0))
+        await large.write(chunks.splice(0), held)
+        held = 0
       }
+      if (held > 0) await large?.write(chunks.splice(0), held)
       await large?.sync()
     } catch (error) {
       await large?.discard()
@@ -96,25 +111,32 @@ export class Objects {
   }
 
   keepSmall(sha256: string, bytes: Buffer): void {
-    this.#database.prepare('INSERT OR IGNORE INTO objects VALUES (?, ?)').run(sha256, bytes)
+    this.#insert ??= this.#database.prepare('INSERT OR IGNORE INTO objects VALUES (?, ?)')
+    this.#insert.run(sha256, bytes)
   }
 
   has(sha256: string, size: number): boolean {
     if (size > SMALL_BYTES) return existsSync(this.#path(sha256)) && statSync(this.#path(sha256)).size === size
-    return this.#database.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND length(bytes) = ?').get(sha256, size) !== undefined
+    this.#look ??= this.#database.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND length(bytes) = ?')
+    return this.#look.get(sha256, size) !== undefined
   }
 
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
-    if (size > SMALL_BYTES)
-      return Readable.from(checked(createReadStream(this.#path(sha256), { highWaterMark: 256 * 1024 }), sha256), {
+    if (size > SMALL_BYTES) {
+      const stream = Readable.from(checked(createReadStream(this.#path(sha256), { highWaterMark: READ_BYTES }), sha256), {
         objectMode: false,
+        highWaterMark: 1,
       })
-    const row = this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?').get(sha256)
+      // It ends well only when its hash is that one.
+      return hashesItself(stream, () => sha256)
+    }
+    this.#select ??= this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?')
+    const row = this.#select.get(sha256)
     if (!(row?.bytes instanceof Uint8Array)) throw damaged(sha256)
     const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
     if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw damaged(sha256)
-    return Readable.from(bytes.length === 0 ? [] : [bytes])
+    return wholeContent(bytes, sha256)
   }
 
   #path(sha256: string): string {
@@ -126,6 +148,10 @@ export class Objects {
 class LargeFile {
   readonly #path: string
   readonly #handle: Awaited<ReturnType<typeof open>>
+  #writing: Promise<void> = Promise.resolve()
+  #syncing: Promise<void> = Promise.resolve()
+  #length = 0
+  #synced = 0
 
   private constructor(path: string, handle: Awaited<ReturnType<typeof open>>) {
     this.#path = path
@@ -139,11 +165,25 @@ class LargeFile {
     return new LargeFile(path, await open(path, 'wx', 0o600))
   }
 
-  async write(chunks: readonly Buffer[]): Promise<void> {
-    await this.#handle.writev([...chunks])
+  /** Returns when what was given before is written: the next bytes may come in meanwhile. */
+  async write(chunks: readonly Buffer[], length: number): Promise<void> {
+    await this.#writing
+    this.#writing = this.#handle.writev([...chunks], this.#length).then(({ bytesWritten }) => {
+      if (bytesWritten !== length) throw new Error(`only ${bytesWritten} of ${length} bytes could be written`)
+    })
+    this.#writing.catch(() => undefined) // thrown at the next write, or at the end
+    this.#length += length
+    if (this.#length - this.#synced < SYNC_BYTES) return
+    // So that the end doesn't wait for all of it.
+    this.#synced = this.#length
+    const before = this.#syncing
+    this.#syncing = this.#writing.then(() => before).then(() => this.#handle.datasync())
+    this.#syncing.catch(() => undefined)
   }
 
   async sync(): Promise<void> {
+    await this.#writing
+    await this.#syncing
     await this.#handle.datasync()
   }
 
@@ -155,6 +195,7 @@ class LargeFile {
   }
 
   async discard(): Promise<void> {
+    await Promise.allSettled([this.#writing, this.#syncing])
     await this.#handle.close()
     await rm(this.#path, { force: true })
   }

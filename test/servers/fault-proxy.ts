@@ -153,6 +153,7 @@ class Proxy implements FaultProxy {
       if (!from.readableEnded) to.destroy()
     })
     // What breaks on one side shows on the other as a closed connection.
+    from.on('error', () => to.destroy())
     this.#pump(from, to, direction, kind).catch(() => to.destroy())
   }
 

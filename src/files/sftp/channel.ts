@@ -73,11 +73,9 @@ export class SftpChannel {
     return this.#ask((answer) => this.#sftp.close(handle, answer))
   }
 
-  /** The bytes that are there, `null` at the end of the file. */
-  async read(handle: Buffer, length: number, position: number): Promise<Buffer | null> {
-    const buffer = Buffer.allocUnsafeSlow(length)
-    const count = await this.#ask<number>((answer) => this.#sftp.read(handle, buffer, 0, length, position, answer))
-    return count === 0 ? null : buffer.subarray(0, count)
+  /** Reads into all of `into`, or as far as the server gives at once; 0 at the end of the file. */
+  read(handle: Buffer, into: Buffer, position: number): Promise<number> {
+    return this.#ask((answer) => this.#sftp.read(handle, into, 0, into.length, position, answer))
   }
 
   write(handle: Buffer, bytes: Buffer, position: number): Promise<void> {

@@ -7,7 +7,7 @@ import { unreachable } from '../failures.ts'
 import { SftpChannel } from './channel.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { gatherWrites, prepareKeys } from './speed.ts'
+import { gatherRequests, gatherWrites, prepareKeys, widen } from './speed.ts'
 
 /** One login on the host. */
 export interface SftpConnection {
@@ -40,6 +40,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
   const closed = (): void => lose(new Error('the connection was closed by the other side'))
   const login = new LoginClient('migrate', { error: (error) => lose(asError(error)), end: closed, close: closed })
   login.client.prependListener('error', lose)
+  login.client.setMaxListeners(0) // as many as there are commands under way
   login.client.on('keyboard-interactive', (_name, _text, _language, prompts, answer) => {
     answer(prompts.map(() => options.password?.reveal() ?? ''))
   })
@@ -67,6 +68,8 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
       keepaliveInterval: options.keepaliveMs ?? 10_000,
       keepaliveCountMax: 3,
     })
+    widen(session)
+    gatherRequests(session)
     channel = new SftpChannel(session)
   } catch (error) {
     sock.destroy()
