@@ -23,6 +23,8 @@ export interface FilesUnderTest {
   readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks')[]
   /** The same folder for an account that may not write; absent where there is none. */
   readonly readOnly?: FileHost
+  /** The same folder, asked with short time limits. */
+  readonly impatient?: FileHost
   /** Every entry costs a new data connection: a quarter of the usual number of files and folders has to do. */
   readonly isSlow?: boolean
   /** Nobody may list or read this path from now on. */

@@ -62,8 +62,9 @@ filesContract('SFTP, the server in this process', async () => {
   const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
   const proxy = await startFaultProxy({ host: server.address, port: server.port })
   proxy.shred(3)
-  const open = (user: string) =>
+  const open = (user: string, silenceMs = 60_000) =>
     openSftp({
+      silenceMs,
       host: proxy.host,
       port: proxy.port,
       user,
@@ -72,10 +73,11 @@ filesContract('SFTP, the server in this process', async () => {
       fingerprint: server.fingerprint,
       connections: 2,
     })
-  const [host, readOnly] = [open('shop'), open('guest')]
+  const [host, readOnly, impatient] = [open('shop'), open('guest'), open('shop', 400)]
   return {
     host,
     readOnly,
+    impatient,
     truth: site,
     deny: (path) => {
       faults.denied = path
@@ -85,7 +87,7 @@ filesContract('SFTP, the server in this process', async () => {
     },
     ...faultsOf(proxy, 3),
     stop: async () => {
-      await Promise.all([host.close(), readOnly.close()])
+      await Promise.all([host.close(), readOnly.close(), impatient.close()])
       await proxy.close()
       await server.close()
       site.remove()
@@ -107,8 +109,9 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
   filesContract('SFTP, sshd', async () => {
     const site = siteFolder()
     const proxy = await startFaultProxy({ host: writing.address, port: writing.port })
-    const open = (server: Sshd, port: number) =>
+    const open = (server: Sshd, port: number, keepaliveMs = 10_000) =>
       openSftp({
+        keepaliveMs,
         host: server.address,
         port,
         user: server.user,
@@ -119,13 +122,15 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
       })
     const host = open(writing, proxy.port)
     const readOnly = open(reading, reading.port)
+    const impatient = open(writing, proxy.port, 150)
     return {
       host,
       readOnly,
+      impatient,
       truth: site,
       ...faultsOf(proxy),
       stop: async () => {
-        await Promise.all([host.close(), readOnly.close()])
+        await Promise.all([host.close(), readOnly.close(), impatient.close()])
         await proxy.close()
         site.remove()
       },

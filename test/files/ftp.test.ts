@@ -86,9 +86,11 @@ function contractOn(use: () => Served, name: string, how: How): void {
     if (how.seed !== undefined) proxy.shred(how.seed)
     const change = { ...how.change?.(server), host: proxy.host, port: proxy.port }
     const host = openFtp(optionsFor(server, { root, ...change }))
+    const impatient = openFtp(optionsFor(server, { root, ...change, timeoutMs: 600 }))
     const readOnly = how.guest === true ? openFtp(optionsFor(server, { root, user: server.guest, ...change })) : undefined
     return {
       host,
+      impatient,
       ...(readOnly === undefined ? {} : { readOnly }),
       truth:
         how.asRoot === true ? { ...site, remove: (path: string) => rmSync(join(site.path, path), { force: true }) } : owned(site),
@@ -97,7 +99,7 @@ function contractOn(use: () => Served, name: string, how: How): void {
       ...(how.asRoot === true ? {} : { deny: (path: string) => denied(join(site.path, path)) }),
       ...faultsOf(proxy, how.seed),
       stop: async () => {
-        await Promise.all([host.close(), readOnly?.close()])
+        await Promise.all([host.close(), readOnly?.close(), impatient.close()])
         await proxy.close()
         site.remove()
       },

@@ -9,6 +9,9 @@ import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { gatherRequests, gatherWrites, prepareKeys, widen } from './speed.ts'
 
+/** A disk that has to wake up, or a large folder, may take its time. */
+const SILENCE_MS = 60_000
+
 /** One login on the host. */
 export interface SftpConnection {
   readonly channel: SftpChannel
@@ -70,7 +73,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
     })
     widen(session)
     gatherRequests(session)
-    channel = new SftpChannel(session)
+    channel = new SftpChannel(session, options.silenceMs ?? SILENCE_MS, () => sock.destroy())
   } catch (error) {
     sock.destroy()
     throw refusal ?? loginError(options, first ?? asError(error))
