@@ -31,8 +31,8 @@ export function faults(use: () => FilesUnderTest): void {
   it('goes on at the byte with a large file that was cut off on its way there', async (context) => {
     const { host, truth, cut } = use()
     if (cut === undefined) return context.skip('there is no connection to cut')
-    const bytes = randomBytes(9_000_000)
-    await brokenOff(bytes, 6_000_000)
+    const bytes = randomBytes(12_000_000)
+    await brokenOff(bytes, 10_000_000)
     expect(truth.read('large')).toBeUndefined()
     const written = await host.write('large', contentOf(bytes), again(bytes))
     expect(written.resumedAt).toBeGreaterThan(1_000_000)
@@ -44,7 +44,7 @@ export function faults(use: () => FilesUnderTest): void {
   it('begins a file anew when what stands there isn’t its beginning', async (context) => {
     const { host, truth, cut } = use()
     if (cut === undefined) return context.skip('there is no connection to cut')
-    await brokenOff(randomBytes(9_000_000), 6_000_000)
+    await brokenOff(randomBytes(12_000_000), 10_000_000)
     const other = randomBytes(7_000_000)
     const written = await host.write('large', contentOf(other), again(other))
     expect(written).toEqual({ size: other.length, sha256: sha256(other) })
