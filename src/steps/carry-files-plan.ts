@@ -9,6 +9,7 @@ import { hashedSchema } from './file-batches.ts'
 import { leadsOutside } from './file-fetch.ts'
 import { deletionSchema } from './file-put.ts'
 import type { FilesBase } from './files-base.ts'
+import { ownFiles } from './own-files.ts'
 import { isSettled, type ParkedFile } from './parked-files.ts'
 
 /** One change brings so much at most: small enough to journal and to undo at a time. */
@@ -76,8 +77,10 @@ export interface Planning {
 export async function planCarrying(planning: Planning): Promise<CarryPlan> {
   const { base, source, target, run } = planning
   const planner = new Planner(planning)
-  const met = sideBySide(base.entries(), source.list('', run.signal), target.list('', run.signal))
-  for await (const each of met) if (base.isChosen(each.path) && !isPartPath(each.path)) await planner.take(each)
+  const own = ownFiles(run)
+  for await (const met of sideBySide(base.entries(), source.list('', run.signal), target.list('', run.signal))) {
+    if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
+  }
   return planner.end()
 }
 
