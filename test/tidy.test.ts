@@ -93,7 +93,8 @@ describe('imports run one way', () => {
   })
 
   test('ports and pure files import no adapter, and nothing of the steps, the playbook, the runner, the demo or the screen', () => {
-    const pure = (path: string): boolean => inside('databases', 'files', 'reconcile', 'site', 'mail', 'notices')(path) && !isAdapter(path)
+    const pure = (path: string): boolean =>
+      inside('databases', 'files', 'reconcile', 'site', 'mail', 'notices')(path) && !isAdapter(path)
     const above = inside('steps', 'playbook', 'run', 'cli', 'demo')
     expect(forbidden(pure, (target) => above(target) || isAdapter(target))).toEqual([])
   })
