@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import * as fs from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
-import { diskFull, fileMissing, filesFailed, nameNotUtf8, permissionDenied } from './failures.ts'
+import { foldsCase } from './case-folding.ts'
+import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
-import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
+import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside, unnameable } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 
 /** A folder on this machine as a FileHost. `root` is absolute. */
@@ -26,7 +27,27 @@ class LocalFiles implements FileHost {
 
   async powers(): Promise<FilePowers> {
     await this.#do('', 'open', () => fs.stat(this.#root))
-    return { atomicReplace: true, links: true, modes: true, freeSpace: true }
+    const foldsCase = await this.#foldsCase()
+    const unlimited = {
+      atomicReplace: true,
+      links: true,
+      modes: true,
+      freeSpace: true,
+      times: true,
+      lineBreaks: true,
+      offsets: true,
+    }
+    return { ...unlimited, hash: null, foldsCase, sealed: true }
+  }
+
+  /** By a name in the folder, or else by the folder's own. */
+  async #foldsCase(): Promise<boolean | null> {
+    const by = async (folder: string, names: readonly string[]): Promise<boolean | null> =>
+      foldsCase(names, async (name) => (await fs.lstat(join(folder, name)).catch(() => undefined)) !== undefined)
+    const inside = await by(this.#root, await this.#do('', 'list', () => fs.readdir(this.#root)))
+    if (inside !== null) return inside
+    const above = dirname(this.#root)
+    return by(above, await fs.readdir(above).catch(() => []))
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -58,7 +79,7 @@ class LocalFiles implements FileHost {
 
   async #entryOf(folder: string, raw: Buffer): Promise<FileEntry> {
     const name = raw.toString('utf8')
-    if (!Buffer.from(name, 'utf8').equals(raw)) throw nameNotUtf8(this.label, folder, name)
+    if (!Buffer.from(name, 'utf8').equals(raw)) return unnameable(folder, name)
     const entry = await this.stat(joinPath(folder, name))
     if (entry === undefined) throw fileMissing(this.label, joinPath(folder, name))
     return entry
@@ -149,9 +170,18 @@ class LocalFiles implements FileHost {
     return hash.digest('hex')
   }
 
+  async hashes(paths: readonly string[]): Promise<readonly (string | null)[]> {
+    return paths.map(() => null)
+  }
+
   async freeBytes(): Promise<number | null> {
     const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
     return stats.bavail * stats.bsize
+  }
+
+  async freeFiles(): Promise<number | null> {
+    const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
+    return stats.files === 0 ? null : stats.ffree
   }
 
   async close(): Promise<void> {

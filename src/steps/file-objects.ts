@@ -6,15 +6,21 @@ import type { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
+import type { FileEntry } from '../files/port.ts'
+import { Incoming } from './file-incoming.ts'
 
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
+/** Larger files than this are gone on with when they were broken off. */
+const RESUMED_BYTES = 2 * 1024 * 1024
 
 export interface KeptContent {
   readonly sha256: string
   readonly size: number
   /** The bytes themselves, when they are small and still to be kept with `keepSmall`. */
   readonly small: Buffer | null
+  /** Bytes that an earlier try had fetched; absent when there were none. */
+  readonly resumedAt?: number
 }
 
 /** Contents by their SHA-256, in a folder of the run: small ones in the index (SQLite), larger ones as files. */
@@ -57,6 +63,36 @@ export class Objects {
     if (large === undefined) return { sha256, size, small: Buffer.concat(chunks) }
     await large.keepAs(this.#path(sha256), size)
     return { sha256, size, small: null }
+  }
+
+  /**
+   * Takes in a host's file. A large one that was broken off before goes on where it stood, when size and time are the same and the host has
+   * the same bytes there; what comes of it before the host breaks off is left for the next try. `from` opens the file at an offset.
+   */
+  async takeFrom(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
+    if (entry.size <= RESUMED_BYTES) return this.take(await from(0))
+    const { incoming, content, resumedAt } = await Incoming.open(this.#directory, entry, from)
+    let isOurs = false
+    try {
+      for await (const chunk of content) {
+        isOurs = true
+        await incoming.write(chunk)
+        isOurs = false
+      }
+    } catch (error) {
+      // What broke here (a full disk) leaves a part of unknown state; what broke there left a good one.
+      await (isOurs ? incoming.discard() : incoming.leave())
+      throw keepingError(error, this.#directory)
+    }
+    const sha256 = incoming.hash.digest('hex')
+    const size = incoming.bytes
+    if (size <= SMALL_BYTES) return { sha256, size, small: await incoming.takeOut() } // it has shrunk
+    try {
+      await incoming.keepAs(this.#path(sha256))
+    } catch (error) {
+      throw keepingError(error, this.#directory)
+    }
+    return { sha256, size, small: null, ...(resumedAt === 0 ? {} : { resumedAt }) }
   }
 
   keepSmall(sha256: string, bytes: Buffer): void {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { WriteOptions, WrittenFile } from '../port.ts'
+import { afterFirst } from '../resume.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests of one file under way at once: with 32 KiB each 2 MiB, as much as ssh2's channel window. */
@@ -58,8 +59,8 @@ export async function readSmall(channel: SftpChannel, full: string, size: number
 }
 
 /**
- * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. Throws whatever the content
- * or the server throws; the handle is closed by then.
+ * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. `from`: so many of the content's
+ * bytes stand there already, and are gone on from. Throws whatever the content or the server throws; the handle is closed by then.
  */
 export async function writePart(
   channel: SftpChannel,
@@ -67,16 +68,16 @@ export async function writePart(
   content: Readable,
   options: WriteOptions,
   signal: AbortSignal | undefined,
+  from = 0,
 ): Promise<WrittenFile> {
-  const handle = await openNew(channel, part, options.mode)
+  const handle = from > 0 ? await channel.open(part, OPEN.write) : await openNew(channel, part, options.mode)
   const hash = createHash('sha256')
-  let size = 0
+  let size = from
   try {
     const chunk = Math.min(CHUNK, channel.maxTransfer)
     const ahead: Promise<void>[] = []
-    for await (const bytes of content as AsyncIterable<Buffer>) {
+    for await (const bytes of afterFirst(content, from, (seen) => hash.update(seen))) {
       signal?.throwIfAborted()
-      hash.update(bytes)
       for (let at = 0; at < bytes.length; at += chunk) {
         const piece = bytes.subarray(at, at + chunk)
         const answer = channel.write(handle, piece, size)
