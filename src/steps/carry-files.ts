@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { FileHost } from '../files/port.ts'
-import type { Step, StepRun } from '../run/step.ts'
+import type { Sequence, Step, StepRun } from '../run/step.ts'
 import { type CarryingTo, carryDeletions, carryOver, park, readBack, settle, takeBackCarried } from './carry-files-apply.ts'
 import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
 import { deletionShape } from './deletions.ts'
@@ -41,6 +41,14 @@ export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
     { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
     'reverse',
   )
+
+/** One pass of what is carried from the old host: rows, and files where the playbook has them carried; the last step of each. */
+export function passOf(sequence: Sequence): Sequence {
+  const last = sequence.flat().findLast((step) => step instanceof CarryFiles)
+  return sequence
+    .map((group) => group.filter((step) => step.id === 'reconcile' || step === last))
+    .filter((group) => group.length > 0)
+}
 
 class CarryFiles implements Step<CarryChange> {
   readonly id: string

@@ -111,13 +111,18 @@ class Proof {
     const { label } = this.#host
     const found: Finding[] = []
     if (this.#hashed.files > 0)
-      found.push(info('restored-files-hashed', `${this.#hashed}, were hashed by ${label} itself (${hash}): every byte as it was saved.`))
+      found.push(
+        info('restored-files-hashed', `${this.#hashed}, were hashed by ${label} itself (${hash}): every byte as it was saved.`),
+      )
     if (this.#read.files > 0 || (this.#hashed.files === 0 && how !== 'sizes'))
       found.push(info('restored-files-read-back', `${this.#read}, were read back from ${label}: every byte as it was saved.`))
     if (this.#sized.files > 0) {
       const why = `the playbook says verify: ${how}`
       found.push(
-        info('restored-files-sized', `${this.#sized}, have the right size on ${label}; their contents were not compared (${why}).`),
+        info(
+          'restored-files-sized',
+          `${this.#sized}, have the right size on ${label}; their contents were not compared (${why}).`,
+        ),
       )
     }
     return [...found, ...changedFindings(label, this.#changed.sort()), ...wrongFindings(label, this.wrong.sort())]
