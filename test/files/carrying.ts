@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Step } from '../../src/run/step.ts'
@@ -9,11 +9,14 @@ import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 
+/** In memory where the system has that: fsync on a disk would be most of the time. */
+const fastest = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
 /** Two hosts in memory whose files were copied, and go on changing on both. */
 export class Carrying {
   readonly old = new MemoryFiles('memory://old')
   readonly fresh = new MemoryFiles('memory://new')
-  readonly run = new TestRun(mkdtempSync(join(tmpdir(), 'migrate-carry-')))
+  readonly run = new TestRun(mkdtempSync(join(fastest, 'migrate-carry-')))
   readonly #world = testWorld({ old: { files: this.old }, new: { files: this.fresh } })
 
   /** Files of both hosts, copied from the one to the other. */
