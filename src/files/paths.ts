@@ -69,6 +69,9 @@ export function partPath(path: string): string {
   return joinPath(parentOf(path), `.${hash}${PART}`)
 }
 
+/** Whether a path is that of a file on its way (or left behind by a try that was cut off): nothing of the site's. */
+export const isPartPath = (path: string): boolean => nameOf(path).startsWith('.') && path.endsWith(PART)
+
 /**
  * The one order of paths: depth first, a folder right before what it holds, names of a folder by their UTF-8 bytes. Listings and
  * the store keep it, so that two of them can be compared while they stream. Negative, 0 or positive.

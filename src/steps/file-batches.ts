@@ -20,6 +20,9 @@ export const entrySchema = z
   })
   .readonly()
 
+/** The same with the hash of its content, where that is known. */
+export const hashedSchema = entrySchema.unwrap().extend({ sha256: z.string().nullable() }).readonly()
+
 /**
  * A stretch of the snapshot to bring to the new host. Which of its entries are to be written is told by their place in the
  * stretch, so that the journal doesn't grow with the number of files.

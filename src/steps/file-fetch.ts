@@ -161,7 +161,7 @@ export async function outstanding(
   return { ...found, differs: found.differs || (next !== undefined && next.done !== true) }
 }
 
-const leadsOutside = (entry: FileEntry): boolean =>
+export const leadsOutside = (entry: FileEntry): boolean =>
   entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)
 
 /** The same entry as when it was saved, content at hand. */

@@ -2,6 +2,7 @@
 //
 //     npm run bench                       everything: three rounds of files, one of databases
 //     npm run bench -- files              one part
+//     npm run bench -- many-files         a million of them, over hosts that cost nothing: time and memory of ours alone
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
@@ -12,6 +13,7 @@ import { formatBytes } from '../../src/base/units.ts'
 import { benchDatabase } from './database.ts'
 import { benchDatabases } from './databases/index.ts'
 import { benchFiles } from './files.ts'
+import { benchManyFiles } from './many-files.ts'
 import { benchReconcile } from './reconcile/index.ts'
 
 const ENGINES = ['postgres', 'mysql', 'mssql']
@@ -30,6 +32,7 @@ const numberOf = (text: string | undefined, otherwise: number): number => (text 
 
 const PARTS = {
   files: () => benchFiles(quick ? { files: 200, large: 2 ** 24, rounds: 1 } : {}),
+  'many-files': () => benchManyFiles({ files: quick ? 20_000 : 1_000_000 }),
   database: () => benchDatabase(quick ? { rows: 10_000, rounds: 1 } : {}),
   databases: () =>
     benchDatabases({

@@ -116,4 +116,5 @@ export const testContext = (world: World, id: string, playbookDirectory = '/'): 
   world,
   playbookDirectory,
   others: () => [],
+  afterCutover: false,
 })
