@@ -69,5 +69,9 @@ export interface DnsAnswer {
 export interface Resolver {
   /** "127.0.20.1:5301", or a resolver's name and region. */
   readonly label: string
-  query(name: string, type: 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT', signal?: AbortSignal): Promise<DnsAnswer>
+  query(
+    name: string,
+    type: 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT' | 'MX' | 'PTR',
+    signal?: AbortSignal,
+  ): Promise<DnsAnswer>
 }

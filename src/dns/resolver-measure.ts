@@ -190,7 +190,8 @@ function toRecord(answer: Answer): DnsAnswer['records'] {
 
 function contentOf(answer: Exclude<Answer, { type: 'OPT' }>): string | undefined {
   if (answer.type === 'A' || answer.type === 'AAAA') return answer.data
-  if (answer.type === 'CNAME' || answer.type === 'NS') return plain(answer.data)
+  if (answer.type === 'CNAME' || answer.type === 'NS' || answer.type === 'PTR') return plain(answer.data)
+  if (answer.type === 'MX') return `${answer.data.preference ?? 0} ${plain(answer.data.exchange)}`
   if (answer.type === 'TXT') return [answer.data].flat().map(String).join('')
   if (answer.type !== 'SOA') return undefined
   const { mname, rname, serial, refresh, retry, expire, minimum } = answer.data

@@ -97,6 +97,19 @@ export interface ManualSettings extends ZoneSettings {
 
 export type DnsSettings = CloudflareSettings | ManualSettings
 
+/** `mail:`; what isn't given is `undefined`. */
+export interface MailSettings {
+  readonly from: string
+  readonly addresses: readonly string[] | undefined
+  readonly via: { readonly host: string; readonly port: number } | undefined
+  readonly dkim: readonly string[] | undefined
+  readonly hourly: number | undefined
+  readonly perOrder: number | undefined
+  /** `ip` or `ip:port`. */
+  readonly resolver: string | undefined
+  readonly blocklists: readonly string[] | undefined
+}
+
 export interface StepSettings {
   readonly id: string
   readonly kind: StepKind
@@ -118,6 +131,7 @@ export interface Playbook {
   readonly new: HostSettings
   readonly site: URL | undefined
   readonly dns: DnsSettings | undefined
+  readonly mail: MailSettings | undefined
   readonly tables: ReadonlyMap<string, TableRules>
   readonly references: readonly Reference[]
   readonly noReferences: readonly Reference[]

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { durationMs } from '../steps/options.ts'
+import { mailSchema } from './mail.ts'
 
 const text = z.string().min(1)
 const secret = text.meta({ description: `A secret: \${NAME} takes it from the environment, \${file:PATH} from a file` })
@@ -133,6 +134,9 @@ export const rootShape = {
   new: hostSchema.meta({ description: 'Where the shop goes' }),
   site: text.optional().meta({ description: 'The name that customers use: https://shop.example' }),
   dns: dnsSchema.optional().meta({ description: 'The records that move at the cutover' }),
+  mail: mailSchema
+    .optional()
+    .meta({ description: 'How the new host will send the shop’s mails; check looks whether they would be taken' }),
   tables: tablesSchema.optional().meta({ description: 'Tables that differ from the defaults' }),
   references: z.array(referenceSchema).optional(),
   'no-references': z.array(referenceSchema).optional().meta({ description: 'What looks like a reference and is none' }),

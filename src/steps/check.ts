@@ -5,6 +5,7 @@ import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
+import { mailFindings } from './mail-findings.ts'
 import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
@@ -47,6 +48,7 @@ const lookAtAll = (world: World, run: StepRun): Promise<readonly Finding[]> =>
     () => lookAtFiles(world.new, 'write'),
     () => lookAtRoom(world, run),
     async () => (world.dns === undefined ? [] : await world.dns.provider.check()),
+    () => mailFindings(world, run),
     () => lookAtClock(world.old, world, run),
     () => lookAtClock(world.new, world, run),
   )

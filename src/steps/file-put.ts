@@ -51,7 +51,7 @@ async function withImages(to: Putting, change: Batch | Deletion, work: (before: 
 }
 
 /** Whatever `work` starts has ended when this returns or throws. */
-async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void>): Promise<void> {
+export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void>): Promise<void> {
   const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
   try {
     await work(flight)
@@ -60,7 +60,7 @@ async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void
   }
 }
 
-async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
+export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
   if (entry.kind === 'folder') return host.makeFolder(entry.path, folderMode(entry.mode))
   if (entry.kind === 'link') return host.link(entry.path, entry.target ?? '')
   const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds }
@@ -97,20 +97,28 @@ export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Pr
     }),
   )
 
-async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun): Promise<void> {
+/** Removes what was put under a path; `former`: the hash of another content that was put there before. */
+export async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun, former?: string): Promise<void> {
   const present = await host.stat(entry.path)
   if (present === undefined) return
   if (await isOurs(host, entry, present)) return host.remove(entry.path)
+  if (former !== undefined && present.kind === 'file' && (await host.sha256(entry.path)) === former)
+    return host.remove(entry.path)
+  tellChanged(host, entry.path, run)
+}
+
+/** What somebody changed since is nobody's to throw away. */
+export function tellChanged(host: FileHost, path: string, run: StepRun): void {
   run.emit({
     event: 'finding',
     severity: 'warning',
     code: 'file-changed-since',
-    message: `${entry.path} on ${host.label} was changed after migrate put it there, and is left as it is.`,
+    message: `${path} on ${host.label} was changed after migrate put it there, and is left as it is.`,
     hint: 'Remove it by hand if nobody needs it.',
   })
 }
 
-async function isOurs(host: FileHost, entry: StoredEntry, present: FileEntry): Promise<boolean> {
+export async function isOurs(host: FileHost, entry: StoredEntry, present: FileEntry): Promise<boolean> {
   if (present.kind !== entry.kind) return false
   if (entry.kind === 'link') return present.target === entry.target
   if (present.size !== entry.size) return false

@@ -1,4 +1,5 @@
 import { bumpIdentitiesKind } from './bump-identities.ts'
+import { carryFilesKind } from './carry-files.ts'
 import { checkKind } from './check.ts'
 import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
@@ -29,6 +30,7 @@ export const stepKinds: readonly StepKind[] = [
   bumpIdentitiesKind,
   rewriteConfigKind,
   smokeTestKind,
+  carryFilesKind,
   cutoverDnsKind,
   watchPropagationKind,
   closeOldKind,

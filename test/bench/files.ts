@@ -105,7 +105,9 @@ async function withMigrate(sshd: Sshd, source: string, keep: string, target: str
   }
   try {
     const snapshot = await perform(snapshotFilesKind.create({}, testContext(world, 'snapshot-files')))
-    const restore = await perform(restoreFilesKind.create({ delete: false }, testContext(world, 'restore-files')))
+    const restore = await perform(
+      restoreFilesKind.create(restoreFilesKind.options.parse({}), testContext(world, 'restore-files')),
+    )
     return { snapshot, restore }
   } finally {
     await Promise.all([old.close(), fresh.close()])

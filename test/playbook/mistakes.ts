@@ -6,6 +6,7 @@ type Mistake = readonly [string, string, string?]
 
 const host = (lines: string): string => `name: shop\nold:\n${lines}\nnew: {}\n`
 const dns = (lines: string): string => small(`dns:\n  provider: cloudflare\n  zone: shop.example\n  token: abc\n${lines}`)
+const mail = (lines: string): string => small(`mail:\n  ${lines}\n`)
 const record = (text: string): string => dns(`  records:\n    - ${text}\n`)
 const steps = (lines: string): string => small(`steps:\n${lines}\n`)
 
@@ -29,6 +30,20 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [small('site: "ftp://shop.example"'), '4:7 site is no web address.', 'https://'],
       [small('site: https://me:pw@shop.example'), '4:7 site is no web address.', 'without user'],
       [small('site: [a]'), '4:7 site must be text.'],
+    ],
+  ],
+  [
+    'the mail',
+    [
+      [mail('form: a@shop.example'), '5:3 mail has no key "form".', '"from"'],
+      [mail('via: smtp.example.com'), '4:1 mail.from is missing.'],
+      [mail('from: shop.example'), '5:9 This is no mail address.', 'orders@shop.example'],
+      [mail('from: a@shop.example\n  addresses: [mail.shop.example]'), '6:15 This is no IP address.', '198.51.100.20'],
+      [mail('from: a@shop.example\n  via: "smtp example"'), '6:8 This is no server.', 'smtp.example.com:587'],
+      [mail('from: a@shop.example\n  via: smtp.example.com:0'), '6:8 This is no server.'],
+      [mail('from: a@shop.example\n  dkim: ["a b"]'), '6:10 This is no DKIM selector.', '._domainkey'],
+      [mail('from: a@shop.example\n  resolver: dns.example'), '6:13 This is no address of a resolver.', '192.0.2.53'],
+      [mail('from: a@shop.example\n  hourly: -1'), '6:11 mail.hourly must be at least 0.'],
     ],
   ],
   [

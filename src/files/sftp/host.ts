@@ -1,49 +1,45 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
-import { MigrateError } from '../../base/errors.ts'
-import { connectionLost, diskFull, fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
-import { fitsTime } from '../tar.ts'
-import { type Whole, wholeContent, wholeOf } from '../whole.ts'
-import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
+import type { FileEntry, FileHost, FilePowers, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
+import { provenBytes } from '../resume.ts'
+import { wholeContent, wholeOf } from '../whole.ts'
+import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
+import { ignoring, mapped, SPACE } from './failures.ts'
+import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
+import { putInPlace, REPLACE } from './placing.ts'
 import type { SftpPool } from './pool.ts'
-import { SMALL_BYTES, TarReads } from './tar-read.ts'
-import { TarWrites, type Unpacked } from './tar-write.ts'
+import { findPowers } from './powers.ts'
+import { SmallFiles } from './small-files.ts'
 import { readAhead, readSmall, writePart } from './transfer.ts'
 
-const REPLACE = 'posix-rename@openssh.com'
-const SPACE = 'statvfs@openssh.com'
+/** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
+const HASHED_THERE = 1024 * 1024
 
 /** The files of a host over SFTP. */
 export class SftpFiles implements FileHost {
   readonly label: string
   readonly #options: SftpOptions
   readonly #pool: SftpPool
-  readonly #tars: TarReads
-  readonly #tarWrites: TarWrites
+  readonly #hashes: ShellHashes
+  readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
 
-  constructor(options: SftpOptions, pool: SftpPool) {
+  constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
+    this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
-    this.#tars = new TarReads(pool, options.connections)
-    this.#tarWrites = new TarWrites(pool, options.connections, (folder) => this.#sweep(folder))
+    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms())
     this.#options = options
     this.#pool = pool
   }
 
   powers(): Promise<FilePowers> {
-    return this.#use('', 'open', async (channel) => ({
-      atomicReplace: channel.has(REPLACE),
-      links: true,
-      modes: true,
-      freeSpace: channel.has(SPACE),
-    }))
+    return this.#use('', 'open', (channel, boundary) => findPowers(channel, boundary.full(''), this.#hashes))
   }
 
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -83,7 +79,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    if (isFile && offset === 0 && entry.size > 0 && entry.size <= SMALL_BYTES) {
+    if (isFile && offset === 0) {
       const small = await this.#readSmall(path, entry, signal)
       if (small !== null) return wholeContent(small)
     }
@@ -101,8 +97,15 @@ export class SftpFiles implements FileHost {
         return readSmall(channel, boundary.full(path), entry.size)
       })
     }
-    // tar finds its way by itself: only below a folder that was seen to be one.
-    return boundary.knows(parentOf(path)) ? this.#tars.read(boundary.full(''), path, entry, bySftp) : bySftp()
+    return this.#small.read(boundary, path, entry, bySftp)
+  }
+
+  /** Whether programs of the host can be used on the folder. */
+  #hasPrograms(): Promise<boolean> {
+    return this.#use('', 'look at', async (channel, boundary) => {
+      if (!channel.has(REPLACE)) return false
+      return (await this.#hashes.program(channel, boundary.full(''))) !== null
+    }).catch(() => false)
   }
 
   /** Holds its connection until the reader is done. */
@@ -120,7 +123,7 @@ export class SftpFiles implements FileHost {
         if (!channel.isLost) await channel.close(handle)
       }
     } catch (error) {
-      throw await this.#mapped(error, path, 'read', channel)
+      throw await this.#failure(error, path, 'read', channel, boundary)
     } finally {
       release()
     }
@@ -131,26 +134,13 @@ export class SftpFiles implements FileHost {
     signal?.throwIfAborted()
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    if (whole === undefined || !isSmall(whole.bytes, options)) return bySftp()
-    const boundary = await this.#inside()
-    const file = { bytes: whole.bytes, mode: options.mode, mtimeSeconds: options.mtimeSeconds }
-    return this.#tarWrites.write(boundary.full(''), file, (from) => this.#place(path, from, whole, bySftp), bySftp)
-  }
-
-  /** Renames what tar unpacked; where that can't be done, as between two disks, it is written where it belongs. */
-  async #place(path: string, from: Unpacked, whole: Whole, otherwise: () => Promise<WrittenFile>): Promise<WrittenFile> {
-    try {
-      await this.#use(path, 'write', async (channel, boundary) => {
+    if (whole === undefined) return bySftp()
+    const place = (from: string): Promise<void> =>
+      this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await this.#folderFor(channel, boundary, path)
-        if (!channel.has(REPLACE)) throw new Error('a rename would not replace what is there')
-        await channel.replace(from.path, boundary.full(path))
+        await channel.replace(from, boundary.full(path))
       })
-      return { size: whole.bytes.length, sha256: whole.sha256 }
-    } catch {
-      return await otherwise()
-    } finally {
-      from.taken()
-    }
+    return this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -158,17 +148,31 @@ export class SftpFiles implements FileHost {
     return this.#use(path, 'write', async (channel, boundary) => {
       if (!boundary.knows(parentOf(path))) await this.#folderFor(channel, boundary, path)
       const part = boundary.full(partPath(path))
+      let isBroken = false
+      content.once('error', () => {
+        isBroken = true
+      })
       try {
-        const written = await writePart(channel, part, content, options, signal)
-        await this.#putInPlace(channel, part, boundary.full(path))
-        return written
+        const from = await provenBytes(options.again, await this.#partBytes(channel, options, part), () =>
+          this.sha256(partPath(path), signal),
+        )
+        const written = await writePart(channel, part, content, options, signal, from)
+        await putInPlace(channel, part, boundary.full(path))
+        return from === 0 ? written : { ...written, resumedAt: from }
       } catch (error) {
+        const goesOn = options.again !== undefined && !isBroken && statusOf(error) === undefined
         content.destroy()
         // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
-        if (!channel.isLost) await channel.remove(part).catch(() => undefined)
+        if (!channel.isLost && !goesOn) await channel.remove(part).catch(() => undefined)
         throw error
       }
     })
+  }
+
+  async #partBytes(channel: SftpChannel, options: WriteOptions, part: string): Promise<number | undefined> {
+    if (options.again === undefined) return undefined
+    const stats = await channel.lstat(part).catch((error: unknown) => ignoring(STATUS.missing, error))
+    return stats?.isFile() ? stats.size : undefined
   }
 
   async makeFolder(path: string, mode: number | null): Promise<void> {
@@ -188,7 +192,7 @@ export class SftpFiles implements FileHost {
       const part = boundary.full(partPath(path))
       await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
       await channel.makeLink(part, target)
-      await this.#putInPlace(channel, part, boundary.full(path))
+      await putInPlace(channel, part, boundary.full(path))
       boundary.forget()
     })
   }
@@ -220,39 +224,51 @@ export class SftpFiles implements FileHost {
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
+    const found = await this.#hashIfLarge(path, signal)
+    if (found !== null) return found
     const hash = createHash('sha256')
     for await (const bytes of await this.read(path, signal ? { signal } : {})) hash.update(bytes)
     return hash.digest('hex')
   }
 
+  /** A small file is read sooner than a program is started. */
+  async #hashIfLarge(path: string, signal: AbortSignal | undefined): Promise<string | null> {
+    safePath(path, this.label)
+    const size = await this.#use(path, 'read', async (channel, boundary) => {
+      await boundary.checkFollowed(path, boundary.by(channel))
+      return (await channel.stat(boundary.full(path))).size
+    })
+    return size < HASHED_THERE ? null : ((await this.hashes([path], signal))[0] ?? null)
+  }
+
+  async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
+    for (const path of paths) safePath(path, this.label)
+    return this.#use('', 'hash files in', async (channel, boundary) => {
+      const program = await this.#hashes.program(channel, boundary.full(''))
+      if (program === null) return paths.map(() => null)
+      for (const path of paths) await boundary.check(path, boundary.by(channel))
+      const full = paths.map((path) => boundary.full(path))
+      return this.#hashes.of(program, full, signal)
+    })
+  }
+
   freeBytes(): Promise<number | null> {
+    return this.#space((space) => space.freeBytes)
+  }
+
+  freeFiles(): Promise<number | null> {
+    return this.#space((space) => space.freeFiles)
+  }
+
+  #space(part: (space: Statvfs) => number | null): Promise<number | null> {
     return this.#use('', 'look at', async (channel, boundary) =>
-      channel.has(SPACE) ? (await channel.space(boundary.full(''))).freeBytes : null,
+      channel.has(SPACE) ? part(await channel.space(boundary.full(''))) : null,
     )
   }
 
   async close(): Promise<void> {
-    this.#tars.close()
-    await this.#tarWrites.close()
+    await this.#small.close()
     await this.#pool.close()
-  }
-
-  /** Removes a folder that files were unpacked into. What can't be removed does no harm, and is tried again at the next run. */
-  async #sweep(full: string): Promise<void> {
-    await this.#use('', 'remove', async (channel) => {
-      try {
-        await channel.removeFolder(full)
-      } catch (error) {
-        if (statusOf(error) !== STATUS.failure) return
-        const handle = await channel.openFolder(full)
-        for (let names = await channel.readFolder(handle); names !== null; names = await channel.readFolder(handle))
-          await Promise.all(
-            names.filter(({ filename }) => /^\d+$/.test(filename)).map(({ filename }) => channel.remove(`${full}/${filename}`)),
-          )
-        await channel.close(handle)
-        await channel.removeFolder(full)
-      }
-    }).catch(() => undefined)
   }
 
   /** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
@@ -269,24 +285,6 @@ export class SftpFiles implements FileHost {
         const there = await channel.stat(boundary.full(folder)).catch(() => undefined)
         if (there === undefined || !there.isDirectory()) throw error
       }
-    }
-  }
-
-  /**
-   * Renames over the target. Without the extension, and where a plain rename doesn't replace, the old file steps aside first: for
-   * an instant there is none under the name, but never half a one.
-   */
-  async #putInPlace(channel: SftpChannel, part: string, full: string): Promise<void> {
-    if (channel.has(REPLACE)) return channel.replace(part, full)
-    try {
-      await channel.rename(part, full)
-    } catch (error) {
-      const aside = `${part}-old`
-      if (await isMissing(channel, full)) throw error
-      await channel.remove(aside).catch((failed: unknown) => ignoring(STATUS.missing, failed))
-      await channel.rename(full, aside)
-      await channel.rename(part, full)
-      await channel.remove(aside)
     }
   }
 
@@ -312,51 +310,12 @@ export class SftpFiles implements FileHost {
       try {
         return await work(channel, boundary)
       } catch (error) {
-        throw await this.#mapped(error, path, doing, channel)
+        throw await this.#failure(error, path, doing, channel, boundary)
       }
     })
   }
 
-  async #mapped(error: unknown, path: string, doing: string, channel: SftpChannel): Promise<unknown> {
-    if (error instanceof MigrateError || (error instanceof Error && error.name === 'AbortError')) return error
-    if (channel.isLost) return connectionLost(this.label, path, error)
-    switch (statusOf(error)) {
-      case STATUS.missing:
-        return fileMissing(this.label, path, error)
-      case STATUS.denied:
-        return permissionDenied(this.label, path, doing, error)
-      case STATUS.noConnection:
-      case STATUS.connectionLost:
-        return connectionLost(this.label, path, error)
-      case STATUS.failure:
-        return (await this.#fullDisk(error, path, doing, channel)) ?? filesFailed(this.label, path, doing, error)
-      default:
-        return filesFailed(this.label, path, doing, error)
-    }
+  #failure(error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> {
+    return mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
   }
-
-  /** SFTP has no status for a full disk (OpenSSH says "Failure"): the words of the server tell, or the free space. */
-  async #fullDisk(error: unknown, path: string, doing: string, channel: SftpChannel): Promise<MigrateError | undefined> {
-    if (!(doing === 'write' || doing.startsWith('make'))) return undefined
-    if (error instanceof Error && /no space|disk (is )?full|quota/i.test(error.message))
-      return diskFull(this.label, path, null, error)
-    if (!channel.has(SPACE)) return undefined
-    const space = await channel.space((await this.#inside()).full('')).catch(() => undefined)
-    if (space === undefined) return undefined
-    return space.freeBytes < 1024 * 1024 || space.freeFiles === 0 ? diskFull(this.label, path, space.freeBytes, error) : undefined
-  }
-}
-
-/** One that tar may write: its mode and time can be told by a header. */
-const isSmall = (bytes: Buffer, options: WriteOptions): options is WriteOptions & { readonly mode: number } =>
-  bytes.length <= SMALL_BYTES && options.mode !== null && fitsTime(options.mtimeSeconds)
-
-const isMissing = (channel: SftpChannel, full: string): Promise<boolean> =>
-  channel.lstat(full).then(
-    () => false,
-    (error: unknown) => statusOf(error) === STATUS.missing,
-  )
-
-function ignoring(status: number, error: unknown): void {
-  if (statusOf(error) !== status) throw error
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { WriteOptions, WrittenFile } from '../port.ts'
+import { afterFirst } from '../resume.ts'
 import { digestOf, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 
@@ -89,8 +90,8 @@ export async function readSmall(channel: SftpChannel, full: string, size: number
 }
 
 /**
- * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. Throws whatever the content
- * or the server throws; the handle is closed by then.
+ * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. `from`: so many of the content's
+ * bytes stand there already, and are gone on from. Throws whatever the content or the server throws; the handle is closed by then.
  */
 export async function writePart(
   channel: SftpChannel,
@@ -98,20 +99,20 @@ export async function writePart(
   content: Readable,
   options: WriteOptions,
   signal: AbortSignal | undefined,
+  from = 0,
 ): Promise<WrittenFile> {
-  const handle = await openNew(channel, part, options.mode)
+  const handle = from > 0 ? await channel.open(part, OPEN.write) : await openNew(channel, part, options.mode)
   const digest = digestOf(content)
   const hash = digest === undefined ? createHash('sha256') : undefined
-  let size = 0
+  let size = from
   try {
     const request = Math.min(REQUEST, channel.maxTransfer)
     const ahead: { readonly length: number; readonly answer: Promise<void> }[] = []
     let unanswered = 0
-    const whole = wholeOf(content)
-    const pieces: AsyncIterable<Buffer> | readonly Buffer[] = whole === undefined ? content : [whole.bytes]
+    const whole = from === 0 ? wholeOf(content) : undefined
+    const pieces = whole === undefined ? afterFirst(content, from, (seen) => hash?.update(seen)) : [whole.bytes]
     for await (const bytes of pieces) {
       signal?.throwIfAborted()
-      hash?.update(bytes)
       for (let at = 0; at < bytes.length; at += request) {
         const piece = bytes.subarray(at, at + request)
         const answer = channel.write(handle, piece, size)
