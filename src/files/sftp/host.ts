@@ -12,7 +12,7 @@ import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { putInPlace, REPLACE } from './placing.ts'
+import { bytesAt, putInPlace, REPLACE, removeIfEmpty } from './placing.ts'
 import type { SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { SmallFiles } from './small-files.ts'
@@ -153,7 +153,7 @@ export class SftpFiles implements FileHost {
         isBroken = true
       })
       try {
-        const from = await provenBytes(options.again, await this.#partBytes(channel, options, part), () =>
+        const from = await provenBytes(options.again, options.again && (await bytesAt(channel, part)), () =>
           this.sha256(partPath(path), signal),
         )
         const written = await writePart(channel, part, content, options, signal, from)
@@ -167,12 +167,6 @@ export class SftpFiles implements FileHost {
         throw error
       }
     })
-  }
-
-  async #partBytes(channel: SftpChannel, options: WriteOptions, part: string): Promise<number | undefined> {
-    if (options.again === undefined) return undefined
-    const stats = await channel.lstat(part).catch((error: unknown) => ignoring(STATUS.missing, error))
-    return stats?.isFile() ? stats.size : undefined
   }
 
   async makeFolder(path: string, mode: number | null): Promise<void> {
@@ -211,15 +205,7 @@ export class SftpFiles implements FileHost {
     await this.#use(path, 'remove', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
       boundary.forget()
-      try {
-        await channel.removeFolder(boundary.full(path))
-      } catch (error) {
-        if (statusOf(error) === STATUS.missing) return
-        // "Failure" is all that servers say of a folder that isn't empty.
-        if (statusOf(error) !== STATUS.failure) throw error
-        const held = await readFolder(channel, this.label, path, boundary.full(path))
-        if (held.length === 0) throw error
-      }
+      await removeIfEmpty(channel, this.label, path, boundary.full(path))
     })
   }
 
