@@ -22,6 +22,8 @@ const SERVERS = [
 ]
 const FOR_BENCH = [
   { name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] },
+  { name: 'lftp', package: 'lftp', files: ['/usr/bin/lftp'] },
+  { name: 'rsync', package: 'rsync', files: ['/usr/bin/rsync'] },
   { name: 'pgcopydb', package: 'pgcopydb', files: ['/usr/bin/pgcopydb'] },
   { name: 'MariaDB', package: 'mariadb-server', files: ['/usr/sbin/mariadbd'] },
   { name: 'mydumper', package: 'mydumper', files: ['/usr/bin/mydumper'] },

@@ -12,12 +12,10 @@ import { Incoming } from './file-incoming.ts'
 
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
+/** Large contents are read in pieces of this size: two of SFTP's largest requests. */
+const READ_BYTES = 510 * 1024
 /** Larger files than this are gone on with when they were broken off. */
 export const RESUMED_BYTES = 2 * 1024 * 1024
-/** Large contents are written and read in pieces of this size, and what was written is put on disk this often. */
-const WRITE_BYTES = 1024 * 1024
-const READ_BYTES = 510 * 1024
-const SYNC_BYTES = 64 * 1024 * 1024
 
 export interface KeptContent {
   readonly sha256: string
@@ -55,20 +53,16 @@ export class Objects {
     const hash = createHash('sha256')
     const chunks: Buffer[] = []
     let size = 0
-    let held = 0
     let large: LargeFile | undefined
     try {
       for await (const chunk of content as AsyncIterable<Buffer>) {
         hash.update(chunk)
         size += chunk.length
         chunks.push(chunk)
-        held += chunk.length
-        if (large === undefined ? held <= SMALL_BYTES : held < WRITE_BYTES) continue
+        if (size <= SMALL_BYTES) continue
         large ??= await LargeFile.create(this.#directory)
-        await large.write(chunks.splice(0), held)
-        held = 0
+        await large.write(chunks.splice(0))
       }
-      if (held > 0) await large?.write(chunks.splice(0), held)
       await large?.sync()
     } catch (error) {
       await large?.discard()
@@ -124,12 +118,9 @@ export class Objects {
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
     if (size > SMALL_BYTES) {
-      const stream = Readable.from(checked(createReadStream(this.#path(sha256), { highWaterMark: READ_BYTES }), sha256), {
-        objectMode: false,
-        highWaterMark: 1,
-      })
+      const bytes = createReadStream(this.#path(sha256), { highWaterMark: READ_BYTES })
       // It ends well only when its hash is that one.
-      return hashesItself(stream, () => sha256)
+      return hashesItself(Readable.from(checked(bytes, sha256), { objectMode: false, highWaterMark: 1 }), () => sha256)
     }
     this.#select ??= this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?')
     const row = this.#select.get(sha256)
@@ -148,10 +139,6 @@ export class Objects {
 class LargeFile {
   readonly #path: string
   readonly #handle: Awaited<ReturnType<typeof open>>
-  #writing: Promise<void> = Promise.resolve()
-  #syncing: Promise<void> = Promise.resolve()
-  #length = 0
-  #synced = 0
 
   private constructor(path: string, handle: Awaited<ReturnType<typeof open>>) {
     this.#path = path
@@ -165,25 +152,11 @@ class LargeFile {
     return new LargeFile(path, await open(path, 'wx', 0o600))
   }
 
-  /** Returns when what was given before is written: the next bytes may come in meanwhile. */
-  async write(chunks: readonly Buffer[], length: number): Promise<void> {
-    await this.#writing
-    this.#writing = this.#handle.writev([...chunks], this.#length).then(({ bytesWritten }) => {
-      if (bytesWritten !== length) throw new Error(`only ${bytesWritten} of ${length} bytes could be written`)
-    })
-    this.#writing.catch(() => undefined) // thrown at the next write, or at the end
-    this.#length += length
-    if (this.#length - this.#synced < SYNC_BYTES) return
-    // So that the end doesn't wait for all of it.
-    this.#synced = this.#length
-    const before = this.#syncing
-    this.#syncing = this.#writing.then(() => before).then(() => this.#handle.datasync())
-    this.#syncing.catch(() => undefined)
+  async write(chunks: readonly Buffer[]): Promise<void> {
+    await this.#handle.writev([...chunks])
   }
 
   async sync(): Promise<void> {
-    await this.#writing
-    await this.#syncing
     await this.#handle.datasync()
   }
 
@@ -195,7 +168,6 @@ class LargeFile {
   }
 
   async discard(): Promise<void> {
-    await Promise.allSettled([this.#writing, this.#syncing])
     await this.#handle.close()
     await rm(this.#path, { force: true })
   }

@@ -3,8 +3,7 @@ import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
-import { fitsTime } from '../tar.ts'
-import { type Whole, wholeContent, wholeOf } from '../whole.ts'
+import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
@@ -12,11 +11,10 @@ import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { makeFoldersFor, putInPlace, REPLACE, sweep, writeByPart } from './placing.ts'
+import { makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import type { SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
-import { SMALL_BYTES, TarReads } from './tar-read.ts'
-import { TarWrites, type Unpacked } from './tar-write.ts'
+import { SmallFiles } from './small-files.ts'
 import { readAhead, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
@@ -28,15 +26,13 @@ export class SftpFiles implements FileHost {
   readonly #options: SftpOptions
   readonly #pool: SftpPool
   readonly #hashes: ShellHashes
-  readonly #tars: TarReads
-  readonly #tarWrites: TarWrites
+  readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
 
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
-    this.#tars = new TarReads(pool, options.connections)
-    this.#tarWrites = new TarWrites(pool, options.connections, (folder) => this.#sweep(folder))
+    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms())
     this.#options = options
     this.#pool = pool
   }
@@ -82,7 +78,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    if (isFile && offset === 0 && entry.size > 0 && entry.size <= SMALL_BYTES) {
+    if (isFile && offset === 0) {
       const small = await this.#readSmall(path, entry, signal)
       if (small !== null) return wholeContent(small)
     }
@@ -100,8 +96,15 @@ export class SftpFiles implements FileHost {
         return readSmall(channel, boundary.full(path), entry.size)
       })
     }
-    // tar finds its way by itself: only below a folder that was seen to be one.
-    return boundary.knows(parentOf(path)) ? this.#tars.read(boundary.full(''), path, entry, bySftp) : bySftp()
+    return this.#small.read(boundary, path, entry, bySftp)
+  }
+
+  /** Whether programs of the host can be used on the folder. */
+  #hasPrograms(): Promise<boolean> {
+    return this.#use('', 'look at', async (channel, boundary) => {
+      if (!channel.has(REPLACE)) return false
+      return (await this.#hashes.program(channel, boundary.full(''))) !== null
+    }).catch(() => false)
   }
 
   /** Holds its connection until the reader is done. */
@@ -130,26 +133,13 @@ export class SftpFiles implements FileHost {
     signal?.throwIfAborted()
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    if (whole === undefined || !isSmall(whole.bytes, options)) return bySftp()
-    const boundary = await this.#inside()
-    const file = { bytes: whole.bytes, mode: options.mode, mtimeSeconds: options.mtimeSeconds }
-    return this.#tarWrites.write(boundary.full(''), file, (from) => this.#place(path, from, whole, bySftp), bySftp)
-  }
-
-  /** Renames what tar unpacked; where that can't be done, as between two disks, it is written where it belongs. */
-  async #place(path: string, from: Unpacked, whole: Whole, otherwise: () => Promise<WrittenFile>): Promise<WrittenFile> {
-    try {
-      await this.#use(path, 'write', async (channel, boundary) => {
+    if (whole === undefined) return bySftp()
+    const place = (from: string): Promise<void> =>
+      this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
-        if (!channel.has(REPLACE)) throw new Error('a rename would not replace what is there')
-        await channel.replace(from.path, boundary.full(path))
+        await channel.replace(from, boundary.full(path))
       })
-      return { size: whole.bytes.length, sha256: whole.sha256 }
-    } catch {
-      return await otherwise()
-    } finally {
-      from.taken()
-    }
+    return this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -197,15 +187,7 @@ export class SftpFiles implements FileHost {
     await this.#use(path, 'remove', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
       boundary.forget()
-      try {
-        await channel.removeFolder(boundary.full(path))
-      } catch (error) {
-        if (statusOf(error) === STATUS.missing) return
-        // "Failure" is all that servers say of a folder that isn't empty.
-        if (statusOf(error) !== STATUS.failure) throw error
-        const held = await readFolder(channel, this.label, path, boundary.full(path))
-        if (held.length === 0) throw error
-      }
+      await removeIfEmpty(channel, this.label, path, boundary.full(path))
     })
   }
 
@@ -253,14 +235,8 @@ export class SftpFiles implements FileHost {
   }
 
   async close(): Promise<void> {
-    this.#tars.close()
-    await this.#tarWrites.close()
+    await this.#small.close()
     await this.#pool.close()
-  }
-
-  /** What can't be removed does no harm, and is tried again at the next run. */
-  async #sweep(full: string): Promise<void> {
-    await this.#use('', 'remove', (channel) => sweep(channel, full)).catch(() => undefined)
   }
 
   #inside(): Promise<SftpRoot> {
@@ -294,7 +270,3 @@ export class SftpFiles implements FileHost {
     return mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
   }
 }
-
-/** One that tar may write: its mode and time can be told by a header. */
-const isSmall = (bytes: Buffer, options: WriteOptions): options is WriteOptions & { readonly mode: number } =>
-  bytes.length <= SMALL_BYTES && options.mode !== null && fitsTime(options.mtimeSeconds)

@@ -5,6 +5,7 @@ import { provenBytes } from '../resume.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { ignoring } from './failures.ts'
 import type { SftpRoot } from './inside.ts'
+import { readFolder } from './listing.ts'
 import { writePart } from './transfer.ts'
 
 /** OpenSSH's PROTOCOL file, section 4.3. */
@@ -70,22 +71,6 @@ export const isMissing = (channel: SftpChannel, full: string): Promise<boolean> 
     (error: unknown) => statusOf(error) === STATUS.missing,
   )
 
-/** Removes a folder that files were unpacked into, and those of them that were left in it. */
-export async function sweep(channel: SftpChannel, full: string): Promise<void> {
-  try {
-    await channel.removeFolder(full)
-  } catch (error) {
-    if (statusOf(error) !== STATUS.failure) return
-    const handle = await channel.openFolder(full)
-    for (let names = await channel.readFolder(handle); names !== null; names = await channel.readFolder(handle))
-      await Promise.all(
-        names.filter(({ filename }) => /^\d+$/.test(filename)).map(({ filename }) => channel.remove(`${full}/${filename}`)),
-      )
-    await channel.close(handle)
-    await channel.removeFolder(full)
-  }
-}
-
 /** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
 export async function makeFoldersFor(channel: SftpChannel, boundary: SftpRoot, path: string): Promise<void> {
   await boundary.check(path, boundary.by(channel))
@@ -100,5 +85,18 @@ export async function makeFoldersFor(channel: SftpChannel, boundary: SftpRoot, p
       const there = await channel.stat(boundary.full(folder)).catch(() => undefined)
       if (there === undefined || !there.isDirectory()) throw error
     }
+  }
+}
+
+/** Removes a folder; no error when it isn't there or isn't empty. */
+export async function removeIfEmpty(channel: SftpChannel, label: string, path: string, full: string): Promise<void> {
+  try {
+    await channel.removeFolder(full)
+  } catch (error) {
+    if (statusOf(error) === STATUS.missing) return
+    // "Failure" is all that servers say of a folder that isn't empty.
+    if (statusOf(error) !== STATUS.failure) throw error
+    const held = await readFolder(channel, label, path, full)
+    if (held.length === 0) throw error
   }
 }

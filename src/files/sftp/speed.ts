@@ -132,7 +132,10 @@ export function gatherRequests(session: object): void {
   const gathering = Object.create(protocol, {
     channelData: {
       value: (channel: unknown, bytes: Buffer): void => {
-        if (channel !== id) return Reflect.apply(send, protocol, [channel, bytes])
+        if (channel !== id) {
+          Reflect.apply(send, protocol, [channel, bytes])
+          return
+        }
         if (length + bytes.length > most) flush()
         if (length === 0) setImmediate(flush)
         held.push(bytes)

@@ -32,21 +32,24 @@ const command = (root: string): string =>
 export class TarReads {
   readonly #pool: SftpPool
   readonly #most: number
+  readonly #isUsable: () => Promise<boolean>
   readonly #streams: TarStream[] = []
   #waiting = 0
   #isOff = false
   #wasUseful = false
 
-  constructor(pool: SftpPool, connections: number) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>) {
     this.#pool = pool
     this.#most = connections
+    this.#isUsable = isUsable
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way to read it. How many are wanted at this moment is counted over both. */
   async read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
     this.#waiting += 1
     try {
-      const stream = this.#waiting < WORTH && this.#streams.length === 0 ? undefined : this.#stream(root)
+      const isMany = this.#waiting >= WORTH || this.#streams.length > 0
+      const stream = isMany && !this.#isOff && (await this.#isUsable()) ? this.#stream(root) : undefined
       const bytes = await stream?.read(path, entry.size)
       return bytes?.length === entry.size ? bytes : await otherwise()
     } finally {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../base/clock.ts'
 import { fileHeader, paddingOf } from '../tar.ts'
+import type { SftpChannel } from './channel.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { SftpPool } from './pool.ts'
 
@@ -19,7 +20,7 @@ const FLUSHED = 256 * 1024
 const ENDS_ARCHIVE = Buffer.alloc(1024)
 
 /** Folders in the root that files are unpacked into, before each is renamed to where it belongs. */
-export const UNPACKED = /^\.migrate-part-[0-9a-f]{12}$/
+const UNPACKED = /^\.migrate-part-[0-9a-f]{12}$/
 
 /**
  * Unpacks into a new folder that nobody else may look into: its `mkdir` fails where anything stands under that name. The files have numbers
@@ -28,17 +29,10 @@ export const UNPACKED = /^\.migrate-part-[0-9a-f]{12}$/
 const command = (root: string, folder: string): string =>
   `cd -- ${shellWord(root)} && mkdir -m 700 ${folder} && LC_ALL=C exec tar --extract --file=- --directory=${folder} --same-permissions --no-same-owner`
 
-export interface Small {
+interface Small {
   readonly bytes: Buffer
   readonly mode: number
   readonly mtimeSeconds: number
-}
-
-/** Where a file stands, whole, with its mode and time, to be renamed from there. */
-export interface Unpacked {
-  readonly path: string
-  /** Call it once, when it was renamed or isn't wanted. The last one removes the folder. */
-  taken(): void
 }
 
 /**
@@ -48,8 +42,8 @@ export interface Unpacked {
 export class TarWrites {
   readonly #pool: SftpPool
   readonly #most: number
-  /** Removes a folder, whatever lies in it. */
-  readonly #remove: (folder: string) => Promise<void>
+  readonly #isUsable: () => Promise<boolean>
+  #swept: Promise<void> | undefined
   #filling: Unpacking | undefined
   #under = 0
   #waiting = 0
@@ -58,18 +52,24 @@ export class TarWrites {
   readonly #running = new Set<Promise<void>>()
   readonly #turns: (() => void)[] = []
 
-  constructor(pool: SftpPool, connections: number, remove: (folder: string) => Promise<void>) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>) {
     this.#pool = pool
     this.#most = connections * PER_CONNECTION
-    this.#remove = remove
+    this.#isUsable = isUsable
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way. How many are on their way at this moment is counted over both. */
-  async write<T>(root: string, file: Small, place: (from: Unpacked) => Promise<T>, otherwise: () => Promise<T>): Promise<T> {
+  async write<T>(root: string, file: Small, place: (from: string) => Promise<T>, otherwise: () => Promise<T>): Promise<T> {
     this.#waiting += 1
     try {
-      const unpacked = this.#waiting < WORTH || this.#isOff ? undefined : await this.#unpack(root, file)
-      return unpacked === undefined ? await otherwise() : await place(unpacked)
+      const isMany = this.#waiting >= WORTH && !this.#isOff && (await this.#isUsable())
+      const unpacked = isMany ? await this.#unpack(root, file) : undefined
+      if (unpacked === undefined) return await otherwise()
+      try {
+        return await place(unpacked.path)
+      } finally {
+        unpacked.taken()
+      }
     } finally {
       this.#waiting -= 1
     }
@@ -84,6 +84,8 @@ export class TarWrites {
   }
 
   async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
+    this.#swept ??= sweep(this.#pool, root)
+    await this.#swept
     while (this.#filling === undefined || !this.#filling.takes(file)) {
       if (this.#isOff) return undefined
       this.#filling?.end()
@@ -108,11 +110,42 @@ export class TarWrites {
         this.#isOff ||= !wasUseful
         for (const turn of this.#turns.splice(0)) turn()
         await unpacking.settled
-        await this.#remove(unpacking.folder)
+        await removeUnpacked(this.#pool, unpacking.folder)
       })
       .finally(() => this.#running.delete(running))
     this.#running.add(running)
   }
+}
+
+/** Removes what a run left that was killed while it unpacked. */
+async function sweep(pool: SftpPool, root: string): Promise<void> {
+  const left = await pool.use(({ channel }) => namesIn(channel, root)).catch(() => [])
+  for (const name of left) if (UNPACKED.test(name)) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
+}
+
+/** What can't be removed does no harm, and is tried again at the next run. */
+const removeUnpacked = (pool: SftpPool, folder: string): Promise<void> =>
+  pool
+    .use(async ({ channel }) => {
+      for (const name of await namesIn(channel, folder)) await channel.remove(`${folder}/${name}`)
+      await channel.removeFolder(folder)
+    })
+    .catch(() => undefined)
+
+async function namesIn(channel: SftpChannel, folder: string): Promise<readonly string[]> {
+  const handle = await channel.openFolder(folder)
+  const found: string[] = []
+  for (let names = await channel.readFolder(handle); names !== null; names = await channel.readFolder(handle))
+    found.push(...names.map(({ filename }) => filename).filter((name) => name !== '.' && name !== '..'))
+  await channel.close(handle)
+  return found
+}
+
+/** Where a file stands, whole, with its mode and time, to be renamed from there. */
+interface Unpacked {
+  readonly path: string
+  /** Call it once, when it was renamed or isn't wanted. The folder is removed after the last one. */
+  taken(): void
 }
 
 /** One `tar` at work. */

@@ -109,8 +109,8 @@ export async function writePart(
     const request = Math.min(REQUEST, channel.maxTransfer)
     const ahead: { readonly length: number; readonly answer: Promise<void> }[] = []
     let unanswered = 0
-    const whole = wholeOf(content)
-    const pieces = from > 0 || whole === undefined ? afterFirst(content, from, (seen) => hash?.update(seen)) : [whole.bytes]
+    const whole = from === 0 ? wholeOf(content) : undefined
+    const pieces = whole === undefined ? afterFirst(content, from, (seen) => hash?.update(seen)) : [whole.bytes]
     for await (const bytes of pieces) {
       signal?.throwIfAborted()
       for (let at = 0; at < bytes.length; at += request) {
