@@ -129,6 +129,8 @@ export interface Playbook {
   readonly name: string
   readonly old: HostSettings
   readonly new: HostSettings
+  /** Where a rehearsal goes instead of `new`; what isn't given is made for it. */
+  readonly rehearsal: HostSettings | undefined
   readonly site: URL | undefined
   readonly dns: DnsSettings | undefined
   readonly mail: MailSettings | undefined

@@ -139,5 +139,9 @@ export const rootShape = {
     .meta({ description: 'How the new host will send the shop’s mails; check looks whether they would be taken' }),
   tables: tablesSchema.optional().meta({ description: 'Tables that differ from the defaults' }),
   references: z.array(referenceSchema).optional(),
+  rehearsal: hostSchema.optional().meta({
+    description:
+      'For migrate rehearse: an empty database, a folder and an address of their own on the new host; made and removed when left out',
+  }),
   'no-references': z.array(referenceSchema).optional().meta({ description: 'What looks like a reference and is none' }),
 }
