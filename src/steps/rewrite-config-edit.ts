@@ -30,7 +30,7 @@ export function rewritten({ file, items }: FileItems, bytes: Buffer, label: stri
     const before = decodeText(bytes)
     const text = editedText(items, before, before.text)
     if (text === before.text) return bytes
-    if (editedText(items, before, text) !== text) throw unstable()
+    if (again(items, before, text) !== text) throw unstable()
     return encodeText({ ...before, text })
   } catch (error) {
     if (!(error instanceof MigrateError)) throw error
@@ -43,6 +43,16 @@ export function rewritten({ file, items }: FileItems, bytes: Buffer, label: stri
 
 const editedText = (items: readonly RewriteItem[], file: FileText, text: string): string =>
   items.reduce((result, item) => withSettings(item, file, withReplacements(item, result)), text)
+
+/** What would be made of the result the next time; what can't be found any more then was replaced by another line. */
+function again(items: readonly RewriteItem[], file: FileText, text: string): string | undefined {
+  try {
+    return editedText(items, file, text)
+  } catch (error) {
+    if (error instanceof MigrateError) return undefined
+    throw error
+  }
+}
 
 function withReplacements(item: RewriteItem, text: string): string {
   let result = text

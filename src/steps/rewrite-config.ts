@@ -95,7 +95,7 @@ export class RewriteConfig implements Step<Change> {
 
   async apply(change: Change, run: StepRun): Promise<void> {
     const host = this.#new()
-    const { bytes } = await readFile(host, change.file, run)
+    const { bytes } = await readConfig(host, change.file, run)
     if (stateOf(bytes).sha256 === change.after.sha256) return noteRewritten(run, change.file, change.after.sha256)
     if (stateOf(bytes).sha256 !== change.before.sha256) throw changedMeanwhile(host, change.file)
     const after = rewritten(this.#item(change.file), bytes, host.label)
@@ -116,7 +116,7 @@ export class RewriteConfig implements Step<Change> {
     const host = this.#new()
     const findings = await Promise.all(
       this.#items.map(async (item): Promise<readonly Finding[]> => {
-        const { bytes } = await readFile(host, item.file, run)
+        const { bytes } = await readConfig(host, item.file, run)
         const isDone = rewritten(item, bytes, host.label).equals(bytes)
         return isDone
           ? []
@@ -162,15 +162,15 @@ export class RewriteConfig implements Step<Change> {
   ): Promise<{ readonly bytes: Buffer; readonly label: string; readonly entry: FileEntry }> {
     const host = this.#new()
     const { files: old } = this.#context.world.old
-    if (!run.dryRun || old === undefined) return readFile(host, item.file, run)
+    if (!run.dryRun || old === undefined) return readConfig(host, item.file, run)
     try {
-      const read = await readFile(host, item.file, run)
+      const read = await readConfig(host, item.file, run)
       rewritten(item, read.bytes, read.label)
       return read
     } catch (error) {
       const expected = error instanceof MigrateError && NOT_THERE_YET.includes(error.code)
       if (!expected || (await old.stat(item.file)) === undefined) throw error
-      return readFile(old, item.file, run)
+      return readConfig(old, item.file, run)
     }
   }
 
@@ -180,7 +180,7 @@ export class RewriteConfig implements Step<Change> {
     for (const host of [old, files]) {
       try {
         if ((await host.stat(item.file)) === undefined) continue
-        const { bytes } = await readFile(host, item.file, run)
+        const { bytes } = await readConfig(host, item.file, run)
         rewritten(item, bytes, host.label)
         return insideNames(item, bytes, host.label)
       } catch (error) {
@@ -221,7 +221,8 @@ function namesOf({ items }: FileItems): Pick<Change, 'settings' | 'texts'> {
   return { settings, texts: items.reduce((count, { replace }) => count + Object.keys(replace ?? {}).length, 0) }
 }
 
-async function readFile(
+/** A config's bytes, whole, and where they are from. */
+export async function readConfig(
   host: FileHost,
   path: string,
   run: StepRun,
