@@ -19,6 +19,7 @@ const SERVERS = [
   { name: 'dig', package: 'bind9-dnsutils', files: ['/usr/bin/dig'] },
   { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
+  { name: 'PHP', package: 'php-cli', files: ['/usr/bin/php'] },
 ]
 const FOR_BENCH = [
   { name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] },
