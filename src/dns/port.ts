@@ -47,6 +47,8 @@ export interface DnsProvider {
   apply(changes: readonly RecordChange[], signal?: AbortSignal): Promise<void>
   /** A person makes the changes (provider `manual`); `apply` is then only called to wait for them. */
   readonly manual: boolean
+  /** Names of the servers that publish what is changed here, so that a delegation elsewhere is noticed; absent where unknown. */
+  nameServers?(): Promise<readonly string[]>
   close(): Promise<void>
 }
 
