@@ -57,7 +57,8 @@ export interface BindOptions {
 export async function startBind(options: BindOptions): Promise<Bind> {
   const { address = '127.0.0.1', zone, records = [], nameServer = 'ns1', algorithm = 'hmac-sha256', zoneOptions = '' } = options
   const folder = mkdtempSync(join(tmpdir(), 'migrate-named-'))
-  const port = await freeDnsPort(address)
+  // Ports are looked for on IPv4 alone.
+  const port = await freeDnsPort(address.includes(':') ? '127.0.0.1' : address)
   const key = newKey('test', algorithm)
   const reader = newKey('reader', algorithm)
   writeFileSync(join(folder, 'zone.db'), zoneFile(records, nameServer))
