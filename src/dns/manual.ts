@@ -38,9 +38,9 @@ export function manualProvider({ zone, authoritative, clock, everyMs = EVERY_MS 
   return {
     label: `${zoneName}, changed by hand`,
     manual: true,
-    check: async () => {
+    check: async (signal) => {
       try {
-        await readAll([zoneName])
+        await readAll([zoneName], signal)
         return [
           {
             severity: 'info',
@@ -55,7 +55,7 @@ export function manualProvider({ zone, authoritative, clock, everyMs = EVERY_MS 
       }
     },
     // While name servers disagree, the first one's view is as good as any; `apply` waits for all of them.
-    records: async (names) => (await readAll(names.map(canonicalName)))[0] ?? [],
+    records: async (names, signal) => (await readAll(names.map(canonicalName), signal))[0] ?? [],
     apply: async (changes, signal) => {
       const names = [
         ...new Set(changes.flatMap(({ before, after }) => [before?.name, after?.name].filter((name) => name !== undefined))),

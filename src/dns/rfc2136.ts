@@ -41,19 +41,19 @@ export function rfc2136Provider(options: Rfc2136Options): DnsProvider {
   return {
     label: `${zone} on ${endpoint.server}`,
     manual: false,
-    check: async () => {
+    check: async (signal) => {
       try {
-        await ask(endpoint, zone, 'SOA')
-        await mayUpdate(endpoint, records)
+        await ask(endpoint, zone, 'SOA', signal)
+        await mayUpdate(endpoint, records, signal)
         return [...weakKey(endpoint), ready(endpoint)]
       } catch (error) {
         if (!(error instanceof MigrateError)) throw error
         return [{ severity: 'error', code: error.code, message: error.message, hint: error.hint }]
       }
     },
-    records: (names) => readRecords(endpoint, [...new Set(names.map(canonicalName))]),
-    nameServers: async () => {
-      const { bytes, message } = await ask(endpoint, zone, 'NS')
+    records: (names, signal) => readRecords(endpoint, [...new Set(names.map(canonicalName))], signal),
+    nameServers: async (signal) => {
+      const { bytes, message } = await ask(endpoint, zone, 'NS', signal)
       return message.answers.flatMap((record) => (record.type === TYPES.NS ? (decodeData(bytes, record) ?? []) : []))
     },
     apply: (changes, signal) => apply(endpoint, changes, signal),
@@ -122,15 +122,23 @@ const NOWHERE = { A: '0.0.0.0', AAAA: '::', CNAME: 'invalid' } as const
  * Throws unless the key may change the records. Asked by an update that takes away what isn't there, so that nothing is written: a
  * server that decides by name and type (BIND's update-policy) would let an empty one pass.
  */
-async function mayUpdate(endpoint: Endpoint, records: NonNullable<Rfc2136Options['records']>): Promise<void> {
+async function mayUpdate(
+  endpoint: Endpoint,
+  records: NonNullable<Rfc2136Options['records']>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const task = `let the records be changed`
-  const answer = await exchange(endpoint.primary, {
-    opcode: 'update',
-    question: { name: endpoint.zone, type: TYPES.SOA },
-    authorities: records.map(({ name, type }) =>
-      wire({ name: canonicalName(name), type, content: NOWHERE[type] }, CLASSES.NONE, 0),
-    ),
-  })
+  const answer = await exchange(
+    endpoint.primary,
+    {
+      opcode: 'update',
+      question: { name: endpoint.zone, type: TYPES.SOA },
+      authorities: records.map(({ name, type }) =>
+        wire({ name: canonicalName(name), type, content: NOWHERE[type] }, CLASSES.NONE, 0),
+      ),
+    },
+    signal,
+  )
   if (answer.kind !== 'answered') throw unreachable(endpoint, answer, task, 'Nothing was changed.')
   const refused = updateRefusalOf(answer, endpoint, task)
   if (refused !== undefined) throw refused

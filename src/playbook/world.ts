@@ -157,5 +157,5 @@ async function buildProvider(
     return rfc2136Provider({ zone, server, key, records, clock })
   }
   const { cloudflareProvider } = await import('../dns/cloudflare.ts')
-  return cloudflareProvider({ zone, token: settings.token, api: settings.api })
+  return cloudflareProvider({ zone, token: settings.token, api: settings.api, clock })
 }

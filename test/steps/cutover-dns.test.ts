@@ -144,7 +144,7 @@ describe('cutover-dns', () => {
       storedRecord({ id: '1', name: 'shop.example', type: 'A', content: OLD, proxied: true, comment: 'web', tags: ['shop'] }),
     ])
     const api = await startCloudflareApi({ zones: [store], tokens: { good: { read: ['shop.example'], edit: ['shop.example'] } } })
-    const provider = cloudflareProvider({ zone: 'shop.example', token: new Secret('good'), api: api.url })
+    const provider = cloudflareProvider({ zone: 'shop.example', token: new Secret('good'), api: api.url, clock: new FakeClock() })
     // Whoever asks a name server about a proxied record learns nothing: nobody is asked.
     const authoritative = [scriptedResolver('ns1', () => ({ status: 'SERVFAIL' }))]
     const step = stepOf(

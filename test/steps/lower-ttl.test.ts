@@ -83,7 +83,7 @@ describe('lower-ttl', () => {
       storedRecord({ id: '1', name: 'shop.example', type: 'A', content: OLD, ttl: 3600, comment: 'web', tags: ['shop'] }),
     ])
     const api = await startCloudflareApi({ zones: [store], tokens: { good: { read: ['shop.example'], edit: ['shop.example'] } } })
-    const provider = cloudflareProvider({ zone: 'shop.example', token: new Secret('good'), api: api.url })
+    const provider = cloudflareProvider({ zone: 'shop.example', token: new Secret('good'), api: api.url, clock: new FakeClock() })
     const world = dnsWorld(shopZone(), { provider, records: [{ name: 'shop.example', type: 'A', to: NEW }] })
     const step = stepOf(lowerTtlKind, world)
     api.faults.push({ kind: 'lost-answer', writesOnly: true })
