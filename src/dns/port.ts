@@ -42,9 +42,9 @@ export interface DnsProvider {
   /**
    * Makes the changes, all or none where the provider has batches. Idempotent: a change that stands already is left alone; one
    * whose `before` no longer stands throws `dns-record-changed` and changes nothing. Reads back before it returns: a lost answer
-   * is re-read, not repeated.
+   * is re-read, not repeated. `tell` is given what a person who waits would want to know.
    */
-  apply(changes: readonly RecordChange[], signal?: AbortSignal): Promise<void>
+  apply(changes: readonly RecordChange[], signal?: AbortSignal, tell?: (message: string) => void): Promise<void>
   /** A person makes the changes (provider `manual`); `apply` is then only called to wait for them. */
   readonly manual: boolean
   /** Names of the servers that publish what is changed here, so that a delegation elsewhere is noticed; absent where unknown. */

@@ -45,9 +45,9 @@ export const cutoverDnsKind: StepKind<Options> = {
 async function check(world: World, run: StepRun): Promise<readonly Finding[]> {
   const { dns } = world
   if (dns === undefined) return [missingDns('cutover-dns')]
-  const provider = await dns.provider.check()
+  const provider = await dns.provider.check(run.signal)
   if (provider.some((finding) => finding.severity === 'error')) return provider
-  const { findings, current } = await currentDiff(dns)
+  const { findings, current } = await currentDiff(dns, run.signal)
   const proxied = current.filter((record) => record.proxied && dns.records.some((wanted) => wanted.name === record.name))
   const certificate = await newHostCertificate(world, run)
   return [
@@ -82,14 +82,14 @@ async function newHostCertificate(world: World, run: StepRun): Promise<readonly 
 }
 
 async function plan(dns: DnsTarget, run: StepRun): Promise<readonly DnsChange[]> {
-  const first = await currentDiff(dns)
+  const first = await currentDiff(dns, run.signal)
   const conflict = first.findings.find((finding) => finding.severity === 'error')
   if (conflict !== undefined)
     throw new MigrateError(conflict.code, conflict.message, conflict.hint === undefined ? {} : { hint: conflict.hint })
   if (first.changes.length === 0) return []
   const cached = first.changes.some(({ before }) => before !== null && !before.proxied)
   if (run.dryRun || !cached || !(await waitForOldTtl(run))) return [{ kind: 'dns', records: first.changes }]
-  const { changes } = await currentDiff(dns)
+  const { changes } = await currentDiff(dns, run.signal)
   return changes.length === 0 ? [] : [{ kind: 'dns', records: changes }]
 }
 
@@ -167,7 +167,7 @@ const LOOK_EVERY_MS = 2000
 const LOOKS = 60
 
 async function verify(dns: DnsTarget, run: StepRun): Promise<readonly Finding[]> {
-  const { changes, current } = await currentDiff(dns)
+  const { changes, current } = await currentDiff(dns, run.signal)
   if (changes.length > 0) {
     return changes.map(
       (change): Finding => ({

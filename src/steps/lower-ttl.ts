@@ -50,9 +50,9 @@ export const lowerTtlKind: StepKind<Options> = {
     check: () => check(world),
     plan: (run) => plan(dnsOf(world, 'lower-ttl'), ttl, run),
     apply: (change, run) => apply(dnsOf(world, 'lower-ttl'), change, run),
-    verify: async () => {
+    verify: async (run) => {
       const dns = dnsOf(world, 'lower-ttl')
-      return toLower(dns, await currentRecords(dns), ttl).map((change) => stillHigh(change, dns.provider.manual))
+      return toLower(dns, await currentRecords(dns, run.signal), ttl).map((change) => stillHigh(change, dns.provider.manual))
     },
     undo: (change, run) => undo(dnsOf(world, 'lower-ttl'), change, run),
     describe: ({ records }) => (records.length === 0 ? 'note when the TTL fell' : records.map(describeChange).join('\n')),
@@ -77,7 +77,7 @@ async function plan(dns: DnsTarget, ttl: number, run: StepRun): Promise<readonly
   const lowered = recallLowered(run)
   // A person lowered it as far as the registrar's form allows: asking again changes nothing.
   if (dns.provider.manual && lowered?.done === true) return []
-  const records = toLower(dns, await currentRecords(dns), ttl)
+  const records = toLower(dns, await currentRecords(dns, run.signal), ttl)
   if (records.length > 0) return [{ kind: 'dns', records }]
   // Cut off between the change and its note: without the time, the cutover wouldn't know how long to wait.
   return lowered?.done === false ? [{ kind: 'dns', records: [] }] : []
