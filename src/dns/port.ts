@@ -71,9 +71,11 @@ export interface DnsAnswer {
   readonly milliseconds: number
 }
 
+export type QueryType = 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT' | 'MX' | 'CAA' | 'DNSKEY'
+
 /** Asks one name server. Never throws for what the server answers or fails to answer; contract: test/contract/resolver.ts. */
 export interface Resolver {
   /** "127.0.20.1:5301", or a resolver's name and region. */
   readonly label: string
-  query(name: string, type: 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT', signal?: AbortSignal): Promise<DnsAnswer>
+  query(name: string, type: QueryType, signal?: AbortSignal): Promise<DnsAnswer>
 }

@@ -5,7 +5,7 @@ import { describeChange } from '../dns/diff.ts'
 import type { DnsRecord } from '../dns/port.ts'
 import { type Expectation, expectationsOf, observe } from '../dns/propagation.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { certificateFindings, readCertificate } from '../site/certificate.ts'
+import { type Certificate, certificateFindings, readCertificate } from '../site/certificate.ts'
 import {
   CUTOVER_KEY,
   currentDiff,
@@ -19,6 +19,7 @@ import {
   takeBack,
 } from './dns-change.ts'
 import { unproxied } from './dns-expectations.ts'
+import { proxiedFindings, zoneFindings } from './dns-findings.ts'
 import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -47,37 +48,34 @@ async function check(world: World, run: StepRun): Promise<readonly Finding[]> {
   if (dns === undefined) return [missingDns('cutover-dns')]
   const provider = await dns.provider.check(run.signal)
   if (provider.some((finding) => finding.severity === 'error')) return provider
-  const { findings, current } = await currentDiff(dns, run.signal)
-  const proxied = current.filter((record) => record.proxied && dns.records.some((wanted) => wanted.name === record.name))
-  const certificate = await newHostCertificate(world, run)
+  const { findings, changes, current } = await currentDiff(dns, run.signal)
+  const seen = await seeNewCertificate(world, run)
   return [
     // lower-ttl asks the provider too; here only what is wrong would be news.
     ...provider.filter((finding) => finding.severity !== 'info'),
     ...findings,
-    ...proxied.map(proxiedFinding),
-    ...certificate.map((finding): Finding => (finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding)),
+    ...proxiedFindings(dns, current),
+    ...(await zoneFindings({ dns, current, changes, site: world.site, certificate: seen.certificate }, run)),
+    ...seen.findings.map((finding): Finding => (finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding)),
   ]
 }
 
-const proxiedFinding = (record: DnsRecord): Finding => ({
-  severity: 'info',
-  code: 'dns-proxied',
-  message: `${record.type} ${record.name} is proxied: only the origin behind the proxy changes, at once for everybody, with no wait for resolvers.`,
-})
-
-/** What is wrong with the certificate that customers would meet on the new host. */
-async function newHostCertificate(world: World, run: StepRun): Promise<readonly Finding[]> {
+/** What customers would meet on the new host: its certificate, if it gives one, and what is wrong with that. */
+async function seeNewCertificate(
+  world: World,
+  run: StepRun,
+): Promise<{ readonly certificate?: Certificate; readonly findings: readonly Finding[] }> {
   const { site } = world
   const host = world.new.site
-  if (site?.protocol !== 'https:' || host?.protocol !== 'https:') return []
+  if (site?.protocol !== 'https:' || host?.protocol !== 'https:') return { findings: [] }
   try {
-    return certificateFindings(await readCertificate({ site, host, signal: run.signal }), site, host, run.clock.now())
+    const certificate = await readCertificate({ site, host, signal: run.signal })
+    return { certificate, findings: certificateFindings(certificate, site, host, run.clock.now()) }
   } catch (error) {
     run.signal.throwIfAborted()
     const hint = `The new host must answer for ${site.origin} before DNS moves.`
-    return [
-      { severity: 'error', code: error instanceof MigrateError ? error.code : 'site-failed', message: messageOf(error), hint },
-    ]
+    const code = error instanceof MigrateError ? error.code : 'site-failed'
+    return { findings: [{ severity: 'error', code, message: messageOf(error), hint }] }
   }
 }
 
@@ -154,7 +152,7 @@ async function apply(world: World, { records }: DnsChange, run: StepRun): Promis
 }
 
 async function refuseBadCertificate(world: World, run: StepRun): Promise<void> {
-  const bad = (await newHostCertificate(world, run)).find((finding) => finding.severity === 'error')
+  const bad = (await seeNewCertificate(world, run)).findings.find((finding) => finding.severity === 'error')
   if (bad === undefined) return
   throw new MigrateError(
     bad.code,

@@ -67,7 +67,7 @@ export async function currentDiff(
   signal?: AbortSignal,
 ): Promise<ReturnType<typeof diffRecords> & { readonly current: readonly DnsRecord[] }> {
   const current = await currentRecords(dns, signal)
-  return { ...diffRecords(dns.records, current, dns.zone), current }
+  return { ...diffRecords(dns.records, current, dns.zone, dns.provider.flattensApex), current }
 }
 
 /**

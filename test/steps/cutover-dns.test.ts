@@ -152,7 +152,7 @@ describe('cutover-dns', () => {
       dnsWorld(shopZone(), { provider, authoritative, records: [{ name: 'shop.example', type: 'A', to: NEW }] }),
     )
     const run = newRun()
-    expect((await step.check(run)).map((finding) => finding.code)).toEqual(['dns-proxied'])
+    expect((await step.check(run)).map((finding) => finding.code)).toEqual(['dns-proxied', 'dns-authoritative-unknown'])
     api.faults.push({ kind: 'lost-answer', writesOnly: true })
     const planned = await perform(step, run)
     expect(store.records()).toEqual([
@@ -186,7 +186,8 @@ describe('cutover-dns', () => {
     expect((await wrong.check(newRun())).map((finding) => [finding.severity, finding.code])).toEqual([
       ['error', 'dns-type-conflict'],
       ['warning', 'dns-aaaa-left-behind'],
-      ['info', 'dns-wildcard'],
+      ['warning', 'dns-wildcard-left-behind'],
+      ['info', 'dns-mail-without-mx'],
     ])
     await expect(wrong.plan(newRun())).rejects.toMatchObject({ code: 'dns-type-conflict' })
   })
