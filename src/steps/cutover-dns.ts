@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { describeChange } from '../dns/diff.ts'
-import type { DnsRecord } from '../dns/port.ts'
+import type { DnsRecord, RecordChange } from '../dns/port.ts'
 import { type Expectation, expectationsOf, observe } from '../dns/propagation.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { type Certificate, certificateFindings, readCertificate } from '../site/certificate.ts'
@@ -86,15 +86,36 @@ async function plan(dns: DnsTarget, run: StepRun): Promise<readonly DnsChange[]>
     throw new MigrateError(conflict.code, conflict.message, conflict.hint === undefined ? {} : { hint: conflict.hint })
   if (first.changes.length === 0) return []
   const cached = first.changes.some(({ before }) => before !== null && !before.proxied)
+  if (!run.dryRun) tellHighTtls(first.changes, run)
   if (run.dryRun || !cached || !(await waitForOldTtl(run))) return [{ kind: 'dns', records: first.changes }]
   const { changes } = await currentDiff(dns, run.signal)
   return changes.length === 0 ? [] : [{ kind: 'dns', records: changes }]
+}
+
+/** Longer than this, seconds, and nothing lowered it: people should know what they go into. */
+const HIGH_TTL_SECONDS = 300
+
+function tellHighTtls(changes: readonly RecordChange[], run: StepRun): void {
+  if (recallLowered(run) !== undefined) return
+  const high = changes.flatMap(({ before }) =>
+    before === null || before.proxied || effectiveTtl(before) <= HIGH_TTL_SECONDS ? [] : [before],
+  )
+  if (high.length === 0) return
+  const longest = formatDuration(Math.max(...high.map(effectiveTtl)) * SECOND_MS)
+  run.emit({
+    event: 'finding',
+    severity: 'warning',
+    code: 'cutover-ttl-high',
+    message: `${high.map(({ type, name }) => `${type} ${name}`).join(', ')}: the TTL was never lowered, so resolvers go on sending customers to the old host for up to ${longest} after the cutover.`,
+    hint: 'Put lower-ttl into the playbook and run it a day before. Their orders on the old host are carried over by reconcile.',
+  })
 }
 
 const SECOND_MS = 1000
 /** The countdown goes by seconds only at its end. */
 const LAST_SECONDS = 120
 const LONG_STEP_SECONDS = 10
+const WAITED_FOR = 'until the old TTL has passed everywhere'
 
 /**
  * Waits until no resolver can still hold an answer with the old, long TTL. While planning, because there Ctrl-C stops at once and
@@ -103,21 +124,23 @@ const LONG_STEP_SECONDS = 10
 async function waitForOldTtl(run: StepRun): Promise<boolean> {
   const lowered = recallLowered(run)
   if (lowered === undefined) return false
-  const until = lowered.at + lowered.oldTtlSeconds * SECOND_MS
-  if (until <= run.clock.now()) return false
-  if (await goesOnEarly(run, until)) return false
   const total = lowered.oldTtlSeconds
-  for (let left = until - run.clock.now(); left > 0; left = until - run.clock.now()) {
-    run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', 'until the old TTL has passed everywhere')
+  // A wall clock that was set back meanwhile must not make the wait longer than the TTL is.
+  const leftAtFirst = Math.min(lowered.at + total * SECOND_MS - run.clock.now(), total * SECOND_MS)
+  if (leftAtFirst <= 0) return false
+  if (await goesOnEarly(run, leftAtFirst)) return false
+  const start = run.clock.monotonic()
+  for (let left = leftAtFirst; left > 0; left = leftAtFirst - (run.clock.monotonic() - start)) {
+    run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', WAITED_FOR)
     const stepSeconds = left > LAST_SECONDS * SECOND_MS ? LONG_STEP_SECONDS : 1
     await run.clock.sleep(Math.min(left, stepSeconds * SECOND_MS), run.signal)
   }
-  run.progress(total, total, 'seconds', 'until the old TTL has passed everywhere')
+  run.progress(total, total, 'seconds', WAITED_FOR)
   return true
 }
 
-async function goesOnEarly(run: StepRun, until: number): Promise<boolean> {
-  const left = formatDuration(until - run.clock.now())
+async function goesOnEarly(run: StepRun, leftMs: number): Promise<boolean> {
+  const left = formatDuration(leftMs)
   const risk = `Resolvers may hold the old address for another ${left}: customers behind them would go on buying on the old host for so long.`
   try {
     const early = await run.confirm(

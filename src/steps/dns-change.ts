@@ -19,6 +19,8 @@ export const loweredSchema = z
     oldTtlSeconds: z.number(),
     /** False from before the change until it was read back. */
     done: z.boolean(),
+    /** What is to be raised again when all is over; the report names it. TTLs in seconds. */
+    ttls: z.array(z.object({ name: z.string(), type: z.string(), from: z.number(), to: z.number() }).readonly()).default([]),
   })
   .readonly()
 export type Lowered = z.infer<typeof loweredSchema>
