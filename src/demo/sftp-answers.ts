@@ -34,7 +34,10 @@ export class Answers {
 
   #send(send: () => void): void {
     if (this.#faults.mute === true) return
-    if (this.#faults.outOfOrder !== true) return send()
+    if (this.#faults.outOfOrder !== true) {
+      send()
+      return
+    }
     this.#held.push(send)
     if (this.#held.length > 1) return
     setImmediate(() => {

@@ -95,10 +95,7 @@ export function faults(use: () => FilesUnderTest): void {
     if (freeze === undefined || impatient === undefined) return context.skip('there is no connection that could fall silent')
     const bytes = randomBytes(3_000_000)
     truth.put('old', bytes)
-    for (const work of [
-      () => bytesOf(impatient.read('old')),
-      () => impatient.write('new', contentOf(bytes), plainly),
-    ]) {
+    for (const work of [() => bytesOf(impatient.read('old')), () => impatient.write('new', contentOf(bytes), plainly)]) {
       await impatient.stat('old')
       freeze(600_000)
       expect(await errorOf(work())).toMatchObject({ code: 'files-connection-lost', retrySafe: true })

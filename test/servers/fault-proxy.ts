@@ -45,12 +45,12 @@ interface Settings {
 
 /** Listens on a free port and passes everything on to `target`. */
 export async function startFaultProxy(target: ProxyTarget, settings: Settings = {}): Promise<FaultProxy> {
-  const proxy = new Proxy(target, settings.listen ?? '127.0.0.1', settings.ftp === true)
+  const proxy = new Line(target, settings.listen ?? '127.0.0.1', settings.ftp === true)
   await proxy.open(0, settings.passivePorts ?? [])
   return proxy
 }
 
-class Proxy implements FaultProxy {
+class Line implements FaultProxy {
   readonly host: string
   port = 0
   corrupted = 0
