@@ -3,6 +3,7 @@ import { InFlight } from '../files/in-flight.ts'
 import { comparePaths, isUnnameable, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
+import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
@@ -113,6 +114,7 @@ async function fetchFile(
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
+    await proveArrival(host, entry, taken.sha256, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) === 'file-missing') return // removed since it was listed; the next round sees that

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
+import { openFtp } from '../../src/files/ftp/index.ts'
 import { openLocal } from '../../src/files/local.ts'
 import type { FileHost, FilePowers } from '../../src/files/port.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
@@ -11,6 +13,7 @@ import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
 import { errorOf } from '../contract/files-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
+import { ftpdMissing, startProftpd } from '../servers/ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { sshdMissing, startSshd } from '../servers/sshd.ts'
 
@@ -127,6 +130,29 @@ describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === n
     await perform(steps.snapshot(), run)
     await perform(steps.restore(), run)
     expect(fresh.read('large.bak')?.equals(other)).toBe(true)
+  })
+})
+
+describe.skipIf(ftpdMissing !== null)(`files over plain FTP${ftpdMissing === null ? '' : ` (skipped: ${ftpdMissing})`}`, () => {
+  it('are not kept when a bit was changed on the way, and are fetched anew', async () => {
+    chmodSync(old.path, 0o755)
+    const server = await startProftpd({ site: old.path })
+    ends.push(() => server.stop())
+    const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
+    ends.push(() => proxy.close())
+    const password = new Secret(server.password)
+    const login = { host: proxy.host, port: proxy.port, user: server.user, password, root: '/', tls: 'none' } as const
+    const host = openFtp({ ...login, connections: 2 })
+    ends.push(() => host.close())
+    const bytes = randomBytes(400_000)
+    old.put('picture.jpg', bytes)
+    const steps = between(host, openLocal(fresh.path))
+    proxy.corrupt(100_000, 'down')
+    expect(await errorOf(perform(steps.snapshot(), run))).toMatchObject({ code: 'file-changed-on-the-way', retrySafe: true })
+    expect(proxy.corrupted).toBe(1)
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    expect(fresh.read('picture.jpg')?.equals(bytes)).toBe(true)
   })
 })
 
