@@ -1,4 +1,5 @@
 import { bumpIdentitiesKind } from './bump-identities.ts'
+import { certificateKind } from './certificate.ts'
 import { checkKind } from './check.ts'
 import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
@@ -28,6 +29,7 @@ export const stepKinds: readonly StepKind[] = [
   restoreDatabaseKind,
   bumpIdentitiesKind,
   rewriteConfigKind,
+  certificateKind,
   smokeTestKind,
   cutoverDnsKind,
   watchPropagationKind,
