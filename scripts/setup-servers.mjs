@@ -20,6 +20,7 @@ const SERVERS = [
   { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },
   { name: 'Knot', package: 'knot', files: ['/usr/sbin/knotd'] },
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
+  { name: 'Pebble', package: 'pebble', files: ['/usr/bin/pebble'] },
   { name: 'PHP', package: 'php-cli', files: ['/usr/bin/php'] },
 ]
 const FOR_BENCH = [

@@ -34,6 +34,7 @@ const ORDER: readonly (readonly [string, string])[] = [
   ['restore-files', 'cutover-dns'],
   ['bump-identities', 'cutover-dns'],
   ['lower-ttl', 'cutover-dns'],
+  ['certificate', 'cutover-dns'],
   ['cutover-dns', 'watch-propagation'],
   ['cutover-dns', 'reconcile'],
   ['cutover-dns', 'close-old'],
