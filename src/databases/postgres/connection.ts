@@ -80,8 +80,8 @@ export class Session implements Line {
   }
 
   /** Starts COPY … TO STDOUT. Its errors are the driver's own: pass them through `error`. */
-  copyOut(sql: string, blockBytes: number): CopyOut {
-    const copy = new CopyOut(sql, blockBytes)
+  copyOut(sql: string, options: ConstructorParameters<typeof CopyOut>[1]): CopyOut {
+    const copy = new CopyOut(sql, options)
     if (this.#failure === undefined) this.#client.query(copy)
     else copy.handleError(this.#failure)
     return copy
