@@ -74,7 +74,7 @@ const ours = (target: string): boolean => target.startsWith('src/')
 /** Code that talks to one kind of server: a folder, or files that begin with the server's name. */
 const ADAPTERS: readonly RegExp[] = [
   /^src\/databases\/(?!plan\/|snapshot\/|native\/)[^/]+\//,
-  /^src\/files\/[^/]+\//,
+  /^src\/files\/(?!config\/)[^/]+\//,
   /^src\/files\/local\.ts$/,
   /^src\/dns\/(cloudflare|rfc2136|manual|node-dig|resolver-)[^/]*\.ts$/,
 ]

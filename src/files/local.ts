@@ -4,12 +4,19 @@ import * as fs from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import pLimit from 'p-limit'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { foldsCase } from './case-folding.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside, unnameable } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+import { wholeContent } from './whole.ts'
+
+/** Files up to this length are read at once. */
+const SMALL_BYTES = 128 * 1024
+/** Files open at once: a process may often have no more than 256. */
+const OPEN_AT_ONCE = 64
 
 /** A folder on this machine as a FileHost. `root` is absolute. */
 export function openLocal(root: string, label = `file://${root}`): FileHost {
@@ -18,6 +25,7 @@ export function openLocal(root: string, label = `file://${root}`): FileHost {
 
 class LocalFiles implements FileHost {
   readonly label: string
+  readonly #few = pLimit(OPEN_AT_ONCE)
   readonly #root: string
 
   constructor(root: string, label: string) {
@@ -100,6 +108,9 @@ class LocalFiles implements FileHost {
 
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
     const full = await this.#inside(path, true)
+    const { entry } = options
+    if (entry?.path === path && entry.kind === 'file' && entry.size <= SMALL_BYTES && (options.offset ?? 0) === 0)
+      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full))))
     const handle = await this.#do(path, 'read', () => fs.open(full, 'r'))
     const start = options.offset ?? 0
     return handle.createReadStream({ start, ...(options.signal ? { signal: options.signal } : {}) })
@@ -119,13 +130,14 @@ class LocalFiles implements FileHost {
         yield chunk
       }
     }
-    await this.#do(path, 'write', async () => {
+    const put = async (): Promise<void> => {
       const handle = await fs.open(partFull, 'wx', 0o600)
       await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await fs.rename(partFull, full)
-    })
+    }
+    await this.#do(path, 'write', () => this.#few(put))
     return { size, sha256: hash.digest('hex') }
   }
 

@@ -91,11 +91,22 @@ export interface CloudflareSettings extends ZoneSettings {
   readonly api: URL | undefined
 }
 
+export interface Rfc2136Settings extends ZoneSettings {
+  readonly provider: 'rfc2136'
+  readonly server: { readonly host: string; readonly port: number }
+  readonly key: {
+    readonly name: string
+    readonly algorithm: 'hmac-sha1' | 'hmac-sha224' | 'hmac-sha256' | 'hmac-sha384' | 'hmac-sha512'
+    /** Base64. */
+    readonly secret: Secret
+  }
+}
+
 export interface ManualSettings extends ZoneSettings {
   readonly provider: 'manual'
 }
 
-export type DnsSettings = CloudflareSettings | ManualSettings
+export type DnsSettings = CloudflareSettings | Rfc2136Settings | ManualSettings
 
 /** `mail:`; what isn't given is `undefined`. */
 export interface MailSettings {
@@ -129,6 +140,8 @@ export interface Playbook {
   readonly name: string
   readonly old: HostSettings
   readonly new: HostSettings
+  /** Where a rehearsal goes instead of `new`; what isn't given is made for it. */
+  readonly rehearsal: HostSettings | undefined
   readonly site: URL | undefined
   readonly dns: DnsSettings | undefined
   readonly mail: MailSettings | undefined

@@ -80,6 +80,7 @@ function readRoot(value: Value, raw: Value, reading: Reading, file: string): Pla
     directory: reading.directory,
     old,
     new: destination,
+    rehearsal: isGiven('rehearsal') ? readHost(value.rehearsal ?? {}, ['rehearsal'], reading) : undefined,
     site: site === undefined ? undefined : readSite(site, ['site'], source),
     dns: isGiven('dns') ? readDns(value.dns ?? null, ['dns'], reading) : undefined,
     mail: isGiven('mail') ? readMail(value.mail ?? null, ['mail'], source) : undefined,

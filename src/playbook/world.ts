@@ -154,6 +154,11 @@ async function buildProvider(
     const { manualProvider } = await import('../dns/manual.ts')
     return manualProvider({ zone, authoritative, clock })
   }
+  if (settings.provider === 'rfc2136') {
+    const { rfc2136Provider } = await import('../dns/rfc2136.ts')
+    const { server, key, records } = settings
+    return rfc2136Provider({ zone, server, key, records, clock })
+  }
   const { cloudflareProvider } = await import('../dns/cloudflare.ts')
-  return cloudflareProvider({ zone, token: settings.token, api: settings.api })
+  return cloudflareProvider({ zone, token: settings.token, api: settings.api, clock })
 }

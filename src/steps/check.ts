@@ -9,6 +9,7 @@ import { mailFindings } from './mail-findings.ts'
 import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
+import { forgottenConfigs } from './rewrite-config-forgotten.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
 import { choiceAmong } from './snapshot-files.ts'
 import { suspectedReferences } from './suspects.ts'
@@ -31,7 +32,7 @@ export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
     title: 'Look at both hosts',
     phase: 'prepare',
     change: z.never(),
-    check: (run) => lookAtAll(world, choiceAmong(others()), run),
+    check: (run) => lookAtAll(world, others(), run),
     plan: async () => [],
     apply: async () => undefined,
     verify: async () => [],
@@ -42,14 +43,15 @@ export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
 }
 
 /** Every port is asked, side by side; what one of them throws is a finding and hides none of the others. Read-only. */
-const lookAtAll = (world: World, isChosen: Choice, run: StepRun): Promise<readonly Finding[]> =>
+const lookAtAll = (world: World, others: readonly Step[], run: StepRun): Promise<readonly Finding[]> =>
   gather(
     () => lookAtDatabase(world.old, 'read'),
     () => lookAtDatabase(world.new, 'write'),
     () => compareDatabases(world, run),
     () => lookAtFiles(world.old, 'read'),
     () => lookAtFiles(world.new, 'write'),
-    () => lookAtRoom(world, isChosen, run),
+    () => lookAtRoom(world, choiceAmong(others), run),
+    () => forgottenConfigs(world, others, run),
     async () => (world.dns === undefined ? [] : await world.dns.provider.check()),
     () => mailFindings(world, run),
     () => lookAtClock(world.old, world, run),

@@ -1,13 +1,12 @@
-import type { Readable } from 'node:stream'
 import { codeOf } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
+import { comparePaths, isUnnameable, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
-/** Files under way at once, and how heavy they may be together, bytes. */
-export const FILES_AT_ONCE = 64
+/** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
+export const FILES_AT_ONCE = 2000
 export const BYTES_AT_ONCE = 32 * 1024 * 1024
 
 /** A file that changes at every reading is taken as it is after so many rounds. */
@@ -98,7 +97,7 @@ async function keepFolder(store: FileStore, folder: FileEntry): Promise<void> {
 }
 
 async function keepOther(store: FileStore, entry: FileEntry): Promise<void> {
-  if (entry.kind === 'other') return store.note(entry.path, 'other')
+  if (entry.kind === 'other') return store.note(entry.path, isUnnameable(entry) ? 'unnameable' : 'other')
   if (leadsOutside(entry)) return store.note(entry.path, 'escapes')
   return store.keep({ ...entry, sha256: null }, null)
 }
@@ -111,10 +110,8 @@ async function fetchFile(
   round: number,
   progress: Progress,
 ): Promise<void> {
-  let content: Readable
   try {
-    content = await host.read(entry.path, { entry, signal })
-    const taken = await store.objects.take(content)
+    const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
     await store.keep(stored, taken.small)
   } catch (error) {

@@ -8,7 +8,9 @@ import { codeOf } from '../base/errors.ts'
 import type { FileEntry } from '../files/port.ts'
 
 /** Between two marks of how far a file has come, bytes: so much may have to be fetched again after a kill. */
-const MARK_BYTES = 32 * 1024 * 1024
+const MARK_BYTES = 64 * 1024 * 1024
+/** Written in pieces of this size. */
+const WRITE_BYTES = 1024 * 1024
 /** A shorter part is fetched again. */
 const LEAST_BYTES = 1024 * 1024
 /** So much of a part's end is fetched once more and compared, before it is gone on with. */
@@ -31,6 +33,11 @@ export class Incoming {
   readonly #handle: FileHandle
   #bytes: number
   #marked: number
+  #written: number
+  #held: Buffer[] = []
+  #heldBytes = 0
+  #writing: Promise<void> = Promise.resolve()
+  #marking: Promise<void> = Promise.resolve()
   readonly hash: Hash
 
   private constructor(path: string, handle: FileHandle, standing: Standing) {
@@ -38,6 +45,7 @@ export class Incoming {
     this.#handle = handle
     this.#bytes = standing.bytes
     this.#marked = standing.bytes
+    this.#written = standing.bytes
     this.hash = standing.hash
   }
 
@@ -59,7 +67,10 @@ export class Incoming {
     const path = join(folder, `${name}.part`)
     const standing = await proven(path, entry.size)
     if (standing !== undefined) {
-      const content = await goOn(path, standing.bytes, from)
+      const content = await goOn(path, standing.bytes, from).catch((error: unknown) => {
+        if (codeOf(error) === 'files-failed') return undefined // a host that can't begin in the middle
+        throw error
+      })
       if (content !== undefined) {
         const handle = await open(path, 'r+')
         await handle.truncate(standing.bytes)
@@ -76,15 +87,39 @@ export class Incoming {
     return this.#bytes
   }
 
+  /** Returns when what was given before is written: the next bytes may come in meanwhile. */
   async write(chunk: Buffer): Promise<void> {
     this.hash.update(chunk)
-    await this.#handle.write(chunk, 0, chunk.length, this.#bytes)
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
     this.#bytes += chunk.length
+    if (this.#heldBytes >= WRITE_BYTES) await this.#writeHeld()
     if (this.#bytes - this.#marked >= MARK_BYTES) await this.#mark()
+  }
+
+  async #writeHeld(): Promise<void> {
+    await this.#writing
+    const [chunks, length] = [this.#held, this.#heldBytes]
+    this.#held = []
+    this.#heldBytes = 0
+    if (length === 0) return
+    const at = this.#written
+    this.#written += length
+    this.#writing = this.#handle.writev(chunks, at).then(({ bytesWritten }) => {
+      if (bytesWritten !== length) throw new Error(`only ${bytesWritten} of ${length} bytes could be written`)
+    })
+    this.#writing.catch(() => undefined)
+  }
+
+  async #settle(): Promise<void> {
+    await this.#writeHeld()
+    await this.#writing
+    await this.#marking
   }
 
   /** The file is whole: it gets its name among the contents. */
   async keepAs(path: string): Promise<void> {
+    await this.#settle()
     await this.#handle.datasync()
     await this.#handle.close()
     await mkdir(join(path, '..'), { recursive: true })
@@ -97,6 +132,7 @@ export class Incoming {
     if (this.#bytes < LEAST_BYTES) return this.discard()
     try {
       await this.#mark()
+      await this.#settle()
     } finally {
       await this.#handle.close()
     }
@@ -104,23 +140,32 @@ export class Incoming {
 
   /** All its bytes, and nothing left of it. */
   async takeOut(): Promise<Buffer> {
+    await this.#settle()
     const bytes = await readFile(this.#path)
     await this.discard()
     return bytes
   }
 
   async discard(): Promise<void> {
+    await Promise.allSettled([this.#writing, this.#marking])
     await this.#handle.close()
     for (const path of [this.#path, `${this.#path}.mark`]) await rm(path, { force: true })
   }
 
   /** The bytes are on disk before the mark says so, and the mark is whole or the last one. */
   async #mark(): Promise<void> {
-    await this.#handle.datasync()
     const mark = { bytes: this.#bytes, sha256: this.hash.copy().digest('hex') }
-    await writeFile(`${this.#path}.mark-new`, JSON.stringify(mark))
-    await rename(`${this.#path}.mark-new`, `${this.#path}.mark`)
-    this.#marked = this.#bytes
+    this.#marked = mark.bytes
+    await this.#writeHeld()
+    const [before, writing] = [this.#marking, this.#writing]
+    this.#marking = (async () => {
+      await before
+      await writing
+      await this.#handle.datasync()
+      await writeFile(`${this.#path}.mark-new`, JSON.stringify(mark))
+      await rename(`${this.#path}.mark-new`, `${this.#path}.mark`)
+    })()
+    this.#marking.catch(() => undefined) // thrown at the end
   }
 }
 

@@ -6,6 +6,7 @@ import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
+import { RESUMED_BYTES } from './file-objects.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 export const deletionSchema = z.object({ do: z.literal('delete'), entries: z.array(entrySchema) }).readonly()
@@ -63,7 +64,8 @@ export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promi
 export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
   if (entry.kind === 'folder') return host.makeFolder(entry.path, folderMode(entry.mode))
   if (entry.kind === 'link') return host.link(entry.path, entry.target ?? '')
-  const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds }
+  const again = entry.size > RESUMED_BYTES ? { again: () => store.content(entry) } : {}
+  const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds, ...again }
   const written = await host.write(entry.path, store.content(entry), options, signal)
   if (written.sha256 !== entry.sha256) {
     throw new MigrateError('snapshot-damaged', `What was sent as ${entry.path} is not what was saved of it.`, {

@@ -11,11 +11,20 @@ import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
 import { type Relaying, RelayRecords, relay, relaySchema, takeBackRelay } from './file-relay.ts'
 import { FileStore, type SnapshotTotals } from './file-store.ts'
+import { surveyFiles } from './file-survey.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { choiceAmong, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
-const optionsSchema = z.strictObject(deletionShape).prefault({})
+const optionsSchema = z
+  .strictObject({
+    ...deletionShape,
+    verify: z
+      .enum(['all', 'sample', 'sizes'])
+      .default('all')
+      .meta({ description: 'What is compared afterwards: every content, one in twenty, or sizes alone' }),
+  })
+  .prefault({})
 type Options = z.infer<typeof optionsSchema>
 
 /** The digest of the snapshot that stands on the new host: what later changes of files are told by. */
@@ -62,7 +71,7 @@ class RestoreFiles implements Step<Change> {
     const { files } = this.#context.world.new
     if (files === undefined)
       return [missingPart(this.id, 'the new host’s files', 'new.files: sftp://user@new.example.com/var/www/shop')]
-    return [...(await files.check('write')), ...(await this.#roomFindings(files, run))]
+    return [...(await files.check('write')), ...(await this.#surveyFindings(files, run))]
   }
 
   async plan(run: StepRun): Promise<readonly Change[]> {
@@ -105,7 +114,7 @@ class RestoreFiles implements Step<Change> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const store = this.#store(run)
     try {
-      const findings = await verifyRestored(this.#new(), store, rewrittenFiles(run), run)
+      const findings = await verifyRestored(this.#new(), store, rewrittenFiles(run), run, this.#options.verify)
       const digest = store.marked()?.digest
       if (digest !== undefined && findings.every(({ severity }) => severity !== 'error'))
         await run.remember(RESTORED_FILES_KEY, digest)
@@ -185,20 +194,10 @@ class RestoreFiles implements Step<Change> {
     return estimate
   }
 
-  async #roomFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
-    const free = await host.freeBytes()
+  async #surveyFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
     const { files: old } = this.#context.world.old
-    if (free === null || old === undefined || run.recall(this.#begunKey()) === true) return []
-    const { bytes } = await this.#estimate(run)
-    if (bytes <= free) return []
-    return [
-      {
-        severity: 'error',
-        code: 'files-disk-full',
-        message: `The files need ${formatBytes(bytes)}, and ${host.label} has ${formatBytes(free)} free.`,
-        hint: 'Free space or raise the quota on the new host before the run.',
-      },
-    ]
+    if (old === undefined || run.recall(this.#begunKey()) === true) return []
+    return surveyFiles(old, host, choiceAmong(this.#context.others()), run.signal)
   }
 
   #store(run: StepRun): FileStore {

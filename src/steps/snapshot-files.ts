@@ -173,6 +173,7 @@ const MEANINGS: Readonly<Record<string, { readonly code: string; readonly messag
   },
   unsettled: { code: 'file-keeps-changing', message: 'changed every time they were read; the last state read is kept' },
   other: { code: 'file-not-copied', message: 'are sockets, pipes or devices and are not copied' },
+  unnameable: { code: 'file-name-not-utf8', message: 'have names that aren’t UTF-8 and are not copied' },
   escapes: { code: 'link-leads-outside', message: 'are links that lead outside the site’s folder and are not copied' },
 }
 

@@ -2,6 +2,7 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import type { Shell } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
+import { shellWord } from './command.ts'
 
 /** SHA-256 of nothing (FIPS 180-4's example of an empty message). */
 const OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
@@ -46,7 +47,7 @@ export class ShellHashes {
   }
 
   async #hash(program: string, paths: readonly string[], signal: AbortSignal | undefined): Promise<readonly (string | null)[]> {
-    const names = paths.map(quoted).join(' ')
+    const names = paths.map(shellWord).join(' ')
     if (program === 'sha256sum' && paths.length > 1) {
       const { exit, stdout } = await this.#shell.run(`sha256sum ${names}`, signal)
       const hashes = exit === 0 ? hashesIn(stdout) : []
@@ -54,20 +55,20 @@ export class ShellHashes {
     }
     // One after the other, a line for each whatever becomes of it.
     const loop = `for f; do ${program} <"$f" 2>/dev/null || echo -; done`
-    const { stdout } = await this.#shell.run(`sh -c ${quoted(loop)} sh ${names}`, signal)
+    const { stdout } = await this.#shell.run(`sh -c ${shellWord(loop)} sh ${names}`, signal)
     const hashes = hashesIn(stdout)
     return hashes.length === paths.length ? hashes : paths.map(() => null)
   }
 
   async #find(channel: SftpChannel, root: string): Promise<string | null> {
-    const tries = PROGRAMS.map(quoted).join(' ')
+    const tries = PROGRAMS.map(shellWord).join(' ')
     const script = [
       'r="$1"; shift',
       `stat -c '%Y %f %u %g' "$r" 2>/dev/null || stat -f '%m %Xp %u %g' "$r"`,
       `for p; do case "$($p </dev/null 2>/dev/null)" in ${OF_NOTHING}*) echo "$p"; break;; esac; done`,
     ].join('; ')
     const seen = await channel.stat(root)
-    const found = await this.#ask(`sh -c ${quoted(script)} sh ${quoted(root)} ${tries}`)
+    const found = await this.#ask(`sh -c ${shellWord(script)} sh ${shellWord(root)} ${tries}`)
     const [facts = '', program = ''] = found.split('\n')
     const [mtime, mode = '', uid, gid] = facts.split(' ')
     if (!PROGRAMS.includes(program)) return null
@@ -105,9 +106,6 @@ export class ShellHashes {
 
 class TooLate extends Error {}
 
-/** For a POSIX shell. */
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
-
 /** GNU's sha256sum puts a backslash before the line when a name needs one. */
 const hashesIn = (stdout: string): readonly (string | null)[] =>
   stdout
@@ -118,7 +116,7 @@ const hashesIn = (stdout: string): readonly (string | null)[] =>
 function* portions(paths: readonly string[]): Generator<readonly string[]> {
   let [some, length]: [string[], number] = [[], 0]
   for (const path of paths) {
-    const room = Buffer.byteLength(quoted(path)) + 1
+    const room = Buffer.byteLength(shellWord(path)) + 1
     if (some.length > 0 && length + room > MOST_NAMES) {
       yield some
       ;[some, length] = [[], 0]

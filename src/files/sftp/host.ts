@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
-import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
-import { provenBytes } from '../resume.ts'
+import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
@@ -11,10 +11,11 @@ import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { putInPlace } from './placing.ts'
+import { makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import type { SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
-import { readAhead, readSmall, writePart } from './transfer.ts'
+import { SmallFiles } from './small-files.ts'
+import { readAhead, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
@@ -25,11 +26,13 @@ export class SftpFiles implements FileHost {
   readonly #options: SftpOptions
   readonly #pool: SftpPool
   readonly #hashes: ShellHashes
+  readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
 
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
+    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms())
     this.#options = options
     this.#pool = pool
   }
@@ -76,15 +79,32 @@ export class SftpFiles implements FileHost {
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
     if (isFile && offset === 0) {
-      const small = await this.#use(path, 'read', async (channel, boundary) => {
-        await boundary.check(path, boundary.by(channel))
-        return readSmall(channel, boundary.full(path), entry.size)
-      })
-      if (small !== null) return small
+      const small = await this.#readSmall(path, entry, signal)
+      if (small !== null) return wholeContent(small)
     }
     const stream = Readable.from(this.#stream(path, offset, isFile ? entry.size : null), { objectMode: false, highWaterMark: 1 })
     signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
     return stream
+  }
+
+  async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
+    const boundary = await this.#inside()
+    const bySftp = (): Promise<Buffer | null> => {
+      signal?.throwIfAborted()
+      return this.#use(path, 'read', async (channel) => {
+        await boundary.check(path, boundary.by(channel))
+        return readSmall(channel, boundary.full(path), entry.size)
+      })
+    }
+    return this.#small.read(boundary, path, entry, bySftp)
+  }
+
+  /** Whether programs of the host can be used on the folder. */
+  #hasPrograms(): Promise<boolean> {
+    return this.#use('', 'look at', async (channel, boundary) => {
+      if (!channel.has(REPLACE)) return false
+      return (await this.#hashes.program(channel, boundary.full(''))) !== null
+    }).catch(() => false)
   }
 
   /** Holds its connection until the reader is done. */
@@ -111,41 +131,31 @@ export class SftpFiles implements FileHost {
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
     safePath(path, this.label)
     signal?.throwIfAborted()
-    return this.#use(path, 'write', async (channel, boundary) => {
-      if (!boundary.knows(parentOf(path))) await this.#folderFor(channel, boundary, path)
-      const part = boundary.full(partPath(path))
-      let isBroken = false
-      content.once('error', () => {
-        isBroken = true
+    const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
+    const whole = wholeOf(content)
+    if (whole === undefined) return bySftp()
+    const place = (from: string): Promise<void> =>
+      this.#use(path, 'write', async (channel, boundary) => {
+        if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
+        await channel.replace(from, boundary.full(path))
       })
-      try {
-        const from = await provenBytes(options.again, await this.#partBytes(channel, options, part), () =>
-          this.sha256(partPath(path), signal),
-        )
-        const written = await writePart(channel, part, content, options, signal, from)
-        await putInPlace(channel, part, boundary.full(path))
-        return from === 0 ? written : { ...written, resumedAt: from }
-      } catch (error) {
-        const goesOn = options.again !== undefined && !isBroken && statusOf(error) === undefined
-        content.destroy()
-        // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
-        if (!channel.isLost && !goesOn) await channel.remove(part).catch(() => undefined)
-        throw error
-      }
-    })
+    return this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
   }
 
-  async #partBytes(channel: SftpChannel, options: WriteOptions, part: string): Promise<number | undefined> {
-    if (options.again === undefined) return undefined
-    const stats = await channel.lstat(part).catch((error: unknown) => ignoring(STATUS.missing, error))
-    return stats?.isFile() ? stats.size : undefined
+  #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
+    signal?.throwIfAborted()
+    return this.#use(path, 'write', async (channel, boundary) => {
+      if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
+      const place = { part: boundary.full(partPath(path)), target: boundary.full(path) }
+      return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
+    })
   }
 
   async makeFolder(path: string, mode: number | null): Promise<void> {
     if (path === '') return
     safePath(path, this.label)
     await this.#use(path, 'make the folder', async (channel, boundary) => {
-      await this.#folderFor(channel, boundary, `${path}/x`)
+      await makeFoldersFor(channel, boundary, `${path}/x`)
       if (mode !== null) await channel.setAttributes(boundary.full(path), { mode: mode & 0o7777 })
     })
   }
@@ -154,7 +164,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'make the link', async (channel, boundary) => {
       if (!targetStaysInside(path, target, boundary.full(''))) throw escapes(this.label, path, `would be a link to ${target}`)
-      await this.#folderFor(channel, boundary, path)
+      await makeFoldersFor(channel, boundary, path)
       const part = boundary.full(partPath(path))
       await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
       await channel.makeLink(part, target)
@@ -177,15 +187,7 @@ export class SftpFiles implements FileHost {
     await this.#use(path, 'remove', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
       boundary.forget()
-      try {
-        await channel.removeFolder(boundary.full(path))
-      } catch (error) {
-        if (statusOf(error) === STATUS.missing) return
-        // "Failure" is all that servers say of a folder that isn't empty.
-        if (statusOf(error) !== STATUS.failure) throw error
-        const held = await readFolder(channel, this.label, path, boundary.full(path))
-        if (held.length === 0) throw error
-      }
+      await removeIfEmpty(channel, this.label, path, boundary.full(path))
     })
   }
 
@@ -232,25 +234,9 @@ export class SftpFiles implements FileHost {
     )
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
-  }
-
-  /** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
-  async #folderFor(channel: SftpChannel, boundary: SftpRoot, path: string): Promise<void> {
-    await boundary.check(path, boundary.by(channel))
-    if (boundary.knows(parentOf(path))) return
-    for (const folder of foldersAbove(path)) {
-      if (boundary.knows(folder)) continue
-      try {
-        await channel.makeFolder(boundary.full(folder))
-        boundary.remember(folder)
-      } catch (error) {
-        // Servers say only "failure" of a folder that is there already.
-        const there = await channel.stat(boundary.full(folder)).catch(() => undefined)
-        if (there === undefined || !there.isDirectory()) throw error
-      }
-    }
+  async close(): Promise<void> {
+    await this.#small.close()
+    await this.#pool.close()
   }
 
   #inside(): Promise<SftpRoot> {
