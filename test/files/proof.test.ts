@@ -70,7 +70,12 @@ describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === n
     for (let index = 0; index < 300; index += 1) old.put(`f${index % 7}/it's ${index}\n`, randomBytes(100 + index))
     old.put('large', randomBytes(3_000_000))
     const host = await open(fresh.path)
-    expect(await host.powers()).toMatchObject({ hash: 'sha256sum over SSH', freeSpace: true, atomicReplace: true, foldsCase: false })
+    expect(await host.powers()).toMatchObject({
+      hash: 'sha256sum over SSH',
+      freeSpace: true,
+      atomicReplace: true,
+      foldsCase: false,
+    })
     const steps = between(openLocal(old.path), host)
     await perform(steps.snapshot(), run)
     await perform(steps.restore(), run)
