@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
-import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
@@ -54,7 +54,9 @@ export class SftpFiles implements FileHost {
     }
     const read = (path: string): Promise<readonly FileEntry[]> =>
       this.#use(path, 'list', async (channel, boundary) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path))
+        const all = await readFolder(channel, this.label, path, boundary.full(path))
+        // What small files were unpacked into goes by itself, perhaps while we look.
+        const entries = all.filter((entry) => !isUnpackedFolder(entry.path))
         for (const entry of entries) if (entry.kind === 'folder' && boundary.knows(path)) boundary.remember(entry.path)
         return entries
       })
