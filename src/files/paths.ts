@@ -69,6 +69,9 @@ export function partPath(path: string): string {
   return joinPath(parentOf(path), `.${hash}${PART}`)
 }
 
+/** Whether a path is that of a folder in the root that small files are unpacked into, before each is renamed to where it belongs. */
+export const isUnpackedFolder = (path: string): boolean => /^\.migrate-part-[0-9a-f]{12}$/.test(path)
+
 /** Whether a path is that of a file on its way (or left behind by a try that was cut off): nothing of the site's. */
 export const isPartPath = (path: string): boolean => nameOf(path).startsWith('.') && path.endsWith(PART)
 

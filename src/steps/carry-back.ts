@@ -14,7 +14,7 @@ import type { World } from './world.ts'
 /** The step's id in the journal: when it has made a change, the old host numbers beyond the new one. */
 export const CARRY_BACK = 'carry-back'
 /** The same of the files. */
-export const CARRY_FILES_BACK = 'carry-files-back'
+const CARRY_FILES_BACK = 'carry-files-back'
 
 const raiseSchema = z.object({ kind: z.literal('raise'), identity: identitySchema, from: z.string(), to: z.string() }).readonly()
 const changeSchema = z.union([raiseSchema, reconcileChangeSchema])
@@ -48,18 +48,15 @@ export function carryBack(world: World): Step<CarryBackChange> {
   }
 }
 
-/** Everything that the new host got, carried to the old one side by side: rows, and files where the playbook has them carried. */
+/** Everything that the new host got, carried to the old one: rows first, then files where the playbook has them carried. */
 export function goingBack(world: World, sequence: Sequence): Sequence {
   const { old, new: fresh } = world
-  const rows = old.database === undefined || fresh.database === undefined ? [] : [carryBack(world)]
-  const hasFiles =
-    old.files !== undefined &&
-    fresh.files !== undefined &&
-    passOf(sequence)
-      .flat()
-      .some(({ id }) => id !== 'reconcile')
-  const steps: readonly Step[] = [...rows, ...(hasFiles ? [carryFilesBack(CARRY_FILES_BACK, world)] : [])]
-  return steps.length === 0 ? [] : [steps]
+  const hasRows = old.database !== undefined && fresh.database !== undefined
+  const carriesFiles = passOf(sequence)
+    .flat()
+    .some(({ id }) => id !== 'reconcile')
+  const hasFiles = carriesFiles && old.files !== undefined && fresh.files !== undefined
+  return [...(hasRows ? [[carryBack(world)]] : []), ...(hasFiles ? [[carryFilesBack(CARRY_FILES_BACK, world)]] : [])]
 }
 
 const newHostKept: Finding = {

@@ -59,6 +59,9 @@ class CarryFiles implements Step<CarryChange> {
   readonly #context: StepContext
   readonly #source: Host
   readonly #target: Host
+  readonly #isBack: boolean
+  /** On the way back: what can't be written on the old host. */
+  #leftBehind: readonly CarryChange[] = []
   #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
 
   constructor(options: Options, context: StepContext, direction: 'forward' | 'reverse') {
@@ -68,6 +71,7 @@ class CarryFiles implements Step<CarryChange> {
     this.title = direction === 'forward' ? "Carry the old host's late files over" : "Carry the new host's files back"
     this.#options = options
     this.#context = context
+    this.#isBack = direction === 'reverse'
     this.#source = direction === 'forward' ? old : fresh
     this.#target = direction === 'forward' ? fresh : old
   }
@@ -79,7 +83,10 @@ class CarryFiles implements Step<CarryChange> {
       return missing.map(({ side }) =>
         missingPart(this.id, `the ${side} host’s files`, `${side}.files: sftp://user@${side}.example.com/site`),
       )
-    return [...((await this.#source.files?.check('read')) ?? []), ...((await this.#target.files?.check('write')) ?? [])]
+    const written = (await this.#target.files?.check('write')) ?? []
+    // The way back isn't to be held up by an account that was only ever meant to read.
+    const told = this.#isBack ? written.map((finding) => ({ ...finding, severity: 'warning' as const })) : written
+    return [...((await this.#source.files?.check('read')) ?? []), ...told]
   }
 
   async plan(run: StepRun): Promise<readonly CarryChange[]> {
@@ -103,8 +110,10 @@ class CarryFiles implements Step<CarryChange> {
     } finally {
       base.close()
     }
+    const written = this.#isBack && this.#found.changes.length > 0 ? await this.#files(this.#target).check('write') : []
+    if (written.some(({ severity }) => severity === 'error')) this.#leftBehind = this.#found.changes
     if (run.dryRun) for (const finding of this.#noticed()) run.emit({ event: 'finding', ...finding })
-    return this.#found.changes
+    return this.#leftBehind.length > 0 ? [] : this.#found.changes
   }
 
   async apply(change: CarryChange, run: StepRun): Promise<void> {
@@ -164,6 +173,7 @@ class CarryFiles implements Step<CarryChange> {
     const { kept, configs } = this.#found
     const [source, target] = [this.#source.side, this.#target.side]
     return [
+      ...(this.#leftBehind.length === 0 ? [] : [leftFinding(this.#leftBehind, this.#files(this.#target).label)]),
       ...(kept === 0 ? [] : [keptFinding(kept, source, target)]),
       ...(configs.length === 0 ? [] : [configFinding(configs, source, target)]),
     ]
@@ -205,6 +215,16 @@ const carried = (files: number, bytes: number, source: Side, target: Side): Find
   code: 'files-carried',
   message: `${formatCount(files)} files, ${formatBytes(bytes)}, of the ${source} host were carried over and read back from the ${target} one: every byte as it was sent.`,
 })
+
+const leftFinding = (changes: readonly CarryChange[], label: string): Finding => {
+  const paths = changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : []))
+  return {
+    severity: 'warning',
+    code: 'files-not-carried-back',
+    message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${some(paths)}. They stand on the new host.`,
+    hint: 'Give the account the right to write there and run "migrate rollback" again, or copy them by hand.',
+  }
+}
 
 const differ = (wrong: readonly string[], label: string): Finding => ({
   severity: 'error',

@@ -252,4 +252,13 @@ describe('on the way back after the cutover', () => {
     expect(oldText('index.html')).toBe('<h1>Shop</h1>')
     expect((await both.pass(both.back())).planned).toEqual([])
   })
+  it('is not held up by an account that may only read: what stays behind is told', async () => {
+    await begun()
+    both.fresh.put('uploads/new.png', 'uploaded on new', 0o644, LATER)
+    both.old.readOnly = true
+    expect((await both.back().check(both.run)).map(({ severity }) => severity)).toEqual(['warning'])
+    expect(await both.pass(both.back())).toEqual({ planned: [], codes: ['files-not-carried-back'] })
+    both.old.readOnly = false
+    expect((await both.pass(both.back())).planned).toHaveLength(1)
+  })
 })

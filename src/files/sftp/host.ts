@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
-import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
@@ -54,7 +54,9 @@ export class SftpFiles implements FileHost {
     }
     const read = (path: string): Promise<readonly FileEntry[]> =>
       this.#use(path, 'list', async (channel, boundary) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path))
+        const all = await readFolder(channel, this.label, path, boundary.full(path))
+        // What small files were unpacked into goes by itself, perhaps while we look.
+        const entries = all.filter((entry) => !isUnpackedFolder(entry.path))
         for (const entry of entries) if (entry.kind === 'folder' && boundary.knows(path)) boundary.remember(entry.path)
         return entries
       })
@@ -78,11 +80,10 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    if (isFile && offset === 0) {
-      const small = await this.#readSmall(path, entry, signal)
-      if (small !== null) return wholeContent(small)
-    }
-    const stream = Readable.from(this.#stream(path, offset, isFile ? entry.size : null), { objectMode: false, highWaterMark: 1 })
+    const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
+    if (small !== null) return wholeContent(small)
+    const bytes = this.#stream(path, offset, isFile ? entry.size : null)
+    const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 1 })
     signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
     return stream
   }
@@ -101,10 +102,11 @@ export class SftpFiles implements FileHost {
 
   /** Whether programs of the host can be used on the folder. */
   #hasPrograms(): Promise<boolean> {
-    return this.#use('', 'look at', async (channel, boundary) => {
-      if (!channel.has(REPLACE)) return false
-      return (await this.#hashes.program(channel, boundary.full(''))) !== null
-    }).catch(() => false)
+    return this.#use(
+      '',
+      'look at',
+      async (channel, boundary) => channel.has(REPLACE) && (await this.#hashes.program(channel, boundary.full(''))) !== null,
+    ).catch(() => false)
   }
 
   /** Holds its connection until the reader is done. */
@@ -130,16 +132,15 @@ export class SftpFiles implements FileHost {
 
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
     safePath(path, this.label)
-    signal?.throwIfAborted()
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    if (whole === undefined) return bySftp()
     const place = (from: string): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await channel.replace(from, boundary.full(path))
       })
-    return this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
+    const root = (await this.#inside()).full('')
+    return whole === undefined ? bySftp() : this.#small.write(root, whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -220,13 +221,8 @@ export class SftpFiles implements FileHost {
     })
   }
 
-  freeBytes(): Promise<number | null> {
-    return this.#space((space) => space.freeBytes)
-  }
-
-  freeFiles(): Promise<number | null> {
-    return this.#space((space) => space.freeFiles)
-  }
+  freeBytes = (): Promise<number | null> => this.#space((space) => space.freeBytes)
+  freeFiles = (): Promise<number | null> => this.#space((space) => space.freeFiles)
 
   #space(part: (space: Statvfs) => number | null): Promise<number | null> {
     return this.#use('', 'look at', async (channel, boundary) =>
@@ -235,8 +231,7 @@ export class SftpFiles implements FileHost {
   }
 
   async close(): Promise<void> {
-    await this.#small.close()
-    await this.#pool.close()
+    await this.#small.close().finally(() => this.#pool.close())
   }
 
   #inside(): Promise<SftpRoot> {
