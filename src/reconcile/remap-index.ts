@@ -42,10 +42,17 @@ export class CarriedIndex {
   readonly #put: StatementSync
   readonly #bySource: StatementSync
   readonly #byTarget: StatementSync
+  readonly #wait: StatementSync
+  readonly #waiting: StatementSync
+  readonly #arrive: StatementSync
+  readonly #unsettle: StatementSync
+  readonly #unsettled: StatementSync
+  readonly #settle: StatementSync
   readonly #loaded = new Set<string>()
 
   constructor() {
-    this.#store.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192')
+    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
+    this.#store.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384; BEGIN')
     this.#store.exec(SCHEMA)
     this.#put = this.#store.prepare(`
       INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (table_name, source_key) DO UPDATE SET
@@ -54,6 +61,12 @@ export class CarriedIndex {
       WHERE excluded.at >= at`)
     this.#bySource = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND source_key = ?')
     this.#byTarget = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND target_key = ?')
+    this.#wait = this.#store.prepare('INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)')
+    this.#waiting = this.#store.prepare('SELECT how FROM waiting WHERE table_name = ? AND key = ?')
+    this.#arrive = this.#store.prepare('DELETE FROM waiting WHERE table_name = ? AND key = ?')
+    this.#unsettle = this.#store.prepare('INSERT OR REPLACE INTO unsettled VALUES (?, ?)')
+    this.#unsettled = this.#store.prepare('SELECT 1 FROM unsettled WHERE table_name = ? AND key = ?')
+    this.#settle = this.#store.prepare('DELETE FROM unsettled WHERE table_name = ? AND key = ?')
   }
 
   isLoaded(table: string): boolean {
@@ -64,9 +77,7 @@ export class CarriedIndex {
   load(table: string, entries: readonly LedgerEntry[]): void {
     this.#store.prepare('DELETE FROM carried WHERE table_name = ?').run(table)
     this.#loaded.add(table)
-    this.#store.exec('BEGIN')
     for (const entry of entries) this.add({ ...entry, table })
-    this.#store.exec('COMMIT')
   }
 
   /** The ledger of a table is to be read again before it is next asked for. */
@@ -101,29 +112,29 @@ export class CarriedIndex {
   }
 
   setWaiting(table: string, key: string, how: Waiting): void {
-    this.#store.prepare('INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)').run(table, key, how)
+    this.#wait.run(table, key, how)
   }
 
   waiting(table: string, key: string): Waiting | undefined {
-    const how = this.#store.prepare('SELECT how FROM waiting WHERE table_name = ? AND key = ?').get(table, key)?.how
+    const how = this.#waiting.get(table, key)?.how
     return how === 'coming' || how === 'parked' || how === 'later' ? how : undefined
   }
 
   arrived(table: string, key: string): void {
-    this.#store.prepare('DELETE FROM waiting WHERE table_name = ? AND key = ?').run(table, key)
+    this.#arrive.run(table, key)
   }
 
   /** A row of the target of which it isn't decided yet what it will be: nothing is merged into it. */
   setUnsettled(table: string, targetKey: string): void {
-    this.#store.prepare('INSERT OR REPLACE INTO unsettled VALUES (?, ?)').run(table, targetKey)
+    this.#unsettle.run(table, targetKey)
   }
 
   isUnsettled(table: string, targetKey: string): boolean {
-    return this.#store.prepare('SELECT 1 FROM unsettled WHERE table_name = ? AND key = ?').get(table, targetKey) !== undefined
+    return this.#unsettled.get(table, targetKey) !== undefined
   }
 
   settled(table: string, targetKey: string): void {
-    this.#store.prepare('DELETE FROM unsettled WHERE table_name = ? AND key = ?').run(table, targetKey)
+    this.#settle.run(table, targetKey)
   }
 
   /** Forgets what wasn't done: a new plan says it anew. */

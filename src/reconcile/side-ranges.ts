@@ -56,7 +56,15 @@ export class RangeReader {
         await this.#read(span)
         continue
       }
-      if (!isExpecting && this.#agrees([span], await this.#sums([span]))) continue
+      const isFew = span.to - span.from <= FEW_LEAVES
+      if ((isFew || !isExpecting) && this.#agrees([span], await this.#sums([span]))) {
+        isExpecting = false
+        continue
+      }
+      if (isFew) {
+        await this.#read(span)
+        continue
+      }
       const found = await this.#leaves(span)
       isExpecting = found !== 'none'
       if (found === 'many') unasked = SPANS_UNASKED
@@ -77,12 +85,12 @@ export class RangeReader {
   /** Reads those leaves of a span that aren't as in the baseline. */
   async #leaves(span: Span): Promise<'none' | 'some' | 'many'> {
     const leaves = Array.from({ length: span.to - span.from }, (_, at) => ({ from: span.from + at, to: span.from + at + 1 }))
-    const sums = leaves.length > FEW_LEAVES ? await this.#sums(leaves) : []
+    const sums = await this.#sums(leaves)
     const isAsBefore = leaves.map((leaf, at) => this.#isAsBefore(leaf, sums[at]))
     const different = leaves.filter((_, at) => !isAsBefore[at])
     if (different.length > leaves.length * DENSE) {
       await this.#read(span)
-      return leaves.length > FEW_LEAVES ? 'many' : 'some'
+      return 'many'
     }
     this.#agrees(
       leaves.filter((_, at) => isAsBefore[at]),
