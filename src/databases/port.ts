@@ -233,8 +233,13 @@ export interface Database {
    * A deadlock or a lock time-out ends as a retrySafe error, everything rolled back.
    */
   transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T>
-  /** Ledger entries of a run for a table, newest last. [] when there is no ledger. */
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]>
+  /**
+   * Ledger entries of a run for a table, newest last; with `keys`, only those of rows that have one of them on either host (at most
+   * 1,000). [] when there is no ledger.
+   */
+  ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]>
+  /** The whole of it in bounded batches, since a ledger may be as long as a table. */
+  ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]>
 
   /** Absent where the engine's own tools can't be used from here. */
   readonly native?: NativePower

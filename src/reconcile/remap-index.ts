@@ -23,6 +23,8 @@ export const nowhere = (columns: number): string => JSON.stringify(Array(columns
 
 export const isNowhere = (key: string): boolean => keyCells(key).every((cell) => cell === null)
 
+const PAGE_ROWS = 1000
+
 const SCHEMA = `
   CREATE TABLE carried (
     table_name TEXT NOT NULL, source_key TEXT NOT NULL, target_key TEXT NOT NULL, action TEXT NOT NULL,
@@ -74,10 +76,10 @@ export class CarriedIndex {
   }
 
   /** Takes over all that the ledgers say of a table, oldest first. */
-  load(table: string, entries: readonly LedgerEntry[]): void {
+  async load(table: string, pages: AsyncIterable<readonly LedgerEntry[]>): Promise<void> {
     this.#store.prepare('DELETE FROM carried WHERE table_name = ?').run(table)
+    for await (const entries of pages) for (const entry of entries) this.add({ ...entry, table })
     this.#loaded.add(table)
-    for (const entry of entries) this.add({ ...entry, table })
   }
 
   /** The ledger of a table is to be read again before it is next asked for. */
@@ -98,6 +100,18 @@ export class CarriedIndex {
   /** The rows of the source that a row of the target stands for. */
   standingFor(table: string, targetKey: string): readonly CarriedRow[] {
     return this.#byTarget.all(table, targetKey).map(carriedRow)
+  }
+
+  /** What the ledgers last say of each row of a table, some at a time: nothing of it may change meanwhile. */
+  *pages(table: string): Generator<readonly CarriedRow[]> {
+    let page: CarriedRow[] = []
+    for (const row of this.all(table)) {
+      page.push(row)
+      if (page.length < PAGE_ROWS) continue
+      yield page
+      page = []
+    }
+    if (page.length > 0) yield page
   }
 
   /** Every row of a table that a ledger names. */
