@@ -1,5 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import type { ClosingPower } from '../closing-port.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
   Database,
@@ -29,7 +30,7 @@ import { execute, executeTogether, retract, underMark } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
-import { dropOwnTables, ensureOwnTable, type Mark, readLedger, readMarks } from './marks.ts'
+import { dropOwnTables, ensureOwnTable, ledgerPageOf, type Mark, readMarks } from './marks.ts'
 import { LEDGER_TABLE } from './names.ts'
 import { mssqlNative } from './native.ts'
 import { backupServer } from './native-server.ts'
@@ -190,8 +191,13 @@ class MssqlDatabase implements Database {
     })
   }
 
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
-    return this.#connections.use((session) => readLedger(session, run, table))
+  async ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]> {
+    if (keys === undefined) return await wholeLedger(this.ledgerPages(run, table))
+    return (await this.#connections.use((session) => ledgerPageOf(session, run, table, LEDGER_START, keys))).entries
+  }
+
+  ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]> {
+    return ledgerPages((after) => this.#connections.use((session) => ledgerPageOf(session, run, table, after)))
   }
 
   runStatements(statements: readonly string[]): Promise<readonly number[]> {
