@@ -150,8 +150,9 @@ describe('what changes or breaks while files are copied', () => {
     move.run.signal = new AbortController().signal
     const [change] = await move.snapshot().plan(move.run)
     const left = Number((change as { readonly [key: string]: Json }).fetchFiles)
-    expect(left).toBeGreaterThan(0)
+    // All of so few may be under way at once: then what was fetched is kept, and only the end is missing.
     expect(left).toBeLessThanOrEqual(124 - 60)
+    expect(await codes(move.snapshot())).toContain('snapshot-files-incomplete')
     await perform(move.snapshot(), move.run)
     expect(await codes(move.snapshot())).toEqual(['snapshot-files-whole'])
   })

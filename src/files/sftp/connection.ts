@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
-import { connect as openSocket } from 'node:net'
+import { connect as openSocket, type Socket } from 'node:net'
 import type { AuthenticationType, Client } from 'ssh2'
 import SftpClient from 'ssh2-sftp-client'
+import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import { unreachable } from '../failures.ts'
 import { SftpChannel } from './channel.ts'
@@ -78,13 +79,22 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
     sock.destroy()
     throw refusal ?? loginError(options, first ?? asError(error))
   }
-  return { channel, client: login.client, load: 0, end: () => end(login) }
+  return { channel, client: login.client, load: 0, end: () => end(login, sock) }
 }
 
-async function end(login: LoginClient): Promise<void> {
-  const closed = new Promise<void>((resolve) => login.client.once('close', () => resolve()))
+/** So long, at most, a polite goodbye takes; a line that is dead already gives no sign of it. */
+const GOODBYE_MS = 2000
+
+async function end(login: LoginClient, sock: Socket): Promise<void> {
+  if (sock.destroyed) return
+  const enough = new AbortController()
+  const closed = new Promise<void>((resolve) => sock.once('close', () => resolve()))
+  const ended = new Promise<void>((resolve) => login.client.once('end', () => resolve()))
   login.client.end()
-  await Promise.race([closed, new Promise<void>((resolve) => login.client.once('end', () => resolve()))])
+  const late = systemClock.sleep(GOODBYE_MS, enough.signal).catch(() => undefined) // the goodbye came first
+  await Promise.race([closed, ended, late])
+  enough.abort()
+  sock.destroy()
 }
 
 const methods = (options: SftpOptions): AuthenticationType[] => [

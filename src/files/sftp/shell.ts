@@ -14,7 +14,15 @@ export function sshShell(label: string, pool: SftpPool): Shell {
       pool.use(({ client, channel: session }) => {
         signal?.throwIfAborted()
         return new Promise((resolve, reject) => {
-          client.exec(command, (error, channel) => {
+          // On a line that is gone ssh2 throws at once.
+          const exec = (then: Parameters<typeof client.exec>[1]): void => {
+            try {
+              client.exec(command, then)
+            } catch (error) {
+              reject(connectionLost(label, null, error))
+            }
+          }
+          exec((error, channel) => {
             if (error) return reject(session.isLost ? connectionLost(label, null, error) : noShell(label, error))
             let [stdout, stderr] = ['', '']
             let exit: number | null = null
