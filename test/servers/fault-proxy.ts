@@ -69,6 +69,9 @@ class Line implements FaultProxy {
     this.#target = target
     this.host = host
     this.#isFtp = isFtp
+    // Handed on by themselves, too.
+    for (const name of ['cut', 'mend', 'freeze', 'shred', 'corrupt', 'lead', 'down', 'up', 'close'] as const)
+      Object.defineProperty(this, name, { value: this[name].bind(this) })
   }
 
   async open(port: number, passivePorts: readonly number[]): Promise<void> {
