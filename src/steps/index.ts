@@ -6,6 +6,7 @@ import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
 import { pauseKind } from './pause.ts'
 import { reconcileKind } from './reconcile.ts'
+import { relayKind } from './relay.ts'
 import { reportKind } from './report.ts'
 import { restoreDatabaseKind } from './restore-database.ts'
 import { restoreFilesKind } from './restore-files.ts'
@@ -30,6 +31,7 @@ export const stepKinds: readonly StepKind[] = [
   rewriteConfigKind,
   smokeTestKind,
   cutoverDnsKind,
+  relayKind,
   watchPropagationKind,
   closeOldKind,
   reconcileKind,
