@@ -33,10 +33,11 @@ export function redirectRelay({ to, server, paths }: Common & { readonly to: URL
     check: async (host, run) => [
       ...(await serverFindings(host, server)),
       ...circle(to, world),
-      ...(await targetFindings(to, world, run)),
+      // The new site may come about in this very run: then it counts when the step's turn comes.
+      ...(await targetFindings(to, world, run)).map((finding) => ({ ...finding, severity: 'warning' as const })),
     ],
     files: async (host) => redirectFiles(await serverOf(host, server), to),
-    before: async () => refuse(circle(to, world)),
+    before: async (run) => refuse([...circle(to, world), ...(await targetFindings(to, world, run))]),
     wrong: (run) => wrongAmong(paths, world, judge, run),
     hint: 'Does the old web server mind such files (Apache: AllowOverride, mod_rewrite; IIS: URL Rewrite or HTTP Redirection installed)? A folder with rewriting of its own isn’t covered by its parent’s. Otherwise use relay: { with: connection }.',
   }

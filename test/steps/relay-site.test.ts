@@ -202,13 +202,19 @@ describe('what a relay refuses', () => {
     }
     const codes = async (options: Json) => {
       const step = relayKind.create(relayKind.options.parse(options), testContext(world, 'relay'))
-      return (await step.check(new TestRun('/nowhere', hurriedClock)))
-        .filter(({ severity }) => severity === 'error')
-        .map(({ code }) => code)
+      const found = await step.check(new TestRun('/nowhere', hurriedClock))
+      return found.filter(({ code }) => code !== 'relay-unseen').map(({ severity, code }) => `${severity} ${code}`)
     }
-    expect(await codes({ with: 'redirect', to: 'http://SHOP.example' })).toContain('relay-circle')
-    expect(await codes({ with: 'redirect', to: 'http://127.0.12.63:9' })).toEqual(['relay-target-unreachable'])
-    expect(await codes({ with: 'proxy' })).toEqual(['relay-iis-proxy'])
+    expect(await codes({ with: 'redirect', to: 'http://SHOP.example' })).toContain('error relay-circle')
+    expect(await codes({ with: 'redirect', to: 'http://127.0.12.63:9' })).toEqual(['warning relay-target-unreachable'])
+    const dead = relayKind.create(
+      relayKind.options.parse({ with: 'redirect', to: 'http://127.0.12.63:9' }),
+      testContext(world, 'relay'),
+    )
+    const run = new TestRun('/nowhere', hurriedClock)
+    await expect(perform(dead, run)).rejects.toMatchObject({ code: 'relay-target-unreachable' })
+    expect(site.read('web.config')?.toString()).toBe('<configuration />')
+    expect(await codes({ with: 'proxy' })).toEqual(['error relay-iis-proxy'])
     expect(relayKind.options.safeParse({ with: 'redirect', to: 'https://new.shop.example/path' }).success).toBe(false)
     expect(relayKind.options.safeParse({ with: 'redirect' }).success).toBe(false)
   })
