@@ -22,6 +22,13 @@ const SERVERS = [
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
   { name: 'Pebble', package: 'pebble', files: ['/usr/bin/pebble'] },
   { name: 'PHP', package: 'php-cli', files: ['/usr/bin/php'] },
+  { name: 'Apache', package: 'apache2', files: ['/usr/sbin/apache2'] },
+  { name: 'PHP by CGI', package: 'php-cgi', files: ['/usr/bin/php-cgi'] },
+  {
+    name: "PHP's curl",
+    package: 'php-curl',
+    files: ['8.2', '8.4', '8.3', '8.1', '8.0', '7.4'].map((version) => `/etc/php/${version}/mods-available/curl.ini`),
+  },
 ]
 const FOR_BENCH = [
   { name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] },

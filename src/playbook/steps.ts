@@ -23,7 +23,7 @@ const DEFAULT_STEPS: readonly (readonly string[])[] = [
 ]
 /** Kinds that may stand in a playbook several times. */
 const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'smoke-test', 'carry-files'])
-const LATER: readonly string[] = ['relay', 'notify']
+const LATER: readonly string[] = ['notify']
 /** What must have happened, when it is in the playbook at all, before what. */
 const ORDER: readonly (readonly [string, string])[] = [
   ['snapshot-files', 'restore-files'],
@@ -37,6 +37,12 @@ const ORDER: readonly (readonly [string, string])[] = [
   ['certificate', 'cutover-dns'],
   ['cutover-dns', 'watch-propagation'],
   ['cutover-dns', 'reconcile'],
+  ['cutover-dns', 'relay'],
+  ['bump-identities', 'relay'],
+  ['snapshot-files', 'relay'],
+  ['restore-database', 'relay'],
+  ['relay', 'close-old'],
+  ['relay', 'reconcile'],
   ['cutover-dns', 'close-old'],
   ['close-old', 'reconcile'],
 ]

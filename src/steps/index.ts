@@ -8,6 +8,7 @@ import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
 import { pauseKind } from './pause.ts'
 import { reconcileKind } from './reconcile.ts'
+import { relayKind } from './relay.ts'
 import { reportKind } from './report.ts'
 import { restoreDatabaseKind } from './restore-database.ts'
 import { restoreFilesKind } from './restore-files.ts'
@@ -34,6 +35,7 @@ export const stepKinds: readonly StepKind[] = [
   smokeTestKind,
   carryFilesKind,
   cutoverDnsKind,
+  relayKind,
   watchPropagationKind,
   closeOldKind,
   reconcileKind,

@@ -6,7 +6,8 @@ import { hideSecrets } from '../files/hide-secrets.ts'
 import type { FileHost } from '../files/port.ts'
 import { decodeText, isInsideName } from '../files/text.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { RewriteConfig, readConfig } from './rewrite-config.ts'
+import { readConfig } from './file-change.ts'
+import { RewriteConfig } from './rewrite-config.ts'
 import type { Host, World } from './world.ts'
 
 /** Where the common shops keep what they know of their host, and how it is read. */

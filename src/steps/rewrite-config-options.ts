@@ -62,7 +62,7 @@ const XML_KEYS: readonly FormatKey[] = ['connectionStrings', 'appSettings', 'xml
 
 const itemSchema = z
   .strictObject({
-    file: z.string().min(1).meta({ description: 'Path below the new host’s folder' }),
+    file: z.string().min(1).meta({ description: 'Path below the site’s folder' }),
     replace: z
       .record(z.string().min(1), replacement)
       .refine((texts) => Object.keys(texts).length > 0, { error: 'must name at least one text to replace' })

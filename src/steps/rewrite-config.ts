@@ -1,29 +1,31 @@
-import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { FORMAT_KEYS } from '../files/config/formats.ts'
 import { unifiedDiff } from '../files/diff.ts'
-import type { FileEntry, FileHost } from '../files/port.ts'
+import type { FileHost } from '../files/port.ts'
 import { decodeText } from '../files/text.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { BeforeImages } from './before-images.ts'
 import { findingOf } from './database-parts.ts'
+import {
+  applyFileChange,
+  type FileChangeContext,
+  fileChange,
+  fileStateSchema,
+  readConfig,
+  type StandingFile,
+  undoFileChange,
+} from './file-change.ts'
 import { byFile, type FileItems, insideNames, rewritten } from './rewrite-config-edit.ts'
 import { type RewriteItem, rewriteOptionsSchema } from './rewrite-config-options.ts'
 import { noteRewritten } from './rewritten.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
-/** A config is read whole; a larger file is none. */
-const MOST_BYTES = 16 * 1024 * 1024
-
-const stateSchema = z.object({ sha256: z.string(), size: z.int() }).readonly()
 const changeSchema = z
   .object({
     file: z.string(),
-    before: stateSchema,
-    after: stateSchema,
+    before: fileStateSchema,
+    after: fileStateSchema,
     /** Permission bits to keep. */
     mode: z.int().nullable(),
     /** Names of what is changed, for people. No values: they may be secret, and this is journaled. */
@@ -78,38 +80,22 @@ export class RewriteConfig implements Step<Change> {
     for (const item of this.#items) {
       const read = await this.#current(item, run)
       const after = rewritten(item, read.bytes, read.label)
-      if (after.equals(read.bytes)) continue
+      const change = fileChange(item.file, read, after)
+      if (change === undefined) continue
       const [was, is] = [decodeText(read.bytes).text, decodeText(after).text]
       // Shown, not journaled: what looks like no secret may still be one.
       run.emit({ event: 'note', message: unifiedDiff(item.file, was, is) })
-      changes.push({
-        file: item.file,
-        before: stateOf(read.bytes),
-        after: stateOf(after),
-        mode: read.entry.mode,
-        ...namesOf(item),
-      })
+      changes.push(this.change.parse({ ...change, ...namesOf(item) }))
     }
     return changes
   }
 
   async apply(change: Change, run: StepRun): Promise<void> {
-    const host = this.#new()
-    const { bytes } = await readConfig(host, change.file, run)
-    if (stateOf(bytes).sha256 === change.after.sha256) return noteRewritten(run, change.file, change.after.sha256)
-    if (stateOf(bytes).sha256 !== change.before.sha256) throw changedMeanwhile(host, change.file)
-    const after = rewritten(this.#item(change.file), bytes, host.label)
-    if (stateOf(after).sha256 !== change.after.sha256) throw changedMeanwhile(host, change.file)
-    const images = BeforeImages.open(run, this.id, change, this.#context.world.effects)
-    try {
-      await images.save(host, change.file, run.signal)
-    } finally {
-      images.close()
-    }
+    const content = (standing: StandingFile | null): Buffer =>
+      rewritten(this.#item(change.file), standing?.bytes ?? Buffer.alloc(0), this.#new().label)
     // Noted before it is done: a later look at the restored files must never take this for damage to be mended.
-    await noteRewritten(run, change.file, change.after.sha256)
-    const options = { mode: change.mode, mtimeSeconds: Math.floor(run.clock.now() / 1000) }
-    await host.write(change.file, Readable.from([after]), options, run.signal)
+    const note = (): Promise<void> => noteRewritten(run, change.file, change.after.sha256)
+    await applyFileChange(this.#place(change), change, content, run, note)
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
@@ -134,20 +120,7 @@ export class RewriteConfig implements Step<Change> {
   }
 
   async undo(change: Change, run: StepRun): Promise<void> {
-    const host = this.#new()
-    const entry = await host.stat(change.file)
-    const sha256 = entry === undefined ? undefined : await host.sha256(change.file, run.signal)
-    const images = BeforeImages.open(run, this.id, change, this.#context.world.effects)
-    try {
-      // Nothing saved: the change was cut off before it touched the file.
-      if (images.get(change.file) === undefined) return
-      if (sha256 !== change.after.sha256 && sha256 !== change.before.sha256) throw changedMeanwhile(host, change.file)
-      await images.giveBack(host, change.file, run.signal)
-    } finally {
-      images.close()
-    }
-    await noteRewritten(run, change.file, null)
-    if ((await host.sha256(change.file, run.signal)) !== change.before.sha256) throw changedMeanwhile(host, change.file)
+    if (await undoFileChange(this.#place(change), change, run)) await noteRewritten(run, change.file, null)
   }
 
   describe(change: Change): string {
@@ -156,10 +129,7 @@ export class RewriteConfig implements Step<Change> {
   }
 
   /** The new host's file; in a dry run, before the files are there, the old host's. */
-  async #current(
-    item: FileItems,
-    run: StepRun,
-  ): Promise<{ readonly bytes: Buffer; readonly label: string; readonly entry: FileEntry }> {
+  async #current(item: FileItems, run: StepRun): Promise<StandingFile> {
     const host = this.#new()
     const { files: old } = this.#context.world.old
     if (!run.dryRun || old === undefined) return readConfig(host, item.file, run)
@@ -209,6 +179,10 @@ export class RewriteConfig implements Step<Change> {
     )
   }
 
+  #place(change: Change): FileChangeContext {
+    return { step: this.id, change, host: this.#new(), effects: this.#context.world.effects }
+  }
+
   #new(): FileHost {
     const { files } = this.#context.world.new
     if (files !== undefined) return files
@@ -216,39 +190,8 @@ export class RewriteConfig implements Step<Change> {
   }
 }
 
-function namesOf({ items }: FileItems): Pick<Change, 'settings' | 'texts'> {
+/** Names of what is changed, for people; no values. */
+export function namesOf({ items }: FileItems): Pick<Change, 'settings' | 'texts'> {
   const settings = items.flatMap((item) => FORMAT_KEYS.flatMap((key) => (item[key] ?? []).map(({ path }) => path.join('.'))))
   return { settings, texts: items.reduce((count, { replace }) => count + Object.keys(replace ?? {}).length, 0) }
 }
-
-/** A config's bytes, whole, and where they are from. */
-export async function readConfig(
-  host: FileHost,
-  path: string,
-  run: StepRun,
-): Promise<{ readonly bytes: Buffer; readonly label: string; readonly entry: FileEntry }> {
-  const entry = await host.stat(path)
-  if (entry === undefined) throw missing(host, path)
-  if (entry.size > MOST_BYTES)
-    throw new MigrateError('config-too-large', `${path} on ${host.label} is too large for a config file. It was left as it is.`)
-  const chunks: Buffer[] = []
-  const content = await host.read(path, entry.kind === 'file' ? { entry, signal: run.signal } : { signal: run.signal })
-  for await (const chunk of content as AsyncIterable<Buffer>) chunks.push(chunk)
-  return { bytes: Buffer.concat(chunks), label: host.label, entry }
-}
-
-const stateOf = (bytes: Buffer) => ({ sha256: createHash('sha256').update(bytes).digest('hex'), size: bytes.length })
-
-const missing = (host: FileHost, path: string): MigrateError =>
-  new MigrateError('file-missing', `${path}, which is to be changed, is not there on ${host.label}.`, {
-    hint: 'Correct the path in the playbook (relative to the site’s folder), or restore the files first.',
-  })
-
-const changedMeanwhile = (host: FileHost, path: string): MigrateError =>
-  new MigrateError(
-    'config-changed',
-    `${path} on ${host.label} was changed by somebody else in the meantime. It was left as it is.`,
-    {
-      hint: 'Look at the file, mend it by hand, and run again.',
-    },
-  )

@@ -220,7 +220,7 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [steps('  - chek'), '5:5 There is no step "chek".', '"check"'],
       [steps('  - frobnicate'), '5:5 There is no step "frobnicate".', 'The steps are: check'],
       [steps('  - snapshot-databse: {}'), '5:5 There is no step "snapshot-databse".', '"snapshot-database"'],
-      [steps('  - relay'), '5:5 The step relay is not yet in this version of migrate.', 'Remove'],
+      [steps('  - relay'), '5:5 The step relay needs to be told what to do.', 'Make the old host pass on'],
       [steps('  - notify: { to: me }'), '5:5 The step notify is not yet in this version of migrate.', 'Remove'],
       [steps('  - 7'), '5:5 This is no step.', 'Write its name'],
       [steps('  - []'), '5:5 This list of steps is empty.', 'Remove'],
