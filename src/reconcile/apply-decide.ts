@@ -56,7 +56,8 @@ function mergeAsRuled({ row }: Candidate, { matches }: Seen): Outcome {
 /** A row that both hosts had: three-way. */
 function decidePaired(candidate: Candidate, seen: Seen): Outcome {
   const { item, base, source, row, target, diverged } = candidate
-  if (item.ruling === 'skip') return { do: 'note', action: 'skipped' }
+  // Where there is nothing on the target, it stays so: that isn't a deletion to be carried back.
+  if (item.ruling === 'skip') return target === undefined ? { do: 'forsake' } : { do: 'note', action: 'skipped' }
   const sourceChanged = source?.print !== base.source?.print
   const targetChanged = target?.print !== base.target?.print || diverged
   if (!sourceChanged && item.ruling === undefined) return { do: 'leave' }

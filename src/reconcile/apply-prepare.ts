@@ -82,9 +82,11 @@ async function draftOf(
 ): Promise<Drafted> {
   if (hasMoved(item, table, source)) return 'later'
   const carried = context.index.of(item.table, item.key)
+  // What a person left on one host alone is born anew when it goes over after all: what has its number there is another row.
+  const forsaken = carried !== undefined && isNowhere(carried.targetKey)
   const base = carried !== undefined && isHalf(carried) ? [carried.sourceState, carried.targetState] : item.base
   const states = { source: stateOf(base[0] ?? ''), target: stateOf(base[1] ?? '') }
-  const paired = states.source !== null || states.target !== null
+  const paired = !forsaken && (states.source !== null || states.target !== null)
   const translated =
     source === undefined ? undefined : translate(source.row, table.references, (parent, key) => standingOf(parent, key, context))
   if (translated?.torn !== undefined)

@@ -86,7 +86,10 @@ export class Oracle {
         continue
       }
       if (one.name === another.name) continue
-      if (!one.table.match || one.content.mail === null || one.content.mail !== another.content.mail)
+      // The merge may have read the source before its mail changed: as for every other change, any moment of the pass counts.
+      const mails = step.sources.map((source) => source.entities.get(one.name)?.content.mail)
+      const isOne = (mail: string | null | undefined): boolean => mails.some((each) => each === mail && typeof mail === 'string')
+      if (!one.table.match || !isOne(another.content.mail))
         this.complaints.push(`merged ${one.name} into ${another.name}: nothing says that they are one`)
       if (this.#ground.get(one.name)?.[step.from] ?? null)
         this.complaints.push(`merged ${one.name} into ${another.name}, but it had been on both hosts`)
