@@ -30,6 +30,8 @@ export interface Seen {
   readonly matches: readonly WholePrintedRow[]
   /** The key of a row of the target that has its natural key and is another row's of the source. */
   readonly taken?: string | undefined
+  /** True where its number was given to another row of the source on the target, though nothing has it there any more. */
+  readonly spent?: boolean
 }
 
 export const REASONS = {
@@ -110,10 +112,20 @@ function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   if (more.length > 0)
     return { do: 'park', reason: `Several rows have its ${table.policy.match.join(' and ')}: it can't be told which it is` }
   if (match !== undefined) return { do: 'match', with: match, row: matchedRow(candidate, row, match, seen) }
+  if (table.numbered !== undefined && seen.spent === true) return { do: 'number', row, column: table.numbered.column }
   if (target === undefined) return { do: 'insert', row, action: candidate.targetKey === item.key ? 'inserted' : 'remapped' }
   if (table.numbered !== undefined) return { do: 'number', row, column: table.numbered.column }
   const side = winner(table.target, table.policy, seen.sourceSide, row, target.row)
   return side === undefined ? { do: 'park', reason: REASONS.sameKey } : ruled(candidate, row, side, seen)
+}
+
+/** A row that is the target's to the letter, and yet another one: what it refers to gets another number there. */
+export const decideTwin = (candidate: Candidate, seen: Pick<Seen, 'sourceSide'>): Outcome => {
+  const { row, target, table } = candidate
+  if (row === undefined || target === undefined) return { do: 'park', reason: REASONS.sameKey }
+  const side = winner(table.target, table.policy, seen.sourceSide, row, target.row)
+  if (side === undefined) return { do: 'park', reason: REASONS.sameKey }
+  return side === 'target' ? { do: 'note', action: 'skipped' } : { do: 'update', row, action: 'updated' }
 }
 
 /** Two rows of one key become one: the winner's content. */

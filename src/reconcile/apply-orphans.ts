@@ -25,11 +25,13 @@ export async function orphansAmong(
   context: ApplyContext,
 ): Promise<ReadonlyMap<Candidate, Orphan>> {
   const orphans = new Map<Candidate, Orphan>()
+  // A parent that is carried in this very batch is there in time, or what becomes of it is seen there.
+  const coming = new Set(candidates.flatMap(({ item, row }) => (row === undefined ? [] : [`${item.table} ${item.key}`])))
   for (const [table, group] of Map.groupBy(candidates, (candidate) => candidate.table)) {
     for (const reference of table.references.filter(({ foreignKey }) => cyclic || !foreignKey.enforced)) {
       const parent = context.tables.get(reference.parent)
       if (parent === undefined) continue
-      for (const [candidate, key] of await withoutParent(transaction, group, reference, parent, context)) {
+      for (const [candidate, key] of await withoutParent(transaction, group, { reference, parent, coming }, context)) {
         const reason = `It belongs to ${reference.parent} ${keyLabel(key)}, which isn't on the host that receives it`
         if (!orphans.has(candidate)) orphans.set(candidate, { reference, reason })
       }
@@ -41,8 +43,7 @@ export async function orphansAmong(
 async function withoutParent(
   transaction: Transaction,
   candidates: readonly Candidate[],
-  reference: KeyReference,
-  parent: CarriedTable,
+  { reference, parent, coming }: { reference: KeyReference; parent: CarriedTable; coming: ReadonlySet<string> },
   { source }: ApplyContext,
 ): Promise<readonly (readonly [Candidate, string])[]> {
   const wanted = candidates.flatMap((candidate) => {
@@ -51,7 +52,8 @@ async function withoutParent(
     const [there, here, stands] = [candidate.source?.row, candidate.row, candidate.target?.row].map((row) =>
       row === undefined ? undefined : parentKey(row, reference),
     )
-    return there === undefined || here === undefined || here === stands ? [] : [{ candidate, there, here }]
+    if (there === undefined || here === undefined || here === stands) return []
+    return coming.has(`${parent.name} ${there}`) ? [] : [{ candidate, there, here }]
   })
   if (wanted.length === 0) return []
   // In one order, so that two transactions wait for each other less often.

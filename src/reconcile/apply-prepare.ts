@@ -96,7 +96,7 @@ async function draftOf(
   for (const { reference, parentKey, standing } of item.ruling === undefined ? (translated?.open ?? []) : []) {
     if (standing === 'parked') {
       const reason = `It belongs to ${reference.parent} ${keyLabel(parentKey)}, which isn't on the host that receives it`
-      if (!paired) return { reason }
+      if (!paired && !isLikelyTwin(item, table, reference, context)) return { reason }
       missing = { reference, reason }
     } else if (standing === 'later' || !cyclic) return 'later'
     else open.push(reference)
@@ -116,6 +116,13 @@ async function draftOf(
     targetKey: paired ? (carried?.targetKey ?? item.targetKey ?? item.key) : row === undefined ? item.key : keyOf(table, row),
   }
 }
+
+/**
+ * Under keys that nobody numbers, each host's row belongs to its own host's parent, whatever becomes of that: where the target has the very
+ * same row already, there is nothing to set aside.
+ */
+const isLikelyTwin = ({ found, expect }: CarryItem, table: CarriedTable, { parent }: KeyReference, { tables }: ApplyContext) =>
+  expect !== null && found === expect && table.numbered === undefined && tables.get(parent)?.numbered === undefined
 
 export const keyOf = (table: CarriedTable, row: Row): string => new RowReader(table.target).key(row)
 

@@ -15,19 +15,21 @@ export interface Placed {
 
 /**
  * Within a circle, a row's own key, or which row of the target it is to be compared with, may depend on the numbers that others of the
- * circle get: those come first. `begun`: there was a stage before this one. Where rows only wait for each other, their turn comes with
- * nothing more known of them.
+ * circle get: those come first, and what refers to a row that waits so waits with it. `begun`: there was a stage before this one. Where
+ * rows only wait for each other, their turn comes with nothing more known of them.
  */
 export function nextStage(drafts: readonly Draft[], placed: Placed, begun: boolean): Stage {
   if (!begun) {
     const waiting = bound(drafts)
     if (waiting.size < drafts.length) return { ready: drafts.filter((draft) => !waiting.has(draft)), waiting: [...waiting] }
   }
+  const names = namesOf(drafts)
   const ready: Draft[] = []
   const waiting: Draft[] = []
   for (const draft of drafts) {
     const filled = withPlaces(draft, placed)
-    if (filled.open.some((reference) => isBinding(draft, reference))) waiting.push(draft)
+    const waits = filled.open.some((reference) => isBinding(draft, reference) || refersToOther(draft, reference, names))
+    if (waits) waiting.push(draft)
     else ready.push(filled)
   }
   if (ready.length > 0) return { ready, waiting }
@@ -39,21 +41,43 @@ export function nextStage(drafts: readonly Draft[], placed: Placed, begun: boole
   }
 }
 
-/** Rows that must know others first, and those that can't be without one of them. */
+/** Rows that can't be without one that isn't among these, nor on the target yet, and those that can't be without them in turn. */
+export function withoutPlace(drafts: readonly Draft[]): ReadonlySet<Draft> {
+  const gone = new Set<Draft>()
+  for (let before = -1; before !== gone.size; ) {
+    before = gone.size
+    const names = namesOf(drafts.filter((draft) => !gone.has(draft)))
+    for (const draft of drafts) {
+      const lacks = draft.open.some(
+        (reference) =>
+          (reference.loose.length === 0 || isInKey(draft, reference)) &&
+          !names.has(`${reference.parent} ${referredTo(draft, reference)}`),
+      )
+      if (lacks) gone.add(draft)
+    }
+  }
+  return gone
+}
+
+const namesOf = (drafts: Iterable<Draft>): ReadonlySet<string> =>
+  new Set([...drafts].map(({ item }) => `${item.table} ${item.key}`))
+
+/** Rows that must know others first, and those that refer to one of them. */
 function bound(drafts: readonly Draft[]): ReadonlySet<Draft> {
   const all = new Set(drafts.filter((draft) => draft.open.some((reference) => isBinding(draft, reference))))
   for (let before = -1; before !== all.size && all.size > 0; ) {
     before = all.size
-    const names = new Set([...all].map(({ item }) => `${item.table} ${item.key}`))
-    for (const draft of drafts) {
-      const needs = draft.open.some(
-        (reference) => reference.loose.length === 0 && names.has(`${reference.parent} ${referredTo(draft, reference)}`),
-      )
-      if (needs) all.add(draft)
-    }
+    const names = namesOf(all)
+    for (const draft of drafts) if (draft.open.some((reference) => refersToOther(draft, reference, names))) all.add(draft)
   }
   return all
 }
+
+const refersToOther = (draft: Draft, reference: KeyReference, names: ReadonlySet<string>): boolean =>
+  !isItself(draft, reference) && names.has(`${reference.parent} ${referredTo(draft, reference)}`)
+
+const isItself = (draft: Draft, reference: KeyReference): boolean =>
+  reference.parent === draft.item.table && referredTo(draft, reference) === draft.item.key
 
 /**
  * True where the row's key holds the reference, or where the target has a row under its key already: whether both are the same thing
@@ -63,7 +87,7 @@ function isBinding(draft: Draft, reference: KeyReference): boolean {
   const { table, paired, item } = draft
   if (paired) return false
   if (isInKey(draft, reference)) return true
-  if (reference.parent === item.table && referredTo(draft, reference) === item.key) return false
+  if (isItself(draft, reference)) return false
   return reference.loose.length === 0 || (table.numbered === undefined && item.expect !== null)
 }
 

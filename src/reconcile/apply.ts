@@ -6,6 +6,7 @@ import { waitingChildren, withChildren } from './apply-orphans.ts'
 import type { Pace } from './apply-pace.ts'
 import { prepare } from './apply-prepare.ts'
 import { safely } from './apply-safely.ts'
+import { withoutPlace } from './apply-stages.ts'
 import type { ParkedRow } from './parked.ts'
 import { describeParked } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
@@ -89,7 +90,7 @@ async function carryTogether(
   const { drafts, result, bytes } = await prepare(items, mode.cyclic, context)
   if (bytes > BATCH_BYTES && drafts.length > 1) return 'too-large'
   const aside = withChildren(drafts, result.parked)
-  const waiting = waitingChildren(drafts, result.later)
+  const waiting = new Set([...waitingChildren(drafts, result.later), ...withoutPlace(drafts)])
   const parked: ParkedRow[] = []
   for (const [draft, reason] of aside) parked.push(await describeParked(draft.item, reason, context))
   const rest = drafts.filter((draft) => !aside.has(draft) && !waiting.has(draft))

@@ -76,7 +76,8 @@ export class Planner {
       listIn(this.#bornThere, table.name).push(row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
     if (found.place === 'alike') return this.#keepRelated({ key, row, reason: undefined }, table)
-    if (found.place === 'skipped') return 'skipped'
+    // One that was tried since its key may be another there, and was refused, is parked, whatever a rule says of two rows of one key.
+    if (found.place === 'skipped' && !isRefused) return 'skipped'
     // What they belong to may go by another key on the target: all that differs may be that.
     if (found.place === 'park' && !isRefused && row.difference === 'same-key' && table.references.length > 0)
       return this.#keepRelated({ key, row, reason: found.reason }, table)
@@ -84,7 +85,7 @@ export class Planner {
     const born = !row.hasBase
     const { index } = this.#options
     const targetKey = row.target.base === null && row.target.now === null ? null : row.target.key
-    if (found.place === 'park' || isRefused) {
+    if (found.place !== 'carry' || isRefused) {
       if (found.place === 'park' && !isRefused)
         this.#conflicts.push({ table: table.name, key, targetKey, reason: found.reason, born, ...prints })
       if (born) index.setWaiting(table.name, key, 'parked')

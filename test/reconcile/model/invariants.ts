@@ -52,7 +52,12 @@ async function explained(play: Play, from: Side, source: View, target: View): Pr
   const complaints = [...parked.complaints]
   const things = oracle.things(source, target)
   const outcomes = new Map<string, Outcome>()
-  for (const [name, table] of things) outcomes.set(name, oracle.outcome(name, table, from, source, target))
+  for (const [name, table] of things) {
+    // Where several are right, the one that was followed.
+    const right = oracle.outcomes(name, table, from, source, target)
+    const wanted = right.find((each) => (each.do === 'leave') === !parked.things.has(name)) ?? right[0]
+    if (wanted !== undefined) outcomes.set(name, wanted)
+  }
   const excuses = new Excuses({ schema: history.schema, oracle, things, outcomes, source, target })
   for (const [name, outcome] of outcomes) {
     const isParked = parked.things.has(name)
