@@ -18,7 +18,9 @@ const SERVERS = [
   { name: 'BIND', package: 'bind9', files: ['/usr/sbin/named'] },
   { name: 'dig', package: 'bind9-dnsutils', files: ['/usr/bin/dig'] },
   { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },
+  { name: 'Knot', package: 'knot', files: ['/usr/sbin/knotd'] },
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
+  { name: 'PHP', package: 'php-cli', files: ['/usr/bin/php'] },
 ]
 const FOR_BENCH = [
   { name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] },

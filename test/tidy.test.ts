@@ -74,14 +74,14 @@ const ours = (target: string): boolean => target.startsWith('src/')
 /** Code that talks to one kind of server: a folder, or files that begin with the server's name. */
 const ADAPTERS: readonly RegExp[] = [
   /^src\/databases\/(?!plan\/|snapshot\/|native\/)[^/]+\//,
-  /^src\/files\/[^/]+\//,
+  /^src\/files\/(?!config\/)[^/]+\//,
   /^src\/files\/local\.ts$/,
   /^src\/dns\/(cloudflare|rfc2136|manual|node-dig|resolver-)[^/]*\.ts$/,
 ]
 const isAdapter = (path: string): boolean => ADAPTERS.some((pattern) => pattern.test(path))
 /** `src/databases/postgres`, `src/dns/cloudflare`: what belongs to the same adapter begins with the same. */
 const adapterOf = (path: string): string => /^src\/\w+\/(?:[a-z0-9]+)/.exec(path)?.[0] ?? path
-const isDomain = inside('databases', 'files', 'dns', 'reconcile', 'site', 'notices', 'report')
+const isDomain = inside('databases', 'files', 'dns', 'reconcile', 'site', 'mail', 'notices', 'report')
 
 describe('imports run one way', () => {
   test('base imports nothing of ours but base', () => {
@@ -93,7 +93,8 @@ describe('imports run one way', () => {
   })
 
   test('ports and pure files import no adapter, and nothing of the steps, the playbook, the runner, the demo or the screen', () => {
-    const pure = (path: string): boolean => inside('databases', 'files', 'reconcile', 'site', 'notices')(path) && !isAdapter(path)
+    const pure = (path: string): boolean =>
+      inside('databases', 'files', 'reconcile', 'site', 'mail', 'notices')(path) && !isAdapter(path)
     const above = inside('steps', 'playbook', 'run', 'cli', 'demo')
     expect(forbidden(pure, (target) => above(target) || isAdapter(target))).toEqual([])
   })

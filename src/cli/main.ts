@@ -5,6 +5,7 @@ import { MigrateError } from '../base/errors.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
 import { addReconcile } from './commands/reconcile.ts'
+import { addRehearse } from './commands/rehearse.ts'
 import { addReport } from './commands/report.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addRun } from './commands/run.ts'
@@ -46,7 +47,7 @@ function programFor(io: Io, finish: Finish): Command {
     .addHelpText('after', EXAMPLE)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => undefined })
-  for (const add of [addCheck, addRun, addWatch, addReconcile, addRollback, addStatus, addReport, addDemo])
+  for (const add of [addCheck, addRun, addRehearse, addWatch, addReconcile, addRollback, addStatus, addReport, addDemo])
     add(program, io, finish)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
   return program

@@ -1,4 +1,4 @@
-import { isAbsolute, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { underStop } from '../base/stop.ts'
 import { bindingOf, buildSequence, buildWorld, loadPlaybook, type Playbook } from '../playbook/index.ts'
@@ -26,9 +26,18 @@ export interface Surroundings {
 
 /** Playbook, hosts and steps, ready to be run; nothing has been written. The caller closes the world. */
 export async function prepare(file: string, surroundings: Surroundings): Promise<Prepared> {
-  const { clock, env, flags, display, stops } = surroundings
+  const { env, flags } = surroundings
   const playbook = await loadPlaybook(file, env)
-  const directory = stateDirectory(flags, isAbsolute(file) ? file : resolve(file), playbook.name)
+  return await prepareFrom(playbook, file, stateDirectory(flags, resolve(file), playbook.name), surroundings)
+}
+
+/** The same for a playbook that was read, kept in `directory`. */
+export async function prepareFrom(
+  playbook: Playbook,
+  file: string,
+  directory: string,
+  { clock, flags, display, stops }: Surroundings,
+): Promise<Prepared> {
   const world = await buildWorld(playbook, { clock })
   const sequence = buildSequence(playbook, world)
   const { history } = await readHistory(directory)

@@ -13,6 +13,7 @@ import type {
   WholePrintedRow,
 } from './row-port.ts'
 import type { Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
+import type { ScratchPower } from './scratch-port.ts'
 
 export * from './row-port.ts'
 
@@ -232,6 +233,8 @@ export interface Database {
   readonly native?: NativePower
   /** Absent where a database can't be closed to writers. */
   readonly closing?: ClosingPower
+  /** Absent where no databases can be made. */
+  readonly scratch?: ScratchPower
 
   /** Statements of a `sql` step, in one transaction where the engine allows it; returns the rows each affected or returned. */
   runStatements(statements: readonly string[]): Promise<readonly number[]>

@@ -18,6 +18,10 @@ export type Fault =
   /** HTTP 200 with `"success": false`. */
   | { readonly kind: 'false-success'; readonly writesOnly?: boolean }
   | { readonly kind: 'server-error'; readonly writesOnly?: boolean }
+  /** The request is carried out, and answered with status 502 and a page in HTML, as a server on the way would. */
+  | { readonly kind: 'server-error-after'; readonly writesOnly?: boolean }
+  /** Records are read as they stood before the last write. */
+  | { readonly kind: 'stale-read' }
 
 export interface CloudflareApi {
   /** `http://127.0.0.1:4711/client/v4`, for the playbook's `dns.api`. */
@@ -32,6 +36,8 @@ export interface CloudflareApiOptions {
   readonly address?: string
   readonly zones: readonly ZoneStore[]
   readonly tokens: Readonly<Record<string, TokenRights>>
+  /** What the API tells of every zone besides. */
+  readonly zoneFacts?: { readonly plan?: string; readonly nameServers?: readonly string[]; readonly status?: string }
 }
 
 const PREFIX = '/client/v4'
@@ -40,8 +46,9 @@ const PREFIX = '/client/v4'
 export async function startCloudflareApi(options: CloudflareApiOptions): Promise<CloudflareApi> {
   const faults: Fault[] = []
   const requests: string[] = []
+  const before = new Map<ZoneStore, ReturnType<ZoneStore['records']>>()
   const server = createServer((request, response) => {
-    serve(request, response, options, { faults, requests }).catch((error: unknown) => {
+    serve(request, response, options, { faults, requests, before }).catch((error: unknown) => {
       send(response, { status: 500, body: refusal(10_001, String(error)) })
     })
   })
@@ -70,20 +77,22 @@ const listen = (server: Server, address: string): Promise<void> =>
 interface Play {
   readonly faults: Fault[]
   readonly requests: string[]
+  /** The records of each zone as they stood before the last write. */
+  readonly before: Map<ZoneStore, ReturnType<ZoneStore['records']>>
 }
 
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   options: CloudflareApiOptions,
-  { faults, requests }: Play,
+  { faults, requests, before }: Play,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://api')
   const method = request.method ?? 'GET'
   const path = url.pathname.slice(PREFIX.length)
   const body = await readBody(request)
   requests.push(`${method} ${path}`)
-  const index = faults.findIndex((fault) => fault.writesOnly !== true || method !== 'GET')
+  const index = faults.findIndex((fault) => fits(fault, method, path))
   const fault = index < 0 ? undefined : faults.splice(index, 1)[0]
   if (fault?.kind === 'cut') return void request.socket.destroy()
   if (fault?.kind === 'rate-limited') {
@@ -98,10 +107,27 @@ async function serve(
     return send(response, { status: 200, body: refusal(7003, 'Could not route to the request') })
   const outcome = await route(
     { method, path, query: url.searchParams, body, authorization: request.headers.authorization ?? '' },
-    options,
+    fault?.kind === 'stale-read' ? { ...options, zones: options.zones.map((zone) => asBefore(zone, before)) } : options,
+    before,
   )
   if (fault?.kind === 'lost-answer') return void request.socket.destroy()
+  if (fault?.kind === 'server-error-after') {
+    response.writeHead(502, { 'content-type': 'text/html' })
+    return void response.end(BAD_GATEWAY)
+  }
   send(response, outcome)
+}
+
+const BAD_GATEWAY = `<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>${'<p>cloudflare</p>'.repeat(80)}</body></html>`
+
+function fits(fault: Fault, method: string, path: string): boolean {
+  if (fault.kind === 'stale-read') return method === 'GET' && path.endsWith('/dns_records')
+  return fault.writesOnly !== true || method !== 'GET'
+}
+
+const asBefore = (zone: ZoneStore, before: Play['before']): ZoneStore => {
+  const records = before.get(zone)
+  return records === undefined ? zone : { ...zone, records: () => records }
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
@@ -129,14 +155,14 @@ interface Call {
   readonly authorization: string
 }
 
-async function route(call: Call, options: CloudflareApiOptions): Promise<Outcome> {
+async function route(call: Call, options: CloudflareApiOptions, before: Play['before']): Promise<Outcome> {
   const token = /^Bearer (.+)$/.exec(call.authorization)?.[1]
   const rights = token === undefined ? undefined : options.tokens[token]
   if (rights === undefined) return { status: 401, body: refusal(1000, 'Invalid API Token') }
   if (call.path === '/user/tokens/verify') {
     return { status: 200, body: { success: true, errors: [], messages: [], result: { id: 'token', status: 'active' } } }
   }
-  if (call.path === '/zones') return { status: 200, body: listZones(call.query, rights, options.zones) }
+  if (call.path === '/zones') return { status: 200, body: listZones(call.query, rights, options) }
   const match = /^\/zones\/([^/]+)\/dns_records(?:\/([^/]+))?$/.exec(call.path)
   const zone = options.zones.find((each) => zoneId(each) === match?.[1])
   if (zone === undefined || !rights.read.includes(zone.zone)) {
@@ -144,6 +170,7 @@ async function route(call: Call, options: CloudflareApiOptions): Promise<Outcome
   }
   if (call.method !== 'GET' && !rights.edit.includes(zone.zone))
     return { status: 403, body: refusal(10_000, 'Authentication error') }
+  if (call.method !== 'GET') before.set(zone, zone.records())
   return routeRecords(call, zone, match?.[2])
 }
 
@@ -160,7 +187,7 @@ function routeRecords(call: Call, zone: ZoneStore, id: string | undefined): Prom
 /** Stable, and unlike a name. */
 export const zoneId = (zone: ZoneStore): string => Buffer.from(zone.zone).toString('hex').padEnd(32, '0').slice(0, 32)
 
-function listZones(query: URLSearchParams, rights: TokenRights, zones: readonly ZoneStore[]): Outcome['body'] {
+function listZones(query: URLSearchParams, rights: TokenRights, { zones, zoneFacts }: CloudflareApiOptions): Outcome['body'] {
   const name = query.get('name')
   const perPage = Number(query.get('per_page') ?? 20)
   const page = Number(query.get('page') ?? 1)
@@ -168,7 +195,9 @@ function listZones(query: URLSearchParams, rights: TokenRights, zones: readonly 
   const result = seen.slice((page - 1) * perPage, page * perPage).map((zone) => ({
     id: zoneId(zone),
     name: zone.zone,
-    status: 'active',
+    status: zoneFacts?.status ?? 'active',
+    ...(zoneFacts?.plan === undefined ? {} : { plan: { legacy_id: zoneFacts.plan } }),
+    ...(zoneFacts?.nameServers === undefined ? {} : { name_servers: zoneFacts.nameServers }),
     permissions: ['#zone:read', '#dns_records:read', ...(rights.edit.includes(zone.zone) ? ['#dns_records:edit'] : [])],
   }))
   return {

@@ -7,10 +7,10 @@ export interface Outcome {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** An error in Cloudflare's shape. */
-export const refusal = (code: number, message: string): Outcome['body'] => ({
+/** An error in Cloudflare's shape; `beneath` says what is really wrong. */
+export const refusal = (code: number, message: string, beneath?: { code: number; message: string }): Outcome['body'] => ({
   success: false,
-  errors: [{ code, message }],
+  errors: [{ code, message, ...(beneath === undefined ? {} : { error_chain: [beneath] }) }],
   messages: [],
   result: null,
 })
@@ -45,10 +45,17 @@ const batchBody = z.object({
 type NewRecord = z.infer<typeof recordBody>
 type Patch = z.infer<typeof patchBody>
 
+const MOST_AT_ONCE = 200
+const MOST_A_PAGE = 100
+
 /** For zones that are not on the Enterprise plan ("Time to Live (TTL)" in Cloudflare's DNS documentation). */
 const LEAST_TTL_SECONDS = 60
 
 const INVALID: Outcome = { status: 400, body: refusal(1004, 'DNS Validation Error') }
+const invalid = (code: number, message: string): Outcome => ({
+  status: 400,
+  body: refusal(1004, 'DNS Validation Error', { code, message }),
+})
 const MISSING: Outcome = { status: 404, body: refusal(81_044, 'Record does not exist.') }
 const DUPLICATE: Outcome = { status: 400, body: refusal(81_058, 'An identical record already exists.') }
 const RIVAL: Outcome = { status: 400, body: refusal(81_054, 'A CNAME record with that host already exists.') }
@@ -65,7 +72,7 @@ const shown = (record: StoredRecord): Record<string, unknown> => ({
 export function listRecords(zone: ZoneStore, query: URLSearchParams): Outcome {
   const name = query.get('name.exact') ?? query.get('name')
   const type = query.get('type')
-  const perPage = Number(query.get('per_page') ?? 100)
+  const perPage = Math.min(MOST_A_PAGE, Number(query.get('per_page') ?? MOST_A_PAGE))
   const page = Number(query.get('page') ?? 1)
   const all = zone
     .records()
@@ -78,7 +85,13 @@ export function listRecords(zone: ZoneStore, query: URLSearchParams): Outcome {
       errors: [],
       messages: [],
       result,
-      result_info: { page, per_page: perPage, count: result.length, total_count: all.length },
+      result_info: {
+        page,
+        per_page: perPage,
+        count: result.length,
+        total_count: all.length,
+        total_pages: Math.ceil(all.length / perPage),
+      },
     },
   }
 }
@@ -118,6 +131,8 @@ export async function batch(zone: ZoneStore, body: unknown): Promise<Outcome> {
   const parsed = batchBody.safeParse(body)
   if (!parsed.success) return INVALID
   const { deletes, patches, puts, posts } = parsed.data
+  if (deletes.length + patches.length + puts.length + posts.length > MOST_AT_ONCE)
+    return invalid(9999, `A batch may have at most ${MOST_AT_ONCE} records on this plan.`)
   let records = zone.records()
   for (const { id } of [...deletes, ...patches, ...puts]) if (!records.some((record) => record.id === id)) return MISSING
   records = records.filter((record) => !deletes.some(({ id }) => id === record.id))
@@ -154,7 +169,8 @@ const patched = (old: StoredRecord, patch: Patch): StoredRecord => ({
 /** Keeps the records if they may stand together; otherwise says why not and keeps the old ones. */
 async function commit(zone: ZoneStore, next: readonly StoredRecord[]): Promise<Outcome | undefined> {
   const least = zone.minimumTtlSeconds ?? LEAST_TTL_SECONDS
-  if (next.some((record) => record.ttl !== 1 && record.ttl < least && !zone.records().includes(record))) return INVALID
+  if (next.some((record) => record.ttl !== 1 && record.ttl < least && !zone.records().includes(record)))
+    return invalid(9021, `TTL must be between ${least} and 86400 seconds, or 1 for Automatic.`)
   const seen = new Set<string>()
   for (const record of next) {
     const key = `${record.name} ${record.type} ${record.content}`

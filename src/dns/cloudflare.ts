@@ -1,9 +1,11 @@
 import type Cloudflare from 'cloudflare'
-import type { Finding } from '../base/errors.ts'
-import { MigrateError } from '../base/errors.ts'
+import type { Clock } from '../base/clock.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Secret } from '../base/secret.ts'
-import { answerLost, checkedFetch, cloudflareError } from './cloudflare-errors.ts'
+import { answerLost, checkedFetch, cloudflareError, lostError, overLimits } from './cloudflare-errors.ts'
+import { allPages } from './cloudflare-pages.ts'
 import { batchBody, type CloudflareRecord, toDnsRecord } from './cloudflare-records.ts'
+import { batchLimit, type CloudflareZone, leastTtl, lookUpZone, zoneFindings } from './cloudflare-zone.ts'
 import { canonicalName } from './names.ts'
 import type { DnsProvider, DnsRecord, RecordChange } from './port.ts'
 import { outstanding } from './standing.ts'
@@ -11,74 +13,85 @@ import { outstanding } from './standing.ts'
 export interface CloudflareOptions {
   readonly zone: string
   readonly token: Secret
+  readonly clock: Clock
   /** Ends in /client/v4; Cloudflare's own when absent. */
   readonly api?: URL | undefined
   /** For one request, milliseconds. */
   readonly timeoutMs?: number
 }
 
-/** "Batch DNS records" in Cloudflare's documentation: 200 on the free plan. */
-const BATCH_LIMIT = 200
 const TIMEOUT_MS = 30_000
-
-interface Zone {
-  readonly id: string
-  readonly status: string | undefined
-  readonly permissions: readonly string[] | undefined
-}
 
 /**
  * A zone on Cloudflare, through the official SDK. Requests are never repeated by the SDK: its retries would send a batch twice.
- * A write whose answer was lost is re-read instead.
+ * A write whose answer was lost is re-read instead. "Too many requests" is waited over for as long as Cloudflare asks.
  */
 export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
   const zoneName = canonicalName(options.zone)
-  const label = `Cloudflare zone ${zoneName}`
+  const { clock } = options
   let client: Promise<Cloudflare> | undefined
-  let zone: Promise<Zone> | undefined
+  let zone: Promise<CloudflareZone> | undefined
 
   const connected = (): Promise<Cloudflare> => {
     client ??= connect(options)
     return client
   }
-  const findZone = (): Promise<Zone> => {
-    zone ??= connected()
-      .then((cloudflare) => lookUpZone(cloudflare, zoneName))
-      .catch((error: unknown) => {
+  const call = async <T>(
+    task: string,
+    work: (cloudflare: Cloudflare) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> => {
+    const cloudflare = await connected()
+    try {
+      return await overLimits(clock, signal, () => work(cloudflare))
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw cloudflareError(error, zoneName, task)
+    }
+  }
+  const findZone = (signal?: AbortSignal): Promise<CloudflareZone> => {
+    zone ??= call(`look up the zone ${zoneName}`, (cloudflare) => lookUpZone(cloudflare, zoneName), signal).catch(
+      (error: unknown) => {
         zone = undefined
         throw error
-      })
+      },
+    )
     return zone
   }
-  const read = async (names: readonly string[]): Promise<readonly DnsRecord[]> => {
-    const [cloudflare, { id }] = [await connected(), await findZone()]
+  const read = async (names: readonly string[], signal?: AbortSignal): Promise<readonly DnsRecord[]> => {
+    const { id } = await findZone(signal)
     const found: DnsRecord[] = []
-    for (const name of new Set(names.map(canonicalName))) found.push(...(await readName(cloudflare, zoneName, id, name)))
+    for (const name of new Set(names.map(canonicalName)))
+      found.push(...(await call(`read the records of ${name}`, (cloudflare) => readName(cloudflare, id, name, signal), signal)))
     return found
   }
 
   return {
-    label,
+    label: `Cloudflare zone ${zoneName}`,
     manual: false,
-    check: async () => {
+    check: async (signal) => {
       try {
-        return zoneFindings(await findZone(), zoneName, await read([zoneName]))
+        return zoneFindings(await findZone(signal), zoneName, await read([zoneName], signal))
       } catch (error) {
         if (error instanceof MigrateError) return [toFinding(error)]
         throw error
       }
     },
     records: read,
+    leastTtlSeconds: async (signal) => leastTtl(await findZone(signal)),
+    nameServers: async (signal) => (await findZone(signal)).nameServers,
+    flattensApex: true,
     apply: async (changes, signal) => {
       const names = changes.flatMap(({ before, after }) =>
         [before, after].flatMap((record) => (record === null ? [] : [record.name])),
       )
-      const current = await read(names)
+      const current = await read(names, signal)
       const todo = outstanding(changes, current)
       if (todo.length === 0) return
-      refuseTooMany(todo, zoneName)
-      const lost = await sendBatch(await connected(), zoneName, (await findZone()).id, batchBody(todo, current), signal)
-      await readBack(changes, await read(names), zoneName, lost)
+      const target = await findZone(signal)
+      refuseTooMany(todo, batchLimit(target), zoneName)
+      const lost = await sendBatch(await connected(), { clock, zoneName, id: target.id }, batchBody(todo, current), signal)
+      await readBack(changes, () => read(names, signal), { clock, zoneName, lost, signal })
     },
     close: () => Promise.resolve(),
   }
@@ -101,68 +114,76 @@ async function connect({ token, api, timeoutMs = TIMEOUT_MS }: CloudflareOptions
   })
 }
 
-async function lookUpZone(cloudflare: Cloudflare, name: string): Promise<Zone> {
-  const zones: Zone[] = []
-  try {
-    for await (const zone of cloudflare.zones.list({ name, per_page: 50 })) {
-      if (zone.name === name) zones.push({ id: zone.id, status: zone.status, permissions: zone.permissions })
-    }
-  } catch (error) {
-    throw cloudflareError(error, name, `look up the zone ${name}`)
-  }
-  const zone = zones.find((each) => each.status === 'active') ?? zones[0]
-  if (zone !== undefined) return zone
-  throw new MigrateError('dns-zone-missing', `The Cloudflare token is valid, but it sees no zone ${name}. Nothing was changed.`, {
-    hint: `In Cloudflare's dashboard under My Profile → API Tokens, give the token Zone → DNS → Edit and Zone → Zone → Read for ${name}; or correct dns.zone in the playbook.`,
+async function readName(
+  cloudflare: Cloudflare,
+  zoneId: string,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly DnsRecord[]> {
+  const options = signal === undefined ? {} : { signal }
+  const all = await allPages(cloudflare.dns.records.list({ zone_id: zoneId, name: { exact: name }, per_page: 100 }, options))
+  return all.flatMap((record) => {
+    const known = toDnsRecord(record as CloudflareRecord)
+    // The filter is Cloudflare's; a server that ignored it must not widen what is changed.
+    return known !== undefined && known.name === name ? [known] : []
   })
 }
 
-async function readName(cloudflare: Cloudflare, zoneName: string, zoneId: string, name: string): Promise<readonly DnsRecord[]> {
-  const found: DnsRecord[] = []
-  try {
-    const pages = cloudflare.dns.records.list({ zone_id: zoneId, name: { exact: name }, per_page: 100 })
-    for await (const record of pages) {
-      const known = toDnsRecord(record as CloudflareRecord)
-      // The filter is Cloudflare's; a server that ignored it must not widen what is changed.
-      if (known !== undefined && known.name === name) found.push(known)
-    }
-  } catch (error) {
-    throw cloudflareError(error, zoneName, `read the records of ${name}`)
-  }
-  return found
+interface BatchTarget {
+  readonly clock: Clock
+  readonly zoneName: string
+  readonly id: string
 }
 
 /** Sends all changes as one database transaction on Cloudflare's side. Returns the error when the answer was lost. */
 async function sendBatch(
   cloudflare: Cloudflare,
-  zoneName: string,
-  zoneId: string,
+  { clock, zoneName, id }: BatchTarget,
   body: ReturnType<typeof batchBody>,
   signal: AbortSignal | undefined,
 ): Promise<MigrateError | undefined> {
+  const options = signal === undefined ? {} : { signal }
   try {
-    await cloudflare.dns.records.batch({ zone_id: zoneId, ...body }, signal === undefined ? {} : { signal })
+    // Refused for their number, requests have had no effect.
+    await overLimits(clock, signal, () => cloudflare.dns.records.batch({ zone_id: id, ...body }, options))
     return undefined
   } catch (error) {
     signal?.throwIfAborted()
-    const known = cloudflareError(error, zoneName, 'change the records')
-    if (answerLost(error)) return known
-    throw known
+    if (answerLost(error)) return lostError(error, zoneName)
+    throw cloudflareError(error, zoneName, 'change the records')
   }
 }
 
-function readBack(
+const LOOKS = 6
+const FIRST_REST_MS = 500
+
+interface ReadBack {
+  readonly clock: Clock
+  readonly zoneName: string
+  readonly lost: MigrateError | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * Returns once the changes stand. What was written may take a moment until a reader sees it, and an answer may be lost before the work
+ * is done: so it is looked again for some seconds, and nothing is sent again.
+ */
+async function readBack(
   changes: readonly RecordChange[],
-  current: readonly DnsRecord[],
-  zone: string,
-  lost: MigrateError | undefined,
-): void {
-  const missing = outstanding(changes, current)
-  if (missing.length === 0) return
+  read: () => Promise<readonly DnsRecord[]>,
+  { clock, zoneName, lost, signal }: ReadBack,
+): Promise<void> {
+  let missing = changes
+  for (let look = 0; look < LOOKS; look += 1) {
+    if (look > 0) await clock.sleep(FIRST_REST_MS * 2 ** (look - 1), signal)
+    const current = await readUnlessAway(read, look === LOOKS - 1)
+    if (current !== undefined) missing = outstanding(changes, current)
+    if (missing.length === 0) return
+  }
   if (lost !== undefined) throw lost
   throw new MigrateError(
     'dns-failed',
-    `Cloudflare accepted the changes to ${zone}, but ${missing.length} of ${changes.length} don't stand when read back.`,
+    `Cloudflare accepted the changes to ${zoneName}, but ${missing.length} of ${changes.length} don't stand when read back.`,
     {
       hint: 'Run again: what stands is left alone and the rest is made.',
       retrySafe: true,
@@ -170,44 +191,28 @@ function readBack(
   )
 }
 
-function refuseTooMany(changes: readonly RecordChange[], zone: string): void {
-  if (changes.length <= BATCH_LIMIT) return
+/** What lost the answer to the batch may lose this one too. */
+async function readUnlessAway(
+  read: () => Promise<readonly DnsRecord[]>,
+  isLast: boolean,
+): Promise<readonly DnsRecord[] | undefined> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof MigrateError && error.retrySafe && !isLast) return undefined
+    throw error
+  }
+}
+
+function refuseTooMany(changes: readonly RecordChange[], limit: number, zone: string): void {
+  if (changes.length <= limit) return
   throw new MigrateError(
     'dns-failed',
-    `${changes.length} records of ${zone} would change; Cloudflare takes at most ${BATCH_LIMIT} in one transaction. Nothing was changed.`,
+    `${changes.length} records of ${zone} would change; Cloudflare takes at most ${limit} in one transaction on this plan. Nothing was changed.`,
     {
       hint: 'Move the names in several runs, the ones that customers use most in one.',
     },
   )
-}
-
-function zoneFindings({ status, permissions }: Zone, zone: string, apex: readonly DnsRecord[]): readonly Finding[] {
-  const findings: Finding[] = []
-  if (permissions !== undefined && permissions.length > 0 && !permissions.includes('#dns_records:edit')) {
-    findings.push({
-      severity: 'error',
-      code: 'dns-permission-denied',
-      message: `The Cloudflare token can read the records of ${zone} but may not change them.`,
-      hint: "In Cloudflare's dashboard under My Profile → API Tokens, give the token Zone → DNS → Edit for this zone.",
-    })
-  }
-  if (status !== undefined && status !== 'active') {
-    findings.push({
-      severity: 'error',
-      code: 'dns-zone-inactive',
-      message: `The zone ${zone} is "${status}" at Cloudflare: the internet doesn't ask Cloudflare for its names, so a change there would move nobody.`,
-      hint: "Use the provider that the domain's name servers belong to, or finish moving the domain to Cloudflare days before the migration.",
-    })
-  }
-  if (findings.length === 0) {
-    const proxied = apex.some((record) => record.proxied) ? ', proxied' : ''
-    findings.push({
-      severity: 'info',
-      code: 'dns-ready',
-      message: `Cloudflare answers for ${zone}${proxied}, and the token may change its records.`,
-    })
-  }
-  return findings
 }
 
 const toFinding = (error: MigrateError): Finding => ({

@@ -14,24 +14,56 @@ export interface DnsDiff {
   readonly findings: readonly Finding[]
 }
 
-/** TTL of a record that didn't exist before, seconds: short, as it may have to move again. */
+/**
+ * TTL of a record that didn't exist before, seconds: short, as it may have to move again; the lowest of the playbook's records where
+ * that is lower still, so that what was lowered is so throughout.
+ */
 const CREATED_TTL_SECONDS = 300
+const AUTOMATIC = 1
 
-/** Every name that must be read before `diffRecords` can judge: the playbook's, and the wildcards above them. */
+/**
+ * Every name that must be read before `diffRecords` can judge: the playbook's, the wildcards that answer beside them, and the
+ * site's other name, with www or without.
+ */
 export function namesToRead(wanted: readonly WantedRecord[], zone: string): readonly string[] {
   const names = wanted.map((record) => canonicalName(record.name))
-  return [...new Set([...names, ...names.flatMap((name) => wildcardsFor(name, zone))])]
+  return [
+    ...new Set([...names, `*.${zone}`, ...names.flatMap((name) => [...wildcardsFor(name, zone), ...otherName(name, zone)])]),
+  ]
+}
+
+/** `www.shop.example` for `shop.example`, and the other way round, within the zone. */
+function otherName(name: string, zone: string): readonly string[] {
+  if (name.startsWith('*.')) return []
+  const other = name.startsWith('www.') ? name.slice('www.'.length) : `www.${name}`
+  return other === zone || other.endsWith(`.${zone}`) ? [other] : []
 }
 
 /**
  * What must change so that the playbook's names say what the playbook wants. Only the playbook's names and types ever change;
  * a record keeps its TTL, its proxying and its id. What can't or won't be changed, and matters, is a finding.
+ *
+ * @param flattensApex the provider takes a CNAME at the zone's apex (port.ts)
  */
-export function diffRecords(wanted: readonly WantedRecord[], current: readonly DnsRecord[], zone: string): DnsDiff {
-  const groups = groupWanted(wanted)
+export function diffRecords(
+  wanted: readonly WantedRecord[],
+  current: readonly DnsRecord[],
+  zone: string,
+  flattensApex = false,
+): DnsDiff {
+  const groups = [...groupWanted(wanted).values()]
+  const ours = current.filter((record) => groups.some(({ name, type }) => record.name === name && record.type === type))
+  const ttls = ours.filter(({ proxied, ttlSeconds }) => !proxied && ttlSeconds !== AUTOMATIC).map(({ ttlSeconds }) => ttlSeconds)
+  const createdTtl = Math.min(CREATED_TTL_SECONDS, ...ttls)
+  const changes = groups.flatMap((group) => changesOf(group, current, createdTtl))
   return {
-    changes: [...groups.values()].flatMap((group) => changesOf(group, current)),
-    findings: [...conflicts([...groups.values()], current), ...leftBehind([...groups.values()], current, zone)],
+    changes,
+    findings: [
+      ...(flattensApex ? [] : groups.flatMap((group) => cnameAtApex(group, zone))),
+      ...conflicts(groups, current),
+      ...groups.flatMap((group) => otherFamily(group, groups, current)),
+      ...bystanders(groups, changes, current, zone),
+    ],
   }
 }
 
@@ -53,7 +85,7 @@ function groupWanted(wanted: readonly WantedRecord[]): ReadonlyMap<string, Group
   return groups
 }
 
-function changesOf(group: Group, current: readonly DnsRecord[]): readonly RecordChange[] {
+function changesOf(group: Group, current: readonly DnsRecord[], createdTtl: number): readonly RecordChange[] {
   const standing = current.filter((record) => record.name === group.name && record.type === group.type)
   const says = (record: DnsRecord): string => canonicalContent(record.type, record.content)
   const missing = group.contents.filter((content) => !standing.some((record) => says(record) === content))
@@ -65,16 +97,16 @@ function changesOf(group: Group, current: readonly DnsRecord[]): readonly Record
     const before = surplus[index] ?? null
     if (content === undefined) changes.push({ before, after: null })
     else if (before !== null) changes.push({ before, after: { ...before, content } })
-    else changes.push({ before: null, after: created(group, content, model) })
+    else changes.push({ before: null, after: created(group, content, model, createdTtl) })
   }
   return changes
 }
 
-const created = (group: Group, content: string, model: DnsRecord | undefined): DnsRecord => ({
+const created = (group: Group, content: string, model: DnsRecord | undefined, ttl: number): DnsRecord => ({
   name: group.name,
   type: group.type,
   content,
-  ttlSeconds: model?.ttlSeconds ?? CREATED_TTL_SECONDS,
+  ttlSeconds: model?.ttlSeconds ?? ttl,
   proxied: model?.proxied ?? false,
   id: null,
 })
@@ -106,19 +138,61 @@ const clash = (a: DnsRecord['type'], b: DnsRecord['type']): boolean => a !== b &
 
 const say = (record: DnsRecord): string => `${record.type} ${record.content}`
 
-/** What would go on leading customers to the old host although the playbook's records have moved. */
-function leftBehind(groups: readonly Group[], current: readonly DnsRecord[], zone: string): readonly Finding[] {
-  return groups.flatMap((group): readonly Finding[] => {
-    if (group.type === 'CNAME') return []
-    const other = group.type === 'A' ? 'AAAA' : 'A'
-    const named = groups.some((each) => each.name === group.name && each.type === other)
-    const stays = current.filter((record) => record.name === group.name && record.type === other)
-    const findings: Finding[] = []
-    if (!named && stays.length > 0) findings.push(staysBehind(group, other, stays))
-    const wildcard = wildcardsFor(group.name, zone).flatMap((name) => current.filter((record) => record.name === name))
-    if (wildcard.length > 0) findings.push(wildcardStays(group, current, wildcard))
-    return findings
+function cnameAtApex({ name, type, contents }: Group, zone: string): readonly Finding[] {
+  if (type !== 'CNAME' || name !== zone) return []
+  return [
+    {
+      severity: 'error',
+      code: 'dns-cname-at-apex',
+      message: `The playbook wants ${name} to be a CNAME for ${contents.join(', ')}, but the top of a zone can't be one: its SOA and NS records stand there (RFC 1034, 3.6.2).`,
+      hint: `Write { name: ${name}, type: A, to: … } with the new host's address (and AAAA, if it has IPv6). Nothing was changed.`,
+    },
+  ]
+}
+
+/** Addresses of the other family that would go on leading customers to the old host. */
+function otherFamily(group: Group, groups: readonly Group[], current: readonly DnsRecord[]): readonly Finding[] {
+  if (group.type === 'CNAME') return []
+  const other = group.type === 'A' ? 'AAAA' : 'A'
+  const named = groups.some((each) => each.name === group.name && each.type === other)
+  const stays = current.filter((record) => record.name === group.name && record.type === other)
+  return named || stays.length === 0 ? [] : [staysBehind(group, other, stays)]
+}
+
+/** Names beside the playbook's that have the very address that the playbook's names leave, or that answer for them by a wildcard. */
+function bystanders(
+  groups: readonly Group[],
+  changes: readonly RecordChange[],
+  current: readonly DnsRecord[],
+  zone: string,
+): readonly Finding[] {
+  const left = new Map(
+    changes.flatMap(({ before }) => (before === null ? [] : [[`${before.type} ${before.content}`, before.name]])),
+  )
+  const others = current.filter((record) => !groups.some((group) => group.name === record.name))
+  const stay = others.flatMap((record): readonly Finding[] => {
+    const moved = left.get(say(record))
+    return moved === undefined ? [] : [nameStays(record, moved)]
   })
+  const told = new Set(others.filter((record) => left.has(say(record))).map(({ name }) => name))
+  const wildcards = groups.flatMap((group) => {
+    const above = wildcardsFor(group.name, zone).filter((name) => !told.has(name))
+    const found = others.filter((record) => above.includes(record.name))
+    return found.length === 0 ? [] : [wildcardStays(group, current, found)]
+  })
+  return [...stay, ...wildcards]
+}
+
+function nameStays(record: DnsRecord, moved: string): Finding {
+  const isWildcard = record.name.startsWith('*.')
+  return {
+    severity: 'warning',
+    code: isWildcard ? 'dns-wildcard-left-behind' : 'dns-www-left-behind',
+    message: isWildcard
+      ? `The wildcard ${record.name} has ${say(record)}, which ${moved} leaves, and the playbook doesn't name it: customers who use any other name below it would stay on the old host.`
+      : `${record.name} has ${say(record)}, which ${moved} leaves, and the playbook doesn't name it: customers who use that name would stay on the old host.`,
+    hint: `Add { name: "${record.name}", type: ${record.type}, to: … } to dns.records, unless it belongs to something that stays.`,
+  }
 }
 
 const staysBehind = (group: Group, other: DnsRecord['type'], stays: readonly DnsRecord[]): Finding => ({

@@ -21,9 +21,9 @@ const TYPES = ['A', 'AAAA', 'CNAME'] as const
  */
 export function manualProvider({ zone, authoritative, clock, everyMs = EVERY_MS }: ManualOptions): DnsProvider {
   const zoneName = canonicalName(zone)
-  const readAll = async (names: readonly string[], signal?: AbortSignal): Promise<readonly (readonly DnsRecord[])[]> => {
+  const readAll = async (names: readonly string[], signal?: AbortSignal): Promise<readonly View[]> => {
     const servers = await authoritative()
-    const views = await Promise.all(servers.map((server) => recordsOf(server, names, signal)))
+    const views = await Promise.all(servers.map((server) => viewOf(server, names, signal)))
     const answered = views.filter((view) => view !== undefined)
     if (answered.length > 0) return answered
     throw new MigrateError(
@@ -38,9 +38,9 @@ export function manualProvider({ zone, authoritative, clock, everyMs = EVERY_MS 
   return {
     label: `${zoneName}, changed by hand`,
     manual: true,
-    check: async () => {
+    check: async (signal) => {
       try {
-        await readAll([zoneName])
+        await readAll([zoneName], signal)
         return [
           {
             severity: 'info',
@@ -55,14 +55,22 @@ export function manualProvider({ zone, authoritative, clock, everyMs = EVERY_MS 
       }
     },
     // While name servers disagree, the first one's view is as good as any; `apply` waits for all of them.
-    records: async (names) => (await readAll(names.map(canonicalName)))[0] ?? [],
-    apply: async (changes, signal) => {
+    records: async (names, signal) => (await readAll(names.map(canonicalName), signal))[0]?.records ?? [],
+    apply: async (changes, signal, tell) => {
       const names = [
         ...new Set(changes.flatMap(({ before, after }) => [before?.name, after?.name].filter((name) => name !== undefined))),
       ]
       // Somebody else's record is refused now; while the person is at work, half-typed forms are waited over.
-      outstanding(changes, (await readAll(names, signal))[0] ?? [], 'by-hand')
-      while (!(await readAll(names, signal)).every((view) => allStand(changes, view))) await clock.sleep(everyMs, signal)
+      outstanding(changes, (await readAll(names, signal))[0]?.records ?? [], 'by-hand')
+      let told = ''
+      for (;;) {
+        const views = await readAll(names, signal)
+        if (views.every((view) => allStand(changes, view.records))) return
+        const news = progressOf(changes, views)
+        if (news !== told && news !== '') tell?.(news)
+        told = news
+        await clock.sleep(everyMs, signal)
+      }
     },
     close: () => Promise.resolve(),
   }
@@ -78,18 +86,40 @@ function allStand(changes: readonly RecordChange[], view: readonly DnsRecord[]):
   }
 }
 
+/** What the person should hear of: how far the change has come, and what was typed that nobody asked for. '' while all is as before. */
+function progressOf(changes: readonly RecordChange[], views: readonly View[]): string {
+  const done = views.filter((view) => allStand(changes, view.records)).length
+  const wrong = [...new Set(views.flatMap((view) => changes.flatMap((change) => strayIn(change, view))))]
+  return [
+    ...(done > 0 ? [`${done} of ${views.length} name servers say so.`] : []),
+    ...wrong.map((text) => `${text}, which is neither the old record nor the new one: a slip of the keyboard?`),
+  ].join(' ')
+}
+
+/** Records of the change's name and type that are neither what stood there nor what is wanted. */
+function strayIn({ before, after }: RecordChange, { server, records }: View): readonly string[] {
+  const of = after ?? before
+  const known = [before, after].flatMap((record) => (record === null ? [] : [canonicalContent(record.type, record.content)]))
+  const same = records.filter((record) => record.name === of?.name && record.type === of.type)
+  // Beside the right one, others of the name may belong there.
+  if (same.some((record) => known.includes(record.content))) return []
+  return same.map((record) => `${server} now says ${record.type} ${record.name} ${record.content}`)
+}
+
+/** What one name server says. */
+interface View {
+  readonly server: string
+  readonly records: readonly DnsRecord[]
+}
+
 /** A name server's own view; `undefined` when it didn't answer. */
-async function recordsOf(
-  server: Resolver,
-  names: readonly string[],
-  signal?: AbortSignal,
-): Promise<readonly DnsRecord[] | undefined> {
+async function viewOf(server: Resolver, names: readonly string[], signal?: AbortSignal): Promise<View | undefined> {
   const questions = names.flatMap((name) => TYPES.map((type) => ({ name, type })))
   const answers = await Promise.all(
     questions.map(async ({ name, type }) => ({ name, type, answer: await server.query(name, type, signal) })),
   )
   if (answers.some(({ answer }) => answer.status !== 'NOERROR' && answer.status !== 'NXDOMAIN')) return undefined
-  return answers.flatMap(({ name, type, answer }) =>
+  const records = answers.flatMap(({ name, type, answer }) =>
     answer.records
       .filter((record) => record.name === name && record.type === type)
       .map((record) => ({
@@ -101,4 +131,5 @@ async function recordsOf(
         id: null,
       })),
   )
+  return { server: server.label, records }
 }

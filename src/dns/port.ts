@@ -31,22 +31,28 @@ export type RecordChange = z.infer<typeof recordChangeSchema>
  * Whoever publishes the zone. The contract is tested by test/contract/dns-provider.ts. The diff is not the provider's business
  * (dns/diff.ts). Errors are MigrateErrors: `dns-unreachable`, `dns-token-rejected`, `dns-zone-missing` (also: the token can't see
  * the zone), `dns-permission-denied`, `dns-rate-limited` (retrySafe), `dns-record-changed` (somebody else changed it meanwhile),
- * `dns-failed`.
+ * `dns-failed`, and those that a provider adds.
  */
 export interface DnsProvider {
   readonly label: string
   /** Read-only: reachable, token valid, zone there, may write. */
-  check(): Promise<readonly Finding[]>
+  check(signal?: AbortSignal): Promise<readonly Finding[]>
   /** The zone's A, AAAA and CNAME records with these names. */
-  records(names: readonly string[]): Promise<readonly DnsRecord[]>
+  records(names: readonly string[], signal?: AbortSignal): Promise<readonly DnsRecord[]>
   /**
    * Makes the changes, all or none where the provider has batches. Idempotent: a change that stands already is left alone; one
    * whose `before` no longer stands throws `dns-record-changed` and changes nothing. Reads back before it returns: a lost answer
-   * is re-read, not repeated.
+   * is re-read, not repeated. `tell` is given what a person who waits would want to know.
    */
-  apply(changes: readonly RecordChange[], signal?: AbortSignal): Promise<void>
+  apply(changes: readonly RecordChange[], signal?: AbortSignal, tell?: (message: string) => void): Promise<void>
   /** A person makes the changes (provider `manual`); `apply` is then only called to wait for them. */
   readonly manual: boolean
+  /** Names of the servers that publish what is changed here, so that a delegation elsewhere is noticed; absent where unknown. */
+  nameServers?(signal?: AbortSignal): Promise<readonly string[]>
+  /** The smallest TTL that it takes, seconds; `undefined` or absent where that isn't known. */
+  leastTtlSeconds?(signal?: AbortSignal): Promise<number | undefined>
+  /** It answers with addresses for a CNAME at the zone's apex, where DNS itself can't have one. */
+  readonly flattensApex?: true
   close(): Promise<void>
 }
 
@@ -65,9 +71,11 @@ export interface DnsAnswer {
   readonly milliseconds: number
 }
 
+export type QueryType = 'PTR' | 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT' | 'MX' | 'CAA' | 'DNSKEY'
+
 /** Asks one name server. Never throws for what the server answers or fails to answer; contract: test/contract/resolver.ts. */
 export interface Resolver {
   /** "127.0.20.1:5301", or a resolver's name and region. */
   readonly label: string
-  query(name: string, type: 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT', signal?: AbortSignal): Promise<DnsAnswer>
+  query(name: string, type: QueryType, signal?: AbortSignal): Promise<DnsAnswer>
 }

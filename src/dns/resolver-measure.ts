@@ -5,9 +5,7 @@ import { type Answer, type DecodedPacket, decode, encode, RECURSION_DESIRED } fr
 import type { Clock } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
 import { canonicalName, formatServerAddress, type ServerAddress } from './names.ts'
-import type { DnsAnswer, Resolver } from './port.ts'
-
-type QueryType = Parameters<Resolver['query']>[1]
+import type { DnsAnswer, QueryType, Resolver } from './port.ts'
 
 export interface MeasureOptions {
   readonly clock: Clock
@@ -190,8 +188,11 @@ function toRecord(answer: Answer): DnsAnswer['records'] {
 
 function contentOf(answer: Exclude<Answer, { type: 'OPT' }>): string | undefined {
   if (answer.type === 'A' || answer.type === 'AAAA') return answer.data
-  if (answer.type === 'CNAME' || answer.type === 'NS') return plain(answer.data)
+  if (answer.type === 'CNAME' || answer.type === 'NS' || answer.type === 'PTR') return plain(answer.data)
   if (answer.type === 'TXT') return [answer.data].flat().map(String).join('')
+  if (answer.type === 'MX') return `${answer.data.preference ?? 0} ${plain(answer.data.exchange)}`
+  if (answer.type === 'CAA') return `${answer.data.flags ?? 0} ${answer.data.tag} "${answer.data.value}"`
+  if (answer.type === 'DNSKEY') return `${answer.data.flags} 3 ${answer.data.algorithm} ${answer.data.key.toString('base64')}`
   if (answer.type !== 'SOA') return undefined
   const { mname, rname, serial, refresh, retry, expire, minimum } = answer.data
   return [plain(mname), plain(rname), serial, refresh, retry, expire, minimum].join(' ')

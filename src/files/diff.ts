@@ -1,8 +1,8 @@
-/** Unchanged lines shown around a change. */
-const CONTEXT = 3
+import { hideSecrets } from './hide-secrets.ts'
 
-/** A value that looks like a secret is not shown, known to be one or not. */
-const SECRET = /((?:password|passwd|pwd|secret|token|api[_-]?key)["']?\s*(?:=>|[=:,])\s*)(["']?)[^"';,\s<>]+\2/gi
+/** A line is shown from a little before its first difference, and so much of it. */
+const BEFORE_DIFFERENCE = 100
+const SHOWN = 300
 
 interface Line {
   readonly sign: ' ' | '-' | '+'
@@ -10,14 +10,13 @@ interface Line {
 }
 
 /**
- * The difference of two texts as a unified diff without colours, for a person to read: a few lines around each change, values that
- * look like passwords hidden. '' when the texts are equal.
+ * The difference of two texts as a unified diff without colours, for a person to read: the changed lines alone, since a config's
+ * other lines hold passwords, too; values that look like passwords hidden. '' when the texts are equal.
  */
 export function unifiedDiff(name: string, before: string, after: string): string {
   if (before === after) return ''
   const lines = compare(splitLines(before), splitLines(after))
-  const hunks = hunksOf(lines).map((hunk) => hunk.join('\n'))
-  return [`--- ${name}`, `+++ ${name}`, ...hunks].join('\n')
+  return [`--- ${name}`, `+++ ${name}`, ...hunksOf(lines).flat()].join('\n')
 }
 
 const splitLines = (text: string): readonly string[] => text.split(/\r\n|\n|\r/)
@@ -27,7 +26,7 @@ function compare(before: readonly string[], after: readonly string[]): readonly 
   if (before.length === after.length) {
     return before.flatMap((text, index) => {
       const now = after[index] ?? ''
-      return text === now ? [same(text)] : [removed(text), added(now)]
+      return text === now ? [same(text)] : changed(text, now)
     })
   }
   const most = Math.min(before.length, after.length)
@@ -37,32 +36,40 @@ function compare(before: readonly string[], after: readonly string[]): readonly 
   while (tail < most - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail += 1
   return [
     ...before.slice(0, head).map(same),
-    ...before.slice(head, before.length - tail).map(removed),
-    ...after.slice(head, after.length - tail).map(added),
+    ...before.slice(head, before.length - tail).map((text) => line('-', hideSecrets(text), 0)),
+    ...after.slice(head, after.length - tail).map((text) => line('+', hideSecrets(text), 0)),
     ...before.slice(before.length - tail).map(same),
   ]
+}
+
+function changed(before: string, after: string): readonly Line[] {
+  const [was, is] = [hideSecrets(before), hideSecrets(after)]
+  let same = 0
+  while (same < was.length && was[same] === is[same]) same += 1
+  const from = was.length <= SHOWN && is.length <= SHOWN ? 0 : Math.max(0, same - BEFORE_DIFFERENCE)
+  return [line('-', was, from), line('+', is, from)]
+}
+
+const line = (sign: Line['sign'], text: string, from: number): Line => {
+  const part = text.slice(from, from + SHOWN)
+  return { sign, text: `${from > 0 ? '…' : ''}${part}${from + SHOWN < text.length ? '…' : ''}` }
 }
 
 function hunksOf(lines: readonly Line[]): readonly (readonly string[])[] {
   const hunks: string[][] = []
   let hunk: string[] | undefined
   let [oldLine, newLine] = [1, 1]
-  for (const [index, line] of lines.entries()) {
-    const near = lines.slice(Math.max(0, index - CONTEXT), index + CONTEXT + 1).some((other) => other.sign !== ' ')
-    if (near && hunk === undefined) {
+  for (const { sign, text } of lines) {
+    if (sign !== ' ' && hunk === undefined) {
       hunk = [`@@ -${oldLine} +${newLine} @@`]
       hunks.push(hunk)
     }
-    if (near) hunk?.push(`${line.sign}${hideSecrets(line.text)}`)
-    else hunk = undefined
-    if (line.sign !== '+') oldLine += 1
-    if (line.sign !== '-') newLine += 1
+    if (sign === ' ') hunk = undefined
+    else hunk?.push(`${sign}${text}`)
+    if (sign !== '+') oldLine += 1
+    if (sign !== '-') newLine += 1
   }
   return hunks
 }
 
-const hideSecrets = (text: string): string => text.replace(SECRET, '$1$2***$2')
-
 const same = (text: string): Line => ({ sign: ' ', text })
-const removed = (text: string): Line => ({ sign: '-', text })
-const added = (text: string): Line => ({ sign: '+', text })

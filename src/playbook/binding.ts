@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../base/json.ts'
 import type { Database } from '../databases/port.ts'
 import { BEFORE_KEY, REPLACED_KEY } from '../steps/restore-method.ts'
 import type { World } from '../steps/world.ts'
-import type { DatabaseSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
+import type { DatabaseSettings, DnsSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
 import type { Value } from './source.ts'
 
 type Endpoints = Readonly<Record<string, string>>
@@ -32,12 +32,13 @@ export function endpoints(playbook: Playbook): Endpoints {
     ...hostEndpoints('old', playbook.old),
     ...hostEndpoints('new', playbook.new),
     ...(site === undefined ? {} : { site: site.href }),
-    ...(dns === undefined
-      ? {}
-      : {
-          dns: `${dns.provider} ${dns.zone}${dns.provider === 'cloudflare' && dns.api !== undefined ? ` at ${dns.api.href}` : ''}`,
-        }),
+    ...(dns === undefined ? {} : { dns: `${dns.provider} ${dns.zone}${publisher(dns)}` }),
   }
+}
+
+function publisher(dns: DnsSettings): string {
+  if (dns.provider === 'rfc2136') return ` at ${hostText(dns.server.host)}:${dns.server.port}`
+  return dns.provider === 'cloudflare' && dns.api !== undefined ? ` at ${dns.api.href}` : ''
 }
 
 const hostEndpoints = (side: string, host: HostSettings): Endpoints => ({

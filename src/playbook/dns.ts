@@ -1,8 +1,8 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { kept, type Reading, readSite } from './hosts.ts'
 import { checkedParts, isMapping } from './issues.ts'
-import type { DnsRecordSettings, DnsSettings } from './model.ts'
-import { dnsShape } from './schema.ts'
+import type { DnsRecordSettings, DnsSettings, Rfc2136Settings } from './model.ts'
+import { dnsKeyShape, dnsShape } from './schema.ts'
 import type { Path, Source, Value } from './source.ts'
 
 const NAME = /^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
@@ -10,15 +10,8 @@ const NAME = /^(?=.{1,253}$)(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-
 /** `dns:`; what is wrong is complained of and left out. */
 export function readDns(value: Value, path: Path, reading: Reading): DnsSettings | undefined {
   const { source } = reading
-  if (isMapping(value) && value.provider === 'rfc2136') {
-    return source.complain(
-      [...path, 'provider'],
-      'The DNS provider rfc2136 is not yet in this version of migrate.',
-      'Use cloudflare, or manual: migrate then says what to change and waits until you did.',
-    )
-  }
   const dns = checkedParts(dnsShape, value, path, source)
-  complainOfProvider(dns, path, source)
+  complainOfProvider(dns.provider, path, source)
   const zone = dns.zone === undefined ? undefined : hostName(dns.zone)
   if (zone !== undefined && !NAME.test(zone))
     source.complain([...path, 'zone'], 'dns.zone is no domain name.', 'Write it like shop.example.')
@@ -34,30 +27,90 @@ export function readDns(value: Value, path: Path, reading: Reading): DnsSettings
   const token = dns.token === undefined ? undefined : kept(dns.token, reading.redactor)
   const records = (dns.records ?? []).map((record, index) => readRecord(record, zone, [...path, 'records', index], source))
   complainOfTwins(records, [...path, 'records'], source)
+  const server = dns.server === undefined ? undefined : readServer(dns.server, [...path, 'server'], source)
+  const key = dns.provider === 'rfc2136' && isMapping(value) ? readKey(value.key, [...path, 'key'], reading) : undefined
   if (zone === undefined) return undefined
   const settings = { zone, nameservers: dns.nameservers ?? [], records }
-  if (dns.provider === 'manual') return { provider: 'manual', ...settings }
-  return dns.provider === undefined || token === undefined ? undefined : { provider: dns.provider, token, api, ...settings }
+  switch (dns.provider) {
+    case 'manual':
+      return { provider: 'manual', ...settings }
+    case 'rfc2136':
+      return server === undefined || key === undefined ? undefined : { provider: 'rfc2136', server, key, ...settings }
+    case 'cloudflare':
+      return token === undefined ? undefined : { provider: 'cloudflare', token, api, ...settings }
+    default:
+      return undefined
+  }
 }
 
-function complainOfProvider(
-  dns: { readonly provider: string | undefined; readonly token: string | undefined; readonly api: string | undefined },
-  path: Path,
-  source: Source,
-): void {
-  if (dns.provider === 'cloudflare' && dns.token === undefined && source.entry([...path, 'token']) === undefined) {
-    source.complain(path, 'dns.token is missing.', `Add  token: \${CLOUDFLARE_API_TOKEN}  and set that variable.`, 'key')
-  }
-  if (dns.provider !== 'manual') return
-  for (const key of ['token', 'api'] as const) {
-    if (dns[key] !== undefined)
+/** Keys of one provider alone, and how to write those that must be there. */
+const OWN_KEYS = {
+  token: { provider: 'cloudflare', missing: `Add  token: \${CLOUDFLARE_API_TOKEN}  and set that variable.` },
+  api: { provider: 'cloudflare', missing: null },
+  server: { provider: 'rfc2136', missing: 'Add the zone’s primary name server:  server: 192.0.2.53' },
+  key: {
+    provider: 'rfc2136',
+    missing: `Add  key: { name: migrate, algorithm: hmac-sha256, secret: \${DNS_KEY} }  and set that variable.`,
+  },
+} as const
+
+function complainOfProvider(provider: string | undefined, path: Path, source: Source): void {
+  if (provider === undefined) return
+  for (const [key, own] of Object.entries(OWN_KEYS)) {
+    const isGiven = source.entry([...path, key]) !== undefined
+    if (own.provider === provider && own.missing !== null && !isGiven)
+      source.complain(path, `dns.${key} is missing.`, own.missing, 'key')
+    if (own.provider !== provider && isGiven)
       source.complain(
         [...path, key],
-        `The DNS provider manual has no ${key}.`,
-        'Remove it, or use the provider cloudflare.',
+        `The DNS provider ${provider} has no ${key}.`,
+        `Remove it, or use the provider ${own.provider}.`,
         'key',
       )
   }
+}
+
+const SERVER = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/
+const DNS_PORT = 53
+const LARGEST_PORT = 65_535
+
+/** `ns1.shop.example`, `192.0.2.53:5301`, `2001:db8::53`, `[2001:db8::53]:5301`. */
+function readServer(text: string, path: Path, source: Source): Rfc2136Settings['server'] | undefined {
+  if (isIPv6(text)) return { host: text, port: DNS_PORT }
+  const [, bracketed, plain, port] = SERVER.exec(text) ?? []
+  const host = bracketed ?? (plain === undefined || isIPv4(plain) ? plain : hostName(plain))
+  const known = bracketed === undefined ? isIPv4(host ?? '') || NAME.test(host ?? '') || host === 'localhost' : isIPv6(bracketed)
+  const number = Number(port ?? DNS_PORT)
+  if (host !== undefined && known && number > 0 && number <= LARGEST_PORT) return { host, port: number }
+  return source.complain(
+    path,
+    'This is no name or address of a name server.',
+    'Write it like ns1.shop.example or 192.0.2.53:5301.',
+  )
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+function readKey(value: Value | undefined, path: Path, reading: Reading): Rfc2136Settings['key'] | undefined {
+  if (value === undefined) return undefined
+  const { source } = reading
+  const { name, algorithm, secret } = checkedParts(dnsKeyShape, value, path, source)
+  const keyName = name === undefined ? undefined : hostName(name)
+  // A key's name is a domain name, of one part or more (RFC 8945, 4.2).
+  if (keyName !== undefined && !NAME.test(`${keyName}.key`))
+    return source.complain(
+      [...path, 'name'],
+      'This is no name of a key.',
+      'Write it as the server’s configuration has it, like migrate.',
+    )
+  if (secret !== undefined && !BASE64.test(secret))
+    return source.complain(
+      [...path, 'secret'],
+      `${source.name([...path, 'secret'])} is no Base64.`,
+      'Give the secret as tsig-keygen or keymgr wrote it.',
+    )
+  if (keyName === undefined || algorithm === undefined || secret === undefined) return undefined
+  return { name: keyName, algorithm, secret: kept(secret, reading.redactor) }
 }
 
 /** Lower case, without the dot at the end. */
@@ -65,7 +118,9 @@ const hostName = (name: string): string => name.toLowerCase().replace(/\.$/, '')
 
 const isServer = (text: string): boolean => {
   const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text)
-  return isIP(text) > 0 || (match !== null && isIP(match[1] ?? match[2] ?? '') > 0 && Number(match[3] ?? 53) <= 65_535)
+  return (
+    isIP(text) > 0 || (match !== null && isIP(match[1] ?? match[2] ?? '') > 0 && Number(match[3] ?? DNS_PORT) <= LARGEST_PORT)
+  )
 }
 
 function readRecord(record: DnsRecordSettings, zone: string | undefined, path: Path, source: Source): DnsRecordSettings {

@@ -91,11 +91,35 @@ export interface CloudflareSettings extends ZoneSettings {
   readonly api: URL | undefined
 }
 
+export interface Rfc2136Settings extends ZoneSettings {
+  readonly provider: 'rfc2136'
+  readonly server: { readonly host: string; readonly port: number }
+  readonly key: {
+    readonly name: string
+    readonly algorithm: 'hmac-sha1' | 'hmac-sha224' | 'hmac-sha256' | 'hmac-sha384' | 'hmac-sha512'
+    /** Base64. */
+    readonly secret: Secret
+  }
+}
+
 export interface ManualSettings extends ZoneSettings {
   readonly provider: 'manual'
 }
 
-export type DnsSettings = CloudflareSettings | ManualSettings
+export type DnsSettings = CloudflareSettings | Rfc2136Settings | ManualSettings
+
+/** `mail:`; what isn't given is `undefined`. */
+export interface MailSettings {
+  readonly from: string
+  readonly addresses: readonly string[] | undefined
+  readonly via: { readonly host: string; readonly port: number } | undefined
+  readonly dkim: readonly string[] | undefined
+  readonly hourly: number | undefined
+  readonly perOrder: number | undefined
+  /** `ip` or `ip:port`. */
+  readonly resolver: string | undefined
+  readonly blocklists: readonly string[] | undefined
+}
 
 export interface StepSettings {
   readonly id: string
@@ -116,8 +140,11 @@ export interface Playbook {
   readonly name: string
   readonly old: HostSettings
   readonly new: HostSettings
+  /** Where a rehearsal goes instead of `new`; what isn't given is made for it. */
+  readonly rehearsal: HostSettings | undefined
   readonly site: URL | undefined
   readonly dns: DnsSettings | undefined
+  readonly mail: MailSettings | undefined
   readonly tables: ReadonlyMap<string, TableRules>
   readonly references: readonly Reference[]
   readonly noReferences: readonly Reference[]

@@ -6,6 +6,7 @@ import { readDns } from './dns.ts'
 import { readDocument } from './document.ts'
 import { type Reading, readHost, readSite } from './hosts.ts'
 import { checked, isMapping } from './issues.ts'
+import { readMail } from './mail.ts'
 import type { HostSettings, Playbook } from './model.ts'
 import { PlaybookError } from './problems.ts'
 import { nameSchema, rootShape } from './schema.ts'
@@ -79,8 +80,10 @@ function readRoot(value: Value, raw: Value, reading: Reading, file: string): Pla
     directory: reading.directory,
     old,
     new: destination,
+    rehearsal: isGiven('rehearsal') ? readHost(value.rehearsal ?? {}, ['rehearsal'], reading) : undefined,
     site: site === undefined ? undefined : readSite(site, ['site'], source),
     dns: isGiven('dns') ? readDns(value.dns ?? null, ['dns'], reading) : undefined,
+    mail: isGiven('mail') ? readMail(value.mail ?? null, ['mail'], source) : undefined,
     tables: isGiven('tables') ? readTables(value.tables ?? null, ['tables'], source) : new Map(),
     references: isGiven('references') ? readReferences(value.references ?? null, ['references'], source) : [],
     noReferences: isGiven('no-references') ? readReferences(value['no-references'] ?? null, ['no-references'], source) : [],

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { durationMs } from '../steps/options.ts'
+import { mailSchema } from './mail.ts'
 
 const text = z.string().min(1)
 const secret = text.meta({ description: `A secret: \${NAME} takes it from the environment, \${file:PATH} from a file` })
@@ -76,11 +77,31 @@ const recordSchema = z.strictObject({
   to: text.meta({ description: 'The new address, or for a CNAME the new name' }),
 })
 
+export const dnsKeyShape = {
+  name: text.meta({ description: 'As the server’s configuration has it' }),
+  algorithm: z
+    .enum(['hmac-sha256', 'hmac-sha512', 'hmac-sha384', 'hmac-sha224', 'hmac-sha1'], {
+      error: (issue) =>
+        issue.input === 'hmac-md5'
+          ? 'may not be hmac-md5, which is broken (RFC 8945, 6)\nMake a new key: tsig-keygen -a hmac-sha256'
+          : undefined,
+    })
+    .default('hmac-sha256'),
+  secret: secret.meta({ description: 'Base64, as tsig-keygen or keymgr wrote it' }),
+}
+
 export const dnsShape = {
-  provider: z.enum(['cloudflare', 'manual']).meta({ description: 'Who publishes the zone; manual: a person makes the changes' }),
+  provider: z.enum(['cloudflare', 'rfc2136', 'manual']).meta({
+    description:
+      'Who publishes the zone; rfc2136: a name server of one’s own (BIND, Knot, …); manual: a person makes the changes',
+  }),
   zone: text.meta({ description: 'shop.example' }),
   token: secret.optional().meta({ description: 'API token with the right to edit the zone’s DNS' }),
   api: text.optional().meta({ description: 'Another address of the API' }),
+  server: text
+    .optional()
+    .meta({ description: 'For rfc2136, the zone’s primary name server: ns1.shop.example or 192.0.2.53:5301' }),
+  key: z.strictObject(dnsKeyShape).optional().meta({ description: 'For rfc2136, the TSIG key that may update the zone' }),
   nameservers: z
     .array(text)
     .min(1)
@@ -133,7 +154,14 @@ export const rootShape = {
   new: hostSchema.meta({ description: 'Where the shop goes' }),
   site: text.optional().meta({ description: 'The name that customers use: https://shop.example' }),
   dns: dnsSchema.optional().meta({ description: 'The records that move at the cutover' }),
+  mail: mailSchema
+    .optional()
+    .meta({ description: 'How the new host will send the shop’s mails; check looks whether they would be taken' }),
   tables: tablesSchema.optional().meta({ description: 'Tables that differ from the defaults' }),
   references: z.array(referenceSchema).optional(),
+  rehearsal: hostSchema.optional().meta({
+    description:
+      'For migrate rehearse: an empty database, a folder and an address of their own on the new host; made and removed when left out',
+  }),
   'no-references': z.array(referenceSchema).optional().meta({ description: 'What looks like a reference and is none' }),
 }

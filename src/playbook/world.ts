@@ -5,6 +5,7 @@ import type { FileHost, Shell } from '../files/port.ts'
 import { directly, type Effects } from '../run/step.ts'
 import type { DnsTarget, Host, World } from '../steps/world.ts'
 import { filesLabel } from './binding.ts'
+import { buildMail } from './mail-world.ts'
 import type { DatabaseSettings, DnsSettings, FilesSettings, HostSettings, Playbook } from './model.ts'
 import { defaultRules } from './tables.ts'
 
@@ -22,6 +23,7 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
   const { resolversFor } = await import('../dns/resolvers.ts')
   const [old, destination] = await Promise.all([buildHost('old', playbook.old), buildHost('new', playbook.new)])
   const dns = playbook.dns && (await buildDns(playbook.dns, options.clock))
+  const mail = await buildMail(playbook, options.clock)
   const open = [old.files, old.database, destination.files, destination.database, dns?.provider].filter(
     (each) => each !== undefined,
   )
@@ -31,6 +33,7 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     new: destination,
     ...(playbook.site === undefined ? {} : { site: playbook.site }),
     ...(dns === undefined ? {} : { dns }),
+    ...(mail === undefined ? {} : { mail }),
     resolvers: (spec) => resolversFor(spec, options.clock),
     tables: playbook.tables,
     defaults: defaultRules,
@@ -151,6 +154,11 @@ async function buildProvider(
     const { manualProvider } = await import('../dns/manual.ts')
     return manualProvider({ zone, authoritative, clock })
   }
+  if (settings.provider === 'rfc2136') {
+    const { rfc2136Provider } = await import('../dns/rfc2136.ts')
+    const { server, key, records } = settings
+    return rfc2136Provider({ zone, server, key, records, clock })
+  }
   const { cloudflareProvider } = await import('../dns/cloudflare.ts')
-  return cloudflareProvider({ zone, token: settings.token, api: settings.api })
+  return cloudflareProvider({ zone, token: settings.token, api: settings.api, clock })
 }

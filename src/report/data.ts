@@ -46,6 +46,9 @@ const reconciledSchema = z.object({
   proof: z.object({ rows: z.number(), accounted: z.number(), unaccounted: z.number() }),
 })
 type Reconciled = z.infer<typeof reconciledSchema>
+const loweredSchema = z.object({
+  ttls: z.array(z.object({ name: z.string(), type: z.string(), from: z.number(), to: z.number() })),
+})
 const principalsSchema = z.array(z.object({ name: z.string(), grants: z.array(z.string()) }))
 
 export interface ReportData {
@@ -75,6 +78,8 @@ export interface ReportData {
   readonly findings: readonly ReportFinding[]
   /** Users and what they are granted on the old host: not copied. */
   readonly principals: z.infer<typeof principalsSchema>
+  /** Records whose TTL was lowered, and from what, seconds; 1 = automatic. */
+  readonly lowered: z.infer<typeof loweredSchema>['ttls']
   /** Changes that stand and that `migrate rollback` can't take back. */
   readonly noWayBack: readonly string[]
   /** What the playbook's steps have done, by kind: follow-ups hang on it. */
@@ -83,6 +88,8 @@ export interface ReportData {
 
 /** The run's memory under which the users and grants of the old database are kept. */
 const PRINCIPALS_KEY = 'principals'
+/** The run's memory of what `lower-ttl` did. */
+const LOWERED_KEY = 'ttl-lowered'
 
 /**
  * Folds a journal into what a report tells. `without` is the step that writes the report: its own lines are left out, and so are
@@ -102,6 +109,7 @@ class ReportFold {
   #resumedAt: string | undefined
   #principals: z.infer<typeof principalsSchema> = []
   #proven: Proven | null = null
+  #lowered: ReportData['lowered'] = []
   readonly #titles = new Map<string, string>()
   readonly #log: LogLine[] = []
   readonly #begun = new Map<string, string>()
@@ -127,6 +135,7 @@ class ReportFold {
       this.#resumedAt = time
     } else if (record.type === 'fact') {
       if (record.key === PRINCIPALS_KEY) this.#principals = principalsSchema.safeParse(record.value).data ?? []
+      if (record.key === LOWERED_KEY) this.#lowered = loweredSchema.safeParse(record.value).data?.ttls ?? []
       if (record.key === PROVEN_KEY) this.#proven = provenSchema.safeParse(record.value).data ?? null
     } else if (record.type === 'run-finished') {
       this.#ended = { at: time, outcome: record.outcome }
@@ -152,6 +161,7 @@ class ReportFold {
       proven: this.#proven,
       findings: [...this.#findings.values()],
       principals: this.#principals,
+      lowered: this.#lowered,
       noWayBack: standing.filter((change) => !change.undoable).map((change) => change.summary),
       did: {
         lowerTtl: did('lower-ttl'),

@@ -108,10 +108,10 @@ function principals({ principals: all }: ReportData): string {
   )
 }
 
-function followUps({ did, noWayBack, findings: all }: ReportData): string {
+function followUps({ did, lowered, noWayBack, findings: all }: ReportData): string {
   const items = [
     ...(did.parked ? ['Decide about the rows that were parked: `migrate reconcile PLAYBOOK --resolve`.'] : []),
-    ...(did.lowerTtl ? ['Raise the TTL of the DNS records again.'] : []),
+    ...(did.lowerTtl ? [raiseTtls(lowered)] : []),
     ...(did.cutover
       ? [
           'Keep the old host for at least three days: some resolvers hold on to old answers. Then save its logs, and close it.',
@@ -126,6 +126,13 @@ function followUps({ did, noWayBack, findings: all }: ReportData): string {
     ...noWayBack.map((summary) => `Can’t be taken back by migrate: ${cell(summary)}.`),
   ]
   return items.length === 0 ? '' : ['## To do', '', ...items.map((item) => `- [ ] ${item}`)].join('\n')
+}
+
+/** `Raise the TTL of the DNS records again: A shop.example from 60 s to 3600 s.` */
+function raiseTtls(lowered: ReportData['lowered']): string {
+  const seconds = (ttl: number): string => (ttl === 1 ? 'automatic' : `${ttl} s`)
+  const each = lowered.map(({ name, type, from, to }) => `${type} ${cell(name)} from ${seconds(to)} to ${seconds(from)}`)
+  return `Raise the TTL of the DNS records again${each.length === 0 ? '' : `: ${each.join('; ')}`}.`
 }
 
 const POST_MORTEM = `## Post-mortem

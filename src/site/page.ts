@@ -5,6 +5,8 @@ export interface PageContent {
   readonly title: string
   /** Absolute URLs without fragments, each once, in order of appearance. */
   readonly assets: readonly URL[]
+  /** What its `<meta name="robots">` asks of search engines, lower case; '' when there is none. */
+  readonly robots: string
 }
 
 /**
@@ -15,13 +17,17 @@ export function readPage(html: string, pageUrl: URL): PageContent {
   let title: string | undefined
   let base: URL | undefined
   const found: string[] = []
+  let robots = ''
   for (const tag of readTags(html)) {
     const href = tag.attributes.get('href') ?? ''
     if (tag.name === 'title') title ??= tag.content
     else if (tag.name === 'base' && URL.canParse(href, pageUrl.href)) base ??= new URL(href, pageUrl)
+    else if (tag.name === 'meta' && tag.attributes.get('name')?.toLowerCase() === 'robots')
+      robots = `${robots} ${tag.attributes.get('content')?.toLowerCase() ?? ''}`.trim()
     else found.push(...assetsOfTag(tag))
   }
   return {
+    robots,
     title: decodeEntities(title ?? '')
       .replace(/\s+/g, ' ')
       .trim(),

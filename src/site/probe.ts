@@ -1,4 +1,5 @@
 import pLimit from 'p-limit'
+import type { Clock } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import { readPage, readStyleSheet } from './page.ts'
 import type { SiteClient, SiteResponse } from './request.ts'
@@ -16,6 +17,17 @@ export interface PageProbe {
   readonly text: string
   /** Where a redirect leads that leaves the site; `null` when none does. */
   readonly leavesTo: string | null
+  /** Lower-case names, every value. */
+  readonly headers: ReadonlyMap<string, readonly string[]>
+  /** What the page asks of search engines (`<meta name="robots">`), lower case. */
+  readonly robots: string
+  /** Parts of a page on https that it names by http: browsers load them not, or with a warning. */
+  readonly insecure: readonly string[]
+  /** How it comes to a browser that can decompress: the coding, `null` for none, and the bytes that travel. */
+  readonly encoding: string | null
+  readonly travelBytes: number
+  /** From the request to the last byte, milliseconds. */
+  readonly milliseconds: number
   /** Why there was no answer; `null` when there was one. */
   readonly failure: MigrateError | null
 }
@@ -37,12 +49,15 @@ export interface SiteProbe {
   readonly external: number
   /** Assets beyond the bound, not asked for. */
   readonly unasked: number
+  /** `/robots.txt`; `null` when the host has none. */
+  readonly robots: string | null
 }
 
 export interface ProbeOptions {
   readonly paths: readonly string[]
   readonly assets: boolean
   readonly parallel: number
+  readonly clock: Clock
   readonly signal?: AbortSignal
   readonly progress?: (done: number, total: number) => void
 }
@@ -74,7 +89,7 @@ export async function probeSite(client: SiteClient, options: ProbeOptions): Prom
   const pages = await Promise.all(
     options.paths.map((path) =>
       limit(async () => {
-        const { probe, assets } = await probePage(client, path, options.signal)
+        const { probe, assets } = await probePage(client, path, options)
         if (options.assets) note(assets, path)
         tick()
         return probe
@@ -98,19 +113,37 @@ export async function probeSite(client: SiteClient, options: ProbeOptions): Prom
     assets.push(...probes)
   }
   const total = [...seen.values()].filter(({ url }) => url.hostname === client.site.hostname).length
-  return { pages, assets, external, unasked: total - assets.length }
+  return { pages, assets, external, unasked: total - assets.length, robots: await robotsOf(client, options.signal) }
+}
+
+const KEEP_ROBOTS_BYTES = 512 * 1024
+
+/** RFC 9309, 2.3: what isn't there allows everything, and so does what isn't text. */
+async function robotsOf(client: SiteClient, signal?: AbortSignal): Promise<string | null> {
+  try {
+    const response = await client.get(new URL('/robots.txt', client.site), {
+      keepBytes: KEEP_ROBOTS_BYTES,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    return response.status === 200 && !/html/i.test(response.contentType) ? response.body.toString('utf8') : null
+  } catch (error) {
+    asFailure(error)
+    return null
+  }
 }
 
 async function probePage(
   client: SiteClient,
   path: string,
-  signal?: AbortSignal,
+  { clock, signal }: ProbeOptions,
 ): Promise<{ probe: PageProbe; assets: readonly URL[] }> {
   const first = new URL(path, client.site)
   try {
+    const begun = clock.monotonic()
     const { response, url, leavesTo } = await follow(client, first, signal)
+    const milliseconds = clock.monotonic() - begun
     const html = /html/i.test(response.contentType)
-    const content = html ? readPage(response.body.toString('utf8'), url) : { title: '', assets: [] }
+    const content = html ? readPage(response.body.toString('utf8'), url) : { title: '', assets: [], robots: '' }
     return {
       probe: {
         ...facts(response),
@@ -119,14 +152,33 @@ async function probePage(
         title: content.title,
         text: response.body.toString('utf8'),
         leavesTo,
+        headers: response.headers,
+        robots: content.robots,
+        insecure: client.site.protocol === 'https:' ? content.assets.filter(isInsecure).map((asset) => asset.href) : [],
+        ...(await travelling(client, url, response, signal)),
+        milliseconds,
         failure: null,
       },
       assets: response.status < 400 ? content.assets : [],
     }
   } catch (error) {
     const failure = asFailure(error)
-    return { probe: { ...nothing, path, url: first.href, title: '', text: '', leavesTo: null, failure }, assets: [] }
+    return { probe: { ...unanswered, path, url: first.href, failure }, assets: [] }
   }
+}
+
+const isInsecure = (asset: URL): boolean => asset.protocol === 'http:'
+
+/** Asks for the page once more, as a browser does. */
+async function travelling(
+  client: SiteClient,
+  url: URL,
+  plain: SiteResponse,
+  signal?: AbortSignal,
+): Promise<Pick<PageProbe, 'encoding' | 'travelBytes'>> {
+  if (plain.status !== 200) return { encoding: null, travelBytes: plain.lengthBytes }
+  const packed = await client.get(url, { compressed: true, ...(signal === undefined ? {} : { signal }) })
+  return { encoding: packed.headers.get('content-encoding')?.[0] ?? null, travelBytes: packed.lengthBytes }
 }
 
 async function probeAsset(
@@ -148,6 +200,18 @@ async function probeAsset(
 }
 
 const nothing = { status: 0, contentType: '', lengthBytes: 0 }
+const unanswered = {
+  ...nothing,
+  title: '',
+  text: '',
+  leavesTo: null,
+  headers: new Map(),
+  robots: '',
+  insecure: [],
+  encoding: null,
+  travelBytes: 0,
+  milliseconds: 0,
+}
 
 const facts = ({
   status,

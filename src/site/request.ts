@@ -7,12 +7,21 @@ import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
 export interface SiteResponse {
   readonly status: number
   readonly contentType: string
+  /** Lower-case names, every value. */
+  readonly headers: ReadonlyMap<string, readonly string[]>
   /** Absolute; `null` when the answer is no redirect. */
   readonly location: string | null
   /** All bytes of the body, also those that were not kept. */
   readonly lengthBytes: number
   /** At most `keepBytes` of it. */
   readonly body: Buffer
+}
+
+export interface GetOptions {
+  readonly keepBytes?: number
+  /** Asks for a compressed answer, as browsers do; its body is kept as it comes. */
+  readonly compressed?: boolean
+  readonly signal?: AbortSignal
 }
 
 /** Asks one host for the customers' site, whatever DNS says. */
@@ -25,7 +34,7 @@ export interface SiteClient {
    * Throws MigrateError `site-unreachable`, `site-certificate-invalid`, `site-timed-out`, `site-failed`; what the site answers,
    * errors included, is returned.
    */
-  get(url: URL, options?: { readonly keepBytes?: number; readonly signal?: AbortSignal }): Promise<SiteResponse>
+  get(url: URL, options?: GetOptions): Promise<SiteResponse>
   close(): Promise<void>
 }
 
@@ -62,18 +71,24 @@ export function siteClient({ site, host, connections = CONNECTIONS, timeoutMs = 
   return {
     label,
     site,
-    get: async (url, { keepBytes = 0, signal } = {}) => {
+    get: async (url, { keepBytes = 0, compressed = false, signal } = {}) => {
       const target = onHost(url, host)
       try {
         const response = await request(target, {
           dispatcher: agent,
-          headers: { host: url.host, 'user-agent': USER_AGENT, accept: '*/*', 'accept-encoding': 'identity' },
+          headers: {
+            host: url.host,
+            'user-agent': USER_AGENT,
+            accept: '*/*',
+            'accept-encoding': compressed ? 'gzip, deflate, br' : 'identity',
+          },
           ...(signal === undefined ? {} : { signal }),
         })
         const { body, lengthBytes } = await read(response.body, keepBytes)
         return {
           status: response.statusCode,
           contentType: one(response.headers['content-type']) ?? '',
+          headers: allOf(response.headers),
           location: redirectOf(response.statusCode, one(response.headers.location), url),
           lengthBytes,
           body,
@@ -127,6 +142,9 @@ async function read(stream: AsyncIterable<Buffer>, keepBytes: number): Promise<{
   }
   return { body: Buffer.concat(kept), lengthBytes }
 }
+
+const allOf = (headers: Readonly<Record<string, string | string[] | undefined>>): ReadonlyMap<string, readonly string[]> =>
+  new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value === undefined ? [] : [value].flat()]))
 
 const one = (header: string | readonly string[] | undefined): string | undefined =>
   typeof header === 'string' ? header : header?.[0]

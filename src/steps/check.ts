@@ -5,9 +5,11 @@ import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
+import { mailFindings } from './mail-findings.ts'
 import { numberedByShop } from './numbered-by-shop.ts'
 import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
+import { forgottenConfigs } from './rewrite-config-forgotten.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
 import { suspectedReferences } from './suspects.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
@@ -22,12 +24,12 @@ export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
   name: 'check',
   summary: 'Look at both hosts and the DNS, and report every problem and risk at once',
   options: optionsSchema,
-  create: (_options, { id, world }: StepContext): Step => ({
+  create: (_options, { id, world, others }: StepContext): Step => ({
     id,
     title: 'Look at both hosts',
     phase: 'prepare',
     change: z.never(),
-    check: (run) => lookAtAll(world, run),
+    check: (run) => lookAtAll(world, others(), run),
     plan: async () => [],
     apply: async () => undefined,
     verify: async () => [],
@@ -38,7 +40,7 @@ export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
 }
 
 /** Every port is asked, side by side; what one of them throws is a finding and hides none of the others. Read-only. */
-const lookAtAll = (world: World, run: StepRun): Promise<readonly Finding[]> =>
+const lookAtAll = (world: World, others: readonly Step[], run: StepRun): Promise<readonly Finding[]> =>
   gather(
     () => lookAtDatabase(world.old, 'read'),
     () => lookAtDatabase(world.new, 'write'),
@@ -46,7 +48,9 @@ const lookAtAll = (world: World, run: StepRun): Promise<readonly Finding[]> =>
     () => lookAtFiles(world.old, 'read'),
     () => lookAtFiles(world.new, 'write'),
     () => lookAtRoom(world, run),
+    () => forgottenConfigs(world, others, run),
     async () => (world.dns === undefined ? [] : await world.dns.provider.check()),
+    () => mailFindings(world, run),
     () => lookAtClock(world.old, world, run),
     () => lookAtClock(world.new, world, run),
   )

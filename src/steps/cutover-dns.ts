@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { describeChange } from '../dns/diff.ts'
-import type { DnsRecord } from '../dns/port.ts'
+import type { DnsRecord, RecordChange } from '../dns/port.ts'
 import { type Expectation, expectationsOf, observe } from '../dns/propagation.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { certificateFindings, readCertificate } from '../site/certificate.ts'
+import { type Certificate, certificateFindings, readCertificate } from '../site/certificate.ts'
 import {
   CUTOVER_KEY,
   currentDiff,
@@ -19,6 +19,7 @@ import {
   takeBack,
 } from './dns-change.ts'
 import { unproxied } from './dns-expectations.ts'
+import { proxiedFindings, zoneFindings } from './dns-findings.ts'
 import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -45,58 +46,76 @@ export const cutoverDnsKind: StepKind<Options> = {
 async function check(world: World, run: StepRun): Promise<readonly Finding[]> {
   const { dns } = world
   if (dns === undefined) return [missingDns('cutover-dns')]
-  const provider = await dns.provider.check()
+  const provider = await dns.provider.check(run.signal)
   if (provider.some((finding) => finding.severity === 'error')) return provider
-  const { findings, current } = await currentDiff(dns)
-  const proxied = current.filter((record) => record.proxied && dns.records.some((wanted) => wanted.name === record.name))
-  const certificate = await newHostCertificate(world, run)
+  const { findings, changes, current } = await currentDiff(dns, run.signal)
+  const seen = await seeNewCertificate(world, run)
   return [
     // lower-ttl asks the provider too; here only what is wrong would be news.
     ...provider.filter((finding) => finding.severity !== 'info'),
     ...findings,
-    ...proxied.map(proxiedFinding),
-    ...certificate.map((finding): Finding => (finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding)),
+    ...proxiedFindings(dns, current),
+    ...(await zoneFindings({ dns, current, changes, site: world.site, certificate: seen.certificate }, run)),
+    ...seen.findings.map((finding): Finding => (finding.severity === 'error' ? { ...finding, severity: 'warning' } : finding)),
   ]
 }
 
-const proxiedFinding = (record: DnsRecord): Finding => ({
-  severity: 'info',
-  code: 'dns-proxied',
-  message: `${record.type} ${record.name} is proxied: only the origin behind the proxy changes, at once for everybody, with no wait for resolvers.`,
-})
-
-/** What is wrong with the certificate that customers would meet on the new host. */
-async function newHostCertificate(world: World, run: StepRun): Promise<readonly Finding[]> {
+/** What customers would meet on the new host: its certificate, if it gives one, and what is wrong with that. */
+async function seeNewCertificate(
+  world: World,
+  run: StepRun,
+): Promise<{ readonly certificate?: Certificate; readonly findings: readonly Finding[] }> {
   const { site } = world
   const host = world.new.site
-  if (site?.protocol !== 'https:' || host?.protocol !== 'https:') return []
+  if (site?.protocol !== 'https:' || host?.protocol !== 'https:') return { findings: [] }
   try {
-    return certificateFindings(await readCertificate({ site, host, signal: run.signal }), site, host, run.clock.now())
+    const certificate = await readCertificate({ site, host, signal: run.signal })
+    return { certificate, findings: certificateFindings(certificate, site, host, run.clock.now()) }
   } catch (error) {
     run.signal.throwIfAborted()
     const hint = `The new host must answer for ${site.origin} before DNS moves.`
-    return [
-      { severity: 'error', code: error instanceof MigrateError ? error.code : 'site-failed', message: messageOf(error), hint },
-    ]
+    const code = error instanceof MigrateError ? error.code : 'site-failed'
+    return { findings: [{ severity: 'error', code, message: messageOf(error), hint }] }
   }
 }
 
 async function plan(dns: DnsTarget, run: StepRun): Promise<readonly DnsChange[]> {
-  const first = await currentDiff(dns)
+  const first = await currentDiff(dns, run.signal)
   const conflict = first.findings.find((finding) => finding.severity === 'error')
   if (conflict !== undefined)
     throw new MigrateError(conflict.code, conflict.message, conflict.hint === undefined ? {} : { hint: conflict.hint })
   if (first.changes.length === 0) return []
   const cached = first.changes.some(({ before }) => before !== null && !before.proxied)
+  if (!run.dryRun) tellHighTtls(first.changes, run)
   if (run.dryRun || !cached || !(await waitForOldTtl(run))) return [{ kind: 'dns', records: first.changes }]
-  const { changes } = await currentDiff(dns)
+  const { changes } = await currentDiff(dns, run.signal)
   return changes.length === 0 ? [] : [{ kind: 'dns', records: changes }]
+}
+
+/** Longer than this, seconds, and nothing lowered it: people should know what they go into. */
+const HIGH_TTL_SECONDS = 300
+
+function tellHighTtls(changes: readonly RecordChange[], run: StepRun): void {
+  if (recallLowered(run) !== undefined) return
+  const high = changes.flatMap(({ before }) =>
+    before === null || before.proxied || effectiveTtl(before) <= HIGH_TTL_SECONDS ? [] : [before],
+  )
+  if (high.length === 0) return
+  const longest = formatDuration(Math.max(...high.map(effectiveTtl)) * SECOND_MS)
+  run.emit({
+    event: 'finding',
+    severity: 'warning',
+    code: 'cutover-ttl-high',
+    message: `${high.map(({ type, name }) => `${type} ${name}`).join(', ')}: the TTL was never lowered, so resolvers go on sending customers to the old host for up to ${longest} after the cutover.`,
+    hint: 'Put lower-ttl into the playbook and run it a day before. Their orders on the old host are carried over by reconcile.',
+  })
 }
 
 const SECOND_MS = 1000
 /** The countdown goes by seconds only at its end. */
 const LAST_SECONDS = 120
 const LONG_STEP_SECONDS = 10
+const WAITED_FOR = 'until the old TTL has passed everywhere'
 
 /**
  * Waits until no resolver can still hold an answer with the old, long TTL. While planning, because there Ctrl-C stops at once and
@@ -105,21 +124,23 @@ const LONG_STEP_SECONDS = 10
 async function waitForOldTtl(run: StepRun): Promise<boolean> {
   const lowered = recallLowered(run)
   if (lowered === undefined) return false
-  const until = lowered.at + lowered.oldTtlSeconds * SECOND_MS
-  if (until <= run.clock.now()) return false
-  if (await goesOnEarly(run, until)) return false
   const total = lowered.oldTtlSeconds
-  for (let left = until - run.clock.now(); left > 0; left = until - run.clock.now()) {
-    run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', 'until the old TTL has passed everywhere')
+  // A wall clock that was set back meanwhile must not make the wait longer than the TTL is.
+  const leftAtFirst = Math.min(lowered.at + total * SECOND_MS - run.clock.now(), total * SECOND_MS)
+  if (leftAtFirst <= 0) return false
+  if (await goesOnEarly(run, leftAtFirst)) return false
+  const start = run.clock.monotonic()
+  for (let left = leftAtFirst; left > 0; left = leftAtFirst - (run.clock.monotonic() - start)) {
+    run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', WAITED_FOR)
     const stepSeconds = left > LAST_SECONDS * SECOND_MS ? LONG_STEP_SECONDS : 1
     await run.clock.sleep(Math.min(left, stepSeconds * SECOND_MS), run.signal)
   }
-  run.progress(total, total, 'seconds', 'until the old TTL has passed everywhere')
+  run.progress(total, total, 'seconds', WAITED_FOR)
   return true
 }
 
-async function goesOnEarly(run: StepRun, until: number): Promise<boolean> {
-  const left = formatDuration(until - run.clock.now())
+async function goesOnEarly(run: StepRun, leftMs: number): Promise<boolean> {
+  const left = formatDuration(leftMs)
   const risk = `Resolvers may hold the old address for another ${left}: customers behind them would go on buying on the old host for so long.`
   try {
     const early = await run.confirm(
@@ -154,7 +175,7 @@ async function apply(world: World, { records }: DnsChange, run: StepRun): Promis
 }
 
 async function refuseBadCertificate(world: World, run: StepRun): Promise<void> {
-  const bad = (await newHostCertificate(world, run)).find((finding) => finding.severity === 'error')
+  const bad = (await seeNewCertificate(world, run)).findings.find((finding) => finding.severity === 'error')
   if (bad === undefined) return
   throw new MigrateError(
     bad.code,
@@ -167,7 +188,7 @@ const LOOK_EVERY_MS = 2000
 const LOOKS = 60
 
 async function verify(dns: DnsTarget, run: StepRun): Promise<readonly Finding[]> {
-  const { changes, current } = await currentDiff(dns)
+  const { changes, current } = await currentDiff(dns, run.signal)
   if (changes.length > 0) {
     return changes.map(
       (change): Finding => ({

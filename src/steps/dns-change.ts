@@ -19,6 +19,8 @@ export const loweredSchema = z
     oldTtlSeconds: z.number(),
     /** False from before the change until it was read back. */
     done: z.boolean(),
+    /** What is to be raised again when all is over; the report names it. TTLs in seconds. */
+    ttls: z.array(z.object({ name: z.string(), type: z.string(), from: z.number(), to: z.number() }).readonly()).default([]),
   })
   .readonly()
 export type Lowered = z.infer<typeof loweredSchema>
@@ -58,15 +60,16 @@ export const missingDns = (step: string): Finding =>
     'dns: { provider: manual, zone: shop.example, records: [{ name: shop.example, type: A, to: 198.51.100.20 }] }',
   )
 
-export const currentRecords = (dns: DnsTarget): Promise<readonly DnsRecord[]> =>
-  dns.provider.records(namesToRead(dns.records, dns.zone))
+export const currentRecords = (dns: DnsTarget, signal?: AbortSignal): Promise<readonly DnsRecord[]> =>
+  dns.provider.records(namesToRead(dns.records, dns.zone), signal)
 
 /** The playbook's records held against what the provider says now. */
 export async function currentDiff(
   dns: DnsTarget,
+  signal?: AbortSignal,
 ): Promise<ReturnType<typeof diffRecords> & { readonly current: readonly DnsRecord[] }> {
-  const current = await currentRecords(dns)
-  return { ...diffRecords(dns.records, current, dns.zone), current }
+  const current = await currentRecords(dns, signal)
+  return { ...diffRecords(dns.records, current, dns.zone, dns.provider.flattensApex), current }
 }
 
 /**
@@ -76,14 +79,14 @@ export async function currentDiff(
 export async function makeChanges(dns: DnsTarget, changes: readonly RecordChange[], run: StepRun): Promise<void> {
   if (changes.length === 0) return
   if (dns.provider.manual) await askPerson(dns, changes, run)
-  await dns.provider.apply(changes, run.signal)
+  await dns.provider.apply(changes, run.signal, (message) => run.emit({ event: 'note', message }))
 }
 
 export const takeBack = (dns: DnsTarget, changes: readonly RecordChange[], run: StepRun): Promise<void> =>
   makeChanges(dns, [...changes].reverse().map(inverse), run)
 
 async function askPerson(dns: DnsTarget, changes: readonly RecordChange[], run: StepRun): Promise<void> {
-  const left = outstanding(changes, await currentRecords(dns), 'by-hand')
+  const left = outstanding(changes, await currentRecords(dns, run.signal), 'by-hand')
   if (left.length === 0) return
   const count = left.length === 1 ? 'this record' : `these ${left.length} records`
   run.emit({ event: 'note', message: `Change ${count} where the zone ${dns.zone} is published:` })

@@ -12,6 +12,7 @@ import {
   dnsOf,
   effectiveTtl,
   LOWERED_KEY,
+  type Lowered,
   makeChanges,
   missingDns,
   recallLowered,
@@ -47,22 +48,33 @@ export const lowerTtlKind: StepKind<Options> = {
     title: `Lower the TTL of the DNS records to ${ttl} s`,
     phase: 'prepare',
     change: dnsChangeSchema,
-    check: () => check(world),
+    check: (run) => check(world, ttl, run),
     plan: (run) => plan(dnsOf(world, 'lower-ttl'), ttl, run),
     apply: (change, run) => apply(dnsOf(world, 'lower-ttl'), change, run),
-    verify: async () => {
+    verify: async (run) => {
       const dns = dnsOf(world, 'lower-ttl')
-      return toLower(dns, await currentRecords(dns), ttl).map((change) => stillHigh(change, dns.provider.manual))
+      return toLower(dns, await currentRecords(dns, run.signal), ttl).map((change) => stillHigh(change, dns.provider.manual))
     },
     undo: (change, run) => undo(dnsOf(world, 'lower-ttl'), change, run),
     describe: ({ records }) => (records.length === 0 ? 'note when the TTL fell' : records.map(describeChange).join('\n')),
   }),
 }
 
-async function check(world: World): Promise<readonly Finding[]> {
+async function check(world: World, ttl: number, run: StepRun): Promise<readonly Finding[]> {
   if (world.dns === undefined) return [missingDns('lower-ttl')]
-  return await world.dns.provider.check()
+  const { provider } = world.dns
+  const findings = await provider.check(run.signal)
+  if (findings.some((finding) => finding.severity === 'error')) return findings
+  const least = (await provider.leastTtlSeconds?.(run.signal)) ?? 0
+  return ttl >= least ? findings : [...findings, tooLow(ttl, least, provider.label)]
 }
+
+const tooLow = (ttl: number, least: number, provider: string): Finding => ({
+  severity: 'error',
+  code: 'dns-ttl-too-low',
+  message: `lower-ttl asks for a TTL of ${ttl} s, and the smallest that ${provider} takes on its plan is ${least} s.`,
+  hint: `Write lower-ttl: { ttl: ${least} } in the playbook.`,
+})
 
 /** The playbook's records whose TTL is higher. A proxied one has no TTL of its own to lower. */
 function toLower(dns: DnsTarget, current: readonly DnsRecord[], ttl: number): readonly RecordChange[] {
@@ -77,18 +89,32 @@ async function plan(dns: DnsTarget, ttl: number, run: StepRun): Promise<readonly
   const lowered = recallLowered(run)
   // A person lowered it as far as the registrar's form allows: asking again changes nothing.
   if (dns.provider.manual && lowered?.done === true) return []
-  const records = toLower(dns, await currentRecords(dns), ttl)
+  const records = toLower(dns, await currentRecords(dns, run.signal), ttl)
   if (records.length > 0) return [{ kind: 'dns', records }]
   // Cut off between the change and its note: without the time, the cutover wouldn't know how long to wait.
   return lowered?.done === false ? [{ kind: 'dns', records: [] }] : []
 }
 
 async function apply(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promise<void> {
+  const earlier = recallLowered(run)
   const ttls = records.flatMap(({ before }) => (before === null ? [] : [effectiveTtl(before)]))
-  const oldTtlSeconds = Math.max(recallLowered(run)?.oldTtlSeconds ?? 0, ...ttls)
-  await run.remember(LOWERED_KEY, { at: run.clock.now(), oldTtlSeconds, done: false })
+  const oldTtlSeconds = Math.max(earlier?.oldTtlSeconds ?? 0, ...ttls)
+  const note = { oldTtlSeconds, ttls: [...toRaise(records, earlier)] }
+  await run.remember(LOWERED_KEY, { at: run.clock.now(), ...note, done: false })
   await makeChanges(dns, records, run)
-  await run.remember(LOWERED_KEY, { at: run.clock.now(), oldTtlSeconds, done: true })
+  await run.remember(LOWERED_KEY, { at: run.clock.now(), ...note, done: true })
+}
+
+/** One line a name and type, with the TTL that stood there before anything was lowered. */
+function toRaise(records: readonly RecordChange[], earlier: Lowered | undefined): Lowered['ttls'] {
+  const ttls = new Map((earlier?.ttls ?? []).map((each) => [`${each.name} ${each.type}`, each]))
+  for (const { before, after } of records) {
+    if (before === null || after === null) continue
+    const { name, type } = before
+    const from = ttls.get(`${name} ${type}`)?.from ?? before.ttlSeconds
+    ttls.set(`${name} ${type}`, { name, type, from, to: after.ttlSeconds })
+  }
+  return [...ttls.values()]
 }
 
 async function undo(dns: DnsTarget, { records }: DnsChange, run: StepRun): Promise<void> {

@@ -2,24 +2,18 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
+import { formatCount } from '../base/units.ts'
+import { FORMAT_KEYS } from '../files/config/formats.ts'
 import { unifiedDiff } from '../files/diff.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
-import { decodeText, encodeText, readableText, replaceText } from '../files/text.ts'
+import { decodeText } from '../files/text.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
+import { findingOf } from './database-parts.ts'
+import { byFile, type FileItems, insideNames, rewritten } from './rewrite-config-edit.ts'
+import { type RewriteItem, rewriteOptionsSchema } from './rewrite-config-options.ts'
 import { noteRewritten } from './rewritten.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
-
-const itemSchema = z.strictObject({
-  file: z.string().min(1).meta({ description: 'Path below the new host’s folder' }),
-  replace: z
-    .record(z.string().min(1), z.string())
-    .refine((texts) => Object.keys(texts).length > 0, { error: 'must name at least one text to replace' })
-    .meta({ description: 'Text → the text to put in its place, everywhere in the file' }),
-})
-const optionsSchema = z.array(itemSchema).min(1, { error: 'must list at least one file' })
-type Options = z.infer<typeof optionsSchema>
-type Item = Options[number]
 
 /** A config is read whole; a larger file is none. */
 const MOST_BYTES = 16 * 1024 * 1024
@@ -32,41 +26,50 @@ const changeSchema = z
     after: stateSchema,
     /** Permission bits to keep. */
     mode: z.int().nullable(),
-    /** For people; values that look like passwords hidden. */
-    diff: z.string(),
+    /** Names of what is changed, for people. No values: they may be secret, and this is journaled. */
+    settings: z.array(z.string()).readonly(),
+    texts: z.int(),
   })
   .readonly()
 type Change = z.infer<typeof changeSchema>
 
-/** Changes texts in config files on the new host: host names, connection strings. */
-export const rewriteConfigKind: StepKind<Options> = {
+/** What stands in the file that is read is other than expected; in a dry run the old host's file may still be right. */
+const NOT_THERE_YET = ['file-missing', 'config-text-missing', 'config-setting-missing', 'config-text-times']
+
+/** Changes settings and texts in config files on the new host: host names, connection strings. */
+export const rewriteConfigKind: StepKind<readonly RewriteItem[]> = {
   name: 'rewrite-config',
-  summary: 'Replace texts in config files on the new host',
-  options: optionsSchema,
+  summary: 'Change settings and texts in config files on the new host',
+  options: rewriteOptionsSchema,
   create: (options, context) => new RewriteConfig(options, context),
 }
 
-class RewriteConfig implements Step<Change> {
+export class RewriteConfig implements Step<Change> {
   readonly id: string
   readonly title = 'Point the config at the new host'
   readonly phase = 'prepare'
   readonly change = changeSchema
-  readonly #items: Options
+  readonly #items: readonly FileItems[]
   readonly #context: StepContext
 
-  constructor(items: Options, context: StepContext) {
+  constructor(items: readonly RewriteItem[], context: StepContext) {
     this.id = context.id
     this.#items = byFile(items)
     this.#context = context
   }
 
-  async check(_run: StepRun): Promise<readonly Finding[]> {
+  /** Paths of the files that it changes. */
+  get files(): readonly string[] {
+    return this.#items.map(({ file }) => file)
+  }
+
+  async check(run: StepRun): Promise<readonly Finding[]> {
     const { files } = this.#context.world.new
     if (files === undefined)
       return [missingPart(this.id, 'the new host’s files', 'new.files: sftp://user@new.example.com/var/www/shop')]
     const { files: old } = this.#context.world.old
     if (old === undefined) return []
-    const findings = await Promise.all(this.#items.map((item) => this.#checkItem(item, old, files)))
+    const findings = await Promise.all(this.#items.map((item) => this.#checkItem(item, old, files, run)))
     return findings.flat()
   }
 
@@ -76,13 +79,15 @@ class RewriteConfig implements Step<Change> {
       const read = await this.#current(item, run)
       const after = rewritten(item, read.bytes, read.label)
       if (after.equals(read.bytes)) continue
-      const texts = [read.bytes, after].map((bytes) => readableText(decodeText(bytes)))
+      const [was, is] = [decodeText(read.bytes).text, decodeText(after).text]
+      // Shown, not journaled: what looks like no secret may still be one.
+      run.emit({ event: 'note', message: unifiedDiff(item.file, was, is) })
       changes.push({
         file: item.file,
         before: stateOf(read.bytes),
         after: stateOf(after),
         mode: read.entry.mode,
-        diff: unifiedDiff(item.file, texts[0] ?? '', texts[1] ?? ''),
+        ...namesOf(item),
       })
     }
     return changes
@@ -90,7 +95,7 @@ class RewriteConfig implements Step<Change> {
 
   async apply(change: Change, run: StepRun): Promise<void> {
     const host = this.#new()
-    const { bytes } = await readFile(host, change.file, run)
+    const { bytes } = await readConfig(host, change.file, run)
     if (stateOf(bytes).sha256 === change.after.sha256) return noteRewritten(run, change.file, change.after.sha256)
     if (stateOf(bytes).sha256 !== change.before.sha256) throw changedMeanwhile(host, change.file)
     const after = rewritten(this.#item(change.file), bytes, host.label)
@@ -111,7 +116,7 @@ class RewriteConfig implements Step<Change> {
     const host = this.#new()
     const findings = await Promise.all(
       this.#items.map(async (item): Promise<readonly Finding[]> => {
-        const { bytes } = await readFile(host, item.file, run)
+        const { bytes } = await readConfig(host, item.file, run)
         const isDone = rewritten(item, bytes, host.label).equals(bytes)
         return isDone
           ? []
@@ -119,7 +124,7 @@ class RewriteConfig implements Step<Change> {
               {
                 severity: 'error',
                 code: 'config-not-rewritten',
-                message: `${item.file} on ${host.label} still holds a text that was to be replaced.`,
+                message: `${item.file} on ${host.label} isn't as the playbook wants it.`,
                 hint: 'Run again.',
               },
             ]
@@ -146,30 +151,45 @@ class RewriteConfig implements Step<Change> {
   }
 
   describe(change: Change): string {
-    return `change ${change.file} on the new host:\n${change.diff}`
+    const texts = change.texts === 0 ? [] : [change.texts === 1 ? 'a text' : `${formatCount(change.texts)} texts`]
+    return `change ${change.file} on the new host: ${[...change.settings, ...texts].join(', ')}`
   }
 
   /** The new host's file; in a dry run, before the files are there, the old host's. */
   async #current(
-    item: Item,
+    item: FileItems,
     run: StepRun,
   ): Promise<{ readonly bytes: Buffer; readonly label: string; readonly entry: FileEntry }> {
     const host = this.#new()
     const { files: old } = this.#context.world.old
-    if (!run.dryRun || old === undefined) return readFile(host, item.file, run)
+    if (!run.dryRun || old === undefined) return readConfig(host, item.file, run)
     try {
-      const read = await readFile(host, item.file, run)
+      const read = await readConfig(host, item.file, run)
       rewritten(item, read.bytes, read.label)
       return read
     } catch (error) {
-      const expected = error instanceof MigrateError && ['file-missing', 'config-text-missing'].includes(error.code)
+      const expected = error instanceof MigrateError && NOT_THERE_YET.includes(error.code)
       if (!expected || (await old.stat(item.file)) === undefined) throw error
-      return readFile(old, item.file, run)
+      return readConfig(old, item.file, run)
     }
   }
 
-  async #checkItem(item: Item, old: FileHost, files: FileHost): Promise<readonly Finding[]> {
-    if ((await old.stat(item.file)) !== undefined || (await files.stat(item.file).catch(() => undefined)) !== undefined) return []
+  /** The old host's file is what the new host will get; where that doesn't do, what stands on the new host already may. */
+  async #checkItem(item: FileItems, old: FileHost, files: FileHost, run: StepRun): Promise<readonly Finding[]> {
+    let failure: MigrateError | undefined
+    for (const host of [old, files]) {
+      try {
+        if ((await host.stat(item.file)) === undefined) continue
+        const { bytes } = await readConfig(host, item.file, run)
+        rewritten(item, bytes, host.label)
+        return insideNames(item, bytes, host.label)
+      } catch (error) {
+        // The new host's folder may not be there yet; what it says of its own is found by `check`.
+        if (!(error instanceof MigrateError)) throw error
+        if (host === old) failure = error
+      }
+    }
+    if (failure !== undefined) return [findingOf(failure)]
     return [
       {
         severity: 'error',
@@ -180,7 +200,7 @@ class RewriteConfig implements Step<Change> {
     ]
   }
 
-  #item(file: string): Item {
+  #item(file: string): FileItems {
     const item = this.#items.find((candidate) => candidate.file === file)
     if (item !== undefined) return item
     throw new MigrateError(
@@ -196,25 +216,13 @@ class RewriteConfig implements Step<Change> {
   }
 }
 
-/** One item for each file, also when the playbook names it twice: what is planned for a file is planned at once. */
-function byFile(items: Options): Options {
-  const files = new Map<string, Item>()
-  for (const { file, replace } of items) files.set(file, { file, replace: { ...files.get(file)?.replace, ...replace } })
-  return [...files.values()]
+function namesOf({ items }: FileItems): Pick<Change, 'settings' | 'texts'> {
+  const settings = items.flatMap((item) => FORMAT_KEYS.flatMap((key) => (item[key] ?? []).map(({ path }) => path.join('.'))))
+  return { settings, texts: items.reduce((count, { replace }) => count + Object.keys(replace ?? {}).length, 0) }
 }
 
-/** The bytes after every replacement. Throws when a text is nowhere, and its replacement neither. */
-function rewritten(item: Item, bytes: Buffer, label: string): Buffer {
-  let file = decodeText(bytes)
-  for (const [from, to] of Object.entries(item.replace)) {
-    const result = replaceText(file, from, to)
-    if (result.matches === 0 && result.already === 0 && to !== '') throw textMissing(item.file, from, label)
-    file = result.file
-  }
-  return encodeText(file)
-}
-
-async function readFile(
+/** A config's bytes, whole, and where they are from. */
+export async function readConfig(
   host: FileHost,
   path: string,
   run: StepRun,
@@ -235,15 +243,6 @@ const missing = (host: FileHost, path: string): MigrateError =>
   new MigrateError('file-missing', `${path}, which is to be changed, is not there on ${host.label}.`, {
     hint: 'Correct the path in the playbook (relative to the site’s folder), or restore the files first.',
   })
-
-const textMissing = (path: string, text: string, label: string): MigrateError =>
-  new MigrateError(
-    'config-text-missing',
-    `${path} on ${label} holds ${JSON.stringify(text)} nowhere, nor what was to stand in its place. It was left as it is.`,
-    {
-      hint: 'Look at the file and correct the text in the playbook; upper and lower case matter.',
-    },
-  )
 
 const changedMeanwhile = (host: FileHost, path: string): MigrateError =>
   new MigrateError(

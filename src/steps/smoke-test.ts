@@ -2,9 +2,12 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { certificateFindings, readCertificate } from '../site/certificate.ts'
+import { putLoad } from '../site/load.ts'
 import { probeSite, type SiteProbe } from '../site/probe.ts'
 import { siteClient } from '../site/request.ts'
 import { compareProbes, oldHostFindings } from './smoke-compare.ts'
+import { compareDetails } from './smoke-details.ts'
+import { loadFindings, loadSchema } from './smoke-load.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
 const path = z.string().regex(/^\//, 'must begin with /: "/checkout"')
@@ -23,6 +26,7 @@ const optionsSchema = z
       .strictObject({ status: z.number().int().min(100).max(599).optional(), contains: z.string().min(1).optional() })
       .optional()
       .meta({ description: 'What each page must be on the new host, whatever the old one says' }),
+    load: loadSchema.optional(),
   })
   .prefault({})
 export type SmokeOptions = z.infer<typeof optionsSchema>
@@ -100,6 +104,7 @@ async function probeHost(host: Host, at: URL, site: URL, options: SmokeOptions, 
       paths: options.paths,
       assets: options.assets,
       parallel: host.connections,
+      clock: run.clock,
       signal: run.signal,
       progress: (done, total) => run.progress(done, total, 'requests', `${host.side} host`),
     })
@@ -108,13 +113,24 @@ async function probeHost(host: Host, at: URL, site: URL, options: SmokeOptions, 
   }
 }
 
+/** Only a host whose pages are right is worth the load. */
+async function underLoad(compared: readonly Finding[], { load, paths }: SmokeOptions, sites: Sites, run: StepRun) {
+  if (load === undefined || compared.some((finding) => finding.severity === 'error')) return []
+  const { rate, connections } = load
+  const seconds = Math.round(load.for / 1000)
+  run.emit({ event: 'note', message: `Asking ${sites.new.host} for ${rate} pages a second during ${seconds} s.` })
+  const result = await putLoad({ site: sites.site, host: sites.new, paths, rate, seconds, connections, signal: run.signal })
+  return loadFindings(result, load, sites.new)
+}
+
 async function compareHosts(world: World, options: SmokeOptions, run: StepRun): Promise<void> {
   const sites = sitesOf(world)
   if (isMissing(sites)) throw new MigrateError('playbook-part-missing', sites.map((finding) => finding.message).join(' '))
   // One after the other, so that both report their own progress and the old host isn't hurried.
   const before = await probeHost(world.old, sites.old, sites.site, options, run)
   const after = await probeHost(world.new, sites.new, sites.site, options, run)
-  const findings = compareProbes(before, after, options)
+  const compared = [...compareProbes(before, after, options), ...compareDetails(before, after, sites)]
+  const findings = [...compared, ...(await underLoad(compared, options, sites, run))]
   for (const finding of findings) run.emit({ event: 'finding', ...finding })
   const errors = findings.filter((finding) => finding.severity === 'error')
   const [first] = errors

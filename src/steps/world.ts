@@ -58,6 +58,25 @@ export interface DnsTarget {
   secondOpinion?(): Promise<readonly Resolver[]>
 }
 
+/** How the new host will send the shop's mails. */
+export interface MailTarget {
+  /** `orders@shop.example`. */
+  readonly from: string
+  /** False when the playbook says nothing of mail, and this is what is likely. */
+  readonly isGiven: boolean
+  /** Where mails leave from; [] when that isn't known. */
+  readonly addresses: readonly string[]
+  /** The server that takes them from the new host; absent: it delivers them by itself. */
+  readonly via?: { readonly host: string; readonly port: number }
+  /** DKIM selectors; absent: not known. */
+  readonly dkim?: readonly string[]
+  /** Mails an hour to expect; absent: measured. */
+  readonly hourly?: number
+  readonly perOrder: number
+  readonly blocklists: readonly string[]
+  readonly resolver: Resolver
+}
+
 /** Everything the steps work on: built from the playbook, in one place (playbook/world.ts), with real adapters or fakes. */
 export interface World {
   readonly name: string
@@ -66,6 +85,7 @@ export interface World {
   /** The name that customers use: `https://shop.example`. */
   readonly site?: URL
   readonly dns?: DnsTarget
+  readonly mail?: MailTarget
   /** Resolvers for `default` or as given: addresses with ports. */
   resolvers(spec: 'default' | readonly string[]): readonly Resolver[]
   /** Rules that the playbook gives, by the name it uses. */

@@ -5,6 +5,7 @@ import { memoryZone, storedRecord, type ZoneStore } from '../../src/demo/zone-st
 import { cloudflareProvider } from '../../src/dns/cloudflare.ts'
 import type { DnsProvider, RecordChange } from '../../src/dns/port.ts'
 import { inverse } from '../../src/dns/standing.ts'
+import { FakeClock } from '../fakes/clock.ts'
 
 const ZONE = 'shop.example'
 const TOKEN = 'token-that-must-not-show'
@@ -13,7 +14,9 @@ describe('Cloudflare', () => {
   let store: ZoneStore
   let api: CloudflareApi
   let provider: DnsProvider
+  let clock: FakeClock
   beforeEach(async () => {
+    clock = new FakeClock()
     store = memoryZone(ZONE, [
       storedRecord({ id: '1', name: ZONE, type: 'A', content: '203.0.113.10', comment: 'web', tags: ['shop:yes'] }),
       storedRecord({ id: '2', name: `www.${ZONE}`, type: 'A', content: '203.0.113.10', proxied: true }),
@@ -31,7 +34,7 @@ describe('Cloudflare', () => {
   })
   afterEach(() => api.close())
 
-  const as = (token: string): DnsProvider => cloudflareProvider({ zone: ZONE, token: new Secret(token), api: api.url })
+  const as = (token: string): DnsProvider => cloudflareProvider({ zone: ZONE, token: new Secret(token), api: api.url, clock })
   const moved = async (name = ZONE): Promise<RecordChange> => {
     const [before] = await provider.records([name])
     if (before === undefined) throw new Error('no record')
@@ -95,15 +98,92 @@ describe('Cloudflare', () => {
     expect(store.records()[0]?.content).toBe('203.0.113.10')
   })
 
-  it('says for how long to wait when there were too many requests', async () => {
+  it('waits as long as Cloudflare asks when there were too many requests, then goes on, reading or writing', async () => {
     const change = await moved()
-    api.faults.push({ kind: 'rate-limited', retryAfterSeconds: 240, writesOnly: true })
+    const start = clock.now()
+    api.faults.push(
+      { kind: 'rate-limited', retryAfterSeconds: 90, writesOnly: true },
+      { kind: 'rate-limited', retryAfterSeconds: 30 },
+    )
+    await provider.apply([change])
+    expect(clock.now() - start).toBe(120_000)
+    expect(writes()).toHaveLength(2)
+    expect(store.records()[0]?.content).toBe('198.51.100.20')
+  })
+
+  it('stops waiting when told to stop', async () => {
+    clock = new FakeClock(undefined, { automatic: false })
+    const stop = new AbortController()
+    api.faults.push({ kind: 'rate-limited', retryAfterSeconds: 90 })
+    const reading = as(TOKEN).records([ZONE], stop.signal)
+    await expect.poll(() => clock.sleeping).toBe(1)
+    stop.abort(new Error('Ctrl-C'))
+    await expect(reading).rejects.toThrow('Ctrl-C')
+  })
+
+  it('says for how long to wait when that is longer than it waits by itself', async () => {
+    const change = await moved()
+    api.faults.push({ kind: 'rate-limited', retryAfterSeconds: 900, writesOnly: true })
     expect(await says(provider.apply([change]))).toMatchObject({
       code: 'dns-rate-limited',
       retrySafe: true,
-      hint: expect.stringContaining('240 seconds'),
+      hint: expect.stringContaining('900 seconds'),
     })
     expect(writes()).toHaveLength(1)
+  })
+
+  it('reads back what a failing server on the way kept to itself: done, or not done', async () => {
+    const change = await moved()
+    api.faults.push({ kind: 'server-error-after', writesOnly: true })
+    await provider.apply([change])
+    expect(store.records()[0]?.content).toBe('198.51.100.20')
+    expect(writes()).toHaveLength(1)
+    api.faults.push({ kind: 'server-error', writesOnly: true })
+    const error = await says(provider.apply([inverse(change)]))
+    expect(error).toMatchObject({
+      code: 'dns-unreachable',
+      retrySafe: true,
+      message: expect.stringContaining('Service unavailable'),
+    })
+    expect(writes()).toHaveLength(2)
+    expect(store.records()[0]?.content).toBe('198.51.100.20')
+  })
+
+  it('has patience until everybody reads what was written, and sends nothing twice', async () => {
+    const change = await moved()
+    api.faults.push({ kind: 'stale-read' }, { kind: 'stale-read' }, { kind: 'stale-read' }, { kind: 'stale-read' })
+    const start = clock.now()
+    await provider.apply([change])
+    // The first stale answer was the look before the batch.
+    expect(clock.now() - start).toBe(500 + 1000 + 2000)
+    expect(writes()).toHaveLength(1)
+  })
+
+  it('reads every page, with no more requests than pages', async () => {
+    const many = Array.from({ length: 230 }, (_, index) =>
+      storedRecord({ id: `m${index}`, name: `many.${ZONE}`, type: 'A', content: `192.0.2.${index}` }),
+    )
+    await store.replace([...store.records(), ...many])
+    await provider.records([ZONE])
+    api.requests.length = 0
+    expect(await provider.records([`many.${ZONE}`])).toHaveLength(230)
+    expect(api.requests).toHaveLength(3)
+    const changes = (await provider.records([`many.${ZONE}`])).map((before) => ({ before, after: { ...before, ttlSeconds: 60 } }))
+    expect(await says(provider.apply(changes))).toMatchObject({
+      code: 'dns-failed',
+      message: expect.stringContaining('at most 200'),
+    })
+    expect(writes()).toEqual([])
+    await provider.apply(changes.slice(0, 200))
+    expect(writes()).toHaveLength(1)
+  })
+
+  it('repeats in its message what Cloudflare says beneath its words', async () => {
+    const { before } = await moved()
+    if (before === null) throw new Error('no record')
+    const error = await says(provider.apply([{ before, after: { ...before, ttlSeconds: 30 } }]))
+    expect(error).toMatchObject({ code: 'dns-failed', message: expect.stringContaining('TTL must be between 60 and 86400') })
+    expect(error).toMatchObject({ message: expect.stringContaining('DNS Validation Error (1004); ') })
   })
 
   it('tells a wrong token from one that does not see the zone', async () => {

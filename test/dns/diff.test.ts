@@ -76,12 +76,20 @@ describe('the difference between playbook and zone', () => {
     ])
   })
 
-  it('reads the wildcards above each name too', () => {
+  it('reads the wildcards and the site’s other name too', () => {
     expect(namesToRead([want('a.b.shop.example', 'A', '192.0.2.1')], 'shop.example')).toEqual([
       'a.b.shop.example',
-      '*.b.shop.example',
       '*.shop.example',
+      '*.b.shop.example',
+      'www.a.b.shop.example',
     ])
+    expect(namesToRead([want('www.shop.example', 'A', '192.0.2.1')], 'shop.example')).toContain('shop.example')
+    expect(namesToRead([want('shop.example', 'A', '192.0.2.1')], 'shop.example')).toEqual([
+      'shop.example',
+      '*.shop.example',
+      'www.shop.example',
+    ])
+    expect(namesToRead([want('*.shop.example', 'A', '192.0.2.1')], 'shop.example')).toEqual(['*.shop.example'])
     expect(wildcardsFor('shop.example', 'shop.example')).toEqual([])
   })
 })

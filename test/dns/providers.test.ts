@@ -35,7 +35,8 @@ async function cloudflareOver(store: ZoneStore, stop: () => Promise<void>): Prom
     zones: [other, store],
     tokens: { 'token-edit': { read: [ZONE], edit: [ZONE] }, 'token-read': { read: [ZONE], edit: [] } },
   })
-  const provider = (token: string, url: URL) => cloudflareProvider({ zone: ZONE, token: new Secret(token), api: url })
+  const provider = (token: string, url: URL) =>
+    cloudflareProvider({ zone: ZONE, token: new Secret(token), api: url, clock: systemClock })
   return {
     provider: provider('token-edit', api.url),
     readOnly: provider('token-read', api.url),

@@ -49,6 +49,6 @@ describe('playbook.schema.json', () => {
   })
 
   it('claims nothing that this version can’t do', () => {
-    expect(playbookJsonSchemaText()).not.toMatch(/rfc2136|relay|notify/)
+    expect(playbookJsonSchemaText()).not.toMatch(/relay|notify/)
   })
 })

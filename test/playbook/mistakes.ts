@@ -5,7 +5,10 @@ import { small } from './shop.ts'
 type Mistake = readonly [string, string, string?]
 
 const host = (lines: string): string => `name: shop\nold:\n${lines}\nnew: {}\n`
+const own = (line: string): string =>
+  small(`dns:\n  provider: rfc2136\n  zone: a.b\n  records: [{ name: a.b, type: A, to: 192.0.2.1 }]\n  ${line}`)
 const dns = (lines: string): string => small(`dns:\n  provider: cloudflare\n  zone: shop.example\n  token: abc\n${lines}`)
+const mail = (lines: string): string => small(`mail:\n  ${lines}\n`)
 const record = (text: string): string => dns(`  records:\n    - ${text}\n`)
 const steps = (lines: string): string => small(`steps:\n${lines}\n`)
 
@@ -29,6 +32,20 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [small('site: "ftp://shop.example"'), '4:7 site is no web address.', 'https://'],
       [small('site: https://me:pw@shop.example'), '4:7 site is no web address.', 'without user'],
       [small('site: [a]'), '4:7 site must be text.'],
+    ],
+  ],
+  [
+    'the mail',
+    [
+      [mail('form: a@shop.example'), '5:3 mail has no key "form".', '"from"'],
+      [mail('via: smtp.example.com'), '4:1 mail.from is missing.'],
+      [mail('from: shop.example'), '5:9 This is no mail address.', 'orders@shop.example'],
+      [mail('from: a@shop.example\n  addresses: [mail.shop.example]'), '6:15 This is no IP address.', '198.51.100.20'],
+      [mail('from: a@shop.example\n  via: "smtp example"'), '6:8 This is no server.', 'smtp.example.com:587'],
+      [mail('from: a@shop.example\n  via: smtp.example.com:0'), '6:8 This is no server.'],
+      [mail('from: a@shop.example\n  dkim: ["a b"]'), '6:10 This is no DKIM selector.', '._domainkey'],
+      [mail('from: a@shop.example\n  resolver: dns.example'), '6:13 This is no address of a resolver.', '192.0.2.53'],
+      [mail('from: a@shop.example\n  hourly: -1'), '6:11 mail.hourly must be at least 0.'],
     ],
   ],
   [
@@ -106,12 +123,18 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
     'dns',
     [
       [small('dns: {}'), '4:1 dns.provider is missing.', 'Add'],
-      [small('dns: { provider: cloudfare, zone: a.b }'), '4:18 dns.provider must be cloudflare or manual.'],
-      [
-        small('dns: { provider: rfc2136, server: 1.2.3.4 }'),
-        '4:18 The DNS provider rfc2136 is not yet in this version of migrate.',
-        'manual',
-      ],
+      [small('dns: { provider: cloudfare, zone: a.b }'), '4:18 dns.provider must be cloudflare, rfc2136 or manual.'],
+      [own('key: { name: k, secret: aGk= }'), '4:1 dns.server is missing.', 'server: 192.0.2.53'],
+      [own('server: 192.0.2.53'), '4:1 dns.key is missing.', 'hmac-sha256'],
+      [own('server: "192.0.2.53:99999"'), '8:11 This is no name or address of a name server.', 'ns1.shop.example'],
+      [own('server: https://192.0.2.53'), '8:11 This is no name or address of a name server.'],
+      [own('server: a.b\n  token: x'), '9:3 The DNS provider rfc2136 has no token.', 'cloudflare'],
+      [own('key: { name: k, secret: "not base64" }'), '8:27 dns.key.secret is no Base64.', 'tsig-keygen'],
+      [own('key: { name: "a b", secret: aGk= }'), '8:16 This is no name of a key.'],
+      [own('key: { name: k, algorithm: hmac-md5, secret: aGk= }'), '8:30 dns.key.algorithm may not be hmac-md5', 'tsig-keygen'],
+      [own('key: { name: k, algorithm: sha256, secret: aGk= }'), '8:30 dns.key.algorithm must be hmac-sha256'],
+      [own('key: { name: k }'), '8:3 dns.key.secret is missing.'],
+      [own('key: abc'), '8:8 dns.key must be a mapping'],
       [
         small('dns:\n  provider: cloudflare\n  zone: a.b\n  records: [{ name: a.b, type: A, to: 192.0.2.1 }]'),
         '4:1 dns.token is missing.',

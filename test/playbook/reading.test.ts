@@ -173,6 +173,35 @@ describe('addresses', () => {
   })
 })
 
+describe('a zone on a name server of one’s own', () => {
+  const zone = (lines: string): string =>
+    small(
+      `dns:\n  provider: rfc2136\n  zone: Shop.Example.\n  records: [{ name: "*.shop.example", type: AAAA, to: 2001:db8::20 }]\n${lines}`,
+    )
+
+  it.each([
+    ['ns1.Shop.example.', { host: 'ns1.shop.example', port: 53 }],
+    ['127.0.20.1:5301', { host: '127.0.20.1', port: 5301 }],
+    ['"[2001:db8::53]:5301"', { host: '2001:db8::53', port: 5301 }],
+    ['"2001:db8::53"', { host: '2001:db8::53', port: 53 }],
+  ])('is reached at %s', (server, expected) => {
+    const playbook = parsePlaybook(zone(`  server: ${server}\n  key: { name: Migrate., secret: "\${KEY}" }\n`), 's.yml', {
+      KEY: 'c2VjcmV0',
+    })
+    expect(playbook.dns).toMatchObject({
+      provider: 'rfc2136',
+      zone: 'shop.example',
+      server: expected,
+      key: { name: 'migrate', algorithm: 'hmac-sha256' },
+      records: [{ name: '*.shop.example', type: 'AAAA', to: '2001:db8::20' }],
+    })
+    expect(JSON.stringify(playbook.dns)).not.toContain('c2VjcmV0')
+    expect(endpoints(playbook).dns).toBe(
+      `rfc2136 shop.example at ${expected.host.includes(':') ? `[${expected.host}]` : expected.host}:${expected.port}`,
+    )
+  })
+})
+
 describe('what a run is bound to', () => {
   it('has every endpoint and no secret', () => {
     expect(endpoints(story())).toEqual({

@@ -21,6 +21,8 @@ const places = [
   'old: { files: { url: "X", password: "X" } }',
   'old: { site: "https://me:X@h/" }',
   'old: {}\ndns: { provider: cloudflare, zone: a.b, token: "X", records: [{ name: a.b, type: A, to: 192.0.2.1 }] }',
+  'old: {}\ndns: { provider: rfc2136, zone: a.b, server: a.b, key: { name: k, secret: "X" }, records: [{ name: a.b, type: A, to: 192.0.2.1 }] }',
+  'old: {}\ndns: { provider: rfc2136, zone: a.b, server: a.b, key: "X", records: [{ name: a.b, type: A, to: 192.0.2.1 }] }',
   'old: {}\ndns: { provider: manual, zone: a.b, token: "X", records: [{ name: a.b, type: A, to: "X" }] }',
   'old: {}\ntables: { A: { conflict: "X" } }',
   'old: {}\nreferences: ["X"]',

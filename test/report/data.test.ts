@@ -48,3 +48,24 @@ describe('what a report makes of the passes', () => {
     expect(text).toContain('| Orders | 3 | 0 | 0 | 0 | 0 | 0 |')
   })
 })
+
+describe('what a report says is still to be done', () => {
+  it('names each record whose TTL was lowered, and the TTL that it had', () => {
+    const { text } = reported(
+      {
+        ...{ type: 'fact', key: 'ttl-lowered' },
+        value: {
+          ...{ at: 1, oldTtlSeconds: 3600, done: true },
+          ttls: [
+            { name: 'shop.example', type: 'A', from: 3600, to: 60 },
+            { name: 'www.shop.example', type: 'CNAME', from: 1, to: 60 },
+          ],
+        },
+      },
+      { ...{ type: 'change-begun', step: 'lower-ttl', change: {} }, summary: 'lower', undoable: true },
+    )
+    expect(text).toContain(
+      '- [ ] Raise the TTL of the DNS records again: A shop.example from 60 s to 3600 s; CNAME www.shop.example from 60 s to automatic.',
+    )
+  })
+})

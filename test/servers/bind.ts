@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../../src/base/clock.ts'
+import { Secret } from '../../src/base/secret.ts'
 import { memoryZone, type StoredRecord, type ZoneStore } from '../../src/demo/zone-store.ts'
 import type { Resolver } from '../../src/dns/port.ts'
 import { measureResolver } from '../../src/dns/resolver-measure.ts'
+import type { TsigKey } from '../../src/dns/rfc2136-tsig.ts'
 import { freeDnsPort } from './free-dns-port.ts'
 
 const NAMED = '/usr/sbin/named'
@@ -28,6 +30,12 @@ export interface Bind {
   readonly endpoint: string
   readonly pid: number
   readonly resolver: Resolver
+  /** May change the zone. */
+  readonly key: TsigKey
+  /** May not. */
+  readonly reader: TsigKey
+  /** The folder with its zone file and configuration. */
+  readonly folder: string
   /** Changes the zone by a signed dynamic update (RFC 2136): `update add …`, `update delete …`. All lines or none. */
   update(lines: readonly string[]): Promise<void>
   stop(): Promise<void>
@@ -38,15 +46,23 @@ export interface BindOptions {
   readonly zone: string
   /** Lines of the zone file besides SOA and NS: `www 300 IN A 192.0.2.1`. */
   readonly records?: readonly string[]
+  /** Of the zone's NS record; `ns1` in the zone when absent. */
+  readonly nameServer?: string
+  readonly algorithm?: TsigKey['algorithm']
+  /** Further lines of the zone's part of the configuration: `dnssec-policy default; inline-signing yes;`. */
+  readonly zoneOptions?: string
 }
 
 /** Debian's named, started for one test on a free port with its own zone, key and folder. */
-export async function startBind({ address = '127.0.0.1', zone, records = [] }: BindOptions): Promise<Bind> {
+export async function startBind(options: BindOptions): Promise<Bind> {
+  const { address = '127.0.0.1', zone, records = [], nameServer = 'ns1', algorithm = 'hmac-sha256', zoneOptions = '' } = options
   const folder = mkdtempSync(join(tmpdir(), 'migrate-named-'))
-  const port = await freeDnsPort(address)
-  const secret = randomBytes(32).toString('base64')
-  writeFileSync(join(folder, 'zone.db'), zoneFile(records))
-  writeFileSync(join(folder, 'named.conf'), configuration({ folder, address, port, zone, secret }))
+  // Ports are looked for on IPv4 alone.
+  const port = await freeDnsPort(address.includes(':') ? '127.0.0.1' : address)
+  const key = newKey('test', algorithm)
+  const reader = newKey('reader', algorithm)
+  writeFileSync(join(folder, 'zone.db'), zoneFile(records, nameServer))
+  writeFileSync(join(folder, 'named.conf'), configuration({ folder, address, port, zone, keys: [key, reader], zoneOptions }))
   const child = spawn(NAMED, ['-g', '-n', '1', '-c', join(folder, 'named.conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
   child.stderr?.on('data', (chunk) => {
@@ -60,7 +76,10 @@ export async function startBind({ address = '127.0.0.1', zone, records = [] }: B
     endpoint: `${address}:${port}`,
     pid: child.pid ?? 0,
     resolver,
-    update: (lines) => nsupdate({ address, port, zone, secret, lines }),
+    key,
+    reader,
+    folder,
+    update: (lines) => nsupdate({ address, port, zone, key, lines }),
     stop: async () => {
       await stopChild(child)
       rmSync(folder, { recursive: true, force: true })
@@ -68,36 +87,51 @@ export async function startBind({ address = '127.0.0.1', zone, records = [] }: B
   }
 }
 
-const zoneFile = (records: readonly string[]): string =>
-  ['$TTL 300', '@ IN SOA ns1 hostmaster 1 3600 600 86400 45', '@ IN NS ns1', 'ns1 IN A 127.0.0.1', ...records, ''].join('\n')
+/** A key as `tsig-keygen` would make it. */
+export const newKey = (name: string, algorithm: TsigKey['algorithm']): TsigKey => ({
+  name,
+  algorithm,
+  secret: new Secret(randomBytes(32).toString('base64')),
+})
+
+/** A zone file with these lines besides SOA and NS. */
+export const zoneFile = (records: readonly string[], nameServer = 'ns1'): string =>
+  ['$TTL 300', '@ IN SOA ns1 hostmaster 1 3600 600 86400 45', `@ IN NS ${nameServer}`, 'ns1 IN A 127.0.0.1', ...records, ''].join(
+    '\n',
+  )
 
 interface Settings {
   readonly folder: string
   readonly address: string
   readonly port: number
   readonly zone: string
-  readonly secret: string
+  readonly keys: readonly TsigKey[]
+  readonly zoneOptions: string
 }
 
-const configuration = ({ folder, address, port, zone, secret }: Settings): string => `
+const configuration = ({ folder, address, port, zone, keys, zoneOptions }: Settings): string => `
 options {
   directory "${folder}";
   pid-file "${join(folder, 'pid')}";
   session-keyfile "${join(folder, 'session.key')}";
   managed-keys-directory "${folder}";
-  listen-on port ${port} { ${address}; };
-  listen-on-v6 { none; };
+  ${address.includes(':') ? `listen-on { none; }; listen-on-v6 port ${port} { ${address}; };` : `listen-on port ${port} { ${address}; }; listen-on-v6 { none; };`}
   recursion no;
   allow-transfer { none; };
   notify no;
   dnssec-validation no;
 };
 controls { };
-key "test" { algorithm hmac-sha256; secret "${secret}"; };
-zone "${zone}" { type primary; file "${join(folder, 'zone.db')}"; allow-update { key "test"; }; };
+${keys.map(({ name, algorithm, secret }) => `key "${name}" { algorithm ${algorithm}; secret "${secret.reveal()}"; };`).join('\n')}
+zone "${zone}" {
+  type primary;
+  file "${join(folder, 'zone.db')}";
+  ${zoneOptions.includes('update-policy') ? '' : 'allow-update { key "test"; };'}
+  ${zoneOptions}
+};
 `
 
-async function untilAnswers(resolver: Resolver, zone: string, child: ChildProcess, log: () => string): Promise<void> {
+export async function untilAnswers(resolver: Resolver, zone: string, child: ChildProcess, log: () => string): Promise<void> {
   for (let look = 0; look < LOOKS; look += 1) {
     const answer = await resolver.query(zone, 'SOA')
     if (answer.status === 'NOERROR') return
@@ -105,17 +139,22 @@ async function untilAnswers(resolver: Resolver, zone: string, child: ChildProces
     await wait(50)
   }
   await stopChild(child)
-  throw new Error(`named did not start:\n${log()}`)
+  throw new Error(`the name server did not start:\n${log()}`)
 }
 
-async function nsupdate({
+export async function nsupdate({
   address,
   port,
   zone,
-  secret,
+  key,
   lines,
-}: Omit<Settings, 'folder'> & { readonly lines: readonly string[] }): Promise<void> {
-  const child = spawn('nsupdate', ['-y', `hmac-sha256:test:${secret}`], { stdio: ['pipe', 'pipe', 'pipe'] })
+}: Pick<Settings, 'address' | 'port' | 'zone'> & {
+  readonly key: TsigKey
+  readonly lines: readonly string[]
+}): Promise<void> {
+  const child = spawn('nsupdate', ['-y', `${key.algorithm}:${key.name}:${key.secret.reveal()}`], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
   let output = ''
   child.stdout.on('data', (chunk) => {
     output += String(chunk)

@@ -55,7 +55,7 @@ export const files =
   }
 
 /** A self-signed certificate, which is its own authority. */
-export function selfSigned(name: string, days: number): KeyPair {
+export function selfSigned(name: string, days: number, organisation = 'Test'): KeyPair {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-certificate-'))
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   try {
@@ -63,7 +63,7 @@ export function selfSigned(name: string, days: number): KeyPair {
       'openssl',
       [
         ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert],
-        ...['-subj', `/O=Test/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-days', String(days)],
+        ...['-subj', `/O=${organisation}/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-days', String(days)],
       ],
       { stdio: 'pipe' },
     )

@@ -23,7 +23,7 @@ afterEach(async () => {
 const probe = async (host: URL, paths: readonly string[] = ['/'], site = SHOP, ca?: string): Promise<SiteProbe> => {
   const client = siteClient({ site, host, timeoutMs: 5000, ...(ca === undefined ? {} : { ca }) })
   try {
-    return await probeSite(client, { paths, assets: true, parallel: 4 })
+    return await probeSite(client, { paths, assets: true, parallel: 4, clock: systemClock })
   } finally {
     await client.close()
   }
@@ -94,7 +94,7 @@ describe('a site asked by address', () => {
     const host = await serve(() => undefined)
     const client = siteClient({ site: SHOP, host })
     const stop = new AbortController()
-    const probing = probeSite(client, { paths: ['/'], assets: false, parallel: 1, signal: stop.signal })
+    const probing = probeSite(client, { paths: ['/'], assets: false, clock: systemClock, parallel: 1, signal: stop.signal })
     stop.abort(new Error('told to'))
     await expect(probing).rejects.toThrow('told to')
     await client.close()

@@ -25,7 +25,15 @@ describe('lower-ttl', () => {
       `shop.example A ${OLD} 60`,
       'www.shop.example CNAME shop.example 60',
     ])
-    expect(run.recall(LOWERED_KEY)).toEqual({ at: run.clock.now(), oldTtlSeconds: 3600, done: true })
+    expect(run.recall(LOWERED_KEY)).toEqual({
+      at: run.clock.now(),
+      oldTtlSeconds: 3600,
+      done: true,
+      ttls: [
+        { name: 'shop.example', type: 'A', from: 3600, to: 60 },
+        { name: 'www.shop.example', type: 'CNAME', from: 600, to: 60 },
+      ],
+    })
     expect(await step.plan(run)).toEqual([])
     expect(await step.verify(run)).toEqual([])
   })
@@ -63,7 +71,7 @@ describe('lower-ttl', () => {
     resumed.facts.set(LOWERED_KEY, { at: clock.now(), oldTtlSeconds: 3600, done: false })
     await clock.advance(5000)
     expect(await perform(step, resumed)).toEqual([{ kind: 'dns', records: [] }])
-    expect(resumed.recall(LOWERED_KEY)).toEqual({ at: clock.now(), oldTtlSeconds: 3600, done: true })
+    expect(resumed.recall(LOWERED_KEY)).toMatchObject({ at: clock.now(), oldTtlSeconds: 3600, done: true })
     expect(await step.plan(resumed)).toEqual([])
   })
 
@@ -83,7 +91,7 @@ describe('lower-ttl', () => {
       storedRecord({ id: '1', name: 'shop.example', type: 'A', content: OLD, ttl: 3600, comment: 'web', tags: ['shop'] }),
     ])
     const api = await startCloudflareApi({ zones: [store], tokens: { good: { read: ['shop.example'], edit: ['shop.example'] } } })
-    const provider = cloudflareProvider({ zone: 'shop.example', token: new Secret('good'), api: api.url })
+    const provider = cloudflareProvider({ zone: 'shop.example', token: new Secret('good'), api: api.url, clock: new FakeClock() })
     const world = dnsWorld(shopZone(), { provider, records: [{ name: 'shop.example', type: 'A', to: NEW }] })
     const step = stepOf(lowerTtlKind, world)
     api.faults.push({ kind: 'lost-answer', writesOnly: true })
@@ -91,6 +99,28 @@ describe('lower-ttl', () => {
     expect(store.records()).toMatchObject([{ content: OLD, ttl: 60, comment: 'web', tags: ['shop'] }])
     expect(api.requests.filter((request) => request.startsWith('POST'))).toHaveLength(1)
     await api.close()
+  })
+
+  it('finds in check that Cloudflare takes no TTL so small on the zone’s plan', async () => {
+    const store = memoryZone('shop.example', [
+      storedRecord({ id: '1', name: 'shop.example', type: 'A', content: OLD, ttl: 3600 }),
+    ])
+    const check = async (plan: string, ttl: number) => {
+      const tokens = { good: { read: ['shop.example'], edit: ['shop.example'] } }
+      const api = await startCloudflareApi({ zones: [store], tokens, zoneFacts: { plan } })
+      const provider = cloudflareProvider({
+        zone: 'shop.example',
+        token: new Secret('good'),
+        api: api.url,
+        clock: new FakeClock(),
+      })
+      const found = await stepOf(lowerTtlKind, dnsWorld(shopZone(), { provider }), { ttl }).check(newRun())
+      await api.close()
+      return found.filter(({ severity }) => severity === 'error')
+    }
+    expect(await check('free', 30)).toMatchObject([{ code: 'dns-ttl-too-low', hint: expect.stringContaining('ttl: 60') }])
+    expect(await check('free', 60)).toEqual([])
+    expect(await check('enterprise', 30)).toEqual([])
   })
 
   it('takes what a registrar’s form allows when a person sets it', async () => {

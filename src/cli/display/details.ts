@@ -13,7 +13,6 @@ export function changeDetails(change: Json, summary: string, everything: boolean
     ...limited(listOf(members.files).flatMap(fileLine), everything, 'file'),
     ...limited(listOf(members.statements).flatMap(sqlLines), everything, 'line'),
     ...limited(said(members.sql, summary) ? [] : sqlLines(members.sql), everything, 'line'),
-    ...limited(said(members.diff, summary) ? [] : textLines(members.diff), everything, 'line'),
   ]
 }
 

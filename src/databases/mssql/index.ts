@@ -18,6 +18,7 @@ import type {
   WholePrintedRow,
 } from '../port.ts'
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
+import type { ScratchPower } from '../scratch-port.ts'
 import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
 import { mssqlClosing } from './closing.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
@@ -35,6 +36,7 @@ import { type Hashing, methodOf, probeHashing } from './print-method.ts'
 import { printedByKey, printedByPrint } from './prints.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { missingRights } from './rights.ts'
+import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
 
@@ -47,6 +49,7 @@ class MssqlDatabase implements Database {
   readonly label: string
   readonly native: NativePower
   readonly closing: ClosingPower
+  readonly scratch: ScratchPower
   readonly #connections: Connections
   #hashing: Promise<Hashing> | undefined
 
@@ -54,6 +57,7 @@ class MssqlDatabase implements Database {
     this.label = options.label
     this.#connections = new Connections(options)
     this.closing = mssqlClosing((work) => this.#connections.use(work))
+    this.scratch = mssqlScratch((work) => this.#connections.use(work))
     this.native = mssqlNative(options, backupServer(options), () => this.removeOwnTables())
   }
 

@@ -15,6 +15,7 @@ import { mysqlNative } from './native.ts'
 import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { missingRights } from './rights.ts'
+import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
 import { inTransaction } from './transaction.ts'
@@ -49,6 +50,7 @@ export function openMysql(options: MysqlOptions): Database {
     unpackBlock,
     native: mysqlNative(options, (sql) => use(async (session) => (await session.query(sql)).rows)),
     closing: mysqlClosing(use),
+    scratch: mysqlScratch(use),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),

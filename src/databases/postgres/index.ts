@@ -16,6 +16,7 @@ import { oversize } from './oversize.ts'
 import { fingerprintMethod, printedByKey, printedByPrint } from './prints.ts'
 import { readTogether, rowsOfBlock } from './read.ts'
 import { missingRights } from './rights.ts'
+import { postgresScratch } from './scratch.ts'
 import { consequences, unmet } from './target.ts'
 import { inMarkedTransaction, inTransaction } from './transaction.ts'
 
@@ -83,6 +84,7 @@ export function openPostgres(options: PostgresOptions): Database {
     ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
     native: postgresNative(options, connections),
     closing: postgresClosing(use),
+    scratch: postgresScratch(use),
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => connections.close(),
   }
