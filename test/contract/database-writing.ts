@@ -114,9 +114,27 @@ export function writingContract(contract: Contract): void {
       ])
       expect(await database.ledgerEntries('run', 'orders')).toEqual([])
       expect(await shop.tables()).toContain('migrate_ledger')
+      const about = async (...keys: readonly string[]): Promise<readonly string[]> =>
+        (await database.ledgerEntries('run', 'customers', keys)).map(({ sourceKey, action }) => `${sourceKey} ${action}`)
+      expect(await about('["one"]')).toEqual(['["one"] inserted', '["one"] deleted'])
+      expect(await about('["zwei"]', '["x"]', '["ONE"]')).toEqual(['["two"] remapped'])
+      expect(await about('["one"]', '["zwei"]')).toEqual(['["one"] inserted', '["two"] remapped', '["one"] deleted'])
+      expect(await about()).toEqual([])
       await database.removeOwnTables()
       await database.removeOwnTables()
       expect((await shop.tables()).filter((name) => name.startsWith('migrate'))).toEqual([])
+    })
+  })
+
+  describe('a long ledger', () => {
+    it('comes whole and in its order, in bounded pages', async () => {
+      const { database, schema } = await contract.shop()
+      const keys = Array.from({ length: 5001 }, (_, at) => `n${at}`)
+      await database.transaction([tableOf(schema, 'words')], (transaction) => transaction.ledger(keys.map(entry)))
+      const pages: (readonly LedgerEntry[])[] = []
+      for await (const page of database.ledgerPages('run', 'customers')) pages.push(page)
+      expect(pages.flat()).toEqual(keys.map(entry))
+      expect(pages.every((page) => page.length <= 5000)).toBe(true)
     })
   })
 

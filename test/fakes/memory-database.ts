@@ -1,4 +1,5 @@
 import { type Finding, MigrateError } from '../../src/base/errors.ts'
+import { LEDGER_PAGE } from '../../src/databases/ledger.ts'
 import type {
   Database,
   KeyCells,
@@ -233,10 +234,17 @@ export class MemoryDatabase implements Database {
     )
   }
 
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
+  ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]> {
+    const isAsked = (entry: LedgerEntry): boolean =>
+      keys === undefined || keys.includes(entry.sourceKey) || keys.includes(entry.targetKey)
     return this.#call('ledgerEntries', () =>
-      (this.#state.ledger ?? []).filter((entry) => entry.run === run && entry.table === table),
+      (this.#state.ledger ?? []).filter((entry) => entry.run === run && entry.table === table && isAsked(entry)),
     )
+  }
+
+  async *ledgerPages(run: string, table: string): AsyncGenerator<readonly LedgerEntry[]> {
+    const entries = await this.ledgerEntries(run, table)
+    for (let at = 0; at < entries.length; at += LEDGER_PAGE) yield entries.slice(at, at + LEDGER_PAGE)
   }
 
   runStatements(statements: readonly string[]): Promise<readonly number[]> {

@@ -1,5 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import type { ClosingPower } from '../closing-port.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
   Database,
@@ -27,7 +28,7 @@ import { ddl } from './ddl.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
-import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
+import { dropOwnTables, ensureOwnTable, hasMark, ledgerPageOf, type Mark, readMarks, removeMark, setMark } from './marks.ts'
 import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
 import { mssqlNative } from './native.ts'
 import { backupServer } from './native-server.ts'
@@ -201,8 +202,13 @@ class MssqlDatabase implements Database {
     })
   }
 
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
-    return this.#connections.use((session) => readLedger(session, run, table))
+  async ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]> {
+    if (keys === undefined) return await wholeLedger(this.ledgerPages(run, table))
+    return (await this.#connections.use((session) => ledgerPageOf(session, run, table, LEDGER_START, keys))).entries
+  }
+
+  ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]> {
+    return ledgerPages((after) => this.#connections.use((session) => ledgerPageOf(session, run, table, after)))
   }
 
   runStatements(statements: readonly string[]): Promise<readonly number[]> {

@@ -1,9 +1,12 @@
 import { z } from 'zod'
-import { type LedgerEntry, ledgerActions } from '../port.ts'
+import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
+import type { LedgerEntry } from '../port.ts'
 import { isDuplicate } from './errors.ts'
 import { chunks, rowsPerStatement } from './keys.ts'
 import { LEDGER_TABLE, MARKS_TABLE, quoteName, quoteText } from './names.ts'
+import type { Values } from './row-buffer.ts'
 import type { Session } from './session.ts'
+import { cellOf } from './values.ts'
 
 /**
  * migrate's own two tables, in the account's default schema. Names compare byte by byte, whatever the database's collation; a key
@@ -118,25 +121,31 @@ export async function writeLedger(session: Session, table: string, entries: read
   }
 }
 
-const ledgerRow = z.object({
-  run: z.string(),
-  table: z.string(),
-  sourceKey: z.string(),
-  targetKey: z.string(),
-  action: z.enum(ledgerActions),
-  sourceState: z.string(),
-  targetState: z.string(),
-  at: z.string(),
-})
-
-export async function readLedger(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
+/** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */
+export async function ledgerPageOf(
+  session: Session,
+  run: string,
+  table: string,
+  after: string,
+  keys?: readonly string[],
+): Promise<LedgerPage> {
   const own = await ownTable(session, LEDGER_TABLE)
-  if (!own.exists) return []
-  return session.ask(
-    ledgerRow,
-    `SELECT run AS [run], table_name AS [table], source_key AS [sourceKey], target_key AS [targetKey], action AS [action],
-  source_state AS [sourceState], target_state AS [targetState], at AS [at]
-FROM ${own.name} WHERE run = @p0 AND table_name = @p1 ORDER BY id`,
-    [run, table],
-  )
+  const of = (top: string, where: string): string =>
+    `SELECT ${top}CONVERT(nvarchar(20), id), source_key, target_key, action, source_state, target_state, at FROM ${own.name}
+WHERE run = @p0 AND table_name = @p1 AND ${where} ORDER BY id`
+  const found = async (): Promise<readonly Values[]> => {
+    if (!own.exists) return []
+    if (keys === undefined)
+      return (await session.query(of(`TOP (${LEDGER_PAGE}) `, 'id > CONVERT(bigint, @p2)'), [run, table, after])).rows
+    const rows: Values[] = []
+    for (const chunk of chunks(keys, rowsPerStatement(1))) {
+      const among = chunk.map((_, at) => `@p${2 + at}`).join(', ')
+      rows.push(
+        ...(await session.query(of('', `(source_key IN (${among}) OR target_key IN (${among}))`), [run, table, ...chunk])).rows,
+      )
+    }
+    return rows
+  }
+  const rows = (await found()).map((values) => values.map(cellOf))
+  return ledgerPage(rows, run, table, session.where.label)
 }

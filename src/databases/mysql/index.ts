@@ -1,6 +1,7 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Database } from '../port.ts'
-import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
+import type { Database, LedgerEntry } from '../port.ts'
+import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { BLOCK_FORMAT } from './blocks.ts'
 import { mysqlClosing } from './closing.ts'
 import { Connections, type MysqlOptions } from './connection.ts'
@@ -34,6 +35,8 @@ export function openMysql(options: MysqlOptions): Database {
   const guards = new Guards()
   const methods = new PrintMethods()
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
+  const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
+    ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
     label: options.label,
     blockFormat: BLOCK_FORMAT,
@@ -68,7 +71,11 @@ export function openMysql(options: MysqlOptions): Database {
     raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, guards, tables, work)),
-    ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    ledgerEntries: (run, table, keys) =>
+      keys === undefined
+        ? wholeLedger(ledgerOf(run, table))
+        : use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, few(keys))).entries),
+    ledgerPages: ledgerOf,
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => {
       // On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off.

@@ -23,7 +23,8 @@ const OWN_TABLES = {
     name text ${COLLATE} NOT NULL, probe text ${COLLATE} NULL, at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP`,
   migrate_ledger: `id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, run text ${COLLATE} NOT NULL, table_name varchar(190) ${COLLATE} NOT NULL,
     source_key longtext ${COLLATE} NOT NULL, target_key longtext ${COLLATE} NOT NULL, action varchar(20) ${COLLATE} NOT NULL,
-    source_state longtext ${COLLATE} NOT NULL, target_state longtext ${COLLATE} NOT NULL, at varchar(40) ${COLLATE} NOT NULL, KEY (table_name)`,
+    source_state longtext ${COLLATE} NOT NULL, target_state longtext ${COLLATE} NOT NULL, at varchar(40) ${COLLATE} NOT NULL,
+    KEY (table_name), KEY (source_key(100)), KEY (target_key(100))`,
   migrate_triggers: `name varchar(64) ${COLLATE} NOT NULL PRIMARY KEY, definition longtext ${COLLATE} NOT NULL`,
 } as const
 export type OwnTable = keyof typeof OWN_TABLES

@@ -1,7 +1,8 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Database } from '../port.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
+import type { Database, LedgerEntry } from '../port.ts'
 import { readableColumns } from '../schema.ts'
-import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
+import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { postgresClosing } from './closing.ts'
 import { Connections, type PostgresOptions, type Session } from './connection.ts'
 import { ddl } from './ddl.ts'
@@ -34,6 +35,8 @@ export function openPostgres(options: PostgresOptions): Database {
   const connections = new Connections(options)
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
   let method: Promise<string> | undefined
+  const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
+    ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
     label: options.label,
     info: () => use(serverInfo),
@@ -81,7 +84,12 @@ export function openPostgres(options: PostgresOptions): Database {
     raiseSql,
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
-    ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    ledgerEntries: async (run, table, keys) => {
+      if (keys === undefined) return await wholeLedger(ledgerOf(run, table))
+      atMost(keys.length, 'keys')
+      return await use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries)
+    },
+    ledgerPages: ledgerOf,
     native: postgresNative(options, connections),
     closing: postgresClosing(use),
     scratch: postgresScratch(use),

@@ -2,13 +2,13 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
 import { formatDuration } from '../../base/units.ts'
-import type { Block, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
+import type { Block, PrintedRow, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import type { Connections, Session } from './connection.ts'
 import type { CopyOut } from './copy-out.ts'
 import { boundarySql, keyRange } from './keys.ts'
 import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
-import { printedRow, printsSql, printWidth, rangeSum, SUM_COLUMNS, sumSql } from './prints.ts'
+import { printedRow, printsSql, printWidth, rangeSum, SUM_COLUMNS, SUMS_COLUMNS, sumSql, sumsSql } from './prints.ts'
 import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteNames, quoteText } from './values.ts'
@@ -115,6 +115,19 @@ function readerOf(session: Session): Reader {
       const blocks = copied(table, copyOf(sumSql(table, printing, range)), range, ROWS_BYTES)
       for await (const [row] of rowBatches(blocks, table, SUM_COLUMNS, range.signal)) if (row !== undefined) return rangeSum(row)
       throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
+    },
+    sums: async (table, printing, ranges, signal) => {
+      if (ranges.length === 0) return []
+      const options = signal ? { signal } : {}
+      const blocks = copied(table, copyOf(sumsSql(table, printing, ranges)), options, ROWS_BYTES)
+      const sums = new Map<number, RangeSum>()
+      for await (const batch of rowBatches(blocks, table, SUMS_COLUMNS, signal))
+        for (const [place, ...sum] of batch) sums.set(Number(place), rangeSum(sum))
+      return ranges.map((_, at) => {
+        const sum = sums.get(at)
+        if (sum !== undefined) return sum
+        throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
+      })
     },
     async *prints(table, printing, options = {}): AsyncGenerator<readonly PrintedRow[]> {
       const blocks = copied(table, copyOf(printsSql(table, printing, options)), options, ROWS_BYTES)
