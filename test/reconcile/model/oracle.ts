@@ -14,8 +14,8 @@ interface Ground {
   /** `one`: two things became one; `different`: they were left different by a rule. */
   readonly how: 'carried' | 'one' | 'different'
   /**
-   * Other moments of the pass at which the source may have been read, where nothing was written by which it could be told: the merge
-   * may have taken any of them for what both have in common.
+   * What the row was at other moments of the pass, where it was changed on the source while the pass ran and nothing was written by which
+   * it could be told when it was read: the merge may have taken any of them for what both have in common.
    */
   readonly or?: readonly Ground[]
 }
@@ -51,6 +51,15 @@ export class Oracle {
   outcomes(name: string, table: ModelTable, from: Side, source: View, target: View): readonly Outcome[] {
     const ground = this.#ground.get(name) ?? NOWHERE
     return [ground, ...(ground.or ?? [])].map((each) => this.#outcome(each, name, table, from, source, target))
+  }
+
+  /** Of several grounds, those that are borne out by what is seen now: one story has to hold for all that comes. */
+  narrow(name: string, borneOut: readonly boolean[]): void {
+    const ground = this.#ground.get(name)
+    if (ground?.or === undefined) return
+    const { or, ...first } = ground
+    const [likeliest, ...more] = [first, ...or].filter((_, at) => borneOut[at])
+    if (likeliest !== undefined) this.#ground.set(name, more.length === 0 ? likeliest : { ...likeliest, or: more })
   }
 
   #outcome(ground: Ground, name: string, table: ModelTable, from: Side, source: View, target: View): Outcome {
