@@ -219,8 +219,10 @@ const collides = (
   value: string,
   key: string,
 ): string =>
-  `${unique.columns.join(', ')} ${value} is taken on the host that receives it, by ${table.name} ${keyLabel(key)} (unique key ${unique.name}); ` +
-  `where the same ${unique.columns.join(' and ')} means the same thing, say so: match: [${unique.columns.join(', ')}]`
+  `${unique.columns.join(', ')} ${value} is taken on the host that receives it, by ${table.name} ${keyLabel(key)} (unique key ${unique.name})` +
+  (unique.columns.every((name) => table.policy.match.includes(name))
+    ? ''
+    : `; where the same ${unique.columns.join(' and ')} means the same thing, say so: match: [${unique.columns.join(', ')}]`)
 
 async function parkedRows(asides: readonly Aside[], context: ApplyContext): Promise<readonly ParkedRow[]> {
   const rows = asides.map(({ candidate: { item, paired, target, targetKey }, reason, collision }) => {
