@@ -85,6 +85,17 @@ export interface Statement {
   readonly sql: string
   /** Takes it back; `null` when dropping the table does. */
   readonly undo: string | null
+  /**
+   * The one table that it changes, where nothing but that table and what stands already matters to it: it may then run beside
+   * statements that name other tables. Those of one table keep their order.
+   */
+  readonly table?: TableName | undefined
+}
+
+/** A statement and the mark under which it is run. */
+export interface MarkedStatement {
+  readonly sql: string
+  readonly mark: { readonly run: string; readonly name: string }
 }
 
 /** A foreign key's rows without a parent, removed after a fuzzy snapshot (design.md, "Data"). */
@@ -191,6 +202,11 @@ export interface Database {
    * Creates `migrate_marks` when missing.
    */
   execute(sql: string, mark: { readonly run: string; readonly name: string }): Promise<void>
+  /**
+   * `execute` for several statements, in their order, with few questions to the server: each exactly once. When one fails, its own
+   * error is thrown, nothing after it was run, and the marks tell what stands before it. Optional power.
+   */
+  executeTogether?(statements: readonly MarkedStatement[]): Promise<void>
   /**
    * Runs the statement that takes another one back, and removes the mark, in one transaction. With the mark already gone it
    * does nothing.

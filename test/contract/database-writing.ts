@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LedgerEntry, Row } from '../../src/databases/port.ts'
-import { readableColumns, type Table } from '../../src/databases/schema.ts'
+import { fullName, readableColumns, type Table } from '../../src/databases/schema.ts'
 import {
   batchesOf,
   type Contract,
@@ -77,6 +77,50 @@ export function writingContract(contract: Contract): void {
       await database.retract(table?.undo ?? null, mark)
       expect(await shop.tables()).not.toContain('words')
       expect(await database.marks('create')).not.toContain('words')
+    })
+
+    it('runs together with others, in their order, each exactly once', async () => {
+      const { schema } = await contract.shop()
+      const { shop, database } = await contract.empty()
+      if (database.executeTogether === undefined) return
+      const marked = (stage: 'before' | 'after') =>
+        database
+          .ddl(schema)
+          .filter((statement) => statement.stage === stage)
+          .map(({ name, sql }) => ({ sql, mark: { run: 'create', name } }))
+      const [before, after] = [marked('before'), marked('after')]
+      await database.execute(before[0]?.sql ?? '', before[0]?.mark ?? { run: '', name: '' })
+      await database.executeTogether(before)
+      await database.executeTogether(before)
+      await database.executeTogether(after)
+      await database.executeTogether([...before, ...after])
+      expect(await database.marks('create')).toEqual(new Set([...before, ...after].map(({ mark }) => mark.name)))
+      expect(await shop.tables()).toContain('words')
+      expect((await database.schema()).tables).toEqual(schema.tables)
+    })
+
+    it('that fails among others is the one that is named, and nothing after it was run', async () => {
+      const { schema } = await contract.shop()
+      const { shop, database } = await contract.empty()
+      if (database.executeTogether === undefined) return
+      const before = database
+        .ddl(schema)
+        .filter(({ stage }) => stage === 'before')
+        .map(({ name, sql }) => ({ sql, mark: { run: 'create', name } }))
+      const bad = { sql: 'CREATE GARBAGE once', mark: { run: 'create', name: 'garbage' } }
+      const last = before.at(-1)
+      if (last === undefined) throw new Error('no statement')
+      const failure = await failureOf(database.executeTogether([...before.slice(0, -1), bad, last]))
+      expect(failure.code).toBe('database-statement-failed')
+      expect(failure.message).toContain('CREATE GARBAGE once')
+      const marks = await database.marks('create')
+      expect(marks).not.toContain('garbage')
+      expect(marks).not.toContain(last.mark.name)
+      const standing = await shop.tables()
+      for (const table of schema.tables)
+        expect(standing.includes(table.name.name)).toBe(marks.has(`table ${fullName(table.name)}`))
+      await database.executeTogether(before)
+      expect(await database.marks('create')).toEqual(new Set(before.map(({ mark }) => mark.name)))
     })
 
     it('that fails leaves no mark and says which statement it was', async () => {

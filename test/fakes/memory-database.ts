@@ -4,6 +4,7 @@ import type {
   Database,
   KeyCells,
   LedgerEntry,
+  MarkedStatement,
   OrphanRule,
   Reader,
   Row,
@@ -159,6 +160,15 @@ export class MemoryDatabase implements Database {
     return this.#write('execute', [], (work) => {
       if (!setMark(work, mark)) return
       this.#server.run(work, sql)
+    })
+  }
+
+  executeTogether(statements: readonly MarkedStatement[]): Promise<void> {
+    return this.#write('executeTogether', [], async (work) => {
+      for (const { sql, mark } of statements) {
+        await this.#onCall('execute one', 'before')
+        if (setMark(work, mark)) this.#server.run(work, sql)
+      }
     })
   }
 

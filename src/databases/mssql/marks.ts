@@ -67,21 +67,32 @@ export async function readMarks(session: Session, run: string): Promise<Readonly
   return new Set(rows.map((row) => row.name))
 }
 
-/** Inside a transaction: whether the mark stands. Two that ask for one mark go one after the other. */
-export async function hasMark(session: Session, table: string, mark: Mark): Promise<boolean> {
-  const { rows } = await session.query(
-    `SELECT 1 AS found FROM ${table} WITH (UPDLOCK, HOLDLOCK) WHERE run = @p0 AND name = @p1`,
-    [mark.run, mark.name],
-  )
+/** Rows of `(VALUES (@p1), …)` that are not marks of the run @p0 yet. */
+const newMarksSql = (table: string, marks: number): string =>
+  `INSERT INTO ${table} (run, name) OUTPUT inserted.name SELECT @p0, v.name FROM (VALUES ${Array.from({ length: marks }, (_, at) => `(@p${at + 1})`).join(', ')}) AS v(name)
+WHERE NOT EXISTS (SELECT 1 FROM ${table} AS m WHERE m.run = @p0 AND m.name = v.name COLLATE Latin1_General_BIN2)`
+
+/**
+ * Inside a transaction: sets marks of one run and gives the names of those that weren't there. One that another transaction is
+ * setting is waited for. A new row is locked by itself alone: whoever sets another mark beside it isn't held up.
+ */
+export async function setMarks(session: Session, table: string, marks: readonly Mark[]): Promise<ReadonlySet<string>> {
+  const set = new Set<string>()
+  for (const chunk of chunks(marks, rowsPerStatement(1))) {
+    const parameters = [chunk[0]?.run ?? '', ...chunk.map(({ name }) => name)]
+    const { rows } = await session.query(newMarksSql(table, chunk.length), parameters)
+    for (const [name] of rows) set.add(String(name))
+  }
+  return set
+}
+
+/** Inside a transaction: whether the mark was there. */
+export async function removeMark(session: Session, table: string, mark: Mark): Promise<boolean> {
+  const { rows } = await session.query(`DELETE FROM ${table} OUTPUT deleted.name WHERE run = @p0 AND name = @p1`, [
+    mark.run,
+    mark.name,
+  ])
   return rows.length > 0
-}
-
-export const setMark = async (session: Session, table: string, mark: Mark): Promise<void> => {
-  await session.query(`INSERT INTO ${table} (run, name) VALUES (@p0, @p1)`, [mark.run, mark.name])
-}
-
-export const removeMark = async (session: Session, table: string, mark: Mark): Promise<void> => {
-  await session.query(`DELETE FROM ${table} WHERE run = @p0 AND name = @p1`, [mark.run, mark.name])
 }
 
 export async function dropOwnTables(session: Session): Promise<void> {

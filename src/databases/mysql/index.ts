@@ -6,7 +6,7 @@ import { BLOCK_FORMAT } from './blocks.ts'
 import { mysqlClosing } from './closing.ts'
 import { Connections, type MysqlOptions } from './connection.ts'
 import { ddl } from './ddl.ts'
-import { execute, retract } from './execute.ts'
+import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
@@ -57,6 +57,7 @@ export function openMysql(options: MysqlOptions): Database {
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
+    executeTogether: (statements) => use((session) => executeTogether(session, statements)),
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, guards, table, rows, mark)),
     loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, guards, table, blocks, mark)),
