@@ -96,5 +96,12 @@ export interface Transaction {
   insertNumbered(table: Table, row: Row, column: string): Promise<string>
   /** Deletes at most `count` of the rows that equal `row` in every readable column; returns how many. For tables without a key. */
   removeCopies(table: Table, row: Row, count: number): Promise<number>
+  /**
+   * How many rows have these fingerprints, as this transaction sees them; absent ones are absent. At most 1,000; reads the whole table.
+   * Nothing is locked. Optional power: with `printedByPrint`, for tables without a key.
+   */
+  countPrints?(table: Table, printing: Printing, prints: readonly Fingerprint[]): Promise<ReadonlyMap<Fingerprint, number>>
+  /** The fingerprint of the rows that equal `row` in every readable column; `undefined` when there is none. Optional power: the same. */
+  printOf?(table: Table, printing: Printing, row: Row): Promise<Fingerprint | undefined>
   /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
 }

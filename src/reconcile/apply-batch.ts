@@ -1,14 +1,15 @@
 import type { Row, Transaction, WholePrintedRow } from '../databases/port.ts'
+import { setApart, withoutMissing, withoutTwins } from './apply-apart.ts'
 import type { ApplyContext, Candidate, CarriedTable, CarryResult } from './apply-context.ts'
 import { decide, type Outcome, REASONS } from './apply-decide.ts'
 import { cellsOf, equalRows } from './apply-find.ts'
-import { bereaved } from './apply-orphans.ts'
+import { orphansAmong } from './apply-orphans.ts'
 import { type Draft, keyOf } from './apply-prepare.ts'
-import { type Decided, write } from './apply-write.ts'
+import { nextStage } from './apply-stages.ts'
+import { type Decided, Writer, write } from './apply-write.ts'
 import { keyCells, keyLabel, keyText } from './fingerprint.ts'
 import type { ParkedRow } from './parked.ts'
 import { describeParked, withBaselines } from './parked-describe.ts'
-import { parentKey } from './remap-references.ts'
 
 export interface BatchMode {
   readonly cyclic: boolean
@@ -31,14 +32,18 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
   const { wrote, decided } = await context.target.transaction(
     tables.map((table) => table.target),
     async (transaction) => {
-      const candidates = await locked(transaction, drafts, context)
-      const { matches, taken } = await naturalMatches(transaction, candidates, context)
-      const first = candidates.map((candidate) => {
-        const seen = { sourceSide: context.sourceSide, matches: matches.get(candidate) ?? [], taken: taken.get(candidate) }
-        return { candidate, outcome: withoutMissing(candidate, decide(candidate, seen)) }
-      })
-      const apart = await withParents(transaction, setApart(await withoutCollisions(transaction, first)), context)
-      return { decided: apart, wrote: await write(transaction, apart, mode.cyclic, context) }
+      const writer = new Writer(transaction, context)
+      let all: readonly Decided[] = []
+      // What rows of a circle are called there, others of the circle may have to know first.
+      for (let left = drafts; left.length > 0; ) {
+        const stage = nextStage(left, writer, all.length > 0)
+        const some = await decideOn(transaction, stage.ready, mode.cyclic, context)
+        const apart = setApart(withoutTwins(some, context), all, context)
+        for (const [table, group] of Map.groupBy(apart, ({ candidate }) => candidate.table)) await writer.bear(table, group)
+        all = [...all, ...apart]
+        left = stage.waiting
+      }
+      return { decided: all, wrote: await write(transaction, writer, all, mode.cyclic, context) }
     },
   )
   const asides = [
@@ -56,16 +61,41 @@ export async function carryBatch(drafts: readonly Draft[], mode: BatchMode, cont
   }
 }
 
-/** A changed row isn't made to refer to what isn't there; where the target's own reference wins, nothing is in its way. */
-function withoutMissing({ missing, row: source }: Candidate, outcome: Outcome): Outcome {
-  if (missing === undefined || !('row' in outcome) || outcome.row === undefined) return outcome
-  const { row } = outcome
-  const taken = missing.reference.positions.every((at) => row[at] === source?.[at])
-  return taken ? { do: 'park', reason: missing.reason } : outcome
+/** What is done with these rows, by what stands on the target when theirs are locked. */
+async function decideOn(
+  transaction: Transaction,
+  drafts: readonly Draft[],
+  cyclic: boolean,
+  context: ApplyContext,
+): Promise<readonly Decided[]> {
+  const seen = await locked(transaction, drafts)
+  const orphans = await orphansAmong(transaction, seen, cyclic, context)
+  const candidates = seen.map((candidate): Candidate => {
+    const missing = candidate.paired ? orphans.get(candidate) : undefined
+    return missing === undefined ? candidate : { ...candidate, missing }
+  })
+  const { matches, taken } = await naturalMatches(transaction, candidates, context)
+  const decided = candidates.map((candidate, at): Decided => {
+    const orphan = orphans.get(seen[at] ?? candidate)
+    if (orphan !== undefined && !candidate.paired) return { candidate, outcome: { do: 'park', reason: orphan.reason } }
+    const given = {
+      sourceSide: context.sourceSide,
+      matches: matches.get(candidate) ?? [],
+      taken: taken.get(candidate),
+      spent: isSpent(candidate, context),
+    }
+    return { candidate, outcome: withoutMissing(candidate, decide(candidate, given)) }
+  })
+  return await withoutCollisions(transaction, decided)
 }
 
+/** Of a number that two rows go by, one after the other, neither host could say which of them is meant. */
+const isSpent = ({ item, table, targetKey }: Candidate, { index }: ApplyContext): boolean =>
+  table.numbered !== undefined &&
+  index.standingFor(table.name, targetKey).some(({ sourceKey, action }) => sourceKey !== item.key && action !== 'deleted')
+
 /** The target's rows under the keys that are wanted, locked. */
-async function locked(transaction: Transaction, drafts: readonly Draft[], _context: ApplyContext): Promise<readonly Candidate[]> {
+async function locked(transaction: Transaction, drafts: readonly Draft[]): Promise<readonly Candidate[]> {
   const found = new Map<string, WholePrintedRow>()
   for (const [table, group] of Map.groupBy(drafts, (draft) => draft.table)) {
     // In one order, so that two transactions wait for each other less often.
@@ -104,7 +134,10 @@ async function naturalMatches(
     const wanted = new Map(born.map((each) => [each.item.key, each.row ?? []]))
     const equal = await equalRows(transaction, table.target, match, wanted)
     for (const candidate of born) {
-      const keys = (equal.get(candidate.item.key) ?? []).map((row) => keyOf(table, row))
+      const named = (equal.get(candidate.item.key) ?? []).map((row) => keyOf(table, row))
+      // What has its own key there, where nobody numbers keys, is the same thing already: no other can be.
+      const isThere = table.numbered === undefined && candidate.target !== undefined
+      const keys = isThere ? named.filter((key) => key === candidate.targetKey) : named
       for (const targetKey of keys) if (!(await isFree(candidate, targetKey, context))) taken.set(candidate, targetKey)
       if (keys.length > 0 && !taken.has(candidate))
         matches.set(candidate, await lockedByKeys(transaction, table, keys.map(keyCells)))
@@ -186,50 +219,10 @@ const collides = (
   value: string,
   key: string,
 ): string =>
-  `${unique.columns.join(', ')} ${value} is taken on the host that receives it, by ${table.name} ${keyLabel(key)} (unique key ${unique.name}); ` +
-  `where the same ${unique.columns.join(' and ')} means the same thing, say so: match: [${unique.columns.join(', ')}]`
-
-/** A row whose parent has gone meanwhile waits for the next pass, which looks at both anew. */
-async function withParents(
-  transaction: Transaction,
-  decided: readonly Decided[],
-  context: ApplyContext,
-): Promise<readonly Decided[]> {
-  const children = decided.flatMap(({ candidate, outcome }) =>
-    (outcome.do === 'insert' || outcome.do === 'number' || outcome.do === 'update') && candidate.item.ruling === undefined
-      ? [{ candidate, row: outcome.row }]
-      : [],
-  )
-  const alone = await bereaved(transaction, children, context)
-  return decided.map((each): Decided => (alone.has(each.candidate) ? { ...each, outcome: { do: 'later' } } : each))
-}
-
-/** Rows that refer to one that was set aside just now are set aside too. */
-function setApart(decided: readonly Decided[]): readonly Decided[] {
-  let all = decided
-  for (;;) {
-    const parked = new Set(
-      all.flatMap(({ candidate: { item, paired }, outcome }) =>
-        outcome.do === 'park' && !paired ? [`${item.table} ${item.key}`] : [],
-      ),
-    )
-    const next = all.map((each): Decided => {
-      const { candidate, outcome } = each
-      if (outcome.do === 'park' || candidate.source === undefined) return each
-      for (const reference of candidate.open) {
-        const key = parentKey(candidate.source.row, reference)
-        if (key !== undefined && parked.has(`${reference.parent} ${key}`))
-          return {
-            candidate,
-            outcome: { do: 'park', reason: `It belongs to ${reference.parent} ${keyLabel(key)}, which is parked` },
-          }
-      }
-      return each
-    })
-    if (next.every((each, at) => each === all[at])) return next
-    all = next
-  }
-}
+  `${unique.columns.join(', ')} ${value} is taken on the host that receives it, by ${table.name} ${keyLabel(key)} (unique key ${unique.name})` +
+  (unique.columns.every((name) => table.policy.match.includes(name))
+    ? ''
+    : `; where the same ${unique.columns.join(' and ')} means the same thing, say so: match: [${unique.columns.join(', ')}]`)
 
 async function parkedRows(asides: readonly Aside[], context: ApplyContext): Promise<readonly ParkedRow[]> {
   const rows = asides.map(({ candidate: { item, paired, target, targetKey }, reason, collision }) => {

@@ -30,6 +30,8 @@ export interface Seen {
   readonly matches: readonly WholePrintedRow[]
   /** The key of a row of the target that has its natural key and is another row's of the source. */
   readonly taken?: string | undefined
+  /** True where its number was given to another row of the source on the target, though nothing has it there any more. */
+  readonly spent?: boolean
 }
 
 export const REASONS = {
@@ -56,7 +58,8 @@ function mergeAsRuled({ row }: Candidate, { matches }: Seen): Outcome {
 /** A row that both hosts had: three-way. */
 function decidePaired(candidate: Candidate, seen: Seen): Outcome {
   const { item, base, source, row, target, diverged } = candidate
-  if (item.ruling === 'skip') return { do: 'note', action: 'skipped' }
+  // Where there is nothing on the target, it stays so: that isn't a deletion to be carried back.
+  if (item.ruling === 'skip') return target === undefined ? { do: 'forsake' } : { do: 'note', action: 'skipped' }
   const sourceChanged = source?.print !== base.source?.print
   const targetChanged = target?.print !== base.target?.print || diverged
   if (!sourceChanged && item.ruling === undefined) return { do: 'leave' }
@@ -109,10 +112,20 @@ function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   if (more.length > 0)
     return { do: 'park', reason: `Several rows have its ${table.policy.match.join(' and ')}: it can't be told which it is` }
   if (match !== undefined) return { do: 'match', with: match, row: matchedRow(candidate, row, match, seen) }
+  if (table.numbered !== undefined && seen.spent === true) return { do: 'number', row, column: table.numbered.column }
   if (target === undefined) return { do: 'insert', row, action: candidate.targetKey === item.key ? 'inserted' : 'remapped' }
   if (table.numbered !== undefined) return { do: 'number', row, column: table.numbered.column }
   const side = winner(table.target, table.policy, seen.sourceSide, row, target.row)
   return side === undefined ? { do: 'park', reason: REASONS.sameKey } : ruled(candidate, row, side, seen)
+}
+
+/** A row that is the target's to the letter, and yet another one: what it refers to gets another number there. */
+export const decideTwin = (candidate: Candidate, seen: Pick<Seen, 'sourceSide'>): Outcome => {
+  const { row, target, table } = candidate
+  if (row === undefined || target === undefined) return { do: 'park', reason: REASONS.sameKey }
+  const side = winner(table.target, table.policy, seen.sourceSide, row, target.row)
+  if (side === undefined) return { do: 'park', reason: REASONS.sameKey }
+  return side === 'target' ? { do: 'note', action: 'skipped' } : { do: 'update', row, action: 'updated' }
 }
 
 /** Two rows of one key become one: the winner's content. */

@@ -82,9 +82,11 @@ async function draftOf(
 ): Promise<Drafted> {
   if (hasMoved(item, table, source)) return 'later'
   const carried = context.index.of(item.table, item.key)
+  // What a person left on one host alone is born anew when it goes over after all: what has its number there is another row.
+  const forsaken = carried !== undefined && isNowhere(carried.targetKey)
   const base = carried !== undefined && isHalf(carried) ? [carried.sourceState, carried.targetState] : item.base
   const states = { source: stateOf(base[0] ?? ''), target: stateOf(base[1] ?? '') }
-  const paired = states.source !== null || states.target !== null
+  const paired = !forsaken && (states.source !== null || states.target !== null)
   const translated =
     source === undefined ? undefined : translate(source.row, table.references, (parent, key) => standingOf(parent, key, context))
   if (translated?.torn !== undefined)
@@ -94,7 +96,7 @@ async function draftOf(
   for (const { reference, parentKey, standing } of item.ruling === undefined ? (translated?.open ?? []) : []) {
     if (standing === 'parked') {
       const reason = `It belongs to ${reference.parent} ${keyLabel(parentKey)}, which isn't on the host that receives it`
-      if (!paired) return { reason }
+      if (!paired && !isLikelyTwin(item, table, reference, context)) return { reason }
       missing = { reference, reason }
     } else if (standing === 'later' || !cyclic) return 'later'
     else open.push(reference)
@@ -114,6 +116,13 @@ async function draftOf(
     targetKey: paired ? (carried?.targetKey ?? item.targetKey ?? item.key) : row === undefined ? item.key : keyOf(table, row),
   }
 }
+
+/**
+ * Under keys that nobody numbers, each host's row belongs to its own host's parent, whatever becomes of that: where the target has the very
+ * same row already, there is nothing to set aside.
+ */
+const isLikelyTwin = ({ found, expect }: CarryItem, table: CarriedTable, { parent }: KeyReference, { tables }: ApplyContext) =>
+  expect !== null && found === expect && table.numbered === undefined && tables.get(parent)?.numbered === undefined
 
 export const keyOf = (table: CarriedTable, row: Row): string => new RowReader(table.target).key(row)
 

@@ -5,9 +5,10 @@ import type { ApplyContext, Candidate, CarriedTable } from './apply-context.ts'
 import type { Outcome } from './apply-decide.ts'
 import { deleteRows } from './apply-delete.ts'
 import { entryOf, noted, type Written } from './apply-ledger.ts'
-import { keyOf } from './apply-prepare.ts'
+import { HALF, keyOf } from './apply-prepare.ts'
 import { keyCells, keyLabel, keyText, RowReader } from './fingerprint.ts'
 import { compareDecimals } from './merge-decimal.ts'
+import { isNowhere } from './remap-index.ts'
 import { type KeyReference, parentKey } from './remap-references.ts'
 
 export interface Decided {
@@ -24,33 +25,34 @@ export interface Wrote {
 }
 
 /**
- * Writes what was decided, in the items' order (parents first), and the ledger with it. Rows of a circle go in without what points at
- * rows that aren't there yet, and get that when all of them are. Every row is read back before the transaction ends.
+ * Writes the rest of what was decided, when `writer` has borne what is new, and the ledger with it. Rows of a circle go in without what
+ * points at rows that aren't there yet, and get that when all of them are. Every row is read back before the transaction ends.
  * Throws `row-written-differs` when the server kept something else than it was given; nothing is written then.
  */
 export async function write(
   transaction: Transaction,
+  writer: Writer,
   decided: readonly Decided[],
   cyclic: boolean,
   context: ApplyContext,
 ): Promise<Wrote> {
-  const writer = new Writer(transaction, context)
-  for (const [table, group] of Map.groupBy(decided, ({ candidate }) => candidate.table)) await writer.bear(table, group)
   const deletions = decided.filter(({ outcome }) => outcome.do === 'delete').map(({ candidate }) => candidate)
   const kept = await deleteRows(transaction, deletions, cyclic, context)
   await haveGone(transaction, deletions, kept)
   await writer.change(decided)
-  const written = await writer.finish()
+  const { written, idle } = await writer.finish()
   const states = await readBack(transaction, written)
   const entries = [
     ...written.map((each) => entryOf(each, states.get(each), context)),
     ...decided.flatMap(({ candidate, outcome }) => noted(candidate, outcome, kept, context)),
   ]
   await transaction.ledger(entries)
-  return { entries, half: written.filter((each) => each.half).map((each) => each.candidate), kept }
+  const half = [...written.filter((each) => each.half), ...idle].map((each) => each.candidate)
+  return { entries, half, kept }
 }
 
-class Writer {
+/** Writes rows in one transaction, and knows where they are on the target. */
+export class Writer {
   readonly #transaction: Transaction
   readonly #context: ApplyContext
   /** Rows that this transaction gave a place on the target: `table key` → key there. */
@@ -62,7 +64,12 @@ class Writer {
     this.#context = context
   }
 
-  /** New rows of one table. */
+  /** What a row of the source is called on the target, once it is there. */
+  placeOf(table: string, key: string): string | undefined {
+    return this.#placed.get(nameOf({ table, key })) ?? carriedTo(table, key, this.#context)
+  }
+
+  /** New rows of one table, in the items' order. */
   async bear(table: CarriedTable, group: readonly Decided[]): Promise<void> {
     let waiting: Row[] = []
     const flush = async (): Promise<void> => {
@@ -73,13 +80,13 @@ class Writer {
       const { item } = candidate
       // What is there under its key may be referred to at once.
       if (['note', 'leave', 'update'].includes(outcome.do) && candidate.source !== undefined)
-        this.#placed.set(placeOf(item), candidate.targetKey)
-      if (outcome.do === 'match') this.#placed.set(placeOf(item), keyText(outcome.with.key))
+        this.#placed.set(nameOf(item), candidate.targetKey)
+      if (outcome.do === 'match') this.#placed.set(nameOf(item), keyText(outcome.with.key))
       if (outcome.do === 'insert') {
         const { row, half } = this.#settled(candidate, outcome.row)
         const key = candidate.paired ? candidate.targetKey : keyOf(table, row)
         waiting.push(candidate.paired ? withKey(table, row, key) : row)
-        this.#placed.set(placeOf(item), key)
+        this.#placed.set(nameOf(item), key)
         this.#written.push({ candidate, action: outcome.action, key, row: waiting.at(-1) ?? row, half, taken: candidate.open })
         // The next row may need this one.
         if (candidate.open.length > 0) await flush()
@@ -87,7 +94,7 @@ class Writer {
         await flush()
         const { row, half } = this.#settled(candidate, outcome.row)
         const key = keyText([await this.#transaction.insertNumbered(table.target, row, outcome.column)])
-        this.#placed.set(placeOf(item), key)
+        this.#placed.set(nameOf(item), key)
         this.#written.push({ candidate, action: 'remapped', key, row: withKey(table, row, key), half, taken: candidate.open })
       }
     }
@@ -99,7 +106,7 @@ class Writer {
     for (const { candidate, outcome } of decided) {
       if (outcome.do === 'update') {
         const { row, half } = this.#settled(candidate, outcome.row, candidate.target?.row)
-        await this.#transaction.update(candidate.table.target, row)
+        if (!isIdle(candidate, row, half)) await this.#transaction.update(candidate.table.target, row)
         const carried = candidate.paired || outcome.action !== 'updated' ? outcome.action : 'updated'
         const taken = takenReferences(candidate, outcome.row)
         this.#written.push({ candidate, action: carried, key: candidate.targetKey, row, half, taken })
@@ -111,9 +118,10 @@ class Writer {
     }
   }
 
-  /** Fills in what was left empty, where the rows are there by now. */
-  async finish(): Promise<readonly Written[]> {
+  /** Fills in what was left empty, where the rows are there by now. `idle`: rows of which nothing could be written, as before. */
+  async finish(): Promise<{ readonly written: readonly Written[]; readonly idle: readonly Written[] }> {
     const done: Written[] = []
+    const idle: Written[] = []
     for (const each of this.#written) {
       if (!each.half) {
         done.push(each)
@@ -121,10 +129,13 @@ class Writer {
       }
       const { candidate } = each
       const { row, half } = this.#settled(candidate, refilled(each))
-      if (row.some((cell, at) => cell !== each.row[at])) await this.#transaction.update(candidate.table.target, row)
-      done.push({ ...each, row, half })
+      if (isIdle(candidate, row, half)) idle.push({ ...each, row, half })
+      else {
+        if (row.some((cell, at) => cell !== each.row[at])) await this.#transaction.update(candidate.table.target, row)
+        done.push({ ...each, row, half })
+      }
     }
-    return done
+    return { written: done, idle }
   }
 
   /** A row with the references to rows of the same circle, or (where those aren't there yet) without. */
@@ -133,10 +144,7 @@ class Writer {
     let half = false
     for (const reference of takenReferences(candidate, row)) {
       const key = candidate.source === undefined ? undefined : parentKey(candidate.source.row, reference)
-      const placed =
-        key === undefined
-          ? undefined
-          : (this.#placed.get(`${reference.parent} ${key}`) ?? carriedTo(reference.parent, key, this.#context))
+      const placed = key === undefined ? undefined : this.placeOf(reference.parent, key)
       if (placed !== undefined)
         for (const [index, cell] of keyCells(placed).entries()) cells[reference.positions[index] ?? -1] = cell
       else if (reference.loose.length > 0) {
@@ -158,9 +166,16 @@ function refilled({ candidate, row, taken }: Written): Row {
   return row.map((cell, at) => (loose.has(at) ? (candidate.row?.[at] ?? null) : cell))
 }
 
-const carriedTo = (parent: string, key: string, { index }: ApplyContext): string | undefined => index.of(parent, key)?.targetKey
+/** True of a row that was carried without what it refers to, and that is to stay as it stands there. */
+const isIdle = ({ base, target }: Candidate, row: Row, half: boolean): boolean =>
+  half && base.source?.print === HALF && target !== undefined && row.every((cell, at) => cell === target.row[at])
 
-const placeOf = ({ table, key }: { readonly table: string; readonly key: string }): string => `${table} ${key}`
+function carriedTo(parent: string, key: string, { index }: ApplyContext): string | undefined {
+  const carried = index.of(parent, key)
+  return carried === undefined || carried.action === 'deleted' || isNowhere(carried.targetKey) ? undefined : carried.targetKey
+}
+
+const nameOf = ({ table, key }: { readonly table: string; readonly key: string }): string => `${table} ${key}`
 
 function withKey(table: CarriedTable, row: Row, key: string): Row {
   const cells = [...row]

@@ -2,10 +2,11 @@ import { MigrateError, messageOf } from '../base/errors.ts'
 import { type BatchMode, carryBatch } from './apply-batch.ts'
 import { type ApplyContext, type CarryResult, NOTHING_CARRIED, together } from './apply-context.ts'
 import { carryCopies, parkCopies } from './apply-copies.ts'
-import { orphansAmong, waitingChildren, withChildren } from './apply-orphans.ts'
+import { waitingChildren, withChildren } from './apply-orphans.ts'
 import type { Pace } from './apply-pace.ts'
 import { prepare } from './apply-prepare.ts'
 import { safely } from './apply-safely.ts'
+import { withoutPlace } from './apply-stages.ts'
 import type { ParkedRow } from './parked.ts'
 import { describeParked } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
@@ -34,10 +35,14 @@ export async function carry(
     at += some.length
   }
   const result = together(results)
-  // What couldn't be pointed at before may be there by now.
-  if (result.half.length === 0 || results.length < 2) return result
-  const rest = await carrySome(result.half, mode, context)
-  return together([{ ...result, half: [] }, rest])
+  // What couldn't be pointed at before may be there by now, or is known not to come.
+  const waiting = mode.cyclic && results.length > 1 ? result.later : []
+  const again = [...waiting, ...result.half]
+  if (again.length === 0) return result
+  for (const { table, key } of waiting)
+    if (context.index.waiting(table, key) === 'later') context.index.setWaiting(table, key, 'coming')
+  const rest = await carrySome(again, mode, context)
+  return together([{ ...result, half: [], later: result.later.filter((item) => !waiting.includes(item)) }, rest])
 }
 
 async function carrySome(items: readonly CarryItem[], mode: BatchMode, context: ApplyContext): Promise<CarryResult> {
@@ -84,16 +89,11 @@ async function carryTogether(
 ): Promise<CarryResult | 'too-large'> {
   const { drafts, result, bytes } = await prepare(items, mode.cyclic, context)
   if (bytes > BATCH_BYTES && drafts.length > 1) return 'too-large'
-  const orphans = await orphansAmong(drafts, context)
-  const aside = withChildren(drafts, orphans.born, result.parked)
-  const waiting = waitingChildren(drafts, result.later)
+  const aside = withChildren(drafts, result.parked)
+  const waiting = new Set([...waitingChildren(drafts, result.later), ...withoutPlace(drafts)])
   const parked: ParkedRow[] = []
   for (const [draft, reason] of aside) parked.push(await describeParked(draft.item, reason, context))
-  const rest = drafts.flatMap((draft) => {
-    const missing = orphans.changed.get(draft)
-    if (aside.has(draft) || waiting.has(draft)) return []
-    return [missing === undefined ? draft : { ...draft, missing }]
-  })
+  const rest = drafts.filter((draft) => !aside.has(draft) && !waiting.has(draft))
   const later = [...waiting].filter((draft) => !aside.has(draft)).map(({ item }) => item)
   const results = [result, { ...NOTHING_CARRIED, parked, later }]
   return together(rest.length === 0 ? results : [...results, await carryBatch(rest, mode, context)])

@@ -3,6 +3,7 @@ import type { Database, LedgerEntry } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { MIXED, stateOf, stateText } from './difference.ts'
 import { keyDigest } from './fingerprint.ts'
+import { isNowhere } from './remap-index.ts'
 
 /** Both hosts' tables of one name. */
 export interface TablePair {
@@ -11,13 +12,17 @@ export interface TablePair {
 }
 
 /** The other way round: as the run saw it that carried rows the other way. */
-const swapped = (entry: LedgerEntry): LedgerEntry => ({
-  ...entry,
-  sourceKey: entry.targetKey,
-  targetKey: entry.sourceKey,
-  sourceState: seenBack(entry),
-  targetState: entry.sourceState,
-})
+function swapped(entry: LedgerEntry): LedgerEntry {
+  const { sourceKey, targetKey, sourceState } = entry
+  const turned = { ...entry, sourceKey: targetKey, targetKey: sourceKey, targetState: sourceState }
+  // Deleted where it would have been carried to, and left so by a rule: on the way back the deletion is what this host did since.
+  if (isKeptDeletion(entry)) return { ...turned, action: 'updated', sourceState }
+  return { ...turned, sourceState: seenBack(entry) }
+}
+
+/** What a person decided to leave on one host alone is nowhere on the other. */
+const isKeptDeletion = ({ action, targetKey, sourceState, targetState }: LedgerEntry): boolean =>
+  action === 'skipped' && targetState === '' && sourceState !== '' && !isNowhere(targetKey)
 
 /** A row that was made of both hosts' isn't on the host that it would now be carried to: as if it had changed since. */
 function seenBack({ sourceState, targetState }: LedgerEntry): string {

@@ -45,7 +45,7 @@ export class Comparing {
     this.#sides = { source: new SideStore(this.scratch, 'source'), target: new SideStore(this.scratch, 'target') }
     makeLedger(this.scratch)
     this.#baseline = baseline
-    this.#printers = new Printers(options)
+    this.#printers = new Printers(options, baseline?.tables())
   }
 
   static async within<T>(options: CompareOptions, work: (comparing: Comparing) => Promise<T>): Promise<T> {

@@ -9,7 +9,7 @@ import type { SideName } from './side-store.ts'
 export const copiesKey = (print: Fingerprint): string => keyText([`#${print}`])
 
 /** The opposite of `copiesKey`; `undefined` where it is the key of a row. */
-function printOfKey(key: string): Fingerprint | undefined {
+export function printOfKey(key: string): Fingerprint | undefined {
   const [cell, ...more] = keyCells(key)
   return more.length === 0 && cell?.startsWith('#') ? cell.slice(1) : undefined
 }
@@ -66,14 +66,24 @@ export async function compareCopies(scratch: DatabaseSync, target: SideReading, 
   }
 }
 
-/** What was carried is the new common ground of its rows. */
+/**
+ * What was carried is the new common ground of its rows. Those that went over with a reference rewritten have another print on the target:
+ * there, that many of them are these.
+ */
 function takeLedger(scratch: DatabaseSync): void {
   const take = scratch.prepare(
     'INSERT INTO copies (print, base) VALUES (?, ?) ON CONFLICT (print) DO UPDATE SET base = excluded.base',
   )
-  for (const row of scratch.prepare('SELECT source_key, source_state FROM ledger').all()) {
-    const print = printOfKey(String(row.source_key))
-    if (print !== undefined) take.run(print, Number(row.source_state))
+  const standing = scratch.prepare('SELECT target FROM copies WHERE print = ?')
+  const move = scratch.prepare('UPDATE copies SET target = target + ? WHERE print = ?')
+  for (const row of scratch.prepare('SELECT source_key, target_key, source_state FROM ledger').all()) {
+    const [print, there] = [printOfKey(String(row.source_key)), printOfKey(String(row.target_key))]
+    if (print === undefined) continue
+    take.run(print, Number(row.source_state))
+    if (there === undefined || there === print) continue
+    const count = Math.min(Number(standing.get(there)?.target ?? 0), Number(row.source_state))
+    move.run(-count, there)
+    move.run(count, print)
   }
 }
 

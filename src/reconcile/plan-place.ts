@@ -41,7 +41,7 @@ export function place(row: DifferentRow, rules: PlaceRules): Place {
       return bySide(rules, 'delete', REASONS.deletedAndChanged)
     case 'alike':
       if (row.hasBase) return countedTwice(row, rules) ? carry('merge') : { place: 'same' }
-      // Whether it belongs to the same thing on both hosts is seen once its parents are known (`Planner.settleAlike`).
+      // Whether it belongs to the same thing on both hosts is seen once its parents are known (`Planner.settleRelated`).
       return { place: 'alike' }
     case 'same-key':
       if (rules.policy.match.length > 0 || rules.numbered) return carry('remap')

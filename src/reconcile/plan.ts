@@ -1,5 +1,6 @@
 import { type ForeignKey, fullName, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
+import { REASONS } from './apply-decide.ts'
 import type { Decision } from './decisions.ts'
 import { type DifferentCopies, type DifferentRow, stateText, type TableComparison } from './difference.ts'
 import { copiesKey, copiesState } from './multiset.ts'
@@ -42,7 +43,7 @@ export class Planner {
   /** Keys of rows born on the target, where a row of the source may be the same thing. */
   readonly #bornThere = new Map<string, string[]>()
   readonly #sums = new Map<string, SumsOf>()
-  readonly #alike = new Map<string, { readonly key: string; readonly row: DifferentRow }[]>()
+  readonly #related = new Map<string, Related[]>()
   readonly #maybeOpen: (id: string) => boolean
 
   /** `parkedIds`: rows that are parked now. */
@@ -74,13 +75,17 @@ export class Planner {
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
       listIn(this.#bornThere, table.name).push(row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
-    if (found.place === 'alike') return this.#keepAlike(key, row, table)
-    if (found.place === 'skipped') return 'skipped'
+    if (found.place === 'alike') return this.#keepRelated({ key, row, reason: undefined }, table)
+    // One that was tried since its key may be another there, and was refused, is parked, whatever a rule says of two rows of one key.
+    if (found.place === 'skipped' && !isRefused) return 'skipped'
+    // What they belong to may go by another key on the target: all that differs may be that.
+    if (found.place === 'park' && !isRefused && row.difference === 'same-key' && table.references.length > 0)
+      return this.#keepRelated({ key, row, reason: found.reason }, table)
     if (this.#maybeOpen(id)) this.#open.add(id)
     const born = !row.hasBase
     const { index } = this.#options
     const targetKey = row.target.base === null && row.target.now === null ? null : row.target.key
-    if (found.place === 'park' || isRefused) {
+    if (found.place !== 'carry' || isRefused) {
       if (found.place === 'park' && !isRefused)
         this.#conflicts.push({ table: table.name, key, targetKey, reason: found.reason, born, ...prints })
       if (born) index.setWaiting(table.name, key, 'parked')
@@ -91,42 +96,44 @@ export class Planner {
   }
 
   /** Without a parent to belong to, the same content is the same thing. */
-  #keepAlike(key: string, row: DifferentRow, table: CarriedTable): Outcome {
+  #keepRelated(related: Related, table: CarriedTable): Outcome {
     if (table.references.length === 0) return 'same'
-    listIn(this.#alike, table.name).push({ key, row })
+    listIn(this.#related, table.name).push(related)
     return 'alike'
   }
 
   /**
-   * Rows that both hosts gave birth to with the same content under the same key: an order's first line, say. Where the order is
-   * another one on each host, so is the line, and it is carried; else there is nothing to do. Parents first; read-only.
+   * Rows that both hosts gave birth to under the same key: an order's first line, say. Where the order is another one on each host, so is
+   * the line, and it is carried, to be looked at with its references rewritten; else there is nothing to do where they are alike, and a
+   * conflict where they aren't. Parents first; read-only.
    */
-  async settleAlike(context: ApplyContext): Promise<void> {
-    const tables = [...this.#alike.keys()].flatMap((name) => context.tables.get(name)?.target ?? [])
+  async settleRelated(context: ApplyContext): Promise<void> {
+    const tables = [...this.#related.keys()].flatMap((name) => context.tables.get(name)?.target ?? [])
     for (const { name } of parentsFirst(tables, context.foreignKeys).flat()) {
       const table = context.tables.get(fullName(name))
       if (table === undefined) continue
-      const alike = this.#alike.get(table.name) ?? []
+      const related = this.#related.get(table.name) ?? []
       const moved = await movedWithParents(
-        alike.map(({ key }) => key),
+        related.map(({ key }) => key),
         table,
         context,
       )
-      for (const { key, row } of alike) this.#tallies.get(table.name)?.settle(this.#settle(key, row, table, moved.get(key)))
+      for (const each of related) this.#tallies.get(table.name)?.settle(each.row, this.#settle(each, table, moved.get(each.key)))
     }
-    this.#alike.clear()
+    this.#related.clear()
   }
 
   /** `moved`: '' where what it belongs to goes by another key; a reason where that isn't on the target at all. */
-  #settle(key: string, row: DifferentRow, table: CarriedTable, moved: string | undefined): Outcome {
-    if (moved === undefined) return 'same'
+  #settle({ key, row, reason }: Related, table: CarriedTable, moved: string | undefined): Outcome {
+    if (moved === undefined && reason === undefined) return 'same'
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const isRefused = this.#isRefused(key, row, table)
     if (moved === '' && !isRefused) return this.#carryOn(row, table, { place: 'carry', action: 'remap' })
+    const why = (moved ?? '') === '' ? (reason ?? REASONS.sameKey) : (moved ?? '')
     if (!isRefused)
-      this.#conflicts.push({ table: table.name, key, targetKey: row.target.key, reason: moved, born: true, ...prints })
+      this.#conflicts.push({ table: table.name, key, targetKey: row.target.key, reason: why, born: true, ...prints })
     this.#options.index.setWaiting(table.name, key, 'parked')
     return 'parked'
   }
@@ -247,6 +254,13 @@ export class Planner {
   of(table: Table): readonly CarryItem[] {
     return this.#carry.get(fullName(table.name)) ?? []
   }
+}
+
+/** A row born on both hosts under one key; `reason`: why they are in conflict, `undefined` where they are alike. */
+interface Related {
+  readonly key: string
+  readonly row: DifferentRow
+  readonly reason: string | undefined
 }
 
 function listIn<T>(lists: Map<string, T[]>, name: string): T[] {

@@ -12,7 +12,7 @@ import type {
   WholePrintedRow,
 } from '../databases/port.ts'
 import { fullName, readableColumns, type Table } from '../databases/schema.ts'
-import { baselineTables } from './baseline-file.ts'
+import { type BaselineTable, baselineTables } from './baseline-file.ts'
 import { RowReader } from './fingerprint.ts'
 import { portions } from './rows-by-key.ts'
 
@@ -170,10 +170,12 @@ export interface PrintersOptions {
 export class Printers {
   readonly #options: PrintersOptions
   readonly #known = new Map<string, Promise<Printer>>()
-  #held: Awaited<ReturnType<typeof baselineTables>> = new Map()
+  #held: ReadonlyMap<string, BaselineTable>
 
-  constructor(options: PrintersOptions) {
+  /** `held`: the baseline's tables, where they were read already. */
+  constructor(options: PrintersOptions, held?: ReadonlyMap<string, BaselineTable>) {
     this.#options = options
+    this.#held = held ?? new Map()
   }
 
   /**
@@ -205,7 +207,7 @@ export class Printers {
   }
 
   /** Read once: a table that is in the baseline stays there as it is. */
-  async #baseline(): ReturnType<typeof baselineTables> {
+  async #baseline(): Promise<ReadonlyMap<string, BaselineTable>> {
     this.#held = this.#held.size > 0 ? this.#held : await baselineTables(this.#options.directory)
     return this.#held
   }

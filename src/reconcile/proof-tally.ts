@@ -37,9 +37,9 @@ export class TallyOf {
   }
 
   /** One of the rows counted as alike turned out to be the same thing, or to be carried. */
-  settle(outcome: Outcome): void {
+  settle(row: DifferentRow, outcome: Outcome): void {
     this.#source.alike -= 1
-    this.#source[outcome] += 1
+    this.count(row, outcome)
   }
 
   result(): TableTally {

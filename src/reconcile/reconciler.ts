@@ -50,6 +50,8 @@ export class Reconciler {
   readonly #counts = new Map<string, PassCounts>()
   readonly #pace: Pace
   #opened: Promise<Opened> | undefined
+  /** Whether this process knows which rows are on their way, and which wait. */
+  #compared = false
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
@@ -79,11 +81,15 @@ export class Reconciler {
     return { changes, proof: proofOf(tallies) }
   }
 
-  /** Carries or parks one batch. Idempotent. */
+  /**
+   * Carries or parks one batch. Idempotent. A process that hasn't planned (it has the change from a journal) compares first: a row that
+   * isn't in the change may wait, be parked or go by another key, and nothing may be made to refer to it as if it were on the target.
+   */
   async apply(change: ReconcileChange): Promise<void> {
     const { context } = await this.#open()
     if (change.kind === 'number') return await this.#options.target.raiseIdentity(change.identity, BigInt(change.to))
     if (change.kind === 'park') return await this.#park(change.items, change.settled, context)
+    if (!this.#compared) await this.#compare({})
     const result = await carry(change.items, change, this.#pace, context)
     for (const entry of result.entries) {
       if (entry.action !== 'skipped') this.#count(entry.table, entry.action)
@@ -175,7 +181,8 @@ export class Reconciler {
         if (table !== undefined) planner.add(comparison, table)
       },
     )
-    await planner.settleAlike(context)
+    await planner.settleRelated(context)
+    this.#compared = true
     return { planner, parked }
   }
 

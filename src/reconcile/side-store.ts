@@ -15,6 +15,9 @@ export class SideStore {
   readonly #leaveRow: StatementSync
   readonly #leaveBase: StatementSync
   readonly #nameKey: StatementSync
+  /** Whether anything was left, and whether anything at all was written: for most tables neither, and asking takes longer than the rest. */
+  #anyLeft = false
+  #any = false
 
   /** Makes its tables in `store`; to be emptied before each further table that is compared. */
   constructor(store: DatabaseSync, name: SideName) {
@@ -39,24 +42,31 @@ export class SideStore {
   }
 
   changed(digest: string, key: string, now: RowState, base: RowState): void {
+    this.#any = true
     this.#change.run(digest, key, stateText(now), stateText(base), null, 0)
   }
 
   /** A row that was looked up by its key: `null` where it isn't there. */
   asked(digest: string, key: string, now: RowState | null): void {
+    this.#any = true
     this.#change.run(digest, key, now === null ? null : stateText(now), null, null, 1)
   }
 
   leaveRow(digest: string, key: string, now: RowState): void {
+    this.#anyLeft = true
     this.#leaveRow.run(digest, key, stateText(now))
   }
 
   leaveBase(digest: string, base: RowState, leaf: number): void {
+    this.#anyLeft = true
     this.#leaveBase.run(digest, stateText(base), leaf)
   }
 
   /** Joins what was left; returns how many rows turned out to be as in the baseline. */
   settle(): number {
+    if (!this.#anyLeft) return 0
+    this.#anyLeft = false
+    this.#any = true
     const [rows, base] = [`${this.#name}_left_rows`, `${this.#name}_left_base`]
     const same = this.#store.prepare(
       `SELECT count(*) AS n FROM ${rows} AS r JOIN ${base} AS b ON b.digest = r.digest AND b.base = r.now`,
@@ -79,11 +89,15 @@ export class SideStore {
 
   /** Forgets everything, for the next table. */
   clear(): void {
+    if (!this.#any && !this.#anyLeft) return
+    this.#any = false
+    this.#anyLeft = false
     for (const table of ['side', 'left_rows', 'left_base']) this.#store.exec(`DELETE FROM ${this.#name}_${table}`)
   }
 
   /** Leaves of the baseline with rows that are gone from this host and that nobody can name (`nameless`). */
   namelessLeaves(): readonly number[] {
+    if (!this.#any) return []
     const leaves = this.#store.prepare(`SELECT DISTINCT leaf FROM ${this.#name}_side AS s WHERE ${this.#nameless} ORDER BY leaf`)
     return leaves.all().map((row) => Number(row.leaf))
   }

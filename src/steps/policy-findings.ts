@@ -145,18 +145,19 @@ const unsure = (use: Use, name: string, column: Column, what: string): Finding =
   hint: 'A row that can’t be decided by it is parked: nothing is lost, but it is work for you.',
 })
 
-/** Two rows with one natural key would leave open which of them is meant. */
+/** Two rows with one natural key would leave open which of them is meant; and without an index they are looked for one by one. */
 function looseMatch({ table, rules, place }: Ruling): readonly Finding[] {
   if (rules.match.length === 0) return []
   const given = new Set(rules.match.map((name) => name.toLowerCase()))
   const keys = [table.key, ...table.uniqueKeys.map((key) => key.columns)]
   if (keys.some((columns) => columns.length > 0 && columns.every((name) => given.has(name.toLowerCase())))) return []
+  const index = `CREATE INDEX ${table.name.name}_${rules.match.join('_')} ON ${fullName(table.name)} (${rules.match.join(', ')})`
   return [
     {
       severity: 'warning',
       code: 'match-not-unique',
       message: `${place('match')}: ${fullName(table.name)} has no unique key on ${rules.match.join(', ')}: several rows may have the same.`,
-      hint: 'A row that matches several is parked for you to decide. A unique key on these columns makes it certain.',
+      hint: `A row that matches several is parked for you to decide. A unique key on these columns makes it certain. Without any index on them, the new host's whole table is read for every few hundred new rows: at the least, add one there: ${index}`,
     },
   ]
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { type Contract, changed, describeWhen, failureOf, fillShop, itWhen, rowOf, rowsOf, tableOf } from './database-kit.ts'
-import { lockPrinted, printingOf, printingPowers, printsOf } from './database-prints-kit.ts'
+import { copiesPowers, lockPrinted, printingOf, printingPowers, printsOf } from './database-prints-kit.ts'
 
 export function lookupContract(contract: Contract): void {
   describeWhen(contract.abilities.fingerprints ?? true, 'rows with their fingerprints', () => {
@@ -44,6 +44,32 @@ export function lookupContract(contract: Contract): void {
       const all = await printedByPrint(visits, what, [...new Set(prints.map(({ print }) => print))])
       expect(all.map(({ row }) => JSON.stringify(row)).sort()).toEqual(rows.map((row) => JSON.stringify(row)).sort())
       expect(await printedByPrint(visits, what, [])).toEqual([])
+    })
+
+    it('are counted by fingerprint within a transaction, with what it did itself', async () => {
+      const { shop, database, schema } = await contract.shop()
+      for (const visitor of ['ada', 'ada', 'ADA', null, '']) await shop.insert('visits', { page: '/', visitor })
+      const visits = tableOf(schema, 'visits')
+      const what = printingOf(visits)
+      const row = changed(visits, [], { page: '/', visitor: 'ada' })
+      await database.transaction([visits], async (transaction) => {
+        const { countPrints, printOf } = copiesPowers(transaction)
+        const prints: string[] = []
+        for (const visitor of ['ada', 'ADA', null, '']) {
+          const print = await printOf(visits, what, changed(visits, row, { visitor }))
+          prints.push(print ?? 'none')
+        }
+        const [ada = '', upper = '', none = '', empty = ''] = prints
+        expect(await printOf(visits, what, changed(visits, row, { visitor: 'eve' }))).toBeUndefined()
+        const before = await countPrints(visits, what, [...prints, '0123456789abcdef'])
+        expect(Object.fromEntries(before)).toEqual({ [ada]: 2, [upper]: 1, [none]: 1, [empty]: 1 })
+        await transaction.insert(visits, [row])
+        expect(await transaction.removeCopies(visits, changed(visits, row, { visitor: 'ADA' }), 1)).toBe(1)
+        expect(Object.fromEntries(await countPrints(visits, what, [ada, upper]))).toEqual({ [ada]: 3 })
+        expect(await countPrints(visits, what, [])).toEqual(new Map())
+      })
+      const prints = (await printsOf(database, visits, what)).map(({ print }) => print)
+      expect(new Set(prints).size).toBe(3)
     })
 
     it('are locked as they stand, with what the transaction did itself', async () => {

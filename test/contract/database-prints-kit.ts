@@ -27,6 +27,12 @@ export const printingPowers = (database: Database) => ({
 export const lockPrinted = (transaction: Transaction): NonNullable<Transaction['lockPrinted']> =>
   required(transaction.lockPrinted?.bind(transaction), 'lockPrinted')
 
+/** The powers of a transaction over rows without a key; throws where one isn't there. */
+export const copiesPowers = (transaction: Transaction) => ({
+  countPrints: required(transaction.countPrints?.bind(transaction), 'countPrints'),
+  printOf: required(transaction.printOf?.bind(transaction), 'printOf'),
+})
+
 export const unpacker = (database: Database): NonNullable<Database['unpackBlock']> =>
   required(database.unpackBlock?.bind(database), 'unpackBlock')
 

@@ -25,7 +25,23 @@ export function transactionOn({ work, server, fingerprints, onCall }: Transactio
     const held = work.table(fullName(table.name))
     return project(held.table, table, found(held.rows, keys))
   }
-  const printed: Pick<Transaction, 'lockPrinted'> = {
+  const all = (table: Table): readonly Row[] => {
+    const held = work.table(fullName(table.name))
+    return project(held.table, table, [...held.rows.values()])
+  }
+  const printed: Pick<Transaction, 'lockPrinted' | 'countPrints' | 'printOf'> = {
+    countPrints: (table, printing, prints) =>
+      step('countPrints', () => {
+        const counts = new Map<string, number>()
+        for (const { print } of all(table).map(printer(table, printing)))
+          if (prints.includes(print)) counts.set(print, (counts.get(print) ?? 0) + 1)
+        return counts
+      }),
+    printOf: (table, printing, row) =>
+      step('printOf', () => {
+        const same = all(table).find((each) => JSON.stringify(each) === JSON.stringify(row))
+        return same === undefined ? undefined : printer(table, printing)(same).print
+      }),
     lockPrinted: (table, printing, keys) => step('lockPrinted', () => locked(table, keys).map(printer(table, printing))),
   }
   return {

@@ -112,6 +112,12 @@ describe('rules that a table can’t keep', () => {
     expect(found({ Products: { match: ['Price'] } })).toEqual([expect.stringMatching(/^warning match-not-unique .*on Price/)])
     expect(found({ Products: { match: ['Title', 'Price'] } })).toEqual([])
   })
+
+  it('match where no unique key holds it names the index to add', () => {
+    const schema: Schema = { tables: [products], foreignKeys: [], identities: [], objects: [], principals: [], findings: [] }
+    const [warning] = policyFindings(testWorld({ tables: { Products: { match: ['Price', 'Cost'] } } }), schema)
+    expect(warning?.hint).toContain('CREATE INDEX Products_Price_Cost ON dbo.Products (Price, Cost)')
+  })
 })
 
 describe('a table without a key', () => {

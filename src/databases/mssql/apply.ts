@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, readableColumns, type Table, type TableName } from '../schema.ts'
-import { removeCopies } from './copies.ts'
+import { printOf, removeCopies } from './copies.ts'
 import { findRows } from './find.ts'
 import { columnOf, readColumns } from './introspect-columns.ts'
 import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, parameterOf, rowsPerStatement } from './keys.ts'
@@ -10,7 +10,7 @@ import { writeLedger } from './marks.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
 import { LOCKED } from './paging.ts'
 import type { Parameter } from './parameters.ts'
-import { printedByKey } from './prints.ts'
+import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import type { Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
@@ -111,6 +111,8 @@ const transactionOn = (session: Session, ledger: string): Transaction => ({
   find: (table, columns, values) => findRows(session, table, columns, values),
   insertNumbered: (table, row, column) => insertNumbered(session, table, row, column),
   removeCopies: (table, row, count) => removeCopies(session, table, row, count),
+  countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
+  printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
 })
 

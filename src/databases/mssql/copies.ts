@@ -1,10 +1,12 @@
-import type { Cell, Row } from '../port.ts'
+import type { Cell, Fingerprint, Printing, Row } from '../port.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
 import { parameterOf } from './keys.ts'
 import { quoteName, quoteTable } from './names.ts'
+import { fromSql } from './paging.ts'
 import type { Parameter } from './parameters.ts'
+import { printSql } from './prints.ts'
 import type { Session } from './session.ts'
-import { parseType, selectExpression, wireOf, writeExpression } from './values.ts'
+import { cellOf, parseType, selectExpression, wireOf, writeExpression } from './values.ts'
 
 interface Comparison {
   readonly sql: string
@@ -56,14 +58,27 @@ export function removeSql(
   row: Row,
   count: number,
 ): { readonly sql: string; readonly parameters: readonly Parameter[] } {
+  const { sql: same, parameters } = sameRow(table, row)
+  return { sql: `DELETE TOP (${count}) FROM ${quoteTable(table.name)} WHERE ${same};\nSELECT @@ROWCOUNT AS affected`, parameters }
+}
+
+/** True of the rows that hold exactly these cells. */
+function sameRow(table: Table, row: Row): Comparison {
   const parameters: Parameter[] = []
   const conditions = readableColumns(table).map((column, index) => {
     const same = sameCell(column, row[index] ?? null, parameters.length)
     parameters.push(...same.parameters)
     return same.sql
   })
-  const sql = `DELETE TOP (${count}) FROM ${quoteTable(table.name)} WHERE ${conditions.join(' AND ')};\nSELECT @@ROWCOUNT AS affected`
-  return { sql, parameters }
+  return { sql: conditions.join(' AND '), parameters }
+}
+
+/** See the port. */
+export async function printOf(session: Session, table: Table, printing: Printing, row: Row): Promise<Fingerprint | undefined> {
+  const { sql: same, parameters } = sameRow(table, row)
+  const sql = `SELECT TOP (1) ${printSql(table, printing)} ${fromSql(table)} WHERE ${same}`
+  const { rows } = await session.query(sql, parameters)
+  return cellOf(rows[0]?.[0]) ?? undefined
 }
 
 /** See the port's `removeCopies`. */

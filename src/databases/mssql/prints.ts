@@ -48,7 +48,7 @@ function grouped(pieces: readonly Piece[]): readonly string[] {
 const printOf = (columns: readonly Column[]): string =>
   `CONVERT(binary(8), SUBSTRING(HASHBYTES('SHA2_256', ${rowText(columns)}), 1, 8))`
 
-const printSql = (table: Table, printing: Printing): string => printOf(columnsNamed(table, printing.columns))
+export const printSql = (table: Table, printing: Printing): string => printOf(columnsNamed(table, printing.columns))
 
 /** `print`, and `rest` where it isn't the same. */
 function printList(table: Table, printing: Printing): readonly string[] {
@@ -198,12 +198,28 @@ export async function printedByKey(
 }
 
 /** Fingerprints as constants; the server computes each row's once and looks it up. */
-export function byPrintSql(table: Table, printing: Printing, prints: readonly Fingerprint[]): string {
+export const byPrintSql = (table: Table, printing: Printing, prints: readonly Fingerprint[]): string =>
+  `SELECT ${wholeShape(table, printing).list} ${fromSql(table)}
+WHERE ${printSql(table, printing)} IN ${wantedSql(prints)}`
+
+function wantedSql(prints: readonly Fingerprint[]): string {
   const wanted = [...new Set(prints)].map(
     (print) => `(CONVERT(binary(8), 0x${BigInt(`0x${print}`).toString(16).padStart(16, '0')}))`,
   )
-  return `SELECT ${wholeShape(table, printing).list} ${fromSql(table)}
-WHERE ${printSql(table, printing)} IN (SELECT w.p FROM (VALUES ${wanted.join(', ')}) AS w(p))`
+  return `(SELECT w.p FROM (VALUES ${wanted.join(', ')}) AS w(p))`
+}
+
+/** How many rows have these fingerprints, as the session's transaction sees them. */
+export async function countPrints(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  prints: readonly Fingerprint[],
+): Promise<ReadonlyMap<Fingerprint, number>> {
+  if (prints.length === 0) return new Map()
+  const { rows } = await session.batch(`SELECT r.p, CONVERT(nvarchar(20), COUNT_BIG(*))
+FROM (SELECT ${printSql(table, printing)} AS p ${fromSql(table)}) AS r WHERE r.p IN ${wantedSql(prints)} GROUP BY r.p`)
+  return new Map(rows.map(([print, count]) => [cellOf(print) ?? '', Number(cellOf(count) ?? 0)]))
 }
 
 export async function printedByPrint(

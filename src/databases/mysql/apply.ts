@@ -2,12 +2,12 @@ import { MigrateError } from '../../base/errors.ts'
 import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
 import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
-import { find, insertNumbered, removeCopies } from './find.ts'
+import { find, insertNumbered, printOf, removeCopies } from './find.ts'
 import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
 import { readColumns } from './introspect-columns.ts'
 import { chunks, hasEnumError, keyColumns, keyCondition, keysOf, withKeys } from './keys.ts'
 import { makeOwnTable, type OwnTable, withoutTable } from './marks.ts'
-import { printedByKey } from './prints.ts'
+import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { NO_ROWS, type Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
@@ -39,6 +39,8 @@ const transactionOn = (session: Session): Transaction => ({
   find: (table, columns, values) => find(session, table, columns, values),
   insertNumbered: (table, row, column) => insertNumbered(session, table, row, column),
   removeCopies: (table, row, count) => removeCopies(session, table, row, count),
+  countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
+  printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, entries),
 })
 

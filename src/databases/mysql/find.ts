@@ -1,9 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Cell, Row } from '../port.ts'
+import type { Cell, Fingerprint, Printing, Row } from '../port.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { insertRows, miscount } from './insert.ts'
 import { chunks, keyColumns, keyCondition, keysOf, selectList } from './keys.ts'
 import { columnsOf } from './print-sql.ts'
+import { printText } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
 import { asInBlocks, compareExpression, isHex, quoteName, quoteTable, writeExpression } from './values.ts'
@@ -92,12 +93,23 @@ export async function insertNumbered(session: Session, table: Table, row: Row, n
  */
 export async function removeCopies(session: Session, table: Table, row: Row, count: number): Promise<number> {
   if (count < 1) return 0
-  // In the form of blocks, text of other character sets is bytes.
-  const columns = readableColumns(table)
-  const raw = readableColumns(asInBlocks(table))
-  const terms = columns.flatMap((column, at) => sameAs(column, raw[at] ?? column, row[at] ?? null))
-  const sql = `DELETE FROM ${quoteTable(table.name)} WHERE ${terms.join(' AND ')} LIMIT ${Math.trunc(count)}`
+  const sql = `DELETE FROM ${quoteTable(table.name)} WHERE ${sameRow(table, row)} LIMIT ${Math.trunc(count)}`
   return (await session.query(sql)).count
+}
+
+/** See the port. */
+export async function printOf(session: Session, table: Table, printing: Printing, row: Row): Promise<Fingerprint | undefined> {
+  const sql = `SELECT ${printText(table, printing)} FROM ${quoteTable(table.name)} WHERE ${sameRow(table, row)} LIMIT 1`
+  return (await session.query(sql)).rows[0]?.[0] ?? undefined
+}
+
+/** True of the rows that hold exactly these cells. */
+function sameRow(table: Table, row: Row): string {
+  // In the form of blocks, text of other character sets is bytes.
+  const raw = readableColumns(asInBlocks(table))
+  return readableColumns(table)
+    .flatMap((column, at) => sameAs(column, raw[at] ?? column, row[at] ?? null))
+    .join(' AND ')
 }
 
 /** Columns that the server compares with a constant as it sorts them, by an index where there is one. */

@@ -192,6 +192,24 @@ export async function printedByKey(
   return found
 }
 
+/** A row's fingerprint as the port spells it. */
+export const printText = (table: Table, printing: Printing): string =>
+  `LOWER(LPAD(HEX(${printExpression(table, printing)}), 16, '0'))`
+
+/** See the port. Read as the transaction sees the table, without a lock. */
+export async function countPrints(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  prints: readonly Fingerprint[],
+): Promise<ReadonlyMap<Fingerprint, number>> {
+  if (prints.length === 0) return new Map()
+  const wanted = [...new Set(prints)].map((print) => `'${print}'`).join(', ')
+  const each = `SELECT ${printText(table, printing)} AS p FROM ${quoteTable(table.name)}`
+  const { rows } = await session.query(`SELECT p, COUNT(*) FROM (${each}) AS prints WHERE p IN (${wanted}) GROUP BY p`)
+  return new Map(rows.map(([print, count]) => [print ?? '', Number(count ?? 0)]))
+}
+
 /** See the port. No index helps: the whole table is looked through. */
 export async function printedByPrint(
   session: Session,

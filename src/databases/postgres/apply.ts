@@ -3,12 +3,12 @@ import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
 import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { find, insertNumbered, removeCopies } from './finding.ts'
+import { find, insertNumbered, printOf, removeCopies } from './finding.ts'
 import { keyArrays, keyJoin, rowsByKey } from './keys.ts'
 import { copyIn } from './load.ts'
 import { findOwnTable, ownTable } from './marks.ts'
 import { withPartitions } from './partitions.ts'
-import { printedByKey } from './prints.ts'
+import { countPrints, printedByKey } from './prints.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
@@ -48,6 +48,8 @@ const transactionOf = (session: Session, ledger: string): Transaction => ({
   find: (table, columns, values) => find(session, table, columns, values),
   insertNumbered: (table, row, column) => insertNumbered(session, table, row, column),
   removeCopies: (table, row, count) => removeCopies(session, table, row, count),
+  countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
+  printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
 })
 

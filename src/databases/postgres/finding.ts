@@ -1,10 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Cell, Row } from '../port.ts'
+import type { Cell, Fingerprint, Printing, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
 import { castOf } from './keys.ts'
 import { withPartitions } from './partitions.ts'
-import { cellText, isNull } from './prints.ts'
+import { cellText, isNull, printText } from './prints.ts'
 import { ownRows } from './relation.ts'
 import { quoteName, quoteNames, quoteTable } from './values.ts'
 
@@ -66,18 +66,31 @@ function sameCell(column: Column, cell: Cell, place: number): string {
   return byIndex ? `${own} = $${place}::text::${column.codec} AND ${exact}` : exact
 }
 
+/** What is true of the rows that hold exactly these cells, which are its parameters. */
+function sameRow(table: Table, row: Row): { readonly where: string; readonly cells: readonly Cell[] } {
+  const columns = readableColumns(table)
+  const same = columns.map((column, at) => sameCell(column, row[at] ?? null, at + 1))
+  return { where: same.length === 0 ? '' : ` WHERE ${same.join(' AND ')}`, cells: columns.map((_column, at) => row[at] ?? null) }
+}
+
+/** See the port. */
+export async function printOf(session: Session, table: Table, printing: Printing, row: Row): Promise<Fingerprint | undefined> {
+  const { where, cells } = sameRow(table, row)
+  const print = printText(table, printing)
+  const { rows } = await session.query(`SELECT ${print} FROM ${ownRows(table)} AS t${where} LIMIT 1`, cells)
+  return rows[0]?.[0] ?? undefined
+}
+
 /**
  * See the port. Two statements: the rows are found and locked by what they hold, then deleted by where they stand, which can't change
  * any more (a partition is part of the place).
  */
 export async function removeCopies(session: Session, table: Table, row: Row, count: number): Promise<number> {
   if (count <= 0) return 0
-  const columns = readableColumns(table)
-  const same = columns.map((column, at) => sameCell(column, row[at] ?? null, at + 1))
-  const where = same.length === 0 ? '' : ` WHERE ${same.join(' AND ')}`
+  const { where, cells } = sameRow(table, row)
   const { rows } = await session.query(
     `SELECT t.tableoid, t.ctid FROM ${ownRows(table)} AS t${where} LIMIT ${Math.trunc(count)} FOR UPDATE OF t`,
-    columns.map((_column, at) => row[at] ?? null),
+    cells,
   )
   const places = [0, 1].map((at) => rows.map((found) => found[at] ?? null))
   const removed = await session.query(

@@ -205,6 +205,28 @@ export async function printedByKey(
   return rows.map(of)
 }
 
+/** A row's fingerprint as the port spells it. */
+export const printText = (table: Table, { columns }: Printing): string =>
+  `lpad(to_hex(${hashOf(table, columns)}), ${HEX_DIGITS}, '0')`
+
+const signed = (print: Fingerprint): string => String(BigInt.asIntN(64, BigInt(`0x${print}`)))
+
+/** See the port. */
+export async function countPrints(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  prints: readonly Fingerprint[],
+): Promise<ReadonlyMap<Fingerprint, number>> {
+  if (prints.length === 0) return new Map()
+  const { rows } = await session.query(
+    `SELECT ${printText(table, printing)}, count(*) FROM ${ownRows(table)} AS t
+     WHERE ${hashOf(table, printing.columns)} = ANY ($1::bigint[]) GROUP BY 1`,
+    [[...new Set(prints)].map(signed)],
+  )
+  return new Map(rows.map(([print, count]) => [print ?? '', Number(count ?? 0)]))
+}
+
 /** See the port. Reads the whole table, however long that takes. */
 export async function printedByPrint(
   session: Session,
@@ -214,7 +236,7 @@ export async function printedByPrint(
 ): Promise<readonly WholePrintedRow[]> {
   if (prints.length === 0) return []
   const { list, of } = wholeRows(table, printing)
-  const hashes = [...new Set(prints)].map((print) => String(BigInt.asIntN(64, BigInt(`0x${print}`))))
+  const hashes = [...new Set(prints)].map(signed)
   const wanted = 'unnest($1::bigint[]) AS p(print)'
   const sql = `SELECT ${list} FROM ${ownRows(table)} AS t JOIN ${wanted} ON ${hashOf(table, printing.columns)} = p.print`
   return await inTransaction(

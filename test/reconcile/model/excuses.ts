@@ -77,8 +77,9 @@ export class Excuses {
     if (!table.unique || content.mail === null) return false
     for (const [other, entity] of target.entities) {
       if (entity.table !== table || other === name || entity.content.mail !== content.mail) continue
-      // Where the mail says who somebody is, a row that is nobody's on the source is the same customer.
-      return !table.match || source.entities.has(other) || target.entities.has(name) || oracle.knows(other)
+      // Where the mail says who somebody is, a row that is nobody's on the source is the same customer; but what both hosts had once and
+      // one has no more isn't merged into another row by itself.
+      return !table.match || oracle.knows(name) || source.entities.has(other) || target.entities.has(name) || oracle.knows(other)
     }
     return false
   }

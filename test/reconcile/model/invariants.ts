@@ -52,7 +52,14 @@ async function explained(play: Play, from: Side, source: View, target: View): Pr
   const complaints = [...parked.complaints]
   const things = oracle.things(source, target)
   const outcomes = new Map<string, Outcome>()
-  for (const [name, table] of things) outcomes.set(name, oracle.outcome(name, table, from, source, target))
+  for (const [name, table] of things) {
+    // Where it can't be told what both had in common, one that was followed; it is held to that from here on.
+    const right = oracle.outcomes(name, table, from, source, target)
+    const followed = right.map((each) => (each.do === 'leave') !== parked.things.has(name))
+    const wanted = right.find((_, at) => followed[at]) ?? right[0]
+    oracle.narrow(name, followed)
+    if (wanted !== undefined) outcomes.set(name, wanted)
+  }
   const excuses = new Excuses({ schema: history.schema, oracle, things, outcomes, source, target })
   for (const [name, outcome] of outcomes) {
     const isParked = parked.things.has(name)

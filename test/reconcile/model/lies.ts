@@ -59,6 +59,24 @@ export const LIES: readonly Lie[] = [
     },
     lie: async () => undefined,
   },
+  {
+    title: 'writes a row of a table without a key otherwise',
+    table: 'visits',
+    method: 'insert',
+    prepare: async (pair) => {
+      await pair.old.insert('visits', { page: '/late', visitor: null })
+    },
+    lie: (own, table, [row = []]) => own.insert(table, [row.map((cell) => (cell === '/late' ? '/' : cell))]),
+  },
+  {
+    title: 'removes no copies and says that it did',
+    table: 'visits',
+    method: 'removeCopies',
+    prepare: async (pair) => {
+      await pair.old.remove('visits', { page: '/', visitor: 'stray' })
+    },
+    lie: async () => 1,
+  },
   { title: 'forgets an update', method: 'update', prepare: renamed, lie: async () => undefined },
   {
     title: 'writes one cell of an update wrongly',
@@ -82,8 +100,8 @@ async function renamed(pair: Pair): Promise<void> {
   await pair.old.update('customers', { id: id ?? '' }, { name: 'Ada Lovelace' })
 }
 
-/** The database, whose transactions do `lie` the first time that they are asked for `method`. */
-export function lying(database: Database, method: Lie['method'], lie: Lie['lie']) {
+/** The database, whose transactions do `lie` the first time that they are asked for `method`, or whenever they are. */
+export function lying(database: Database, method: Lie['method'], lie: Lie['lie'], always = false) {
   let isTold = false
   const lyingTransaction = (own: Transaction): Transaction =>
     new Proxy(own, {
@@ -91,7 +109,7 @@ export function lying(database: Database, method: Lie['method'], lie: Lie['lie']
         const member: unknown = Reflect.get(target, name, target)
         if (typeof member !== 'function') return member
         return (...args: readonly unknown[]): unknown => {
-          if (name !== method || isTold) return Reflect.apply(member, target, args)
+          if (name !== method || (isTold && !always)) return Reflect.apply(member, target, args)
           isTold = true
           const [table, rows, ...more] = args
           // An update is given one row.

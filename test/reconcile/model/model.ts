@@ -31,7 +31,7 @@ function complain(complaints: readonly string[]): void {
  */
 export async function playHistories(host: ModelHost, count: number, seed: number): Promise<void> {
   const { MIGRATE_TEST_SEED, MIGRATE_TEST_PATH, MIGRATE_TEST_HISTORIES } = process.env
-  const left = scopeOf(['match', 'keyless', 'circles', 'resumed', 'back'])
+  const left = scopeOf()
   const details = await fc.check(
     fc.asyncProperty(
       histories.filter((each) => isWithin(each, left)).map((each) => without(each, left)),

@@ -184,16 +184,11 @@ export function mutationsAreFound(name: string, open: () => Promise<DatabaseHost
       pair = await quietPair(host)
       await prepare(pair)
       const before = await everything(pair.new)
-      const lied = lying(pair.newDatabase, method, lie)
+      // Copies of a row without a key are counted: a customer may have inserted another one, so that is tried again.
+      const lied = lying(pair.newDatabase, method, lie, table === 'visits')
       const merged = pass(reconciler(pair, { fresh: lied.database }))
-      if (table === 'visits') {
-        // Copies aren't read back: without a key that would lock a whole table. The next comparison misses them.
-        await merged
-        expect(await differing(pair, await proofOf(pair))).toEqual(['visits #'])
-      } else {
-        await expect(merged).rejects.toMatchObject({ code: 'row-written-differs' })
-        expect(await everything(pair.new), 'nothing of the batch was kept').toEqual(before)
-      }
+      await expect(merged).rejects.toMatchObject({ code: 'row-written-differs' })
+      expect(await everything(pair.new), 'nothing of the batch was kept').toEqual(before)
       expect(lied.told()).toBe(true)
     })
   })

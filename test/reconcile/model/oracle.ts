@@ -13,6 +13,11 @@ interface Ground {
   readonly from: Side | null
   /** `one`: two things became one; `different`: they were left different by a rule. */
   readonly how: 'carried' | 'one' | 'different'
+  /**
+   * What the row was at other moments of the pass, where it was changed on the source while the pass ran and nothing was written by which
+   * it could be told when it was read: the merge may have taken any of them for what both have in common.
+   */
+  readonly or?: readonly Ground[]
 }
 
 /** Views of both hosts around one transaction of the merge; `sources`: all that the source was while the pass ran. */
@@ -42,8 +47,22 @@ export class Oracle {
     this.copies = new Copies(restored)
   }
 
-  outcome(name: string, table: ModelTable, from: Side, source: View, target: View): Outcome {
+  /** What is right, by each ground that both may have in common; the likeliest first. */
+  outcomes(name: string, table: ModelTable, from: Side, source: View, target: View): readonly Outcome[] {
     const ground = this.#ground.get(name) ?? NOWHERE
+    return [ground, ...(ground.or ?? [])].map((each) => this.#outcome(each, name, table, from, source, target))
+  }
+
+  /** Of several grounds, those that are borne out by what is seen now: one story has to hold for all that comes. */
+  narrow(name: string, borneOut: readonly boolean[]): void {
+    const ground = this.#ground.get(name)
+    if (ground?.or === undefined) return
+    const { or, ...first } = ground
+    const [likeliest, ...more] = [first, ...or].filter((_, at) => borneOut[at])
+    if (likeliest !== undefined) this.#ground.set(name, more.length === 0 ? likeliest : { ...likeliest, or: more })
+  }
+
+  #outcome(ground: Ground, name: string, table: ModelTable, from: Side, source: View, target: View): Outcome {
     const there = ground[from]
     const here = ground[opposite(from)]
     // On the way back, what both have in common is what the other host had when it was carried: all that this one made of it is new.
@@ -86,12 +105,17 @@ export class Oracle {
         continue
       }
       if (one.name === another.name) continue
-      if (!one.table.match || one.content.mail === null || one.content.mail !== another.content.mail)
+      // The merge may have read the source before its mail changed: as for every other change, any moment of the pass counts.
+      const mails = step.sources.map((source) => source.entities.get(one.name)?.content.mail)
+      const isOne = (mail: string | null | undefined): boolean => mails.some((each) => each === mail && typeof mail === 'string')
+      if (!one.table.match || !isOne(another.content.mail))
         this.complaints.push(`merged ${one.name} into ${another.name}: nothing says that they are one`)
       if (this.#ground.get(one.name)?.[step.from] ?? null)
         this.complaints.push(`merged ${one.name} into ${another.name}, but it had been on both hosts`)
       if (step.sources.some((source) => source.entities.has(another.name)))
         this.complaints.push(`merged ${one.name} into ${another.name}, which is somebody else on the source`)
+      // Had in common once and gone from the source since: what is there now is another row of the same person, not a change of that one.
+      if (!this.#ground.has(one.name)) this.#ground.delete(another.name)
       changed = this.#names.unite(one.name, another.name) || changed
     }
     if (changed) this.#rename()
@@ -122,7 +146,8 @@ export class Oracle {
       values === null
         ? null
         : Object.fromEntries(Object.entries(values).map(([k, v]) => [k, v === null ? null : this.#names.canonical(v)]))
-    return { ...ground, old: mapped(ground.old), new: mapped(ground.new) }
+    const or = ground.or?.map((each) => this.#canonicalGround(each))
+    return { ...ground, old: mapped(ground.old), new: mapped(ground.new), ...(or === undefined ? {} : { or }) }
   }
 
   /** Holds every change of one transaction against the rules, and takes what it carried as the new common ground. */
@@ -155,26 +180,27 @@ export class Oracle {
 
   #justify(name: string, table: ModelTable, step: Step, after: Values | null, changed: boolean, how: Ground['how']): void {
     const stories: string[] = []
+    const grounds: Ground[] = []
     for (const source of step.sources.toReversed()) {
-      const outcome = this.outcome(name, table, step.from, source, step.before)
       const now = source.entities.get(name)?.content ?? null
-      const fits =
-        (outcome.do === 'write' && identical(outcome.content, after)) ||
-        (outcome.do === 'delete' && after === null) ||
-        (outcome.do === 'leave' && !changed)
-      if (fits) {
+      for (const outcome of this.outcomes(name, table, step.from, source, step.before)) {
+        const fits =
+          (outcome.do === 'write' && identical(outcome.content, after)) ||
+          (outcome.do === 'delete' && after === null) ||
+          (outcome.do === 'leave' && !changed)
         const both = step.from === 'old' ? { old: now, new: after } : { old: after, new: now }
-        const ground: Ground = { ...both, from: step.from, how }
-        if (now === null && after === null) this.#ground.delete(name)
-        else this.#ground.set(name, ground)
-        return
-      }
-      if (outcome.do === 'write' && isHalf(table, outcome.content, after, step.after)) {
+        if (fits && !grounds.some((each) => identical(each[step.from], now))) grounds.push({ ...both, from: step.from, how })
         // What refers to a row that isn't there yet may come empty first; until it is filled, the row isn't carried.
-        this.#ground.set(name, { old: after, new: after, from: step.from, how })
-        return
+        if (outcome.do === 'write' && isHalf(table, outcome.content, after, step.after) && grounds.length === 0)
+          grounds.push({ old: after, new: after, from: step.from, how })
+        stories.push(`${JSON.stringify(outcome)} for ${JSON.stringify(now)}`)
       }
-      stories.push(`${JSON.stringify(outcome)} for ${JSON.stringify(now)}`)
+    }
+    const [likeliest, ...or] = grounds
+    if (likeliest !== undefined) {
+      if (likeliest.old === null && likeliest.new === null) this.#ground.delete(name)
+      else this.#ground.set(name, changed || or.length === 0 ? likeliest : { ...likeliest, or })
+      return
     }
     const ground = JSON.stringify(this.#ground.get(name) ?? NOWHERE)
     const before = JSON.stringify(step.before.entities.get(name)?.content ?? null)
