@@ -8,7 +8,7 @@ import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { diskFull, fileMissing, filesFailed, nameNotUtf8, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 
 /** A folder on this machine as a FileHost. `root` is absolute. */
 export function openLocal(root: string, label = `file://${root}`): FileHost {
@@ -44,7 +44,7 @@ class LocalFiles implements FileHost {
     return allowed ? [] : [notWritable(this.label, 'error')]
   }
 
-  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+  async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
     const full = folder === '' ? this.#root : await this.#inside(folder, true)
     const names = await this.#do(folder, 'list', () => fs.readdir(full, { encoding: 'buffer' }))
@@ -52,7 +52,7 @@ class LocalFiles implements FileHost {
     entries.sort((a, b) => comparePaths(a.path, b.path))
     for (const entry of entries) {
       yield entry
-      if (entry.kind === 'folder') yield* this.list(entry.path, signal)
+      if (entry.kind === 'folder' && depth === 'below') yield* this.list(entry.path, signal)
     }
   }
 

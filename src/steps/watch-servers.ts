@@ -2,6 +2,7 @@ import { messageOf } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Resolver } from '../dns/port.ts'
 import { type Expectation, type Opinion, observe } from '../dns/propagation.ts'
+import type { Laggard } from '../run/events.ts'
 import type { StepRun } from '../run/step.ts'
 import type { DnsTarget } from './world.ts'
 
@@ -13,6 +14,8 @@ export interface ServersView {
   readonly settled: boolean
   /** There were servers, and not one of them answers from here. */
   readonly blind: boolean
+  /** Who still says otherwise. */
+  readonly lagging: readonly Laggard[]
 }
 
 /** Unanswered so often in a row, a server counts as unreachable from here: one lost packet is no opinion, a firewall isn't either. */
@@ -38,7 +41,7 @@ export class ServerWatch {
   }
 
   async look(run: StepRun): Promise<ServersView> {
-    if (this.#expectations.length === 0) return { agreed: 0, total: 0, settled: true, blind: false }
+    if (this.#expectations.length === 0) return { agreed: 0, total: 0, settled: true, blind: false, lagging: [] }
     const authoritative = await this.#findAuthoritative(run)
     const source = await this.#ask(authoritative, run)
     const published = source.every(({ state, server }) => state === 'agrees' || this.#isUnreachable(server))
@@ -52,6 +55,9 @@ export class ServerWatch {
       total: servers.length,
       settled: servers.length > 0 && agreed === servers.length,
       blind: servers.length === 0,
+      lagging: opinions
+        .filter(({ state }) => state === 'lags')
+        .map(({ server, detail, ttlLeftSeconds }) => ({ server, says: detail, ttlLeftSeconds })),
     }
   }
 

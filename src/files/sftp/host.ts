@@ -4,7 +4,7 @@ import type { Finding } from '../../base/errors.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { connectionLost, diskFull, fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
 import { SftpRoot } from './inside.ts'
@@ -44,7 +44,7 @@ export class SftpFiles implements FileHost {
     )
   }
 
-  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+  async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     if (folder !== '') {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(folder, boundary.by(channel)))
@@ -55,7 +55,7 @@ export class SftpFiles implements FileHost {
         for (const entry of entries) if (entry.kind === 'folder' && boundary.knows(path)) boundary.remember(entry.path)
         return entries
       })
-    yield* walk(folder, read, signal)
+    yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
