@@ -21,7 +21,7 @@ export interface WorldOptions {
 
 /** The hosts, the zone and the resolvers that a playbook names. Nothing connects before it is used. */
 export async function buildWorld(playbook: Playbook, options: WorldOptions): Promise<World> {
-  const { resolversFor } = await import('../dns/resolvers.ts')
+  const { isIntercepted, resolversFor } = await import('../dns/resolvers.ts')
   const [old, destination] = await Promise.all([buildHost('old', playbook.old), buildHost('new', playbook.new)])
   const dns = playbook.dns && (await buildDns(playbook.dns, options.clock))
   const mail = await buildMail(playbook, options.clock)
@@ -37,6 +37,7 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     ...(dns === undefined ? {} : { dns }),
     ...(mail === undefined ? {} : { mail }),
     resolvers: (spec) => resolversFor(spec, options.clock),
+    isIntercepted: (name, signal) => isIntercepted(name, options.clock, signal),
     tables: playbook.tables,
     defaults: defaultRules,
     references: playbook.references,

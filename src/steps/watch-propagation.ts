@@ -22,7 +22,9 @@ const optionsSchema = z
     resolvers: z
       .union([z.literal('default'), z.array(z.string()).min(1)])
       .default('default')
-      .meta({ description: '`default`, or addresses with ports: [127.0.20.1:5301]' }),
+      .meta({
+        description: '`default`, or addresses with ports: [127.0.20.1:5301], or https://9.9.9.9/dns-query to ask over HTTPS',
+      }),
     quiet: durationMs
       .prefault('30m')
       .describe('So long without a new row, or a customer’s hit, on the old host before it counts as drained'),
@@ -145,7 +147,7 @@ const LOGGED_LATE_MS = 120_000
 async function watch(world: World, options: Options, run: StepRun): Promise<void> {
   const dns = dnsOf(world, 'watch-propagation')
   const current = await currentRecords(dns)
-  const servers = new ServerWatch(dns, world.resolvers(options.resolvers), expectationsOf(unproxied(dns.records, current)))
+  const servers = new ServerWatch(world, dns, world.resolvers(options.resolvers), expectationsOf(unproxied(dns.records, current)))
   const traffics = {
     old: new HostTraffic(world.old, world, options.orders),
     new: new HostTraffic(world.new, world, options.orders),

@@ -91,6 +91,8 @@ export interface World {
   readonly mail?: MailTarget
   /** Resolvers for `default` or as given: addresses with ports. */
   resolvers(spec: 'default' | readonly string[]): readonly Resolver[]
+  /** True when somebody on the way answers in the place of every name server. */
+  isIntercepted?(name: string, signal: AbortSignal): Promise<boolean>
   /** Rules that the playbook gives, by the name it uses. */
   readonly tables: ReadonlyMap<string, TableRules>
   readonly defaults: TableRules

@@ -140,7 +140,7 @@ describe('watch-propagation', () => {
     await perform(watching({ resolvers: [memoryResolver(zone, 'fast resolver'), lagging] }), run)
     expect(minutes()).toBe(45)
     expect(notes(run).slice(0, -1)).toEqual([
-      `1 of 3 asked still give another answer: slow resolver says shop.example A: ${OLD}, for 4 min 00 s more.`,
+      `1 of 3 asked still give another answer: slow resolver says shop.example A: ${OLD}; www.shop.example A: ${OLD}, for 4 min 00 s more.`,
     ])
     expect(watches(run)[0]).toMatchObject({ resolvers: { agreed: 2, total: 3 } })
   })
