@@ -20,10 +20,13 @@ const SERVERS = [
   { name: 'OpenSSL', package: 'openssl', files: ['/usr/bin/openssl'] },
   { name: 'Knot', package: 'knot', files: ['/usr/sbin/knotd'] },
   { name: 'Unbound', package: 'unbound', files: ['/usr/sbin/unbound'] },
+  { name: 'Pebble', package: 'pebble', files: ['/usr/bin/pebble'] },
   { name: 'PHP', package: 'php-cli', files: ['/usr/bin/php'] },
 ]
 const FOR_BENCH = [
   { name: 'rclone', package: 'rclone', files: ['/usr/bin/rclone'] },
+  { name: 'lftp', package: 'lftp', files: ['/usr/bin/lftp'] },
+  { name: 'rsync', package: 'rsync', files: ['/usr/bin/rsync'] },
   { name: 'pgcopydb', package: 'pgcopydb', files: ['/usr/bin/pgcopydb'] },
   { name: 'MariaDB', package: 'mariadb-server', files: ['/usr/sbin/mariadbd'] },
   { name: 'mydumper', package: 'mydumper', files: ['/usr/bin/mydumper'] },

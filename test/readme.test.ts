@@ -79,7 +79,9 @@ describe('the playbooks in the README', () => {
       const variables = [...text.matchAll(/\$\{([A-Z_]+)\}/g), ...whole.matchAll(/\$\{([A-Z_]+)\}/g)].map(
         (match) => match[1] ?? '',
       )
-      const env = Object.fromEntries(variables.map((name) => [name, name.endsWith('_KEY') ? 'A'.repeat(43) : `value of ${name}`]))
+      const env = Object.fromEntries(
+        variables.map((name) => [name, name.endsWith('_KEY') ? 'A'.repeat(name === 'TSIG_KEY' ? 44 : 43) : `value of ${name}`]),
+      )
       expect((await loadPlaybook(path, env)).name).toBe('mugs')
     },
   )

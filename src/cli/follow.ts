@@ -5,6 +5,7 @@ import type { RunResult } from '../run/command.ts'
 import type { EventSink } from '../run/events.ts'
 import { runSequence } from '../run/runner.ts'
 import type { Sequence } from '../run/step.ts'
+import { passOf } from '../steps/carry-files.ts'
 import { followOld } from '../steps/follow-old.ts'
 import type { Prepared } from './prepare.ts'
 
@@ -24,10 +25,7 @@ export async function follow(prepared: Prepared, quietMs: number | undefined): P
   const following = followOld(world, patienceMs, followed)
   const late = followOld(world, Math.min(patienceMs, LATE_MS), followed)
   // A pass keeps what it read of the hosts: each has a step of its own.
-  const full = (): Sequence =>
-    buildSequence(playbook, world)
-      .map((group) => group.filter((step) => step.id === 'reconcile'))
-      .filter((group) => group.length > 0)
+  const full = (): Sequence => passOf(buildSequence(playbook, world))
   prepared.display.begin({ name: playbook.name, playbook: playbook.file, sequence: [[following], ...full()] })
   const sink = oneCommand(options.sink)
   let last = await runSequence({ ...options, sink, sequence: [[following], ...full()] })

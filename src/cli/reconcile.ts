@@ -8,6 +8,7 @@ import { keyCells } from '../reconcile/fingerprint.ts'
 import { type ParkedRow, readParked } from '../reconcile/parked.ts'
 import type { RunResult } from '../run/command.ts'
 import { readHistory } from '../run/state.ts'
+import { passOf } from '../steps/carry-files.ts'
 import type { Host } from '../steps/world.ts'
 import { chooseInTerminal } from './ask.ts'
 import type { ReconcileFlags } from './commands/reconcile.ts'
@@ -32,15 +33,17 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
 
 async function onePass({ options, world, playbook, display }: Prepared, dryRun: boolean): Promise<RunResult> {
   const { runSequence } = await import('../run/runner.ts')
+  if (await hasGoneBack(options.directory)) {
+    // After the way back it is what the new host got that is carried: the same pass as the rollback's.
+    const { goingBack } = await import('../steps/carry-back.ts')
+    const sequence = goingBack(world, options.sequence)
+    display.begin({ name: playbook.name, playbook: playbook.file, sequence })
+    return await runSequence({ ...options, dryRun, sequence })
+  }
   // The steps that led here aren't gone through again, so they aren't shown.
-  const alone = options.sequence
-    .map((group) => group.filter((step) => step.id === 'reconcile'))
-    .filter((group) => group.length > 0)
+  const alone = passOf(options.sequence)
   display.begin({ name: playbook.name, playbook: playbook.file, sequence: alone })
-  if (!(await hasGoneBack(options.directory))) return await runSequence({ ...options, dryRun, only: 'reconcile' })
-  // After the way back it is the new host's rows that are carried: the same pass as the rollback's.
-  const { carryBack } = await import('../steps/carry-back.ts')
-  return await runSequence({ ...options, dryRun, sequence: [[carryBack(world)]] })
+  return await runSequence({ ...options, dryRun, only: alone.length === 0 ? 'reconcile' : alone.flat().map(({ id }) => id) })
 }
 
 async function hasGoneBack(directory: string): Promise<boolean> {

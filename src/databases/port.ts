@@ -57,6 +57,9 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
 }
 
+/** Rows after one key, up to another; an end that isn't given is open. */
+export type KeyRange = Pick<ReadOptions, 'after' | 'upTo'>
+
 /** Whole rows as the engine's own bulk text (COPY, LOAD DATA), passed from host to host without being taken apart. */
 export interface Block {
   readonly rows: number
@@ -82,6 +85,17 @@ export interface Statement {
   readonly sql: string
   /** Takes it back; `null` when dropping the table does. */
   readonly undo: string | null
+  /**
+   * The one table that it changes, where nothing but that table and what stands already matters to it: it may then run beside
+   * statements that name other tables. Those of one table keep their order.
+   */
+  readonly table?: TableName | undefined
+}
+
+/** A statement and the mark under which it is run. */
+export interface MarkedStatement {
+  readonly sql: string
+  readonly mark: { readonly run: string; readonly name: string }
 }
 
 /** A foreign key's rows without a parent, removed after a fuzzy snapshot (design.md, "Data"). */
@@ -115,6 +129,11 @@ export interface Reader {
   boundary?(table: Table, rows: number, after?: KeyCells, signal?: AbortSignal): Promise<KeyCells | undefined>
   /** The checksum of the rows between two keys, computed by the server; all rows without them. Optional power: with `fingerprintMethod`. */
   sum?(table: Table, printing: Printing, range?: Pick<ReadOptions, 'after' | 'upTo' | 'signal'>): Promise<RangeSum>
+  /**
+   * `sum` of several ranges, none of which overlaps another, asked for together: one for each, in their order. At most 1,000. Optional
+   * power: with `fingerprintMethod`; without it, ranges are asked for one by one.
+   */
+  sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
 }
@@ -184,6 +203,11 @@ export interface Database {
    */
   execute(sql: string, mark: { readonly run: string; readonly name: string }): Promise<void>
   /**
+   * `execute` for several statements, in their order, with few questions to the server: each exactly once. When one fails, its own
+   * error is thrown, nothing after it was run, and the marks tell what stands before it. Optional power.
+   */
+  executeTogether?(statements: readonly MarkedStatement[]): Promise<void>
+  /**
    * Runs the statement that takes another one back, and removes the mark, in one transaction. With the mark already gone it
    * does nothing.
    */
@@ -226,8 +250,13 @@ export interface Database {
    * A deadlock or a lock time-out ends as a retrySafe error, everything rolled back.
    */
   transaction<T>(tables: readonly Table[], work: (transaction: Transaction) => Promise<T>): Promise<T>
-  /** Ledger entries of a run for a table, newest last. [] when there is no ledger. */
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]>
+  /**
+   * Ledger entries of a run for a table, newest last; with `keys`, only those of rows that have one of them on either host (at most
+   * 1,000). [] when there is no ledger.
+   */
+  ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]>
+  /** The whole of it in bounded batches, since a ledger may be as long as a table. */
+  ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]>
 
   /** Absent where the engine's own tools can't be used from here. */
   readonly native?: NativePower

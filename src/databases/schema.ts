@@ -122,6 +122,8 @@ const schemaObjectSchema = z
     /** Creates it, whole. */
     sql: z.string(),
     undo: z.string().nullable(),
+    /** The table that it belongs to, where it may be created beside what belongs to other tables (`Statement.table`). */
+    table: tableNameSchema.optional(),
   })
   .readonly()
 /** Whatever is created by its own statement and that nothing outside the adapter looks into. In creation order. */

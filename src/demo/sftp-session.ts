@@ -2,6 +2,7 @@ import * as fs from 'node:fs'
 import { join, posix } from 'node:path'
 import type { Attributes, SFTPWrapper } from 'ssh2'
 import { codeOf, messageOf } from '../base/errors.ts'
+import { Answers } from './sftp-answers.ts'
 
 /** What goes wrong on purpose. Each count goes down as bytes pass; the fault happens when it reaches 0. Absent = never. */
 export interface SftpFaults {
@@ -11,6 +12,10 @@ export interface SftpFaults {
   diskFullAfterBytes?: number | undefined
   /** A path whose listing and reading is refused to every account. */
   denied?: string | undefined
+  /** Answers that are ready together are sent the last one first. */
+  outOfOrder?: boolean | undefined
+  /** Nothing is answered any more, though the connection stands. */
+  mute?: boolean | undefined
 }
 
 interface Session {
@@ -41,12 +46,12 @@ export function serveSftp(sftp: SFTPWrapper, session: Session): void {
 /** What the requests of a session share: its open handles, its folder and the one way of answering. */
 class Desk {
   readonly session: Session
-  readonly #sftp: SFTPWrapper
+  readonly answers: Answers
   readonly #handles = new Map<number, Handle>()
   #last = 0
 
   constructor(sftp: SFTPWrapper, session: Session) {
-    this.#sftp = sftp
+    this.answers = new Answers(sftp, session.faults)
     this.session = session
   }
 
@@ -60,7 +65,7 @@ class Desk {
     this.#handles.set(this.#last, handle)
     const id = Buffer.alloc(4)
     id.writeUInt32BE(this.#last)
-    this.#sftp.handle(request, id)
+    this.answers.handle(request, id)
   }
 
   fd(id: Buffer): number {
@@ -91,7 +96,7 @@ class Desk {
     try {
       work()
     } catch (error) {
-      this.#sftp.status(request, statusFor(error), textFor(error))
+      this.answers.status(request, statusFor(error), textFor(error))
     }
   }
 
@@ -100,7 +105,7 @@ class Desk {
     this.answer(request, () => {
       this.mayWrite()
       work()
-      this.#sftp.status(request, STATUS.ok)
+      this.answers.status(request, STATUS.ok)
     })
   }
 
@@ -128,8 +133,8 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
       const bytes = Buffer.allocUnsafe(Math.min(length, 256 * 1024))
       const count = fs.readSync(desk.fd(id), bytes, 0, bytes.length, offset)
       if (isCut(desk.session, count)) return
-      if (count === 0) sftp.status(request, STATUS.eof)
-      else sftp.data(request, bytes.subarray(0, count))
+      if (count === 0) desk.answers.status(request, STATUS.eof)
+      else desk.answers.data(request, bytes.subarray(0, count))
     })
   })
   sftp.on('WRITE', (request, id, offset, data) => {
@@ -146,14 +151,14 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('CLOSE', (request, id) => {
     desk.answer(request, () => {
       desk.close(id)
-      sftp.status(request, STATUS.ok)
+      desk.answers.status(request, STATUS.ok)
     })
   })
 }
 
 function serveAttributes(sftp: SFTPWrapper, desk: Desk): void {
   const tell = (request: number, stats: () => fs.Stats): void => {
-    desk.answer(request, () => sftp.attrs(request, attributesOf(stats())))
+    desk.answer(request, () => desk.answers.attrs(request, attributesOf(stats())))
   }
   sftp.on('FSTAT', (request, id) => tell(request, () => fs.fstatSync(desk.fd(id))))
   sftp.on('LSTAT', (request, path) => tell(request, () => fs.lstatSync(desk.real(path))))
@@ -182,8 +187,8 @@ function serveFolders(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('READDIR', (request, id) => {
     desk.answer(request, () => {
       const { folder, names } = desk.folder(id)
-      if (names.length === 0) return sftp.status(request, STATUS.eof)
-      sftp.name(
+      if (names.length === 0) return desk.answers.status(request, STATUS.eof)
+      desk.answers.name(
         request,
         names.splice(0, 100).flatMap((name) => entryOf(folder, name)),
       )
@@ -195,7 +200,7 @@ function serveFolders(sftp: SFTPWrapper, desk: Desk): void {
 
 function serveNames(sftp: SFTPWrapper, desk: Desk): void {
   const name = (request: number, filename: string, stats: fs.Stats): void =>
-    sftp.name(request, [{ filename, longname: filename, attrs: attributesOf(stats) }])
+    desk.answers.name(request, [{ filename, longname: filename, attrs: attributesOf(stats) }])
   sftp.on('REALPATH', (request, path) => {
     desk.answer(request, () => name(request, posix.resolve('/', path), fs.statSync(desk.session.folder)))
   })

@@ -5,6 +5,7 @@ import type { Secret } from '../base/secret.ts'
 import { answerLost, checkedFetch, cloudflareError, lostError, overLimits } from './cloudflare-errors.ts'
 import { allPages } from './cloudflare-pages.ts'
 import { batchBody, type CloudflareRecord, toDnsRecord } from './cloudflare-records.ts'
+import { textPower } from './cloudflare-texts.ts'
 import { batchLimit, type CloudflareZone, leastTtl, lookUpZone, zoneFindings } from './cloudflare-zone.ts'
 import { canonicalName } from './names.ts'
 import type { DnsProvider, DnsRecord, RecordChange } from './port.ts'
@@ -81,6 +82,10 @@ export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
     leastTtlSeconds: async (signal) => leastTtl(await findZone(signal)),
     nameServers: async (signal) => (await findZone(signal)).nameServers,
     flattensApex: true,
+    texts: textPower(async (task, work, signal) => {
+      const { id } = await findZone(signal)
+      return await call(task, (cloudflare) => work(cloudflare, id), signal)
+    }),
     apply: async (changes, signal) => {
       const names = changes.flatMap(({ before, after }) =>
         [before, after].flatMap((record) => (record === null ? [] : [record.name])),

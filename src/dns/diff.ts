@@ -14,8 +14,12 @@ export interface DnsDiff {
   readonly findings: readonly Finding[]
 }
 
-/** TTL of a record that didn't exist before, seconds: short, as it may have to move again. */
+/**
+ * TTL of a record that didn't exist before, seconds: short, as it may have to move again; the lowest of the playbook's records where
+ * that is lower still, so that what was lowered is so throughout.
+ */
 const CREATED_TTL_SECONDS = 300
+const AUTOMATIC = 1
 
 /**
  * Every name that must be read before `diffRecords` can judge: the playbook's, the wildcards that answer beside them, and the
@@ -48,7 +52,10 @@ export function diffRecords(
   flattensApex = false,
 ): DnsDiff {
   const groups = [...groupWanted(wanted).values()]
-  const changes = groups.flatMap((group) => changesOf(group, current))
+  const ours = current.filter((record) => groups.some(({ name, type }) => record.name === name && record.type === type))
+  const ttls = ours.filter(({ proxied, ttlSeconds }) => !proxied && ttlSeconds !== AUTOMATIC).map(({ ttlSeconds }) => ttlSeconds)
+  const createdTtl = Math.min(CREATED_TTL_SECONDS, ...ttls)
+  const changes = groups.flatMap((group) => changesOf(group, current, createdTtl))
   return {
     changes,
     findings: [
@@ -78,7 +85,7 @@ function groupWanted(wanted: readonly WantedRecord[]): ReadonlyMap<string, Group
   return groups
 }
 
-function changesOf(group: Group, current: readonly DnsRecord[]): readonly RecordChange[] {
+function changesOf(group: Group, current: readonly DnsRecord[], createdTtl: number): readonly RecordChange[] {
   const standing = current.filter((record) => record.name === group.name && record.type === group.type)
   const says = (record: DnsRecord): string => canonicalContent(record.type, record.content)
   const missing = group.contents.filter((content) => !standing.some((record) => says(record) === content))
@@ -90,16 +97,16 @@ function changesOf(group: Group, current: readonly DnsRecord[]): readonly Record
     const before = surplus[index] ?? null
     if (content === undefined) changes.push({ before, after: null })
     else if (before !== null) changes.push({ before, after: { ...before, content } })
-    else changes.push({ before: null, after: created(group, content, model) })
+    else changes.push({ before: null, after: created(group, content, model, createdTtl) })
   }
   return changes
 }
 
-const created = (group: Group, content: string, model: DnsRecord | undefined): DnsRecord => ({
+const created = (group: Group, content: string, model: DnsRecord | undefined, ttl: number): DnsRecord => ({
   name: group.name,
   type: group.type,
   content,
-  ttlSeconds: model?.ttlSeconds ?? CREATED_TTL_SECONDS,
+  ttlSeconds: model?.ttlSeconds ?? ttl,
   proxied: model?.proxied ?? false,
   id: null,
 })

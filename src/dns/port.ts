@@ -51,9 +51,17 @@ export interface DnsProvider {
   nameServers?(signal?: AbortSignal): Promise<readonly string[]>
   /** The smallest TTL that it takes, seconds; `undefined` or absent where that isn't known. */
   leastTtlSeconds?(signal?: AbortSignal): Promise<number | undefined>
+  /** TXT records that prove whose the zone is; absent where a person makes the changes. */
+  readonly texts?: TextPower
   /** It answers with addresses for a CNAME at the zone's apex, where DNS itself can't have one. */
   readonly flattensApex?: true
   close(): Promise<void>
+}
+
+/** One TXT record beside whatever else stands at its name. Both are idempotent; nothing else in the zone is touched. */
+export interface TextPower {
+  add(name: string, text: string, signal?: AbortSignal): Promise<void>
+  remove(name: string, text: string, signal?: AbortSignal): Promise<void>
 }
 
 export interface DnsAnswer {

@@ -66,13 +66,17 @@ export const absent = (name: string, type: RecordType): WireRecord => ({
   data: Buffer.alloc(0),
 })
 
+/** A new TTL is an old record taken away and a new one added: Knot passes over the addition of what is there already, whatever its TTL. */
 const removals = ({ now, next }: RecordSet): readonly WireRecord[] =>
-  now.filter((record) => !next.some((each) => sameData(each, record))).map((record) => wire(record, CLASSES.NONE, 0))
+  now.filter((record) => !next.some(stays(record))).map((record) => wire(record, CLASSES.NONE, 0))
 
 const additions = ({ now, next }: RecordSet): readonly WireRecord[] =>
-  next
-    .filter((record) => !now.some((each) => sameData(each, record) && each.ttlSeconds === record.ttlSeconds))
-    .map((record) => wire(record, CLASSES.IN, record.ttlSeconds))
+  next.filter((record) => !now.some(stays(record))).map((record) => wire(record, CLASSES.IN, record.ttlSeconds))
+
+const stays =
+  (record: DnsRecord) =>
+  (other: DnsRecord): boolean =>
+    sameData(record, other) && record.ttlSeconds === other.ttlSeconds
 
 const sameData = (a: DnsRecord, b: DnsRecord): boolean =>
   canonicalContent(a.type, a.content) === canonicalContent(b.type, b.content)

@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 
 /** Resource record types and classes (RFC 1035, 3.2; RFC 2136, 2.4 and 2.5; RFC 8945, 4.2). */
-export const TYPES = { A: 1, NS: 2, CNAME: 5, SOA: 6, AAAA: 28, TSIG: 250, ANY: 255 } as const
+export const TYPES = { A: 1, NS: 2, CNAME: 5, SOA: 6, TXT: 16, AAAA: 28, TSIG: 250, ANY: 255 } as const
 export const CLASSES = { IN: 1, NONE: 254, ANY: 255 } as const
 const OPCODES = { query: 0, update: 5 } as const
 const OPCODE_SHIFT = 11

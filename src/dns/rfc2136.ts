@@ -5,6 +5,7 @@ import type { DnsProvider, DnsRecord, RecordChange } from './port.ts'
 import { type Endpoint, unreachable, unsignedAnswer, updateRefusalOf } from './rfc2136-errors.ts'
 import { exchange } from './rfc2136-exchange.ts'
 import { ask, readRecords } from './rfc2136-records.ts'
+import { textPower } from './rfc2136-texts.ts'
 import type { TsigKey } from './rfc2136-tsig.ts'
 import { updateOf, wire } from './rfc2136-update.ts'
 import { CLASSES, decodeData, TYPES } from './rfc2136-wire.ts'
@@ -57,6 +58,7 @@ export function rfc2136Provider(options: Rfc2136Options): DnsProvider {
       return message.answers.flatMap((record) => (record.type === TYPES.NS ? (decodeData(bytes, record) ?? []) : []))
     },
     apply: (changes, signal) => apply(endpoint, changes, signal),
+    texts: textPower(endpoint),
     close: () => Promise.resolve(),
   }
 }

@@ -37,14 +37,6 @@ export const filesFailed = (label: string, path: string, doing: string, cause: u
     cause,
   })
 
-/** A name whose bytes are no UTF-8 can't be carried over faithfully: it would arrive under another name. */
-export const nameNotUtf8 = (label: string, folder: string, name: string): MigrateError =>
-  new MigrateError(
-    'files-failed',
-    `In ${shown(folder)} on ${label} there is a name that is not UTF-8, about like ${JSON.stringify(name)}. It can't be copied under the same name.`,
-    { hint: 'Rename it on that host (and where the site refers to it), then run again. Nothing was changed.' },
-  )
-
 export const unreachable = (label: string, cause: unknown): MigrateError =>
   new MigrateError('files-unreachable', `${label} can't be reached: ${messageOf(cause)}.`, {
     hint: 'Check host and port in the playbook, and whether that host lets this address in (firewall, VPN).',

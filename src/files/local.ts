@@ -1,14 +1,22 @@
 import { createHash } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import * as fs from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import pLimit from 'p-limit'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
-import { diskFull, fileMissing, filesFailed, nameNotUtf8, permissionDenied } from './failures.ts'
+import { foldsCase } from './case-folding.ts'
+import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
-import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
+import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside, unnameable } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+import { wholeContent } from './whole.ts'
+
+/** Files up to this length are read at once. */
+const SMALL_BYTES = 128 * 1024
+/** Files open at once: a process may often have no more than 256. */
+const OPEN_AT_ONCE = 64
 
 /** A folder on this machine as a FileHost. `root` is absolute. */
 export function openLocal(root: string, label = `file://${root}`): FileHost {
@@ -17,6 +25,7 @@ export function openLocal(root: string, label = `file://${root}`): FileHost {
 
 class LocalFiles implements FileHost {
   readonly label: string
+  readonly #few = pLimit(OPEN_AT_ONCE)
   readonly #root: string
 
   constructor(root: string, label: string) {
@@ -26,7 +35,27 @@ class LocalFiles implements FileHost {
 
   async powers(): Promise<FilePowers> {
     await this.#do('', 'open', () => fs.stat(this.#root))
-    return { atomicReplace: true, links: true, modes: true, freeSpace: true }
+    const foldsCase = await this.#foldsCase()
+    const unlimited = {
+      atomicReplace: true,
+      links: true,
+      modes: true,
+      freeSpace: true,
+      times: true,
+      lineBreaks: true,
+      offsets: true,
+    }
+    return { ...unlimited, hash: null, foldsCase, sealed: true }
+  }
+
+  /** By a name in the folder, or else by the folder's own. */
+  async #foldsCase(): Promise<boolean | null> {
+    const by = async (folder: string, names: readonly string[]): Promise<boolean | null> =>
+      foldsCase(names, async (name) => (await fs.lstat(join(folder, name)).catch(() => undefined)) !== undefined)
+    const inside = await by(this.#root, await this.#do('', 'list', () => fs.readdir(this.#root)))
+    if (inside !== null) return inside
+    const above = dirname(this.#root)
+    return by(above, await fs.readdir(above).catch(() => []))
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -58,7 +87,7 @@ class LocalFiles implements FileHost {
 
   async #entryOf(folder: string, raw: Buffer): Promise<FileEntry> {
     const name = raw.toString('utf8')
-    if (!Buffer.from(name, 'utf8').equals(raw)) throw nameNotUtf8(this.label, folder, name)
+    if (!Buffer.from(name, 'utf8').equals(raw)) return unnameable(folder, name)
     const entry = await this.stat(joinPath(folder, name))
     if (entry === undefined) throw fileMissing(this.label, joinPath(folder, name))
     return entry
@@ -79,6 +108,9 @@ class LocalFiles implements FileHost {
 
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
     const full = await this.#inside(path, true)
+    const { entry } = options
+    if (entry?.path === path && entry.kind === 'file' && entry.size <= SMALL_BYTES && (options.offset ?? 0) === 0)
+      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full))))
     const handle = await this.#do(path, 'read', () => fs.open(full, 'r'))
     const start = options.offset ?? 0
     return handle.createReadStream({ start, ...(options.signal ? { signal: options.signal } : {}) })
@@ -98,13 +130,14 @@ class LocalFiles implements FileHost {
         yield chunk
       }
     }
-    await this.#do(path, 'write', async () => {
+    const put = async (): Promise<void> => {
       const handle = await fs.open(partFull, 'wx', 0o600)
       await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await fs.rename(partFull, full)
-    })
+    }
+    await this.#do(path, 'write', () => this.#few(put))
     return { size, sha256: hash.digest('hex') }
   }
 
@@ -149,9 +182,18 @@ class LocalFiles implements FileHost {
     return hash.digest('hex')
   }
 
+  async hashes(paths: readonly string[]): Promise<readonly (string | null)[]> {
+    return paths.map(() => null)
+  }
+
   async freeBytes(): Promise<number | null> {
     const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
     return stats.bavail * stats.bsize
+  }
+
+  async freeFiles(): Promise<number | null> {
+    const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
+    return stats.files === 0 ? null : stats.ffree
   }
 
   async close(): Promise<void> {

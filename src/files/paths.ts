@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MigrateError } from '../base/errors.ts'
+import type { FileEntry } from './port.ts'
 
 /** The longest name that common file systems take, bytes. */
 const NAME_MAX = 255
@@ -68,6 +69,12 @@ export function partPath(path: string): string {
   return joinPath(parentOf(path), `.${hash}${PART}`)
 }
 
+/** Whether a path is that of a folder in the root that small files are unpacked into, before each is renamed to where it belongs. */
+export const isUnpackedFolder = (path: string): boolean => /^\.migrate-part-[0-9a-f]{12}$/.test(path)
+
+/** Whether a path is that of a file on its way (or left behind by a try that was cut off): nothing of the site's. */
+export const isPartPath = (path: string): boolean => nameOf(path).startsWith('.') && path.endsWith(PART)
+
 /**
  * The one order of paths: depth first, a folder right before what it holds, names of a folder by their UTF-8 bytes. Listings and
  * the store keep it, so that two of them can be compared while they stream. Negative, 0 or positive.
@@ -88,3 +95,18 @@ function rank(unit: number): number {
   if (unit < 0xd800) return unit
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }
+
+/**
+ * What stands in a folder under a name that isn't UTF-8: listed, so that nobody takes the folder for whole without it, but it can't be asked
+ * for. `name`: with U+FFFD for what can't be told.
+ */
+export const unnameable = (folder: string, name: string): FileEntry => ({
+  path: joinPath(folder, name),
+  kind: 'other',
+  size: 0,
+  mode: null,
+  mtimeSeconds: 0,
+  target: null,
+})
+
+export const isUnnameable = (entry: FileEntry): boolean => entry.kind === 'other' && nameOf(entry.path).includes('\uFFFD')

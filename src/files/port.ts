@@ -21,6 +21,12 @@ export type ListDepth = 'here' | 'below'
 export interface WriteOptions {
   readonly mode: number | null
   readonly mtimeSeconds: number
+  /**
+   * Opens the same content once more. With it, a part of a large file that stands there from an earlier try is gone on with, once it is
+   * proven to be the content's beginning (by the host's own hash of it, or by reading it back); and what has arrived when the connection
+   * breaks is left there for the next try.
+   */
+  readonly again?: () => Readable
 }
 
 export interface ReadOptions {
@@ -31,8 +37,10 @@ export interface ReadOptions {
 
 export interface WrittenFile {
   readonly size: number
-  /** SHA-256 of the bytes sent, hexadecimal. */
+  /** SHA-256 of the content, hexadecimal: of the bytes sent, and before them of those that an earlier try had sent. */
   readonly sha256: string
+  /** Bytes that an earlier try had sent and that were not sent again; absent when there were none. */
+  readonly resumedAt?: number
 }
 
 /** What the host can do beyond the port; found by asking it, not assumed. */
@@ -43,6 +51,18 @@ export interface FilePowers {
   readonly modes: boolean
   /** Free bytes can be asked for. */
   readonly freeSpace: boolean
+  /** A file's time can be set; where not, the host keeps the time of its arrival. */
+  readonly times: boolean
+  /** How the host hashes a file by itself, for people ("sha256sum over SSH"); `null`: what stands there has to be read back. */
+  readonly hash: string | null
+  /** Names that differ in case alone are the same; `null` when nothing there told. */
+  readonly foldsCase: boolean | null
+  /** A name may hold a line break. */
+  readonly lineBreaks: boolean
+  /** A file can be read from any byte on. */
+  readonly offsets: boolean
+  /** What is changed on the way is noticed (SSH, TLS, no network at all); over plain FTP only a hash tells. */
+  readonly sealed: boolean
 }
 
 /**
@@ -63,9 +83,9 @@ export interface FileHost {
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]>
   /**
    * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
-   * hold. A name that isn't UTF-8 throws `files-failed`. A folder that can't be listed, or a listing
-   * that ends early, throws: never a partial list taken as whole. A folder that isn't there throws `file-missing`. `here`: only what
-   * lies in the folder itself.
+   * hold. What has a name that isn't UTF-8 comes as `other`, with U+FFFD (paths.ts: `isUnnameable`) for what can't be told, and nothing
+   * below it. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder
+   * that isn't there throws `file-missing`. `here`: only what lies in the folder itself.
    */
   list(folder?: string, signal?: AbortSignal, depth?: ListDepth): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */
@@ -90,8 +110,15 @@ export interface FileHost {
   removeFolder(path: string): Promise<void>
   /** SHA-256 of the file as it stands on the host, hexadecimal; by the server where it can, by reading otherwise. */
   sha256(path: string, signal?: AbortSignal): Promise<string>
+  /**
+   * SHA-256 of files by the host alone, hexadecimal, in the order asked for: nothing of them is read over the network. `null` for one
+   * that it can't hash (not there, not allowed, no such power): `sha256` tells what is the matter.
+   */
+  hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]>
   /** Free bytes; `null` when the host can't say. */
   freeBytes(): Promise<number | null>
+  /** How many files more fit (inodes); `null` when the host can't say or doesn't count them. */
+  freeFiles(): Promise<number | null>
   close(): Promise<void>
 }
 

@@ -15,13 +15,14 @@ const DEFAULT_STEPS: readonly (readonly string[])[] = [
   ['restore-files', 'restore-database'],
   ['bump-identities'],
   ['smoke-test'],
+  ['carry-files'],
   ['cutover-dns'],
   ['watch-propagation'],
-  ['reconcile'],
+  ['carry-files', 'reconcile'],
   ['report'],
 ]
 /** Kinds that may stand in a playbook several times. */
-const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'smoke-test'])
+const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'smoke-test', 'carry-files'])
 const LATER: readonly string[] = ['relay', 'notify']
 /** What must have happened, when it is in the playbook at all, before what. */
 const ORDER: readonly (readonly [string, string])[] = [
@@ -29,9 +30,11 @@ const ORDER: readonly (readonly [string, string])[] = [
   ['snapshot-database', 'restore-database'],
   ['restore-files', 'rewrite-config'],
   ['restore-database', 'bump-identities'],
+  ['restore-files', 'carry-files'],
   ['restore-files', 'cutover-dns'],
   ['bump-identities', 'cutover-dns'],
   ['lower-ttl', 'cutover-dns'],
+  ['certificate', 'cutover-dns'],
   ['cutover-dns', 'watch-propagation'],
   ['cutover-dns', 'reconcile'],
   ['cutover-dns', 'close-old'],
@@ -207,10 +210,12 @@ function complainOfTwins(groups: readonly (readonly StepSettings[])[], source: S
 }
 
 function complainOfOrder(groups: readonly (readonly StepSettings[])[], source: Source): void {
-  const place = new Map(groups.flatMap((group, index) => group.map((step) => [step.kind.name, { index, step }] as const)))
+  const places = groups.flatMap((group, index) => group.map((step) => [step.kind.name, { index, step }] as const))
+  // Of a kind that stands there several times, the last must have been waited for, and the first must wait.
+  const [lasts, firsts] = [new Map(places), new Map(places.toReversed())]
   for (const [first, second] of ORDER) {
-    const before = place.get(first)
-    const after = place.get(second)
+    const before = lasts.get(first)
+    const after = firsts.get(second)
     if (!before || !after || before.index < after.index) continue
     const how = before.index === after.index ? 'beside' : 'before'
     source.complain(
@@ -227,7 +232,8 @@ export function buildSequence(playbook: Playbook, world: World): Sequence {
   return playbook.steps.map((group) =>
     group.map(({ id, kind, options }) => {
       const others = (): readonly Step[] => made.filter((each) => each !== step)
-      const step = kind.create(options, { id, world, playbookDirectory: playbook.directory, others })
+      const afterCutover = made.some((each) => each.phase === 'cutover')
+      const step = kind.create(options, { id, world, playbookDirectory: playbook.directory, others, afterCutover })
       made.push(step)
       return step
     }),

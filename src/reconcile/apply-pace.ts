@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 
 const FEWEST_ROWS = 10
-const MOST_ROWS = 500
+const MOST_ROWS = 2000
 const FIRST_ROWS = 100
 /** A transaction that takes longer holds rows up that customers wait for; one that is much shorter wastes round trips. */
 const LONG_MS = 500

@@ -29,7 +29,7 @@ export async function readLedgers(tables: Iterable<string>, context: ApplyContex
   for (const name of tables) {
     const table = context.tables.get(name)
     if (table === undefined || index.isLoaded(name)) continue
-    index.load(name, await carriedEntries(run, source, target, { sourceTable: table.source, targetTable: table.target }))
+    await index.load(name, carriedEntries(run, source, target, { sourceTable: table.source, targetTable: table.target }))
   }
 }
 

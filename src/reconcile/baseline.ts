@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { keepingError } from '../base/disk-full.ts'
-import type { Database, PrintedRow, Printing, RangeSum } from '../databases/port.ts'
+import type { Database, PrintedRow, Printing, RangeSum, Reader } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineTable, baselinePath } from './baseline-file.ts'
 import { addSums, type PackedLeaf, packLeaf } from './baseline-leaf.ts'
@@ -55,14 +55,17 @@ async function takeAll(options: BaselineOptions, path: string): Promise<void> {
   try {
     const taken: (readonly [Table, TableProgress])[] = []
     let rows = 0
-    for (const [table, kept] of await begun(writer, options)) {
+    const tables = await begun(writer, options)
+    // One reader for all tables: many small ones would each take the server as long to begin as to read.
+    await reading(options, tables, async (reader, [table, kept]) => {
       const counted = (count: number): void => {
         rows += count
         options.onRows?.(rows)
       }
-      taken.push([table, await takeTable(writer, table, kept, options, counted)])
-    }
-    for (const [table, kept] of taken) await check(writer, table, kept, options)
+      taken.push([table, await takeTable(writer, reader, [table, kept], options, counted)])
+    })
+    const unchecked = taken.filter(([, { written }]) => written === undefined)
+    await reading(options, unchecked, (reader, [table, kept]) => check(writer, reader, [table, kept], options))
     writer.flush()
   } catch (error) {
     throw keepingError(error, options.directory)
@@ -71,11 +74,28 @@ async function takeAll(options: BaselineOptions, path: string): Promise<void> {
   }
 }
 
+type Taking = readonly [Table, TableProgress]
+
+/** Does something with each table, in their order, through one reader; with none of them, nothing is asked. */
+async function reading(
+  { database, signal }: BaselineOptions,
+  tables: readonly Taking[],
+  each: (reader: Reader, taking: Taking) => Promise<void>,
+): Promise<void> {
+  if (tables.length === 0) return
+  await database.read(1, async ([reader]) => {
+    for (const taking of tables) {
+      signal?.throwIfAborted()
+      await each(reader, taking)
+    }
+  })
+}
+
 /** Begins every table: before any is read, each is asked what it holds. */
-async function begun(writer: BaselineWriter, options: BaselineOptions): Promise<readonly (readonly [Table, TableProgress])[]> {
+async function begun(writer: BaselineWriter, options: BaselineOptions): Promise<readonly Taking[]> {
   const { database, peer } = options
   const hosts = peer === undefined ? [database] : [database, peer]
-  const tables: (readonly [Table, TableProgress])[] = []
+  const tables: Taking[] = []
   for (const table of options.tables) {
     options.signal?.throwIfAborted()
     const start = {
@@ -90,21 +110,22 @@ async function begun(writer: BaselineWriter, options: BaselineOptions): Promise<
       kept = { ...writer.begin(start), begun: isSameStart(kept, start) ? kept.begun : undefined }
       if (kept.begun !== undefined) writer.note(kept, kept.begun)
     }
-    const printer = new Printer(start.method)
-    if (!kept.complete && kept.begun === undefined && printer.byServer) {
-      const sum = await sumNow(printer, table, kept.printing, options)
-      writer.note(kept, sum)
-      kept = { ...kept, begun: sum }
-    }
     tables.push([table, kept])
   }
-  return tables
+  const asked = new Map<Table, RangeSum>()
+  const isAsked = ([, kept]: Taking): boolean => !kept.complete && kept.begun === undefined && new Printer(kept.method).byServer
+  await reading(options, tables.filter(isAsked), async (reader, [table, kept]) => {
+    const sum = await sumNow(reader, table, kept, options)
+    writer.note(kept, sum)
+    asked.set(table, sum)
+  })
+  return tables.map(([table, kept]) => [table, { ...kept, begun: kept.begun ?? asked.get(table) }])
 }
 
 async function takeTable(
   writer: BaselineWriter,
-  table: Table,
-  kept: TableProgress,
+  reader: Reader,
+  [table, kept]: Taking,
   options: BaselineOptions,
   counted: (rows: number) => void,
 ): Promise<TableProgress> {
@@ -114,42 +135,41 @@ async function takeTable(
   const { leaves, last } = writer.progress(kept)
   const printer = new Printer(kept.method)
   let [next, rows, sum] = [leaves, kept.rows, kept.sum]
-  await options.database.read(1, async ([reader]) => {
-    const range = { ...(last === undefined ? {} : { after: last }), ...(signal ? { signal } : {}) }
-    for await (const leaf of leavesOf(printer.prints(reader, table, kept.printing, range), leafRows)) {
-      signal?.throwIfAborted()
-      rows += leaf.rows
-      sum = addSums(sum, leaf.sum)
-      writer.add(kept, next, leaf, { rows, sum })
-      next += 1
-      counted(leaf.rows)
-    }
-  })
+  const range = { ...(last === undefined ? {} : { after: last }), ...(signal ? { signal } : {}) }
+  for await (const leaf of leavesOf(printer.prints(reader, table, kept.printing, range), leafRows)) {
+    signal?.throwIfAborted()
+    rows += leaf.rows
+    sum = addSums(sum, leaf.sum)
+    writer.add(kept, next, leaf, { rows, sum })
+    next += 1
+    counted(leaf.rows)
+  }
   writer.complete(kept)
   return { ...kept, rows, sum, complete: true }
 }
 
 /** Asks a table once more what it holds: one that was written to meanwhile isn't what was restored. */
-async function check(writer: BaselineWriter, table: Table, kept: TableProgress, options: BaselineOptions): Promise<void> {
-  if (kept.written !== undefined) return
-  options.signal?.throwIfAborted()
-  const now = await sumNow(new Printer(kept.method), table, kept.printing, options)
+async function check(writer: BaselineWriter, reader: Reader, [table, kept]: Taking, options: BaselineOptions): Promise<void> {
+  const now = await sumNow(reader, table, kept, options)
   const isAsTaken = (sum: RangeSum): boolean => sum.rows === kept.rows && sum.sum === kept.sum
   writer.checked(kept, !isAsTaken(now) || (kept.begun !== undefined && !isAsTaken(kept.begun)))
 }
 
-function sumNow(printer: Printer, table: Table, printing: Printing, options: BaselineOptions): Promise<RangeSum> {
-  const { database, signal } = options
+async function sumNow(
+  reader: Reader,
+  table: Table,
+  { method, printing }: Pick<TableProgress, 'method' | 'printing'>,
+  { signal }: BaselineOptions,
+): Promise<RangeSum> {
+  const printer = new Printer(method)
   const range = signal ? { signal } : {}
-  return database.read(1, async ([reader]) => {
-    if (printer.byServer) return printer.sum(reader, table, printing, range)
-    let [rows, sum] = [0, 0n]
-    for await (const batch of printer.prints(reader, table, printing, range)) {
-      rows += batch.length
-      sum = batch.reduce((total, row) => addSums(total, BigInt(`0x${row.print}`)), sum)
-    }
-    return { rows, sum }
-  })
+  if (printer.byServer) return printer.sum(reader, table, printing, range)
+  let [rows, sum] = [0, 0n]
+  for await (const batch of printer.prints(reader, table, printing, range)) {
+    rows += batch.length
+    sum = batch.reduce((total, row) => addSums(total, BigInt(`0x${row.print}`)), sum)
+  }
+  return { rows, sum }
 }
 
 /** Leaves that were taken of the same things, in the same way and order. */

@@ -34,17 +34,14 @@ function seenBack({ sourceState, targetState }: LedgerEntry): string {
  * What passes in both directions carried of a table, seen from the present source. Each host keeps the entries of what it received;
  * those of the present source were written when it was the target.
  */
-export async function carriedEntries(
+export async function* carriedEntries(
   run: string,
   source: Database,
   target: Database,
   { sourceTable, targetTable }: TablePair,
-): Promise<readonly LedgerEntry[]> {
-  const [there, here] = await Promise.all([
-    source.ledgerEntries(run, fullName(sourceTable.name)),
-    target.ledgerEntries(run, fullName(targetTable.name)),
-  ])
-  return [...there.map(swapped), ...here]
+): AsyncGenerator<readonly LedgerEntry[]> {
+  for await (const page of source.ledgerPages(run, fullName(sourceTable.name))) yield page.map(swapped)
+  yield* target.ledgerPages(run, fullName(targetTable.name))
 }
 
 /** The scratch table `ledger`: the newest entry of each row of the source. */
@@ -58,15 +55,22 @@ export function makeLedger(scratch: DatabaseSync): void {
 }
 
 /** Puts these entries into it, in place of those that were there. */
-export function keepLedger(scratch: DatabaseSync, entries: readonly LedgerEntry[]): void {
+export async function keepLedger(scratch: DatabaseSync, pages: Pages): Promise<void> {
   scratch.exec('DELETE FROM ledger')
-  if (entries.length === 0) return
   const insert = scratch.prepare(`
     INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (source_digest) DO UPDATE SET
       target_digest = excluded.target_digest, target_key = excluded.target_key, action = excluded.action,
       source_state = excluded.source_state, target_state = excluded.target_state, at = excluded.at
     WHERE excluded.at >= at`)
-  for (const { sourceKey, targetKey, action, sourceState, targetState, at } of entries)
-    insert.run(keyDigest(sourceKey), sourceKey, keyDigest(targetKey), targetKey, action, sourceState, targetState, at)
+  for await (const entries of pages) {
+    for (const { sourceKey, targetKey, action, sourceState, targetState, at } of entries) {
+      const source = keyDigest(sourceKey)
+      const target = targetKey === sourceKey ? source : keyDigest(targetKey)
+      insert.run(source, sourceKey, target, targetKey, action, sourceState, targetState, at)
+    }
+  }
 }
+
+type Pages = AsyncIterable<readonly Carried[]> | Iterable<readonly Carried[]>
+type Carried = Omit<LedgerEntry, 'run' | 'table'>

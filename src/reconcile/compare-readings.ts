@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '../base/errors.ts'
-import type { Database, Printing } from '../databases/port.ts'
+import type { Database, LedgerEntry, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineFile, openBaseline } from './baseline-file.ts'
 import { makeLedger, type TablePair } from './compare-ledger.ts'
@@ -19,6 +19,8 @@ export interface CompareOptions {
   readonly target: Database
   /** What of a table (the target's) is compared. */
   readonly printingOf: (table: Table) => Printing
+  /** What the ledgers of both hosts say of a table (the target's), where it was read already. */
+  readonly carried?: (table: Table) => Iterable<readonly Omit<LedgerEntry, 'run' | 'table'>[]>
   /** Rows that the first sum spans; later ones span what takes half a second. */
   readonly firstRows?: number
   readonly signal?: AbortSignal

@@ -37,7 +37,7 @@ async function compareTable(comparing: Comparing, pair: TablePair): Promise<Tabl
   const { scratch, options } = comparing
   const { sourceTable, targetTable: table } = pair
   const [source, target] = await comparing.readings(pair)
-  keepLedger(scratch, await carriedEntries(options.run, options.source, options.target, pair))
+  await keepLedger(scratch, options.carried?.(table) ?? carriedEntries(options.run, options.source, options.target, pair))
   if (table.key.length === 0) {
     const counts = await compareCopies(scratch, target, source)
     return { table, sourceTable, ...counts, inStep: NONE_IN_STEP, differences: () => NOTHING.values() }

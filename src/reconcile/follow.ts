@@ -148,9 +148,10 @@ export class Follower {
   async #ledgerOf(table: string): Promise<Map<string, boolean>> {
     const known = this.#ledger.get(table)
     if (known !== undefined) return known
-    const entries = await this.#options.target.ledgerEntries(this.#options.run, table)
     const stays = new Set(['inserted', 'updated'])
-    const read = new Map(entries.map((each) => [each.sourceKey, stays.has(each.action) && each.sourceKey === each.targetKey]))
+    const read = new Map<string, boolean>()
+    for await (const entries of this.#options.target.ledgerPages(this.#options.run, table))
+      for (const { sourceKey, targetKey, action } of entries) read.set(sourceKey, stays.has(action) && sourceKey === targetKey)
     this.#ledger.set(table, read)
     return read
   }

@@ -1,8 +1,9 @@
 import { MigrateError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { Database, KeyCells, LedgerEntry, Row } from '../databases/port.ts'
-import { findTable, fullName, keyPositions, readableColumns, type Schema, type Table } from '../databases/schema.ts'
-import { keyCells, keyLabel, keyText } from './fingerprint.ts'
+import { findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import { keyCells, keyLabel } from './fingerprint.ts'
+import { askHosts, type HostsAnswer, rowOf } from './lookup-hosts.ts'
 import { readParked } from './parked.ts'
 import { isNowhere } from './remap-index.ts'
 
@@ -72,24 +73,19 @@ export async function lookUp(options: LookupOptions): Promise<Lookup> {
   const schema = await options.new.schema()
   const table = tableNamed(schema, options.table)
   const asked = cellsOf(table, options.key)
-  const old = await askOld(options, table, asked)
-  const fresh = {
-    row: await rowOf(options.new, table, asked),
-    entries: await options.new.ledgerEntries(options.run, fullName(table.name)),
-  }
-  // As the server spells it: in another case of letters, with another number of digits, it may be the same key.
-  const key = keyOf(table, fresh.row ?? old.row) ?? keyText(asked)
-  const entries = [...fresh.entries.map(forward), ...old.entries.map(backward)].sort(byTime)
+  const answer = await askHosts(options, table, asked)
+  const { key } = answer
+  const entries = [...answer.fresh.entries.map(forward), ...answer.old.entries.map(backward)].sort(byTime)
   const explained = byLedger(entries, key)
   const parked = await parkedRows(options.directory, table, key)
   const known = [...explained.filter((each) => !parked.some((other) => other.oldKey === each.oldKey)), ...parked]
   const mode = options.modeOf(table, schema)
-  const rows = [...known, ...byHosts({ table, key, known, old, isOnNew: fresh.row, mode })]
+  const rows = [...known, ...byHosts({ table, known, answer, mode })]
   return {
     table: fullName(table.name),
     key: keyLabel(key),
     rows: await Promise.all(rows.map((each) => shown(each, options.new, table))),
-    ...(old.unreachable === undefined ? {} : { oldUnreachable: old.unreachable }),
+    ...(answer.unreachable === undefined ? {} : { oldUnreachable: answer.unreachable }),
   }
 }
 
@@ -143,42 +139,6 @@ function cellsOf(table: Table, text: string): KeyCells {
           : `Its key has ${columns.length} columns (${columns.join(', ')}): write them with commas between, as in 10,1.`,
     },
   )
-}
-
-/** A key that the server doesn't take as one (text where numbers are) is the person's mistake. */
-async function rowOf(database: Database, table: Table, key: KeyCells): Promise<Row | undefined> {
-  try {
-    return (await database.rowsByKey(table, [key]))[0]
-  } catch (error) {
-    if (!(error instanceof MigrateError) || error.code !== 'database-statement-failed') throw error
-    throw new MigrateError('key-unknown', `${keyLabel(keyText(key))} is no key of ${fullName(table.name)}.`, {
-      ending: 'usage',
-      cause: error,
-      hint: `The server said: ${error.message}`,
-    })
-  }
-}
-
-const keyOf = (table: Table, row: Row | undefined): string | undefined =>
-  row === undefined ? undefined : keyText(keyPositions(table).map((position) => row[position] ?? null))
-
-interface OldAnswer {
-  readonly row: Row | undefined
-  readonly entries: readonly LedgerEntry[]
-  readonly unreachable?: string
-}
-
-/** The old host's part; what it can't answer is told, and stops nothing. */
-async function askOld({ old, run }: LookupOptions, table: Table, key: KeyCells): Promise<OldAnswer> {
-  if (old === undefined) return { row: undefined, entries: [], unreachable: 'the playbook names none' }
-  try {
-    const there = findTable((await old.schema()).tables, fullName(table.name))
-    if (there === undefined || there === 'ambiguous') return { row: undefined, entries: [] }
-    return { row: await rowOf(old, there, key), entries: await old.ledgerEntries(run, fullName(there.name)) }
-  } catch (error) {
-    if (!(error instanceof MigrateError) || error.ending !== 'failed') throw error
-    return { row: undefined, entries: [], unreachable: error.message }
-  }
 }
 
 /** A ledger's entry, whichever way it went. */
@@ -247,25 +207,24 @@ async function parkedRows(directory: string, table: Table, key: string): Promise
 
 interface HostsSay {
   readonly table: Table
-  readonly key: string
   readonly known: readonly Raw[]
-  readonly old: OldAnswer
-  readonly isOnNew: Row | undefined
+  readonly answer: HostsAnswer
   readonly mode: 'track' | 'copy-only' | 'skip'
 }
 
 /** What stands on the hosts under this key and nothing else accounts for. */
-function byHosts({ table, key, known, old, isOnNew, mode }: HostsSay): readonly Raw[] {
+function byHosts({ table, known, answer, mode }: HostsSay): readonly Raw[] {
+  const { key, old, fresh, unreachable } = answer
   const isKnown = { old: known.some((each) => each.oldKey === key), new: known.some((each) => each.newKey === key) }
   const onOld = isKnown.old ? undefined : old.row
-  const onNew = isKnown.new ? undefined : isOnNew
+  const onNew = isKnown.new ? undefined : fresh.row
   const keys = { oldKey: onOld === undefined ? null : key, newKey: onNew === undefined ? null : key }
   if (onOld === undefined && onNew === undefined) return []
   if (mode !== 'track') return [{ ...keys, became: mode === 'skip' ? 'not-copied' : 'copied-only' }]
   if (onOld !== undefined && onNew !== undefined)
     return [{ ...keys, became: sameCells(table, onOld, onNew) ? 'same' : 'differs' }]
   if (onNew === undefined) return [{ ...keys, became: 'not-carried' }]
-  return [{ ...keys, became: old.unreachable === undefined ? 'born-on-new' : 'on-new' }]
+  return [{ ...keys, became: unreachable === undefined ? 'born-on-new' : 'on-new' }]
 }
 
 const sameCells = (table: Table, a: Row, b: Row): boolean =>

@@ -3,7 +3,7 @@ import { isCyclic, parentsFirst } from './order.ts'
 import type { CarryItem, ReconcileChange } from './plan-items.ts'
 
 /** Rows of one change: what the journal tells at once. It is carried in several shorter transactions. */
-const BATCH_ROWS = 500
+const BATCH_ROWS = 2000
 const CYCLE_ROWS = 10_000
 
 /**

@@ -2,6 +2,7 @@ import { MigrateError } from '../base/errors.ts'
 import type {
   Database,
   KeyCells,
+  KeyRange,
   PrintedRow,
   Printing,
   RangeSum,
@@ -79,6 +80,24 @@ export class Printer {
   ): Promise<RangeSum> {
     if (reader.sum === undefined || !this.byServer) throw powerMissing(this.method, 'sum')
     return reader.sum(table, printing, range)
+  }
+
+  /** As `Reader.sums`, any number of ranges; only where the server computes fingerprints (`byServer`). */
+  async sums(
+    reader: Reader,
+    table: Table,
+    printing: Printing,
+    ranges: readonly KeyRange[],
+    signal?: AbortSignal,
+  ): Promise<readonly RangeSum[]> {
+    if (!this.byServer) throw powerMissing(this.method, 'sums')
+    const sums: RangeSum[] = []
+    for (const some of portions(ranges)) {
+      if (reader.sums !== undefined) sums.push(...(await reader.sums(table, printing, some, signal)))
+      else
+        for (const range of some) sums.push(await this.sum(reader, table, printing, { ...range, ...(signal ? { signal } : {}) }))
+    }
+    return sums
   }
 
   /** Rows with these keys and their fingerprints, any number of keys; absent keys are absent. */

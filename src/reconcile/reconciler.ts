@@ -160,6 +160,7 @@ export class Reconciler {
         run,
         source,
         target,
+        carried: (table) => index.pages(fullName(table.name)),
         printingOf: (table) => tables.get(fullName(table.name))?.targetPrinting ?? { columns: [], apart: [] },
         ...(asking.signal ? { signal: asking.signal } : {}),
         onRows: (table, count) => {

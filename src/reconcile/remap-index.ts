@@ -23,6 +23,8 @@ export const nowhere = (columns: number): string => JSON.stringify(Array(columns
 
 export const isNowhere = (key: string): boolean => keyCells(key).every((cell) => cell === null)
 
+const PAGE_ROWS = 1000
+
 const SCHEMA = `
   CREATE TABLE carried (
     table_name TEXT NOT NULL, source_key TEXT NOT NULL, target_key TEXT NOT NULL, action TEXT NOT NULL,
@@ -42,10 +44,17 @@ export class CarriedIndex {
   readonly #put: StatementSync
   readonly #bySource: StatementSync
   readonly #byTarget: StatementSync
+  readonly #wait: StatementSync
+  readonly #waiting: StatementSync
+  readonly #arrive: StatementSync
+  readonly #unsettle: StatementSync
+  readonly #unsettled: StatementSync
+  readonly #settle: StatementSync
   readonly #loaded = new Set<string>()
 
   constructor() {
-    this.#store.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192')
+    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
+    this.#store.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384; BEGIN')
     this.#store.exec(SCHEMA)
     this.#put = this.#store.prepare(`
       INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (table_name, source_key) DO UPDATE SET
@@ -54,6 +63,12 @@ export class CarriedIndex {
       WHERE excluded.at >= at`)
     this.#bySource = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND source_key = ?')
     this.#byTarget = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND target_key = ?')
+    this.#wait = this.#store.prepare('INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)')
+    this.#waiting = this.#store.prepare('SELECT how FROM waiting WHERE table_name = ? AND key = ?')
+    this.#arrive = this.#store.prepare('DELETE FROM waiting WHERE table_name = ? AND key = ?')
+    this.#unsettle = this.#store.prepare('INSERT OR REPLACE INTO unsettled VALUES (?, ?)')
+    this.#unsettled = this.#store.prepare('SELECT 1 FROM unsettled WHERE table_name = ? AND key = ?')
+    this.#settle = this.#store.prepare('DELETE FROM unsettled WHERE table_name = ? AND key = ?')
   }
 
   isLoaded(table: string): boolean {
@@ -61,12 +76,10 @@ export class CarriedIndex {
   }
 
   /** Takes over all that the ledgers say of a table, oldest first. */
-  load(table: string, entries: readonly LedgerEntry[]): void {
+  async load(table: string, pages: AsyncIterable<readonly LedgerEntry[]>): Promise<void> {
     this.#store.prepare('DELETE FROM carried WHERE table_name = ?').run(table)
+    for await (const entries of pages) for (const entry of entries) this.add({ ...entry, table })
     this.#loaded.add(table)
-    this.#store.exec('BEGIN')
-    for (const entry of entries) this.add({ ...entry, table })
-    this.#store.exec('COMMIT')
   }
 
   /** The ledger of a table is to be read again before it is next asked for. */
@@ -89,6 +102,18 @@ export class CarriedIndex {
     return this.#byTarget.all(table, targetKey).map(carriedRow)
   }
 
+  /** What the ledgers last say of each row of a table, some at a time: nothing of it may change meanwhile. */
+  *pages(table: string): Generator<readonly CarriedRow[]> {
+    let page: CarriedRow[] = []
+    for (const row of this.all(table)) {
+      page.push(row)
+      if (page.length < PAGE_ROWS) continue
+      yield page
+      page = []
+    }
+    if (page.length > 0) yield page
+  }
+
   /** Every row of a table that a ledger names. */
   *all(table: string): Generator<CarriedRow> {
     for (const row of this.#store.prepare('SELECT * FROM carried WHERE table_name = ?').iterate(table)) yield carriedRow(row)
@@ -101,29 +126,29 @@ export class CarriedIndex {
   }
 
   setWaiting(table: string, key: string, how: Waiting): void {
-    this.#store.prepare('INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)').run(table, key, how)
+    this.#wait.run(table, key, how)
   }
 
   waiting(table: string, key: string): Waiting | undefined {
-    const how = this.#store.prepare('SELECT how FROM waiting WHERE table_name = ? AND key = ?').get(table, key)?.how
+    const how = this.#waiting.get(table, key)?.how
     return how === 'coming' || how === 'parked' || how === 'later' ? how : undefined
   }
 
   arrived(table: string, key: string): void {
-    this.#store.prepare('DELETE FROM waiting WHERE table_name = ? AND key = ?').run(table, key)
+    this.#arrive.run(table, key)
   }
 
   /** A row of the target of which it isn't decided yet what it will be: nothing is merged into it. */
   setUnsettled(table: string, targetKey: string): void {
-    this.#store.prepare('INSERT OR REPLACE INTO unsettled VALUES (?, ?)').run(table, targetKey)
+    this.#unsettle.run(table, targetKey)
   }
 
   isUnsettled(table: string, targetKey: string): boolean {
-    return this.#store.prepare('SELECT 1 FROM unsettled WHERE table_name = ? AND key = ?').get(table, targetKey) !== undefined
+    return this.#unsettled.get(table, targetKey) !== undefined
   }
 
   settled(table: string, targetKey: string): void {
-    this.#store.prepare('DELETE FROM unsettled WHERE table_name = ? AND key = ?').run(table, targetKey)
+    this.#settle.run(table, targetKey)
   }
 
   /** Forgets what wasn't done: a new plan says it anew. */

@@ -5,6 +5,7 @@ import { asMigrateError, errorAmong, FAILED, OK, type Verdict, verdictOf } from 
 import { RunHistory } from './history.ts'
 import { type PreflightStops, preflight } from './preflight.ts'
 import { redactJson } from './redaction.ts'
+import { namedSteps, type Selection } from './selection.ts'
 import type { Session } from './session.ts'
 import { readHistory } from './state.ts'
 import type { Sequence, Step } from './step.ts'
@@ -14,8 +15,13 @@ import { noStop, within } from './stopping.ts'
  * The whole plan, writing nothing anywhere (law 6): the same `check` and `plan` as a run, stopped before `apply`. A step that
  * can't plan doesn't keep the others from it.
  */
-export async function rehearse(options: CommandOptions, selected: Sequence, conclusion: Conclusion): Promise<Verdict> {
+export async function rehearse(
+  options: CommandOptions & Selection,
+  selected: Sequence,
+  conclusion: Conclusion,
+): Promise<Verdict> {
   const session = await readingSession(options, conclusion)
+  for (const id of namedSteps(options)) session.named.add(id)
   session.emit(null, { event: 'started', playbook: options.name, dryRun: true, resumed: session.history.run !== undefined })
   const stops = stopsOf(options)
   const found = await preflight(session, dueSteps(session, selected), stops)

@@ -1,7 +1,7 @@
 import { MigrateError } from '../base/errors.ts'
 import { type Json, jsonSchema } from '../base/json.ts'
 import { asFinal, asMigrateError, errorAmong, interruptedError } from './failures.ts'
-import { ROWS_PARKED, STOPPED } from './history.ts'
+import { isParking, STOPPED } from './history.ts'
 import { holdsSecret } from './redaction.ts'
 import { retrying } from './retry.ts'
 import { findingFields, type Session } from './session.ts'
@@ -14,12 +14,12 @@ export type StepEnd =
   | { readonly kind: 'failed' | 'waiting' | 'interrupted' | 'stopped'; readonly error: MigrateError }
 
 /** Runs one step to its end: plan, each change after its line in the journal, then the evidence. Never throws. */
-export async function executeStep(session: Session, step: Step, stops: Stops, settings: StepSettings): Promise<StepEnd> {
+export async function executeStep(session: Session, step: Step, stops: Stops): Promise<StepEnd> {
   const started = session.clock.monotonic()
   const seconds = (): number => (session.clock.monotonic() - started) / 1000
   session.emit(step.id, { event: 'started', title: step.title })
   try {
-    const skipped = await work(session, step, stops, settings)
+    const skipped = await work(session, step, stops)
     await finish(session, step, seconds(), skipped)
     return { kind: 'finished', skipped, parked: session.history.isParked(step.id) }
   } catch (thrown) {
@@ -29,13 +29,8 @@ export async function executeStep(session: Session, step: Step, stops: Stops, se
   }
 }
 
-export interface StepSettings {
-  /** The playbook's person named this step: do it even where a resumed run would leave it alone. */
-  readonly named: boolean
-}
-
 /** Returns true when there was nothing to do and the journal says that the step had finished. */
-async function work(session: Session, step: Step, stops: Stops, settings: StepSettings): Promise<boolean> {
+async function work(session: Session, step: Step, stops: Stops): Promise<boolean> {
   const { history } = session
   const wasFinished = history.statusOf(step.id) === 'finished'
   await session.record({ type: 'step-started', step: step.id })
@@ -44,7 +39,7 @@ async function work(session: Session, step: Step, stops: Stops, settings: StepSe
     step.plan(session.lend(step, signal, 'read')),
   )
   if (wasFinished && changes.length === 0 && !history.isParked(step.id)) return true
-  if (wasFinished && changes.length > 0 && step.phase === 'prepare' && history.cutOver && !settings.named) {
+  if (wasFinished && changes.length > 0 && step.phase === 'prepare' && history.cutOver && !session.named.has(step.id)) {
     session.emit(step.id, leftAlone(step, changes.length))
     return true
   }
@@ -58,7 +53,7 @@ async function work(session: Session, step: Step, stops: Stops, settings: StepSe
     session.emit(step.id, { event: 'finding', ...fields })
     await session.record({ type: 'finding', step: step.id, ...fields })
   }
-  const error = errorAmong(findings.filter((finding) => finding.code !== ROWS_PARKED))
+  const error = errorAmong(findings.filter((finding) => !isParking(finding.code)))
   if (error !== undefined) throw error
   return false
 }

@@ -19,18 +19,12 @@ export interface GroupsEnd {
 /**
  * Runs the groups one after the other, the steps of each side by side; the first that fails tells those beside it to stop, and all
  * are awaited. A step that follows one of the group before (`Step.follows`) is begun beside that one once it hands over.
- * `named`: ids that the person asked for.
  */
-export async function runGroups(
-  session: Session,
-  groups: Sequence,
-  stops: GroupStops,
-  named: ReadonlySet<string | undefined>,
-): Promise<GroupsEnd> {
+export async function runGroups(session: Session, groups: Sequence, stops: GroupStops): Promise<GroupsEnd> {
   let didSomething = false
-  let current = new Group(session, stops, named)
+  let current = new Group(session, stops)
   for (const [index, steps] of groups.entries()) {
-    const next = new Group(session, stops, named)
+    const next = new Group(session, stops)
     const stopped = stops.interrupt.aborted || stops.abort.aborted
     if (!stopped) current.beginAll(steps, followers(steps, groups[index + 1] ?? []), next)
     const ends = [...(await current.ends())]
@@ -52,15 +46,13 @@ const followers = (group: readonly Step[], next: readonly Step[]): readonly Step
 class Group {
   readonly #session: Session
   readonly #stops: GroupStops
-  readonly #named: ReadonlySet<string | undefined>
   readonly #sibling = new AbortController()
   readonly #ends: StepEnd[] = []
   readonly #running = new Map<string, Promise<void>>()
 
-  constructor(session: Session, stops: GroupStops, named: ReadonlySet<string | undefined>) {
+  constructor(session: Session, stops: GroupStops) {
     this.#session = session
     this.#stops = stops
-    this.#named = named
   }
 
   /** Begins what hasn't begun yet; `early` steps of the next group begin when their leaders hand over. */
@@ -83,9 +75,8 @@ class Group {
   /** `beside`: the groups whose steps it stops by failing, and that stop it. */
   #begin(step: Step, beside: readonly Group[]): void {
     const sibling = AbortSignal.any(beside.map((group) => group.#sibling.signal))
-    const settings = { named: this.#named.has(step.id) }
     this.#session.handingOver.began(step.id)
-    const running = executeStep(this.#session, step, { ...this.#stops, sibling }, settings).then((end) => {
+    const running = executeStep(this.#session, step, { ...this.#stops, sibling }).then((end) => {
       this.#session.handingOver.ended(step.id)
       this.#ends.push(end)
       if (end.kind !== 'failed') return

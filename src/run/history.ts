@@ -44,8 +44,8 @@ interface RunPast {
   readonly startedAt: string
 }
 
-/** The code of the finding that ends a run as `parked`. */
-export const ROWS_PARKED = 'rows-parked'
+/** True for the code of a finding that ends a run as `parked`. */
+export const isParking = (code: string): boolean => code === 'rows-parked' || code === 'files-parked'
 
 /** The code with which a step ends because one beside it failed. */
 export const STOPPED = 'stopped'
@@ -192,7 +192,7 @@ export class RunHistory {
         if (record.code !== STOPPED) this.#failure = { ...record, hint: record.hint, time: entry.time }
         return
       case 'finding':
-        if (record.code === ROWS_PARKED && record.step !== null) this.#step(record.step).parking = true
+        if (isParking(record.code) && record.step !== null) this.#step(record.step).parking = true
         return
       case 'rollback-started':
         this.#rollingBack = true

@@ -18,7 +18,7 @@ import { RunHistory } from './history.ts'
 import { preflight } from './preflight.ts'
 import { type Binding, bindingHash } from './records.ts'
 import { redactJson } from './redaction.ts'
-import { type Selection, selectSteps } from './selection.ts'
+import { namedSteps, type Selection, selectSteps } from './selection.ts'
 import { findingFields, type Session } from './session.ts'
 import { type HeldState, holdState, openHeldJournal, setAside } from './state.ts'
 import { directly, type Effects, type Sequence } from './step.ts'
@@ -133,6 +133,7 @@ const cutOverAlready = (run: string): MigrateError =>
 async function runAll(session: Session, options: RunOptions, selected: Sequence): Promise<Verdict> {
   const interrupt = options.interrupt ?? noStop()
   const abort = options.abort ?? noStop()
+  for (const id of namedSteps(options)) session.named.add(id)
   const due = selected.flat().filter((step) => session.history.statusOf(step.id) !== 'finished')
   const found = await preflight(session, due, { signal: AbortSignal.any([interrupt, abort]), abort })
   for (const [step, findings] of found) {
@@ -140,8 +141,7 @@ async function runAll(session: Session, options: RunOptions, selected: Sequence)
   }
   const error = errorAmong([...found.values()].flat())
   if (error !== undefined) throw beforeAnything(error, session)
-  const named = new Set([options.only, options.from])
-  const { verdict, didSomething } = await runGroups(session, selected, { interrupt, abort }, named)
+  const { verdict, didSomething } = await runGroups(session, selected, { interrupt, abort })
   if (verdict !== undefined) return verdict
   if (!didSomething) {
     session.emit(null, {

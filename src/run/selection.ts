@@ -5,8 +5,13 @@ import type { Sequence, Step } from './step.ts'
 export interface Selection {
   readonly from?: string | undefined
   readonly until?: string | undefined
-  readonly only?: string | undefined
+  /** One step, or several. */
+  readonly only?: string | readonly string[] | undefined
 }
+
+/** Ids of the steps that the person named. */
+export const namedSteps = ({ from, only }: Selection): readonly string[] =>
+  [from, only].flat().filter((id): id is string => id !== undefined)
 
 /** The steps that a selection leaves, groups kept. Throws a usage error for an unknown step, naming the nearest. */
 export function selectSteps(sequence: Sequence, selection: Selection): Sequence {
@@ -19,16 +24,17 @@ export function selectSteps(sequence: Sequence, selection: Selection): Sequence 
     )
   }
   const steps = sequence.flat()
-  const first = only ?? from
-  const last = only ?? until
-  const start = first === undefined ? 0 : positionOf(steps, first)
-  const end = last === undefined ? steps.length - 1 : positionOf(steps, last)
+  if (only !== undefined) return chosenOf(sequence, new Set([only].flat().map((id) => steps[positionOf(steps, id)])))
+  const start = from === undefined ? 0 : positionOf(steps, from)
+  const end = until === undefined ? steps.length - 1 : positionOf(steps, until)
   if (start > end) {
-    throw usage('selection-empty', `The step ${last} comes before ${first}: nothing would run.`, 'Exchange --from and --until.')
+    throw usage('selection-empty', `The step ${until} comes before ${from}: nothing would run.`, 'Exchange --from and --until.')
   }
-  const chosen = new Set(steps.slice(start, end + 1))
-  return sequence.map((group) => group.filter((step) => chosen.has(step))).filter((group) => group.length > 0)
+  return chosenOf(sequence, new Set(steps.slice(start, end + 1)))
 }
+
+const chosenOf = (sequence: Sequence, chosen: ReadonlySet<Step | undefined>): Sequence =>
+  sequence.map((group) => group.filter((step) => chosen.has(step))).filter((group) => group.length > 0)
 
 function positionOf(steps: readonly Step[], id: string): number {
   const position = steps.findIndex((step) => step.id === id)

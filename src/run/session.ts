@@ -5,7 +5,7 @@ import { type Json, jsonSchema } from '../base/json.ts'
 import type { Redactor } from '../base/secret.ts'
 import type { EventBody, EventSink } from './events.ts'
 import { HandingOver } from './handing-over.ts'
-import { ROWS_PARKED, type RunHistory } from './history.ts'
+import { isParking, type RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { JournalRecord } from './records.ts'
 import { redactJson } from './redaction.ts'
@@ -44,6 +44,8 @@ export class Session {
   readonly history: RunHistory
   readonly dryRun: boolean
   readonly handingOver = new HandingOver()
+  /** Ids of the steps that the person named. */
+  readonly named = new Set<string>()
   readonly #options: SessionOptions
   readonly #observed = new Map<string, Observed>()
   readonly #overlay = new Map<string, Json>()
@@ -102,6 +104,7 @@ export class Session {
       signal,
       directory,
       dryRun,
+      named: this.named.has(step.id),
       ...(observing === undefined ? {} : { observing: { refresh: () => this.#refresh(observing) } }),
       emit: (body) => this.#emitForStep(step.id, body),
       progress: (done, total, unit, item) =>
@@ -132,7 +135,7 @@ export class Session {
     const observed = this.observed(step)
     if (body.event === 'progress') observed.figures.set(body.unit, body.done)
     if (body.event === 'watch') observed.watch = body
-    if (body.event === 'finding' && body.code === ROWS_PARKED) observed.parked = true
+    if (body.event === 'finding' && isParking(body.code)) observed.parked = true
     if (body.event === 'finding') this.#later({ type: 'finding', step, ...findingFields(body) })
     if (body.event === 'reconciled') this.#later({ type: 'observed', step, body: jsonSchema.parse(body) })
   }

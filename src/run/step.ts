@@ -63,6 +63,8 @@ export interface StepRun {
   readonly directory: string
   /** True in a dry run: `plan` may estimate what would only exist after an earlier step's `apply`. */
   readonly dryRun: boolean
+  /** The person named this very step (`--only`, `--from`): a step that has ended well may have to begin anew. */
+  readonly named: boolean
   /**
    * Present when the command only looks on beside a run: nothing may be written on any host. `refresh` reads anew what the run
    * has remembered meanwhile.

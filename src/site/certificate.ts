@@ -11,6 +11,8 @@ export interface Certificate {
   readonly validTo: number
   /** Subjects from the leaf up. */
   readonly chain: readonly string[]
+  /** SHA-256 of the leaf, hexadecimal with colons. */
+  readonly fingerprint: string
   /** Why a browser wouldn't trust it for the name; `null` when it would. */
   readonly problem: string | null
 }
@@ -67,6 +69,7 @@ function describe(socket: TLSSocket, leaf: PeerCertificate): Certificate {
     validFrom: Date.parse(leaf.valid_from),
     validTo: Date.parse(leaf.valid_to),
     chain: chainOf(leaf),
+    fingerprint: leaf.fingerprint256,
     problem: socket.authorized ? null : messageOf(problem),
   }
 }

@@ -64,7 +64,7 @@ export async function fetchBackup(host: Host, path: string, directory: string, r
 }
 
 /** Remembered before a backup is written among a host's files: from then on that file is this run's, and goes with it. */
-const claimKey = (host: Host): string => `backup-on-${host.side}-host`
+export const claimKey = (side: Host['side']): string => `backup-on-${side}-host`
 
 /**
  * Makes the name free for a backup: what an earlier attempt of this run left there goes; a file that isn't of this run is never
@@ -72,22 +72,22 @@ const claimKey = (host: Host): string => `backup-on-${host.side}-host`
  */
 export async function claimBackup(host: Host, file: string, run: StepRun): Promise<void> {
   const files = filesOf(host)
-  if (run.recall(claimKey(host)) === file) return files.remove(file)
+  if (run.recall(claimKey(host.side)) === file) return files.remove(file)
   if ((await files.stat(file)) !== undefined)
     throw new MigrateError(
       'backup-file-exists',
       `${files.label} has a file ${file} already, and this run didn't make it. It was left as it is.`,
       { hint: 'Give another name in backup: (path and file), or remove that file if nobody needs it.' },
     )
-  await run.remember(claimKey(host), file)
+  await run.remember(claimKey(host.side), file)
 }
 
 /** Removes the backup of this run from a host, if there is one. */
 export async function releaseBackup(host: Host, run: StepRun): Promise<void> {
-  const file = run.recall(claimKey(host))
+  const file = run.recall(claimKey(host.side))
   if (typeof file !== 'string') return
   await filesOf(host).remove(file)
-  await run.remember(claimKey(host), null)
+  await run.remember(claimKey(host.side), null)
 }
 
 /** Puts a file of a folder here onto a host, under a name that was claimed. */

@@ -4,7 +4,8 @@ import { formatCount } from '../base/units.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import { type IdentityState, identitySchema } from '../databases/schema.ts'
 import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
-import type { Step, StepRun } from '../run/step.ts'
+import type { Sequence, Step, StepRun } from '../run/step.ts'
+import { carryFilesBack, passOf } from './carry-files.ts'
 import { databaseOf } from './database-parts.ts'
 import { identityName, recallHeadroom } from './headroom.ts'
 import { reverseReconcile } from './reconcile.ts'
@@ -12,6 +13,8 @@ import type { World } from './world.ts'
 
 /** The step's id in the journal: when it has made a change, the old host numbers beyond the new one. */
 export const CARRY_BACK = 'carry-back'
+/** The same of the files. */
+const CARRY_FILES_BACK = 'carry-files-back'
 
 const raiseSchema = z.object({ kind: z.literal('raise'), identity: identitySchema, from: z.string(), to: z.string() }).readonly()
 const changeSchema = z.union([raiseSchema, reconcileChangeSchema])
@@ -43,6 +46,17 @@ export function carryBack(world: World): Step<CarryBackChange> {
     verify: async (run) => [...(await merge.verify(run)), newHostKept],
     describe: (change) => (change.kind === 'raise' ? describeRaise(change) : merge.describe(change satisfies ReconcileChange)),
   }
+}
+
+/** Everything that the new host got, carried to the old one: rows first, then files where the playbook has them carried. */
+export function goingBack(world: World, sequence: Sequence): Sequence {
+  const { old, new: fresh } = world
+  const hasRows = old.database !== undefined && fresh.database !== undefined
+  const carriesFiles = passOf(sequence)
+    .flat()
+    .some(({ id }) => id !== 'reconcile')
+  const hasFiles = carriesFiles && old.files !== undefined && fresh.files !== undefined
+  return [...(hasRows ? [[carryBack(world)]] : []), ...(hasFiles ? [[carryFilesBack(CARRY_FILES_BACK, world)]] : [])]
 }
 
 const newHostKept: Finding = {

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
-import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { CacheFolders } from './cache-folders.ts'
 import { gather } from './database-parts.ts'
 import { ask } from './http-exchange.ts'
 import { mailFindings } from './mail-findings.ts'
@@ -11,6 +11,7 @@ import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import { forgottenConfigs } from './rewrite-config-forgotten.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
+import { choiceAmong } from './snapshot-files.ts'
 import { suspectedReferences } from './suspects.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
@@ -19,6 +20,8 @@ const optionsSchema = z.strictObject({}).prefault({})
 /** Clocks further apart than this make logs hard to compare and signed requests fail. */
 const SKEW_LIMIT_MS = 60_000
 const SITE_TIMEOUT_MS = 10_000
+
+type Choice = (path: string) => boolean
 
 export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
   name: 'check',
@@ -47,7 +50,7 @@ const lookAtAll = (world: World, others: readonly Step[], run: StepRun): Promise
     () => compareDatabases(world, run),
     () => lookAtFiles(world.old, 'read'),
     () => lookAtFiles(world.new, 'write'),
-    () => lookAtRoom(world, run),
+    () => lookAtRoom(world, choiceAmong(others), run),
     () => forgottenConfigs(world, others, run),
     async () => (world.dns === undefined ? [] : await world.dns.provider.check()),
     () => mailFindings(world, run),
@@ -86,19 +89,27 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
 const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
   files === undefined ? [] : await files.check(purpose)
 
-/** Is there room on the new host for all files of the old one? */
-async function lookAtRoom({ old, new: target }: World, run: StepRun): Promise<readonly Finding[]> {
+/** Is there room on the new host for all files of the old one that are to be copied? And need they all be? */
+async function lookAtRoom({ old, new: target }: World, isChosen: Choice, run: StepRun): Promise<readonly Finding[]> {
   if (old.files === undefined) return []
-  const { files, bytes } = await sizeOf(old.files, run)
+  const caches = new CacheFolders(isChosen)
+  let [files, bytes] = [0, 0]
+  for await (const entry of old.files.list(undefined, run.signal)) {
+    caches.add(entry)
+    if (entry.kind !== 'file' || !isChosen(entry.path)) continue
+    files += 1
+    bytes += entry.size
+  }
   const found: Finding = {
     severity: 'info',
     code: 'files-found',
     message: `old files: ${formatCount(files)} files, ${formatBytes(bytes)}.`,
   }
   const free = target.files === undefined ? null : await target.files.freeBytes()
-  if (target.files === undefined || free === null || free > bytes) return [found]
+  if (target.files === undefined || free === null || free > bytes) return [found, ...caches.findings()]
   return [
     found,
+    ...caches.findings(),
     {
       severity: 'error',
       code: 'no-room',
@@ -106,17 +117,6 @@ async function lookAtRoom({ old, new: target }: World, run: StepRun): Promise<re
       hint: 'Make room on the new host, or order a larger disk.',
     },
   ]
-}
-
-async function sizeOf(host: FileHost, run: StepRun): Promise<{ readonly files: number; readonly bytes: number }> {
-  let files = 0
-  let bytes = 0
-  for await (const entry of host.list(undefined, run.signal)) {
-    if (entry.kind !== 'file') continue
-    files += 1
-    bytes += entry.size
-  }
-  return { files, bytes }
 }
 
 /** A web server's Date header (RFC 9110, section 6.6.1) against this machine's clock. No answer says nothing: smoke-test asks. */

@@ -6,6 +6,7 @@ import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { ask } from './http-exchange.ts'
+import { MAINTENANCE_KEY } from './own-files.ts'
 import { missingPart, type StepContext, type World } from './world.ts'
 
 interface Options {
@@ -113,6 +114,7 @@ async function apply({ id, world }: StepContext, change: Change, content: Buffer
   } finally {
     images.close()
   }
+  await run.remember(MAINTENANCE_KEY, change.file)
   const mtimeSeconds = Math.floor(run.clock.now() / 1000)
   await host.write(change.file, Readable.from([content]), { mode: 0o644, mtimeSeconds }, run.signal)
 }

@@ -5,7 +5,7 @@ import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 /** So much at most is one change: small enough to plan, journal and undo at a time. */
-const BATCH_ENTRIES = 1000
+const BATCH_ENTRIES = 4000
 const BATCH_BYTES = 256 * 1024 * 1024
 
 /** A FileEntry as a journal keeps it. */
@@ -19,6 +19,9 @@ export const entrySchema = z
     target: z.string().nullable(),
   })
   .readonly()
+
+/** The same with the hash of its content, where that is known. */
+export const hashedSchema = entrySchema.unwrap().extend({ sha256: z.string().nullable() }).readonly()
 
 /**
  * A stretch of the snapshot to bring to the new host. Which of its entries are to be written is told by their place in the
@@ -166,12 +169,12 @@ export function isRight(entry: StoredEntry, present: FileEntry, powers: FilePowe
   return entry.size === present.size && Math.floor(entry.mtimeSeconds) === Math.floor(present.mtimeSeconds)
 }
 
-function refuseOtherKind(entry: StoredEntry, present: FileEntry): void {
+export function refuseOtherKind(entry: StoredEntry, present: FileEntry): void {
   const clash = (entry.kind === 'folder') !== (present.kind === 'folder') || present.kind === 'other'
   if (!clash) return
   throw new MigrateError(
     'restore-kind-differs',
-    `${entry.path} is a ${entry.kind} on the old host and a ${present.kind} on the new one. Nothing was changed.`,
+    `${entry.path} is a ${entry.kind} on the old host and a ${present.kind} on the new one. It was left as it is.`,
     {
       hint: `Move ${entry.path} on the new host out of the way, then run again.`,
     },

@@ -1,13 +1,13 @@
-import type { Readable } from 'node:stream'
 import { codeOf } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
+import { comparePaths, isUnnameable, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
+import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
-/** Files under way at once, and how heavy they may be together, bytes. */
-export const FILES_AT_ONCE = 64
+/** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
+export const FILES_AT_ONCE = 2000
 export const BYTES_AT_ONCE = 32 * 1024 * 1024
 
 /** A file that changes at every reading is taken as it is after so many rounds. */
@@ -56,6 +56,7 @@ async function fetchChanged(
   progress: Progress,
 ): Promise<number> {
   const kept = store.entries()
+  const confirming = store.hasToConfirm()
   const folders: FileEntry[] = []
   let next = kept.next()
   let fetched = 0
@@ -70,6 +71,7 @@ async function fetchChanged(
     if (entry.kind === 'folder') folders.push(entry)
     if (!wanted(entry.path)) continue
     if (isThere && isKept(store, entry)) {
+      if (confirming) await confirm(store, [...folders, entry])
       progress.has(entry, round)
       continue
     }
@@ -86,13 +88,18 @@ async function fetchChanged(
   return fetched
 }
 
+/** What an earlier snapshot had of an entry still holds, and of the folders above it. */
+async function confirm(store: FileStore, entries: readonly FileEntry[]): Promise<void> {
+  for (const entry of entries) if (entry.kind !== 'folder' || isKept(store, entry)) await store.confirm(entry.path)
+}
+
 async function keepFolder(store: FileStore, folder: FileEntry): Promise<void> {
   if (!isKept(store, folder)) await store.keep({ ...folder, sha256: null }, null)
 }
 
 async function keepOther(store: FileStore, entry: FileEntry): Promise<void> {
-  if (entry.kind === 'other') return store.note(entry.path, 'other')
-  if (entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)) return store.note(entry.path, 'escapes')
+  if (entry.kind === 'other') return store.note(entry.path, isUnnameable(entry) ? 'unnameable' : 'other')
+  if (leadsOutside(entry)) return store.note(entry.path, 'escapes')
   return store.keep({ ...entry, sha256: null }, null)
 }
 
@@ -104,11 +111,10 @@ async function fetchFile(
   round: number,
   progress: Progress,
 ): Promise<void> {
-  let content: Readable
   try {
-    content = await host.read(entry.path, { entry, signal })
-    const taken = await store.objects.take(content)
+    const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
+    await proveArrival(host, entry, taken.sha256, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) === 'file-missing') return // removed since it was listed; the next round sees that
@@ -117,6 +123,48 @@ async function fetchFile(
   if (round > 1) await store.note(entry.path, round === MOST_ROUNDS ? 'unsettled' : 'changed')
   progress.has(entry, round)
 }
+
+/** What a snapshot will hold, and what of it the store doesn't have yet. */
+export interface Outstanding {
+  readonly files: number
+  readonly bytes: number
+  readonly fetchFiles: number
+  readonly fetchBytes: number
+  /** Something differs: also a folder, a link, or what the host no longer has. */
+  readonly differs: boolean
+}
+
+/** Compares the store with what the host holds now. Reads listings alone. */
+export async function outstanding(
+  host: FileHost,
+  store: FileStore | undefined,
+  wanted: (path: string) => boolean,
+  signal: AbortSignal,
+): Promise<Outstanding> {
+  const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }
+  const kept = store?.entries()
+  let next = kept?.next()
+  for await (const entry of host.list('', signal)) {
+    while (next !== undefined && next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
+      found.differs = true
+      next = kept?.next()
+    }
+    if (next?.done !== true && next?.value.path === entry.path) next = kept?.next()
+    if (!wanted(entry.path) || entry.kind === 'other') continue
+    const isThere = store !== undefined && isKept(store, entry)
+    if (!isThere && !leadsOutside(entry)) found.differs = true
+    if (entry.kind !== 'file') continue
+    found.files += 1
+    found.bytes += entry.size
+    if (isThere) continue
+    found.fetchFiles += 1
+    found.fetchBytes += entry.size
+  }
+  return { ...found, differs: found.differs || (next !== undefined && next.done !== true) }
+}
+
+export const leadsOutside = (entry: FileEntry): boolean =>
+  entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)
 
 /** The same entry as when it was saved, content at hand. */
 export function isKept(store: FileStore, entry: FileEntry): boolean {

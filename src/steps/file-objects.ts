@@ -2,25 +2,37 @@ import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
+import type { FileEntry } from '../files/port.ts'
+import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
+import { Incoming } from './file-incoming.ts'
 
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
+/** Large contents are read in pieces of this size: two of SFTP's largest requests. */
+const READ_BYTES = 510 * 1024
+/** Larger files than this are gone on with when they were broken off. */
+export const RESUMED_BYTES = 2 * 1024 * 1024
 
 export interface KeptContent {
   readonly sha256: string
   readonly size: number
   /** The bytes themselves, when they are small and still to be kept with `keepSmall`. */
   readonly small: Buffer | null
+  /** Bytes that an earlier try had fetched; absent when there were none. */
+  readonly resumedAt?: number
 }
 
 /** Contents by their SHA-256, in a folder of the run: small ones in the index (SQLite), larger ones as files. */
 export class Objects {
   readonly #directory: string
   readonly #database: DatabaseSync
+  #insert: StatementSync | undefined
+  #look: StatementSync | undefined
+  #select: StatementSync | undefined
 
   constructor(directory: string, database: DatabaseSync) {
     this.#directory = directory
@@ -35,6 +47,9 @@ export class Objects {
    * `keepSmall`, which belongs into the caller's transaction.
    */
   async take(content: Readable): Promise<KeptContent> {
+    const whole = wholeOf(content)
+    if (whole !== undefined && whole.bytes.length <= SMALL_BYTES)
+      return { sha256: whole.sha256, size: whole.bytes.length, small: whole.bytes }
     const hash = createHash('sha256')
     const chunks: Buffer[] = []
     let size = 0
@@ -59,26 +74,60 @@ export class Objects {
     return { sha256, size, small: null }
   }
 
+  /**
+   * Takes in a host's file. A large one that was broken off before goes on where it stood, when size and time are the same and the host has
+   * the same bytes there; what comes of it before the host breaks off is left for the next try. `from` opens the file at an offset.
+   */
+  async takeFrom(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
+    if (entry.size <= RESUMED_BYTES) return this.take(await from(0))
+    const { incoming, content, resumedAt } = await Incoming.open(this.#directory, entry, from)
+    let isOurs = false
+    try {
+      for await (const chunk of content) {
+        isOurs = true
+        await incoming.write(chunk)
+        isOurs = false
+      }
+    } catch (error) {
+      // What broke here (a full disk) leaves a part of unknown state; what broke there left a good one.
+      await (isOurs ? incoming.discard() : incoming.leave())
+      throw keepingError(error, this.#directory)
+    }
+    const sha256 = incoming.hash.digest('hex')
+    const size = incoming.bytes
+    if (size <= SMALL_BYTES) return { sha256, size, small: await incoming.takeOut() } // it has shrunk
+    try {
+      await incoming.keepAs(this.#path(sha256))
+    } catch (error) {
+      throw keepingError(error, this.#directory)
+    }
+    return { sha256, size, small: null, ...(resumedAt === 0 ? {} : { resumedAt }) }
+  }
+
   keepSmall(sha256: string, bytes: Buffer): void {
-    this.#database.prepare('INSERT OR IGNORE INTO objects VALUES (?, ?)').run(sha256, bytes)
+    this.#insert ??= this.#database.prepare('INSERT OR IGNORE INTO objects VALUES (?, ?)')
+    this.#insert.run(sha256, bytes)
   }
 
   has(sha256: string, size: number): boolean {
     if (size > SMALL_BYTES) return existsSync(this.#path(sha256)) && statSync(this.#path(sha256)).size === size
-    return this.#database.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND length(bytes) = ?').get(sha256, size) !== undefined
+    this.#look ??= this.#database.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND length(bytes) = ?')
+    return this.#look.get(sha256, size) !== undefined
   }
 
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
-    if (size > SMALL_BYTES)
-      return Readable.from(checked(createReadStream(this.#path(sha256), { highWaterMark: 256 * 1024 }), sha256), {
-        objectMode: false,
-      })
-    const row = this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?').get(sha256)
+    if (size > SMALL_BYTES) {
+      const bytes = createReadStream(this.#path(sha256), { highWaterMark: READ_BYTES })
+      // It ends well only when its hash is that one.
+      return hashesItself(Readable.from(checked(bytes, sha256), { objectMode: false, highWaterMark: 1 }), () => sha256)
+    }
+    this.#select ??= this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?')
+    const row = this.#select.get(sha256)
     if (!(row?.bytes instanceof Uint8Array)) throw damaged(sha256)
     const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
     if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw damaged(sha256)
-    return Readable.from(bytes.length === 0 ? [] : [bytes])
+    return wholeContent(bytes, sha256)
   }
 
   #path(sha256: string): string {

@@ -1,75 +1,193 @@
+import { createHash } from 'node:crypto'
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { InFlight } from '../files/in-flight.ts'
-import type { FileHost } from '../files/port.ts'
+import { comparePaths } from '../files/paths.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
-/** Reads every restored file back from the new host and compares its hash with the saved one. */
+/** What of the restored files is compared: every content, some contents, or sizes alone. Kinds, sizes and links always are. */
+export type HowVerified = 'all' | 'sample' | 'sizes'
+
+/** Of a sample, one file in so many. */
+const SAMPLED = 20
+/** Files that the host is asked at once to hash, and how many bytes they may have together. */
+const ASKED_AT_ONCE = 200
+const ASKED_BYTES = 256 * 1024 * 1024
+
+/** Compares what stands on the new host with what was saved: one listing, and the contents by the host's own hash or by reading them. */
 export async function verifyRestored(
   host: FileHost,
   store: FileStore,
   rewritten: ReadonlyMap<string, string>,
   run: StepRun,
+  how: HowVerified = 'all',
 ): Promise<readonly Finding[]> {
+  const { hash, times } = await host.powers()
   const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
-  const wrong: string[] = []
-  const changed: string[] = []
-  let [files, bytes] = [0, 0]
-  const look = async (entry: StoredEntry): Promise<void> => {
-    const present = await host.stat(entry.path)
-    if (present === undefined || present.kind !== entry.kind) return void wrong.push(entry.path)
-    if (entry.kind === 'link' && present.target !== entry.target) return void wrong.push(entry.path)
-    if (entry.kind !== 'file' || rewritten.has(entry.path)) return
-    const isNewer = Math.floor(present.mtimeSeconds) > Math.floor(entry.mtimeSeconds)
-    if ((await host.sha256(entry.path, flight.signal)) === entry.sha256) {
-      files += 1
-      bytes += entry.size
-      run.progress(bytes, null, 'bytes', entry.path)
-    } else if (isNewer) changed.push(entry.path)
-    else wrong.push(entry.path)
-  }
+  const proof = new Proof(host, flight, run, hash !== null)
   try {
-    for (const entry of store.entries()) await flight.start(entry.size, () => look(entry))
+    for await (const { entry, present } of paired(store, host, flight.signal)) {
+      if (present === undefined || present.kind !== entry.kind) proof.wrong.push(entry.path)
+      else if (entry.kind === 'link' && present.target !== entry.target) proof.wrong.push(entry.path)
+      else if (entry.kind === 'file' && !rewritten.has(entry.path)) {
+        const isNewer = times && Math.floor(present.mtimeSeconds) > Math.floor(entry.mtimeSeconds)
+        await proof.file(entry, present, isNewer, how)
+      }
+    }
+    await proof.ask()
     await flight.drain()
   } finally {
     await flight.settle()
   }
-  return findings(host.label, files, bytes, wrong.sort(), changed.sort())
+  return proof.findings(hash, how)
 }
 
-function findings(
-  label: string,
-  files: number,
-  bytes: number,
-  wrong: readonly string[],
-  changed: readonly string[],
-): readonly Finding[] {
-  const found: Finding[] = [
-    {
-      severity: 'info',
-      code: 'restored-files-read-back',
-      message: `${formatCount(files)} files, ${formatBytes(bytes)}, were read back from ${label}: every byte as it was saved.`,
-    },
-  ]
-  if (changed.length > 0) {
-    found.push({
-      severity: 'info',
-      code: 'restored-files-changed-since',
-      message: `${formatCount(changed.length)} files on ${label} were changed after they were restored, and are left alone: ${some(changed)}.`,
-    })
-  }
-  if (wrong.length > 0) {
-    found.push({
-      severity: 'error',
-      code: 'restored-files-differ',
-      message: `${formatCount(wrong.length)} files on ${label} are missing or not what was saved: ${some(wrong)}.`,
-      hint: 'Run again: they are sent anew. If it happens again, look at that host’s disk.',
-    })
-  }
-  return found
+interface Pending {
+  readonly entry: StoredEntry
+  readonly isNewer: boolean
 }
+
+/** What was looked at so far, and what came of it. */
+class Proof {
+  readonly wrong: string[] = []
+  readonly #changed: string[] = []
+  readonly #host: FileHost
+  readonly #flight: InFlight
+  readonly #run: StepRun
+  readonly #hashesThere: boolean
+  #pending: Pending[] = []
+  #pendingBytes = 0
+  readonly #hashed = new Count()
+  readonly #read = new Count()
+  readonly #sized = new Count()
+
+  constructor(host: FileHost, flight: InFlight, run: StepRun, hashesThere: boolean) {
+    this.#host = host
+    this.#flight = flight
+    this.#run = run
+    this.#hashesThere = hashesThere
+  }
+
+  async file(entry: StoredEntry, present: FileEntry, isNewer: boolean, how: HowVerified): Promise<void> {
+    if (present.size !== entry.size) return void (isNewer ? this.#changed : this.wrong).push(entry.path)
+    if (how === 'sizes' || (how === 'sample' && !isSampled(entry.path))) return this.#sized.add(entry.size)
+    if (!this.#hashesThere) return this.#flight.start(entry.size, () => this.#readBack({ entry, isNewer }))
+    this.#pending.push({ entry, isNewer })
+    this.#pendingBytes += entry.size
+    if (this.#pending.length >= ASKED_AT_ONCE || this.#pendingBytes >= ASKED_BYTES) await this.ask()
+  }
+
+  /** Has the host hash what has gathered; what it can't is read back. */
+  async ask(): Promise<void> {
+    const asked = this.#pending
+    this.#pending = []
+    this.#pendingBytes = 0
+    if (asked.length === 0) return
+    await this.#flight.start(0, async () => {
+      const paths = asked.map(({ entry }) => entry.path)
+      const hashes = await this.#host.hashes(paths, this.#flight.signal)
+      for (const [index, pending] of asked.entries()) {
+        const hash = hashes[index] ?? null
+        if (hash === null) await this.#readBack(pending)
+        else this.#judge(pending, hash, this.#hashed)
+      }
+    })
+  }
+
+  async #readBack(pending: Pending): Promise<void> {
+    this.#judge(pending, await this.#host.sha256(pending.entry.path, this.#flight.signal), this.#read)
+  }
+
+  #judge({ entry, isNewer }: Pending, hash: string, count: Count): void {
+    if (hash !== entry.sha256) return void (isNewer ? this.#changed : this.wrong).push(entry.path)
+    count.add(entry.size)
+    this.#run.progress(this.#hashed.bytes + this.#read.bytes, null, 'bytes', entry.path)
+  }
+
+  findings(hash: string | null, how: HowVerified): readonly Finding[] {
+    const { label } = this.#host
+    const found: Finding[] = []
+    if (this.#hashed.files > 0)
+      found.push(
+        info('restored-files-hashed', `${this.#hashed}, were hashed by ${label} itself (${hash}): every byte as it was saved.`),
+      )
+    if (this.#read.files > 0 || (this.#hashed.files === 0 && how !== 'sizes'))
+      found.push(info('restored-files-read-back', `${this.#read}, were read back from ${label}: every byte as it was saved.`))
+    if (this.#sized.files > 0) {
+      const why = `the playbook says verify: ${how}`
+      found.push(
+        info(
+          'restored-files-sized',
+          `${this.#sized}, have the right size on ${label}; their contents were not compared (${why}).`,
+        ),
+      )
+    }
+    return [...found, ...changedFindings(label, this.#changed.sort()), ...wrongFindings(label, this.wrong.sort())]
+  }
+}
+
+class Count {
+  files = 0
+  bytes = 0
+
+  add(bytes: number): void {
+    this.files += 1
+    this.bytes += bytes
+  }
+
+  toString(): string {
+    return `${formatCount(this.files)} files, ${formatBytes(this.bytes)}`
+  }
+}
+
+/** Always the same ones, spread evenly: chosen by the hash of the path. */
+const isSampled = (path: string): boolean => createHash('sha256').update(path).digest().readUInt32BE(0) % SAMPLED === 0
+
+/** Every saved entry with what stands under its path on the host. */
+async function* paired(
+  store: FileStore,
+  host: FileHost,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly entry: StoredEntry; readonly present: FileEntry | undefined }> {
+  const listing = host.list('', signal)[Symbol.asyncIterator]()
+  try {
+    let standing = await listing.next()
+    for (const entry of store.entries()) {
+      while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) standing = await listing.next()
+      const isThere = standing.done !== true && standing.value.path === entry.path
+      yield { entry, present: isThere ? standing.value : undefined }
+    }
+  } finally {
+    await listing.return?.()
+  }
+}
+
+const info = (code: string, message: string): Finding => ({ severity: 'info', code, message })
+
+const changedFindings = (label: string, changed: readonly string[]): readonly Finding[] =>
+  changed.length === 0
+    ? []
+    : [
+        info(
+          'restored-files-changed-since',
+          `${formatCount(changed.length)} files on ${label} were changed after they were restored, and are left alone: ${some(changed)}.`,
+        ),
+      ]
+
+const wrongFindings = (label: string, wrong: readonly string[]): readonly Finding[] =>
+  wrong.length === 0
+    ? []
+    : [
+        {
+          severity: 'error',
+          code: 'restored-files-differ',
+          message: `${formatCount(wrong.length)} files on ${label} are missing or not what was saved: ${some(wrong)}.`,
+          hint: 'Run again: they are sent anew. If it happens again, look at that host’s disk.',
+        },
+      ]
 
 const some = (paths: readonly string[]): string =>
   paths.length <= 5 ? paths.join(', ') : `${paths.slice(0, 5).join(', ')} and ${formatCount(paths.length - 5)} more`

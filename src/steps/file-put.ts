@@ -6,6 +6,7 @@ import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
+import { RESUMED_BYTES } from './file-objects.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 export const deletionSchema = z.object({ do: z.literal('delete'), entries: z.array(entrySchema) }).readonly()
@@ -51,7 +52,7 @@ async function withImages(to: Putting, change: Batch | Deletion, work: (before: 
 }
 
 /** Whatever `work` starts has ended when this returns or throws. */
-async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void>): Promise<void> {
+export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void>): Promise<void> {
   const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
   try {
     await work(flight)
@@ -60,10 +61,11 @@ async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void
   }
 }
 
-async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
+export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
   if (entry.kind === 'folder') return host.makeFolder(entry.path, folderMode(entry.mode))
   if (entry.kind === 'link') return host.link(entry.path, entry.target ?? '')
-  const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds }
+  const again = entry.size > RESUMED_BYTES ? { again: () => store.content(entry) } : {}
+  const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds, ...again }
   const written = await host.write(entry.path, store.content(entry), options, signal)
   if (written.sha256 !== entry.sha256) {
     throw new MigrateError('snapshot-damaged', `What was sent as ${entry.path} is not what was saved of it.`, {
@@ -97,20 +99,28 @@ export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Pr
     }),
   )
 
-async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun): Promise<void> {
+/** Removes what was put under a path; `former`: the hash of another content that was put there before. */
+export async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun, former?: string): Promise<void> {
   const present = await host.stat(entry.path)
   if (present === undefined) return
   if (await isOurs(host, entry, present)) return host.remove(entry.path)
+  if (former !== undefined && present.kind === 'file' && (await host.sha256(entry.path)) === former)
+    return host.remove(entry.path)
+  tellChanged(host, entry.path, run)
+}
+
+/** What somebody changed since is nobody's to throw away. */
+export function tellChanged(host: FileHost, path: string, run: StepRun): void {
   run.emit({
     event: 'finding',
     severity: 'warning',
     code: 'file-changed-since',
-    message: `${entry.path} on ${host.label} was changed after migrate put it there, and is left as it is.`,
+    message: `${path} on ${host.label} was changed after migrate put it there, and is left as it is.`,
     hint: 'Remove it by hand if nobody needs it.',
   })
 }
 
-async function isOurs(host: FileHost, entry: StoredEntry, present: FileEntry): Promise<boolean> {
+export async function isOurs(host: FileHost, entry: StoredEntry, present: FileEntry): Promise<boolean> {
   if (present.kind !== entry.kind) return false
   if (entry.kind === 'link') return present.target === entry.target
   if (present.size !== entry.size) return false

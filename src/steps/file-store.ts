@@ -2,36 +2,31 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Readable } from 'node:stream'
-import { z } from 'zod'
 import { keepingError } from '../base/disk-full.ts'
-import type { FileEntry } from '../files/port.ts'
 import type { Effects } from '../run/step.ts'
+import {
+  type Arrived,
+  addArrivals,
+  fromRow,
+  isBusy,
+  type SnapshotTotals,
+  type StoredEntry,
+  sortKey,
+  TABLES,
+  totalsSchema,
+} from './file-index.ts'
+import { dropUnused } from './file-leftovers.ts'
 import { Objects } from './file-objects.ts'
 
-/** An entry as it was saved; a file with the hash of its content. */
-export interface StoredEntry extends FileEntry {
-  readonly sha256: string | null
-}
+export type { SnapshotTotals, StoredEntry } from './file-index.ts'
 
-export interface SnapshotTotals {
-  readonly entries: number
-  readonly files: number
-  readonly bytes: number
-  /** SHA-256 over all entries in order: names this snapshot and proves it whole. */
-  readonly digest: string
-}
-
-const totalsSchema: z.ZodType<SnapshotTotals> = z.object({ entries: z.int(), files: z.int(), bytes: z.int(), digest: z.string() })
-
-const TABLES = `
-  CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS entries (
-    sort BLOB PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER,
-    mtime REAL NOT NULL, target TEXT, sha256 TEXT) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS notes (path TEXT PRIMARY KEY, note TEXT NOT NULL);
-  ${Objects.table};`
+const INDEX = 'index.db'
+/** Facts of a store. */
+const COMPLETE = 'complete'
+/** Something was replaced or forgotten: contents may lie there that nothing refers to. */
+const OUTDATED = 'outdated'
 
 const PAGE = 1000
 
@@ -45,6 +40,8 @@ export class FileStore {
   readonly #directory: string
   readonly #database: DatabaseSync
   readonly #effects: Effects
+  readonly #statements = new Map<string, StatementSync>()
+  #lastArrival: number | undefined
   #queue: (() => void)[] = []
   #flushing: Promise<void> | undefined
 
@@ -60,11 +57,13 @@ export class FileStore {
     let database: DatabaseSync | undefined
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-      database = new DatabaseSync(join(directory, 'index.db'))
+      database = new DatabaseSync(join(directory, INDEX))
       // Committed is what a kill can't undo; after a power cut the last commits may be missing, never half there.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;')
       // In one transaction: a kill leaves all tables or none.
-      database.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`)
+      database.exec(`BEGIN IMMEDIATE; ${TABLES}`)
+      addArrivals(database)
+      database.exec('COMMIT')
     } catch (error) {
       database?.close()
       throw keepingError(error, directory)
@@ -74,7 +73,7 @@ export class FileStore {
 
   /** Opens it for reading alone; `undefined` when there is none, or only the empty file of one whose maker was killed at once. */
   static openExisting(directory: string, effects: Effects): FileStore | undefined {
-    const path = join(directory, 'index.db')
+    const path = join(directory, INDEX)
     if (!existsSync(path)) return undefined
     const database = new DatabaseSync(path, { readOnly: true })
     if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'facts'").get() !== undefined) {
@@ -89,89 +88,162 @@ export class FileStore {
   }
 
   entry(path: string): StoredEntry | undefined {
-    const row = this.#database.prepare('SELECT * FROM entries WHERE sort = ?').get(sortKey(path))
+    const row = this.#prepared('SELECT * FROM entries WHERE sort = ?').get(sortKey(path))
     return row === undefined ? undefined : fromRow(row)
   }
 
   /** Entries after `after` (all when it is null), in order, read in pages: the store may be written meanwhile. */
   *entries(after: string | null = null): Generator<StoredEntry> {
-    const page = this.#database.prepare('SELECT * FROM entries WHERE sort > ? ORDER BY sort LIMIT ?')
+    for (const page of this.#pages(after)) yield* page
+  }
+
+  *#pages(after: string | null): Generator<readonly StoredEntry[]> {
+    const page = this.#prepared('SELECT * FROM entries WHERE sort > ? ORDER BY sort LIMIT ?')
     let last = after === null ? Buffer.alloc(0) : sortKey(after)
     while (true) {
-      const rows = page.all(last, PAGE)
-      for (const row of rows) yield fromRow(row)
-      const end = rows.at(-1)
-      if (end === undefined || rows.length < PAGE) return
-      last = sortKey(fromRow(end).path)
+      const entries = page.all(last, PAGE).map(fromRow)
+      yield entries
+      const end = entries.at(-1)
+      if (end === undefined || entries.length < PAGE) return
+      last = sortKey(end.path)
     }
+  }
+
+  /** Entries in the order in which they came, those after a place in it; one that changed meanwhile comes again. */
+  arrivedAfter(arrival: number, most: number): readonly Arrived[] {
+    const rows = this.#prepared('SELECT * FROM entries WHERE arrival > ? ORDER BY arrival LIMIT ?').all(arrival, most)
+    return rows.map((row) => ({ entry: fromRow(row), arrival: Number(row.arrival) }))
   }
 
   /** Keeps an entry, and its content if it is a small one. Returns when it is committed. */
   keep(entry: StoredEntry, small: Buffer | null): Promise<void> {
     return this.#write(() => {
       if (small !== null && entry.sha256 !== null) this.objects.keepSmall(entry.sha256, small)
-      this.#database
-        .prepare('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(sortKey(entry.path), entry.path, entry.kind, entry.size, entry.mode, entry.mtimeSeconds, entry.target, entry.sha256)
+      const sort = sortKey(entry.path)
+      const former = this.#prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
+      if (former !== null && former !== entry.sha256) this.#setFact(OUTDATED, '')
+      const { path, kind, size, mode, mtimeSeconds, target, sha256 } = entry
+      this.#prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+        sort,
+        path,
+        kind,
+        size,
+        mode,
+        mtimeSeconds,
+        target,
+        sha256,
+        this.#nextArrival(),
+      )
     })
+  }
+
+  /** True when an entry is known from an earlier snapshot alone: it has to be seen once more before it counts as arrived. */
+  hasToConfirm(): boolean {
+    return this.#prepared('SELECT 1 FROM entries WHERE arrival IS NULL').get() !== undefined
+  }
+
+  /** The entry of an earlier snapshot is there as it was. */
+  confirm(path: string): Promise<void> {
+    const confirmed = 'UPDATE entries SET arrival = ? WHERE sort = ? AND arrival IS NULL'
+    return this.#write(() => void this.#prepared(confirmed).run(this.#nextArrival(), sortKey(path)))
   }
 
   /** Forgets an entry that the old host no longer has. */
   forget(path: string): Promise<void> {
     return this.#write(() => {
-      this.#database.prepare('DELETE FROM entries WHERE sort = ?').run(sortKey(path))
+      this.#prepared('DELETE FROM entries WHERE sort = ?').run(sortKey(path))
+      this.#setFact(OUTDATED, '')
     })
   }
 
   /** Something worth telling about a path: 'changed' while it was read, 'other' kinds that aren't copied. */
   note(path: string, note: string): Promise<void> {
-    return this.#write(() => {
-      this.#database.prepare('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(path, note)
-    })
+    return this.#write(() => void this.#prepared('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(path, note))
   }
 
   notes(): ReadonlyMap<string, string> {
-    const rows = this.#database.prepare('SELECT path, note FROM notes ORDER BY path').all()
+    const rows = this.#prepared('SELECT path, note FROM notes ORDER BY path').all()
     return new Map(rows.map((row) => [String(row.path), String(row.note)]))
   }
 
-  /** Counts and hashes everything. */
-  totals(): SnapshotTotals {
+  noteOf(path: string): string | undefined {
+    const row = this.#prepared('SELECT note FROM notes WHERE path = ?').get(path)
+    return row === undefined ? undefined : String(row.note)
+  }
+
+  /** Something to know about the whole store, by name. */
+  fact(name: string): string | undefined {
+    const row = this.#prepared('SELECT value FROM facts WHERE name = ?').get(name)
+    return row === undefined ? undefined : String(row.value)
+  }
+
+  setFact(name: string, value: string): Promise<void> {
+    return this.#write(() => this.#setFact(name, value))
+  }
+
+  /** Counts and hashes everything, in turns with whatever else is going on. */
+  async totals(): Promise<SnapshotTotals> {
     const hash = createHash('sha256')
     let [entries, files, bytes] = [0, 0, 0]
-    for (const entry of this.entries()) {
-      hash.update(`${JSON.stringify(Object.values(entry))}\n`)
-      entries += 1
-      if (entry.kind !== 'file') continue
-      files += 1
-      bytes += entry.size
+    for (const page of this.#pages(null)) {
+      for (const entry of page) {
+        hash.update(`${JSON.stringify(Object.values(entry))}\n`)
+        entries += 1
+        if (entry.kind !== 'file') continue
+        files += 1
+        bytes += entry.size
+      }
+      await new Promise((resolve) => setImmediate(resolve))
     }
     return { entries, files, bytes, digest: hash.digest('hex') }
   }
 
-  /** Marks the snapshot as whole, and lets the index be read from now on without writing beside it. */
+  /** Marks the snapshot as whole, drops contents that nothing refers to any more, and lets the index rest. */
   async complete(): Promise<SnapshotTotals> {
-    const totals = this.totals()
-    await this.#write(() => {
-      this.#database.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?)').run('complete', JSON.stringify(totals))
-    })
-    this.#database.exec('PRAGMA journal_mode = DELETE')
+    const totals = await this.totals()
+    await this.setFact(COMPLETE, JSON.stringify(totals))
+    if (this.fact(OUTDATED) !== undefined) {
+      await this.#effects('files: drop what nothing refers to', () => dropUnused(this.#database, this.#directory))
+      await this.#write(() => void this.#prepared('DELETE FROM facts WHERE name = ?').run(OUTDATED))
+    }
+    this.rest()
     return totals
   }
 
-  /** Of a snapshot that is whole: marked so, its manifest unchanged, every content there. `undefined` otherwise. */
-  whole(): SnapshotTotals | undefined {
-    const row = this.#database.prepare('SELECT value FROM facts WHERE name = ?').get('complete')
-    if (row === undefined) return undefined
-    const marked = totalsSchema.parse(JSON.parse(String(row.value)))
-    return this.totals().digest === marked.digest && this.missing().next().done === true ? marked : undefined
+  /** Takes the mark of a whole snapshot away, before anything of it changes. What it was told of single paths is forgotten. */
+  reopen(): Promise<void> {
+    return this.#write(() => {
+      this.#prepared('DELETE FROM facts WHERE name = ?').run(COMPLETE)
+      this.#prepared('DELETE FROM notes').run()
+    })
   }
 
-  /** Files whose content isn't there in its right length. */
-  *missing(): Generator<StoredEntry> {
-    for (const entry of this.entries()) {
-      if (entry.sha256 !== null && !this.objects.has(entry.sha256, entry.size)) yield entry
+  /** Lets the index be read without writing beside it, as far as nobody else is at work on it: whoever is will do it. */
+  rest(): void {
+    try {
+      this.#database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE;')
+    } catch (error) {
+      if (!isBusy(error)) throw error
+    } finally {
+      this.#database.exec('PRAGMA busy_timeout = 5000')
     }
+  }
+
+  /** What the snapshot was marked with when it became whole; not proof that it still is. */
+  marked(): SnapshotTotals | undefined {
+    const value = this.fact(COMPLETE)
+    return value === undefined ? undefined : totalsSchema.parse(JSON.parse(value))
+  }
+
+  /** Of a snapshot that is whole: marked so, its manifest unchanged, every content there. `undefined` otherwise. */
+  async whole(): Promise<SnapshotTotals | undefined> {
+    const marked = this.marked()
+    if (marked === undefined || (await this.totals()).digest !== marked.digest) return undefined
+    for (const page of this.#pages(null)) {
+      for (const { sha256, size } of page) if (sha256 !== null && !this.objects.has(sha256, size)) return undefined
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return marked
   }
 
   content(entry: StoredEntry): Readable {
@@ -205,22 +277,22 @@ export class FileStore {
       throw keepingError(error, this.#directory)
     }
   }
-}
 
-/** Bytes that sort like `comparePaths`: `/` becomes 0, which no path holds. */
-const sortKey = (path: string): Buffer => Buffer.from(path.replaceAll('/', '\0'), 'utf8')
+  #setFact(name: string, value: string): void {
+    this.#prepared('INSERT OR REPLACE INTO facts VALUES (?, ?)').run(name, value)
+  }
 
-const rowSchema = z.object({
-  path: z.string(),
-  kind: z.enum(['file', 'folder', 'link']),
-  size: z.int(),
-  mode: z.int().nullable(),
-  mtime: z.number(),
-  target: z.string().nullable(),
-  sha256: z.string().nullable(),
-})
+  #nextArrival(): number {
+    this.#lastArrival ??= Number(this.#prepared('SELECT max(arrival) AS last FROM entries').get()?.last ?? 0)
+    this.#lastArrival += 1
+    return this.#lastArrival
+  }
 
-function fromRow(row: Readonly<Record<string, SQLOutputValue>>): StoredEntry {
-  const { path, kind, size, mode, mtime, target, sha256 } = rowSchema.parse({ ...row, sort: undefined })
-  return { path, kind, size, mode, mtimeSeconds: mtime, target, sha256 }
+  #prepared(sql: string): StatementSync {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const made = this.#database.prepare(sql)
+    this.#statements.set(sql, made)
+    return made
+  }
 }

@@ -1,4 +1,6 @@
 import { bumpIdentitiesKind } from './bump-identities.ts'
+import { carryFilesKind } from './carry-files.ts'
+import { certificateKind } from './certificate.ts'
 import { checkKind } from './check.ts'
 import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
@@ -28,7 +30,9 @@ export const stepKinds: readonly StepKind[] = [
   restoreDatabaseKind,
   bumpIdentitiesKind,
   rewriteConfigKind,
+  certificateKind,
   smokeTestKind,
+  carryFilesKind,
   cutoverDnsKind,
   watchPropagationKind,
   closeOldKind,

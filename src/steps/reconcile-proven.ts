@@ -19,11 +19,10 @@ export async function movedRows(proof: Proof, target: Database, run: string): Pr
   // Parents first: a customer's number is what is asked for, not that of what came with it.
   for (const [table, tally] of [...proof.tables].reverse()) {
     if (tally.remapped === 0 && tally.merged === 0) continue
-    for (const all of Map.groupBy(await target.ledgerEntries(run, table), (entry) => entry.sourceKey).values()) {
-      const last = all.at(-1)
-      if (last === undefined || last.sourceKey === last.targetKey || !isThere(last)) continue
+    for (const { last, isMerged } of (await movedBySource(target.ledgerPages(run, table))).values()) {
+      if (last.sourceKey === last.targetKey || !isThere(last)) continue
       const pair = { table, from: keyLabel(last.sourceKey), to: keyLabel(last.targetKey) }
-      const into = isMerged(all) ? moved.merged : moved.remapped
+      const into = isMerged ? moved.merged : moved.remapped
       if (into === moved.merged) moved.mergedRows += 1
       else moved.remappedRows += 1
       if (into.length < LISTED) into.push(pair)
@@ -32,10 +31,27 @@ export async function movedRows(proof: Proof, target: Database, run: string): Pr
   return moved
 }
 
-const isThere = ({ action, targetKey }: LedgerEntry): boolean =>
+const isThere = ({ action, targetKey }: MovedRow['last']): boolean =>
   action !== 'deleted' && action !== 'skipped' && !isNowhere(targetKey)
 
-const isMerged = (entries: readonly LedgerEntry[]): boolean => entries.some((entry) => entry.action === 'merged')
+interface MovedRow {
+  readonly last: Pick<LedgerEntry, 'sourceKey' | 'targetKey' | 'action'>
+  readonly isMerged: boolean
+}
+
+/** The last entry of each row that ever had another key there, or was merged; of the many others nothing is kept. */
+async function movedBySource(pages: AsyncIterable<readonly LedgerEntry[]>): Promise<ReadonlyMap<string, MovedRow>> {
+  const rows = new Map<string, MovedRow>()
+  for await (const entries of pages) {
+    for (const { sourceKey, targetKey, action } of entries) {
+      const before = rows.get(sourceKey)
+      const isMerged = action === 'merged' || before?.isMerged === true
+      if (before !== undefined || isMerged || sourceKey !== targetKey)
+        rows.set(sourceKey, { last: { sourceKey, targetKey, action }, isMerged })
+    }
+  }
+  return rows
+}
 
 /** What the run remembers of a pass, for the report. */
 export const provenOf = (

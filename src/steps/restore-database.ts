@@ -4,14 +4,13 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import {
   identitiesToRaise,
-  loadMarksOf,
   planRestore,
   type RestoreChange,
   restoreChangeSchema,
   statementMark,
-  tableCreatedBy,
 } from '../databases/plan/restore.ts'
-import type { Database, OrphanRule, Statement, TableSize } from '../databases/port.ts'
+import type { PlannedStatement } from '../databases/plan/statements.ts'
+import type { Database, OrphanRule, TableSize } from '../databases/port.ts'
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
@@ -27,10 +26,10 @@ import { whileSampling } from './rate-samples.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
 import { restoreMethodShape } from './restore-method.ts'
+import { runStatements, takeBackStatement } from './restore-statements.ts'
 import {
   analyse,
   loadParts,
-  ORPHANS_KEY,
   RESTORED_IDENTITIES_KEY,
   RESTORED_KEY,
   recallCounts,
@@ -108,8 +107,9 @@ class RestoreDatabase implements Step<RestoreChange> {
     const target = databaseOf(this.#world.new)
     switch (change.kind) {
       case 'statement':
-        for (const name of change.stale) await target.retract(null, { run: run.id, name })
-        return target.execute(change.sql, { run: run.id, name: statementMark(change.name) })
+        return this.#create([change], run, target)
+      case 'statements':
+        return this.#create(change.statements, run, target)
       case 'load':
         return whileSampling(run, databaseOf(this.#world.old), () => this.#load(change, run, target))
       case 'orphans':
@@ -130,7 +130,11 @@ class RestoreDatabase implements Step<RestoreChange> {
 
   async undo(change: RestoreChange, run: StepRun): Promise<void> {
     const target = databaseOf(this.#world.new)
-    if (change.kind === 'statement') return this.#undoStatement(change, run, target)
+    const refuse = (table: string): Promise<void> => this.#refuseLoss(table, run, target)
+    if (change.kind === 'statement') return takeBackStatement(run, target, change, refuse)
+    if (change.kind === 'statements') {
+      for (const statement of change.statements.toReversed()) await takeBackStatement(run, target, statement, refuse)
+    }
     if (change.kind !== 'baseline') return
     // Loaded rows and raised identities go with their tables; before the first of those goes, nothing born there may be lost.
     await refuseBornRows(run, target, trackedTables(this.#world, await this.#schema(run)))
@@ -143,6 +147,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     switch (change.kind) {
       case 'statement':
         return `create ${change.name}`
+      case 'statements':
+        return `create ${nameList(change.statements.map(({ name }) => name))}`
       case 'load': {
         const rows = change.tables.reduce((total, table) => total + table.rows, 0)
         const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
@@ -247,6 +253,12 @@ class RestoreDatabase implements Step<RestoreChange> {
     if (isFuzzy(await this.#store(run).manifest())) await removeOrphans(run, target, rules)
   }
 
+  async #create(statements: readonly PlannedStatement[], run: StepRun, target: Database): Promise<void> {
+    const { tables } = await this.#store(run).manifest()
+    const bytesOf = (table: string): number => (tables.get(table)?.parts ?? []).reduce((sum, part) => sum + part.bytes, 0)
+    await runStatements({ run, database: target, statements, connections: this.#world.new.connections, bytesOf })
+  }
+
   async #load(change: Extract<RestoreChange, { kind: 'load' }>, run: StepRun, target: Database): Promise<void> {
     const schema = await this.#schema(run)
     await loadParts({
@@ -259,27 +271,20 @@ class RestoreDatabase implements Step<RestoreChange> {
     })
   }
 
-  async #undoStatement(change: Statement, run: StepRun, target: Database): Promise<void> {
-    const mark = { run: run.id, name: statementMark(change.name) }
-    const created = tableCreatedBy(change.name)
-    const marks = await target.marks(run.id)
-    if (created !== undefined && marks.has(mark.name)) {
-      const schema = await this.#schema(run)
-      const table = schema.tables.find((each) => fullName(each.name) === created)
-      if (table !== undefined && rulesFor(this.#world, schema)(table).mode === 'track') await refuseMoreRows(run, target, table)
-    }
-    // The table goes together with its mark; marks of its rows mean nothing without it.
-    await target.retract(change.undo, mark)
-    for (const name of loadMarksOf(change.name, marks)) await target.retract(null, { run: run.id, name })
-    const left = await target.marks(run.id)
-    if (left.has(mark.name))
-      throw new MigrateError('undo-failed', `${target.label} still has ${change.name}, though it was taken back.`)
-    if (left.size > 0) return
-    await run.remember(RESTORED_KEY, null)
-    await run.remember(ORPHANS_KEY, null)
-    await target.removeOwnTables()
+  /** Of a table that is reconciled, no row may be lost that was born there. */
+  async #refuseLoss(created: string, run: StepRun, target: Database): Promise<void> {
+    const schema = await this.#schema(run)
+    const table = schema.tables.find((each) => fullName(each.name) === created)
+    if (table !== undefined && rulesFor(this.#world, schema)(table).mode === 'track') await refuseMoreRows(run, target, table)
   }
 }
+
+const SHOWN_NAMES = 4
+
+const nameList = (names: readonly string[]): string =>
+  names.length <= SHOWN_NAMES + 1
+    ? names.join(', ')
+    : `${names.slice(0, SHOWN_NAMES).join(', ')} and ${formatCount(names.length - SHOWN_NAMES)} more`
 
 const noSnapshot = (store: SnapshotStore): MigrateError =>
   new MigrateError(

@@ -1,26 +1,34 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
-import type { FileEntry, FileHost } from '../files/port.ts'
+import { comparePaths } from '../files/paths.ts'
+import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { deletionShape, MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
 import { filesTime } from './estimate.ts'
-import { type Batch, batchSchema, planBatches } from './file-batches.ts'
+import { type Batch, batchSchema, isRight, planBatches } from './file-batches.ts'
 import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
+import { type Relaying, RelayRecords, relay, relaySchema, takeBackRelay } from './file-relay.ts'
 import { FileStore, type SnapshotTotals } from './file-store.ts'
+import { surveyFiles } from './file-survey.ts'
 import { rewrittenFiles } from './rewritten.ts'
-import { filesDirectory } from './snapshot-files.ts'
+import { choiceAmong, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
   .strictObject({
-    delete: z.boolean().default(false).meta({ description: 'Remove from the new host what the old one does not have' }),
+    ...deletionShape,
+    verify: z
+      .enum(['all', 'sample', 'sizes'])
+      .default('all')
+      .meta({ description: 'What is compared afterwards: every content, one in twenty, or sizes alone' }),
   })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
 
-/** Removed by one change at most. */
-const MOST_DELETED = 500
+/** The digest of the snapshot that stands on the new host: what later changes of files are told by. */
+export const RESTORED_FILES_KEY = 'files-restored'
 
 const estimateSchema = z.object({ do: z.literal('estimate'), files: z.int(), bytes: z.int() }).readonly()
 type Estimate = z.infer<typeof estimateSchema>
@@ -28,6 +36,7 @@ type Estimate = z.infer<typeof estimateSchema>
 const changeSchema = z.union([
   batchSchema,
   deletionSchema,
+  relaySchema,
   /** In a dry run, before there is a snapshot. */
   estimateSchema,
 ])
@@ -45,12 +54,15 @@ class RestoreFiles implements Step<Change> {
   readonly id: string
   readonly title = 'Bring the files to the new host'
   readonly phase = 'prepare'
+  /** What is to be removed is known only when the snapshot is whole. */
+  readonly follows: string | undefined
   readonly change = changeSchema
   readonly #options: Options
   readonly #context: StepContext
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
+    this.follows = options.delete ? undefined : snapshotFilesKind.name
     this.#options = options
     this.#context = context
   }
@@ -59,14 +71,16 @@ class RestoreFiles implements Step<Change> {
     const { files } = this.#context.world.new
     if (files === undefined)
       return [missingPart(this.id, 'the new host’s files', 'new.files: sftp://user@new.example.com/var/www/shop')]
-    return [...(await files.check('write')), ...(await this.#roomFindings(files, run))]
+    return [...(await files.check('write')), ...(await this.#surveyFindings(files, run))]
   }
 
   async plan(run: StepRun): Promise<readonly Change[]> {
     const store = FileStore.openExisting(filesDirectory(run), this.#context.world.effects)
     try {
-      const totals = store?.whole()
+      const following = run.isFollowing()
+      const totals = following ? undefined : await store?.whole()
       if (store !== undefined && totals !== undefined) return await this.#planFrom(store, totals, run)
+      if (following) return [{ do: 'relay', from: this.#context.world.old.files?.label ?? 'the old host' }]
       if (run.dryRun) return [await this.#estimate(run)]
       throw new MigrateError(
         'snapshot-missing',
@@ -84,6 +98,10 @@ class RestoreFiles implements Step<Change> {
     if (change.do === 'estimate') throw new MigrateError('fault', 'An estimate was to be applied. This is a fault in migrate.')
     await run.remember(this.#begunKey(), true)
     if (change.do === 'delete') return deleteEntries(this.#putting(run), change)
+    if (change.do === 'relay') {
+      const { digest } = await relay(this.#relaying(run), change)
+      return run.remember(this.#relayedKey(digest), true)
+    }
     const store = this.#store(run)
     try {
       await putBatch(this.#putting(run), store, change)
@@ -96,7 +114,11 @@ class RestoreFiles implements Step<Change> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const store = this.#store(run)
     try {
-      return await verifyRestored(this.#new(), store, rewrittenFiles(run), run)
+      const findings = await verifyRestored(this.#new(), store, rewrittenFiles(run), run, this.#options.verify)
+      const digest = store.marked()?.digest
+      if (digest !== undefined && findings.every(({ severity }) => severity !== 'error'))
+        await run.remember(RESTORED_FILES_KEY, digest)
+      return findings
     } finally {
       store.close()
     }
@@ -105,6 +127,7 @@ class RestoreFiles implements Step<Change> {
   async undo(change: Change, run: StepRun): Promise<void> {
     if (change.do === 'estimate') return
     if (change.do === 'delete') return restoreDeleted(this.#putting(run), change)
+    if (change.do === 'relay') return takeBackRelay(this.#putting(run), change)
     const store = this.#store(run)
     try {
       await takeBackBatch(this.#putting(run), store, change)
@@ -117,6 +140,7 @@ class RestoreFiles implements Step<Change> {
   describe(change: Change): string {
     if (change.do === 'delete')
       return `remove ${formatCount(change.entries.length)} files and folders that the old host doesn't have`
+    if (change.do === 'relay') return `upload the files from ${change.from} while they are saved`
     const size = `${formatCount(change.files)} files, ${formatBytes(change.bytes)}`
     if (change.do === 'estimate') return `upload about ${size} (${filesTime(change.files, change.bytes)})`
     if (change.write === '') return `find part ${change.batch} there already`
@@ -127,49 +151,53 @@ class RestoreFiles implements Step<Change> {
   async #planFrom(store: FileStore, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
     const host = this.#new()
     const begun = run.recall(this.#begunKey()) === true
-    const surplus: z.infer<typeof deletionSchema>['entries'] = []
-    const settled = (batch: number): boolean => run.recall(this.#settledKey({ snapshot: totals.digest, batch })) === true
-    const rules = { powers: await host.powers(), isSettled: settled, rewritten: new Set(rewrittenFiles(run).keys()) }
+    const relayed = run.recall(this.#relayedKey(totals.digest)) === true
+    const settled = (batch: number): boolean =>
+      relayed || run.recall(this.#settledKey({ snapshot: totals.digest, batch })) === true
+    const powers = await host.powers()
+    const rules = { powers, isSettled: settled, rewritten: new Set(rewrittenFiles(run).keys()) }
+    const surplus = new Surplus(store, this.#options.delete, powers, RelayRecords.openPut(run, this.#context.world.effects))
     const changes: Change[] = []
-    const onSurplus = (entry: FileEntry): void => {
-      if (this.#options.delete && entry.kind !== 'other') surplus.push({ ...entry })
+    try {
+      for await (const batch of planBatches(store, totals.digest, this.#listed(run), rules, (entry) => surplus.add(entry))) {
+        // A batch cut off between its last file and the note that it is done is gone through once more, so that the note is made.
+        if (batch.write !== '' || (begun && !settled(batch.batch))) changes.push(batch)
+      }
+      return [...changes, ...(await this.#deletions(surplus, totals, run))]
+    } finally {
+      surplus.close()
     }
-    for await (const batch of planBatches(store, totals.digest, listed(host, run), rules, onSurplus)) {
-      // A batch cut off between its last file and the note that it is done is gone through once more, so that the note is made.
-      if (batch.write !== '' || (begun && !settled(batch.batch))) changes.push(batch)
-    }
-    for (let start = 0; start < surplus.length; start += MOST_DELETED) {
-      changes.push({ do: 'delete', entries: surplus.slice(start, start + MOST_DELETED) })
-    }
-    return changes
+  }
+
+  /** Only what the old host doesn't have either when it is asked once more. */
+  async #deletions(surplus: Surplus, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
+    const { files: old } = this.#context.world.old
+    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal)
+    refuseTooMany(unknown.length, totals.entries, this.#options['max-delete'], this.#new().label)
+    const entries = [...surplus.ours, ...unknown].sort((a, b) => comparePaths(a.path, b.path))
+    return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
+      do: 'delete' as const,
+      entries: entries.slice(index * MOST_DELETED, (index + 1) * MOST_DELETED),
+    }))
   }
 
   async #estimate(run: StepRun): Promise<Estimate> {
     const { files } = this.#context.world.old
     const estimate = { do: 'estimate' as const, files: 0, bytes: 0 }
     if (files === undefined) return estimate
+    const isChosen = choiceAmong(this.#context.others())
     for await (const entry of files.list('', run.signal)) {
-      if (entry.kind !== 'file') continue
+      if (entry.kind !== 'file' || !isChosen(entry.path)) continue
       estimate.files += 1
       estimate.bytes += entry.size
     }
     return estimate
   }
 
-  async #roomFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
-    const free = await host.freeBytes()
+  async #surveyFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
     const { files: old } = this.#context.world.old
-    if (free === null || old === undefined || run.recall(this.#begunKey()) === true) return []
-    const { bytes } = await this.#estimate(run)
-    if (bytes <= free) return []
-    return [
-      {
-        severity: 'error',
-        code: 'files-disk-full',
-        message: `The files need ${formatBytes(bytes)}, and ${host.label} has ${formatBytes(free)} free.`,
-        hint: 'Free space or raise the quota on the new host before the run.',
-      },
-    ]
+    if (old === undefined || run.recall(this.#begunKey()) === true) return []
+    return surveyFiles(old, host, choiceAmong(this.#context.others()), run.signal)
   }
 
   #store(run: StepRun): FileStore {
@@ -182,6 +210,27 @@ class RestoreFiles implements Step<Change> {
         hint: 'Run again from snapshot-files.',
       },
     )
+  }
+
+  #relaying(run: StepRun): Relaying {
+    return {
+      ...this.#putting(run),
+      directory: filesDirectory(run),
+      listed: () => this.#listed(run),
+      rewritten: new Set(rewrittenFiles(run).keys()),
+    }
+  }
+
+  /** The new host's entries; none when its folder isn't there yet. */
+  async *#listed(run: StepRun): AsyncGenerator<FileEntry> {
+    const host = this.#new()
+    try {
+      yield* host.list('', run.signal)
+    } catch (error) {
+      if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
+      // Missing in the midst of a listing is another matter: then an entry is gone, and the plan must be made again.
+      if ((await host.check('read')).every((finding) => finding.code !== 'files-root-missing')) throw error
+    }
   }
 
   #putting(run: StepRun): Putting {
@@ -198,18 +247,42 @@ class RestoreFiles implements Step<Change> {
     return `${this.id}/begun`
   }
 
+  #relayedKey(digest: string): string {
+    return `${this.id}/relayed/${digest.slice(0, 16)}`
+  }
+
   #settledKey(batch: Pick<Batch, 'snapshot' | 'batch'>): string {
     return `${this.id}/settled/${batch.snapshot.slice(0, 16)}/${batch.batch}`
   }
 }
 
-/** The new host's entries; none when its folder isn't there yet. */
-async function* listed(host: FileHost, run: StepRun): AsyncGenerator<FileEntry> {
-  try {
-    yield* host.list('', run.signal)
-  } catch (error) {
-    if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
-    // Missing in the midst of a listing is another matter: then an entry is gone, and the plan must be made again.
-    if ((await host.check('read')).every((finding) => finding.code !== 'files-root-missing')) throw error
+/** What the new host has and the snapshot doesn't. */
+class Surplus {
+  readonly #isChosen: (path: string) => boolean
+  readonly #deletes: boolean
+  readonly #powers: FilePowers
+  readonly #put: FileStore | undefined
+  /** Put there by the relay before the old host removed it. */
+  readonly ours: FileEntry[] = []
+  /** Never saved from the old host, and to be removed if the playbook says so. */
+  readonly unknown: FileEntry[] = []
+
+  constructor(store: FileStore, deletes: boolean, powers: FilePowers, put: FileStore | undefined) {
+    this.#isChosen = selectionOf(store)
+    this.#deletes = deletes
+    this.#powers = powers
+    this.#put = put
+  }
+
+  /** What the playbook left out of the snapshot is nothing that the old host lacks. */
+  add(entry: FileEntry): void {
+    if (entry.kind === 'other') return
+    const put = this.#put?.entry(entry.path)
+    if (put !== undefined && isRight(put, entry, this.#powers)) this.ours.push({ ...entry })
+    else if (this.#deletes && this.#isChosen(entry.path)) this.unknown.push({ ...entry })
+  }
+
+  close(): void {
+    this.#put?.close()
   }
 }

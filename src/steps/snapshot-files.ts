@@ -5,8 +5,10 @@ import { formatBytes, formatCount } from '../base/units.ts'
 import { globs } from '../files/globs.ts'
 import type { FileHost } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
+import { recallCutover } from './dns-change.ts'
 import { filesTime } from './estimate.ts'
-import { copyToStore, isKept } from './file-fetch.ts'
+import { HOST, openEarlier, takeOverEarlier } from './file-earlier.ts'
+import { copyToStore, outstanding } from './file-fetch.ts'
 import { FileStore } from './file-store.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
@@ -41,8 +43,22 @@ export const snapshotFilesKind: StepKind<Options> = {
   create: (options, context) => new SnapshotFiles(options, context),
 }
 
+/** Facts of the store: what the playbook had it hold, and that it was whole before and is taken once more. */
+const SELECTION = 'selection'
+const ANOTHER = 'another'
+
+/** Which paths a snapshot was to hold, as it was told when it was taken. */
+export const selectionOf = (store: FileStore): ((path: string) => boolean) =>
+  chosen(optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}')))
+
+/** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
+export function choiceAmong(steps: readonly Step[]): (path: string) => boolean {
+  const step = steps.find((each) => each instanceof SnapshotFiles)
+  return step?.isChosen ?? (() => true)
+}
+
 /** Which entries an include and an exclude list leave. */
-export function chosen(options: Options): (path: string) => boolean {
+function chosen(options: Options): (path: string) => boolean {
   const included = options.include === undefined ? () => true : globs(options.include)
   const excluded = globs(options.exclude ?? [])
   return (path) => included(path) && !excluded(path)
@@ -54,12 +70,15 @@ class SnapshotFiles implements Step<Change> {
   readonly phase = 'prepare'
   readonly change = changeSchema
   readonly #context: StepContext
-  readonly #wanted: (path: string) => boolean
+  readonly #options: Options
+  /** Whether the playbook wants a path of the old host saved. */
+  readonly isChosen: (path: string) => boolean
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
     this.#context = context
-    this.#wanted = chosen(options)
+    this.#options = options
+    this.isChosen = chosen(options)
   }
 
   async check(_run: StepRun): Promise<readonly Finding[]> {
@@ -69,30 +88,36 @@ class SnapshotFiles implements Step<Change> {
   }
 
   async plan(run: StepRun): Promise<readonly Change[]> {
-    const store = FileStore.openExisting(filesDirectory(run), this.#context.world.effects)
+    const { effects } = this.#context.world
+    const own = FileStore.openExisting(filesDirectory(run), effects)
+    const store = own ?? (await openEarlier(run.directory, this.#old().label, effects))
     try {
-      // A snapshot that is whole stays as it is: later changes on the old host must not undo what was restored from it.
-      if (store?.whole() !== undefined) return []
+      const isWhole = (await own?.whole()) !== undefined
+      // A snapshot that is whole stays as it is, unless the person wants another: later changes on the old host must not undo what
+      // was restored from it, and never once customers are on the new one.
+      if (isWhole && (!run.named || recallCutover(run) !== undefined)) return []
       const host = this.#old()
-      const change = { from: host.label, files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0 }
-      for await (const entry of host.list('', run.signal)) {
-        if (entry.kind !== 'file' || !this.#wanted(entry.path)) continue
-        change.files += 1
-        change.bytes += entry.size
-        if (store !== undefined && isKept(store, entry)) continue
-        change.fetchFiles += 1
-        change.fetchBytes += entry.size
-      }
-      return [change]
+      const { differs, ...counts } = await outstanding(host, store, this.isChosen, run.signal)
+      return isWhole && !differs ? [] : [{ from: host.label, ...counts }]
     } finally {
       store?.close()
     }
   }
 
   async apply(change: Change, run: StepRun): Promise<void> {
-    const store = FileStore.open(filesDirectory(run), this.#context.world.effects)
+    const { effects } = this.#context.world
+    const host = this.#old()
+    await takeOverEarlier(run.directory, filesDirectory(run), host.label, effects)
+    const store = FileStore.open(filesDirectory(run), effects)
     try {
-      await copyToStore(this.#old(), store, this.#wanted, change.bytes, run)
+      const isAnother = store.marked() !== undefined || store.fact(ANOTHER) !== undefined
+      if (isAnother) await store.setFact(ANOTHER, '')
+      await store.reopen()
+      await store.setFact(HOST, host.label)
+      await store.setFact(SELECTION, JSON.stringify(this.#options))
+      // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
+      if (!isAnother) run.handOver()
+      await copyToStore(host, store, this.isChosen, change.bytes, run)
       await store.complete()
     } finally {
       store.close()
@@ -102,7 +127,7 @@ class SnapshotFiles implements Step<Change> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const store = FileStore.openExisting(filesDirectory(run), this.#context.world.effects)
     try {
-      const totals = store?.whole()
+      const totals = await store?.whole()
       if (store === undefined || totals === undefined) return [notWhole(this.id)]
       return [
         {
@@ -148,6 +173,7 @@ const MEANINGS: Readonly<Record<string, { readonly code: string; readonly messag
   },
   unsettled: { code: 'file-keeps-changing', message: 'changed every time they were read; the last state read is kept' },
   other: { code: 'file-not-copied', message: 'are sockets, pipes or devices and are not copied' },
+  unnameable: { code: 'file-name-not-utf8', message: 'have names that aren’t UTF-8 and are not copied' },
   escapes: { code: 'link-leads-outside', message: 'are links that lead outside the site’s folder and are not copied' },
 }
 

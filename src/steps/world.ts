@@ -113,8 +113,10 @@ export interface StepContext {
   readonly world: World
   /** Folder of the playbook, absolute: relative paths in options start here. */
   readonly playbookDirectory: string
-  /** Findings of every other step's `check`; for the step `check` alone. */
+  /** Every other step of the playbook. */
   readonly others: () => readonly Step[]
+  /** The step stands after the one that moves the customers. */
+  readonly afterCutover: boolean
 }
 
 /**

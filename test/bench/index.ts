@@ -2,6 +2,8 @@
 //
 //     npm run bench                       everything: three rounds of files, one of databases
 //     npm run bench -- files              one part
+//     npm run bench -- many-files         a million of them, over hosts that cost nothing: time and memory of ours alone
+//     npm run bench -- files --sets small,large,one,ftps --delays 0,30,100 --files 20000 --tools rclone,rsync --limit 120
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
@@ -11,7 +13,8 @@ import { parseArgs } from 'node:util'
 import { formatBytes } from '../../src/base/units.ts'
 import { benchDatabase } from './database.ts'
 import { benchDatabases } from './databases/index.ts'
-import { benchFiles } from './files.ts'
+import { benchFiles } from './files/index.ts'
+import { benchManyFiles } from './many-files.ts'
 import { benchReconcile } from './reconcile/index.ts'
 
 const ENGINES = ['postgres', 'mysql', 'mssql']
@@ -23,13 +26,30 @@ const { values, positionals } = parseArgs({
     rows: { type: 'string' },
     tables: { type: 'string' },
     rounds: { type: 'string' },
+    sets: { type: 'string' },
+    delays: { type: 'string' },
+    tools: { type: 'string' },
+    files: { type: 'string' },
+    limit: { type: 'string' },
+    folder: { type: 'string' },
   },
 })
 const { quick } = values
 const numberOf = (text: string | undefined, otherwise: number): number => (text === undefined ? otherwise : Number(text))
 
 const PARTS = {
-  files: () => benchFiles(quick ? { files: 200, large: 2 ** 24, rounds: 1 } : {}),
+  'many-files': () => benchManyFiles({ files: quick ? 20_000 : 1_000_000 }),
+  files: () =>
+    benchFiles({
+      quick,
+      ...(values.sets === undefined ? {} : { sets: values.sets.split(',') }),
+      ...(values.delays === undefined ? {} : { delays: values.delays.split(',').map(Number) }),
+      ...(values.tools === undefined ? {} : { tools: values.tools.split(',') }),
+      ...(values.files === undefined ? {} : { files: Number(values.files) }),
+      ...(values.folder === undefined ? {} : { folder: values.folder }),
+      rounds: numberOf(values.rounds, 1),
+      limitSeconds: numberOf(values.limit, 120),
+    }),
   database: () => benchDatabase(quick ? { rows: 10_000, rounds: 1 } : {}),
   databases: () =>
     benchDatabases({

@@ -30,8 +30,9 @@ export const lockPrinted = (transaction: Transaction): NonNullable<Transaction['
 export const unpacker = (database: Database): NonNullable<Database['unpackBlock']> =>
   required(database.unpackBlock?.bind(database), 'unpackBlock')
 
-export const printing = (reader: Reader): Required<Pick<Reader, 'sum' | 'prints'>> => ({
+export const printing = (reader: Reader): Required<Pick<Reader, 'sum' | 'sums' | 'prints'>> => ({
   sum: required(reader.sum?.bind(reader), 'sum'),
+  sums: required(reader.sums?.bind(reader), 'sums'),
   prints: required(reader.prints?.bind(reader), 'prints'),
 })
 

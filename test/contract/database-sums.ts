@@ -62,6 +62,39 @@ export function sumContract(contract: Contract): void {
       })
     })
 
+    it.each([1, 3, 50])('of many ranges of %i rows at once are those of each, open ends and empty ones too', async (size) => {
+      const { database, schema } = await filled(contract)
+      await database.read(1, async ([reader]) => {
+        for (const name of KEYED) {
+          const table = tableOf(schema, name)
+          const prints = await collectPrints(reader, table)
+          const keys = prints.map(({ key }) => key)
+          const starts = keys.flatMap((_, at) => (at % size === 0 ? [at] : []))
+          const last = keys.at(-1) ?? []
+          const ranges = [
+            ...starts.map((from) => between(keys[from - 1], from + size < keys.length ? keys[from + size - 1] : undefined)),
+            { after: last },
+            { after: last, upTo: last },
+          ]
+          const expected = [...starts.map((from) => added(prints.slice(from, from + size))), NOTHING, NOTHING]
+          expect(await printing(reader).sums(table, printingOf(table), ranges), name).toEqual(expected)
+        }
+        expect(await printing(reader).sums(tableOf(schema, 'words'), printingOf(tableOf(schema, 'words')), [])).toEqual([])
+      })
+    })
+
+    it('of a thousand ranges are asked for together', async () => {
+      const { shop, database, schema } = await contract.shop()
+      await shop.insertWords(1200)
+      const table = tableOf(schema, 'words')
+      await database.read(1, async ([reader]) => {
+        const prints = await collectPrints(reader, table)
+        const some = prints.slice(0, 1000)
+        const ranges = some.map(({ key }, at) => between(some[at - 1]?.key, key))
+        expect(await printing(reader).sums(table, printingOf(table), ranges)).toEqual(some.map((print) => added([print])))
+      })
+    })
+
     it('are asked for no longer than the signal says', async () => {
       const { database, schema } = await filled(contract)
       const reason = new Error('stopped by the test')
@@ -150,6 +183,8 @@ export function sumContract(contract: Contract): void {
     })
   })
 }
+
+const NOTHING = { rows: 0, sum: 0n }
 
 const between = (after: KeyCells | undefined, upTo: KeyCells | undefined): Pick<ReadOptions, 'after' | 'upTo'> => ({
   ...(after === undefined ? {} : { after }),

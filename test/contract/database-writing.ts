@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LedgerEntry, Row } from '../../src/databases/port.ts'
-import { readableColumns, type Table } from '../../src/databases/schema.ts'
+import { fullName, readableColumns, type Table } from '../../src/databases/schema.ts'
 import {
   batchesOf,
   type Contract,
@@ -79,6 +79,50 @@ export function writingContract(contract: Contract): void {
       expect(await database.marks('create')).not.toContain('words')
     })
 
+    it('runs together with others, in their order, each exactly once', async () => {
+      const { schema } = await contract.shop()
+      const { shop, database } = await contract.empty()
+      if (database.executeTogether === undefined) return
+      const marked = (stage: 'before' | 'after') =>
+        database
+          .ddl(schema)
+          .filter((statement) => statement.stage === stage)
+          .map(({ name, sql }) => ({ sql, mark: { run: 'create', name } }))
+      const [before, after] = [marked('before'), marked('after')]
+      await database.execute(before[0]?.sql ?? '', before[0]?.mark ?? { run: '', name: '' })
+      await database.executeTogether(before)
+      await database.executeTogether(before)
+      await database.executeTogether(after)
+      await database.executeTogether([...before, ...after])
+      expect(await database.marks('create')).toEqual(new Set([...before, ...after].map(({ mark }) => mark.name)))
+      expect(await shop.tables()).toContain('words')
+      expect((await database.schema()).tables).toEqual(schema.tables)
+    })
+
+    it('that fails among others is the one that is named, and nothing after it was run', async () => {
+      const { schema } = await contract.shop()
+      const { shop, database } = await contract.empty()
+      if (database.executeTogether === undefined) return
+      const before = database
+        .ddl(schema)
+        .filter(({ stage }) => stage === 'before')
+        .map(({ name, sql }) => ({ sql, mark: { run: 'create', name } }))
+      const bad = { sql: 'CREATE GARBAGE once', mark: { run: 'create', name: 'garbage' } }
+      const last = before.at(-1)
+      if (last === undefined) throw new Error('no statement')
+      const failure = await failureOf(database.executeTogether([...before.slice(0, -1), bad, last]))
+      expect(failure.code).toBe('database-statement-failed')
+      expect(failure.message).toContain('CREATE GARBAGE once')
+      const marks = await database.marks('create')
+      expect(marks).not.toContain('garbage')
+      expect(marks).not.toContain(last.mark.name)
+      const standing = await shop.tables()
+      for (const table of schema.tables)
+        expect(standing.includes(table.name.name)).toBe(marks.has(`table ${fullName(table.name)}`))
+      await database.executeTogether(before)
+      expect(await database.marks('create')).toEqual(new Set(before.map(({ mark }) => mark.name)))
+    })
+
     it('that fails leaves no mark and says which statement it was', async () => {
       const { database } = await contract.empty()
       const failure = await failureOf(database.execute('CREATE GARBAGE once', { run: 'create', name: 'garbage' }))
@@ -114,9 +158,27 @@ export function writingContract(contract: Contract): void {
       ])
       expect(await database.ledgerEntries('run', 'orders')).toEqual([])
       expect(await shop.tables()).toContain('migrate_ledger')
+      const about = async (...keys: readonly string[]): Promise<readonly string[]> =>
+        (await database.ledgerEntries('run', 'customers', keys)).map(({ sourceKey, action }) => `${sourceKey} ${action}`)
+      expect(await about('["one"]')).toEqual(['["one"] inserted', '["one"] deleted'])
+      expect(await about('["zwei"]', '["x"]', '["ONE"]')).toEqual(['["two"] remapped'])
+      expect(await about('["one"]', '["zwei"]')).toEqual(['["one"] inserted', '["two"] remapped', '["one"] deleted'])
+      expect(await about()).toEqual([])
       await database.removeOwnTables()
       await database.removeOwnTables()
       expect((await shop.tables()).filter((name) => name.startsWith('migrate'))).toEqual([])
+    })
+  })
+
+  describe('a long ledger', () => {
+    it('comes whole and in its order, in bounded pages', async () => {
+      const { database, schema } = await contract.shop()
+      const keys = Array.from({ length: 5001 }, (_, at) => `n${at}`)
+      await database.transaction([tableOf(schema, 'words')], (transaction) => transaction.ledger(keys.map(entry)))
+      const pages: (readonly LedgerEntry[])[] = []
+      for await (const page of database.ledgerPages('run', 'customers')) pages.push(page)
+      expect(pages.flat()).toEqual(keys.map(entry))
+      expect(pages.every((page) => page.length <= 5000)).toBe(true)
     })
   })
 

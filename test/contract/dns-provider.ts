@@ -116,6 +116,20 @@ export function dnsProviderContract(name: string, start: () => Promise<ProviderU
       expect(lines(await now.truth())).toEqual(lines(ZONE_RECORDS))
     })
 
+    it('changes the TTL of every record of a name at once, and back', async () => {
+      const now = await begin()
+      const changes = (await now.provider.records(['api.shop.example'])).map((before) => ({
+        before,
+        after: { ...before, ttlSeconds: 60 },
+      }))
+      await apply(now, changes)
+      expect(lines(await now.truth())).toEqual(
+        lines(ZONE_RECORDS.map((record) => (record.name === 'api.shop.example' ? { ...record, ttlSeconds: 60 } : record))),
+      )
+      await apply(now, changes.map(inverse))
+      expect(lines(await now.truth())).toEqual(lines(ZONE_RECORDS))
+    })
+
     it('creates and deletes records, and takes both back although a new record has a new id', async () => {
       const now = await begin()
       const gone = await find(now.provider, 'api.shop.example', '203.0.113.11')

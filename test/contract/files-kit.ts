@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { MigrateError } from '../../src/base/errors.ts'
-import type { FileEntry, FileHost } from '../../src/files/port.ts'
+import type { FileEntry, FileHost, ListDepth } from '../../src/files/port.ts'
+import type { FaultProxy } from '../servers/fault-proxy.ts'
 
 /** The folder as its owner sees it, whatever the host says. */
 export interface Truth {
@@ -22,6 +23,8 @@ export interface FilesUnderTest {
   readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks')[]
   /** The same folder for an account that may not write; absent where there is none. */
   readonly readOnly?: FileHost
+  /** The same folder, asked with short time limits. */
+  readonly impatient?: FileHost
   /** Every entry costs a new data connection: a quarter of the usual number of files and folders has to do. */
   readonly isSlow?: boolean
   /** Nobody may list or read this path from now on. */
@@ -30,7 +33,24 @@ export interface FilesUnderTest {
   fill?(afterBytes: number | undefined): void
   /** The connection breaks after so many more bytes; `undefined` mends it. */
   cut?(afterBytes: number | undefined): void
+  /** Nothing passes any more after so many more bytes, and nobody is told; `undefined` mends it. */
+  freeze?(afterBytes: number | undefined): void
+  /** A bit of the content on its way `up` to the host or `down` from it is turned over at this place; `undefined` mends it. */
+  corrupt?(change: { readonly atByte: number; readonly direction: 'up' | 'down' } | undefined): void
   stop(): Promise<void>
+}
+
+/** What a proxy can do to a host behind it; `seed`: what it goes on with when it is mended. */
+export function faultsOf(proxy: FaultProxy, seed?: number): Pick<FilesUnderTest, 'cut' | 'freeze' | 'corrupt'> {
+  const mend = (): void => {
+    proxy.mend()
+    if (seed !== undefined) proxy.shred(seed)
+  }
+  return {
+    cut: (afterBytes) => (afterBytes === undefined ? mend() : proxy.cut(afterBytes)),
+    freeze: (afterBytes) => (afterBytes === undefined ? mend() : void proxy.freeze(afterBytes)),
+    corrupt: (change) => (change === undefined ? mend() : proxy.corrupt(change.atByte, change.direction)),
+  }
 }
 
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
@@ -44,9 +64,9 @@ export async function bytesOf(stream: Promise<Readable>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-export async function listed(host: FileHost, folder?: string): Promise<readonly FileEntry[]> {
+export async function listed(host: FileHost, folder?: string, depth?: ListDepth): Promise<readonly FileEntry[]> {
   const entries: FileEntry[] = []
-  for await (const entry of host.list(folder)) entries.push(entry)
+  for await (const entry of host.list(folder, undefined, depth)) entries.push(entry)
   return entries
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe } from 'vitest'
 import { failures } from './files-failures.ts'
+import { faults } from './files-faults.ts'
 import type { FilesUnderTest } from './files-kit.ts'
 import { contents, listing } from './files-reading.ts'
 import { boundary, writing } from './files-writing.ts'
@@ -18,5 +19,6 @@ export function filesContract(name: string, start: () => Promise<FilesUnderTest>
     writing(use)
     boundary(use)
     failures(use)
+    faults(use)
   })
 }

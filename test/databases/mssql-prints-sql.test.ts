@@ -6,7 +6,7 @@ import { parameterOf } from '../../src/databases/mssql/keys.ts'
 import { NULL_BYTES } from '../../src/databases/mssql/parameters.ts'
 import { type Hashing, methodOf } from '../../src/databases/mssql/print-method.ts'
 import { pieceOf } from '../../src/databases/mssql/print-values.ts'
-import { byPrintSql, rowText, sumSql } from '../../src/databases/mssql/prints.ts'
+import { byPrintSql, rowText, sumSql, sumsSql } from '../../src/databases/mssql/prints.ts'
 import type { Column, Table } from '../../src/databases/schema.ts'
 import { column, lines, orders } from './mssql-tables.ts'
 
@@ -81,6 +81,19 @@ describe('fingerprints', () => {
     expect(sql).toMatch(/FROM \[sales ops\]\.\[Order\]\]Lines'\] AS t WHERE \[OrderID\] >= CONVERT\(int, @p0\) AND/)
     expect(sql).toContain('[OrderID] <= CONVERT(int, @p2)')
     expect(sumSql(orders, some, {})).toMatch(/AS p FROM \[dbo\]\.\[Orders\] AS t\) AS r$/)
+  })
+
+  it('of several ranges are asked for in one statement, each with its own parameters and its place', () => {
+    const ranges = [{ upTo: ['1', 'a'] }, { after: ['1', 'a'], upTo: ['2', 'b'] }, { after: ['2', 'b'] }]
+    const { sql, parameters } = sumsSql(lines, { columns: ['OrderID'], apart: [] }, ranges)
+    const parts = sql.split('\nUNION ALL\n')
+    expect(parts.map((part) => part.slice(0, 12))).toEqual(["SELECT N'0',", "SELECT N'1',", "SELECT N'2',"])
+    expect(parts.map((part) => [...new Set(part.match(/@p\d+/g))].sort())).toEqual([
+      ['@p0', '@p1'],
+      ['@p2', '@p3', '@p4', '@p5'],
+      ['@p6', '@p7'],
+    ])
+    expect(parameters).toHaveLength(8)
   })
 
   it('are looked up as constants, each once', () => {

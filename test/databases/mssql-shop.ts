@@ -4,7 +4,7 @@ import { type MssqlOptions, openMssql } from '../../src/databases/mssql/index.ts
 import { quoteName } from '../../src/databases/mssql/names.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
-import { startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import type { MssqlGaps, TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
 import { createSamples, samplesAsText } from './mssql-samples.ts'
 
@@ -74,7 +74,7 @@ function accessOf(server: TestMssql, made: TestMssqlDatabase, closing: (() => Pr
       return { database: openMssql(made.options({ account: { ...made.owner, password }, ...change[fault] })), secret: password }
     },
     openThroughProxy: async () => {
-      const proxy = await startCutProxy(server)
+      const proxy = await startFaultProxy(server)
       closing.push(() => proxy.close())
       return { database: openMssql(made.options({ host: proxy.host, port: proxy.port })), cut: proxy.cut, mend: proxy.mend }
     },
@@ -102,7 +102,7 @@ function accessOf(server: TestMssql, made: TestMssqlDatabase, closing: (() => Pr
 
 /** A port that nobody listens on. */
 async function closedPort(host: string): Promise<number> {
-  const proxy = await startCutProxy({ host, port: 1 })
+  const proxy = await startFaultProxy({ host, port: 1 })
   await proxy.close()
   return proxy.port
 }

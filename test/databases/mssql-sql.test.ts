@@ -228,7 +228,7 @@ SELECT @@ROWCOUNT AS affected`,
 
   it('stages what the driver writes without loss in its own kind of type, the rest as text and bytes', () => {
     expect(stageSql(orders.columns.slice(0, 4))).toBe(
-      'CREATE TABLE #migrate_stage (c0 int NULL, c1 nvarchar(20) NULL, c2 nvarchar(24) NULL, c3 varbinary(max) NULL)',
+      'CREATE TABLE #migrate_stage (c0 int NULL, c1 nvarchar(20) NULL, c2 decimal(38,4) NULL, c3 varbinary(max) NULL)',
     )
   })
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { underStop } from '../../src/base/stop.ts'
 import { openMssql } from '../../src/databases/mssql/index.ts'
-import { startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { connectTestMssql, MSSQL_URL, mssqlTitle, type TestMssql, type TestMssqlDatabase } from '../servers/mssql.ts'
 
 const DIGITS = '(VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9))'
@@ -39,7 +39,7 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('a SQL Server that is at wor
   })
 
   it('is left alone when it has fallen silent', async () => {
-    const proxy = await startCutProxy(server)
+    const proxy = await startFaultProxy(server)
     const database = openMssql(made.options({ host: proxy.host, port: proxy.port }))
     await database.info()
     const silent = proxy.freeze(1)

@@ -6,7 +6,7 @@ import { quoteText } from '../../src/databases/mysql/values.ts'
 import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { failureOf } from '../contract/database-kit.ts'
-import { startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const UNTIL_SLOW = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'CREATE TABLE \`slow\`%'`
@@ -45,7 +45,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
 
     it('whose line was cut while the server was at it is found done, not done twice', async () => {
       const made = await server.database()
-      const proxy = await startCutProxy(server, server.host)
+      const proxy = await startFaultProxy(server, { listen: server.host })
       closing.push(() => proxy.close())
       const cut = open(made, { host: proxy.host, port: proxy.port })
       const mark = { run: 'r', name: 'table slow' }

@@ -1,7 +1,7 @@
 import type { Connection, ResultSetHeader } from 'mysql2/promise'
 import { type MysqlOptions, openMysql } from '../../src/databases/mysql/index.ts'
 import type { DatabaseHost, ShopDatabase, Values } from '../contract/database-host.ts'
-import { startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import type { TestMysql, TestMysqlDatabase } from '../servers/mysql.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
 
@@ -88,7 +88,7 @@ function accessOf(server: TestMysql, made: TestMysqlDatabase, closing: (() => Pr
       }
     },
     openThroughProxy: async () => {
-      const proxy = await startCutProxy(server, server.host)
+      const proxy = await startFaultProxy(server, { listen: server.host })
       closing.push(() => proxy.close())
       return { database: openMysql(made.options({ host: proxy.host, port: proxy.port })), cut: proxy.cut, mend: proxy.mend }
     },
@@ -104,7 +104,7 @@ function accessOf(server: TestMysql, made: TestMysqlDatabase, closing: (() => Pr
 
 /** A port that nobody listens on. */
 async function closedPort(host: string): Promise<number> {
-  const proxy = await startCutProxy({ host, port: 1 }, host)
+  const proxy = await startFaultProxy({ host, port: 1 }, { listen: host })
   await proxy.close()
   return proxy.port
 }

@@ -6,7 +6,7 @@ import { underStop } from '../../src/base/stop.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import { perform, TestRun, testWorld } from '../fakes/step-run.ts'
-import { startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
 
@@ -50,7 +50,7 @@ describe.skipIf(mysqlMissing !== null)(
     })
 
     it('is left alone when it has fallen silent', async () => {
-      const proxy = await startCutProxy(server)
+      const proxy = await startFaultProxy(server)
       closing.push(() => proxy.close())
       const database = open(await server.database(), { host: proxy.host, port: proxy.port })
       await database.info()

@@ -56,6 +56,17 @@ describe('PostgreSQL beyond the contract', () => {
   })
   afterAll(() => server.stop())
 
+  it('builds indexes in a share of the memory that the server gives itself, never in less than it is set to', async () => {
+    const database = await server.database()
+    const given = async (connections: number, condition: string): Promise<readonly number[]> =>
+      open(database, { connections }).runStatements([
+        `SELECT 1 FROM pg_settings m, pg_settings b WHERE m.name = 'maintenance_work_mem' AND b.name = 'shared_buffers' AND ${condition}`,
+      ])
+    const [work, buffers] = ['m.setting::bigint * 1024', 'b.setting::bigint * 8192']
+    expect(await given(1, `${work} = greatest(m.boot_val::bigint * 1024, least(${buffers}, 1024 * 1024 * 1024))`)).toEqual([1])
+    expect(await given(1000, `${work} = m.boot_val::bigint * 1024`)).toEqual([1])
+  })
+
   it('carries a schema with types, domains, ranges, views over functions over views, rules and options', async () => {
     const from = await server.database()
     const to = await server.database()

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { openPostgres, type PostgresOptions } from '../../src/databases/postgres/index.ts'
 import type { DatabaseHost, ShopDatabase, Values } from '../contract/database-host.ts'
-import { startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import type { TestDatabase, TestPostgres } from '../servers/postgres.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './postgres-samples.ts'
 
@@ -77,7 +77,7 @@ function accessOf(server: TestPostgres, made: TestDatabase, closing: (() => Prom
       }
     },
     openThroughProxy: async () => {
-      const proxy = await startCutProxy(server, server.host)
+      const proxy = await startFaultProxy(server, { listen: server.host })
       closing.push(() => proxy.close())
       return { database: openPostgres(made.options({ host: proxy.host, port: proxy.port })), cut: proxy.cut, mend: proxy.mend }
     },
@@ -94,7 +94,7 @@ function accessOf(server: TestPostgres, made: TestDatabase, closing: (() => Prom
 
 /** A port that nobody listens on. */
 async function closedPort(host: string): Promise<number> {
-  const proxy = await startCutProxy({ host, port: 1 }, host)
+  const proxy = await startFaultProxy({ host, port: 1 }, { listen: host })
   await proxy.close()
   return proxy.port
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type CutProxy, startCutProxy } from '../servers/cut-proxy.ts'
+import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 import { killAll, type MigrateProcess, type MigrateRun, startMigrate, story, type WireEvent } from './migrate-process.ts'
 
@@ -48,7 +48,7 @@ describe('Ctrl-C while a database is at work', () => {
   interface Move {
     readonly old: TestDatabase
     readonly new: TestDatabase
-    readonly line: CutProxy
+    readonly line: FaultProxy
     start(command: string, ...args: readonly string[]): MigrateProcess
   }
 
@@ -56,7 +56,7 @@ describe('Ctrl-C while a database is at work', () => {
   async function move(): Promise<Move> {
     const [old, fresh] = [await server.database('old'), await server.database('new')]
     await old.sql(SHOP)
-    const line = await startCutProxy(server, server.host)
+    const line = await startFaultProxy(server, { listen: server.host })
     closing.push(() => line.close())
     const through = new URL(old.url)
     through.host = `${line.host}:${line.port}`

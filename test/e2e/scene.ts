@@ -1,7 +1,7 @@
 import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect } from 'vitest'
-import { type CutProxy, startCutProxy } from '../servers/cut-proxy.ts'
+import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
 import { runSql } from '../servers/postgres.ts'
 import type { Sshd } from '../servers/sshd.ts'
 import { postgresStory } from './engine-postgres.ts'
@@ -11,7 +11,7 @@ import { type PlaybookChange, type StoryHosts, startStory } from './story-hosts.
 /** The story's two hosts, each database and each SFTP server behind a line that can be cut, led elsewhere or switched off. */
 export interface Scene {
   readonly hosts: StoryHosts
-  readonly lines: Readonly<Record<LineName, CutProxy>>
+  readonly lines: Readonly<Record<LineName, FaultProxy>>
   /** A playbook of its own, and so a run of its own. */
   trial(name: string, change: PlaybookChange): Promise<Trial>
   /** Runs SQL on a host's database as its administrator. */
@@ -36,10 +36,10 @@ export interface Trial {
 export async function startScene(): Promise<Scene> {
   const hosts = await startStory(postgresStory)
   const lines = {
-    oldDatabase: await startCutProxy(endOf(hosts.old.url)),
-    newDatabase: await startCutProxy(endOf(hosts.new.url)),
-    oldFiles: await startCutProxy({ host: hosts.ssh.old.address, port: hosts.ssh.old.port }),
-    newFiles: await startCutProxy({ host: hosts.ssh.new.address, port: hosts.ssh.new.port }),
+    oldDatabase: await startFaultProxy(endOf(hosts.old.url)),
+    newDatabase: await startFaultProxy(endOf(hosts.new.url)),
+    oldFiles: await startFaultProxy({ host: hosts.ssh.old.address, port: hosts.ssh.old.port }),
+    newFiles: await startFaultProxy({ host: hosts.ssh.new.address, port: hosts.ssh.new.port }),
   }
   const usual: Readonly<Record<string, string>> = {
     ...hosts.env,
@@ -73,7 +73,7 @@ export const endOf = (url: string): { readonly host: string; readonly port: numb
   return { host: hostname, port: Number(port) }
 }
 
-function through(url: string, line: CutProxy): string {
+function through(url: string, line: FaultProxy): string {
   const changed = new URL(url)
   changed.host = `${line.host}:${line.port}`
   return changed.href
@@ -81,7 +81,7 @@ function through(url: string, line: CutProxy): string {
 
 const reachedThrough = (text: string, hosts: StoryHosts, lines: Scene['lines']): string =>
   [[hosts.ssh.old, lines.oldFiles] as const, [hosts.ssh.new, lines.newFiles] as const].reduce(
-    (changed, [ssh, line]: readonly [Sshd, CutProxy]) =>
+    (changed, [ssh, line]: readonly [Sshd, FaultProxy]) =>
       changed.replace(`${ssh.address}:${ssh.port}/`, `${line.host}:${line.port}/`),
     text,
   )

@@ -58,9 +58,10 @@ const STEPS = `
   - rewrite-config:
       - { file: web.config, replace: { "old-sql.example.com": "new-sql.example.com" } }
   - smoke-test: { paths: ["/", "/checkout"], assets: true }
+  - carry-files
   - cutover-dns
   - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 3s, every: 500ms, orders: Orders }
-  - reconcile
+  - [carry-files, reconcile]
   - report
 `
 

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buy, buyOneByOne, buyOnNew, type Receipt, withReceipts } from './customers.ts'
@@ -12,6 +12,8 @@ const STRAYS = 1393
 /** Of them, those who still come when DNS has moved. */
 const STRAGGLERS = 93
 const HEADROOM = 1500
+/** A picture that a customer uploads to the old host: before the cutover, and after it. */
+const UPLOAD = '<svg xmlns="http://www.w3.org/2000/svg"><title>mine</title></svg>'
 
 const CHANGING = [
   'lower-ttl',
@@ -70,8 +72,10 @@ export function tellStory(engine: StoryEngine, skipped: string | null): void {
         const shopping = buyOnNew(hosts, () => running)
         const customers = (async () => {
           await migrate.until(isDone('bump-identities'))
+          await writeFile(join(hosts.oldSite, 'images/early.svg'), UPLOAD)
           strays = await buy(hosts.old, STRAYS - STRAGGLERS, 'early')
           await migrate.until(isDone('cutover-dns'))
+          await writeFile(join(hosts.oldSite, 'images/late.svg'), UPLOAD)
           strays.push(...(await buyOneByOne(hosts.old, STRAGGLERS, 'late')))
         })()
         run = await migrate.ended
@@ -122,6 +126,8 @@ export function tellStory(engine: StoryEngine, skipped: string | null): void {
         expect(await readFile(join(hosts.newSite, 'images/shirt-7.svg'), 'utf8')).toBe(
           await readFile(join(hosts.oldSite, 'images/shirt-7.svg'), 'utf8'),
         )
+        for (const upload of ['images/early.svg', 'images/late.svg'])
+          expect(await readFile(join(hosts.newSite, upload), 'utf8')).toBe(UPLOAD)
         expect(hosts.zone.records().map((record) => [record.name, record.content])).toEqual([
           [ZONE, NEW_ADDRESS],
           [`www.${ZONE}`, ZONE],

@@ -1,8 +1,10 @@
 import { type Finding, MigrateError } from '../../src/base/errors.ts'
+import { LEDGER_PAGE } from '../../src/databases/ledger.ts'
 import type {
   Database,
   KeyCells,
   LedgerEntry,
+  MarkedStatement,
   OrphanRule,
   Reader,
   Row,
@@ -161,6 +163,15 @@ export class MemoryDatabase implements Database {
     })
   }
 
+  executeTogether(statements: readonly MarkedStatement[]): Promise<void> {
+    return this.#write('executeTogether', [], async (work) => {
+      for (const { sql, mark } of statements) {
+        await this.#onCall('execute one', 'before')
+        if (setMark(work, mark)) this.#server.run(work, sql)
+      }
+    })
+  }
+
   retract(sql: string | null, mark: Mark): Promise<void> {
     return this.#write('retract', [], (work) => {
       if (work.marks?.has(markText(mark)) !== true) return
@@ -233,10 +244,17 @@ export class MemoryDatabase implements Database {
     )
   }
 
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
+  ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]> {
+    const isAsked = (entry: LedgerEntry): boolean =>
+      keys === undefined || keys.includes(entry.sourceKey) || keys.includes(entry.targetKey)
     return this.#call('ledgerEntries', () =>
-      (this.#state.ledger ?? []).filter((entry) => entry.run === run && entry.table === table),
+      (this.#state.ledger ?? []).filter((entry) => entry.run === run && entry.table === table && isAsked(entry)),
     )
+  }
+
+  async *ledgerPages(run: string, table: string): AsyncGenerator<readonly LedgerEntry[]> {
+    const entries = await this.ledgerEntries(run, table)
+    for (let at = 0; at < entries.length; at += LEDGER_PAGE) yield entries.slice(at, at + LEDGER_PAGE)
   }
 
   runStatements(statements: readonly string[]): Promise<readonly number[]> {

@@ -56,7 +56,8 @@ export class MemoryFiles implements FileHost {
   }
 
   async powers(): Promise<FilePowers> {
-    return { atomicReplace: true, links: true, modes: true, freeSpace: true }
+    const all = { atomicReplace: true, links: true, modes: true, freeSpace: true, times: true, lineBreaks: true, offsets: true }
+    return { ...all, hash: null, foldsCase: false, sealed: true }
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -139,6 +140,14 @@ export class MemoryFiles implements FileHost {
     const hash = createHash('sha256')
     for await (const chunk of await this.read(path)) hash.update(chunk)
     return hash.digest('hex')
+  }
+
+  async hashes(paths: readonly string[]): Promise<readonly (string | null)[]> {
+    return paths.map(() => null)
+  }
+
+  async freeFiles(): Promise<number | null> {
+    return null
   }
 
   async freeBytes(): Promise<number | null> {

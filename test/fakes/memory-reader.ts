@@ -77,12 +77,20 @@ const bulkPowers = (context: ReaderContext): Required<Pick<Reader, 'blocks' | 'b
     }),
 })
 
-const printingPowers = (context: ReaderContext): Required<Pick<Reader, 'sum' | 'prints'>> => ({
+const printingPowers = (context: ReaderContext): Required<Pick<Reader, 'sum' | 'sums' | 'prints'>> => ({
   sum: (table, printing, { after, upTo, signal } = {}) =>
     hooked(context.onCall, 'sum', () => {
       signal?.throwIfAborted()
       const stored = held(context, table)
       return sumOf(table, printing, project(stored.table, table, rowsIn(context.server, stored, after, upTo)))
+    }),
+  sums: (table, printing, ranges, signal) =>
+    hooked(context.onCall, 'sums', () => {
+      signal?.throwIfAborted()
+      const stored = held(context, table)
+      return ranges.map(({ after, upTo }) =>
+        sumOf(table, printing, project(stored.table, table, rowsIn(context.server, stored, after, upTo))),
+      )
     }),
   prints: (table, printing, options) => prints(context, table, printing, options ?? {}),
 })

@@ -10,6 +10,7 @@ export class TestRun implements StepRun {
   readonly clock: Clock
   readonly directory: string
   dryRun = false
+  named = false
   signal: AbortSignal = new AbortController().signal
   /** What the person says to every question. */
   answer = true
@@ -115,4 +116,5 @@ export const testContext = (world: World, id: string, playbookDirectory = '/'): 
   world,
   playbookDirectory,
   others: () => [],
+  afterCutover: false,
 })

@@ -9,14 +9,11 @@ import type { SftpFaults } from '../../src/demo/sftp-session.ts'
 import { openLocal } from '../../src/files/local.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { filesContract } from '../contract/files.ts'
-import type { FilesUnderTest } from '../contract/files-kit.ts'
+import { type FilesUnderTest, faultsOf } from '../contract/files-kit.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
-import { type CutProxy, startCutProxy } from '../servers/cut-proxy.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
-
-const cutting = (proxy: CutProxy) => (afterBytes: number | undefined) =>
-  afterBytes === undefined ? proxy.mend() : proxy.cut(afterBytes)
 
 filesContract('a folder on this machine', async () => {
   const site = siteFolder()
@@ -63,9 +60,11 @@ filesContract('SFTP, the server in this process', async () => {
     { name: 'guest', password: 'correct horse', readOnly: true },
   ]
   const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
-  const proxy = await startCutProxy({ host: server.address, port: server.port })
-  const open = (user: string) =>
+  const proxy = await startFaultProxy({ host: server.address, port: server.port })
+  proxy.shred(3)
+  const open = (user: string, silenceMs = 60_000) =>
     openSftp({
+      silenceMs,
       host: proxy.host,
       port: proxy.port,
       user,
@@ -74,10 +73,11 @@ filesContract('SFTP, the server in this process', async () => {
       fingerprint: server.fingerprint,
       connections: 2,
     })
-  const [host, readOnly] = [open('shop'), open('guest')]
+  const [host, readOnly, impatient] = [open('shop'), open('guest'), open('shop', 400)]
   return {
     host,
     readOnly,
+    impatient,
     truth: site,
     deny: (path) => {
       faults.denied = path
@@ -85,9 +85,9 @@ filesContract('SFTP, the server in this process', async () => {
     fill: (afterBytes) => {
       faults.diskFullAfterBytes = afterBytes
     },
-    cut: cutting(proxy),
+    ...faultsOf(proxy, 3),
     stop: async () => {
-      await Promise.all([host.close(), readOnly.close()])
+      await Promise.all([host.close(), readOnly.close(), impatient.close()])
       await proxy.close()
       await server.close()
       site.remove()
@@ -108,9 +108,10 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
 
   filesContract('SFTP, sshd', async () => {
     const site = siteFolder()
-    const proxy = await startCutProxy({ host: writing.address, port: writing.port })
-    const open = (server: Sshd, port: number) =>
+    const proxy = await startFaultProxy({ host: writing.address, port: writing.port })
+    const open = (server: Sshd, port: number, keepaliveMs = 10_000) =>
       openSftp({
+        keepaliveMs,
         host: server.address,
         port,
         user: server.user,
@@ -121,13 +122,15 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
       })
     const host = open(writing, proxy.port)
     const readOnly = open(reading, reading.port)
+    const impatient = open(writing, proxy.port, 150)
     return {
       host,
       readOnly,
+      impatient,
       truth: site,
-      cut: cutting(proxy),
+      ...faultsOf(proxy),
       stop: async () => {
-        await Promise.all([host.close(), readOnly.close()])
+        await Promise.all([host.close(), readOnly.close(), impatient.close()])
         await proxy.close()
         site.remove()
       },

@@ -5,21 +5,31 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { type FtpOptions, openFtp } from '../../src/files/ftp/index.ts'
 import { filesContract } from '../contract/files.ts'
-import type { FilesUnderTest, Truth } from '../contract/files-kit.ts'
-import { startFtpProxy } from '../servers/ftp-proxy.ts'
+import { type FilesUnderTest, faultsOf, type Truth } from '../contract/files-kit.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { FTP_UID, type Ftpd, ftpdMissing, startProftpd, startPureFtpd, startVsftpd } from '../servers/ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+import { freePorts } from '../servers/sshd.ts'
 
 /** Each test has a folder of its own in the one that a server serves. */
 interface Served {
   readonly server: Ftpd
   readonly folder: string
+  readonly passivePorts?: readonly number[]
 }
+
+/** Where the proxy before an encrypted server listens: on the same ports as the server's data connections, so not on its address. */
+const PROXY_ADDRESS = '127.0.0.2'
 
 async function serve(start: (site: string) => Promise<Ftpd>): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-ftp-'))
   chmodSync(folder, 0o755)
   return { server: await start(folder), folder }
+}
+
+async function serveEncrypted(): Promise<Served> {
+  const passivePorts = await freePorts(['127.0.0.1', PROXY_ADDRESS], 12)
+  return { ...(await serve((site) => startProftpd({ site, tls: 'explicit', passivePorts }))), passivePorts }
 }
 
 const optionsFor = (server: Ftpd, change: Partial<FtpOptions> = {}): FtpOptions => ({
@@ -58,34 +68,39 @@ interface How {
   readonly guest?: boolean
   readonly asRoot?: boolean
   readonly change?: (server: Ftpd) => Partial<FtpOptions>
+  /** Everything comes in pieces, some of them late, by this seed. */
+  readonly seed?: number
 }
 
 function contractOn(use: () => Served, name: string, how: How): void {
   filesContract(name, async () => {
-    const { server, folder } = use()
+    const { server, folder, passivePorts } = use()
     const site = siteFolder(folder)
     chmodSync(site.path, 0o755)
     if (how.asRoot !== true) chownSync(site.path, FTP_UID, FTP_UID)
     const root = `/${basename(site.path)}`
-    const encrypted = how.change?.(server) ?? {}
-    const proxy = how.change === undefined ? await startFtpProxy({ host: server.address, port: server.port }) : undefined
-    const change = { ...encrypted, ...(proxy === undefined ? {} : { port: proxy.port }) }
+    const proxy = await startFaultProxy(
+      { host: server.address, port: server.port },
+      passivePorts === undefined ? { ftp: true } : { listen: PROXY_ADDRESS, passivePorts },
+    )
+    if (how.seed !== undefined) proxy.shred(how.seed)
+    const change = { ...how.change?.(server), host: proxy.host, port: proxy.port }
     const host = openFtp(optionsFor(server, { root, ...change }))
+    const impatient = openFtp(optionsFor(server, { root, ...change, timeoutMs: 600 }))
     const readOnly = how.guest === true ? openFtp(optionsFor(server, { root, user: server.guest, ...change })) : undefined
     return {
       host,
+      impatient,
       ...(readOnly === undefined ? {} : { readOnly }),
       truth:
         how.asRoot === true ? { ...site, remove: (path: string) => rmSync(join(site.path, path), { force: true }) } : owned(site),
       lacks: how.lacks,
       isSlow: true,
       ...(how.asRoot === true ? {} : { deny: (path: string) => denied(join(site.path, path)) }),
-      ...(proxy === undefined
-        ? {}
-        : { cut: (afterBytes: number | undefined) => (afterBytes === undefined ? proxy.mend() : proxy.cut(afterBytes)) }),
+      ...faultsOf(proxy, how.seed),
       stop: async () => {
-        await Promise.all([host.close(), readOnly?.close()])
-        await proxy?.close()
+        await Promise.all([host.close(), readOnly?.close(), impatient.close()])
+        await proxy.close()
         site.remove()
       },
     }
@@ -108,7 +123,7 @@ describe.skipIf(ftpdMissing !== null)(title('FTP'), () => {
   }
   beforeAll(async () => {
     served.proftpd = await serve((site) => startProftpd({ site }))
-    served.tls = await serve((site) => startProftpd({ site, tls: 'explicit' }))
+    served.tls = await serveEncrypted()
     served.vsftpd = await serve((site) => startVsftpd({ site }))
     served.pure = await serve((site) => startPureFtpd({ site }))
   })
@@ -124,8 +139,9 @@ describe.skipIf(ftpdMissing !== null)(title('FTP'), () => {
     lacks: ['links', 'line breaks'],
     guest: true,
     asRoot: true,
-    change: (server) => ({ tls: 'explicit', ca: server.certificate }),
+    change: (server) => ({ tls: 'explicit', fingerprint: server.fingerprint }),
+    seed: 5,
   })
   contractOn(use('vsftpd'), 'FTP, vsftpd', { lacks: ['links', 'modes', 'line breaks'] })
-  contractOn(use('pure'), 'FTP, pure-ftpd', { lacks: ['links', 'line breaks', 'backslashes', 'sight of line breaks'] })
+  contractOn(use('pure'), 'FTP, pure-ftpd', { lacks: ['links', 'line breaks', 'backslashes', 'sight of line breaks'], seed: 7 })
 })

@@ -193,7 +193,7 @@ export const zoneLines = (records: readonly StoredRecord[]): readonly string[] =
   records.map(({ name, type, content, ttl }) => `${name}. ${ttl === 1 ? 300 : ttl} IN ${type} ${rdata(type, content)}`)
 
 const rdata = (type: string, content: string): string =>
-  type === 'CNAME' ? `${content}.` : type === 'TXT' ? `"${content}"` : content
+  type === 'CNAME' ? `${content}.` : type === 'TXT' && !content.startsWith('"') ? `"${content}"` : content
 
 const sameAnswer = (a: StoredRecord, b: StoredRecord): boolean =>
   a.name === b.name && a.type === b.type && a.content === b.content && a.ttl === b.ttl

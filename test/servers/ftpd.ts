@@ -39,13 +39,15 @@ interface Start {
   readonly site: string
   readonly tls?: 'explicit' | 'implicit'
   readonly address?: string
+  /** The ports of its data connections, one after the other. */
+  readonly passivePorts?: readonly number[]
 }
 
 const PASSWORD = 'correct horse'
 const hashed = (): string => execFileSync('openssl', ['passwd', '-6', PASSWORD], { encoding: 'utf8' }).trim()
 
 /** proftpd: MLSD, MFMT, hashes; as root, so that every file of the tests is its own. */
-export async function startProftpd({ site, tls, address = '127.0.0.1' }: Start): Promise<Ftpd> {
+export async function startProftpd({ site, tls, address = '127.0.0.1', passivePorts }: Start): Promise<Ftpd> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-proftpd-'))
   const port = await freePort(address)
   const at = (name: string): string => join(folder, name)
@@ -78,6 +80,7 @@ export async function startProftpd({ site, tls, address = '127.0.0.1' }: Start):
     'AllowOverwrite on',
     'AllowStoreRestart on',
     'MaxInstances 100',
+    ...(passivePorts === undefined ? [] : [`PassivePorts ${passivePorts[0]} ${passivePorts.at(-1)}`]),
     'Umask 022',
     '<IfModule mod_delay.c>',
     'DelayEngine off',

@@ -114,6 +114,23 @@ export function freePort(address: string): Promise<number> {
   })
 }
 
+/** Ports one after the other that nobody listens on at this moment, on any of the addresses. */
+export async function freePorts(addresses: readonly string[], count: number): Promise<readonly number[]> {
+  for (;;) {
+    const first = await freePort(addresses[0] ?? '127.0.0.1')
+    const ports = Array.from({ length: count }, (_, index) => first + index)
+    const free = await Promise.all(ports.flatMap((port) => addresses.map((address) => isFree(address, port))))
+    if (free.every(Boolean)) return ports
+  }
+}
+
+const isFree = (address: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, address, () => server.close(() => resolve(true)))
+  })
+
 const fingerprintOf = (publicKey: string): string =>
   execFileSync('ssh-keygen', ['-l', '-E', 'sha256', '-f', publicKey], { encoding: 'utf8' }).split(' ')[1] ?? ''
 

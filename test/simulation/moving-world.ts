@@ -76,6 +76,8 @@ export class MovingWorld {
     await this.oldShop.insert('customers', { email: 'barbara@shop.example', name: null })
     await this.oldShop.update('customers', { id: '1' }, { note: 'moved house' })
     await this.oldShop.remove('order_items', { order_id: '4', line: '1' })
+    this.oldFiles.put('uploads/barbara.png', 'a picture '.repeat(100), 0o644, 1_700_000_100)
+    this.oldFiles.put('index.html', '<h1>Shop, closing soon</h1>', 0o644, 1_700_000_200)
   }
 
   async buyOnNew(): Promise<void> {
@@ -83,6 +85,9 @@ export class MovingWorld {
     this.#boughtOnNew = true
     const order = await this.newShop.insert('orders', { customer_id: '3', placed: '2009-08-26T09:30:00.000002' })
     await this.newShop.insert('order_items', { order_id: order, line: '1', product_id: '1', quantity: '5' })
+    this.newFiles.put('uploads/edsger.png', 'another picture', 0o644, 1_700_000_300)
+    // Somebody whose DNS is slow: it is on the old host after the last look before the cutover.
+    this.oldFiles.put('uploads/grace.png', 'a late picture', 0o644, 1_700_000_400)
   }
 
   get state(): Json {
@@ -145,11 +150,21 @@ const OPTIONS: Readonly<Record<string, unknown>> = {
   pause: 'Ready?',
 }
 
-function make(kindName: string, world: World): Step {
+function make(id: string, world: World, made: Step[]): Step {
+  const kindName = id.replace(/#.*/, '')
   const kind = stepKinds.find((each) => each.name === kindName)
   if (kind === undefined) throw new Error(`there is no kind of step ${kindName}`)
-  const context: StepContext = { id: kindName, world, playbookDirectory: '/', others: () => [] }
-  return kind.create(kind.options.parse(OPTIONS[kindName]), context)
+  const afterCutover = made.some((each) => each.phase === 'cutover')
+  const context: StepContext = {
+    id,
+    world,
+    playbookDirectory: '/',
+    others: () => made.filter((each) => each.id !== id),
+    afterCutover,
+  }
+  const step = kind.create(kind.options.parse(OPTIONS[kindName]), context)
+  made.push(step)
+  return step
 }
 
 /** The playbook of the story, over fakes: every step but those that ask web servers. */
@@ -163,6 +178,7 @@ export function wholeRun(settings: {
     build: () => MovingWorld.open(),
     sequence: (moving, life): Sequence => {
       const world = moving.seenBy(life, settings.orders)
+      const made: Step[] = []
       const groups = [
         ['check'],
         ['lower-ttl'],
@@ -170,16 +186,16 @@ export function wholeRun(settings: {
         ['restore-files', 'restore-database'],
         ['bump-identities'],
         ['rewrite-config'],
+        ['carry-files'],
         ['cutover-dns'],
         ['watch-propagation'],
-        ['reconcile'],
+        ['carry-files#2', 'reconcile'],
         ['report'],
-      ].map((group) => group.map((name) => make(name, world)))
+      ].map((group) => group.map((name) => make(name, world, made)))
       if (!settings.customers) return groups
       return groups.flatMap((group) => {
-        if (group[0]?.id === 'cutover-dns') {
-          return [[customers('buy-on-old', () => moving.buyOnOld())], group, [customers('buy-on-new', () => moving.buyOnNew())]]
-        }
+        if (group[0]?.id === 'carry-files') return [[customers('buy-on-old', () => moving.buyOnOld())], group]
+        if (group[0]?.id === 'cutover-dns') return [group, [customers('buy-on-new', () => moving.buyOnNew())]]
         return [group]
       })
     },

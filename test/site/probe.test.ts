@@ -140,7 +140,15 @@ describe.skipIf(opensslMissing !== null)(title('certificates'), () => {
 
   it('say in how long they expired', () => {
     const now = Date.UTC(2009, 7, 26)
-    const certificate = { names: [], issuer: 'x', chain: [], problem: 'expired', validFrom: 0, validTo: now - 3_600_000 }
+    const certificate = {
+      names: [],
+      fingerprint: '',
+      issuer: 'x',
+      chain: [],
+      problem: 'expired',
+      validFrom: 0,
+      validTo: now - 3_600_000,
+    }
     expect(certificateFindings(certificate, SECURE, SECURE, now)).toMatchObject([
       { code: 'certificate-expired', severity: 'error' },
     ])

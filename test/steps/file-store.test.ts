@@ -28,7 +28,7 @@ describe('a snapshot of files whose maker was killed', () => {
     expect(FileStore.openExisting(directory, directly)).toBeUndefined()
     FileStore.open(directory, directly).close()
     const store = FileStore.openExisting(directory, directly)
-    expect(store?.whole()).toBeUndefined()
+    expect(await store?.whole()).toBeUndefined()
     store?.close()
   })
 
@@ -42,7 +42,7 @@ describe('a snapshot of files whose maker was killed', () => {
     expect(signal).toBe('SIGKILL')
     const store = FileStore.openExisting(directory, directly)
     expect(store?.entry('a.txt')).toEqual(ENTRY)
-    expect(store?.whole()).toBeUndefined()
+    expect(await store?.whole()).toBeUndefined()
     store?.close()
   })
 })

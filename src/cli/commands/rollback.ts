@@ -28,13 +28,14 @@ async function takeBack({ options, world }: Prepared, dryRun: boolean): Promise<
   if (!history.wasCutOver) return await rollback({ ...options, dryRun })
   // Customers have been on the new host: DNS goes back first, then their orders. What was prepared there stays.
   const back = await rollback({ ...options, dryRun, phases: ['cutover', 'settle'], sink: withoutEnd(options.sink) })
-  if (back.exit !== 0 || world.old.database === undefined || world.new.database === undefined) {
+  const { goingBack } = await import('../../steps/carry-back.ts')
+  const sequence = goingBack(world, options.sequence)
+  if (back.exit !== 0 || sequence.length === 0) {
     options.sink({ time: isoTime(options.clock.now()), run: back.runId, step: null, event: 'finished', ...endOf(back) })
     return back
   }
   const { runSequence } = await import('../../run/runner.ts')
-  const { carryBack } = await import('../../steps/carry-back.ts')
-  return await runSequence({ ...options, dryRun, sequence: [[carryBack(world)]] })
+  return await runSequence({ ...options, dryRun, sequence })
 }
 
 /** Two parts of one command end with one `finished`. */

@@ -11,7 +11,11 @@ export function changeDetails(change: Json, summary: string, everything: boolean
   return [
     ...limited(listOf(members.tables).flatMap(tableLine), everything, 'table'),
     ...limited(listOf(members.files).flatMap(fileLine), everything, 'file'),
-    ...limited(listOf(members.statements).flatMap(sqlLines), everything, 'line'),
+    ...limited(
+      listOf(members.statements).flatMap((each) => sqlLines(isObject(each) ? each.sql : each)),
+      everything,
+      'line',
+    ),
     ...limited(said(members.sql, summary) ? [] : sqlLines(members.sql), everything, 'line'),
   ]
 }

@@ -1,5 +1,5 @@
 import type { Statement } from '../port.ts'
-import { type Column, fullName, type Identity, type Schema, type SchemaObject, type Table } from '../schema.ts'
+import { type Column, fullName, type Identity, type Schema, type SchemaObject, type Table, type TableName } from '../schema.ts'
 import { mentions } from './modules.ts'
 import { quoteName, quoteTable } from './names.ts'
 
@@ -26,9 +26,9 @@ export function ddl(schema: Schema): readonly Statement[] {
     ),
     ...onEmpty.map(objectStatement),
     // A clustered index first: building it later would build every other index twice.
-    ...onTables.filter(isClustered).map(objectStatement),
+    ...onTables.filter(isClustered).map((each) => partStatement(each, schema)),
     ...schema.tables.flatMap(keyStatements),
-    ...onTables.filter((each) => !isClustered(each)).map(objectStatement),
+    ...onTables.filter((each) => !isClustered(each)).map((each) => partStatement(each, schema)),
     ...schema.foreignKeys.map(
       (key): Statement => ({
         name: `foreign key ${fullName({ schema: key.table.schema, name: key.name })}`,
@@ -48,6 +48,17 @@ const objectStatement = (each: SchemaObject): Statement => ({
   sql: each.sql,
   undo: each.undo,
 })
+
+/** A key belongs to its table alone, and so does an index or check. */
+const ofTable = (statement: Statement, table: TableName | undefined): Statement =>
+  table === undefined ? statement : { ...statement, table }
+
+const partStatement = (each: SchemaObject, schema: Schema): Statement =>
+  ofTable(
+    objectStatement(each),
+    // A check may call a function that reads other tables.
+    each.kind === 'index' ? schema.tables.find((table) => each.name.startsWith(`${fullName(table.name)}.`))?.name : undefined,
+  )
 
 const isClustered = (each: SchemaObject): boolean => each.kind === 'index' && /^CREATE (?:UNIQUE )?CLUSTERED /.test(each.sql)
 
@@ -81,6 +92,7 @@ function keyStatements(table: Table): readonly Statement[] {
     stage: 'after',
     sql: key.sql,
     undo: null,
+    table: table.name,
   }))
 }
 

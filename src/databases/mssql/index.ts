@@ -1,11 +1,13 @@
 import type { Finding } from '../../base/errors.ts'
 import type { ClosingPower } from '../closing-port.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
   Database,
   Fingerprint,
   KeyCells,
   LedgerEntry,
+  MarkedStatement,
   OrphanRule,
   Printing,
   Reader,
@@ -24,11 +26,12 @@ import { mssqlClosing } from './closing.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
+import { execute, executeTogether, retract, underMark } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
 import { loadRows } from './load.ts'
-import { dropOwnTables, ensureOwnTable, hasMark, type Mark, readLedger, readMarks, removeMark, setMark } from './marks.ts'
-import { LEDGER_TABLE, MARKS_TABLE } from './names.ts'
+import { dropOwnTables, ensureOwnTable, ledgerPageOf, type Mark, readMarks } from './marks.ts'
+import { LEDGER_TABLE } from './names.ts'
 import { mssqlNative } from './native.ts'
 import { backupServer } from './native-server.ts'
 import { oversize } from './oversize.ts'
@@ -139,35 +142,22 @@ class MssqlDatabase implements Database {
     return this.#connections.use((session) => readMarks(session, run))
   }
 
-  async execute(sql: string, mark: Mark): Promise<void> {
-    await this.#marked(mark, 'set', 0, async (session) => {
-      await session.batch(sql)
-      return 0
-    })
+  execute(sql: string, mark: Mark): Promise<void> {
+    return this.#connections.use((session) => execute(session, sql, mark))
   }
 
-  async retract(sql: string | null, mark: Mark): Promise<void> {
-    await this.#marked(mark, 'remove', 0, async (session) => {
-      if (sql !== null) await session.batch(sql)
-      return 0
-    })
+  executeTogether(statements: readonly MarkedStatement[]): Promise<void> {
+    return this.#connections.use((session) => executeTogether(session, statements))
+  }
+
+  retract(sql: string | null, mark: Mark): Promise<void> {
+    return this.#connections.use((session) => retract(session, sql, mark))
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#marked(mark, 'set', 0, (session) => withoutTriggers(session, [table], () => loadRows(session, table, rows)))
-  }
-
-  /** Runs `work` and sets or removes the mark in one transaction; `otherwise` when that was done before. */
-  #marked<T>(mark: Mark, end: 'set' | 'remove', otherwise: T, work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#connections.use(async (session) => {
-      const marks = await ensureOwnTable(session, MARKS_TABLE)
-      return session.transaction(true, async () => {
-        if ((await hasMark(session, marks, mark)) === (end === 'set')) return otherwise
-        const result = await work(session)
-        await (end === 'set' ? setMark : removeMark)(session, marks, mark)
-        return result
-      })
-    })
+    return this.#connections.use((session) =>
+      underMark(session, mark, 0, () => withoutTriggers(session, [table], () => loadRows(session, table, rows))),
+    )
   }
 
   deleteOrphans(rule: OrphanRule): Promise<number> {
@@ -201,8 +191,13 @@ class MssqlDatabase implements Database {
     })
   }
 
-  ledgerEntries(run: string, table: string): Promise<readonly LedgerEntry[]> {
-    return this.#connections.use((session) => readLedger(session, run, table))
+  async ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]> {
+    if (keys === undefined) return await wholeLedger(this.ledgerPages(run, table))
+    return (await this.#connections.use((session) => ledgerPageOf(session, run, table, LEDGER_START, keys))).entries
+  }
+
+  ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]> {
+    return ledgerPages((after) => this.#connections.use((session) => ledgerPageOf(session, run, table, after)))
   }
 
   runStatements(statements: readonly string[]): Promise<readonly number[]> {

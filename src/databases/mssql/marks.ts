@@ -1,9 +1,12 @@
 import { z } from 'zod'
-import { type LedgerEntry, ledgerActions } from '../port.ts'
+import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
+import type { LedgerEntry } from '../port.ts'
 import { isDuplicate } from './errors.ts'
 import { chunks, rowsPerStatement } from './keys.ts'
 import { LEDGER_TABLE, MARKS_TABLE, quoteName, quoteText } from './names.ts'
+import type { Values } from './row-buffer.ts'
 import type { Session } from './session.ts'
+import { cellOf } from './values.ts'
 
 /**
  * migrate's own two tables, in the account's default schema. Names compare byte by byte, whatever the database's collation; a key
@@ -64,21 +67,32 @@ export async function readMarks(session: Session, run: string): Promise<Readonly
   return new Set(rows.map((row) => row.name))
 }
 
-/** Inside a transaction: whether the mark stands. Two that ask for one mark go one after the other. */
-export async function hasMark(session: Session, table: string, mark: Mark): Promise<boolean> {
-  const { rows } = await session.query(
-    `SELECT 1 AS found FROM ${table} WITH (UPDLOCK, HOLDLOCK) WHERE run = @p0 AND name = @p1`,
-    [mark.run, mark.name],
-  )
+/** Rows of `(VALUES (@p1), …)` that are not marks of the run @p0 yet. */
+const newMarksSql = (table: string, marks: number): string =>
+  `INSERT INTO ${table} (run, name) OUTPUT inserted.name SELECT @p0, v.name FROM (VALUES ${Array.from({ length: marks }, (_, at) => `(@p${at + 1})`).join(', ')}) AS v(name)
+WHERE NOT EXISTS (SELECT 1 FROM ${table} AS m WHERE m.run = @p0 AND m.name = v.name COLLATE Latin1_General_BIN2)`
+
+/**
+ * Inside a transaction: sets marks of one run and gives the names of those that weren't there. One that another transaction is
+ * setting is waited for. A new row is locked by itself alone: whoever sets another mark beside it isn't held up.
+ */
+export async function setMarks(session: Session, table: string, marks: readonly Mark[]): Promise<ReadonlySet<string>> {
+  const set = new Set<string>()
+  for (const chunk of chunks(marks, rowsPerStatement(1))) {
+    const parameters = [chunk[0]?.run ?? '', ...chunk.map(({ name }) => name)]
+    const { rows } = await session.query(newMarksSql(table, chunk.length), parameters)
+    for (const [name] of rows) set.add(String(name))
+  }
+  return set
+}
+
+/** Inside a transaction: whether the mark was there. */
+export async function removeMark(session: Session, table: string, mark: Mark): Promise<boolean> {
+  const { rows } = await session.query(`DELETE FROM ${table} OUTPUT deleted.name WHERE run = @p0 AND name = @p1`, [
+    mark.run,
+    mark.name,
+  ])
   return rows.length > 0
-}
-
-export const setMark = async (session: Session, table: string, mark: Mark): Promise<void> => {
-  await session.query(`INSERT INTO ${table} (run, name) VALUES (@p0, @p1)`, [mark.run, mark.name])
-}
-
-export const removeMark = async (session: Session, table: string, mark: Mark): Promise<void> => {
-  await session.query(`DELETE FROM ${table} WHERE run = @p0 AND name = @p1`, [mark.run, mark.name])
 }
 
 export async function dropOwnTables(session: Session): Promise<void> {
@@ -118,25 +132,31 @@ export async function writeLedger(session: Session, table: string, entries: read
   }
 }
 
-const ledgerRow = z.object({
-  run: z.string(),
-  table: z.string(),
-  sourceKey: z.string(),
-  targetKey: z.string(),
-  action: z.enum(ledgerActions),
-  sourceState: z.string(),
-  targetState: z.string(),
-  at: z.string(),
-})
-
-export async function readLedger(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
+/** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */
+export async function ledgerPageOf(
+  session: Session,
+  run: string,
+  table: string,
+  after: string,
+  keys?: readonly string[],
+): Promise<LedgerPage> {
   const own = await ownTable(session, LEDGER_TABLE)
-  if (!own.exists) return []
-  return session.ask(
-    ledgerRow,
-    `SELECT run AS [run], table_name AS [table], source_key AS [sourceKey], target_key AS [targetKey], action AS [action],
-  source_state AS [sourceState], target_state AS [targetState], at AS [at]
-FROM ${own.name} WHERE run = @p0 AND table_name = @p1 ORDER BY id`,
-    [run, table],
-  )
+  const of = (top: string, where: string): string =>
+    `SELECT ${top}CONVERT(nvarchar(20), id), source_key, target_key, action, source_state, target_state, at FROM ${own.name}
+WHERE run = @p0 AND table_name = @p1 AND ${where} ORDER BY id`
+  const found = async (): Promise<readonly Values[]> => {
+    if (!own.exists) return []
+    if (keys === undefined)
+      return (await session.query(of(`TOP (${LEDGER_PAGE}) `, 'id > CONVERT(bigint, @p2)'), [run, table, after])).rows
+    const rows: Values[] = []
+    for (const chunk of chunks(keys, rowsPerStatement(1))) {
+      const among = chunk.map((_, at) => `@p${2 + at}`).join(', ')
+      rows.push(
+        ...(await session.query(of('', `(source_key IN (${among}) OR target_key IN (${among}))`), [run, table, ...chunk])).rows,
+      )
+    }
+    return rows
+  }
+  const rows = (await found()).map((values) => values.map(cellOf))
+  return ledgerPage(rows, run, table, session.where.label)
 }

@@ -46,11 +46,11 @@ export interface Ends {
   readonly upTo: boolean
 }
 
-/** ` WHERE …` of a range of keys; '' for the whole table. */
-export function rangeSql(columns: readonly Column[], ends: Ends): string {
+/** ` WHERE …` of a range of keys, with parameters from `from` on; '' for the whole table. */
+export function rangeSql(columns: readonly Column[], ends: Ends, from = 0): string {
   const conditions = [
-    ...(ends.after ? [afterCondition(columns)] : []),
-    ...(ends.upTo ? [upToCondition(columns, ends.after ? columns.length : 0)] : []),
+    ...(ends.after ? [afterCondition(columns, from)] : []),
+    ...(ends.upTo ? [upToCondition(columns, from + (ends.after ? columns.length : 0))] : []),
   ]
   return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
 }

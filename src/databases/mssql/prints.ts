@@ -1,8 +1,20 @@
-import type { Fingerprint, KeyCells, PrintedRow, Printing, RangeSum, ReadOptions, Row, WholePrintedRow } from '../port.ts'
-import { type Column, readableColumns, type Table } from '../schema.ts'
+import { MigrateError } from '../../base/errors.ts'
+import type {
+  Fingerprint,
+  KeyCells,
+  KeyRange,
+  PrintedRow,
+  Printing,
+  RangeSum,
+  ReadOptions,
+  Row,
+  WholePrintedRow,
+} from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
 import { quoteName } from './names.ts'
 import { fromSql, rangeOf, rangeSql, rowShape, type Shape } from './paging.ts'
+import type { Parameter } from './parameters.ts'
 import { hash64, type Piece, pieceOf } from './print-values.ts'
 import type { Values } from './row-buffer.ts'
 import type { Session } from './session.ts'
@@ -102,13 +114,13 @@ type Range = Pick<ReadOptions, 'after' | 'upTo' | 'signal'>
 
 /**
  * The checksum of a range. bigint's sum could overflow where decimal's doesn't. A fingerprint stands in a derived table, since no
- * aggregate's argument may hold a subquery (error 130).
+ * aggregate's argument may hold a subquery (error 130). Parameters from `from` on; `place` stands before the two columns.
  */
-export function sumSql(table: Table, printing: Printing, range: Pick<Range, 'after' | 'upTo'>): string {
+export function sumSql(table: Table, printing: Printing, range: KeyRange, from = 0, place = ''): string {
   const { ends } = rangeOf(table, range)
-  const where = ends.after || ends.upTo ? rangeSql(keyColumns(table), ends) : ''
+  const where = ends.after || ends.upTo ? rangeSql(keyColumns(table), ends, from) : ''
   const print = hash64(rowText(columnsNamed(table, printing.columns)))
-  return `SELECT CONVERT(nvarchar(20), COUNT_BIG(*)), CONVERT(nvarchar(40), SUM(CONVERT(decimal(38,0), r.p)))
+  return `SELECT ${place}CONVERT(nvarchar(20), COUNT_BIG(*)), CONVERT(nvarchar(40), SUM(CONVERT(decimal(38,0), r.p)))
 FROM (SELECT ${print} AS p ${fromSql(table)}${where}) AS r`
 }
 
@@ -117,10 +129,55 @@ export async function rangeSum(session: Session, table: Table, printing: Printin
   const { parameters } = rangeOf(table, range)
   let found: RangeSum = { rows: 0, sum: 0n }
   for await (const batch of session.stream(sumSql(table, printing, range), parameters, { signal: range.signal, drain: true })) {
-    for (const [rows, sum] of batch) found = { rows: Number(rows), sum: BigInt.asUintN(64, BigInt(cellOf(sum) ?? '0')) }
+    for (const [rows, sum] of batch) found = sumOf(rows, sum)
   }
   return found
 }
+
+const MOST_RANGES = 64
+
+/** See the port. As many in a statement as its parameters allow; those of the same number have the same text, so one plan does. */
+export async function rangeSums(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  ranges: readonly KeyRange[],
+  signal?: AbortSignal,
+): Promise<readonly RangeSum[]> {
+  const sums: RangeSum[] = []
+  for (const some of chunks(ranges, Math.min(MOST_RANGES, rowsPerStatement(2 * table.key.length)))) {
+    const found = new Map<string, RangeSum>()
+    const { sql, parameters } = sumsSql(table, printing, some)
+    for await (const batch of session.stream(sql, parameters, { signal, drain: true })) {
+      for (const [place, rows, sum] of batch) found.set(cellOf(place) ?? '', sumOf(rows, sum))
+    }
+    for (const at of some.keys()) {
+      const sum = found.get(String(at))
+      if (sum === undefined) throw new MigrateError('fault', `The server gave no checksum of a range of ${fullName(table.name)}.`)
+      sums.push(sum)
+    }
+  }
+  return sums
+}
+
+export function sumsSql(
+  table: Table,
+  printing: Printing,
+  ranges: readonly KeyRange[],
+): { readonly sql: string; readonly parameters: readonly Parameter[] } {
+  const parameters: Parameter[] = []
+  const parts = ranges.map((range, at) => {
+    const sql = sumSql(table, printing, range, parameters.length, `N'${at}', `)
+    parameters.push(...rangeOf(table, range).parameters)
+    return sql
+  })
+  return { sql: parts.join('\nUNION ALL\n'), parameters }
+}
+
+const sumOf = (rows: Values[number], sum: Values[number]): RangeSum => ({
+  rows: Number(rows),
+  sum: BigInt.asUintN(64, BigInt(cellOf(sum) ?? '0')),
+})
 
 /** Rows with these keys and their fingerprints, both of one statement; `hints` as for `rowsByKey`. */
 export async function printedByKey(

@@ -4,7 +4,7 @@ import type { Table } from '../schema.ts'
 import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
 import { isOwnTable } from './names.ts'
 import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
-import { printShape, rangeSum } from './prints.ts'
+import { printShape, rangeSum, rangeSums } from './prints.ts'
 import type { Session } from './session.ts'
 
 /** A reader on one session. What it reads, and how long it holds locks: paging.ts. */
@@ -13,6 +13,7 @@ export const readerOn = (session: Session, consistent: boolean): Reader => ({
   rows: (table, options = {}) => readShaped(session, table, rowShape(table), options),
   boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
   sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
+  sums: (table, printing, ranges, signal) => rangeSums(session, table, printing, ranges, signal),
   prints: (table, printing, options = {}) => readShaped(session, table, printShape(table, printing), options),
 })
 

@@ -1,8 +1,8 @@
-import { type Connection, Request, TYPES } from 'tedious'
+import { type Connection, Request } from 'tedious'
 import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
-import { dateTimeParts, daysSinceYearOne } from './dates.ts'
+import { bulkType } from './bulk-types.ts'
 import { statementError, type Where } from './errors.ts'
 import { bind, type Parameter } from './parameters.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
@@ -20,33 +20,6 @@ export interface Result {
 export const LOCK_TIMEOUT_MS = 10_000
 /** A value of a bulk load: what a column of its kind takes. */
 export type BulkValue = string | Buffer | null | number
-
-type DataType = (typeof TYPES)['Int']
-
-/** A type of the driver that takes dates as their text. */
-const dated = (type: DataType, write: (buffer: Parameters<DataType['writeValue']>[0], text: string) => void): DataType => ({
-  ...type,
-  validate: (value) => value,
-  writeValue: (buffer, { value }) => {
-    if (typeof value === 'string') write(buffer, value)
-    else buffer.writeUInt8(0)
-  },
-})
-
-const NATIVE: Readonly<Record<Native, DataType>> = {
-  int: TYPES.Int,
-  float: TYPES.Float,
-  date: dated(TYPES.Date, (buffer, text) => {
-    buffer.writeUInt8(3)
-    buffer.writeUInt24LE(daysSinceYearOne(text))
-  }),
-  datetime: dated(TYPES.DateTime, (buffer, text) => {
-    const { days, ticks } = dateTimeParts(text)
-    buffer.writeUInt8(8)
-    buffer.writeInt32LE(days)
-    buffer.writeUInt32LE(ticks)
-  }),
-}
 
 interface Column {
   readonly value: unknown
@@ -167,11 +140,8 @@ export class Session implements Line {
       await new Promise<void>((resolve, reject) => {
         const load = this.#connection.newBulkLoad(table, { keepNulls: true }, (error) => (error ? reject(error) : resolve()))
         for (const { name, kind } of columns) {
-          if (typeof kind === 'string') load.addColumn(name, NATIVE[kind], { nullable: true })
-          else {
-            const length = kind.length === 'max' ? Number.POSITIVE_INFINITY : kind.length
-            load.addColumn(name, kind.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, { length, nullable: true })
-          }
+          const { type, options } = bulkType(kind)
+          load.addColumn(name, type, { ...options, nullable: true })
         }
         this.#connection.execBulkLoad(load, toRows(rows))
       })

@@ -30,7 +30,7 @@ interface Codec {
   readonly native?: Native
 }
 
-export type Native = 'int' | 'float' | 'date' | 'datetime'
+export type Native = 'int' | 'bigint' | 'float' | 'date' | 'datetime' | `decimal(38,${number})`
 
 /** `binary`: bytes, hexadecimal as a cell. `number`: float's and real's own bytes when read. */
 export type Wire =
@@ -58,7 +58,7 @@ const plain = (type: string, length: number): Codec => ({
 const whole = (type: string): Codec => ({
   ...plain(type, 20),
   select: (column) => column,
-  ...(type === 'bigint' ? {} : { native: 'int' }),
+  native: type === 'bigint' ? 'bigint' : 'int',
 })
 
 const styled = (type: string, length: number, style: number): Codec => ({
@@ -79,6 +79,7 @@ const money = (type: string, digits: number): Codec => ({
   select: (column) => `CONVERT(nvarchar(24), CONVERT(decimal(${digits},4), ${column}))`,
   write: (value) => `CONVERT(${type}, CONVERT(decimal(${digits},4), ${value}))`,
   wire: text(24),
+  native: 'decimal(38,4)',
 })
 
 /**
@@ -86,7 +87,14 @@ const money = (type: string, digits: number): Codec => ({
  * hold 15 decimal digits); longer ones travel as text.
  */
 const decimal = (type: string, precision: number, scale: number): Codec =>
-  precision > 15 ? plain(type, 41) : { ...plain(type, 41), select: (column) => column, number: (value) => value.toFixed(scale) }
+  precision > 15
+    ? { ...plain(type, 41), native: `decimal(38,${scale})` }
+    : {
+        ...plain(type, 41),
+        select: (column) => column,
+        number: (value) => value.toFixed(scale),
+        native: `decimal(38,${scale})`,
+      }
 
 const floating = (type: string): Codec => ({
   select: (column) => column,
@@ -255,9 +263,17 @@ export function decoderOf(column: Column): (value: unknown) => Cell {
 /** How a column may be staged in its own kind of type; `undefined` where only text or bytes keep it exactly. */
 export const nativeOf = (column: Column): Native | undefined => codec(column).native
 
-/** A cell → what a bulk load takes for it in a column of that kind: dates as their text. */
+/** A cell → what a bulk load takes for it in a column of that kind: dates, bigint and decimals as their text. */
 export const nativeValue = (cell: Cell, native: Native): number | Cell =>
   cell !== null && (native === 'int' || native === 'float') ? Number(cell) : cell
+
+/** The digits of a decimal's text with so many decimals, as one number. Throws `fault` for a text that has more of them. */
+export function decimalDigits(text: string, scale: number): { readonly negative: boolean; readonly digits: bigint } {
+  const [, sign = '', whole, fraction = ''] = /^(-?)(\d*)(?:\.(\d*))?$/.exec(text) ?? []
+  if (whole === undefined || fraction.length > scale)
+    throw new MigrateError('fault', `"${text}" is no number with ${scale} decimals. This is a fault in migrate.`)
+  return { negative: sign === '-', digits: BigInt(`0${whole}${fraction.padEnd(scale, '0')}`) }
+}
 
 /** A value as the driver gives it → the cell. */
 export function cellOf(value: unknown): Cell {

@@ -1,5 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
-import { isLedgerAction, type KeyCells, type LedgerEntry, type OrphanRule, type Row, type Transaction } from '../port.ts'
+import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
+import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { find, insertNumbered, removeCopies } from './find.ts'
 import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
@@ -122,19 +123,25 @@ async function writeLedger(session: Session, entries: readonly LedgerEntry[]): P
   }
 }
 
-export async function ledgerEntries(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
-  const where = `run = ${quoteText(run)} AND table_name = ${quoteText(table)} ORDER BY id`
-  const { rows } = await withoutTable(
-    async () =>
-      session.query(`SELECT source_key, target_key, action, source_state, target_state, at FROM ${LEDGER} WHERE ${where}`),
-    NO_ROWS,
-  )
-  return rows.map(([sourceKey, targetKey, action, sourceState, targetState, at]) => {
-    if (!isLedgerAction(action))
-      throw new MigrateError('fault', `The ledger on the ${session.label} holds the unknown action ${action}.`)
-    const keys = { sourceKey: sourceKey ?? '', targetKey: targetKey ?? '' }
-    return { run, table, ...keys, action, sourceState: sourceState ?? '', targetState: targetState ?? '', at: at ?? '' }
-  })
+/** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */
+export async function ledgerPageOf(
+  session: Session,
+  run: string,
+  table: string,
+  after: string,
+  keys?: readonly string[],
+): Promise<LedgerPage> {
+  const columns = 'id, source_key, target_key, action, source_state, target_state, at'
+  const of = (more: string): string =>
+    `SELECT ${columns} FROM ${LEDGER} WHERE run = ${quoteText(run)} AND table_name = ${quoteText(table)} AND ${more}`
+  const among = keys?.map(quoteText).join(', ')
+  // Either key has an index of its own, and a condition on both at once would use neither.
+  const sql =
+    among === undefined
+      ? `${of(`id > ${BigInt(after)}`)} ORDER BY id LIMIT ${LEDGER_PAGE}`
+      : `${of(`source_key IN (${among})`)} UNION ${of(`target_key IN (${among})`)} ORDER BY id`
+  const { rows } = keys?.length === 0 ? NO_ROWS : await withoutTable(async () => session.query(sql), NO_ROWS)
+  return ledgerPage(rows, run, table, session.label)
 }
 
 /** See the port. Repeated until nothing is found: in a table that refers to itself a deletion may leave further orphans. */

@@ -25,6 +25,7 @@ const objectStatement = (object: SchemaObject): Statement => ({
   stage: object.stage,
   sql: object.sql,
   undo: object.undo,
+  ...(object.table === undefined ? {} : { table: object.table }),
 })
 
 /** A table's foreign keys all at once, without the server's way of looking at the rows: see `proveReferences`. */

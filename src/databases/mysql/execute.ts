@@ -1,6 +1,20 @@
+import type { MarkedStatement } from '../port.ts'
 import { serverNumber } from './errors.ts'
-import { completeMark, holdingMark, type Mark, makeOwnTable, removeMark, setMark, stateOf } from './marks.ts'
-import { isStanding, probeOfStatement } from './probe.ts'
+import {
+  completeMark,
+  completeMarks,
+  holdingMark,
+  holdingMarks,
+  type Mark,
+  makeOwnTable,
+  removeMark,
+  removeMarks,
+  setMark,
+  setMarks,
+  stateOf,
+  statesOf,
+} from './marks.ts'
+import { isStanding, type Probe, probeOfStatement } from './probe.ts'
 import { proveReferences } from './references.ts'
 import { isSince, type Session } from './session.ts'
 import { settingsOf } from './settings.ts'
@@ -58,6 +72,75 @@ async function define(session: Session, sql: string, statement: string, mark: Ma
     throw error
   }
   await completeMark(session, mark)
+}
+
+/** See the port. Statements that are no definitions, or make what nobody can be asked about, are run by themselves. */
+export async function executeTogether(session: Session, statements: readonly MarkedStatement[]): Promise<void> {
+  await makeOwnTable(session, 'migrate_marks')
+  for (const row of rowsOf(statements.map(definition))) {
+    if (row.length === 1) for (const { sql, mark } of row) await execute(session, sql, mark)
+    else
+      await holdingMarks(
+        session,
+        row.map(({ mark }) => mark),
+        () => defineAll(session, row),
+      )
+  }
+}
+
+interface Definition extends MarkedStatement {
+  readonly probe: Probe
+}
+
+const definition = ({ sql, mark }: MarkedStatement): Definition => {
+  const statement = sql.replace(SETTINGS, '')
+  return { sql, mark, probe: DEFINITION.test(statement) ? probeOfStatement(statement) : { kind: 'unknown', name: '', table: '' } }
+}
+
+/** Cut wherever one must be run by itself; a foreign key's rows are proven between its statement and its mark. */
+function rowsOf(statements: readonly Definition[]): readonly (readonly Definition[])[] {
+  const rows: Definition[][] = []
+  let open: Definition[] | undefined
+  for (const each of statements) {
+    const isAlone = each.probe.kind === 'unknown' || each.probe.kind === 'foreign key'
+    if (open !== undefined && !isAlone) open.push(each)
+    else {
+      const row = [each]
+      rows.push(row)
+      open = isAlone ? undefined : row
+    }
+  }
+  return rows
+}
+
+/** As `define`, with one question for what stands, and two for the marks. */
+async function defineAll(session: Session, statements: readonly Definition[]): Promise<void> {
+  const states = await statesOf(
+    session,
+    statements.map(({ mark }) => mark),
+  )
+  await setMarks(
+    session,
+    statements.filter(({ mark }) => !states.has(mark)),
+  )
+  const waiting = statements.filter(({ mark }) => states.get(mark) !== 'done')
+  for (const [at, { sql, mark, probe }] of waiting.entries()) {
+    try {
+      if (!states.has(mark) || !(await isStanding(session, probe))) await runDefinition(session, sql)
+    } catch (error) {
+      if (serverNumber(error) !== undefined && !session.broken) {
+        const marks = waiting.map((each) => each.mark)
+        await completeMarks(session, marks.slice(0, at))
+        // What an earlier attempt began further on may stand.
+        await removeMarks(session, [mark, ...marks.slice(at + 1).filter((each) => !states.has(each))])
+      }
+      throw error
+    }
+  }
+  await completeMarks(
+    session,
+    waiting.map(({ mark }) => mark),
+  )
 }
 
 /** What DROP says of something that isn't there: it went before a kill that left its mark. */

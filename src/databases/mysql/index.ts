@@ -1,11 +1,12 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Database } from '../port.ts'
-import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
+import type { Database, LedgerEntry } from '../port.ts'
+import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { BLOCK_FORMAT } from './blocks.ts'
 import { mysqlClosing } from './closing.ts'
 import { Connections, type MysqlOptions } from './connection.ts'
 import { ddl } from './ddl.ts'
-import { execute, retract } from './execute.ts'
+import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
@@ -34,6 +35,8 @@ export function openMysql(options: MysqlOptions): Database {
   const guards = new Guards()
   const methods = new PrintMethods()
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
+  const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
+    ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
     label: options.label,
     blockFormat: BLOCK_FORMAT,
@@ -54,6 +57,7 @@ export function openMysql(options: MysqlOptions): Database {
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
+    executeTogether: (statements) => use((session) => executeTogether(session, statements)),
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, guards, table, rows, mark)),
     loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, guards, table, blocks, mark)),
@@ -68,7 +72,11 @@ export function openMysql(options: MysqlOptions): Database {
     raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, guards, tables, work)),
-    ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    ledgerEntries: (run, table, keys) =>
+      keys === undefined
+        ? wholeLedger(ledgerOf(run, table))
+        : use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, few(keys))).entries),
+    ledgerPages: ledgerOf,
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => {
       // On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off.

@@ -54,6 +54,7 @@ function laterOf({ table, engineSql, indexes }: CatalogTable): readonly SchemaOb
     stage: 'after',
     sql: `ALTER TABLE ${quoteName(name)} ${sql}`,
     undo: null,
+    table: table.name,
   })
   return [
     ...(engineSql === null ? [] : [{ ...alter('engine', name, ''), sql: engineSql }]),

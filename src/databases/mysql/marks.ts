@@ -23,7 +23,8 @@ const OWN_TABLES = {
     name text ${COLLATE} NOT NULL, probe text ${COLLATE} NULL, at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP`,
   migrate_ledger: `id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, run text ${COLLATE} NOT NULL, table_name varchar(190) ${COLLATE} NOT NULL,
     source_key longtext ${COLLATE} NOT NULL, target_key longtext ${COLLATE} NOT NULL, action varchar(20) ${COLLATE} NOT NULL,
-    source_state longtext ${COLLATE} NOT NULL, target_state longtext ${COLLATE} NOT NULL, at varchar(40) ${COLLATE} NOT NULL, KEY (table_name)`,
+    source_state longtext ${COLLATE} NOT NULL, target_state longtext ${COLLATE} NOT NULL, at varchar(40) ${COLLATE} NOT NULL,
+    KEY (table_name), KEY (source_key(100)), KEY (target_key(100))`,
   migrate_triggers: `name varchar(64) ${COLLATE} NOT NULL PRIMARY KEY, definition longtext ${COLLATE} NOT NULL`,
 } as const
 export type OwnTable = keyof typeof OWN_TABLES
@@ -99,6 +100,41 @@ export async function removeMark(session: Session, mark: Mark): Promise<boolean>
   return count === 1
 }
 
+/** The same for several marks at once; one that doesn't stand at all isn't in the answer. */
+export async function statesOf(session: Session, marks: readonly Mark[]): Promise<ReadonlyMap<Mark, 'done' | Probe>> {
+  const ids = new Map(marks.map((mark) => [idOf(mark), mark]))
+  const { rows } = await session.query(`SELECT id, probe FROM migrate_marks WHERE id IN (${idList(marks)})`)
+  const found = new Map<Mark, 'done' | Probe>()
+  for (const [id, probe] of rows) {
+    const mark = ids.get(id ?? '')
+    if (mark !== undefined) found.set(mark, probe === null || probe === undefined ? 'done' : probeOf(probe))
+  }
+  return found
+}
+
+/** Sets marks that don't stand yet, each with the object that its statement makes. */
+export async function setMarks(
+  session: Session,
+  marks: readonly { readonly mark: Mark; readonly probe: Probe }[],
+): Promise<void> {
+  if (marks.length === 0) return
+  const values = marks.map(
+    ({ mark, probe }) =>
+      `('${idOf(mark)}', ${quoteText(mark.run)}, ${quoteText(mark.name)}, ${quoteText(JSON.stringify(probe))})`,
+  )
+  await session.query(`INSERT INTO migrate_marks (id, run, name, probe) VALUES ${values.join(', ')}`)
+}
+
+export async function completeMarks(session: Session, marks: readonly Mark[]): Promise<void> {
+  if (marks.length > 0) await session.query(`UPDATE migrate_marks SET probe = NULL WHERE id IN (${idList(marks)})`)
+}
+
+export async function removeMarks(session: Session, marks: readonly Mark[]): Promise<void> {
+  if (marks.length > 0) await session.query(`DELETE FROM migrate_marks WHERE id IN (${idList(marks)})`)
+}
+
+const idList = (marks: readonly Mark[]): string => marks.map((mark) => `'${idOf(mark)}'`).join(', ')
+
 export async function removeOwn(session: Session): Promise<void> {
   for (const table of Object.keys(OWN_TABLES)) await session.query(`DROP TABLE IF EXISTS ${table}`)
 }
@@ -107,12 +143,19 @@ export async function removeOwn(session: Session): Promise<void> {
 const LOCK_SECONDS = 600
 
 /** Runs `work` while no other connection does so for the same mark ("Locking Functions"). */
-export async function holdingMark<T>(session: Session, mark: Mark, work: () => Promise<T>): Promise<T> {
-  const name = `'migrate ${idOf(mark).slice(0, 40)}'`
+export const holdingMark = <T>(session: Session, mark: Mark, work: () => Promise<T>): Promise<T> =>
+  holdingMarks(session, [mark], work)
+
+/** The same for several: a connection may hold as many such locks as it likes (since MySQL 5.7.5 and MariaDB 10.0.2). */
+export async function holdingMarks<T>(session: Session, marks: readonly Mark[], work: () => Promise<T>): Promise<T> {
+  const names = marks.map((mark) => `'migrate ${idOf(mark).slice(0, 40)}'`)
+  const ask = (question: (name: string) => string): string => `SELECT ${names.map(question).join(', ')}`
   // Some clusters forbid such locks (Percona XtraDB Cluster's strict mode): there one run's own lock must do.
-  const isHeld = await session.query(`SELECT GET_LOCK(${name}, ${LOCK_SECONDS})`).then(
+  const isHeld = await session.query(ask((name) => `GET_LOCK(${name}, ${LOCK_SECONDS})`)).then(
     ({ rows }) => {
-      if (rows[0]?.[0] === '1') return true
+      const missed = rows[0]?.findIndex((held) => held !== '1') ?? 0
+      const mark = marks[missed]
+      if (mark === undefined) return true
       throw new MigrateError(
         'database-busy',
         `On the ${session.label} another connection has been at "${mark.name}" for ${LOCK_SECONDS} seconds. Nothing was changed.`,
@@ -127,6 +170,6 @@ export async function holdingMark<T>(session: Session, mark: Mark, work: () => P
   try {
     return await work()
   } finally {
-    if (isHeld && !session.broken) await session.query(`SELECT RELEASE_LOCK(${name})`)
+    if (isHeld && !session.broken) await session.query(ask((name) => `RELEASE_LOCK(${name})`))
   }
 }

@@ -4,7 +4,7 @@ import { readableColumns, type Table } from '../schema.ts'
 import { BlockCollector } from './blocks.ts'
 import type { Connections } from './connection.ts'
 import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
-import { printsOf, sumOf } from './prints.ts'
+import { printsOf, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
 import { stream } from './stream.ts'
@@ -31,6 +31,7 @@ export function readerOn(session: Session, connections: Connections, consistent:
     blocks: (table, options = {}) => alone<Block>(() => blocks(session, connections, table, options)),
     boundary: (table, rows, after, signal) => boundary(session, connections, table, rows, after, signal),
     sum: (table, printing, range = {}) => sumOf(session, connections, table, printing, range),
+    sums: (table, printing, ranges, signal) => sumsOf(session, connections, table, printing, ranges, signal),
     prints: (table, printing, options = {}) =>
       alone<readonly PrintedRow[]>(() => printsOf(session, connections, table, printing, options)),
   }

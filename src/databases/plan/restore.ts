@@ -2,22 +2,13 @@ import { z } from 'zod'
 import type { OrphanRule, Statement, TableSize } from '../port.ts'
 import { fullName, type IdentityState, type Schema, type Table, tableNameSchema } from '../schema.ts'
 import { isFuzzy, type Manifest, partsOf } from '../snapshot/manifest.ts'
+import { inGroups, type PlannedStatement, plannedStatementSchema } from './statements.ts'
 
 const orphanRuleSchema = z.object({
   child: tableNameSchema,
   columns: z.array(z.string()),
   parent: tableNameSchema,
   parentColumns: z.array(z.string()),
-})
-
-const statementSchema = z.object({
-  kind: z.literal('statement'),
-  name: z.string(),
-  stage: z.enum(['before', 'after']),
-  sql: z.string(),
-  undo: z.string().nullable(),
-  /** Marks of rows that went with an earlier table of this name. */
-  stale: z.array(z.string()),
 })
 
 const loadSchema = z.object({
@@ -30,7 +21,9 @@ const loadSchema = z.object({
 
 /** What `restore-database` does to the new host, one thing after the other. */
 export const restoreChangeSchema = z.discriminatedUnion('kind', [
-  statementSchema,
+  plannedStatementSchema.extend({ kind: z.literal('statement') }),
+  /** Several, one after the other; those that name tables, table beside table. */
+  z.object({ kind: z.literal('statements'), statements: z.array(plannedStatementSchema) }),
   loadSchema,
   z.object({ kind: z.literal('orphans'), rules: z.array(orphanRuleSchema) }),
   z.object({ kind: z.literal('identities'), count: z.number() }),
@@ -73,23 +66,29 @@ export interface RestoreInput {
 /** What is left to do until all statements and rows stand on the new host, in order. Pure. */
 export function planRestore(input: RestoreInput): readonly RestoreChange[] {
   const missing = input.statements.filter((statement) => !input.marks.has(statementMark(statement.name)))
-  const toChange = (statement: Statement): RestoreChange => ({
-    kind: 'statement',
-    ...statement,
-    stale: [...loadMarksOf(statement.name, input.marks)],
-  })
-  const after = missing.filter((statement) => statement.stage === 'after').map(toChange)
+  const planned = missing.map(
+    (statement): PlannedStatement => ({ ...statement, stale: [...loadMarksOf(statement.name, input.marks)] }),
+  )
+  const after = planned.filter((statement) => statement.stage === 'after')
   // Parents' keys must exist before, so that looking for parents is quick; the foreign keys only after.
-  const firstForeignKey = after.findIndex((change) => change.kind === 'statement' && change.name.startsWith('foreign key '))
+  const firstForeignKey = after.findIndex((statement) => statement.name.startsWith('foreign key '))
   const orphans = firstForeignKey === -1 ? [] : orphanChange(input)
   return [
-    ...missing.filter((statement) => statement.stage === 'before').map(toChange),
+    ...changesOf(planned.filter((statement) => statement.stage === 'before')),
     ...loadChange(input),
-    ...after.slice(0, Math.max(firstForeignKey, 0)),
+    ...changesOf(after.slice(0, Math.max(firstForeignKey, 0))),
     ...orphans,
-    ...after.slice(Math.max(firstForeignKey, 0)),
+    ...changesOf(after.slice(Math.max(firstForeignKey, 0))),
   ]
 }
+
+const changesOf = (statements: readonly PlannedStatement[]): readonly RestoreChange[] =>
+  inGroups(statements).map((group): RestoreChange => {
+    const [first] = group
+    return group.length === 1 && first !== undefined
+      ? { kind: 'statement', ...first }
+      : { kind: 'statements', statements: [...group] }
+  })
 
 function loadChange({ manifest, marks, copied, sizes, statements, connections }: RestoreInput): readonly RestoreChange[] {
   const standing = new Set(statements.filter(({ name }) => marks.has(statementMark(name))).map(({ name }) => name))

@@ -1,5 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
-import { type Cell, isLedgerAction, type LedgerEntry, type OrphanRule, type Row, type Transaction } from '../port.ts'
+import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
+import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
 import { find, insertNumbered, removeCopies } from './finding.ts'
@@ -120,19 +121,25 @@ async function writeLedger(session: Session, ledger: string, entries: readonly L
   )
 }
 
-export async function ledgerEntries(session: Session, run: string, table: string): Promise<readonly LedgerEntry[]> {
+/** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */
+export async function ledgerPageOf(
+  session: Session,
+  run: string,
+  table: string,
+  after: string,
+  keys?: readonly string[],
+): Promise<LedgerPage> {
   const ledger = await findOwnTable(session, 'migrate_ledger')
-  if (ledger === undefined) return []
-  const { rows } = await session.query(
-    `SELECT source_key, target_key, action, source_state, target_state, at FROM ${ledger} WHERE run = $1 AND table_name = $2 ORDER BY id`,
-    [run, table],
-  )
-  return rows.map(([sourceKey, targetKey, action, sourceState, targetState, at]) => {
-    if (!isLedgerAction(action))
-      throw new MigrateError('fault', `The ledger on the ${session.label} holds the unknown action ${action}.`)
-    const keys = { sourceKey: sourceKey ?? '', targetKey: targetKey ?? '' }
-    return { run, table, ...keys, action, sourceState: sourceState ?? '', targetState: targetState ?? '', at: at ?? '' }
-  })
+  const columns = 'id, source_key, target_key, action, source_state, target_state, at'
+  const of = `SELECT ${columns} FROM ${ledger} WHERE run = $1 AND table_name = $2 AND`
+  const found = async (): Promise<readonly Row[]> => {
+    if (ledger === undefined) return []
+    if (keys === undefined)
+      return (await session.query(`${of} id > $3::bigint ORDER BY id LIMIT ${LEDGER_PAGE}`, [run, table, after])).rows
+    const either = `${of} (source_key = ANY ($3::text[]) OR target_key = ANY ($3::text[])) ORDER BY id`
+    return (await session.query(either, [run, table, keys])).rows
+  }
+  return ledgerPage(await found(), run, table, session.label)
 }
 
 /** See the port. Repeated until nothing is found: in a table that refers to itself a deletion may leave further orphans. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type TableName, tableNameSchema } from '../schema.ts'
 import type { Session } from './connection.ts'
 
 /** Schema for migrate's own tables where `public` can't take them. */
@@ -39,6 +40,8 @@ export interface CatalogObject {
   readonly name: string
   readonly sql: string
   readonly undo: string | null
+  /** See SchemaObject. */
+  readonly table?: TableName | null | undefined
 }
 
 export const objectRow = z.object({
@@ -47,4 +50,5 @@ export const objectRow = z.object({
   name: z.string(),
   sql: z.string(),
   undo: z.string().nullable(),
+  table: tableNameSchema.nullish(),
 })

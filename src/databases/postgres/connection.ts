@@ -80,8 +80,8 @@ export class Session implements Line {
   }
 
   /** Starts COPY … TO STDOUT. Its errors are the driver's own: pass them through `error`. */
-  copyOut(sql: string, blockBytes: number): CopyOut {
-    const copy = new CopyOut(sql, blockBytes)
+  copyOut(sql: string, options: ConstructorParameters<typeof CopyOut>[1]): CopyOut {
+    const copy = new CopyOut(sql, options)
     if (this.#failure === undefined) this.#client.query(copy)
     else copy.handleError(this.#failure)
     return copy
@@ -141,6 +141,16 @@ async function cancelOnServer(client: pg.Client): Promise<void> {
   await closed
 }
 
+/**
+ * Memory for building an index, for our own connections: what the server gives itself to hold pages, shared among as many as may build
+ * at a time, and never less than its own setting nor more than 1 GiB ("Resource Consumption", maintenance_work_mem).
+ */
+const indexMemory = (connections: number): string => {
+  const bytes = (name: string): string => `pg_catalog.pg_size_bytes(pg_catalog.current_setting('${name}'))`
+  const share = `least(${bytes('shared_buffers')} / ${connections}, 1073741824)`
+  return `pg_catalog.set_config('maintenance_work_mem', (greatest(${bytes('maintenance_work_mem')}, ${share}) / 1024)::text || 'kB', false)`
+}
+
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections extends Pool<Session> {
   readonly #options: PostgresOptions
@@ -169,7 +179,7 @@ export class Connections extends Pool<Session> {
       const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
       await session.query(
-        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}`,
+        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}, ${indexMemory(this.limit)}`,
       )
       return session
     } catch (error) {

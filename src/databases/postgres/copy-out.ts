@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Connection } from 'pg'
 import type { Block } from '../port.ts'
+import { BINARY_HEADER, BINARY_TRAILER } from './binary.ts'
 
 /** Message types of the protocol (PostgreSQL documentation, "Message Formats"). */
 const COPY_DATA = 0x64
@@ -21,7 +22,8 @@ type DataListener = (chunk: Buffer) => void
 /**
  * COPY … TO STDOUT whose rows are handed on as they lie on the wire. While it runs, it reads the socket in the driver's place: the
  * driver makes objects of every row, which costs more than all the rest of a copy. The server sends each row as one message
- * ("Message Flow", "COPY Operations"), so blocks are cut at row ends without looking into them.
+ * ("Message Flow", "COPY Operations"), so blocks are cut at row ends without looking into them. Of the binary format, what stands
+ * before the first row and after the last is left out.
  * Other statements of the same query may stand before and after the COPY.
  */
 export class CopyOut {
@@ -41,10 +43,16 @@ export class CopyOut {
   #failure: { readonly error: unknown } | undefined
   #ended = false
   #discarding = false
+  readonly #binary: boolean
+  /** Bytes that are still to come before the first row, and those among them that are in the message at hand. */
+  #before: number
+  #skipping = 0
 
-  constructor(sql: string, blockBytes: number) {
+  constructor(sql: string, { blockBytes, binary }: { readonly blockBytes: number; readonly binary: boolean }) {
     this.#sql = sql
     this.#blockBytes = blockBytes
+    this.#binary = binary
+    this.#before = binary ? BINARY_HEADER.length : 0
     this.#block = Buffer.alloc(0)
   }
 
@@ -141,6 +149,12 @@ export class CopyOut {
   #read(chunk: Buffer): Buffer | undefined {
     let at = 0
     while (at < chunk.length) {
+      if (this.#skipping > 0) {
+        const skip = Math.min(this.#skipping, chunk.length - at)
+        at += skip
+        this.#skipping -= skip
+        continue
+      }
       if (this.#missing > 0) {
         const take = Math.min(this.#missing, chunk.length - at)
         this.#append(chunk, at, take)
@@ -153,14 +167,19 @@ export class CopyOut {
       if (type === ERROR_RESPONSE || type === READY_FOR_QUERY) return chunk.subarray(at)
       const length = chunk.readUInt32BE(at + 1) - 4
       if (type === COPY_DATA) {
-        this.#beginRow(length)
-        this.#missing = length
+        this.#skipping = Math.min(this.#before, length)
+        this.#before -= this.#skipping
+        this.#missing = length - this.#skipping
+        if (this.#missing > 0 || !this.#binary) this.#beginRow(this.#missing)
         at += HEADER_BYTES
         continue
       }
       if (chunk.length - at < HEADER_BYTES + length) break
       at += HEADER_BYTES + length
-      if (type === COPY_DONE) return chunk.subarray(at)
+      if (type === COPY_DONE) {
+        if (this.#binary) this.#dropTrailer()
+        return chunk.subarray(at)
+      }
     }
     if (at < chunk.length) this.#rest = chunk.subarray(at)
     return undefined
@@ -182,6 +201,17 @@ export class CopyOut {
     if (length <= SHORT_ROW_BYTES) for (let at = 0; at < length; at += 1) block[to + at] = chunk[from + at] ?? 0
     else block.set(new Uint8Array(chunk.buffer, chunk.byteOffset + from, length), to)
     this.#filled += length
+  }
+
+  /** The end of the binary format is a message like those of rows. */
+  #dropTrailer(): void {
+    const from = this.#filled - BINARY_TRAILER.length
+    if (this.#before > 0 || from < 0 || !this.#block.subarray(from, this.#filled).equals(BINARY_TRAILER)) {
+      this.#failure ??= { error: new Error('The server ended a binary copy otherwise than its format says.') }
+      return
+    }
+    this.#filled = from
+    this.#rows -= 1
   }
 
   #emit(): void {

@@ -36,6 +36,7 @@ const objectStatement = (object: SchemaObject): Statement => ({
   stage: object.stage,
   sql: object.sql,
   undo: object.undo,
+  ...(object.table === undefined ? {} : { table: object.table }),
 })
 
 const tableStatements = (table: Table, { identities }: Schema): readonly Statement[] => [
@@ -58,5 +59,7 @@ function keyStatements(table: Table): readonly Statement[] {
     stage: 'after',
     sql: `ALTER TABLE ONLY ${quoteTable(table.name)} ADD CONSTRAINT ${quoteName(key.name)} ${key.sql}`,
     undo: null,
+    // A part of a table is tied to its whole.
+    ...(table.partitions === undefined && table.sql === undefined ? { table: table.name } : {}),
   }))
 }

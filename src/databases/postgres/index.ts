@@ -1,16 +1,17 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Database } from '../port.ts'
-import { readableColumns } from '../schema.ts'
-import { applyTransaction, deleteOrphans, ledgerEntries } from './apply.ts'
+import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
+import type { Database, LedgerEntry } from '../port.ts'
+import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { postgresClosing } from './closing.ts'
 import { Connections, type PostgresOptions, type Session } from './connection.ts'
 import { ddl } from './ddl.ts'
+import { execute, executeTogether, retract, runStatements } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
 import { analyse, load, loadBlocks, loadTogether } from './load.ts'
-import { marking, marksOf, ownTable, removeOwn, unmarking } from './marks.ts'
+import { marksOf, removeOwn } from './marks.ts'
 import { postgresNative } from './native.ts'
 import { oversize } from './oversize.ts'
 import { fingerprintMethod, printedByKey, printedByPrint } from './prints.ts'
@@ -18,7 +19,6 @@ import { readTogether, rowsOfBlock } from './read.ts'
 import { missingRights } from './rights.ts'
 import { postgresScratch } from './scratch.ts'
 import { consequences, unmet } from './target.ts'
-import { inMarkedTransaction, inTransaction } from './transaction.ts'
 
 export type { PostgresOptions } from './connection.ts'
 
@@ -34,6 +34,8 @@ export function openPostgres(options: PostgresOptions): Database {
   const connections = new Connections(options)
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
   let method: Promise<string> | undefined
+  const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
+    ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
     label: options.label,
     info: () => use(serverInfo),
@@ -61,16 +63,17 @@ export function openPostgres(options: PostgresOptions): Database {
       atMost(prints.length, 'fingerprints')
       return await use((session) => printedByPrint(session, table, printing, prints))
     },
-    unpackBlock: (table, bytes) => rowsOfBlock(bytes, readableColumns(table).length),
+    unpackBlock: rowsOfBlock,
     consequences,
     oversize: (schema) => use((session) => oversize(session, schema)),
     unmet: (schema) => use((session) => unmet(session, schema)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
     execute: (sql, mark) => use((session) => execute(session, sql, mark)),
+    executeTogether: (statements) => use((session) => executeTogether(session, statements)),
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, table, rows, mark)),
-    blockFormat: 'postgres-copy-text-1',
+    blockFormat: 'postgres-copy-2',
     loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, table, blocks, mark)),
     loadTogether: (loads) => use((session) => loadTogether(session, loads)),
     analyse: (tables) => use((session) => analyse(session, tables)),
@@ -81,7 +84,12 @@ export function openPostgres(options: PostgresOptions): Database {
     raiseSql,
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),
     transaction: (tables, work) => use((session) => applyTransaction(session, tables, work)),
-    ledgerEntries: (run, table) => use((session) => ledgerEntries(session, run, table)),
+    ledgerEntries: async (run, table, keys) => {
+      if (keys === undefined) return await wholeLedger(ledgerOf(run, table))
+      atMost(keys.length, 'keys')
+      return await use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries)
+    },
+    ledgerPages: ledgerOf,
     native: postgresNative(options, connections),
     closing: postgresClosing(use),
     scratch: postgresScratch(use),
@@ -89,31 +97,3 @@ export function openPostgres(options: PostgresOptions): Database {
     close: async () => connections.close(),
   }
 }
-
-type Mark = { readonly run: string; readonly name: string }
-
-async function execute(session: Session, sql: string, mark: Mark): Promise<void> {
-  const marks = await ownTable(session, 'migrate_marks')
-  await inMarkedTransaction(session, { marking: marking(marks, [mark]), hurry: false }, async ({ count }) => {
-    if (count === 1) await session.query(sql)
-  })
-}
-
-async function retract(session: Session, sql: string | null, mark: Mark): Promise<void> {
-  const marks = await ownTable(session, 'migrate_marks')
-  await inMarkedTransaction(session, { marking: unmarking(marks, mark), hurry: true }, async ({ count }) => {
-    if (count === 1 && sql !== null) await session.query(sql)
-  })
-}
-
-const runStatements = (session: Session, statements: readonly string[]): Promise<readonly number[]> =>
-  inTransaction(
-    session,
-    'write',
-    async () => {
-      const counts: number[] = []
-      for (const sql of statements) counts.push((await session.query(sql)).count)
-      return counts
-    },
-    false,
-  )

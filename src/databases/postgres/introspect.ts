@@ -87,12 +87,13 @@ function sorted(objects: readonly CatalogObject[], needs: ReadonlyMap<string, re
   return inOrder(idsOf(objects), needs).flatMap((id) => byId.get(id) ?? [])
 }
 
-const staged = ({ kind, name, sql, undo }: CatalogObject, stage: 'before' | 'after'): SchemaObject => ({
+const staged = ({ kind, name, sql, undo, table }: CatalogObject, stage: 'before' | 'after'): SchemaObject => ({
   kind,
   name,
   stage,
   sql,
   undo,
+  ...(table ? { table } : {}),
 })
 
 /** What a table needs can't itself need a table, to be created before all tables. */

@@ -21,9 +21,12 @@ function comparison(table: Table, operator: '>' | '<=', key: KeyCells): string {
       `${fullName(table.name)} was to be read by a key that it doesn't have. This is a fault in migrate.`,
     )
   }
-  const values = table.key.map((name, at) => `${constant(key[at] ?? null)}::${castOf(table, name)}`)
-  return `(${quoteNames(table.key)}) ${operator} (${values.join(', ')})`
+  return `(${quoteNames(table.key)}) ${operator} (${keyConstants(table, key).join(', ')})`
 }
+
+/** A key's cells as constants of its columns' types. */
+export const keyConstants = (table: Table, key: KeyCells): readonly string[] =>
+  table.key.map((name, at) => `${constant(key[at] ?? null)}::${castOf(table, name)}`)
 
 const constant = (cell: Cell): string => (cell === null ? 'NULL' : quoteText(cell))
 

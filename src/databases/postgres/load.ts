@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { BlockLoad, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
+import { BINARY_HEADER, BINARY_TRAILER, isBinary } from './binary.ts'
 import type { Session } from './connection.ts'
 import { marking, ownTable } from './marks.ts'
 import { inMarkedTransaction } from './transaction.ts'
@@ -59,21 +60,32 @@ export async function analyse(session: Session, tables: readonly Table[]): Promi
 
 /** Copies rows into a table within the open transaction; returns how many. An error of the source itself is passed on as it is. */
 export const copyIn = (session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> =>
-  copyBlocksIn(session, table, encoded(rows))
+  copyBlocksIn(session, table, encoded(rows), false)
 
 async function* encoded(rows: AsyncIterable<readonly Row[]>): AsyncGenerator<Buffer> {
   for await (const batch of rows) if (batch.length > 0) yield encodeRows(batch)
 }
 
-async function copyBlocksIn(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
+async function* framed(blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield BINARY_HEADER
+  yield* blocks
+  yield BINARY_TRAILER
+}
+
+async function copyBlocksIn(
+  session: Session,
+  table: Table,
+  blocks: AsyncIterable<Buffer>,
+  binary = isBinary(table),
+): Promise<number> {
   const columns = readableColumns(table).map((column) => column.name)
-  const sql = `COPY ${quoteTable(table.name)} (${quoteNames(columns)}) FROM STDIN`
+  const sql = `COPY ${quoteTable(table.name)} (${quoteNames(columns)}) FROM STDIN${binary ? ' (FORMAT binary)' : ''}`
   const stream = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
   let failure: { readonly error: unknown } | undefined
   async function* lines(): AsyncGenerator<Buffer> {
     let isHandedOn = false
     try {
-      for await (const bytes of blocks) {
+      for await (const bytes of binary ? framed(blocks) : blocks) {
         isHandedOn = true
         yield bytes
         isHandedOn = false

@@ -16,6 +16,9 @@ const COLUMNS: Readonly<Record<OwnTable, string>> = {
     target_state text NOT NULL, at text NOT NULL`,
 }
 
+/** By their hash: a key may be longer than what an index takes. */
+const INDEXED: Readonly<Record<OwnTable, readonly string[]>> = { migrate_marks: [], migrate_ledger: ['source_key', 'target_key'] }
+
 /** The table's quoted name; `undefined` when it isn't there. Read-only. */
 export async function findOwnTable(session: Session, table: OwnTable): Promise<string | undefined> {
   const { rows } = await session.query(
@@ -50,6 +53,7 @@ async function makeOwnTable(session: Session, table: OwnTable): Promise<string> 
       await session.query(`SELECT pg_advisory_xact_lock(hashtext('migrate_own'))`)
       if (schema !== 'public') await session.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await session.query(`CREATE TABLE IF NOT EXISTS ${name} (${COLUMNS[table]})`)
+      for (const column of INDEXED[table]) await session.query(`CREATE INDEX ON ${name} USING hash (${column})`)
     },
     true,
   )

@@ -7,6 +7,12 @@ const TABLE = `format('%I.%I', n.nspname, c.relname)`
  * before it and after the table, go in between.
  */
 const PLAIN = `c.relkind = 'r' AND NOT c.relispartition`
+/**
+ * The table whose alone it is. An expression may call a function that reads other tables, and a part of a table is tied to its whole.
+ */
+const TABLE_ALONE = (condition: string): string =>
+  `CASE WHEN ${PLAIN} AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent)) AND ${condition}
+    THEN jsonb_build_object('schema', n.nspname, 'name', c.relname) END AS "table"`
 const RELATIONS = `JOIN pg_namespace n ON n.oid = c.relnamespace`
 
 /**
@@ -36,7 +42,8 @@ const INDEXES = `SELECT ${named('pg_class', 'x.oid', `CASE c.relkind WHEN 'm' TH
   concat_ws('; ', pg_get_indexdef(x.oid),
     (SELECT string_agg(format('ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', n.nspname, x.relname, a.attnum, ${anyColumn('a', 'attstattarget')}), '; '
       ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = x.oid AND coalesce(${anyColumn('a', 'attstattarget')}, '-1') <> '-1')) AS sql,
-  CASE WHEN ${PLAIN} AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) THEN format('DROP INDEX IF EXISTS %I.%I', n.nspname, x.relname) END AS undo
+  CASE WHEN ${PLAIN} AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) THEN format('DROP INDEX IF EXISTS %I.%I', n.nspname, x.relname) END AS undo,
+  ${TABLE_ALONE('i.indexprs IS NULL AND i.indpred IS NULL')}
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid ${RELATIONS}
 WHERE (i.indisvalid OR x.relkind = 'I') AND ((${TABLE_OR_PARTITION}) OR (c.relkind = 'm' AND ${SHOP_RELATION}))
   AND NOT EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conindid = x.oid AND o.contype IN ('p', 'u', 'x')) ORDER BY 2, 3`

@@ -1,9 +1,20 @@
 import { hash } from 'node:crypto'
 import { MigrateError } from '../../base/errors.ts'
-import type { Cell, Fingerprint, KeyCells, PrintedRow, Printing, RangeSum, ReadOptions, Row, WholePrintedRow } from '../port.ts'
+import type {
+  Cell,
+  Fingerprint,
+  KeyCells,
+  KeyRange,
+  PrintedRow,
+  Printing,
+  RangeSum,
+  ReadOptions,
+  Row,
+  WholePrintedRow,
+} from '../port.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { keyArrays, keyJoin, keyRange } from './keys.ts'
+import { keyArrays, keyConstants, keyJoin, keyRange } from './keys.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { quoteName } from './values.ts'
@@ -102,23 +113,48 @@ export function printedRow(table: Table, { apart }: Printing, cells: Row): Print
   return { key: cells.slice(0, at), print, rest, apart: apart.length === 0 ? [] : cells.slice(at + 2) }
 }
 
-type Range = Pick<ReadOptions, 'after' | 'upTo'>
-
-const rangeOf = (table: Table, { after, upTo }: Range): string => {
+const rangeOf = (table: Table, { after, upTo }: KeyRange): string => {
   const range = keyRange(table, { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) })
   return range === undefined ? '' : ` WHERE ${range}`
 }
 
 /** SUM of bigint is kept in 128 bits by the server, so it can't overflow; its rows may be read by parallel workers. */
-export const sumSql = (table: Table, { columns }: Printing, range: Range): string =>
+export const sumSql = (table: Table, { columns }: Printing, range: KeyRange): string =>
   `SELECT count(*), coalesce(sum(${hashOf(table, columns)}), 0) FROM ${ownRows(table)} AS t${rangeOf(table, range)}`
 
 export const SUM_COLUMNS = 2
 
+/**
+ * The checksums of several ranges, each with its place among them before it: `SUMS_COLUMNS` columns. Ranges with two ends are rows of
+ * one query, so that it is planned once, whatever their number.
+ */
+export function sumsSql(table: Table, printing: Printing, ranges: readonly KeyRange[]): string {
+  const sum = `SELECT count(*), coalesce(sum(${hashOf(table, printing.columns)}), 0) FROM ${ownRows(table)} AS t`
+  const ends = (end: string): readonly string[] => table.key.map((_name, at) => `r.${end}${at}`)
+  const closed: string[] = []
+  const queries: string[] = []
+  for (const [at, range] of ranges.entries()) {
+    const { after, upTo } = range
+    if (after === undefined || upTo === undefined) queries.push(`SELECT ${at}, s.* FROM (${sumSql(table, printing, range)}) AS s`)
+    else closed.push(`(${[at, ...keyConstants(table, after), ...keyConstants(table, upTo)].join(', ')})`)
+  }
+  if (closed.length > 0) {
+    const names = ['place', ...[...ends('after'), ...ends('upto')].map((name) => name.slice(2))].join(', ')
+    const key = `(${table.key.map((name) => `t.${quoteName(name)}`).join(', ')})`
+    const within = `${key} > (${ends('after').join(', ')}) AND ${key} <= (${ends('upto').join(', ')})`
+    queries.push(
+      `SELECT r.place, s.* FROM (VALUES ${closed.join(', ')}) AS r (${names}) CROSS JOIN LATERAL (${sum} WHERE ${within}) AS s`,
+    )
+  }
+  return queries.join(' UNION ALL ')
+}
+
+export const SUMS_COLUMNS = 1 + SUM_COLUMNS
+
 /** The answer of `sumSql`: signed numbers add up to the same as unsigned ones, modulo 2^64. */
 export const rangeSum = ([rows, sum]: Row): RangeSum => ({ rows: Number(rows ?? 0), sum: BigInt.asUintN(64, BigInt(sum ?? 0)) })
 
-export function printsSql(table: Table, printing: Printing, options: Range & Pick<ReadOptions, 'limit'>): string {
+export function printsSql(table: Table, printing: Printing, options: KeyRange & Pick<ReadOptions, 'limit'>): string {
   const { limit } = options
   const order = table.key.length === 0 ? '' : ` ORDER BY ${table.key.map((name) => `t.${quoteName(name)}`).join(', ')}`
   const most = limit === undefined ? '' : ` LIMIT ${Math.trunc(limit)}`

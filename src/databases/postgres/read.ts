@@ -2,13 +2,14 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
 import { formatDuration } from '../../base/units.ts'
-import type { Block, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
+import type { Block, PrintedRow, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
+import { isBinary, rowsOfBinary } from './binary.ts'
 import type { Connections, Session } from './connection.ts'
 import type { CopyOut } from './copy-out.ts'
 import { boundarySql, keyRange } from './keys.ts'
 import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
-import { printedRow, printsSql, printWidth, rangeSum, SUM_COLUMNS, sumSql } from './prints.ts'
+import { printedRow, printsSql, printWidth, rangeSum, SUM_COLUMNS, SUMS_COLUMNS, sumSql, sumsSql } from './prints.ts'
 import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteNames, quoteText } from './values.ts'
@@ -17,6 +18,12 @@ const BATCH_ROWS = 1000
 /** Of blocks that are taken apart here, and of those that are handed on. */
 const ROWS_BYTES = 256 * 1024
 const BLOCKS_BYTES = 512 * 1024
+
+interface Form {
+  readonly blockBytes: number
+  readonly binary: boolean
+}
+const ROWS: Form = { blockBytes: ROWS_BYTES, binary: false }
 
 /**
  * Readers of one instant: each connection is in a REPEATABLE READ transaction on the same snapshot (PostgreSQL documentation,
@@ -91,12 +98,12 @@ function readerOf(session: Session): Reader {
     busy = true
   }
   /** The blocks of COPY with this statement. */
-  async function* copied(table: Table, sql: string, options: ReadOptions, blockBytes: number): AsyncGenerator<Block> {
+  async function* copied(table: Table, sql: string, options: ReadOptions, form: Form): AsyncGenerator<Block> {
     options.signal?.throwIfAborted()
     take()
     const stop = stopper(session, options.signal)
     try {
-      yield* copyBlocks(session, table, sql, { ...options, blockBytes })
+      yield* copyBlocks(session, table, sql, options, form)
     } catch (error) {
       throw stop.reasonOr(error)
     } finally {
@@ -107,17 +114,34 @@ function readerOf(session: Session): Reader {
   return {
     consistent: true,
     rows: (table, options = {}) => {
-      const blocks = copied(table, copySql(table, { ...options, ordered: true }), options, ROWS_BYTES)
+      const blocks = copied(table, copySql(table, { ...options, ordered: true }), options, ROWS)
       return rowBatches(blocks, table, readableColumns(table).length, options.signal)
     },
-    blocks: (table, options = {}) => copied(table, copySql(table, { ...options, ordered: false }), options, BLOCKS_BYTES),
+    blocks: (table, options = {}) => {
+      const binary = isBinary(table)
+      const sql = copySql(table, { ...options, ordered: false, binary })
+      return copied(table, sql, options, { blockBytes: BLOCKS_BYTES, binary })
+    },
     sum: async (table, printing, range = {}) => {
-      const blocks = copied(table, copyOf(sumSql(table, printing, range)), range, ROWS_BYTES)
+      const blocks = copied(table, copyOf(sumSql(table, printing, range)), range, ROWS)
       for await (const [row] of rowBatches(blocks, table, SUM_COLUMNS, range.signal)) if (row !== undefined) return rangeSum(row)
       throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
     },
+    sums: async (table, printing, ranges, signal) => {
+      if (ranges.length === 0) return []
+      const options = signal ? { signal } : {}
+      const blocks = copied(table, copyOf(sumsSql(table, printing, ranges)), options, ROWS)
+      const sums = new Map<number, RangeSum>()
+      for await (const batch of rowBatches(blocks, table, SUMS_COLUMNS, signal))
+        for (const [place, ...sum] of batch) sums.set(Number(place), rangeSum(sum))
+      return ranges.map((_, at) => {
+        const sum = sums.get(at)
+        if (sum !== undefined) return sum
+        throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
+      })
+    },
     async *prints(table, printing, options = {}): AsyncGenerator<readonly PrintedRow[]> {
-      const blocks = copied(table, copyOf(printsSql(table, printing, options)), options, ROWS_BYTES)
+      const blocks = copied(table, copyOf(printsSql(table, printing, options)), options, ROWS)
       for await (const batch of rowBatches(blocks, table, printWidth(table, printing), options.signal))
         yield batch.map((cells) => printedRow(table, printing, cells))
     },
@@ -155,15 +179,10 @@ function stopper(session: Session, signal: AbortSignal | undefined) {
 }
 
 /** In a savepoint, so that a copy that is given up midway leaves the snapshot standing. All in one question to the server. */
-async function* copyBlocks(
-  session: Session,
-  table: Table,
-  sql: string,
-  options: ReadOptions & { readonly blockBytes: number },
-): AsyncGenerator<Block> {
+async function* copyBlocks(session: Session, table: Table, sql: string, options: ReadOptions, form: Form): AsyncGenerator<Block> {
   // A copy lasts as long as whoever takes its rows; going back to the savepoint gives the next statement its time again.
   const untimed = `SAVEPOINT reading; SET LOCAL statement_timeout = 0; ${sql}; ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading`
-  const copy = session.copyOut(untimed, options.blockBytes)
+  const copy = session.copyOut(untimed, form)
   try {
     for (;;) {
       const block = await nextBlock(copy, table, options.quietMs)
@@ -205,8 +224,10 @@ async function giveUp(session: Session, copy: CopyOut): Promise<void> {
   if (!copy.ended && !session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
 }
 
-/** Whole lines of COPY's text, each of so many columns. */
-export function rowsOfBlock(bytes: Buffer, columns: number): readonly Row[] {
+/** See the port: a block's rows, which are lines of COPY's text where they aren't binary. */
+export function rowsOfBlock(table: Table, bytes: Buffer): readonly Row[] {
+  if (isBinary(table)) return rowsOfBinary(table, bytes)
+  const columns = readableColumns(table).length
   const lines = DECODER.decode(bytes).split('\n')
   // Each line ends with a line end.
   lines.pop()
@@ -236,7 +257,13 @@ async function* rowBatches(
 /** COPY of a table's readable columns; `ordered`: by its key when it has one. */
 export function copySql(
   table: Table,
-  { after, upTo, limit, ordered }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & { readonly ordered: boolean },
+  {
+    after,
+    upTo,
+    limit,
+    ordered,
+    binary,
+  }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & { readonly ordered: boolean; readonly binary?: boolean },
 ): string {
   const columns = quoteNames(readableColumns(table).map((column) => column.name))
   const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
@@ -245,7 +272,7 @@ export function copySql(
   // The first so many rows are those with the lowest keys.
   if (table.key.length > 0 && (ordered || limit !== undefined)) parts.push(`ORDER BY ${quoteNames(table.key)}`)
   if (limit !== undefined) parts.push(`LIMIT ${Math.trunc(limit)}`)
-  return copyOf(parts.join(' '))
+  return `${copyOf(parts.join(' '))}${binary === true ? ' (FORMAT binary)' : ''}`
 }
 
 const copyOf = (query: string): string => `COPY (${query}) TO STDOUT`

@@ -7,6 +7,7 @@ import * as zlib from 'node:zlib'
 import { z } from 'zod'
 import { codeOf, MigrateError } from '../../base/errors.ts'
 import type { KeyCells, Row } from '../port.ts'
+import { jsonLines } from './json-lines.ts'
 import type { Part } from './manifest.ts'
 
 /** A part is closed when it holds so much, before compression. Bounds what a kill costs. */
@@ -239,7 +240,7 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
 /** Rows as a chunk of `ROWS_FORMAT`. */
 export const chunkOfRows = (rows: readonly Row[], lastKey: KeyCells | null): Chunk => ({
   rows: rows.length,
-  bytes: Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')),
+  bytes: jsonLines(rows),
   lastKey,
 })
 

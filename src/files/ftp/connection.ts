@@ -7,6 +7,7 @@ import { MigrateError, messageOf } from '../../base/errors.ts'
 import { unreachable } from '../failures.ts'
 import { type FtpOptions, labelOf } from './options.ts'
 import { Answers, passiveMode } from './passive.ts'
+import { hearWholeLines } from './whole-lines.ts'
 
 /** Of one listing, at most: a folder of a million files has about 150 MB. */
 const LISTING_BYTES = 512 * 1024 * 1024
@@ -34,6 +35,7 @@ export async function connect(options: FtpOptions): Promise<FtpConnection> {
   const client = new Client(options.timeoutMs ?? TIMEOUT_MS, { maxListingBytes: LISTING_BYTES, allowSeparateTransferHost: false })
   const answers = new Answers()
   client.ftp.log = answers.log
+  hearWholeLines(client.ftp)
   try {
     await open(client, options)
     await client.login(options.user, options.password?.reveal() ?? '')

@@ -1,6 +1,6 @@
 import { systemClock } from '../../base/clock.ts'
-import { connectionLost, nameNotUtf8, permissionDenied } from '../failures.ts'
-import { joinPath } from '../paths.ts'
+import { connectionLost, permissionDenied } from '../failures.ts'
+import { joinPath, unnameable } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
 import { type ListedEntry, parseFacts, parseList, parseMlsd, parseTime } from './listing.ts'
@@ -10,7 +10,7 @@ const FAILED_AFTER_ALL = /fail|denied|can't|cannot|could not/i
 
 /**
  * The entries of one folder, in no set order. `at`: its whole path on the host. Throws for what can't be listed whole: an
- * answer that ends early, a line that isn't understood, a name that isn't UTF-8.
+ * answer that ends early, a line that isn't understood.
  */
 export async function listFolder(
   connection: FtpConnection,
@@ -26,7 +26,7 @@ export async function listFolder(
   const isWhole = connection.features.has('MLST') && !/unix/i.test(connection.system)
   const listed = isWhole ? [] : parseList(await rawList(connection, 'LIST -a', folder, label), systemClock.now() / 1000)
   const entries = await merged(connection, known, listed)
-  return entries.map((entry) => entryFrom(entry, folder, label))
+  return entries.map((entry) => entryFrom(entry, folder))
 }
 
 /** What either listing has; of both, the exact one's, with the link's end from the other. */
@@ -74,18 +74,18 @@ async function modified(connection: FtpConnection, name: string): Promise<number
 const guarded = (connection: FtpConnection, name: string): Promise<string> => connection.client.protectWhitespace(name)
 
 /** One entry by MLST, links not followed where the server says so; `undefined` when it isn't there. `at`: its whole path. */
-export async function lookUp(connection: FtpConnection, at: string, path: string, label: string): Promise<FileEntry | undefined> {
+export async function lookUp(connection: FtpConnection, at: string, path: string): Promise<FileEntry | undefined> {
   const { code, message } = await connection.client.sendIgnoringError(`MLST ${await guarded(connection, at)}`)
   if (code !== 250) return undefined
   const [line] = message.split(/\r?\n/).filter((each) => each.startsWith(' '))
   if (line === undefined) return undefined
   const facts = line.slice(1)
   const found = parseFacts(`${facts.slice(0, facts.indexOf(' '))} ${path.slice(path.lastIndexOf('/') + 1)}`)
-  return found === 'itself' ? undefined : entryFrom(found, path.slice(0, Math.max(0, path.lastIndexOf('/'))), label)
+  return found === 'itself' ? undefined : entryFrom(found, path.slice(0, Math.max(0, path.lastIndexOf('/'))))
 }
 
-function entryFrom(entry: ListedEntry, folder: string, label: string): FileEntry {
-  if (entry.name.includes('\uFFFD')) throw nameNotUtf8(label, folder, entry.name)
+function entryFrom(entry: ListedEntry, folder: string): FileEntry {
+  if (entry.name.includes('\uFFFD')) return unnameable(folder, entry.name)
   const { kind, size, mode, target } = entry
   return {
     path: joinPath(folder, entry.name),

@@ -11,8 +11,10 @@ import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
 import { listFolder, lookUp } from './folder.ts'
 import { type FtpOptions, labelOf } from './options.ts'
+import { sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
-import { download, noLinks, serverHash, upload } from './transfer.ts'
+import { findPowers, freeBytes, serverHash } from './powers.ts'
+import { download, noLinks } from './transfer.ts'
 
 /** Of every link on Unix. */
 const LINK_MODE = 0o777
@@ -32,14 +34,10 @@ export class FtpFiles implements FileHost {
   }
 
   async powers(): Promise<FilePowers> {
-    return this.#pool.use(async ({ client, system }) => {
-      const own = await client.sendIgnoringError('SITE HELP')
-      return {
-        atomicReplace: !/windows/i.test(system),
-        links: false,
-        modes: own.code < 400 && /\bCHMOD\b/i.test(own.message),
-        freeSpace: false,
-      }
+    return this.#pool.use(async (connection) => {
+      const root = await findRoot(connection, this.#options)
+      const entries = root === undefined ? [] : await listFolder(connection, root, '', this.label)
+      return findPowers(connection, this.#options.tls !== 'none', root ?? '', entries)
     })
   }
 
@@ -98,7 +96,7 @@ export class FtpFiles implements FileHost {
   /** Links not followed. Where MLST settles it, that gives the one entry; else the folder's listing does. */
   async #entry(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     if (!connection.features.has('MLST')) return this.#listed(connection, path)
-    const found = await lookUp(connection, this.#full(path), path, this.label)
+    const found = await lookUp(connection, this.#full(path), path)
     // proftpd calls a link what it points at; all that is left of the link is its mode.
     const isDoubtful = found !== undefined && (found.kind === 'link' || found.mode === LINK_MODE || found.mode === null)
     return isDoubtful ? this.#listed(connection, path) : found
@@ -153,12 +151,9 @@ export class FtpFiles implements FileHost {
     try {
       return await this.#use(path, 'write', async (connection) => {
         await this.#folderFor(connection, path)
-        const part = this.#full(partPath(path))
-        // One that an earlier try left may be closed to writing; where none is, the host says so.
-        if (await sizeOf(connection, part)) await connection.client.sendIgnoringError(`DELE ${part}`)
-        const written = await upload(connection, part, content, options, { label: this.label, path, signal })
-        await this.#putInPlace(connection, part, this.#full(path))
-        return written
+        const [part, target] = [this.#full(partPath(path)), this.#full(path)]
+        const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
+        return writeByPart(connection, { label: this.label, path, part, target, failed }, content, options, signal)
       })
     } catch (error) {
       content.destroy()
@@ -166,14 +161,6 @@ export class FtpFiles implements FileHost {
       if (error instanceof MigrateError && !error.retrySafe) await this.remove(partPath(path)).catch(() => undefined)
       throw error
     }
-  }
-
-  /** Where a rename won't replace what is there (IIS), that goes first. */
-  async #putInPlace({ client }: FtpConnection, part: string, path: string): Promise<void> {
-    await client.send(`RNFR ${part}`)
-    if ((await client.sendIgnoringError(`RNTO ${path}`)).code < 400) return
-    await client.send(`DELE ${path}`)
-    await client.rename(part, path)
   }
 
   async makeFolder(path: string, mode: number | null): Promise<void> {
@@ -250,8 +237,26 @@ export class FtpFiles implements FileHost {
     return hash.digest('hex')
   }
 
-  async freeBytes(): Promise<number | null> {
-    return null
+  async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
+    const found: (string | null)[] = []
+    for (const path of paths) {
+      signal?.throwIfAborted()
+      safePath(path, this.label)
+      const hash = await this.#use(path, 'hash', async (connection) => {
+        await this.#inside(connection, path, false)
+        return serverHash(connection, this.#full(path))
+      })
+      found.push(hash ?? null)
+    }
+    return found
+  }
+
+  freeBytes(): Promise<number | null> {
+    return this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  }
+
+  freeFiles(): Promise<null> {
+    return Promise.resolve(null) // FTP has no word for it
   }
 
   close(): Promise<void> {
@@ -290,11 +295,4 @@ export class FtpFiles implements FileHost {
     if (path === '') return root === '' ? '/' : root
     return root === '/' || root === '' ? `/${path}` : `${root}/${path}`
   }
-}
-
-/** Bytes of a file; `null` where the server doesn't say, or where none is. */
-async function sizeOf({ client, features }: FtpConnection, path: string): Promise<number | null> {
-  if (!features.has('SIZE')) return null
-  const { code, message } = await client.sendIgnoringError(`SIZE ${path}`)
-  return code === 213 && /^213 \d+/.test(message) ? Number(message.slice(4).trim()) : null
 }

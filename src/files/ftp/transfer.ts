@@ -3,14 +3,10 @@ import { PassThrough, Readable, Writable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
 import { connectionLost } from '../failures.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
+import { afterFirst } from '../resume.ts'
 import type { FtpConnection } from './connection.ts'
 import { timeText } from './listing.ts'
 import { secured } from './passive.ts'
-
-const REPLY_CODE = 3
-
-/** True for a server's answer that says yes. */
-const isYes = ({ code }: { readonly code: number }): boolean => code >= 200 && code < 300
 
 export interface Download {
   readonly stream: Readable
@@ -60,13 +56,16 @@ export function download(
 const cutShort = (got: number, size: number): Error =>
   Object.assign(new Error(`${got} of ${size} bytes came, though the host said that it was all`), { code: 'ERR_CUT_SHORT' })
 
-/** Sends a whole file to `part` and gives it time and mode; throws unless the host then holds as many bytes as were sent. */
+/**
+ * Sends a file to `part` and gives it time and mode; throws unless the host then holds as many bytes as it should. `from`: so many of
+ * the content's bytes stand there already, and are gone on from (APPE: RFC 959, section 4.1.3).
+ */
 export async function upload(
   connection: FtpConnection,
   part: string,
   content: Readable,
   options: WriteOptions,
-  { label, path, signal }: { label: string; path: string; signal: AbortSignal | undefined },
+  { label, path, signal, from }: { label: string; path: string; signal: AbortSignal | undefined; from: number },
 ): Promise<WrittenFile> {
   const { client, features } = connection
   const hash = createHash('sha256')
@@ -76,11 +75,11 @@ export async function upload(
   let broken: unknown
   const counted = async function* (): AsyncGenerator<Buffer> {
     try {
-      for await (const chunk of content as AsyncIterable<Buffer>) {
-        hash.update(chunk)
-        size += chunk.length
-        yield chunk
+      const seen = (bytes: Buffer): void => {
+        hash.update(bytes)
+        size += bytes.length
       }
+      yield* afterFirst(content, from, seen)
     } catch (error) {
       broken = error
       throw error
@@ -88,7 +87,8 @@ export async function upload(
     await secured(client.ftp)
   }
   try {
-    await client.uploadFrom(Readable.from(counted(), { objectMode: false }), part)
+    const rest = Readable.from(counted(), { objectMode: false })
+    await (from > 0 ? client.appendFrom(rest, part) : client.uploadFrom(rest, part))
   } catch (error) {
     throw broken ?? error
   } finally {
@@ -110,20 +110,6 @@ const asError = (reason: unknown): Error => (reason instanceof Error ? reason : 
 async function setTime({ client, features }: FtpConnection, path: string, seconds: number): Promise<void> {
   const command = features.has('MFMT') ? 'MFMT' : features.has('MDTM') ? 'MDTM' : undefined
   if (command !== undefined) await client.sendIgnoringError(`${command} ${timeText(seconds)} ${path}`)
-}
-
-const HASHES = ['XSHA256', 'HASH'] as const
-
-/** SHA-256 by the server (draft-bryan-ftpext-hash-02, and the older XSHA256), hexadecimal; `undefined` where it can't. */
-export async function serverHash({ client, features }: FtpConnection, path: string): Promise<string | undefined> {
-  for (const command of HASHES) {
-    if (!features.has(command)) continue
-    if (command === 'HASH' && !isYes(await client.sendIgnoringError('OPTS HASH SHA-256'))) continue
-    const answer = await client.sendIgnoringError(`${command} ${path}`)
-    const found = isYes(answer) ? /\b[0-9a-f]{64}\b/i.exec(answer.message.slice(REPLY_CODE)) : null
-    if (found !== null) return found[0].toLowerCase()
-  }
-  return undefined
 }
 
 /** FTP has no command that makes a link. */

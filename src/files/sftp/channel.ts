@@ -1,4 +1,6 @@
 import type { FileEntryWithStats, InputAttributes, SFTPWrapper, Stats } from 'ssh2'
+import { formatDuration } from '../../base/units.ts'
+import { Silence } from './silence.ts'
 
 /** Status codes of draft-ietf-secsh-filexfer-02, section 7. */
 export const STATUS = {
@@ -30,10 +32,16 @@ export interface Statvfs {
 export class SftpChannel {
   readonly #sftp: SFTPWrapper
   readonly #waiting = new Set<(error: Error) => void>()
+  readonly #silence: Silence
   #lost: Error | undefined
 
-  constructor(sftp: SFTPWrapper) {
+  /** `silenceMs`: a server that leaves every request unanswered for so long is taken for lost, and hung up on. */
+  constructor(sftp: SFTPWrapper, silenceMs: number, hangUp: () => void) {
     this.#sftp = sftp
+    this.#silence = new Silence(silenceMs, () => {
+      this.lose(new Error(`no answer came for ${formatDuration(silenceMs)}`))
+      hangUp()
+    })
     for (const event of ['close', 'end'])
       sftp.on(event, () => this.lose(new Error('the connection was closed by the other side')))
     sftp.on('error', (error: Error) => this.lose(error))
@@ -47,6 +55,7 @@ export class SftpChannel {
   lose(error: Error): void {
     if (this.#lost !== undefined) return
     this.#lost = error
+    this.#silence.end()
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     for (const reject of waiting) reject(error)
@@ -73,11 +82,9 @@ export class SftpChannel {
     return this.#ask((answer) => this.#sftp.close(handle, answer))
   }
 
-  /** The bytes that are there, `null` at the end of the file. */
-  async read(handle: Buffer, length: number, position: number): Promise<Buffer | null> {
-    const buffer = Buffer.allocUnsafeSlow(length)
-    const count = await this.#ask<number>((answer) => this.#sftp.read(handle, buffer, 0, length, position, answer))
-    return count === 0 ? null : buffer.subarray(0, count)
+  /** Reads into all of `into`, or as far as the server gives at once; 0 at the end of the file. */
+  read(handle: Buffer, into: Buffer, position: number): Promise<number> {
+    return this.#ask((answer) => this.#sftp.read(handle, into, 0, into.length, position, answer))
   }
 
   write(handle: Buffer, bytes: Buffer, position: number): Promise<void> {
@@ -163,8 +170,10 @@ export class SftpChannel {
     return new Promise((resolve, reject) => {
       if (this.#lost !== undefined) return reject(this.#lost)
       this.#waiting.add(reject)
+      this.#silence.asked()
       send((error, value) => {
         this.#waiting.delete(reject)
+        this.#silence.answered()
         if (error) reject(error)
         else resolve(value)
       })

@@ -7,7 +7,10 @@ import { unreachable } from '../failures.ts'
 import { SftpChannel } from './channel.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { gatherWrites, prepareKeys } from './speed.ts'
+import { gatherRequests, gatherWrites, prepareKeys, widen } from './speed.ts'
+
+/** A disk that has to wake up, or a large folder, may take its time. */
+const SILENCE_MS = 60_000
 
 /** One login on the host. */
 export interface SftpConnection {
@@ -40,6 +43,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
   const closed = (): void => lose(new Error('the connection was closed by the other side'))
   const login = new LoginClient('migrate', { error: (error) => lose(asError(error)), end: closed, close: closed })
   login.client.prependListener('error', lose)
+  login.client.setMaxListeners(0) // as many as there are commands under way
   login.client.on('keyboard-interactive', (_name, _text, _language, prompts, answer) => {
     answer(prompts.map(() => options.password?.reveal() ?? ''))
   })
@@ -67,7 +71,9 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
       keepaliveInterval: options.keepaliveMs ?? 10_000,
       keepaliveCountMax: 3,
     })
-    channel = new SftpChannel(session)
+    widen(session)
+    gatherRequests(session)
+    channel = new SftpChannel(session, options.silenceMs ?? SILENCE_MS, () => sock.destroy())
   } catch (error) {
     sock.destroy()
     throw refusal ?? loginError(options, first ?? asError(error))

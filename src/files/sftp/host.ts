@@ -1,41 +1,44 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
-import { MigrateError } from '../../base/errors.ts'
-import { connectionLost, diskFull, fileMissing, filesFailed, permissionDenied } from '../failures.ts'
-import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
-import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
-import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
+import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
+import { wholeContent, wholeOf } from '../whole.ts'
+import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
+import { ignoring, mapped, SPACE } from './failures.ts'
+import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryFrom, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
+import { makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import type { SftpPool } from './pool.ts'
-import { readAhead, readSmall, writePart } from './transfer.ts'
+import { findPowers } from './powers.ts'
+import { SmallFiles } from './small-files.ts'
+import { readAhead, readSmall } from './transfer.ts'
 
-const REPLACE = 'posix-rename@openssh.com'
-const SPACE = 'statvfs@openssh.com'
+/** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
+const HASHED_THERE = 1024 * 1024
 
 /** The files of a host over SFTP. */
 export class SftpFiles implements FileHost {
   readonly label: string
   readonly #options: SftpOptions
   readonly #pool: SftpPool
+  readonly #hashes: ShellHashes
+  readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
 
-  constructor(options: SftpOptions, pool: SftpPool) {
+  constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
+    this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
+    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms())
     this.#options = options
     this.#pool = pool
   }
 
   powers(): Promise<FilePowers> {
-    return this.#use('', 'open', async (channel) => ({
-      atomicReplace: channel.has(REPLACE),
-      links: true,
-      modes: true,
-      freeSpace: channel.has(SPACE),
-    }))
+    return this.#use('', 'open', (channel, boundary) => findPowers(channel, boundary.full(''), this.#hashes))
   }
 
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -51,7 +54,9 @@ export class SftpFiles implements FileHost {
     }
     const read = (path: string): Promise<readonly FileEntry[]> =>
       this.#use(path, 'list', async (channel, boundary) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path))
+        const all = await readFolder(channel, this.label, path, boundary.full(path))
+        // What small files were unpacked into goes by itself, perhaps while we look.
+        const entries = all.filter((entry) => !isUnpackedFolder(entry.path))
         for (const entry of entries) if (entry.kind === 'folder' && boundary.knows(path)) boundary.remember(entry.path)
         return entries
       })
@@ -75,16 +80,33 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    if (isFile && offset === 0) {
-      const small = await this.#use(path, 'read', async (channel, boundary) => {
+    const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
+    if (small !== null) return wholeContent(small)
+    const bytes = this.#stream(path, offset, isFile ? entry.size : null)
+    const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 1 })
+    signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
+    return stream
+  }
+
+  async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
+    const boundary = await this.#inside()
+    const bySftp = (): Promise<Buffer | null> => {
+      signal?.throwIfAborted()
+      return this.#use(path, 'read', async (channel) => {
         await boundary.check(path, boundary.by(channel))
         return readSmall(channel, boundary.full(path), entry.size)
       })
-      if (small !== null) return small
     }
-    const stream = Readable.from(this.#stream(path, offset, isFile ? entry.size : null), { objectMode: false, highWaterMark: 1 })
-    signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-    return stream
+    return this.#small.read(boundary, path, entry, bySftp)
+  }
+
+  /** Whether programs of the host can be used on the folder. */
+  #hasPrograms(): Promise<boolean> {
+    return this.#use(
+      '',
+      'look at',
+      async (channel, boundary) => channel.has(REPLACE) && (await this.#hashes.program(channel, boundary.full(''))) !== null,
+    ).catch(() => false)
   }
 
   /** Holds its connection until the reader is done. */
@@ -102,7 +124,7 @@ export class SftpFiles implements FileHost {
         if (!channel.isLost) await channel.close(handle)
       }
     } catch (error) {
-      throw await this.#mapped(error, path, 'read', channel)
+      throw await this.#failure(error, path, 'read', channel, boundary)
     } finally {
       release()
     }
@@ -110,20 +132,23 @@ export class SftpFiles implements FileHost {
 
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
     safePath(path, this.label)
+    const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
+    const whole = wholeOf(content)
+    const place = (from: string): Promise<void> =>
+      this.#use(path, 'write', async (channel, boundary) => {
+        if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
+        await channel.replace(from, boundary.full(path))
+      })
+    const root = (await this.#inside()).full('')
+    return whole === undefined ? bySftp() : this.#small.write(root, whole, options, place, bySftp)
+  }
+
+  #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
     signal?.throwIfAborted()
     return this.#use(path, 'write', async (channel, boundary) => {
-      if (!boundary.knows(parentOf(path))) await this.#folderFor(channel, boundary, path)
-      const part = boundary.full(partPath(path))
-      try {
-        const written = await writePart(channel, part, content, options, signal)
-        await this.#putInPlace(channel, part, boundary.full(path))
-        return written
-      } catch (error) {
-        content.destroy()
-        // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
-        if (!channel.isLost) await channel.remove(part).catch(() => undefined)
-        throw error
-      }
+      if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
+      const place = { part: boundary.full(partPath(path)), target: boundary.full(path) }
+      return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
     })
   }
 
@@ -131,7 +156,7 @@ export class SftpFiles implements FileHost {
     if (path === '') return
     safePath(path, this.label)
     await this.#use(path, 'make the folder', async (channel, boundary) => {
-      await this.#folderFor(channel, boundary, `${path}/x`)
+      await makeFoldersFor(channel, boundary, `${path}/x`)
       if (mode !== null) await channel.setAttributes(boundary.full(path), { mode: mode & 0o7777 })
     })
   }
@@ -140,11 +165,11 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'make the link', async (channel, boundary) => {
       if (!targetStaysInside(path, target, boundary.full(''))) throw escapes(this.label, path, `would be a link to ${target}`)
-      await this.#folderFor(channel, boundary, path)
+      await makeFoldersFor(channel, boundary, path)
       const part = boundary.full(partPath(path))
       await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
       await channel.makeLink(part, target)
-      await this.#putInPlace(channel, part, boundary.full(path))
+      await putInPlace(channel, part, boundary.full(path))
       boundary.forget()
     })
   }
@@ -163,67 +188,50 @@ export class SftpFiles implements FileHost {
     await this.#use(path, 'remove', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
       boundary.forget()
-      try {
-        await channel.removeFolder(boundary.full(path))
-      } catch (error) {
-        if (statusOf(error) === STATUS.missing) return
-        // "Failure" is all that servers say of a folder that isn't empty.
-        if (statusOf(error) !== STATUS.failure) throw error
-        const held = await readFolder(channel, this.label, path, boundary.full(path))
-        if (held.length === 0) throw error
-      }
+      await removeIfEmpty(channel, this.label, path, boundary.full(path))
     })
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
+    const found = await this.#hashIfLarge(path, signal)
+    if (found !== null) return found
     const hash = createHash('sha256')
     for await (const bytes of await this.read(path, signal ? { signal } : {})) hash.update(bytes)
     return hash.digest('hex')
   }
 
-  freeBytes(): Promise<number | null> {
+  /** A small file is read sooner than a program is started. */
+  async #hashIfLarge(path: string, signal: AbortSignal | undefined): Promise<string | null> {
+    safePath(path, this.label)
+    const size = await this.#use(path, 'read', async (channel, boundary) => {
+      await boundary.checkFollowed(path, boundary.by(channel))
+      return (await channel.stat(boundary.full(path))).size
+    })
+    return size < HASHED_THERE ? null : ((await this.hashes([path], signal))[0] ?? null)
+  }
+
+  async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
+    for (const path of paths) safePath(path, this.label)
+    return this.#use('', 'hash files in', async (channel, boundary) => {
+      const program = await this.#hashes.program(channel, boundary.full(''))
+      if (program === null) return paths.map(() => null)
+      for (const path of paths) await boundary.check(path, boundary.by(channel))
+      const full = paths.map((path) => boundary.full(path))
+      return this.#hashes.of(program, full, signal)
+    })
+  }
+
+  freeBytes = (): Promise<number | null> => this.#space((space) => space.freeBytes)
+  freeFiles = (): Promise<number | null> => this.#space((space) => space.freeFiles)
+
+  #space(part: (space: Statvfs) => number | null): Promise<number | null> {
     return this.#use('', 'look at', async (channel, boundary) =>
-      channel.has(SPACE) ? (await channel.space(boundary.full(''))).freeBytes : null,
+      channel.has(SPACE) ? part(await channel.space(boundary.full(''))) : null,
     )
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
-  }
-
-  /** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
-  async #folderFor(channel: SftpChannel, boundary: SftpRoot, path: string): Promise<void> {
-    await boundary.check(path, boundary.by(channel))
-    if (boundary.knows(parentOf(path))) return
-    for (const folder of foldersAbove(path)) {
-      if (boundary.knows(folder)) continue
-      try {
-        await channel.makeFolder(boundary.full(folder))
-        boundary.remember(folder)
-      } catch (error) {
-        // Servers say only "failure" of a folder that is there already.
-        const there = await channel.stat(boundary.full(folder)).catch(() => undefined)
-        if (there === undefined || !there.isDirectory()) throw error
-      }
-    }
-  }
-
-  /**
-   * Renames over the target. Without the extension, and where a plain rename doesn't replace, the old file steps aside first: for
-   * an instant there is none under the name, but never half a one.
-   */
-  async #putInPlace(channel: SftpChannel, part: string, full: string): Promise<void> {
-    if (channel.has(REPLACE)) return channel.replace(part, full)
-    try {
-      await channel.rename(part, full)
-    } catch (error) {
-      const aside = `${part}-old`
-      if (await isMissing(channel, full)) throw error
-      await channel.remove(aside).catch((failed: unknown) => ignoring(STATUS.missing, failed))
-      await channel.rename(full, aside)
-      await channel.rename(part, full)
-      await channel.remove(aside)
-    }
+  async close(): Promise<void> {
+    await this.#small.close().finally(() => this.#pool.close())
   }
 
   #inside(): Promise<SftpRoot> {
@@ -248,47 +256,12 @@ export class SftpFiles implements FileHost {
       try {
         return await work(channel, boundary)
       } catch (error) {
-        throw await this.#mapped(error, path, doing, channel)
+        throw await this.#failure(error, path, doing, channel, boundary)
       }
     })
   }
 
-  async #mapped(error: unknown, path: string, doing: string, channel: SftpChannel): Promise<unknown> {
-    if (error instanceof MigrateError || (error instanceof Error && error.name === 'AbortError')) return error
-    if (channel.isLost) return connectionLost(this.label, path, error)
-    switch (statusOf(error)) {
-      case STATUS.missing:
-        return fileMissing(this.label, path, error)
-      case STATUS.denied:
-        return permissionDenied(this.label, path, doing, error)
-      case STATUS.noConnection:
-      case STATUS.connectionLost:
-        return connectionLost(this.label, path, error)
-      case STATUS.failure:
-        return (await this.#fullDisk(error, path, doing, channel)) ?? filesFailed(this.label, path, doing, error)
-      default:
-        return filesFailed(this.label, path, doing, error)
-    }
+  #failure(error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> {
+    return mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
   }
-
-  /** SFTP has no status for a full disk (OpenSSH says "Failure"): the words of the server tell, or the free space. */
-  async #fullDisk(error: unknown, path: string, doing: string, channel: SftpChannel): Promise<MigrateError | undefined> {
-    if (!(doing === 'write' || doing.startsWith('make'))) return undefined
-    if (error instanceof Error && /no space|disk (is )?full|quota/i.test(error.message))
-      return diskFull(this.label, path, null, error)
-    if (!channel.has(SPACE)) return undefined
-    const space = await channel.space((await this.#inside()).full('')).catch(() => undefined)
-    if (space === undefined) return undefined
-    return space.freeBytes < 1024 * 1024 || space.freeFiles === 0 ? diskFull(this.label, path, space.freeBytes, error) : undefined
-  }
-}
-
-const isMissing = (channel: SftpChannel, full: string): Promise<boolean> =>
-  channel.lstat(full).then(
-    () => false,
-    (error: unknown) => statusOf(error) === STATUS.missing,
-  )
-
-function ignoring(status: number, error: unknown): void {
-  if (statusOf(error) !== status) throw error
 }

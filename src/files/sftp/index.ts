@@ -17,5 +17,6 @@ export interface SftpHost extends FileHost {
  */
 export function openSftp(options: SftpOptions): SftpHost {
   const pool = new SftpPool(options)
-  return Object.assign(new SftpFiles(options, pool), { shell: sshShell(labelOf(options), pool) })
+  const shell = sshShell(labelOf(options), pool)
+  return Object.assign(new SftpFiles(options, pool, shell), { shell })
 }

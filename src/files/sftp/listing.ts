@@ -1,6 +1,6 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
-import { filesFailed, nameNotUtf8 } from '../failures.ts'
-import { comparePaths, joinPath } from '../paths.ts'
+import { filesFailed } from '../failures.ts'
+import { comparePaths, joinPath, unnameable } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
@@ -14,6 +14,16 @@ export async function readFolder(
   folder: string,
   full: string,
 ): Promise<readonly FileEntry[]> {
+  const found = await readAll(channel, full)
+  const entries = await Promise.all(found.map((item) => entryOf(channel, label, folder, full, item)))
+  return entries.sort((a, b) => comparePaths(a.path, b.path))
+}
+
+/** The names in a folder, nothing asked about them. */
+export const namesIn = async (channel: SftpChannel, full: string): Promise<readonly string[]> =>
+  (await readAll(channel, full)).map((item) => item.filename)
+
+async function readAll(channel: SftpChannel, full: string): Promise<readonly FileEntryWithStats[]> {
   const handle = await channel.openFolder(full)
   const found: FileEntryWithStats[] = []
   try {
@@ -30,8 +40,7 @@ export async function readFolder(
       if (statusOf(error) === undefined) throw error
     })
   }
-  const entries = await Promise.all(found.map((item) => entryOf(channel, label, folder, full, item)))
-  return entries.sort((a, b) => comparePaths(a.path, b.path))
+  return found
 }
 
 async function entryOf(
@@ -47,7 +56,7 @@ async function entryOf(
   }
   const fullName = full === '/' ? `/${name}` : `${full}/${name}`
   // ssh2 puts U+FFFD for bytes that are no UTF-8; a name that really holds that character is found under it.
-  if (name.includes('\uFFFD') && !(await isThere(channel, fullName))) throw nameNotUtf8(label, folder, name)
+  if (name.includes('\uFFFD') && !(await isThere(channel, fullName))) return unnameable(folder, name)
   const stats = typeof item.attrs.mode === 'number' ? item.attrs : await channel.lstat(fullName)
   return entryFrom(channel, joinPath(folder, name), fullName, stats)
 }

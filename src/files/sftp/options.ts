@@ -28,6 +28,8 @@ export interface SftpOptions {
   readonly timeoutMs?: number
   /** A sign of life is asked for this often, milliseconds, and the connection given up after three went unanswered; 10,000. */
   readonly keepaliveMs?: number
+  /** A host that answers no request for so long is taken for lost, milliseconds; 60,000. */
+  readonly silenceMs?: number
 }
 
 /** The label when the options give none. Never holds the password. */

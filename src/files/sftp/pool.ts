@@ -4,6 +4,8 @@ import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
 const BUSY = 8
+/** At most so many at once through one connection: each may hold a file open, and servers let a session open a few hundred. */
+const MOST_AT_ONCE = 192
 
 export interface Lease {
   readonly connection: SftpConnection
@@ -20,6 +22,7 @@ export class SftpPool {
   #limit: number
   #opening: Promise<SftpConnection> | undefined
   #closed = false
+  readonly #waiting: (() => void)[] = []
 
   constructor(options: SftpOptions) {
     this.#options = options
@@ -38,18 +41,24 @@ export class SftpPool {
 
   /** The same for work that doesn't end with a function, such as a stream. */
   async lease(): Promise<Lease> {
-    const connection = await this.#pick()
+    let connection = await this.#pick()
+    while (connection.load >= MOST_AT_ONCE) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      connection = await this.#pick()
+    }
     connection.load += 1
     return {
       connection,
       release: () => {
         connection.load -= 1
+        this.#waiting.shift()?.()
       },
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true
+    for (const wake of this.#waiting.splice(0)) wake()
     const opening = this.#opening
     if (opening !== undefined) await opening.catch(() => undefined) // whoever asked for it was told
     await Promise.all(this.#open.splice(0).map((connection) => connection.end()))

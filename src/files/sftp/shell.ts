@@ -32,6 +32,8 @@ export function sshShell(label: string, pool: SftpPool): Shell {
             channel.on('exit', (code: number | null) => {
               exit = code ?? 255
             })
+            // Nothing comes on its input: what waits for some (a forced internal-sftp) ends.
+            channel.end()
             channel.on('close', () => {
               signal?.removeEventListener('abort', abort)
               if (exit === null) reject(connectionLost(label, null))

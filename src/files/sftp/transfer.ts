@@ -1,13 +1,29 @@
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import type { WriteOptions, WrittenFile } from '../port.ts'
+import { afterFirst } from '../resume.ts'
+import { digestOf, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 
-/** Requests of one file under way at once: with 32 KiB each 2 MiB, as much as ssh2's channel window. */
-const WINDOW = 64
-const CHUNK = 32 * 1024
+/** One request at most, bytes: what OpenSSH takes (limits@openssh.com); a server that says nothing takes 32 KiB. */
+const REQUEST = 255 * 1024
+/** The reader gets pieces of about this size, of one or more requests. */
+const PIECE = 255 * 1024
+/** Asked for ahead of the reader, bytes: at first, and at most. It grows while the reader has to wait. */
+const FIRST_AHEAD = 1024 * 1024
+const MOST_AHEAD = 8 * 1024 * 1024
+/** Written and not yet acknowledged, bytes: OpenSSH's channel window is 2 MiB, the rest waits here. */
+const MOST_WRITTEN = 4 * 1024 * 1024
 
 const noop = (): void => undefined
+
+interface Piece {
+  readonly at: number
+  readonly bytes: Buffer
+  /** What each of its requests brought. */
+  readonly answers: Promise<readonly number[]>
+  isHere: boolean
+}
 
 /**
  * The bytes of an open file from `offset` on, in order, several requests ahead of the reader. `size`: its length where known, and
@@ -19,47 +35,63 @@ export async function* readAhead(
   offset: number,
   size: number | null,
 ): AsyncGenerator<Buffer> {
-  const chunk = Math.min(CHUNK, channel.maxTransfer)
+  const request = Math.min(REQUEST, channel.maxTransfer)
+  const whole = Math.max(1, Math.floor(PIECE / request)) * request
   const end = size ?? Number.POSITIVE_INFINITY
-  const ahead: { readonly at: number; readonly answer: Promise<Buffer | null> }[] = []
+  let ahead: Piece[] = []
   let next = offset
-  let window = size === null ? 1 : WINDOW
+  // Of a file whose length isn't known a little is asked for first: it may be all.
+  let window = size === null ? request : FIRST_AHEAD
   while (true) {
-    for (; ahead.length < window && next < end; next += chunk) {
-      const answer = channel.read(handle, Math.min(chunk, end - next), next)
-      answer.catch(noop) // awaited below, unless the reader stops before
-      ahead.push({ at: next, answer })
+    for (let asked = next - (ahead[0]?.at ?? next); asked < window && next < end; ) {
+      const length = Math.min(whole, end - next, window)
+      ahead.push(ask(channel, handle, next, length, request))
+      next += length
+      asked += length
     }
     const first = ahead.shift()
     if (first === undefined) return
-    const bytes = await first.answer
-    if (bytes === null) return
-    yield bytes
-    if (bytes.length < chunk && first.at + bytes.length < end) {
-      ahead.length = 0
-      next = first.at + bytes.length
-      window = 1
-    } else {
-      window = Math.min(WINDOW, window * 2)
-    }
+    if (!first.isHere) window = Math.min(MOST_AHEAD, window * 2)
+    const got = beginning(await first.answers, request)
+    if (got === 0) return
+    yield first.bytes.subarray(0, got)
+    if (got === first.bytes.length) continue
+    ahead = []
+    next = first.at + got
+    window = request
   }
 }
 
-/** A file that fits into one request, whole: three requests, the last two sent together. */
-export async function readSmall(channel: SftpChannel, full: string, size: number): Promise<Readable | null> {
-  if (size === 0 || size > Math.min(CHUNK, channel.maxTransfer)) return null
+function ask(channel: SftpChannel, handle: Buffer, at: number, length: number, request: number): Piece {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  const asked: Promise<number>[] = []
+  for (let start = 0; start < length; start += request)
+    asked.push(channel.read(handle, bytes.subarray(start, start + request), at + start))
+  const piece: Piece = { at, bytes, answers: Promise.all(asked), isHere: false }
+  piece.answers.then(() => {
+    piece.isHere = true
+  }, noop) // a failure is awaited by the reader, unless it stops before
+  return piece
+}
+
+/** Bytes up to where an answer was short. */
+function beginning(counts: readonly number[], request: number): number {
+  const short = counts.findIndex((count) => count < request)
+  return short === -1 ? counts.length * request : short * request + (counts[short] ?? 0)
+}
+
+/** A file that fits into one request, whole: three requests, the last two sent together. `null` when it isn't that long any more. */
+export async function readSmall(channel: SftpChannel, full: string, size: number): Promise<Buffer | null> {
+  if (size > channel.maxTransfer) return null
   const handle = await channel.open(full, OPEN.read)
-  const [bytes] = await Promise.all([channel.read(handle, size, 0), channel.close(handle)])
-  if (bytes !== null && bytes.length < size) return null
-  const stream = new Readable({ read: noop })
-  if (bytes !== null) stream.push(bytes)
-  stream.push(null)
-  return stream
+  const bytes = Buffer.allocUnsafe(size)
+  const [count] = await Promise.all([channel.read(handle, bytes, 0), channel.close(handle)])
+  return count === size ? bytes : null
 }
 
 /**
- * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. Throws whatever the content
- * or the server throws; the handle is closed by then.
+ * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. `from`: so many of the content's
+ * bytes stand there already, and are gone on from. Throws whatever the content or the server throws; the handle is closed by then.
  */
 export async function writePart(
   channel: SftpChannel,
@@ -67,23 +99,32 @@ export async function writePart(
   content: Readable,
   options: WriteOptions,
   signal: AbortSignal | undefined,
+  from = 0,
 ): Promise<WrittenFile> {
-  const handle = await openNew(channel, part, options.mode)
-  const hash = createHash('sha256')
-  let size = 0
+  const handle = from > 0 ? await channel.open(part, OPEN.write) : await openNew(channel, part, options.mode)
+  const digest = digestOf(content)
+  const hash = digest === undefined ? createHash('sha256') : undefined
+  let size = from
   try {
-    const chunk = Math.min(CHUNK, channel.maxTransfer)
-    const ahead: Promise<void>[] = []
-    for await (const bytes of content as AsyncIterable<Buffer>) {
+    const request = Math.min(REQUEST, channel.maxTransfer)
+    const ahead: { readonly length: number; readonly answer: Promise<void> }[] = []
+    let unanswered = 0
+    const whole = from === 0 ? wholeOf(content) : undefined
+    const pieces = whole === undefined ? afterFirst(content, from, (seen) => hash?.update(seen)) : [whole.bytes]
+    for await (const bytes of pieces) {
       signal?.throwIfAborted()
-      hash.update(bytes)
-      for (let at = 0; at < bytes.length; at += chunk) {
-        const piece = bytes.subarray(at, at + chunk)
+      for (let at = 0; at < bytes.length; at += request) {
+        const piece = bytes.subarray(at, at + request)
         const answer = channel.write(handle, piece, size)
         answer.catch(noop) // awaited below, unless an earlier one fails
-        ahead.push(answer)
+        ahead.push({ length: piece.length, answer })
         size += piece.length
-        if (ahead.length >= WINDOW) await ahead.shift()
+        unanswered += piece.length
+        for (let first = ahead[0]; first !== undefined && unanswered > MOST_WRITTEN; first = ahead[0]) {
+          await first.answer
+          ahead.shift()
+          unanswered -= first.length
+        }
       }
     }
     const attributes = attributesOf(options)
@@ -92,14 +133,14 @@ export async function writePart(
       return channel.setAttributes(part, attributes)
     })
     set.catch(noop)
-    await Promise.all(ahead)
+    await Promise.all(ahead.map(({ answer }) => answer))
     await set
   } catch (error) {
     await channel.close(handle).catch(noop) // the first error says more
     throw error
   }
   await channel.close(handle)
-  return { size, sha256: hash.digest('hex') }
+  return { size, sha256: hash?.digest('hex') ?? digest?.() ?? '' }
 }
 
 async function openNew(channel: SftpChannel, part: string, mode: number | null): Promise<Buffer> {

@@ -1,0 +1,65 @@
+import { TYPES } from 'tedious'
+import { dateTimeParts, daysSinceYearOne } from './dates.ts'
+import { decimalDigits, type Native, parseType, type Wire } from './values.ts'
+
+type DataType = (typeof TYPES)['Int']
+
+/** A type of the driver that takes values as their text. */
+const fromText = (type: DataType, write: (buffer: Parameters<DataType['writeValue']>[0], text: string) => void): DataType => ({
+  ...type,
+  validate: (value) => value,
+  writeValue: (buffer, { value }) => {
+    if (typeof value === 'string') write(buffer, value)
+    else buffer.writeUInt8(0)
+  },
+})
+
+const NATIVE: Readonly<Record<Exclude<Native, `decimal${string}`>, DataType>> = {
+  int: TYPES.Int,
+  bigint: fromText(TYPES.BigInt, (buffer, text) => {
+    buffer.writeUInt8(8)
+    buffer.writeBigInt64LE(BigInt(text))
+  }),
+  float: TYPES.Float,
+  date: fromText(TYPES.Date, (buffer, text) => {
+    buffer.writeUInt8(3)
+    buffer.writeUInt24LE(daysSinceYearOne(text))
+  }),
+  datetime: fromText(TYPES.DateTime, (buffer, text) => {
+    const { days, ticks } = dateTimeParts(text)
+    buffer.writeUInt8(8)
+    buffer.writeInt32LE(days)
+    buffer.writeUInt32LE(ticks)
+  }),
+}
+
+/** Every decimal of this precision has a sign and 16 bytes, the lowest first ([MS-TDS] 2.2.5.5.1.6). */
+const DECIMAL_PRECISION = 38
+
+function decimalType(scale: number): DataType {
+  return fromText(TYPES.Decimal, (buffer, text) => {
+    const { negative, digits } = decimalDigits(text, scale)
+    buffer.writeUInt8(17)
+    buffer.writeUInt8(negative ? 0 : 1)
+    buffer.writeBigUInt64LE(digits & 0xffff_ffff_ffff_ffffn)
+    buffer.writeBigUInt64LE(digits >> 64n)
+  })
+}
+
+interface BulkType {
+  readonly type: DataType
+  readonly options: { readonly length?: number; readonly precision?: number; readonly scale?: number }
+}
+
+/** A staging table's column for the driver's bulk load. */
+export function bulkType(kind: Wire | Native): BulkType {
+  if (typeof kind !== 'string') {
+    const length = kind.length === 'max' ? Number.POSITIVE_INFINITY : kind.length
+    return { type: kind.kind === 'binary' ? TYPES.VarBinary : TYPES.NVarChar, options: { length } }
+  }
+  if (!isDecimal(kind)) return { type: NATIVE[kind], options: {} }
+  const scale = parseType(kind).sizes[1] ?? 0
+  return { type: decimalType(scale), options: { precision: DECIMAL_PRECISION, scale } }
+}
+
+const isDecimal = (kind: Native): kind is `decimal(38,${number})` => kind.startsWith('decimal')

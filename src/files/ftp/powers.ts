@@ -1,0 +1,67 @@
+import { foldsCase } from '../case-folding.ts'
+import type { FileEntry, FilePowers } from '../port.ts'
+import type { FtpConnection } from './connection.ts'
+
+const REPLY_CODE = 3
+
+/** True for a server's answer that says yes. */
+const isYes = ({ code }: { readonly code: number }): boolean => code >= 200 && code < 300
+
+/** Commands that hash a file with SHA-256: the older XSHA256, and HASH of draft-bryan-ftpext-hash-02. */
+const HASHES = ['XSHA256', 'HASH'] as const
+
+/** What a host can do, asked without writing. `root`: whole path of its folder, which holds `entries`. */
+export async function findPowers(
+  connection: FtpConnection,
+  isEncrypted: boolean,
+  root: string,
+  entries: readonly FileEntry[],
+): Promise<FilePowers> {
+  const { client, system, features } = connection
+  const own = await client.sendIgnoringError('SITE HELP')
+  const isWindows = /windows/i.test(system)
+  const isThere = async (name: string): Promise<boolean> => {
+    const { code } = await client.sendIgnoringError(`SIZE ${root}/${name}`)
+    return code === 213 || (await client.sendIgnoringError(`CWD ${root}/${name}`)).code < 400
+  }
+  const names = entries.map((entry) => entry.path)
+  return {
+    atomicReplace: !isWindows,
+    links: false,
+    modes: own.code < 400 && /\bCHMOD\b/i.test(own.message),
+    freeSpace: features.has('AVBL'),
+    times: setsTimes(connection),
+    hash: HASHES.find((command) => features.has(command)) ?? null,
+    foldsCase: (await foldsCase(names, isThere)) ?? (isWindows ? true : null),
+    lineBreaks: false,
+    offsets: features.has('REST') || !features.has('SIZE'),
+    sealed: isEncrypted,
+  }
+}
+
+/**
+ * Whether a file's time can be set: by MFMT, or by MDTM with a time in front, which is older and stands for no more than asking where
+ * IIS has it.
+ */
+export const setsTimes = ({ features, system }: FtpConnection): boolean =>
+  features.has('MFMT') || (features.has('MDTM') && !/windows/i.test(system))
+
+/** SHA-256 by the server, hexadecimal; `undefined` where it can't. */
+export async function serverHash({ client, features }: FtpConnection, path: string): Promise<string | undefined> {
+  for (const command of HASHES) {
+    if (!features.has(command)) continue
+    if (command === 'HASH' && !isYes(await client.sendIgnoringError('OPTS HASH SHA-256'))) continue
+    const answer = await client.sendIgnoringError(`${command} ${path}`)
+    const found = isYes(answer) ? /\b[0-9a-f]{64}\b/i.exec(answer.message.slice(REPLY_CODE)) : null
+    if (found !== null) return found[0].toLowerCase()
+  }
+  return undefined
+}
+
+/** Free bytes by AVBL (draft-peterson-streamlined-ftp-command-extensions-10, section 4); `null` where the server has no such command. */
+export async function freeBytes({ client, features }: FtpConnection, path: string): Promise<number | null> {
+  if (!features.has('AVBL')) return null
+  const answer = await client.sendIgnoringError(`AVBL ${path}`)
+  const found = answer.code === 213 ? /^213 (\d+)\s*$/.exec(answer.message) : null
+  return found === null ? null : Number(found[1])
+}

@@ -1,0 +1,128 @@
+import { systemClock } from '../../base/clock.ts'
+import { MigrateError } from '../../base/errors.ts'
+import type { Shell } from '../port.ts'
+import { type SftpChannel, STATUS, statusOf } from './channel.ts'
+import { shellWord } from './command.ts'
+
+/** SHA-256 of nothing (FIPS 180-4's example of an empty message). */
+const OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+/** Programs that hash their input and begin their answer with the hash: GNU and BusyBox, Perl, FreeBSD, OpenSSL. */
+const PROGRAMS = ['sha256sum', 'shasum -a 256', 'sha256 -q', 'openssl dgst -sha256 -r']
+/** Of one command's names, bytes: Linux takes 128 KiB for one argument, and the whole command is one. */
+const MOST_NAMES = 48 * 1024
+/** So long is waited for the first command's end. */
+const MOST_WAIT_MS = 10_000
+/** Commands at once: sshd's MaxSessions is 10 for a connection, of which the transfers have one. */
+const AT_ONCE = 2
+
+/**
+ * Hashes files by a host's own programs, over SSH beside SFTP; only where the shell is seen to have the very folder that SFTP has (SFTP
+ * may be shut into a part of the host that the shell isn't).
+ */
+export class ShellHashes {
+  readonly #shell: Shell
+  #program: Promise<string | null> | undefined
+  #running = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(shell: Shell) {
+    this.#shell = shell
+  }
+
+  /** The program that hashes there; `null` where there is none, or no shell. `root`: whole path of the folder. */
+  program(channel: SftpChannel, root: string): Promise<string | null> {
+    this.#program ??= this.#find(channel, root).catch((error: unknown) => {
+      this.#program = undefined
+      if (statusOf(error) === STATUS.missing) return null // asked again when the folder is there
+      throw error
+    })
+    return this.#program
+  }
+
+  /** By whole paths; `null` for what can't be hashed. */
+  async of(program: string, paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
+    const found: (string | null)[] = []
+    for (const some of portions(paths)) found.push(...(await this.#inTurn(() => this.#hash(program, some, signal))))
+    return found
+  }
+
+  async #hash(program: string, paths: readonly string[], signal: AbortSignal | undefined): Promise<readonly (string | null)[]> {
+    const names = paths.map(shellWord).join(' ')
+    if (program === 'sha256sum' && paths.length > 1) {
+      const { exit, stdout } = await this.#shell.run(`sha256sum ${names}`, signal)
+      const hashes = exit === 0 ? hashesIn(stdout) : []
+      if (hashes.length === paths.length && hashes.every((hash) => hash !== null)) return hashes
+    }
+    // One after the other, a line for each whatever becomes of it.
+    const loop = `for f; do ${program} <"$f" 2>/dev/null || echo -; done`
+    const { stdout } = await this.#shell.run(`sh -c ${shellWord(loop)} sh ${names}`, signal)
+    const hashes = hashesIn(stdout)
+    return hashes.length === paths.length ? hashes : paths.map(() => null)
+  }
+
+  async #find(channel: SftpChannel, root: string): Promise<string | null> {
+    const tries = PROGRAMS.map(shellWord).join(' ')
+    const script = [
+      'r="$1"; shift',
+      `stat -c '%Y %f %u %g' "$r" 2>/dev/null || stat -f '%m %Xp %u %g' "$r"`,
+      `for p; do case "$($p </dev/null 2>/dev/null)" in ${OF_NOTHING}*) echo "$p"; break;; esac; done`,
+    ].join('; ')
+    const seen = await channel.stat(root)
+    const found = await this.#ask(`sh -c ${shellWord(script)} sh ${shellWord(root)} ${tries}`)
+    const [facts = '', program = ''] = found.split('\n')
+    const [mtime, mode = '', uid, gid] = facts.split(' ')
+    if (!PROGRAMS.includes(program)) return null
+    const isSame = seen.mtime === Number(mtime) && seen.mode === Number.parseInt(mode, 16)
+    return isSame && seen.uid === Number(uid) && seen.gid === Number(gid) ? program : null
+  }
+
+  /** What a command prints; nothing where there is no shell, or one that doesn't come to an end (a menu, a forced command). */
+  async #ask(command: string): Promise<string> {
+    const enough = new AbortController()
+    const late = systemClock.sleep(MOST_WAIT_MS, enough.signal).then(() => enough.abort(new TooLate()))
+    late.catch(() => undefined) // the command came first
+    try {
+      return (await this.#inTurn(() => this.#shell.run(command, enough.signal))).stdout
+    } catch (error) {
+      const isWithout = error instanceof MigrateError && error.code === 'files-no-shell'
+      if (isWithout || error instanceof TooLate) return ''
+      throw error
+    } finally {
+      enough.abort()
+    }
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#running += 1
+    try {
+      return await work()
+    } finally {
+      this.#running -= 1
+      this.#waiting.shift()?.()
+    }
+  }
+}
+
+class TooLate extends Error {}
+
+/** GNU's sha256sum puts a backslash before the line when a name needs one. */
+const hashesIn = (stdout: string): readonly (string | null)[] =>
+  stdout
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => /^\\?([0-9a-f]{64})\b/.exec(line)?.[1] ?? null)
+
+function* portions(paths: readonly string[]): Generator<readonly string[]> {
+  let [some, length]: [string[], number] = [[], 0]
+  for (const path of paths) {
+    const room = Buffer.byteLength(shellWord(path)) + 1
+    if (some.length > 0 && length + room > MOST_NAMES) {
+      yield some
+      ;[some, length] = [[], 0]
+    }
+    some.push(path)
+    length += room
+  }
+  if (some.length > 0) yield some
+}

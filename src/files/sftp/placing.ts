@@ -1,0 +1,102 @@
+import type { Readable } from 'node:stream'
+import { foldersAbove, parentOf } from '../paths.ts'
+import type { WriteOptions, WrittenFile } from '../port.ts'
+import { provenBytes } from '../resume.ts'
+import { type SftpChannel, STATUS, statusOf } from './channel.ts'
+import { ignoring } from './failures.ts'
+import type { SftpRoot } from './inside.ts'
+import { readFolder } from './listing.ts'
+import { writePart } from './transfer.ts'
+
+/** OpenSSH's PROTOCOL file, section 4.3. */
+export const REPLACE = 'posix-rename@openssh.com'
+
+/**
+ * Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. Both are whole paths.
+ * `partHash`: SHA-256 of the part as it stands.
+ */
+export async function writeByPart(
+  channel: SftpChannel,
+  { part, target }: { readonly part: string; readonly target: string },
+  content: Readable,
+  options: WriteOptions,
+  partHash: () => Promise<string>,
+  signal: AbortSignal | undefined,
+): Promise<WrittenFile> {
+  let isBroken = false
+  content.once('error', () => {
+    isBroken = true
+  })
+  try {
+    const from = await provenBytes(options.again, await partBytes(channel, options, part), partHash)
+    const written = await writePart(channel, part, content, options, signal, from)
+    await putInPlace(channel, part, target)
+    return from === 0 ? written : { ...written, resumedAt: from }
+  } catch (error) {
+    const goesOn = options.again !== undefined && !isBroken && statusOf(error) === undefined
+    content.destroy()
+    // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
+    if (!channel.isLost && !goesOn) await channel.remove(part).catch(() => undefined)
+    throw error
+  }
+}
+
+async function partBytes(channel: SftpChannel, options: WriteOptions, part: string): Promise<number | undefined> {
+  if (options.again === undefined) return undefined
+  const stats = await channel.lstat(part).catch((error: unknown) => ignoring(STATUS.missing, error))
+  return stats?.isFile() ? stats.size : undefined
+}
+
+/**
+ * Renames over the target. Without the extension, and where a plain rename doesn't replace, the old file steps aside first: for
+ * an instant there is none under the name, but never half a one.
+ */
+export async function putInPlace(channel: SftpChannel, part: string, full: string): Promise<void> {
+  if (channel.has(REPLACE)) return channel.replace(part, full)
+  try {
+    await channel.rename(part, full)
+  } catch (error) {
+    const aside = `${part}-old`
+    if (await isMissing(channel, full)) throw error
+    await channel.remove(aside).catch((failed: unknown) => ignoring(STATUS.missing, failed))
+    await channel.rename(full, aside)
+    await channel.rename(part, full)
+    await channel.remove(aside)
+  }
+}
+
+export const isMissing = (channel: SftpChannel, full: string): Promise<boolean> =>
+  channel.lstat(full).then(
+    () => false,
+    (error: unknown) => statusOf(error) === STATUS.missing,
+  )
+
+/** Makes the folders above a path that aren't there, none of them through a link that leads outside. */
+export async function makeFoldersFor(channel: SftpChannel, boundary: SftpRoot, path: string): Promise<void> {
+  await boundary.check(path, boundary.by(channel))
+  if (boundary.knows(parentOf(path))) return
+  for (const folder of foldersAbove(path)) {
+    if (boundary.knows(folder)) continue
+    try {
+      await channel.makeFolder(boundary.full(folder))
+      boundary.remember(folder)
+    } catch (error) {
+      // Servers say only "failure" of a folder that is there already.
+      const there = await channel.stat(boundary.full(folder)).catch(() => undefined)
+      if (there === undefined || !there.isDirectory()) throw error
+    }
+  }
+}
+
+/** Removes a folder; no error when it isn't there or isn't empty. */
+export async function removeIfEmpty(channel: SftpChannel, label: string, path: string, full: string): Promise<void> {
+  try {
+    await channel.removeFolder(full)
+  } catch (error) {
+    if (statusOf(error) === STATUS.missing) return
+    // "Failure" is all that servers say of a folder that isn't empty.
+    if (statusOf(error) !== STATUS.failure) throw error
+    const held = await readFolder(channel, label, path, full)
+    if (held.length === 0) throw error
+  }
+}

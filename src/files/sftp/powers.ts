@@ -1,0 +1,40 @@
+import { foldsCase } from '../case-folding.ts'
+import type { FilePowers } from '../port.ts'
+import { type SftpChannel, statusOf } from './channel.ts'
+import { SPACE } from './failures.ts'
+import type { ShellHashes } from './hashes.ts'
+import { namesIn } from './listing.ts'
+import { isMissing, REPLACE } from './placing.ts'
+
+/** What a host can do, asked without writing. `root`: whole path of the folder. */
+export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
+  const program = await hashes.program(channel, root)
+  return {
+    atomicReplace: channel.has(REPLACE),
+    links: true,
+    modes: true,
+    freeSpace: channel.has(SPACE),
+    times: true,
+    hash: program === null ? null : `${program} over SSH`,
+    foldsCase: await foldsCaseAt(channel, root),
+    lineBreaks: true,
+    offsets: true,
+    sealed: true,
+  }
+}
+
+/** By a name in the folder, or else by the folder's own. */
+async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {
+  const above = root.slice(0, root.lastIndexOf('/')) || '/'
+  for (const folder of root === '/' ? [root] : [root, above]) {
+    const names = await namesIn(channel, folder).catch((error: unknown) => {
+      // The folder may not be there yet, and the one above may be shut to this account.
+      if (statusOf(error) !== undefined) return []
+      throw error
+    })
+    const below = folder === '/' ? '' : folder
+    const found = await foldsCase(names, async (name) => !(await isMissing(channel, `${below}/${name}`)))
+    if (found !== null) return found
+  }
+  return null
+}

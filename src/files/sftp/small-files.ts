@@ -1,0 +1,64 @@
+import { parentOf } from '../paths.ts'
+import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
+import { fitsTime } from '../tar.ts'
+import type { Whole } from '../whole.ts'
+import type { SftpRoot } from './inside.ts'
+import type { SftpPool } from './pool.ts'
+import { SMALL_BYTES, TarReads } from './tar-read.ts'
+import { TarWrites } from './tar-write.ts'
+
+/**
+ * Small files in bulk: by `tar` on hosts whose programs can be used, when many are on their way at once, else by SFTP, each by itself. No
+ * promise of a host's file depends on which: both are checked by length and hash, and appear whole, by a rename.
+ */
+export class SmallFiles {
+  readonly #reads: TarReads
+  readonly #writes: TarWrites
+
+  /** `hasPrograms`: whether a shell sees the very folder that SFTP does. Asked once, when it would be of use. */
+  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean>) {
+    let answer: Promise<boolean> | undefined
+    const once = (): Promise<boolean> => {
+      answer ??= hasPrograms()
+      return answer
+    }
+    this.#reads = new TarReads(pool, connections, once)
+    this.#writes = new TarWrites(pool, connections, once)
+  }
+
+  /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */
+  async read(root: SftpRoot, path: string, entry: FileEntry, bySftp: () => Promise<Buffer | null>): Promise<Buffer | null> {
+    if (entry.size === 0 || entry.size > SMALL_BYTES) return null
+    // tar finds its way by itself: only below a folder that was seen to be one.
+    return root.knows(parentOf(path)) ? this.#reads.read(root.full(''), path, entry, bySftp) : bySftp()
+  }
+
+  /** `place`: renames what stands, whole, under a path of the host. Where that can't be done, as between two disks, `bySftp` does it. */
+  async write(
+    root: string,
+    whole: Whole,
+    options: WriteOptions,
+    place: (from: string) => Promise<void>,
+    bySftp: () => Promise<WrittenFile>,
+  ): Promise<WrittenFile> {
+    const { bytes, sha256 } = whole
+    const { mode, mtimeSeconds } = options
+    // Without a mode the host gives its own, and only times since 1970 can be told to tar.
+    if (bytes.length > SMALL_BYTES || mode === null || !fitsTime(mtimeSeconds)) return bySftp()
+    const renamed = async (from: string): Promise<WrittenFile> => {
+      try {
+        await place(from)
+      } catch {
+        // Written where it belongs, which also tells what is wrong.
+        return bySftp()
+      }
+      return { size: bytes.length, sha256 }
+    }
+    return this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
+  }
+
+  async close(): Promise<void> {
+    this.#reads.close()
+    await this.#writes.close()
+  }
+}

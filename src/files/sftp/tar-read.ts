@@ -1,0 +1,212 @@
+import { systemClock } from '../../base/clock.ts'
+import type { FileEntry } from '../port.ts'
+import { type Command, shellWord, startCommand } from './command.ts'
+import type { Lease, SftpPool } from './pool.ts'
+import { type Found, TarMembers } from './tar-members.ts'
+
+/** Larger files are read by themselves. */
+export const SMALL_BYTES = 128 * 1024
+/** So many small files must be wanted at once before a command is worth it. */
+const WORTH = 24
+/** Of one command, asked for and not yet here: files, and bytes. More wait for their turn, or go through another one. */
+const MOST_FILES = 2048
+const MOST_BYTES = 8 * 1024 * 1024
+/** Wanted of one command before another connection's is begun beside it. */
+const BUSY_FILES = 256
+/** A command that gives nothing for so long is told that no more names come: what it holds back for a full record comes out then. */
+const LEAST_QUIET_MS = 25
+/** After that, for so long nothing: it hangs. */
+const HANGS_MS = 10_000
+
+/**
+ * GNU tar, which takes names while it works: one round trip for thousands of files. Names byte for byte, a line break too;
+ * a file with several names as often as it has names; nothing of what it finds instead of a file is followed.
+ */
+const command = (root: string): string =>
+  `cd -- ${shellWord(root)} && LC_ALL=C exec tar --create --file=- --format=gnu --blocking-factor=64 --no-recursion --hard-dereference --null --verbatim-files-from --files-from=-`
+
+/**
+ * Reads many small files through `tar` on hosts that let the account run commands. Whatever doesn't come this way (`undefined`) is
+ * to be read otherwise, which also tells what is wrong with it.
+ */
+export class TarReads {
+  readonly #pool: SftpPool
+  readonly #most: number
+  readonly #isUsable: () => Promise<boolean>
+  readonly #streams: TarStream[] = []
+  #waiting = 0
+  #isOff = false
+  #wasUseful = false
+
+  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>) {
+    this.#pool = pool
+    this.#most = connections
+    this.#isUsable = isUsable
+  }
+
+  /** `root`: absolute, on the host. `otherwise`: another way to read it. How many are wanted at this moment is counted over both. */
+  async read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
+    this.#waiting += 1
+    try {
+      const isMany = this.#waiting >= WORTH || this.#streams.length > 0
+      const stream = isMany && !this.#isOff && (await this.#isUsable()) ? this.#stream(root) : undefined
+      const bytes = await stream?.read(path, entry.size)
+      return bytes?.length === entry.size ? bytes : await otherwise()
+    } finally {
+      this.#waiting -= 1
+    }
+  }
+
+  close(): void {
+    this.#isOff = true
+    for (const stream of this.#streams) stream.stop()
+  }
+
+  /** The one with least to do that takes more; another one where all are busy; `undefined` when none can be had at once. */
+  #stream(root: string): TarStream | undefined {
+    if (this.#isOff) return undefined
+    const open = this.#streams.filter((stream) => stream.takesMore())
+    const best = open.reduce<TarStream | undefined>((a, b) => (a !== undefined && a.wanted <= b.wanted ? a : b), undefined)
+    if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
+    const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
+    return this.#streams.length < this.#most && isProven ? this.#begin(root) : best
+  }
+
+  #begin(root: string): TarStream {
+    const stream = new TarStream(this.#pool, command(root))
+    this.#streams.push(stream)
+    void stream.ended.then((wasUseful) => {
+      this.#streams.splice(this.#streams.indexOf(stream), 1)
+      if (wasUseful) this.#wasUseful = true
+      else if (!this.#wasUseful) this.#isOff = true
+    })
+    return stream
+  }
+}
+
+interface Wanted {
+  readonly name: string
+  readonly size: number
+  settle(bytes: Buffer | undefined): void
+}
+
+/** One `tar` at work. Members come in the order in which they were asked for; what it can't read is left out. */
+class TarStream {
+  /** Resolves when it is over, with whether it gave anything. Never rejects. */
+  readonly ended: Promise<boolean>
+  readonly #pool: SftpPool
+  readonly #queue = new Map<string, Wanted>()
+  readonly #over = new AbortController()
+  #command: Command | undefined
+  #names: string[] = []
+  #bytes = 0
+  #isClosing = false
+  #isUseful = false
+  #active = true
+  #flushing = false
+
+  constructor(pool: SftpPool, command: string) {
+    this.#pool = pool
+    this.ended = this.#run(command).then(
+      () => this.#isUseful,
+      () => this.#isUseful,
+    )
+  }
+
+  get isUseful(): boolean {
+    return this.#isUseful
+  }
+
+  get wanted(): number {
+    return this.#queue.size
+  }
+
+  takesMore(): boolean {
+    return !this.#isClosing && this.#queue.size < MOST_FILES && this.#bytes < MOST_BYTES
+  }
+
+  read(path: string, size: number): Promise<Buffer | undefined> {
+    if (this.#queue.has(path)) return Promise.resolve(undefined)
+    return new Promise((resolve) => {
+      this.#queue.set(path, { name: path, size, settle: resolve })
+      this.#bytes += size
+      this.#names.push(path)
+      this.#active = true
+      if (this.#flushing) return
+      this.#flushing = true
+      setImmediate(() => this.#flush())
+    })
+  }
+
+  stop(): void {
+    this.#isClosing = true
+    this.#over.abort()
+    this.#command?.channel.close()
+  }
+
+  async #run(command: string): Promise<void> {
+    let lease: Lease | undefined
+    try {
+      lease = await this.#pool.lease()
+      const begun = systemClock.monotonic()
+      const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
+      this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
+      if (this.#isClosing) this.#command.channel.close()
+      this.#flush()
+      // Two round trips: nothing may be heard for as long without anything being wrong.
+      void this.#watch(Math.max(LEAST_QUIET_MS, systemClock.monotonic() - begun)).catch(() => undefined)
+      await this.#command.ended
+    } finally {
+      lease?.release()
+      this.#isClosing = true
+      this.#over.abort()
+      for (const { settle } of this.#queue.values()) settle(undefined)
+      this.#queue.clear()
+    }
+  }
+
+  #take(members: TarMembers, bytes: Buffer): void {
+    this.#active = true
+    try {
+      members.push(bytes)
+    } catch {
+      // Something else than tar answers: all is read otherwise.
+      this.stop()
+    }
+  }
+
+  #flush(): void {
+    this.#flushing = false
+    if (this.#command === undefined || this.#isClosing || this.#names.length === 0) return
+    this.#command.channel.write(`${this.#names.join('\0')}\0`)
+    this.#names = []
+  }
+
+  /** Those that were asked for before it and didn't come can't be read. */
+  #found({ name, bytes }: Found): void {
+    const path = name.toString('utf8')
+    if (!this.#queue.has(path)) return
+    for (const [key, wanted] of this.#queue) {
+      this.#queue.delete(key)
+      this.#bytes -= wanted.size
+      if (key !== path) {
+        wanted.settle(undefined)
+        continue
+      }
+      this.#isUseful ||= bytes !== null
+      wanted.settle(bytes ?? undefined)
+      return
+    }
+  }
+
+  async #watch(quietMs: number): Promise<void> {
+    for (;;) {
+      this.#active = false
+      await systemClock.sleep(this.#isClosing ? HANGS_MS : quietMs, this.#over.signal)
+      if (this.#active) continue
+      if (this.#isClosing) return this.stop()
+      this.#isClosing = true
+      this.#command?.channel.end()
+    }
+  }
+}

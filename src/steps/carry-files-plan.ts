@@ -1,0 +1,210 @@
+import { z } from 'zod'
+import { decideConflict, type FilePolicy, type HashedEntry, mergeFile, type Sides } from '../files/merge.ts'
+import { isPartPath } from '../files/paths.ts'
+import type { FileHost } from '../files/port.ts'
+import { type Met, sideBySide } from '../files/side-by-side.ts'
+import type { StepRun } from '../run/step.ts'
+import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
+import { hashedSchema } from './file-batches.ts'
+import { leadsOutside } from './file-fetch.ts'
+import { deletionSchema } from './file-put.ts'
+import type { FilesBase } from './files-base.ts'
+import { ownFiles } from './own-files.ts'
+import { isSettled, type ParkedFile } from './parked-files.ts'
+
+/** One change brings so much at most: small enough to journal and to undo at a time. */
+const MOST_ENTRIES = 200
+const MOST_BYTES = 256 * 1024 * 1024
+
+const itemSchema = z
+  .object({
+    /** As the source has it. */
+    entry: hashedSchema,
+    /** What stands on the target; null: nothing. */
+    now: hashedSchema.nullable(),
+    /** What both last had, where it was carried before. */
+    base: hashedSchema.nullable(),
+  })
+  .readonly()
+export type CarryItem = z.infer<typeof itemSchema>
+
+const conflictSchema = z.object({
+  path: z.string(),
+  reason: z.string(),
+  source: hashedSchema,
+  target: hashedSchema.nullable(),
+  base: hashedSchema.nullable(),
+})
+
+export const carryChangeSchema = z.union([
+  z.object({ do: z.literal('carry'), files: z.int(), bytes: z.int(), items: z.array(itemSchema) }).readonly(),
+  /** The source's version is kept in the run's folder. */
+  conflictSchema.extend({ do: z.literal('park') }).readonly(),
+  /** A person settled it: what stands on the target stays. */
+  conflictSchema.extend({ do: z.literal('settle') }).readonly(),
+  deletionSchema,
+])
+export type CarryChange = z.infer<typeof carryChangeSchema>
+export type Carrying = Extract<CarryChange, { do: 'carry' }>
+export type Conflict = z.infer<typeof conflictSchema>
+
+/** What a pass found. */
+export interface CarryPlan {
+  readonly changes: readonly CarryChange[]
+  /** The source has them no more; the target keeps them. */
+  readonly kept: number
+  /** Files that rewrite-config changed on the new host, and that were changed since where they come from. */
+  readonly configs: readonly string[]
+  /** Paths of conflicts that a person has to decide about. */
+  readonly conflicts: ReadonlySet<string>
+}
+
+export interface Planning {
+  readonly source: FileHost
+  readonly target: FileHost
+  readonly sourceSide: 'old' | 'new'
+  readonly base: FilesBase
+  readonly policy: FilePolicy
+  readonly deletes: boolean
+  readonly mostDeleted: number | string
+  /** Files that rewrite-config changed, with the SHA-256 that it gave them on the new host. */
+  readonly rewritten: ReadonlyMap<string, string>
+  readonly parked: ReadonlyMap<string, ParkedFile>
+  readonly run: StepRun
+}
+
+/** Compares both hosts with what they last had in common. Reads listings, and the contents of what was changed on both. */
+export async function planCarrying(planning: Planning): Promise<CarryPlan> {
+  const { base, source, target, run } = planning
+  const planner = new Planner(planning)
+  const own = ownFiles(run)
+  for await (const met of sideBySide(base.entries(), source.list('', run.signal), target.list('', run.signal))) {
+    if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
+  }
+  return planner.end()
+}
+
+class Planner {
+  readonly #planning: Planning
+  readonly #changes: CarryChange[] = []
+  readonly #conflicts = new Set<string>()
+  readonly #configs: string[] = []
+  readonly #gone: HashedEntry[] = []
+  #items: CarryItem[] = []
+  #bytes = 0
+  #kept = 0
+
+  constructor(planning: Planning) {
+    this.#planning = planning
+  }
+
+  async take(met: Met): Promise<void> {
+    // Sockets and pipes are nobody's content, and a link that leads outside was told of when the files were saved.
+    if (met.source !== undefined && (met.source.kind === 'other' || leadsOutside(met.source))) return
+    if (this.#planning.rewritten.has(met.path)) return this.#takeConfig(met)
+    switch (mergeFile(met)) {
+      case 'carry':
+      case 'update':
+        return this.#carry(met)
+      case 'gone':
+        return this.#takeGone(met)
+      case 'conflict':
+        this.#decide(await this.#hashed(met))
+        return
+      case 'nothing':
+        return
+    }
+  }
+
+  async end(): Promise<CarryPlan> {
+    this.#cut()
+    await this.#delete()
+    return { changes: this.#changes, kept: this.#kept, configs: this.#configs, conflicts: this.#conflicts }
+  }
+
+  #carry({ source, target, base }: Sides): void {
+    if (source === undefined) return
+    this.#items.push({ entry: source, now: target ?? null, base: base ?? null })
+    this.#bytes += source.size
+    if (this.#items.length >= MOST_ENTRIES || this.#bytes >= MOST_BYTES) this.#cut()
+  }
+
+  #cut(): void {
+    if (this.#items.length === 0) return
+    const files = this.#items.filter(({ entry }) => entry.kind === 'file').length
+    this.#changes.push({ do: 'carry', files, bytes: this.#bytes, items: this.#items })
+    this.#items = []
+    this.#bytes = 0
+  }
+
+  #takeGone({ target }: Sides): void {
+    if (target === undefined) return
+    if (this.#planning.deletes) this.#gone.push(target)
+    else if (target.kind !== 'folder') this.#kept += 1
+  }
+
+  /** Nothing is removed unless the source lacks it in a second answer too, and no more than the playbook allows. */
+  async #delete(): Promise<void> {
+    const { source, target, base, mostDeleted, run } = this.#planning
+    refuseTooMany(this.#gone.length, base.count, mostDeleted, target.label)
+    const entries = await trulyGone(source, this.#gone, run.signal)
+    for (let at = 0; at < entries.length; at += MOST_DELETED)
+      this.#changes.push({ do: 'delete', entries: entries.slice(at, at + MOST_DELETED).map(withoutHash) })
+  }
+
+  /** Listings say that both changed; their contents decide. */
+  async #hashed({ path, base, source, target }: Met): Promise<Met> {
+    const { source: from, target: to, run } = this.#planning
+    const hash = async (host: FileHost, entry: HashedEntry | undefined): Promise<HashedEntry | undefined> =>
+      entry?.kind === 'file' ? { ...entry, sha256: await host.sha256(path, run.signal) } : entry
+    const [hashedSource, hashedTarget] = await Promise.all([hash(from, source), hash(to, target)])
+    return { path, base, source: hashedSource, target: hashedTarget }
+  }
+
+  #decide(met: Met): void {
+    const { policy, sourceSide } = this.#planning
+    const verdict = mergeFile(met)
+    if (verdict === 'carry' || verdict === 'update') this.#carry(met)
+    if (verdict !== 'conflict' || met.source === undefined) return
+    // A folder can't take a file's place, nor a file a folder's: whatever the rule, that is for a person.
+    const isPlain = met.target === undefined || (met.target.kind !== 'folder' && met.source.kind !== 'folder')
+    const whose = isPlain ? decideConflict(met, policy, sourceSide) : 'park'
+    if (whose === 'source') this.#carry(met)
+    if (whose === 'park') this.#park(met)
+  }
+
+  #park({ path, source, target, base }: Met): void {
+    const { parked, sourceSide, run } = this.#planning
+    if (source === undefined) return
+    const known = parked.get(path)
+    const isSame = known?.from === sourceSide && known.source.sha256 === source.sha256 && known.source.target === source.target
+    const conflict = { path, reason: reasonOf({ base, source, target }), source, target: target ?? null, base: base ?? null }
+    if (isSame && isSettled(known, run)) this.#changes.push({ do: 'settle', ...conflict })
+    else {
+      this.#conflicts.add(path)
+      if (!isSame) this.#changes.push({ do: 'park', ...conflict })
+    }
+  }
+
+  /** What rewrite-config changed is neither a conflict nor carried: the hosts are meant to differ. Its source is looked at all the same. */
+  async #takeConfig({ path, base, source }: Met): Promise<void> {
+    const { rewritten, sourceSide, source: host, run } = this.#planning
+    if (source === undefined || (base !== undefined && mergeFile({ base, source, target: undefined }) === 'nothing')) return
+    const expected = sourceSide === 'old' ? base?.sha256 : rewritten.get(path)
+    if ((await host.sha256(path, run.signal)) !== expected) this.#configs.push(path)
+  }
+}
+
+function reasonOf({ base, target }: Sides): string {
+  if (target === undefined) return 'changed on one host and removed on the other'
+  return base === undefined ? 'made on both hosts, with different contents' : 'changed on both hosts'
+}
+
+const withoutHash = ({ path, kind, size, mode, mtimeSeconds, target }: HashedEntry) => ({
+  path,
+  kind,
+  size,
+  mode,
+  mtimeSeconds,
+  target,
+})

@@ -1,0 +1,251 @@
+import { z } from 'zod'
+import { type Finding, MigrateError } from '../base/errors.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
+import type { FileHost } from '../files/port.ts'
+import type { Sequence, Step, StepRun } from '../run/step.ts'
+import { type CarryingTo, carryDeletions, carryOver, park, readBack, settle, takeBackCarried } from './carry-files-apply.ts'
+import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { deletionShape } from './deletions.ts'
+import { recallCutover } from './dns-change.ts'
+import { FilesBase } from './files-base.ts'
+import { parkedFilesFinding, readParkedFiles, writeParkedFiles } from './parked-files.ts'
+import { rewrittenFiles } from './rewritten.ts'
+import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
+
+const optionsSchema = z
+  .strictObject({
+    ...deletionShape,
+    conflict: z.enum(['park', 'old', 'new', 'newest']).default('park').meta({
+      description:
+        'A file that was changed on both hosts: set aside for a person, or taken from the old host, the new one, or the one that changed last',
+    }),
+  })
+  .prefault({})
+type Options = z.infer<typeof optionsSchema>
+
+/** The kind's name: "carry" is what this program calls bringing over what came to the old host after it was copied. */
+export const CARRY_FILES = 'carry-files'
+
+/** Brings over what changed among the files since they were copied; may stand in a playbook several times. */
+export const carryFilesKind: StepKind<Options> = {
+  name: CARRY_FILES,
+  summary: 'Carry over files that came or changed on the old host since they were copied, by a three-way merge',
+  options: optionsSchema,
+  create: (options, context) => new CarryFiles(options, context, 'forward'),
+}
+
+/** The same merge the other way round, for a rollback after the cutover: nothing is removed from the old host. */
+export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
+  new CarryFiles(
+    { delete: false, 'max-delete': 0, conflict: 'park' },
+    { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
+    'reverse',
+  )
+
+/** One pass of what is carried from the old host: rows, and files where the playbook has them carried; the last step of each. */
+export function passOf(sequence: Sequence): Sequence {
+  const last = sequence.flat().findLast((step) => step instanceof CarryFiles)
+  return sequence
+    .map((group) => group.filter((step) => step.id === 'reconcile' || step === last))
+    .filter((group) => group.length > 0)
+}
+
+class CarryFiles implements Step<CarryChange> {
+  readonly id: string
+  readonly title: string
+  readonly phase: 'prepare' | 'settle'
+  readonly change = carryChangeSchema
+  readonly #options: Options
+  readonly #context: StepContext
+  readonly #source: Host
+  readonly #target: Host
+  readonly #isBack: boolean
+  /** On the way back: what can't be written on the old host. */
+  #leftBehind: readonly CarryChange[] = []
+  #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
+
+  constructor(options: Options, context: StepContext, direction: 'forward' | 'reverse') {
+    const { old, new: fresh } = context.world
+    this.id = context.id
+    this.phase = context.afterCutover ? 'settle' : 'prepare'
+    this.title = direction === 'forward' ? "Carry the old host's late files over" : "Carry the new host's files back"
+    this.#options = options
+    this.#context = context
+    this.#isBack = direction === 'reverse'
+    this.#source = direction === 'forward' ? old : fresh
+    this.#target = direction === 'forward' ? fresh : old
+  }
+
+  async check(): Promise<readonly Finding[]> {
+    const { old, new: fresh } = this.#context.world
+    const missing = [old, fresh].filter(({ files }) => files === undefined)
+    if (missing.length > 0)
+      return missing.map(({ side }) =>
+        missingPart(this.id, `the ${side} host’s files`, `${side}.files: sftp://user@${side}.example.com/site`),
+      )
+    const written = (await this.#target.files?.check('write')) ?? []
+    // The way back isn't to be held up by an account that was only ever meant to read.
+    const told = this.#isBack ? written.map((finding) => ({ ...finding, severity: 'warning' as const })) : written
+    return [...((await this.#source.files?.check('read')) ?? []), ...told]
+  }
+
+  async plan(run: StepRun): Promise<readonly CarryChange[]> {
+    // Once customers are on the new host, what is left to carry is the business of the step that stands after the cutover.
+    if (this.phase === 'prepare' && recallCutover(run) !== undefined && this.#hasLater()) return []
+    const base = FilesBase.open(run, this.#context.world.effects, this.id)
+    if (base === undefined) return []
+    try {
+      this.#found = await planCarrying({
+        source: this.#files(this.#source),
+        target: this.#files(this.#target),
+        sourceSide: this.#source.side,
+        base,
+        policy: this.#options.conflict,
+        deletes: this.#options.delete,
+        mostDeleted: this.#options['max-delete'],
+        rewritten: rewrittenFiles(run),
+        parked: await readParkedFiles(run),
+        run,
+      })
+    } finally {
+      base.close()
+    }
+    const written = this.#isBack && this.#found.changes.length > 0 ? await this.#files(this.#target).check('write') : []
+    if (written.some(({ severity }) => severity === 'error')) this.#leftBehind = this.#found.changes
+    if (run.dryRun) for (const finding of this.#noticed()) run.emit({ event: 'finding', ...finding })
+    return this.#leftBehind.length > 0 ? [] : this.#found.changes
+  }
+
+  async apply(change: CarryChange, run: StepRun): Promise<void> {
+    const to = this.#carrying(run)
+    switch (change.do) {
+      case 'carry':
+        return carryOver(to, change)
+      case 'park':
+        return park(to, change)
+      case 'settle':
+        return settle(to, change)
+      case 'delete':
+        return carryDeletions(to, change)
+    }
+  }
+
+  async verify(run: StepRun): Promise<readonly Finding[]> {
+    const key = `${this.id}/read-back`
+    const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
+    if (wrong.length > 0) return [differ(wrong, this.#files(this.#target).label)]
+    await run.remember(key, last)
+    return [
+      ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
+      ...this.#noticed(),
+      ...(await this.#parked(run)),
+    ]
+  }
+
+  async undo(change: CarryChange, run: StepRun): Promise<void> {
+    await takeBackCarried(this.#carrying(run), change)
+  }
+
+  describe(change: CarryChange): string {
+    const { side } = this.#source
+    switch (change.do) {
+      case 'carry': {
+        const [first] = change.items
+        const more = change.items.length > 1 ? ` and ${formatCount(change.items.length - 1)} more` : ''
+        const name = `${first?.entry.path ?? ''}${more}`
+        return `carry ${name} from the ${side} host (${formatCount(change.files)} files, ${formatBytes(change.bytes)})`
+      }
+      case 'park':
+        return `park ${change.path}: ${change.reason}; the ${side} host’s is kept in the run’s folder`
+      case 'settle':
+        return `settle ${change.path}: the ${this.#target.side} host’s stays`
+      case 'delete':
+        return `remove ${formatCount(change.entries.length)} files and folders that the ${side} host no longer has`
+    }
+  }
+
+  #hasLater(): boolean {
+    return this.#context.others().some((step) => step instanceof CarryFiles && step.phase === 'settle')
+  }
+
+  /** What a person should know of, and nothing was done about. */
+  #noticed(): readonly Finding[] {
+    const { kept, configs } = this.#found
+    const [source, target] = [this.#source.side, this.#target.side]
+    return [
+      ...(this.#leftBehind.length === 0 ? [] : [leftFinding(this.#leftBehind, this.#files(this.#target).label)]),
+      ...(kept === 0 ? [] : [keptFinding(kept, source, target)]),
+      ...(configs.length === 0 ? [] : [configFinding(configs, source, target)]),
+    ]
+  }
+
+  /** The list keeps those that are in conflict still. */
+  async #parked(run: StepRun): Promise<readonly Finding[]> {
+    const all = await readParkedFiles(run)
+    const planned = new Set(
+      this.#found.changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : [])),
+    )
+    const still = new Map([...all].filter(([path]) => this.#found.conflicts.has(path) || planned.has(path)))
+    if (still.size !== all.size)
+      await this.#context.world.effects('files: list what is parked', () => writeParkedFiles(run, still))
+    return parkedFilesFinding([...still.values()], run)
+  }
+
+  #carrying(run: StepRun): CarryingTo {
+    return {
+      host: this.#files(this.#target),
+      source: this.#files(this.#source),
+      sourceSide: this.#source.side,
+      step: this.id,
+      effects: this.#context.world.effects,
+      run,
+    }
+  }
+
+  #files({ side, files }: Host): FileHost {
+    if (files !== undefined) return files
+    throw new MigrateError('playbook-part-missing', `${this.id} needs the ${side} host's files, which the playbook doesn't give.`)
+  }
+}
+
+type Side = 'old' | 'new'
+
+const carried = (files: number, bytes: number, source: Side, target: Side): Finding => ({
+  severity: 'info',
+  code: 'files-carried',
+  message: `${formatCount(files)} files, ${formatBytes(bytes)}, of the ${source} host were carried over and read back from the ${target} one: every byte as it was sent.`,
+})
+
+const leftFinding = (changes: readonly CarryChange[], label: string): Finding => {
+  const paths = changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : []))
+  return {
+    severity: 'warning',
+    code: 'files-not-carried-back',
+    message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${some(paths)}. They stand on the new host.`,
+    hint: 'Give the account the right to write there and run "migrate rollback" again, or copy them by hand.',
+  }
+}
+
+const differ = (wrong: readonly string[], label: string): Finding => ({
+  severity: 'error',
+  code: 'carried-files-differ',
+  message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${some(wrong)}.`,
+  hint: 'Run again. If it happens again, look at that host’s disk.',
+})
+
+const keptFinding = (kept: number, source: Side, target: Side): Finding => ({
+  severity: 'info',
+  code: 'files-gone-kept',
+  message: `${formatCount(kept)} files were removed on the ${source} host since they were copied, and are kept on the ${target} one.`,
+  hint: 'To have them removed there too: carry-files: { delete: true }.',
+})
+
+const configFinding = (paths: readonly string[], source: Side, target: Side): Finding => ({
+  severity: 'warning',
+  code: 'config-changed-since',
+  message: `${some(paths)}, which rewrite-config changed on the new host, ${paths.length === 1 ? 'was' : 'were'} changed on the ${source} host since, and ${paths.length === 1 ? 'was' : 'were'} not carried over.`,
+  hint: `Look at what was changed there, and do the same on the ${target} host by hand if it matters.`,
+})
+
+const some = (paths: readonly string[]): string =>
+  paths.length <= 5 ? paths.join(', ') : `${paths.slice(0, 5).join(', ')} and ${formatCount(paths.length - 5)} more`

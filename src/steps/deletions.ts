@@ -1,0 +1,58 @@
+import { z } from 'zod'
+import { MigrateError } from '../base/errors.ts'
+import { formatCount } from '../base/units.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
+
+/** Removed by one change at most. */
+export const MOST_DELETED = 500
+
+const LIMIT = 'must be a number of files, or a percentage such as 10%'
+
+/** Options of a step that may remove files. */
+export const deletionShape = {
+  delete: z.boolean().default(false).meta({ description: 'Remove from the new host what the old one does not have' }),
+  'max-delete': z
+    .union([z.int().nonnegative(), z.string().regex(/^\d+(\.\d+)?%$/, { error: LIMIT })], { error: LIMIT })
+    .default('10%')
+    .meta({
+      description:
+        'When more than so many would be removed (a number, or a share of all that was saved), none is and the step fails',
+    }),
+}
+
+/**
+ * Refuses to remove more than the playbook allows. `all`: entries of the snapshot, which a percentage is of (rounded up).
+ * Throws MigrateError `too-many-deletions`; nothing has been removed then.
+ */
+export function refuseTooMany(count: number, all: number, limit: number | string, label: string): void {
+  const most = typeof limit === 'number' ? limit : Math.ceil((all * Number.parseFloat(limit)) / 100)
+  if (count <= most) return
+  throw new MigrateError(
+    'too-many-deletions',
+    `${formatCount(count)} files and folders of ${label} would be removed, and max-delete: ${limit} allows ${formatCount(most)}. None was removed.`,
+    {
+      hint: 'Is the old host’s folder as it should be? If they are meant to go, remove them by hand on the new host, or begin anew with --fresh and a higher max-delete.',
+    },
+  )
+}
+
+/**
+ * Asks the old host about each path that its listing didn't have: only what it lacks in this second answer too may be removed.
+ * Returns those paths.
+ */
+export async function trulyGone<E extends FileEntry>(
+  old: FileHost,
+  entries: readonly E[],
+  signal: AbortSignal,
+): Promise<readonly E[]> {
+  const gone: E[] = []
+  for (let at = 0; at < entries.length; at += ASKED_AT_ONCE) {
+    signal.throwIfAborted()
+    const some = entries.slice(at, at + ASKED_AT_ONCE)
+    const present = await Promise.all(some.map((entry) => old.stat(entry.path)))
+    gone.push(...some.filter((_, index) => present[index] === undefined))
+  }
+  return gone
+}
+
+const ASKED_AT_ONCE = 32

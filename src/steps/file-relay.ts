@@ -1,0 +1,270 @@
+import { join } from 'node:path'
+import { z } from 'zod'
+import { MigrateError } from '../base/errors.ts'
+import type { FileEntry, FilePowers } from '../files/port.ts'
+import type { Effects, StepRun } from '../run/step.ts'
+import { BeforeImages } from './before-images.ts'
+import { isRight, refuseOtherKind } from './file-batches.ts'
+import { type Putting, putEntry, removeOurs, sideBySide } from './file-put.ts'
+import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.ts'
+
+/** Puts the files of a snapshot on the new host while it is being taken. Which they are is known only when it is whole. */
+export const relaySchema = z.object({ do: z.literal('relay'), from: z.string() }).readonly()
+export type Relay = z.infer<typeof relaySchema>
+
+/** How long to wait before looking for further files of a snapshot that is still being taken. */
+const LOOK_AGAIN_MS = 100
+/** Entries taken from the store at a time. */
+const AT_ONCE = 256
+const LISTED = 'listed'
+
+/** What stood on the new host before the relay put its first file there, and what it has put there: what undo goes by. */
+export class RelayRecords {
+  readonly standing: FileStore
+  readonly put: FileStore
+
+  private constructor(standing: FileStore, put: FileStore) {
+    this.standing = standing
+    this.put = put
+  }
+
+  static open(run: StepRun, effects: Effects): RelayRecords {
+    const [standing, put] = foldersOf(run)
+    return new RelayRecords(FileStore.open(standing, effects), FileStore.open(put, effects))
+  }
+
+  /** What was put, read-only; `undefined` when nothing was relayed. Close it. */
+  static openPut(run: StepRun, effects: Effects): FileStore | undefined {
+    return FileStore.openExisting(foldersOf(run)[1], effects)
+  }
+
+  static async remove(run: StepRun, effects: Effects): Promise<void> {
+    for (const folder of foldersOf(run)) await FileStore.remove(folder, effects)
+  }
+
+  close(): void {
+    this.standing.rest()
+    this.put.rest()
+    this.standing.close()
+    this.put.close()
+  }
+}
+
+const foldersOf = (run: StepRun): readonly [string, string] => [
+  join(run.directory, 'files-standing'),
+  join(run.directory, 'files-put'),
+]
+
+/** What the relay works with. */
+export interface Relaying extends Putting {
+  /** The snapshot that is being taken. */
+  readonly directory: string
+  readonly listed: () => AsyncIterable<FileEntry>
+  /** Files that another step of the run changed after they were restored. */
+  readonly rewritten: ReadonlySet<string>
+}
+
+/**
+ * Puts each file of the snapshot on the new host as it comes, until the snapshot is whole and all of it stands; returns its totals.
+ * What it put and the snapshot has no more is taken back. May be cut off at any instant and begun again.
+ */
+export async function relay(work: Relaying, change: Relay): Promise<SnapshotTotals> {
+  const records = RelayRecords.open(work.run, work.effects)
+  const before = BeforeImages.open(work.run, work.step, change, work.effects)
+  const store = FileStore.openExisting(work.directory, work.effects)
+  try {
+    if (store === undefined) throw vanished(work)
+    await noteStanding(records.standing, work)
+    const powers = await work.host.powers()
+    await new Relayer({ ...work, store, records, before, powers }).run()
+    await takeBackGone({ ...work, records, before }, store)
+    const totals = store.marked()
+    if (totals === undefined) throw vanished(work)
+    return totals
+  } finally {
+    store?.close()
+    before.close()
+    records.close()
+    restStore(work)
+  }
+}
+
+/** The snapshot is whole, and its maker may have left it to us to let its index rest. */
+function restStore({ directory, effects }: Relaying): void {
+  const store = FileStore.openExisting(directory, effects)
+  const isWhole = store?.marked() !== undefined
+  store?.close()
+  if (!isWhole) return
+  const own = FileStore.open(directory, effects)
+  own.rest()
+  own.close()
+}
+
+/** Before anything is put there: what is on the new host is not ours. */
+async function noteStanding(standing: FileStore, { listed, run }: Relaying): Promise<void> {
+  if (standing.fact(LISTED) !== undefined) return
+  let kept: Promise<void>[] = []
+  for await (const entry of listed()) {
+    kept.push(standing.keep({ ...entry, sha256: null }, null))
+    if (kept.length < AT_ONCE) continue
+    await Promise.all(kept)
+    kept = []
+  }
+  await Promise.all(kept)
+  run.signal.throwIfAborted()
+  await standing.setFact(LISTED, '')
+}
+
+interface Parts extends Relaying {
+  readonly store: FileStore
+  readonly records: RelayRecords
+  readonly before: BeforeImages
+  readonly powers: FilePowers
+}
+
+class Relayer {
+  readonly #parts: Parts
+  /** Paths under way: a file that changed meanwhile comes again, and waits for the first. */
+  readonly #underWay = new Map<string, Promise<void>>()
+  #bytes = 0
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  async run(): Promise<void> {
+    await sideBySide(this.#parts.run, async (flight) => {
+      for await (const entry of this.#arrivals(flight.signal)) {
+        await this.#underWay.get(entry.path)
+        // Folders one after the other, before what they hold; everything else side by side.
+        if (entry.kind === 'folder') await this.#put(entry, flight.signal)
+        else await flight.start(entry.size, () => this.#putOnce(entry, flight.signal))
+      }
+      await flight.drain()
+    })
+  }
+
+  async *#arrivals(signal: AbortSignal): AsyncGenerator<StoredEntry> {
+    const { store, run } = this.#parts
+    for (let last = 0; ; ) {
+      signal.throwIfAborted()
+      // Asked before looking: what came until then is seen by that look.
+      const isWhole = store.marked() !== undefined
+      const isOver = !run.isFollowing()
+      const arrived = store.arrivedAfter(last, AT_ONCE)
+      for (const { entry, arrival } of arrived) {
+        last = arrival
+        yield entry
+      }
+      if (arrived.length > 0) continue
+      if (isWhole) return
+      if (isOver) throw vanished(this.#parts)
+      await run.clock.sleep(LOOK_AGAIN_MS, signal)
+    }
+  }
+
+  #putOnce(entry: StoredEntry, signal: AbortSignal): Promise<void> {
+    const putting = this.#put(entry, signal).finally(() => this.#underWay.delete(entry.path))
+    this.#underWay.set(
+      entry.path,
+      putting.catch(() => undefined),
+    )
+    return putting
+  }
+
+  async #put(entry: StoredEntry, signal: AbortSignal): Promise<void> {
+    if (!this.#isCurrent(entry)) return
+    try {
+      if (!(await this.#isThere(entry))) await this.#write(entry, signal)
+    } catch (error) {
+      // The old host changed it meanwhile, and its former content is gone from the store: the new one comes.
+      if (this.#isCurrent(entry)) throw error
+    }
+    this.#bytes += entry.size
+    this.#parts.run.progress(this.#bytes, null, 'bytes', entry.path)
+  }
+
+  #isCurrent(entry: StoredEntry): boolean {
+    const now = this.#parts.store.entry(entry.path)
+    return now !== undefined && isSameEntry(now, entry)
+  }
+
+  /** It stood there already, another step changed it since, or it was put there before this relay was cut off. */
+  async #isThere(entry: StoredEntry): Promise<boolean> {
+    const { records, powers, rewritten, host } = this.#parts
+    if (rewritten.has(entry.path)) return true
+    const put = records.put.entry(entry.path)
+    if (put === undefined) {
+      const stood = records.standing.entry(entry.path)
+      return stood !== undefined && isRight(entry, stood, powers)
+    }
+    if (!isSameEntry(put, entry)) return false
+    const present = await host.stat(entry.path)
+    return present !== undefined && isRight(entry, present, powers)
+  }
+
+  async #write(entry: StoredEntry, signal: AbortSignal): Promise<void> {
+    const { records, before, host, store } = this.#parts
+    const stood = records.standing.entry(entry.path)
+    if (stood !== undefined) {
+      refuseOtherKind(entry, stood)
+      await before.save(host, entry.path, signal)
+    }
+    const former = records.put.entry(entry.path)?.sha256 ?? null
+    // Cut off right now, either of them may stand there.
+    if (former !== null && former !== entry.sha256) await records.put.note(entry.path, former)
+    await records.put.keep(entry, null)
+    await putEntry(host, store, entry, signal)
+  }
+}
+
+const isSameEntry = (a: StoredEntry, b: StoredEntry): boolean =>
+  a.kind === b.kind && a.sha256 === b.sha256 && a.mtimeSeconds === b.mtimeSeconds && a.mode === b.mode && a.target === b.target
+
+type TakingBack = Putting & { readonly records: RelayRecords; readonly before: BeforeImages }
+
+/** What was put and then went from the old host, before the snapshot was whole. */
+async function takeBackGone(from: TakingBack, store: FileStore): Promise<void> {
+  const folders: StoredEntry[] = []
+  for (const entry of from.records.put.entries()) {
+    if (store.entry(entry.path) !== undefined) continue
+    if (entry.kind === 'folder') folders.push(entry)
+    else await takeBackEntry(from, entry)
+    await from.records.put.forget(entry.path)
+  }
+  for (const folder of folders.reverse()) await takeBackEntry(from, folder)
+}
+
+async function takeBackEntry({ host, run, records, before }: TakingBack, entry: StoredEntry): Promise<void> {
+  if (records.standing.entry(entry.path) !== undefined) return before.giveBack(host, entry.path, run.signal)
+  if (entry.kind === 'folder') return host.removeFolder(entry.path)
+  return removeOurs(host, entry, run, records.put.noteOf(entry.path))
+}
+
+/** Takes back all that was relayed: the new host is as it stood before. */
+export async function takeBackRelay(from: Putting, change: Relay): Promise<void> {
+  const records = RelayRecords.open(from.run, from.effects)
+  const before = BeforeImages.open(from.run, from.step, change, from.effects)
+  try {
+    const parts = { ...from, records, before }
+    await sideBySide(from.run, async (flight) => {
+      for (const entry of records.put.entries())
+        if (entry.kind !== 'folder') await flight.start(0, () => takeBackEntry(parts, entry))
+      await flight.drain()
+    })
+    // Only paths are held, and only of folders.
+    const folders = [...records.put.entries()].flatMap((entry) => (entry.kind === 'folder' ? [entry] : []))
+    for (const folder of folders.reverse()) await takeBackEntry(parts, folder)
+  } finally {
+    before.close()
+    records.close()
+  }
+  await RelayRecords.remove(from.run, from.effects)
+}
+
+const vanished = ({ directory, step }: Relaying): MigrateError =>
+  new MigrateError(
+    'snapshot-missing',
+    `The snapshot that ${step} was following is not whole, and nobody goes on with it in ${directory}. What was put on the new host so far stays.`,
+    { hint: 'Run again: the snapshot goes on, and what is missing is sent.' },
+  )

@@ -1,0 +1,209 @@
+import type { Finding } from '../base/errors.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
+import { folded } from '../files/case-folding.ts'
+import { isUnnameable, nameOf, parentOf, targetStaysInside } from '../files/paths.ts'
+import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
+
+/** Of paths that share a fault, so many are named. */
+const NAMED = 5
+
+/**
+ * Looks through the old host's files once and says what of them the new host can't hold: for want of room, or because it can't name
+ * them. And what both hosts can't do. Reads listings alone.
+ */
+export async function surveyFiles(
+  old: FileHost,
+  target: FileHost,
+  isChosen: (path: string) => boolean,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const [source, powers] = [await old.powers(), await target.powers()]
+  const survey = new Survey(powers)
+  for await (const entry of old.list('', signal)) if (isChosen(entry.path)) survey.add(entry)
+  const room = { bytes: await target.freeBytes(), files: await target.freeFiles() }
+  return [
+    ...survey.findings(target.label),
+    ...roomFindings(target.label, survey, room),
+    ...sourceFindings(old.label, source),
+    ...targetFindings(target.label, powers),
+  ]
+}
+
+class Survey {
+  files = 0
+  entries = 0
+  bytes = 0
+  readonly #powers: FilePowers
+  readonly #names = new SameNames()
+  readonly #unnameable = new Some()
+  readonly #lineBreaks = new Some()
+  readonly #links = new Some()
+
+  constructor(powers: FilePowers) {
+    this.#powers = powers
+  }
+
+  add(entry: FileEntry): void {
+    if (isUnnameable(entry)) this.#unnameable.add(entry.path)
+    if (entry.kind === 'other') return
+    this.entries += 1
+    if (entry.kind === 'file') this.files += 1
+    this.bytes += entry.size
+    if (!this.#powers.lineBreaks && /[\r\n]/.test(nameOf(entry.path))) this.#lineBreaks.add(JSON.stringify(entry.path))
+    const isCopied = entry.kind === 'link' && targetStaysInside(entry.path, entry.target ?? '', null)
+    if (!this.#powers.links && isCopied) this.#links.add(entry.path)
+    if (this.#powers.foldsCase !== false) this.#names.add(entry.path)
+  }
+
+  findings(label: string): readonly Finding[] {
+    const { pairs } = this.#names
+    const folds = this.#powers.foldsCase === true
+    return [
+      ...faults(this.#unnameable, {
+        code: 'file-name-not-utf8',
+        message: (which, count) =>
+          `${count} on the old host have names that aren’t UTF-8 and can’t be copied under them: ${which}.`,
+        hint: 'Rename them on the old host (and where the site refers to them), or exclude them in the playbook (? stands for a character).',
+      }),
+      ...faults(this.#lineBreaks, {
+        code: 'file-name-line-break',
+        message: (which, count) => `${count} have names with a line break, which FTP can’t give to ${label}: ${which}.`,
+        hint: 'Rename or exclude them, or reach the new host over SFTP.',
+      }),
+      ...faults(this.#links, {
+        code: 'files-no-links',
+        message: (which, count) => `${count} are links, which ${label} can’t make over FTP: ${which}.`,
+        hint: 'Exclude them and make them by hand, or reach the new host over SFTP.',
+      }),
+      ...faults(pairs, {
+        code: 'file-names-differ-in-case',
+        severity: folds ? 'error' : 'warning',
+        message: (which, count) =>
+          `${count} would be one on ${label}, which ${folds ? 'takes' : 'may take'} names that differ in case alone for the same: ${which}.`,
+        hint: 'Rename one of each two on the old host, or exclude it in the playbook.',
+      }),
+    ]
+  }
+}
+
+/**
+ * Finds names of one folder that differ in case alone, in a listing with folders before what they hold. Holds the names of the folders on
+ * the way down, whatever the size of the tree.
+ */
+class SameNames {
+  readonly pairs = new Some()
+  #levels: { readonly folder: string; readonly names: Map<string, string> }[] = []
+
+  add(path: string): void {
+    const folder = parentOf(path)
+    while (this.#levels.length > 0 && !isWithin(folder, this.#levels.at(-1)?.folder ?? '')) this.#levels.pop()
+    let level = this.#levels.at(-1)
+    if (level?.folder !== folder) {
+      level = { folder, names: new Map() }
+      this.#levels.push(level)
+    }
+    const key = folded(nameOf(path))
+    const other = level.names.get(key)
+    if (other === undefined) level.names.set(key, nameOf(path))
+    else this.pairs.add(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`)
+  }
+}
+
+const isWithin = (folder: string, above: string): boolean => above === '' || folder === above || folder.startsWith(`${above}/`)
+
+/** Counts, and keeps the first few for people. */
+class Some {
+  count = 0
+  readonly #first: string[] = []
+
+  add(text: string): void {
+    this.count += 1
+    if (this.#first.length < NAMED) this.#first.push(text)
+  }
+
+  toString(): string {
+    const more = this.count - this.#first.length
+    return `${this.#first.join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
+  }
+}
+
+interface Fault {
+  readonly code: string
+  readonly severity?: 'error' | 'warning'
+  message(which: string, count: string): string
+  readonly hint: string
+}
+
+function faults(some: Some, { code, severity = 'error', message, hint }: Fault): readonly Finding[] {
+  if (some.count === 0) return []
+  const count = some.count === 1 ? '1 file' : `${formatCount(some.count)} files`
+  return [{ severity, code, message: message(`${some}`, count), hint }]
+}
+
+function roomFindings(
+  label: string,
+  { bytes, entries }: Survey,
+  room: { readonly bytes: number | null; readonly files: number | null },
+): readonly Finding[] {
+  const full = (message: string): Finding => ({
+    severity: 'error',
+    code: 'files-disk-full',
+    message,
+    hint: 'Free space or raise the quota on the new host before the run.',
+  })
+  return [
+    ...(room.bytes !== null && bytes > room.bytes
+      ? [full(`The files need ${formatBytes(bytes)}, and ${label} has ${formatBytes(room.bytes)} free.`)]
+      : []),
+    ...(room.files !== null && entries > room.files
+      ? [
+          full(
+            `There are ${formatCount(entries)} files and folders, and ${label} has room for ${formatCount(room.files)} more (inodes).`,
+          ),
+        ]
+      : []),
+  ]
+}
+
+/** What the old host lacks, and what follows from it. */
+function sourceFindings(label: string, powers: FilePowers): readonly Finding[] {
+  const found: Finding[] = []
+  if (!powers.sealed && powers.hash === null)
+    found.push({
+      severity: 'warning',
+      code: 'files-unproven',
+      message: `${label} neither encrypts nor hashes its files: a byte changed on the way here would not be noticed.`,
+      hint: 'Write ftps:// or sftp:// in the playbook if that host can.',
+    })
+  if (!powers.offsets)
+    found.push(
+      lack('files-begin-anew', `${label} can't begin in the middle of a file: a large one that breaks off is fetched anew.`),
+    )
+  return found
+}
+
+/** What the new host can't do, and what follows from it. */
+function targetFindings(label: string, powers: FilePowers): readonly Finding[] {
+  const found: Finding[] = []
+  if (!powers.freeSpace) found.push(lack('files-room-unknown', `${label} doesn't say how much room it has.`))
+  if (!powers.modes) found.push(lack('files-no-modes', `${label} takes no modes: its files get those that it gives by itself.`))
+  if (!powers.times)
+    found.push(
+      lack('files-no-times', `${label} takes no times: its files get the time of their arrival, and changes are told by size.`),
+    )
+  if (!powers.atomicReplace)
+    found.push(
+      lack(
+        'files-replaced-in-two-steps',
+        `${label} can't replace a file in one step: for an instant there is none under the name.`,
+      ),
+    )
+  found.push(
+    powers.hash === null
+      ? lack('files-read-back', `${label} can't hash its files: they are read back when they are verified.`)
+      : lack('files-hashed-there', `${label} hashes its files itself (${powers.hash}) when they are verified.`),
+  )
+  return found
+}
+
+const lack = (code: string, message: string): Finding => ({ severity: 'info', code, message })

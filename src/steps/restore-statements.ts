@@ -1,0 +1,122 @@
+import { MigrateError } from '../base/errors.ts'
+import { loadMarksOf, statementMark, tableCreatedBy } from '../databases/plan/restore.ts'
+import { lanes, type PlannedStatement } from '../databases/plan/statements.ts'
+import type { Database, MarkedStatement } from '../databases/port.ts'
+import type { StepRun } from '../run/step.ts'
+import { ORPHANS_KEY, RESTORED_KEY } from './restore-work.ts'
+
+export interface StatementsOptions {
+  readonly run: StepRun
+  readonly database: Database
+  readonly statements: readonly PlannedStatement[]
+  readonly connections: number
+  /** Bytes of a table's rows, about: an index on many of them takes long. */
+  readonly bytesOf: (table: string) => number
+}
+
+/** Statements of small tables that one connection runs together. */
+const MOST_TOGETHER = 64
+const SMALL_BYTES = 2 ** 20
+
+/**
+ * Runs the statements of one change that don't stand yet, each exactly once: in their order, or, where they name tables, table beside
+ * table, the largest first. Ends when all have stopped.
+ */
+export async function runStatements(options: StatementsOptions): Promise<void> {
+  const { run, database, connections } = options
+  const marks = await database.marks(run.id)
+  const missing = options.statements.filter(({ name }) => !marks.has(statementMark(name)))
+  for (const name of missing.flatMap(({ stale }) => stale))
+    if (marks.has(name)) await database.retract(null, { run: run.id, name })
+  const waiting = tasksOf(missing, options.bytesOf)
+  const stop = new AbortController()
+  const signal = AbortSignal.any([run.signal, stop.signal])
+  let done = options.statements.length - missing.length
+  const worker = async (): Promise<void> => {
+    try {
+      for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) {
+        for (const together of task) {
+          signal.throwIfAborted()
+          await runTogether(
+            database,
+            together.map((statement) => marked(run, statement)),
+          )
+          done += together.length
+          run.progress(done, options.statements.length, 'changes', together.at(-1)?.name ?? '')
+        }
+      }
+    } catch (error) {
+      stop.abort(error)
+      throw error
+    }
+  }
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, Math.min(connections, waiting.length)) }, worker))
+  const failed = ends.find((end) => end.status === 'rejected')
+  if (failed !== undefined) throw stop.signal.reason ?? failed.reason
+}
+
+/** What one connection does before it takes up more: portions, each run together, one after the other. */
+type Task = readonly (readonly PlannedStatement[])[]
+
+function tasksOf(statements: readonly PlannedStatement[], bytesOf: (table: string) => number): Task[] {
+  const inOrder = statements.filter(({ table }) => table === undefined)
+  const sized = [...lanes(statements.filter(({ table }) => table !== undefined))]
+    .map(([table, lane]) => ({ lane, bytes: bytesOf(table) }))
+    .toSorted((a, b) => b.bytes - a.bytes)
+  const large = sized.filter(({ bytes }) => bytes > SMALL_BYTES).map(({ lane }) => lane.map((statement) => [statement]))
+  const small = sized.filter(({ bytes }) => bytes <= SMALL_BYTES).map(({ lane }) => lane)
+  return [...(inOrder.length === 0 ? [] : [ordered(inOrder)]), ...large, ...bundled(small).map((bundle) => [bundle])]
+}
+
+/** What is made while the tables are empty takes no time, and is made together; what comes after the rows may. */
+const ordered = (statements: readonly PlannedStatement[]): Task =>
+  statements.every(({ stage }) => stage === 'before')
+    ? bundled(statements.map((statement) => [statement]))
+    : statements.map((statement) => [statement])
+
+/** Lanes joined into bundles; none is cut. */
+function bundled(parts: readonly (readonly PlannedStatement[])[]): readonly (readonly PlannedStatement[])[] {
+  const bundles: PlannedStatement[][] = []
+  for (const part of parts) {
+    const last = bundles.at(-1)
+    if (last !== undefined && last.length + part.length <= MOST_TOGETHER) last.push(...part)
+    else bundles.push([...part])
+  }
+  return bundles
+}
+
+/**
+ * Takes a statement back, with the marks of the rows that go with it, and reads back that it is gone. With the last of them go
+ * migrate's own tables. `refuse`: throws where its table may not go.
+ */
+export async function takeBackStatement(
+  run: StepRun,
+  database: Database,
+  statement: Pick<PlannedStatement, 'name' | 'undo'>,
+  refuse: (table: string) => Promise<void>,
+): Promise<void> {
+  const mark = { run: run.id, name: statementMark(statement.name) }
+  const created = tableCreatedBy(statement.name)
+  const marks = await database.marks(run.id)
+  if (created !== undefined && marks.has(mark.name)) await refuse(created)
+  // The table goes together with its mark; marks of its rows mean nothing without it.
+  await database.retract(statement.undo, mark)
+  for (const name of loadMarksOf(statement.name, marks)) await database.retract(null, { run: run.id, name })
+  const left = await database.marks(run.id)
+  if (left.has(mark.name))
+    throw new MigrateError('undo-failed', `${database.label} still has ${statement.name}, though it was taken back.`)
+  if (left.size > 0) return
+  await run.remember(RESTORED_KEY, null)
+  await run.remember(ORPHANS_KEY, null)
+  await database.removeOwnTables()
+}
+
+const marked = (run: StepRun, { sql, name }: PlannedStatement): MarkedStatement => ({
+  sql,
+  mark: { run: run.id, name: statementMark(name) },
+})
+
+async function runTogether(database: Database, statements: readonly MarkedStatement[]): Promise<void> {
+  if (statements.length > 1 && database.executeTogether !== undefined) await database.executeTogether(statements)
+  else for (const { sql, mark } of statements) await database.execute(sql, mark)
+}

@@ -1,0 +1,70 @@
+// One move by migrate in a process of its own, so that its memory can be measured. Argument: JSON; answer: JSON on the last line.
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '../../../src/base/clock.ts'
+import { Secret } from '../../../src/base/secret.ts'
+import { openFtp } from '../../../src/files/ftp/index.ts'
+import type { FileHost } from '../../../src/files/port.ts'
+import { openSftp } from '../../../src/files/sftp/index.ts'
+import type { Step } from '../../../src/run/step.ts'
+import { restoreFilesKind } from '../../../src/steps/restore-files.ts'
+import { snapshotFilesKind } from '../../../src/steps/snapshot-files.ts'
+import { TestRun, testContext, testWorld } from '../../fakes/step-run.ts'
+import { changeSome, type Data } from './data.ts'
+import type { Remote } from './tools.ts'
+
+export interface Asked {
+  readonly old: Remote & { readonly fingerprint: string }
+  readonly new: Remote & { readonly fingerprint: string }
+  readonly keep: string
+  readonly connections: number
+  /** Then once more with nothing changed, and once more with 1 % changed. `source`: where the old host's files lie here. */
+  readonly again: { readonly source: string; readonly data: Data } | null
+}
+
+export interface Measured {
+  /** Seconds of snapshot-files and of restore-files. */
+  readonly get: number
+  readonly put: number
+  readonly unchanged: number | null
+  readonly changed: number | null
+  /** Bytes. */
+  readonly mostMemory: number
+}
+
+const asked: Asked = JSON.parse(process.argv[2] ?? '')
+
+function open(at: Asked['old']): FileHost {
+  const { address: host, port, user, root, fingerprint, login } = at
+  const shared = { host, port, user, root, fingerprint, connections: asked.connections }
+  if ('key' in login) return openSftp({ ...shared, key: login.key })
+  return openFtp({ ...shared, password: new Secret(login.password), tls: 'explicit' })
+}
+
+const [old, fresh] = [open(asked.old), open(asked.new)]
+const world = testWorld({ old: { files: old }, new: { files: fresh } })
+const run = new TestRun(join(asked.keep, 'run'))
+run.emit = () => undefined
+
+async function perform(step: Step): Promise<number> {
+  const begun = systemClock.monotonic()
+  for (const change of await step.plan(run)) await step.apply(change, run)
+  return (systemClock.monotonic() - begun) / 1000
+}
+const snapshot = (): Promise<number> => perform(snapshotFilesKind.create({}, testContext(world, 'snapshot-files')))
+const restore = (): Promise<number> =>
+  perform(restoreFilesKind.create(restoreFilesKind.options.parse({}), testContext(world, 'restore-files')))
+
+const [get, put] = [await snapshot(), await restore()]
+let [unchanged, changed]: [number | null, number | null] = [null, null]
+if (asked.again !== null) {
+  // As with `migrate run --only snapshot-files`: the person wants another one.
+  run.named = true
+  unchanged = (await snapshot()) + (await restore())
+  changeSome(asked.again.source, asked.again.data)
+  changed = (await snapshot()) + (await restore())
+}
+await Promise.all([old.close(), fresh.close()])
+const measured: Measured = { get, put, unchanged, changed, mostMemory: process.resourceUsage().maxRSS * 1024 }
+rmSync(join(asked.keep, 'run'), { recursive: true, force: true })
+console.log(JSON.stringify(measured))

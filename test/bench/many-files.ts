@@ -1,0 +1,62 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src/base/clock.ts'
+import { formatBytes, formatCount } from '../../src/base/units.ts'
+import type { Step } from '../../src/run/step.ts'
+import { stepKinds } from '../../src/steps/index.ts'
+import { GeneratedFiles } from '../fakes/generated-files.ts'
+import { TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+
+export interface ManyFilesOptions {
+  readonly files?: number
+  readonly print?: (line: string) => void
+}
+
+/** How much memory each step takes for a great many files, and how long, with hosts that cost nothing themselves. */
+export async function benchManyFiles({ files = 1_000_000, print = console.log }: ManyFilesOptions = {}): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'migrate-many-'))
+  const [old, fresh] = [new GeneratedFiles('generated://old', files), new GeneratedFiles('generated://new', 0)]
+  const world = testWorld({ old: { files: old }, new: { files: fresh } })
+  const run = new TestRun(directory)
+  // Every file would be an event here; a display keeps the last one.
+  run.progress = () => undefined
+  const make = (name: string): Step => {
+    const kind = stepKinds.find((each) => each.name === name)
+    if (kind === undefined) throw new Error(`there is no kind of step ${name}`)
+    return kind.create(kind.options.parse({}), testContext(world, name))
+  }
+  const apply = async (step: Step): Promise<void> => {
+    for (const change of await step.plan(run)) await step.apply(change, run)
+  }
+  let most = 0
+  const measured = async (what: string, work: () => Promise<void>): Promise<void> => {
+    const begun = systemClock.monotonic()
+    let peak = 0
+    const look = setInterval(() => {
+      peak = Math.max(peak, process.memoryUsage.rss())
+    }, 50)
+    await work()
+    clearInterval(look)
+    most = Math.max(most, peak)
+    const seconds = ((systemClock.monotonic() - begun) / 1000).toFixed(1)
+    print(`files: ${what} of ${formatCount(files)} files: ${seconds} s, at most ${formatBytes(peak)} of memory`)
+  }
+  try {
+    run.following = true
+    await measured('snapshot and restore side by side', async () => {
+      const taken = apply(make('snapshot-files')).finally(() => {
+        run.following = false
+      })
+      while (!run.handedOver) await new Promise((resolve) => setImmediate(resolve))
+      await Promise.all([taken, apply(make('restore-files'))])
+    })
+    fresh.has = files
+    await measured('the restore’s proof', async () => void (await make('restore-files').verify(run)))
+    await measured('a plan that finds nothing', async () => void (await make('restore-files').plan(run)))
+    await measured('a pass of carry-files that finds nothing', async () => void (await make('carry-files').plan(run)))
+    return most
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
+
+const PER_FOLDER = 1000
+const TIME = 1_700_000_000
+
+/**
+ * A host with as many files as wanted, each made when it is asked for: nothing of them is held. What is written to it is hashed and
+ * let go. `has`: how many of them it has.
+ */
+export class GeneratedFiles implements FileHost {
+  readonly label: string
+  has: number
+  written = 0
+
+  constructor(label: string, has: number) {
+    this.label = label
+    this.has = has
+  }
+
+  async powers(): Promise<FilePowers> {
+    const able = { atomicReplace: true, links: true, modes: true, freeSpace: false, times: true, lineBreaks: true, offsets: true }
+    return { ...able, hash: null, foldsCase: false, sealed: true }
+  }
+
+  async check(): Promise<readonly []> {
+    return []
+  }
+
+  async *list(_folder?: string, signal?: AbortSignal): AsyncIterable<FileEntry> {
+    for (let index = 0; index < this.has; index += 1) {
+      if (index % PER_FOLDER === 0) {
+        signal?.throwIfAborted()
+        yield { path: folderOf(index), kind: 'folder', size: 0, mode: 0o755, mtimeSeconds: TIME, target: null }
+      }
+      yield this.#entry(pathOf(index))
+    }
+  }
+
+  async stat(path: string): Promise<FileEntry | undefined> {
+    return this.has === 0 ? undefined : this.#entry(path)
+  }
+
+  async read(path: string, _options?: ReadOptions): Promise<Readable> {
+    return Readable.from([contentOf(path)])
+  }
+
+  async write(_path: string, content: Readable, _options: WriteOptions): Promise<WrittenFile> {
+    const hash = createHash('sha256')
+    let size = 0
+    for await (const chunk of content as AsyncIterable<Buffer>) {
+      hash.update(chunk)
+      size += chunk.length
+    }
+    this.written += 1
+    return { size, sha256: hash.digest('hex') }
+  }
+
+  async makeFolder(): Promise<void> {
+    this.written += 1
+  }
+
+  async link(): Promise<void> {
+    this.written += 1
+  }
+
+  async remove(): Promise<void> {
+    this.written += 1
+  }
+
+  async removeFolder(): Promise<void> {
+    this.written += 1
+  }
+
+  async sha256(path: string): Promise<string> {
+    return createHash('sha256').update(contentOf(path)).digest('hex')
+  }
+
+  async hashes(paths: readonly string[]): Promise<readonly null[]> {
+    return paths.map(() => null)
+  }
+
+  async freeBytes(): Promise<null> {
+    return null
+  }
+
+  async freeFiles(): Promise<null> {
+    return null
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  #entry(path: string): FileEntry {
+    return { path, kind: 'file', size: contentOf(path).length, mode: 0o644, mtimeSeconds: TIME, target: null }
+  }
+}
+
+const folderOf = (index: number): string => `d${String(Math.floor(index / PER_FOLDER)).padStart(6, '0')}`
+const pathOf = (index: number): string => `${folderOf(index)}/f${String(index % PER_FOLDER).padStart(4, '0')}.jpg`
+const contentOf = (path: string): Buffer => Buffer.from(`the content of ${path}`)

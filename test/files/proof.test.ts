@@ -1,0 +1,210 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
+import { openFtp } from '../../src/files/ftp/index.ts'
+import { openLocal } from '../../src/files/local.ts'
+import type { FileHost, FilePowers } from '../../src/files/port.ts'
+import { openSftp } from '../../src/files/sftp/index.ts'
+import { restoreFilesKind } from '../../src/steps/restore-files.ts'
+import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
+import { errorOf } from '../contract/files-kit.ts'
+import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
+import { ftpdMissing, startProftpd } from '../servers/ftpd.ts'
+import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+import { sshdMissing, startSshd } from '../servers/sshd.ts'
+
+const ends: (() => Promise<void> | void)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+let old: SiteFolder
+let fresh: SiteFolder
+let run: TestRun
+beforeEach(() => {
+  ;[old, fresh] = [siteFolder(), siteFolder()]
+  const directory = mkdtempSync(join(tmpdir(), 'migrate-proof-'))
+  run = new TestRun(directory)
+  ends.push(
+    () => old.remove(),
+    () => fresh.remove(),
+    () => rmSync(directory, { recursive: true, force: true }),
+  )
+})
+
+/** The steps between two hosts, as in a new process at each call. */
+const between = (from: FileHost, to: FileHost) => {
+  const world = testWorld({ old: { files: from }, new: { files: to } })
+  const parsed = <T>(kind: { readonly options: { parse(value: unknown): T } }, value: unknown): T => kind.options.parse(value)
+  return {
+    snapshot: () => snapshotFilesKind.create(parsed(snapshotFilesKind, undefined), testContext(world, 'snapshot-files')),
+    restore: (options?: unknown) =>
+      restoreFilesKind.create(parsed(restoreFilesKind, options), testContext(world, 'restore-files')),
+  }
+}
+
+/** A host that does some things otherwise. */
+const overriding = (host: FileHost, change: Partial<FileHost>): FileHost =>
+  new Proxy(host, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(change, name) ?? Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+
+describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
+  let proxy: FaultProxy
+  const open = async (root: string): Promise<FileHost> => {
+    const sshd = await startSshd()
+    ends.push(() => sshd.stop())
+    proxy = await startFaultProxy({ host: sshd.address, port: sshd.port })
+    ends.push(() => proxy.close())
+    const { user, key, fingerprint } = sshd
+    const host = openSftp({ host: proxy.host, port: proxy.port, user, key, fingerprint, root, connections: 2 })
+    ends.push(() => host.close())
+    return host
+  }
+
+  it('are hashed by the host itself where it has a program for that, and a single wrong bit is found', async () => {
+    for (let index = 0; index < 300; index += 1) old.put(`f${index % 7}/it's ${index}\n`, randomBytes(100 + index))
+    old.put('large', randomBytes(3_000_000))
+    const host = await open(fresh.path)
+    expect(await host.powers()).toMatchObject({
+      hash: 'sha256sum over SSH',
+      freeSpace: true,
+      atomicReplace: true,
+      foldsCase: false,
+    })
+    const steps = between(openLocal(old.path), host)
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    const found = await steps.restore().verify(run)
+    expect(found).toMatchObject([{ code: 'restored-files-hashed', message: expect.stringMatching(/^301 files.*sha256sum/) }])
+    const at = join(fresh.path, 'large')
+    const { mtimeMs } = statSync(at)
+    const bytes = fresh.read('large') ?? Buffer.alloc(0)
+    bytes[2_000_000] = (bytes[2_000_000] ?? 0) ^ 1
+    writeFileSync(at, bytes)
+    utimesSync(at, mtimeMs / 1000, mtimeMs / 1000)
+    const wrong = { code: 'restored-files-differ', severity: 'error', message: expect.stringContaining('large') }
+    expect(await steps.restore().verify(run)).toContainEqual(expect.objectContaining(wrong))
+  })
+
+  it('go on at the byte when the old host breaks off, and arrive whole', async () => {
+    const bytes = randomBytes(16_000_000)
+    old.put('large.bak', bytes)
+    const host = await open(old.path)
+    await host.stat('large.bak')
+    const offsets: (number | undefined)[] = []
+    const watched = overriding(host, {
+      read: (path, options) => {
+        offsets.push(options?.offset)
+        return host.read(path, options)
+      },
+    })
+    const steps = between(watched, openLocal(fresh.path))
+    proxy.cut(14_000_000)
+    expect((await errorOf(perform(steps.snapshot(), run))).code).toBe('files-connection-lost')
+    proxy.mend()
+    await perform(steps.snapshot(), run)
+    expect(offsets).toEqual([0, expect.any(Number)])
+    expect(offsets[1]).toBeGreaterThan(500_000)
+    await perform(steps.restore(), run)
+    expect(fresh.read('large.bak')?.equals(bytes)).toBe(true)
+  })
+
+  it('begin anew when the old host has another file under the name since', async () => {
+    old.put('large.bak', randomBytes(9_000_000))
+    const host = await open(old.path)
+    await host.stat('large.bak')
+    const steps = between(host, openLocal(fresh.path))
+    proxy.cut(8_000_000)
+    await errorOf(perform(steps.snapshot(), run))
+    proxy.mend()
+    const other = randomBytes(9_000_000)
+    old.put('large.bak', other) // of the same size and time
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    expect(fresh.read('large.bak')?.equals(other)).toBe(true)
+  })
+})
+
+describe.skipIf(ftpdMissing !== null)(`files over plain FTP${ftpdMissing === null ? '' : ` (skipped: ${ftpdMissing})`}`, () => {
+  it('are not kept when a bit was changed on the way, and are fetched anew', async () => {
+    chmodSync(old.path, 0o755)
+    const server = await startProftpd({ site: old.path })
+    ends.push(() => server.stop())
+    const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
+    ends.push(() => proxy.close())
+    const password = new Secret(server.password)
+    const login = { host: proxy.host, port: proxy.port, user: server.user, password, root: '/', tls: 'none' } as const
+    const host = openFtp({ ...login, connections: 2 })
+    ends.push(() => host.close())
+    const bytes = randomBytes(400_000)
+    old.put('picture.jpg', bytes)
+    const steps = between(host, openLocal(fresh.path))
+    proxy.corrupt(100_000, 'down')
+    expect(await errorOf(perform(steps.snapshot(), run))).toMatchObject({ code: 'file-changed-on-the-way', retrySafe: true })
+    expect(proxy.corrupted).toBe(1)
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    expect(fresh.read('picture.jpg')?.equals(bytes)).toBe(true)
+  })
+})
+
+describe('restored files', () => {
+  it('are compared as far as the playbook says, which the finding says too', async () => {
+    for (let index = 0; index < 200; index += 1) old.put(`f${index}`, Buffer.from(`${index}`))
+    const steps = between(openLocal(old.path), openLocal(fresh.path))
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    const codes = async (verify: string) => (await steps.restore({ verify }).verify(run)).map(({ code }) => code)
+    expect(await codes('all')).toEqual(['restored-files-read-back'])
+    expect(await codes('sample')).toEqual(['restored-files-read-back', 'restored-files-sized'])
+    expect(await codes('sizes')).toEqual(['restored-files-sized'])
+    fresh.put('f7', Buffer.from('longer'))
+    expect(await codes('sizes')).toContain('restored-files-differ')
+  })
+})
+
+describe('check', () => {
+  const faultsOn = async (powers: Partial<FilePowers>) => {
+    const host = openLocal(fresh.path)
+    const target = overriding(host, { powers: async () => ({ ...(await host.powers()), ...powers }) })
+    const findings = await between(openLocal(old.path), target).restore().check(run)
+    return findings.filter(({ severity }) => severity !== 'info')
+  }
+
+  it('names both paths that a host which folds case would take for one', async () => {
+    for (const path of ['Images/a.jpg', 'images/b.jpg', 'x/Größe', 'x/GRÖßE', 'y/größe']) old.put(path, Buffer.from(path))
+    expect(await faultsOn({ foldsCase: false })).toEqual([])
+    const [finding] = await faultsOn({ foldsCase: true })
+    expect(finding).toMatchObject({ severity: 'error', code: 'file-names-differ-in-case' })
+    for (const pair of ['Images and images', 'x/GRÖßE and x/Größe']) expect(finding?.message).toContain(pair)
+    expect(await faultsOn({ foldsCase: null })).toMatchObject([{ severity: 'warning', code: 'file-names-differ-in-case' }])
+  })
+
+  it('names what the new host can’t hold: links, line breaks, names that aren’t UTF-8; and what fits goes on', async () => {
+    old.put('real', Buffer.from('1'))
+    old.link('link', 'real')
+    old.put('new\nline', Buffer.from('2'))
+    writeFileSync(Buffer.concat([Buffer.from(`${old.path}/caf`), Buffer.from([0xe9])]), 'é in Latin-1')
+    const all = await faultsOn({ links: false, lineBreaks: false })
+    expect(all.map(({ code, severity }) => `${code} ${severity}`).sort()).toEqual([
+      'file-name-line-break error',
+      'file-name-not-utf8 error',
+      'files-no-links error',
+    ])
+    expect(all.find(({ code }) => code === 'file-name-not-utf8')?.message).toContain('caf\uFFFD')
+    expect(await faultsOn({})).toMatchObject([{ code: 'file-name-not-utf8' }])
+    const steps = between(openLocal(old.path), openLocal(fresh.path))
+    await perform(steps.snapshot(), run)
+    expect(await steps.snapshot().verify(run)).toContainEqual(expect.objectContaining({ code: 'file-name-not-utf8' }))
+    await perform(steps.restore(), run)
+    expect(fresh.paths()).toEqual(['link', 'new\nline', 'real'])
+  })
+})

@@ -1,0 +1,53 @@
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
+import { type SftpServer, startSftpServer } from '../../src/demo/sftp-server.ts'
+import type { SftpFaults } from '../../src/demo/sftp-session.ts'
+import { openSftp, type SftpHost } from '../../src/files/sftp/index.ts'
+import { bytesOf, errorOf, from, listed, plainly } from '../contract/files-kit.ts'
+import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+
+let site: SiteFolder
+let faults: SftpFaults
+let server: SftpServer
+let host: SftpHost
+beforeEach(async () => {
+  site = siteFolder()
+  faults = {}
+  const users = [{ name: 'shop', password: 'correct horse' }]
+  server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
+  const { address, port, fingerprint } = server
+  const login = { host: address, port, fingerprint, user: 'shop', password: new Secret('correct horse'), root: '/' }
+  host = openSftp({ ...login, connections: 1, silenceMs: 300 })
+})
+afterEach(async () => {
+  await host.close()
+  await server.close()
+  site.remove()
+})
+
+describe('an SFTP server', () => {
+  it('that answers out of order gives every byte and every name in its place', async () => {
+    faults.outOfOrder = true
+    const bytes = randomBytes(3_000_000)
+    site.put('large', bytes)
+    const names = Array.from({ length: 450 }, (_, index) => `many/${index}`)
+    for (const name of names) site.put(name, Buffer.from(name))
+    expect((await bytesOf(host.read('large'))).equals(bytes)).toBe(true)
+    expect((await listed(host, 'many')).map(({ path }) => path).sort()).toEqual([...names].sort())
+    await Promise.all(names.map((name) => host.write(`new/${name}`, from(name), plainly)))
+    expect(names.every((name) => site.read(`new/${name}`)?.toString() === name)).toBe(true)
+    await host.write('copy', from(bytes), plainly)
+    expect(site.read('copy')?.equals(bytes)).toBe(true)
+  })
+
+  it('that stands and answers nothing any more is given up, and asked anew', async () => {
+    site.put('file', Buffer.from('here'))
+    expect((await bytesOf(host.read('file'))).toString()).toBe('here')
+    faults.mute = true
+    expect(await errorOf(host.stat('file'))).toMatchObject({ code: 'files-connection-lost', retrySafe: true })
+    expect(await errorOf(listed(host))).toMatchObject({ code: 'files-connection-lost' })
+    faults.mute = undefined
+    expect((await bytesOf(host.read('file'))).toString()).toBe('here')
+  })
+})

@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { FileHost } from '../../src/files/port.ts'
+import { openSftp } from '../../src/files/sftp/index.ts'
+import { wholeContent, wholeOf } from '../../src/files/whole.ts'
+import { bytesOf, listed } from '../contract/files-kit.ts'
+import { siteFolder } from '../servers/site-folder.ts'
+import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
+
+const NAMES = [
+  'plain',
+  '-begins-with-a-dash',
+  'two\nlines',
+  'quote\'s "and" \\backslash',
+  'x'.repeat(200),
+  'größe',
+  ' spaces ',
+  '*?[a]',
+]
+const MANY = 120
+const contents = new Map(
+  Array.from({ length: MANY }, (_, index) => {
+    const name = NAMES[index % NAMES.length] ?? ''
+    return [
+      `folder ${index % 5}/${index < NAMES.length ? '' : index}${name}`,
+      randomBytes(index === 3 ? 0 : 1 + ((index * 997) % 40_000)),
+    ]
+  }),
+)
+
+describe.skipIf(sshdMissing !== null)(
+  `many small files at once, by tar${sshdMissing ? ` (skipped: ${sshdMissing})` : ''}`,
+  () => {
+    const site = siteFolder()
+    let sshd: Sshd
+    let host: FileHost
+    beforeAll(async () => {
+      sshd = await startSshd()
+      const { address, port, user, key, fingerprint } = sshd
+      host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 2 })
+    })
+    afterAll(async () => {
+      await host.close()
+      await sshd.stop()
+      site.remove()
+    })
+
+    it('arrive whole under their names, with modes and times, and leave nothing beside them', async () => {
+      const options = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
+      await Promise.all([...contents].map(([path, bytes]) => host.write(path, wholeContent(bytes), options)))
+      for (const [path, bytes] of contents) expect(site.read(path)?.equals(bytes), path).toBe(true)
+      const files = (await listed(host)).filter(({ kind }) => kind === 'file')
+      expect(files.map(({ path }) => path).sort()).toEqual([...contents.keys()].sort())
+      expect(new Set(files.map(({ mode, mtimeSeconds }) => `${mode} ${mtimeSeconds}`))).toEqual(new Set([`${0o640} 1250000000`]))
+    })
+
+    it('are read byte for byte, and one that is gone meanwhile is missed by name', async () => {
+      const files = (await listed(host)).filter(({ kind }) => kind === 'file')
+      const gone = {
+        ...files[7],
+        path: 'folder 2/was here',
+        kind: 'file',
+        size: 5,
+        mode: 0o644,
+        mtimeSeconds: 0,
+        target: null,
+      } as const
+      const missed = Promise.all(files.slice(0, 60).map((entry) => host.read(entry.path, { entry }))).then(() =>
+        host.read(gone.path, { entry: gone }),
+      )
+      await expect(missed).rejects.toMatchObject({ code: 'file-missing' })
+      const streams = await Promise.all(files.map((entry) => host.read(entry.path, { entry })))
+      expect(streams.filter((stream) => wholeOf(stream) !== undefined).length).toBe(MANY - 1) // all but the empty one
+      for (const [index, entry] of files.entries()) {
+        const stream = streams[index]
+        if (stream === undefined) throw new Error('no stream')
+        expect((await bytesOf(Promise.resolve(stream))).equals(contents.get(entry.path) ?? Buffer.alloc(0)), entry.path).toBe(
+          true,
+        )
+      }
+      await host.close()
+      expect(readdirSync(site.path).filter((name) => name.startsWith('.migrate-part'))).toEqual([])
+    })
+  },
+)
