@@ -73,6 +73,9 @@ export interface Verdict {
 /** A customer who comes later in the countdown than this part of it is told; earlier ones are everyday life. */
 const WORTH_TELLING = 0.25
 
+/** Logs have whole seconds, and a look takes its time: closer together, it is the same hit seen again. */
+const SAME_HIT_MS = 1000
+
 /** Decides, look by look, whether the old host is drained: by evidence of silence, not by time or DNS alone. */
 export class Evidence {
   readonly #world: World
@@ -141,7 +144,7 @@ export class Evidence {
     const values = traffic.sample === undefined ? this.#seen.values : lastValues(traffic.sample)
     const isOrder = !sameValues(this.#seen.values, values)
     const hitAt = hits.quietForMs === undefined ? 0 : now - hits.quietForMs
-    const isHit = hits.fresh > 0 || hitAt > this.#seen.movedAt
+    const isHit = hitAt > this.#seen.movedAt + SAME_HIT_MS
     const isFirst = Object.keys(this.#seen.values).length === 0
     if (!isOrder && !isHit) {
       if (this.#seen.drainedAt !== null) this.#seen = { ...this.#seen, drainedAt: null }

@@ -15,11 +15,9 @@ export interface HitsView {
   readonly hitsPerMinute: number | null
   /** Milliseconds since the last hit that was seen; `undefined` when none was. */
   readonly quietForMs: number | undefined
-  /** Hits since the last look. */
-  readonly fresh: number
 }
 
-const noView = (state: 'none' | 'unanswered'): HitsView => ({ state, hitsPerMinute: null, quietForMs: undefined, fresh: 0 })
+const noView = (state: 'none' | 'unanswered'): HitsView => ({ state, hitsPerMinute: null, quietForMs: undefined })
 /** So many lines, and not one understood: it is no access log. */
 const ENOUGH_LINES = 5
 
@@ -46,10 +44,9 @@ export class HostHits {
     if (this.#tails.length === 0) return noView('none')
     const count = this.#count ?? new HitCount(run.clock.now(), run.clock.monotonic())
     this.#count = count
-    let fresh = 0
     this.#files = 0
     try {
-      for (const [index, tail] of this.#tails.entries()) fresh += await this.#follow(tail, index, count, { run, tell })
+      for (const [index, tail] of this.#tails.entries()) await this.#follow(tail, index, count, { run, tell })
       if (this.#failing) run.emit({ event: 'note', message: `The access logs of the ${this.#host.side} host can be read again.` })
       this.#failing = false
     } catch (error) {
@@ -64,10 +61,10 @@ export class HostHits {
     }
     if (this.#files === 0) return noView('none')
     const now = run.clock.monotonic()
-    return { state: 'known', hitsPerMinute: count.perMinute(now), quietForMs: count.quietFor(now), fresh }
+    return { state: 'known', hitsPerMinute: count.perMinute(now), quietForMs: count.quietFor(now) }
   }
 
-  async #follow(tail: LogTail, index: number, count: HitCount, { run, tell }: Telling): Promise<number> {
+  async #follow(tail: LogTail, index: number, count: HitCount, { run, tell }: Telling): Promise<void> {
     const written = this.#host.logs?.[index]?.written ?? ''
     let [hits, bytes, newest] = [0, 0, 0]
     const take =
@@ -89,13 +86,11 @@ export class HostHits {
     if (look.skippedBytes > 0 && bytes > 0) {
       const more = Math.round((look.skippedBytes * hits) / bytes)
       count.add(newest, more)
-      hits += more
       this.#tellOnce(tell, `skipped ${index}`, tooMuch(this.#host.side, written, look.skippedBytes))
     }
     this.#files += look.files
     if (look.files === 0) this.#tellOnce(tell, `none ${index}`, noLog(this.#host.side, written))
     for (const path of look.lost) tell(lostEnd(this.#host.side, path))
-    return hits
   }
 
   #tellOnce(tell: Tell, key: string, finding: LogFinding): void {
