@@ -76,6 +76,8 @@ export interface DnsAnswer {
   }[]
   /** From the SOA of a negative answer. */
   readonly negativeTtlSeconds: number | null
+  /** For how much of the client subnet that was asked for the answer holds (RFC 7871, 7.1.2); 0: for everybody. */
+  readonly subnetScope?: number
   readonly milliseconds: number
 }
 
@@ -85,5 +87,9 @@ export type QueryType = 'PTR' | 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT' | 
 export interface Resolver {
   /** "127.0.20.1:5301", or a resolver's name and region. */
   readonly label: string
+  /** Asks on behalf of another part of the world; counts only where its answers are for that part. */
+  readonly isVantage?: true
+  /** The same resolver, asked in a way that nobody on the way can answer. */
+  readonly overHttps?: Resolver
   query(name: string, type: QueryType, signal?: AbortSignal): Promise<DnsAnswer>
 }

@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
-import { type Answer, type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import type { DecodedPacket } from 'dns-packet'
 import type { Clock } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
+import { type ClientSubnet, decodeReply, encodeQuery, failedAnswer, type Question, toAnswer } from './message.ts'
 import { canonicalName, formatServerAddress, type ServerAddress } from './names.ts'
-import type { DnsAnswer, QueryType, Resolver } from './port.ts'
+import type { Resolver } from './port.ts'
 
 export interface MeasureOptions {
   readonly clock: Clock
@@ -15,6 +16,8 @@ export interface MeasureOptions {
   readonly timeoutMs?: number
   /** UDP is lossy: how often a question is asked before it counts as unanswered. */
   readonly tries?: number
+  /** Asks as if for this network (RFC 7871). */
+  readonly subnet?: ClientSubnet
 }
 
 const TIMEOUT_MS = 2000
@@ -23,25 +26,22 @@ const TRIES = 3
 /** What came back, or why nothing did. */
 type Reply = { readonly packet: DecodedPacket } | { readonly failure: 'TIMEOUT' | 'UNREACHABLE' | 'MALFORMED' }
 
-interface Question {
-  readonly name: string
-  readonly type: QueryType
-}
-
 /**
  * Asks one name server over UDP, and over TCP when the answer was truncated (RFC 1035, 4.2; RFC 7766, 5). Every try has a fresh
  * random id and source port, and a reply counts only when it comes from the server asked, carries that id and repeats the
  * question (RFC 5452, 9.1). Only an abort of the caller's signal throws.
  */
 export function measureResolver(server: ServerAddress, options: MeasureOptions): Resolver {
-  const { clock, label = formatServerAddress(server), timeoutMs = TIMEOUT_MS, tries = TRIES } = options
+  const { clock, label = formatServerAddress(server), timeoutMs = TIMEOUT_MS, tries = TRIES, subnet } = options
   return {
     label,
+    ...(subnet === undefined ? {} : { isVantage: true as const }),
     query: async (name, type, signal) => {
-      const question = { name: canonicalName(name), type }
+      const question = { name: canonicalName(name), type, subnet }
       const start = clock.monotonic()
       const reply = await ask(server, question, { timeoutMs, tries, signal })
-      return toAnswer(reply, question, clock.monotonic() - start)
+      const milliseconds = clock.monotonic() - start
+      return 'failure' in reply ? failedAnswer(reply.failure, milliseconds) : toAnswer(reply.packet, question, milliseconds)
     },
   }
 }
@@ -69,9 +69,6 @@ const limit = ({ timeoutMs, signal }: Attempt): AbortSignal => {
   const timeout = AbortSignal.timeout(timeoutMs)
   return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
 }
-
-const encodeQuery = (id: number, question: Question): Buffer =>
-  encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ name: question.name, type: question.type, class: 'IN' }] })
 
 function overUdp(server: ServerAddress, question: Question, signal: AbortSignal): Promise<Reply> {
   const id = randomInt(0x10000)
@@ -131,76 +128,4 @@ function overTcp(server: ServerAddress, question: Question, signal: AbortSignal)
       end(packet === undefined ? { failure: 'MALFORMED' } : { packet })
     })
   })
-}
-
-/** The reply if it answers this very question, else `undefined`. */
-function decodeReply(message: Buffer, id: number, question: Question): DecodedPacket | undefined {
-  let packet: DecodedPacket
-  try {
-    packet = decode(message)
-  } catch {
-    return undefined
-  }
-  const echo = packet.questions?.[0]
-  const same = echo !== undefined && echo.name.toLowerCase() === question.name && echo.type === question.type
-  return packet.flag_qr && packet.id === id && same ? packet : undefined
-}
-
-const RCODE_MASK = 0xf
-/** RFC 1035, 4.1.1 and RFC 2136, 2.2. */
-const RCODES = [
-  'NOERROR',
-  'FORMERR',
-  'SERVFAIL',
-  'NXDOMAIN',
-  'NOTIMP',
-  'REFUSED',
-  'YXDOMAIN',
-  'YXRRSET',
-  'NXRRSET',
-  'NOTAUTH',
-  'NOTZONE',
-]
-
-function toAnswer(reply: Reply, question: Question, milliseconds: number): DnsAnswer {
-  if ('failure' in reply)
-    return { status: reply.failure, authoritative: false, records: [], negativeTtlSeconds: null, milliseconds }
-  const { packet } = reply
-  const rcode = (packet.flags ?? 0) & RCODE_MASK
-  const records = (packet.answers ?? []).flatMap(toRecord)
-  return {
-    status: RCODES[rcode] ?? `RCODE${rcode}`,
-    authoritative: packet.flag_aa,
-    records,
-    negativeTtlSeconds: records.some((record) => record.type === question.type) ? null : negativeTtl(packet.authorities ?? []),
-    milliseconds,
-  }
-}
-
-const plain = (name: string): string => name.replace(/\.$/, '').toLowerCase()
-
-function toRecord(answer: Answer): DnsAnswer['records'] {
-  if (answer.type === 'OPT') return []
-  const content = contentOf(answer)
-  if (content === undefined) return []
-  return [{ name: plain(answer.name), type: answer.type, content, ttlSeconds: answer.ttl ?? 0 }]
-}
-
-function contentOf(answer: Exclude<Answer, { type: 'OPT' }>): string | undefined {
-  if (answer.type === 'A' || answer.type === 'AAAA') return answer.data
-  if (answer.type === 'CNAME' || answer.type === 'NS' || answer.type === 'PTR') return plain(answer.data)
-  if (answer.type === 'TXT') return [answer.data].flat().map(String).join('')
-  if (answer.type === 'MX') return `${answer.data.preference ?? 0} ${plain(answer.data.exchange)}`
-  if (answer.type === 'CAA') return `${answer.data.flags ?? 0} ${answer.data.tag} "${answer.data.value}"`
-  if (answer.type === 'DNSKEY') return `${answer.data.flags} 3 ${answer.data.algorithm} ${answer.data.key.toString('base64')}`
-  if (answer.type !== 'SOA') return undefined
-  const { mname, rname, serial, refresh, retry, expire, minimum } = answer.data
-  return [plain(mname), plain(rname), serial, refresh, retry, expire, minimum].join(' ')
-}
-
-/** How long "there is no such record" may be remembered: the lower of the SOA's own TTL and its minimum (RFC 2308, 5). */
-function negativeTtl(authorities: readonly Answer[]): number | null {
-  const soa = authorities.find((answer) => answer.type === 'SOA')
-  if (soa === undefined || soa.type !== 'SOA') return null
-  return Math.min(soa.ttl ?? 0, soa.data.minimum ?? 0)
 }

@@ -10,7 +10,7 @@ import { foldsCase } from './case-folding.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside, unnameable } from './paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 import { wholeContent } from './whole.ts'
 
 /** Files up to this length are read at once. */
@@ -73,7 +73,7 @@ class LocalFiles implements FileHost {
     return allowed ? [] : [notWritable(this.label, 'error')]
   }
 
-  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+  async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
     const full = folder === '' ? this.#root : await this.#inside(folder, true)
     const names = await this.#do(folder, 'list', () => fs.readdir(full, { encoding: 'buffer' }))
@@ -81,7 +81,7 @@ class LocalFiles implements FileHost {
     entries.sort((a, b) => comparePaths(a.path, b.path))
     for (const entry of entries) {
       yield entry
-      if (entry.kind === 'folder') yield* this.list(entry.path, signal)
+      if (entry.kind === 'folder' && depth === 'below') yield* this.list(entry.path, signal)
     }
   }
 

@@ -16,6 +16,8 @@ export interface FileEntry {
   readonly target: string | null
 }
 
+export type ListDepth = 'here' | 'below'
+
 export interface WriteOptions {
   readonly mode: number | null
   readonly mtimeSeconds: number
@@ -83,9 +85,9 @@ export interface FileHost {
    * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
    * hold. What has a name that isn't UTF-8 comes as `other`, with U+FFFD (paths.ts: `isUnnameable`) for what can't be told, and nothing
    * below it. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder
-   * that isn't there throws `file-missing`.
+   * that isn't there throws `file-missing`. `here`: only what lies in the folder itself.
    */
-  list(folder?: string, signal?: AbortSignal): AsyncIterable<FileEntry>
+  list(folder?: string, signal?: AbortSignal, depth?: ListDepth): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */
   stat(path: string): Promise<FileEntry | undefined>
   /**

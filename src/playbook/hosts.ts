@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type Redactor, Secret } from '../base/secret.ts'
 import { certificateOf, fingerprintOf } from './fingerprints.ts'
 import { checked, checkedParts, isMapping, keyHint } from './issues.ts'
+import { readLogs } from './logs.ts'
 import type { DatabaseSettings, FilesSettings, FtpFiles, HostSettings, SftpFiles } from './model.ts'
 import { databaseOptionsSchema, filesOptionsSchema, hostShape } from './schema.ts'
 import type { Path, Source, Value } from './source.ts'
@@ -27,8 +28,10 @@ export function readHost(value: Value, path: Path, reading: Reading): HostSettin
   const { source } = reading
   const host = checkedParts(looseHostShape, value, path, source)
   const parts = isMapping(value) ? value : {}
+  const files = parts.files === undefined ? undefined : readFiles(parts.files, [...path, 'files'], reading)
   return {
-    files: parts.files === undefined ? undefined : readFiles(parts.files, [...path, 'files'], reading),
+    files,
+    logs: host.logs === undefined ? [] : readLogs(host.logs, files, path, reading),
     database: parts.database === undefined ? undefined : readDatabase(parts.database, [...path, 'database'], reading),
     site: host.site === undefined ? undefined : readSite(host.site, [...path, 'site'], source),
     connections: host.connections ?? DEFAULT_CONNECTIONS,

@@ -64,8 +64,20 @@ export interface DatabaseSettings {
   readonly statementTimeoutMs: number | undefined
 }
 
+/** Where an access log lies. */
+export interface LogSettings {
+  readonly written: string
+  /** Its own way in, for a folder outside that of the files; `undefined`: below it. */
+  readonly files: FilesSettings | undefined
+  /** Relative to the root of the files. */
+  readonly folder: string
+  /** Of its name; `*` may stand in it. */
+  readonly pattern: string
+}
+
 export interface HostSettings {
   readonly files: FilesSettings | undefined
+  readonly logs: readonly LogSettings[]
   readonly database: DatabaseSettings | undefined
   readonly site: URL | undefined
   readonly connections: number

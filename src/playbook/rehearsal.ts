@@ -55,6 +55,7 @@ export function rehearsalOf(playbook: Playbook, names: ScratchNames): Rehearsal 
       new: {
         files: rehearsal?.files ?? (files && below(files, names.folder)),
         database: rehearsal?.database ?? (database && { ...database, database: names.database }),
+        logs: [],
         site: rehearsal?.site,
         connections: playbook.new.connections,
       },

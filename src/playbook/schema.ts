@@ -66,6 +66,13 @@ export const hostShape = {
   database: orUrl(databaseOptionsSchema)
     .optional()
     .meta({ description: 'The shop’s database: mssql://, mysql://, mariadb:// or postgres://' }),
+  logs: z
+    .union([text, z.array(text).min(1)], { error: 'must be a path, or a list of paths' })
+    .optional()
+    .meta({
+      description:
+        'Access logs, by which hits are counted: logs/access.log or logs/u_ex*.log below the files’ folder, or /var/log/… and ~/logs/… on the same server',
+    }),
   site: siteSchema.optional(),
   connections: connectionsSchema.optional(),
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Database } from '../databases/port.ts'
 import type { DnsProvider } from '../dns/port.ts'
 import type { FileHost, Shell } from '../files/port.ts'
+import type { LogPlace } from '../logs/tail.ts'
 import { directly, type Effects } from '../run/step.ts'
 import type { DnsTarget, Host, World } from '../steps/world.ts'
 import { filesLabel } from './binding.ts'
@@ -20,11 +21,12 @@ export interface WorldOptions {
 
 /** The hosts, the zone and the resolvers that a playbook names. Nothing connects before it is used. */
 export async function buildWorld(playbook: Playbook, options: WorldOptions): Promise<World> {
-  const { resolversFor } = await import('../dns/resolvers.ts')
+  const { isIntercepted, resolversFor } = await import('../dns/resolvers.ts')
   const [old, destination] = await Promise.all([buildHost('old', playbook.old), buildHost('new', playbook.new)])
   const dns = playbook.dns && (await buildDns(playbook.dns, options.clock))
   const mail = await buildMail(playbook, options.clock)
-  const open = [old.files, old.database, destination.files, destination.database, dns?.provider].filter(
+  const logs = [old, destination].flatMap((host) => host.logs ?? []).map(({ files }) => files)
+  const open = [old.files, old.database, destination.files, destination.database, dns?.provider, ...logs].filter(
     (each) => each !== undefined,
   )
   return {
@@ -35,6 +37,7 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     ...(dns === undefined ? {} : { dns }),
     ...(mail === undefined ? {} : { mail }),
     resolvers: (spec) => resolversFor(spec, options.clock),
+    isIntercepted: (name, signal) => isIntercepted(name, options.clock, signal),
     tables: playbook.tables,
     defaults: defaultRules,
     references: playbook.references,
@@ -45,22 +48,34 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     },
     effects: options.effects ?? directly,
     close: async () => {
-      await Promise.allSettled(open.map((each) => each.close()))
+      await Promise.allSettled([...new Set(open)].map((each) => each.close()))
     },
   }
 }
 
 async function buildHost(side: 'old' | 'new', settings: HostSettings): Promise<Host> {
   const files = settings.files && (await buildFiles(settings.files, settings.connections))
+  const logs = await buildLogs(settings, files?.files)
   const database = settings.database && (await buildDatabase(side, settings.database, settings.connections))
   return {
     side,
     ...files,
+    ...(logs.length === 0 ? {} : { logs }),
     ...(database === undefined ? {} : { database }),
     ...(settings.database === undefined ? {} : { databaseEnvironment: environmentOf(settings.database) }),
     ...(settings.site === undefined ? {} : { site: settings.site }),
     connections: settings.connections,
   }
+}
+
+/** Logs outside the files' folder are read over a connection of their own. */
+async function buildLogs({ logs }: HostSettings, site: FileHost | undefined): Promise<readonly LogPlace[]> {
+  const places: LogPlace[] = []
+  for (const { files, ...place } of logs) {
+    const host = files === undefined ? site : (await buildFiles(files, 1)).files
+    if (host !== undefined) places.push({ ...place, files: host })
+  }
+  return places
 }
 
 const environmentOf =

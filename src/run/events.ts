@@ -37,6 +37,10 @@ export type EventBody =
       readonly new: Traffic
       readonly headroom: readonly HeadroomWatch[]
       readonly drained: boolean
+      /** Seconds for which the old host has been quiet, of those that are needed. */
+      readonly quiet?: { readonly seconds: number; readonly of: number }
+      /** Servers that still give the old answer, and for how long by what they say. */
+      readonly lagging?: readonly Laggard[]
     }
   | {
       readonly event: 'reconciled'
@@ -64,6 +68,12 @@ export type EventBody =
 export type ChangePhase = 'planned' | 'applying' | 'applied' | 'undone'
 export type ProgressUnit = 'bytes' | 'files' | 'rows' | 'changes' | 'requests' | 'seconds'
 export type Outcome = 'ok' | 'failed' | 'parked' | 'waiting' | 'interrupted'
+
+export interface Laggard {
+  readonly server: string
+  readonly says: string
+  readonly ttlLeftSeconds: number | null
+}
 
 /** Per minute; `null` where it can't be known (no access log, no orders table). */
 export interface Traffic {

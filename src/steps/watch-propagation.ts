@@ -4,15 +4,17 @@ import { formatDuration } from '../base/units.ts'
 import { expectationsOf } from '../dns/propagation.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
-import { currentRecords, dnsOf, effectiveTtl, missingDns, recallCutover, recallLowered } from './dns-change.ts'
+import { currentRecords, dnsOf, effectiveTtl, missingDns, recallCutover } from './dns-change.ts'
 import { unproxied } from './dns-expectations.ts'
 import { FollowPasses } from './follow-passes.ts'
 import { takeBackLeaps } from './leap-moves.ts'
 import { Leapfrog } from './leapfrog.ts'
 import { durationMs } from './options.ts'
+import { Evidence, recallSeen, sameValues, type Verdict } from './watch-evidence.ts'
 import { watchHeadroom } from './watch-headroom.ts'
+import { HostHits } from './watch-hits.ts'
 import { type ServersView, ServerWatch } from './watch-servers.ts'
-import { HostTraffic, lastValues, type TrafficView } from './watch-traffic.ts'
+import { HostTraffic, lastValues } from './watch-traffic.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
@@ -20,8 +22,24 @@ const optionsSchema = z
     resolvers: z
       .union([z.literal('default'), z.array(z.string()).min(1)])
       .default('default')
-      .meta({ description: '`default`, or addresses with ports: [127.0.20.1:5301]' }),
-    quiet: durationMs.prefault('30m').describe('So long without a new row on the old host before it counts as drained'),
+      .meta({
+        description: '`default`, or addresses with ports: [127.0.20.1:5301], or https://9.9.9.9/dns-query to ask over HTTPS',
+      }),
+    quiet: durationMs
+      .prefault('30m')
+      .describe('So long without a new row, or a customer’s hit, on the old host before it counts as drained'),
+    ttls: z
+      .number()
+      .min(1)
+      .max(100)
+      .default(3)
+      .describe(
+        'So many of the TTLs that the old answers had must have passed too: resolvers keep them for longer than they should',
+      ),
+    bots: z
+      .boolean()
+      .default(false)
+      .describe('Count the hits of search engines and programs too, which go on for ever at an old address'),
     every: durationMs.prefault('30s').describe('Time between two looks'),
     orders: z
       .string()
@@ -45,19 +63,6 @@ type Options = z.infer<typeof optionsSchema>
 const changeSchema = z.object({ kind: z.literal('watch'), names: z.array(z.string()).readonly(), quietMs: z.number() }).readonly()
 type WatchChange = z.infer<typeof changeSchema>
 
-/** What the watch has seen, so that one that was cut off goes on counting, and a late order reopens it. */
-const WATCH_KEY = 'watch'
-const seenSchema = z
-  .object({
-    /** Last identity values of the old host. */
-    values: z.record(z.string(), z.string()).readonly(),
-    /** Milliseconds since 1970: when they last moved. */
-    movedAt: z.number(),
-    drainedAt: z.number().nullable(),
-  })
-  .readonly()
-type Seen = z.infer<typeof seenSchema>
-
 export const watchPropagationKind: StepKind<Options> = {
   name: 'watch-propagation',
   summary: 'Watches the world follow DNS and the old host fall silent, and how much of the headroom it uses meanwhile.',
@@ -67,7 +72,7 @@ export const watchPropagationKind: StepKind<Options> = {
     title: 'Watch until the old host gets no more orders',
     phase: 'settle',
     change: changeSchema,
-    check: () => check(world, options),
+    check: (run) => check(world, options, run),
     plan: (run) => plan(world, options, run),
     apply: (_change, run) => watch(world, options, run),
     verify: () => Promise.resolve([]),
@@ -78,24 +83,32 @@ export const watchPropagationKind: StepKind<Options> = {
   }),
 }
 
-function check(world: World, options: Options): Promise<readonly Finding[]> {
+function check(world: World, options: Options, run: StepRun): Promise<readonly Finding[]> {
   const findings: Finding[] = world.dns === undefined ? [missingDns('watch-propagation')] : []
   // Throws for an address that is none.
   world.resolvers(options.resolvers)
-  if (world.old.database === undefined) {
-    findings.push({
-      severity: 'warning',
-      code: 'watch-without-database',
-      message: 'The playbook gives no old.database, so the watch can’t see orders arrive there: it goes by DNS and time alone.',
-      hint: 'Add old.database, or look at the old shop’s orders yourself before you switch it off.',
-    })
-  }
-  return world.old.database === undefined
-    ? Promise.resolve(findings)
-    : gather(
-        async () => findings,
-        () => cantLeap(world),
-      )
+  if (world.old.database === undefined) findings.push(withoutDatabase(world.old.logs !== undefined))
+  return gather(
+    async () => findings,
+    () => cantLeap(world),
+    () => cantCountHits(world, options, run),
+  )
+}
+
+const withoutDatabase = (hasLogs: boolean): Finding => ({
+  severity: 'warning',
+  code: 'watch-without-database',
+  message: `The playbook gives no old.database, so the watch can’t see orders arrive there: it goes by ${hasLogs ? 'DNS, time and the hits in its access log' : 'DNS and time alone'}.`,
+  hint: hasLogs
+    ? 'Add old.database, or look at the old shop’s orders yourself before you switch it off.'
+    : 'Add old.database, or old.logs to have hits counted, or look at the old shop’s orders yourself before you switch it off.',
+})
+
+/** What would keep the watch from counting hits. */
+async function cantCountHits(world: World, options: Options, run: StepRun): Promise<readonly Finding[]> {
+  const findings: Finding[] = []
+  for (const host of [world.old, world.new]) await new HostHits(host, options.bots).look(run, (finding) => findings.push(finding))
+  return findings
 }
 
 /** Without the right to move the old host's numbers the watch can only tell when they run out. */
@@ -114,8 +127,6 @@ async function cantLeap(world: World): Promise<readonly Finding[]> {
   ]
 }
 
-const recallSeen = (run: StepRun): Seen | undefined => seenSchema.nullish().parse(run.recall(WATCH_KEY)) ?? undefined
-
 async function plan(world: World, options: Options, run: StepRun): Promise<readonly WatchChange[]> {
   const names = [...new Set(dnsOf(world, 'watch-propagation').records.map((record) => record.name))]
   const change: WatchChange = { kind: 'watch', names, quietMs: options.quiet }
@@ -124,104 +135,74 @@ async function plan(world: World, options: Options, run: StepRun): Promise<reado
   if (seen === undefined || seen.drainedAt === null || seen.drainedAt < (recallCutover(run)?.at ?? 0)) return [change]
   const { sample } = await new HostTraffic(world.old, world, options.orders).sample(run)
   // An old host that was switched off after it had drained can't have got anything since.
-  return sample === undefined || sameValues(seen.values, lastValues(sample)) ? [] : [change]
+  if (sample !== undefined && !sameValues(seen.values, lastValues(sample))) return [change]
+  const { quietForMs } = await new HostHits(world.old, options.bots).look(run)
+  const hitAt = quietForMs === undefined ? 0 : run.clock.now() - quietForMs
+  return hitAt > seen.drainedAt + LOGGED_LATE_MS ? [change] : []
 }
 
-const sameValues = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean =>
-  Object.keys(b).every((name) => a[name] === b[name]) && Object.keys(a).length === Object.keys(b).length
+/** Servers write their logs up to a minute late, by clocks that differ. */
+const LOGGED_LATE_MS = 120_000
 
 async function watch(world: World, options: Options, run: StepRun): Promise<void> {
   const dns = dnsOf(world, 'watch-propagation')
   const current = await currentRecords(dns)
-  const servers = new ServerWatch(dns, world.resolvers(options.resolvers), expectationsOf(unproxied(dns.records, current)))
+  const servers = new ServerWatch(world, dns, world.resolvers(options.resolvers), expectationsOf(unproxied(dns.records, current)))
   const traffics = {
     old: new HostTraffic(world.old, world, options.orders),
     new: new HostTraffic(world.new, world, options.orders),
   }
+  const hits = { old: new HostHits(world.old, options.bots), new: new HostHits(world.new, options.bots) }
   const leapfrog = new Leapfrog(world, traffics, options.ahead)
-  const startedAt = run.clock.now()
-  const cutoverAt = recallCutover(run)?.at ?? startedAt
-  const notBefore = earliestEnd(run, startedAt, Math.max(0, ...current.map(effectiveTtl)))
+  const rules = { quietMs: options.quiet, ttls: options.ttls }
+  const evidence = new Evidence(world, rules, run, Math.max(0, ...current.map(effectiveTtl)))
+  const startedAt = run.clock.monotonic()
   const warned = new Set<string>()
   const passes = options.carry ? FollowPasses.open(world, run) : undefined
-  let seen: Seen = recallSeen(run) ?? { values: {}, movedAt: startedAt, drainedAt: null }
   for (;;) {
-    const [resolvers, oldTraffic, newTraffic] = await Promise.all([
+    const [resolvers, oldTraffic, newTraffic, oldHits, newHits] = await Promise.all([
       servers.look(run),
       traffics.old.sample(run),
       traffics.new.sample(run),
+      hits.old.look(run),
+      hits.new.look(run),
       run.observing?.refresh(),
     ])
     const sight = await leapfrog.look(run, { old: oldTraffic.sample, new: newTraffic.sample })
-    seen = await note(run, seen, oldTraffic)
-    const quietForMs = run.clock.now() - Math.max(seen.movedAt, cutoverAt)
-    const quiet = quietForMs >= options.quiet && run.clock.now() >= notBefore
-    const drained = quiet && isKnown(world, resolvers, oldTraffic)
+    const verdict = await evidence.add(run, { resolvers, traffic: oldTraffic, hits: oldHits })
     run.emit({
       event: 'watch',
       resolvers: { agreed: resolvers.agreed, total: resolvers.total },
-      old: { ordersPerMinute: oldTraffic.ordersPerMinute, hitsPerMinute: null },
-      new: { ordersPerMinute: newTraffic.ordersPerMinute, hitsPerMinute: null },
+      old: { ordersPerMinute: oldTraffic.ordersPerMinute, hitsPerMinute: oldHits.hitsPerMinute },
+      new: { ordersPerMinute: newTraffic.ordersPerMinute, hitsPerMinute: newHits.hitsPerMinute },
       headroom: watchHeadroom(run, sight, traffics, warned),
-      drained,
+      drained: verdict.drained,
+      quiet: { seconds: Math.max(0, Math.floor(verdict.quietForMs / 1000)), of: Math.ceil(verdict.quietMs / 1000) },
+      lagging: resolvers.lagging,
     })
     if (resolvers.blind && !warned.has('blind')) {
       warned.add('blind')
       run.emit({ event: 'finding', ...blindFinding })
     }
-    if (drained) return await run.remember(WATCH_KEY, { ...seen, drainedAt: run.clock.now() })
-    const left = options.max === undefined ? Number.POSITIVE_INFINITY : startedAt + options.max - run.clock.now()
-    if (left <= 0) throw notDrained(options, resolvers, quietForMs)
+    if (verdict.drained) return
+    const left = options.max === undefined ? Number.POSITIVE_INFINITY : startedAt + options.max - run.clock.monotonic()
+    if (left <= 0) throw notDrained(options, resolvers, verdict)
     const rest = () => leapfrog.rest(run, Math.min(options.every, left))
     await (passes === undefined ? rest() : passes.during(run, rest))
   }
-}
-
-/** Nobody can be drained before the answers that were cached at the cutover have expired. Milliseconds since 1970. */
-function earliestEnd(run: StepRun, startedAt: number, currentTtlSeconds: number): number {
-  const cutover = recallCutover(run) ?? { at: startedAt, ttlSeconds: currentTtlSeconds }
-  const lowered = recallLowered(run)
-  return Math.max(cutover.at + cutover.ttlSeconds * 1000, lowered === undefined ? 0 : lowered.at + lowered.oldTtlSeconds * 1000)
-}
-
-/** Keeps what was seen when it moved: a number that nobody saw before is an order (or another row) that came to the old host. */
-async function note(run: StepRun, seen: Seen, { sample }: TrafficView): Promise<Seen> {
-  if (sample === undefined) return seen
-  const values = lastValues(sample)
-  if (sameValues(seen.values, values)) return { ...seen, drainedAt: null }
-  if (seen.drainedAt !== null) {
-    run.emit({
-      event: 'finding',
-      severity: 'warning',
-      code: 'late-order',
-      message: 'The old host got new rows after it had counted as drained; the watch is open again.',
-      hint: 'Run reconcile once more when it ends.',
-    })
-  }
-  const next: Seen = { values, movedAt: run.clock.now(), drainedAt: null }
-  await run.remember(WATCH_KEY, next)
-  return next
-}
-
-/** Quiet is evidence only where somebody could be asked: all servers that answer agree, and the old host's rows can be seen. */
-function isKnown(world: World, resolvers: ServersView, old: TrafficView): boolean {
-  const { database } = world.old
-  // With no name server in reach, only a database that is seen to be quiet is evidence.
-  const settled = resolvers.settled || (resolvers.blind && database !== undefined)
-  return settled && (database === undefined || old.sample !== undefined)
 }
 
 const blindFinding = {
   severity: 'warning',
   code: 'dns-unobservable',
   message:
-    'No name server answers from here, so nobody can be asked whether the change has arrived: the watch goes by the old host’s rows and the TTL alone.',
+    'No name server answers from here, so nobody can be asked whether the change has arrived: the watch goes by what customers leave on the old host and by the TTL alone.',
   hint: 'Open UDP and TCP port 53, or give `resolvers:` that this machine may ask.',
 } as const
 
-function notDrained(options: Options, resolvers: ServersView, quietForMs: number): MigrateError {
-  const quiet = formatDuration(quietForMs)
-  const message = `Not drained after ${formatDuration(options.max ?? 0)}: ${resolvers.agreed} of ${resolvers.total} name servers agree, and the old host has been quiet for ${quiet} of the ${formatDuration(options.quiet)} asked for. Nothing is lost: orders there are still kept.`
+function notDrained(options: Options, resolvers: ServersView, { quietForMs, quietMs }: Verdict): MigrateError {
+  const quiet = formatDuration(Math.max(0, quietForMs))
+  const message = `Not drained after ${formatDuration(options.max ?? 0)}: ${resolvers.agreed} of ${resolvers.total} name servers agree, and the old host has been quiet for ${quiet} of the ${formatDuration(quietMs)} needed. Nothing is lost: orders there are still kept.`
   return new MigrateError('watch-not-drained', message, {
     ending: 'waiting',
     hint: 'Run again to watch on; migrate reconcile carries over what has come so far.',

@@ -3,6 +3,7 @@ import type { Finding } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
 import type { DnsProvider, Resolver } from '../dns/port.ts'
 import type { FileHost, Shell } from '../files/port.ts'
+import type { LogPlace } from '../logs/tail.ts'
 import type { Effects, Step } from '../run/step.ts'
 
 /** What the playbook says of one table; defaults filled in. */
@@ -40,6 +41,8 @@ export interface Host {
   readonly files?: FileHost
   readonly database?: Database
   readonly shell?: Shell
+  /** Access logs; one entry for each that the playbook names. */
+  readonly logs?: readonly LogPlace[]
   /** How a command of the founder's own reaches the database: MIGRATE_HOST, _PORT, _USER, _PASSWORD, _DATABASE. Holds the password. */
   readonly databaseEnvironment?: () => Readonly<Record<string, string>>
   /** Where the site answers without DNS: `https://203.0.113.10`. */
@@ -88,6 +91,8 @@ export interface World {
   readonly mail?: MailTarget
   /** Resolvers for `default` or as given: addresses with ports. */
   resolvers(spec: 'default' | readonly string[]): readonly Resolver[]
+  /** True when somebody on the way answers in the place of every name server. */
+  isIntercepted?(name: string, signal: AbortSignal): Promise<boolean>
   /** Rules that the playbook gives, by the name it uses. */
   readonly tables: ReadonlyMap<string, TableRules>
   readonly defaults: TableRules

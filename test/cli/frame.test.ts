@@ -63,7 +63,9 @@ describe('the screen', () => {
     const watch = { resolvers: { agreed: 1, total: 2 }, old: traffic, new: traffic, headroom: [], drained: false }
     tell(model, 'step-1', { event: 'watch', ...watch })
     const lines = draw(model, {})
-    expect(lines).toContain('     carried over as they came: Orders 1,393 · OrderItems 2')
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^ {5}carried over as they came: Orders 1,393 · OrderItems 2 · last at \d\d:\d\d:\d\d UTC$/),
+    )
     expect(lines).toContainEqual(expect.stringContaining('1 of 2 resolvers'))
   })
 
@@ -131,9 +133,18 @@ describe('the screen', () => {
         { table: 'Orders', column: 'OrderID', used: '1393', left: '107', runsOutAt: '2026-11-22T04:40:00.000Z' },
       ],
       drained: false,
+      quiet: { seconds: 720, of: 1800 },
+      lagging: [
+        { server: 'a', says: 'x', ttlLeftSeconds: null },
+        { server: 'b', says: 'x', ttlLeftSeconds: 30 },
+        { server: 'Quad9', says: 'x', ttlLeftSeconds: 130 },
+      ],
     })
     const text = draw(model, { rows: 30, columns: 120 }).join('\n')
-    expect(text).toContain('7 of 11 resolvers give the new address')
+    expect(text).toContain(
+      '7 of 11 resolvers give the new address · still the old one: Quad9 for 2 min 10 s more, b for 30 s more and 1 more',
+    )
+    expect(text).toContain('old host quiet for 12 min 00 s of 30 min 00 s')
     expect(text).toContain('old host 3 orders/min · new host 12 orders/min, 1,400 hits/min')
     expect(text).toContain('headroom Orders.OrderID: used 1,393, left 107, runs out 2026-11-22 04:40 UTC · another has more')
   })

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { MigrateError } from '../../src/base/errors.ts'
-import type { FileEntry, FileHost } from '../../src/files/port.ts'
+import type { FileEntry, FileHost, ListDepth } from '../../src/files/port.ts'
 import type { FaultProxy } from '../servers/fault-proxy.ts'
 
 /** The folder as its owner sees it, whatever the host says. */
@@ -64,9 +64,9 @@ export async function bytesOf(stream: Promise<Readable>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-export async function listed(host: FileHost, folder?: string): Promise<readonly FileEntry[]> {
+export async function listed(host: FileHost, folder?: string, depth?: ListDepth): Promise<readonly FileEntry[]> {
   const entries: FileEntry[] = []
-  for await (const entry of host.list(folder)) entries.push(entry)
+  for await (const entry of host.list(folder, undefined, depth)) entries.push(entry)
   return entries
 }
 

@@ -45,6 +45,7 @@ export function listing(use: () => FilesUnderTest): void {
     const { host, truth } = use()
     for (const path of ['a/x/1', 'a/y', 'b']) truth.put(path, Buffer.from(path))
     expect((await listed(host, 'a')).map((entry) => entry.path)).toEqual(['a/x', 'a/x/1', 'a/y'])
+    expect((await listed(host, 'a', 'here')).map((entry) => entry.path)).toEqual(['a/x', 'a/y'])
     expect((await errorOf(listed(host, 'c'))).code).toBe('file-missing')
   })
 

@@ -107,6 +107,19 @@ export class FakeClock implements Clock {
   }
 }
 
+/** A wall clock that somebody sets meanwhile. */
+export class JumpingClock extends FakeClock {
+  #ahead = 0
+
+  set(byMs: number): void {
+    this.#ahead += byMs
+  }
+
+  override now(): number {
+    return super.now() + this.#ahead
+  }
+}
+
 /** Real work that is on its way to the thread pool or a server, during which virtual time must stand still. */
 const REAL_WORK = /^(FSReq|GetAddrInfo|GetNameInfo|ProcessWrap|ShutdownWrap|WriteWrap|TCPConnectWrap|PipeConnectWrap)/
 

@@ -13,7 +13,7 @@ import {
   safePath,
   targetStaysInside,
 } from '../../src/files/paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
 
 interface Node {
   readonly kind: 'file' | 'folder' | 'link'
@@ -64,7 +64,7 @@ export class MemoryFiles implements FileHost {
     return purpose === 'write' && this.readOnly ? [notWritable(this.label, 'error')] : []
   }
 
-  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+  async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     if (folder !== '') {
       this.#resolve(folder, true)
       if (this.nodes.get(folder)?.kind !== 'folder') throw fileMissing(this.label, folder)
@@ -73,7 +73,7 @@ export class MemoryFiles implements FileHost {
     for (const path of paths) {
       signal?.throwIfAborted()
       const entry = await this.stat(path)
-      if (entry !== undefined) yield entry
+      if (entry !== undefined && (depth === 'below' || parentOf(path) === folder)) yield entry
       if (path === this.denied && entry?.kind === 'folder') throw permissionDenied(this.label, path, 'list')
     }
   }

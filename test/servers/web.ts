@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttps } from 'node:https'
+import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -63,7 +64,14 @@ export function selfSigned(name: string, days: number, organisation = 'Test'): K
       'openssl',
       [
         ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert],
-        ...['-subj', `/O=${organisation}/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-days', String(days)],
+        ...[
+          '-subj',
+          `/O=${organisation}/CN=${name}`,
+          '-addext',
+          `subjectAltName=${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`,
+          '-days',
+          String(days),
+        ],
       ],
       { stdio: 'pipe' },
     )

@@ -144,7 +144,7 @@ function detailLines(step: StepView, options: FrameOptions, final: boolean): rea
   const outcome = indented(step.outcome, step.state === 'failed' ? 'red' : 'yellow')
   const warnings = final || step.state !== 'done' ? indented(step.warnings, 'yellow') : []
   if (step.state === 'undone') return [...outcome, ...indented(noteLine(step), 'dim'), ...warnings]
-  const figures = indented([...step.figures, ...straysLine(step.strays)])
+  const figures = indented([...step.figures, ...straysLine(step.strays, step.carriedAt)])
   if (step.state !== 'running') return [...outcome, ...figures, ...warnings]
   const counters = [...step.counters.values()].map((counter) => counterLine(counter))
   return [

@@ -37,6 +37,8 @@ export interface StepView {
   figures: readonly string[]
   /** Rows that were carried over as they were born, by table. */
   readonly strays: Map<string, number>
+  /** When the last of them were, milliseconds since 1970. */
+  carriedAt: number | undefined
   warnings: readonly string[]
   note: string | undefined
   /** Why it failed or what it waits for. */
@@ -113,6 +115,7 @@ const view = (id: string, title: string, phase: Phase, undoable: boolean): StepV
   counters: new Map(),
   figures: [],
   strays: new Map(),
+  carriedAt: undefined,
   warnings: [],
   note: undefined,
   outcome: [],
@@ -140,9 +143,7 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       return
     case 'reconciled':
       if (event.newOnly !== true) step.figures = reconciledLines(event)
-      else
-        for (const [table, { inserted }] of Object.entries(event.tables))
-          step.strays.set(table, (step.strays.get(table) ?? 0) + inserted)
+      else addStrays(step, event, now)
       return
     case 'note':
       step.note = event.message
@@ -163,6 +164,12 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
     case 'finished':
       return
   }
+}
+
+function addStrays(step: StepView, event: RunEvent & { readonly event: 'reconciled' }, now: number): void {
+  step.carriedAt = now
+  for (const [table, { inserted }] of Object.entries(event.tables))
+    step.strays.set(table, (step.strays.get(table) ?? 0) + inserted)
 }
 
 function addChange(step: StepView, event: RunEvent & { readonly event: 'change' }): void {

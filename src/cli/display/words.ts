@@ -1,3 +1,4 @@
+import { isoTime } from '../../base/clock.ts'
 import { formatBytes, formatCount, formatDuration } from '../../base/units.ts'
 import type { EventBody, HeadroomWatch, ProgressUnit, RunEvent } from '../../run/events.ts'
 
@@ -29,14 +30,37 @@ const trafficWords = (side: string, traffic: Body<'watch'>['old']): string => {
   return `${side} host ${figures.length === 0 ? 'no figures' : figures.join(', ')}`
 }
 
-/** The watch in lines: resolvers, traffic, and the headroom that runs out first. */
+/** The watch in lines: traffic, how long it has been quiet, resolvers with those that lag, and the headroom that runs out first. */
 export function watchLines(watch: Body<'watch'>): readonly string[] {
   const { agreed, total } = watch.resolvers
   const resolvers = `${agreed} of ${total} resolvers give the new address${watch.drained ? ' · the old host is drained' : ''}`
   const tightest = [...watch.headroom].sort(byTimeLeft)[0]
   const headroom = tightest === undefined ? [] : [headroomWords(tightest, watch.headroom.length)]
-  return [resolvers, `${trafficWords('old', watch.old)} · ${trafficWords('new', watch.new)}`, ...headroom]
+  return [
+    `${resolvers}${lagWords(watch.lagging ?? [])}`,
+    `${trafficWords('old', watch.old)} · ${trafficWords('new', watch.new)}`,
+    ...(watch.drained ? [] : quietWords(watch.quiet)),
+    ...headroom,
+  ]
 }
+
+const LAGGARDS_SHOWN = 2
+
+/** Those that will go on for longest, first. */
+function lagWords(lagging: Body<'watch'>['lagging'] & {}): string {
+  if (lagging.length === 0) return ''
+  const named = lagging
+    .toSorted((a, b) => (b.ttlLeftSeconds ?? 0) - (a.ttlLeftSeconds ?? 0))
+    .slice(0, LAGGARDS_SHOWN)
+    .map(({ server, ttlLeftSeconds }) =>
+      ttlLeftSeconds === null ? server : `${server} for ${formatDuration(ttlLeftSeconds * 1000)} more`,
+    )
+  const rest = lagging.length - named.length
+  return ` · still the old one: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
+}
+
+const quietWords = (quiet: Body<'watch'>['quiet']): readonly string[] =>
+  quiet === undefined ? [] : [`old host quiet for ${formatDuration(quiet.seconds * 1000)} of ${formatDuration(quiet.of * 1000)}`]
 
 const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
   if (a.runsOutAt !== b.runsOutAt) return (a.runsOutAt ?? '9') < (b.runsOutAt ?? '9') ? -1 : 1
@@ -79,10 +103,11 @@ export function reconciledLines(body: Body<'reconciled'>): readonly string[] {
 }
 
 /** Rows that cheap passes have carried so far, for the screen. */
-export const straysLine = (strays: ReadonlyMap<string, number>): readonly string[] =>
-  strays.size === 0
-    ? []
-    : [`carried over as they came: ${[...strays].map(([table, rows]) => `${table} ${formatCount(rows)}`).join(' · ')}`]
+export const straysLine = (strays: ReadonlyMap<string, number>, lastAt: number | undefined): readonly string[] => {
+  if (strays.size === 0) return []
+  const last = lastAt === undefined ? '' : ` · last at ${isoTime(lastAt).slice(11, 19)} UTC`
+  return [`carried over as they came: ${[...strays].map(([table, rows]) => `${table} ${formatCount(rows)}`).join(' · ')}${last}`]
+}
 
 const SEVERITY = { error: 'PROBLEM', warning: 'warning', info: 'note' } as const
 

@@ -5,7 +5,7 @@ import { MigrateError } from '../../base/errors.ts'
 import { Boundary } from '../boundary.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
@@ -45,13 +45,13 @@ export class FtpFiles implements FileHost {
     return this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
   }
 
-  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+  async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
     if (folder !== '') {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (connection) => this.#inside(connection, folder, true))
     }
-    yield* this.#below(await this.#entries(folder), signal)
+    yield* depth === 'here' ? await this.#entries(folder) : this.#below(await this.#entries(folder), signal)
   }
 
   /** What lies below folders that come soon is asked for beforehand, by as many connections as there are. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
-import type { FileEntry, FileHost, FilePowers, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
+import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
@@ -47,7 +47,7 @@ export class SftpFiles implements FileHost {
     )
   }
 
-  async *list(folder = '', signal?: AbortSignal): AsyncIterable<FileEntry> {
+  async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     if (folder !== '') {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(folder, boundary.by(channel)))
@@ -60,7 +60,7 @@ export class SftpFiles implements FileHost {
         for (const entry of entries) if (entry.kind === 'folder' && boundary.knows(path)) boundary.remember(entry.path)
         return entries
       })
-    yield* walk(folder, read, signal)
+    yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
