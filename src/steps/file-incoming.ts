@@ -106,7 +106,9 @@ export class Incoming {
     const at = this.#written
     this.#written += length
     this.#writing = this.#handle.writev(chunks, at).then(({ bytesWritten }) => {
-      if (bytesWritten !== length) throw new Error(`only ${bytesWritten} of ${length} bytes could be written`)
+      // A regular file takes less than it was given when there is no more room (POSIX, write).
+      if (bytesWritten !== length)
+        throw Object.assign(new Error(`only ${bytesWritten} of ${length} bytes could be written`), { code: 'ENOSPC' })
     })
     this.#writing.catch(() => undefined)
   }

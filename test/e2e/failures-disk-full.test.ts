@@ -92,9 +92,11 @@ describe.skipIf(missing !== null)(
     })
 
     it('tells which file had no room midway, leaves no half of it, and goes on once there is room', async () => {
-      // A quota on the number of files: nobody sees it coming.
-      site?.change('nr_inodes=30')
-      const trial = await scene.trial('files-full', { steps: '\n  - snapshot-files\n  - restore-files\n' })
+      // A quota on the number of files that comes into being after everybody has looked.
+      const quota = `mount -o remount,nr_inodes=30 ${scene.hosts.newSite}`
+      const trial = await scene.trial('files-full', {
+        steps: `\n  - snapshot-files\n  - run: { command: "${quota}" }\n  - restore-files\n`,
+      })
       await expectTold(trial, await trial.run(), {
         code: 'files-disk-full',
         says: /disk of .*new-site is full: "[^"]+" could not be written/,

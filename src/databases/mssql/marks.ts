@@ -132,6 +132,9 @@ export async function writeLedger(session: Session, table: string, entries: read
   }
 }
 
+/** The columns have the database's collation, which as a rule takes either case of a letter for the same. */
+const exactly = (column: string): string => `${column} COLLATE Latin1_General_BIN2`
+
 /** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */
 export async function ledgerPageOf(
   session: Session,
@@ -152,7 +155,13 @@ WHERE run = @p0 AND table_name = @p1 AND ${where} ORDER BY id`
     for (const chunk of chunks(keys, rowsPerStatement(1))) {
       const among = chunk.map((_, at) => `@p${2 + at}`).join(', ')
       rows.push(
-        ...(await session.query(of('', `(source_key IN (${among}) OR target_key IN (${among}))`), [run, table, ...chunk])).rows,
+        ...(
+          await session.query(of('', `(${exactly('source_key')} IN (${among}) OR ${exactly('target_key')} IN (${among}))`), [
+            run,
+            table,
+            ...chunk,
+          ])
+        ).rows,
       )
     }
     return rows
