@@ -119,6 +119,11 @@ export interface FileHost {
   freeBytes(): Promise<number | null>
   /** How many files more fit (inodes); `null` when the host can't say or doesn't count them. */
   freeFiles(): Promise<number | null>
+  /**
+   * Waits until nothing of what was written is still under a temporary name of this program's own making (a folder in which many files
+   * arrive together), and removes such as were left by one that was killed. Absent where there are none.
+   */
+  sweep?(): Promise<void>
   close(): Promise<void>
 }
 

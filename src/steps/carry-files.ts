@@ -120,7 +120,8 @@ class CarryFiles implements Step<CarryChange> {
     const to = this.#carrying(run)
     switch (change.do) {
       case 'carry':
-        return carryOver(to, change)
+        await carryOver(to, change)
+        return to.host.sweep?.()
       case 'park':
         return park(to, change)
       case 'settle':
@@ -143,7 +144,9 @@ class CarryFiles implements Step<CarryChange> {
   }
 
   async undo(change: CarryChange, run: StepRun): Promise<void> {
-    await takeBackCarried(this.#carrying(run), change)
+    const from = this.#carrying(run)
+    await from.host.sweep?.()
+    await takeBackCarried(from, change)
   }
 
   describe(change: CarryChange): string {

@@ -100,11 +100,13 @@ class RestoreFiles implements Step<Change> {
     if (change.do === 'delete') return deleteEntries(this.#putting(run), change)
     if (change.do === 'relay') {
       const { digest } = await relay(this.#relaying(run), change)
+      await this.#new().sweep?.()
       return run.remember(this.#relayedKey(digest), true)
     }
     const store = this.#store(run)
     try {
       await putBatch(this.#putting(run), store, change)
+      await this.#new().sweep?.()
     } finally {
       store.close()
     }
@@ -126,6 +128,7 @@ class RestoreFiles implements Step<Change> {
 
   async undo(change: Change, run: StepRun): Promise<void> {
     if (change.do === 'estimate') return
+    await this.#new().sweep?.()
     if (change.do === 'delete') return restoreDeleted(this.#putting(run), change)
     if (change.do === 'relay') return takeBackRelay(this.#putting(run), change)
     const store = this.#store(run)

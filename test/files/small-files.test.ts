@@ -55,6 +55,18 @@ describe.skipIf(sshdMissing !== null)(
       expect(new Set(files.map(({ mode, mtimeSeconds }) => `${mode} ${mtimeSeconds}`))).toEqual(new Set([`${0o640} 1250000000`]))
     })
 
+    it('leave no folder that one who was killed had made for them, when asked to sweep', async () => {
+      site.put('.migrate-part-0123456789ab/0', Buffer.from('left by a kill'))
+      site.put('.migrate-part-of-the-shop', Buffer.from('another’s'))
+      const options = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
+      const writing = Promise.all([...contents].map(([path, bytes]) => host.write(path, wholeContent(bytes), options)))
+      await Promise.all([writing, host.sweep?.()])
+      await host.sweep?.()
+      for (const [path, bytes] of contents) expect(site.read(path)?.equals(bytes), path).toBe(true)
+      expect(readdirSync(site.path).filter((name) => name.startsWith('.'))).toEqual(['.migrate-part-of-the-shop'])
+      await host.remove('.migrate-part-of-the-shop')
+    })
+
     it('are read byte for byte, and one that is gone meanwhile is missed by name', async () => {
       const files = (await listed(host)).filter(({ kind }) => kind === 'file')
       const gone = {

@@ -230,6 +230,10 @@ export class SftpFiles implements FileHost {
     )
   }
 
+  async sweep(): Promise<void> {
+    await this.#small.sweep((await this.#inside()).full(''))
+  }
+
   async close(): Promise<void> {
     await this.#small.close().finally(() => this.#pool.close())
   }

@@ -57,6 +57,11 @@ export class SmallFiles {
     return this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
   }
 
+  /** `root`: absolute, on the host. Returns when no folder of files on their way is left there. */
+  sweep(root: string): Promise<void> {
+    return this.#writes.sweep(root)
+  }
+
   async close(): Promise<void> {
     this.#reads.close()
     await this.#writes.close()

@@ -44,6 +44,8 @@ export class TarWrites {
   readonly #most: number
   readonly #isUsable: () => Promise<boolean>
   #swept: Promise<void> | undefined
+  /** Names of the folders that this one fills. */
+  readonly #own = new Set<string>()
   #filling: Unpacking | undefined
   #under = 0
   #waiting = 0
@@ -75,6 +77,14 @@ export class TarWrites {
     }
   }
 
+  /** Waits for the folders that are under way now, and removes those that no one of this process fills. */
+  async sweep(root: string): Promise<void> {
+    this.#filling?.end()
+    this.#filling = undefined
+    await Promise.all(this.#running)
+    await sweep(this.#pool, root, this.#own)
+  }
+
   /** Waits until no folder of this one is left. */
   async close(): Promise<void> {
     this.#isOff = true
@@ -84,7 +94,7 @@ export class TarWrites {
   }
 
   async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
-    this.#swept ??= sweep(this.#pool, root)
+    this.#swept ??= sweep(this.#pool, root, this.#own)
     await this.#swept
     while (this.#filling === undefined || !this.#filling.takes(file)) {
       if (this.#isOff) return undefined
@@ -101,6 +111,7 @@ export class TarWrites {
     const folder = `.migrate-part-${randomBytes(6).toString('hex')}`
     const unpacking = new Unpacking(this.#pool, command(root, folder), `${root === '/' ? '' : root}/${folder}`)
     this.#filling = unpacking
+    this.#own.add(folder)
     this.#under += 1
     const running = unpacking.ended
       .then(async (wasUseful) => {
@@ -111,6 +122,7 @@ export class TarWrites {
         for (const turn of this.#turns.splice(0)) turn()
         await unpacking.settled
         await removeUnpacked(this.#pool, unpacking.folder)
+        this.#own.delete(folder)
       })
       .finally(() => this.#running.delete(running))
     this.#running.add(running)
@@ -118,9 +130,10 @@ export class TarWrites {
 }
 
 /** Removes what a run left that was killed while it unpacked. */
-async function sweep(pool: SftpPool, root: string): Promise<void> {
+async function sweep(pool: SftpPool, root: string, own: ReadonlySet<string>): Promise<void> {
   const left = await pool.use(({ channel }) => namesIn(channel, root)).catch(() => [])
-  for (const name of left) if (UNPACKED.test(name)) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
+  for (const name of left)
+    if (UNPACKED.test(name) && !own.has(name)) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
 }
 
 /** What can't be removed does no harm, and is tried again at the next run. */
