@@ -1,5 +1,5 @@
 import { systemClock } from '../../base/clock.ts'
-import { MigrateError } from '../../base/errors.ts'
+import { MigrateError, messageOf } from '../../base/errors.ts'
 import { connectionLost } from '../failures.ts'
 import { connect, type FtpConnection } from './connection.ts'
 import { type FtpOptions, labelOf } from './options.ts'
@@ -68,7 +68,7 @@ export class FtpPool {
   async #open(): Promise<FtpConnection | undefined> {
     this.#taken += 1
     try {
-      const opened = await connect(this.#options)
+      const opened = await this.#login()
       this.#wasReached = true
       return opened
     } catch (error) {
@@ -77,6 +77,18 @@ export class FtpPool {
       if (this.#taken === 0) throw this.#lost(error)
       this.#limit = this.#taken
       return undefined
+    }
+  }
+
+  /** A login that a busy host left without an answer is tried once more: nothing was asked of it yet. */
+  async #login(): Promise<FtpConnection> {
+    try {
+      return await connect(this.#options)
+    } catch (error) {
+      const isLate =
+        error instanceof MigrateError && error.code === 'files-unreachable' && /timeout/i.test(messageOf(error.cause))
+      if (!this.#wasReached || !isLate || this.#closed) throw error
+      return await connect(this.#options)
     }
   }
 
