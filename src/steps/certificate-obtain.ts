@@ -75,7 +75,6 @@ export async function obtainAndKeep(
   const texts = world.dns?.provider.texts
   if (texts === undefined)
     throw new MigrateError('fault', 'A certificate was to be obtained without a zone. This is a fault in migrate.')
-  await withdrawProofs(world, run)
   const folder = folderOf(run)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const accountPath = join(folder, 'account.pem')
@@ -84,28 +83,32 @@ export async function obtainAndKeep(
     accountKey = await newAccountKey()
     await keep(accountPath, accountKey)
   }
-  const { chain, key } = await obtainCertificate({
+  // The client shows the proofs of several names at once; the list of them is kept by one after the other.
+  let before: Promise<void> = Promise.resolve()
+  const asked = {
     directory: new URL(options.directory),
     email: options.email,
     names,
     accountKey,
     ca: options.ca === undefined ? undefined : await readFile(resolve(playbookDirectory, options.ca), 'utf8'),
-    prove: async (name, text) => {
-      // Remembered first: whatever cuts this off, the record is taken away again.
-      await run.remember(PROOFS_KEY, [...proofsOf(run), { name, text }])
-      await texts.add(name, text, run.signal)
+    prove: async (name: string, text: string): Promise<void> => {
+      before = before.then(async () => {
+        // Remembered first: whatever cuts this off, the record is taken away again.
+        await run.remember(PROOFS_KEY, [...proofsOf(run), { name, text }])
+        await texts.add(name, text, run.signal)
+      })
+      await before
       await untilShown(world, name, text, run)
     },
-    withdraw: async (name, text) => {
-      await texts.remove(name, text, run.signal)
-      await run.remember(
-        PROOFS_KEY,
-        proofsOf(run).filter((proof) => proof.name !== name || proof.text !== text),
-      )
-    },
+  }
+  const { chain, key } = await obtainCertificate(asked).catch(async (error: unknown) => {
+    // What can't be taken away now is remembered, and taken away before the next try.
+    await withdrawProofs(world, run).catch(() => undefined)
+    throw error
   })
   await keep(join(folder, 'key.pem'), key)
   await keep(join(folder, 'chain.pem'), chain)
+  await withdrawProofs(world, run)
   const kept = await keptCertificate(run)
   if (kept === undefined) throw new MigrateError('fault', 'A certificate that was just kept is gone. This is a fault in migrate.')
   return kept

@@ -116,6 +116,7 @@ async function shown({ site, new: target }: World, run: StepRun, options: Certif
 }
 
 async function apply(options: CertificateOptions, context: StepContext, change: CertificateChange, run: StepRun): Promise<void> {
+  await withdrawProofs(context.world, run)
   const kept = (await keptCertificate(run)) ?? (await obtainAndKeep(options, context, change, run))
   const { shell } = context.world.new
   if (options.install !== undefined && shell !== undefined) return await installOn(shell, options.install, kept, run)

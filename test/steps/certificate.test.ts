@@ -131,6 +131,7 @@ describe.skipIf(missing !== null)(title, () => {
     await perform(step, run)
     expect(await step.verify(run)).toEqual([])
     expect(store.records()).toEqual([])
+    expect(await proofs()).toEqual(['somebody else’s'])
   })
 
   it('is kept for a person where nobody can install it from here', async () => {
@@ -144,6 +145,7 @@ describe.skipIf(missing !== null)(title, () => {
     writeFileSync(host.chain, kept)
     expect(await step.plan(run)).toEqual([])
     expect(await step.verify(run)).toEqual([])
+    expect(await proofs()).toEqual(['somebody else’s'])
   })
 
   it('leaves no proof behind in the zone when it is cut off, nor when the authority refuses', async () => {
