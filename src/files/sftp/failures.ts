@@ -7,6 +7,8 @@ export const SPACE = 'statvfs@openssh.com'
 
 /** With less than this free a write that fails for no named reason failed for want of room, bytes. */
 const NO_ROOM = 1024 * 1024
+/** The same of further files: what failed beside it may have been taken away already when the host is asked. */
+const FEW_FILES = 100
 
 /** The error to throw for what an SFTP request failed with. `root`: whole path of the folder, to ask the free space of. */
 export async function mapped(
@@ -43,7 +45,7 @@ async function fullDisk(error: unknown, root: string, channel: SftpChannel): Pro
   if (!channel.has(SPACE)) return undefined
   const space = await channel.space(root).catch(() => undefined)
   if (space === undefined) return undefined
-  return space.freeBytes < NO_ROOM || space.freeFiles === 0 ? space.freeBytes : undefined
+  return space.freeBytes < NO_ROOM || (space.freeFiles !== null && space.freeFiles < FEW_FILES) ? space.freeBytes : undefined
 }
 
 export function ignoring(status: number, error: unknown): void {
