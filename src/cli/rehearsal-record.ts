@@ -1,6 +1,7 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { keepWhole } from '../base/disk.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
 
 /** What a rehearsal makes on the new host, on disk before it makes it, so that nothing stays behind whatever happens. */
@@ -39,15 +40,7 @@ export async function readRecord(directory: string): Promise<RehearsalRecord | u
 /** On disk when it returns. */
 export async function writeRecord(directory: string, record: RehearsalRecord): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const path = join(directory, NAME)
-  const file = await open(`${path}.part`, 'w', 0o600)
-  try {
-    await file.writeFile(`${JSON.stringify(record)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.part`, path)
+  await keepWhole(join(directory, NAME), `${JSON.stringify(record)}\n`)
 }
 
 export const removeRecord = (directory: string): Promise<void> => rm(join(directory, NAME), { force: true })

@@ -1,5 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
+import { keepWhole } from '../base/disk.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
 
 /** A list kept as a JSON file; [] when there is no file. Throws MigrateError with `code` when the file can't be read as such. */
@@ -21,12 +22,5 @@ export async function readJsonFile<T>(
 
 /** Replaces the file in one step: after a crash it is the former one or this one, whole. Nobody but its owner may read it. */
 export async function writeJsonFile<T>(path: string, items: readonly T[]): Promise<void> {
-  const file = await open(`${path}.part`, 'w', 0o600)
-  try {
-    await file.writeFile(`${JSON.stringify(items, null, 2)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.part`, path)
+  await keepWhole(path, `${JSON.stringify(items, null, 2)}\n`)
 }

@@ -1,6 +1,7 @@
-import { mkdir, readdir, rename } from 'node:fs/promises'
+import { mkdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../base/clock.ts'
+import { namesIn } from '../base/disk.ts'
 import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
 import { RunHistory } from './history.ts'
 import { JOURNAL_NAME, type Journal, type JournalEnd, openJournal, readJournal, syncFolder } from './journal.ts'
@@ -110,14 +111,5 @@ async function freeName(directory: string, name: string): Promise<string> {
   for (let attempt = 1; ; attempt += 1) {
     const path = join(directory, attempt === 1 ? name : `${name}-${attempt}`)
     if (!(await namesIn(path)).includes(JOURNAL_NAME)) return path
-  }
-}
-
-async function namesIn(path: string): Promise<readonly string[]> {
-  try {
-    return await readdir(path)
-  } catch (error) {
-    ignoreMissing(error)
-    return []
   }
 }

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { keepWhole } from '../base/disk.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
 import type { StepRun } from '../run/step.ts'
 import { newAccountKey, obtainCertificate } from '../site/acme.ts'
@@ -42,18 +43,6 @@ async function readUnlessMissing(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whole or not at all, for its owner alone. */
-async function keep(path: string, text: string): Promise<void> {
-  const file = await open(`${path}.part`, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.part`, path)
-}
-
 const PROOFS_KEY = 'certificate/proofs'
 const proofsSchema = z.array(z.object({ name: z.string(), text: z.string() }))
 type Proof = z.infer<typeof proofsSchema>[number]
@@ -81,7 +70,7 @@ export async function obtainAndKeep(
   let accountKey = await readUnlessMissing(accountPath)
   if (accountKey === undefined) {
     accountKey = await newAccountKey()
-    await keep(accountPath, accountKey)
+    await keepWhole(accountPath, accountKey)
   }
   // The client shows the proofs of several names at once; the list of them is kept by one after the other.
   let before: Promise<void> = Promise.resolve()
@@ -106,8 +95,8 @@ export async function obtainAndKeep(
     await withdrawProofs(world, run).catch(() => undefined)
     throw error
   })
-  await keep(join(folder, 'key.pem'), key)
-  await keep(join(folder, 'chain.pem'), chain)
+  await keepWhole(join(folder, 'key.pem'), key)
+  await keepWhole(join(folder, 'chain.pem'), chain)
   await withdrawProofs(world, run)
   const kept = await keptCertificate(run)
   if (kept === undefined) throw new MigrateError('fault', 'A certificate that was just kept is gone. This is a fault in migrate.')

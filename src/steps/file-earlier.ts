@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { link, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { link, mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
+import { namesIn } from '../base/disk.ts'
 import { codeOf } from '../base/errors.ts'
 import type { Effects } from '../run/step.ts'
 import { FileStore } from './file-store.ts'
@@ -68,13 +69,4 @@ async function takeOver(from: string, to: string): Promise<void> {
 
 function ignoreThere(error: unknown): void {
   if (codeOf(error) !== 'EEXIST') throw error
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw error
-  }
 }

@@ -1,7 +1,7 @@
-import { readdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { codeOf } from '../base/errors.ts'
+import { namesIn } from '../base/disk.ts'
 
 /** Rows removed in one statement: others may want to write in between. */
 const AT_ONCE = 1000
@@ -26,13 +26,4 @@ export async function dropUnused(database: DatabaseSync, directory: string): Pro
   // The next snapshot's entries are written without it.
   database.exec('DROP INDEX contents')
   await rm(join(directory, 'incoming'), { recursive: true, force: true })
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw error
-  }
 }

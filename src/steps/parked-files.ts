@@ -1,8 +1,9 @@
 import { createWriteStream, existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
+import { keepWhole } from '../base/disk.ts'
 import { keepingError } from '../base/disk-full.ts'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
@@ -45,15 +46,7 @@ export async function readParkedFiles(run: StepRun): Promise<ReadonlyMap<string,
 
 /** Replaces the list in one step: after a crash it is the former one or this one, whole. */
 export async function writeParkedFiles(run: StepRun, files: ReadonlyMap<string, ParkedFile>): Promise<void> {
-  const path = parkedFilesPath(run)
-  const file = await open(`${path}.part`, 'w', 0o600)
-  try {
-    await file.writeFile(`${JSON.stringify([...files.values()], null, 2)}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.part`, path)
+  await keepWhole(parkedFilesPath(run), `${JSON.stringify([...files.values()], null, 2)}\n`)
 }
 
 /** Where a parked file's content is kept, from the run's folder on. */
