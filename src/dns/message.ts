@@ -1,5 +1,6 @@
 import { type Answer, type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packet'
 import type { DnsAnswer, QueryType } from './port.ts'
+import { rcodeName } from './rcodes.ts'
 
 /** A network for whose users one asks. */
 export interface ClientSubnet {
@@ -51,21 +52,6 @@ export function decodeReply(message: Buffer, id: number, question: Question): De
 }
 
 const RCODE_MASK = 0xf
-/** RFC 1035, 4.1.1 and RFC 2136, 2.2. */
-const RCODES = [
-  'NOERROR',
-  'FORMERR',
-  'SERVFAIL',
-  'NXDOMAIN',
-  'NOTIMP',
-  'REFUSED',
-  'YXDOMAIN',
-  'YXRRSET',
-  'NXRRSET',
-  'NOTAUTH',
-  'NOTZONE',
-]
-
 /** When no answer came: `status` says why. */
 export const failedAnswer = (status: string, milliseconds: number): DnsAnswer => ({
   status,
@@ -79,7 +65,7 @@ export function toAnswer(packet: DecodedPacket, question: Question, milliseconds
   const rcode = (packet.flags ?? 0) & RCODE_MASK
   const records = (packet.answers ?? []).flatMap(toRecord)
   return {
-    status: RCODES[rcode] ?? `RCODE${rcode}`,
+    status: rcodeName(rcode),
     authoritative: packet.flag_aa,
     records,
     negativeTtlSeconds: records.some((record) => record.type === question.type) ? null : negativeTtl(packet.authorities ?? []),

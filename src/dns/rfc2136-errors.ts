@@ -1,23 +1,10 @@
 import { isoTime } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
+import { rcodeName } from './rcodes.ts'
 import type { Answered, Primary, Unanswered } from './rfc2136-exchange.ts'
 import { FUDGE_SECONDS } from './rfc2136-tsig.ts'
 
-/** RFC 1035, 4.1.1; RFC 2136, 2.2. */
-export const RCODES = [
-  'NOERROR',
-  'FORMERR',
-  'SERVFAIL',
-  'NXDOMAIN',
-  'NOTIMP',
-  'REFUSED',
-  'YXDOMAIN',
-  'YXRRSET',
-  'NXRRSET',
-  'NOTAUTH',
-  'NOTZONE',
-] as const
 /** RFC 8945, 4.2 and 5.2. */
 const TSIG_ERRORS: Readonly<Record<number, 'BADSIG' | 'BADKEY' | 'BADTIME' | 'BADTRUNC'>> = {
   16: 'BADSIG',
@@ -33,7 +20,7 @@ export interface Endpoint {
   readonly primary: Primary
 }
 
-export const rcodeOf = ({ message }: Answered): string => RCODES[message.rcode] ?? `RCODE${message.rcode}`
+export const rcodeOf = ({ message }: Answered): string => rcodeName(message.rcode)
 
 /** The server couldn't be asked, or its answer was lost. `effect` says what is known of the zone. */
 export const unreachable = ({ server }: Endpoint, { why, cause }: Unanswered, task: string, effect: string): MigrateError =>
