@@ -57,6 +57,8 @@ export interface ProbeOptions {
   readonly paths: readonly string[]
   readonly assets: boolean
   readonly parallel: number
+  /** Asks besides how pages travel to a browser, and for `/robots.txt`; without, `encoding` and `robots` are `null`. */
+  readonly details?: boolean
   readonly clock: Clock
   readonly signal?: AbortSignal
   readonly progress?: (done: number, total: number) => void
@@ -113,7 +115,13 @@ export async function probeSite(client: SiteClient, options: ProbeOptions): Prom
     assets.push(...probes)
   }
   const total = [...seen.values()].filter(({ url }) => url.hostname === client.site.hostname).length
-  return { pages, assets, external, unasked: total - assets.length, robots: await robotsOf(client, options.signal) }
+  return {
+    pages,
+    assets,
+    external,
+    unasked: total - assets.length,
+    robots: options.details === true ? await robotsOf(client, options.signal) : null,
+  }
 }
 
 const KEEP_ROBOTS_BYTES = 512 * 1024
@@ -135,7 +143,7 @@ async function robotsOf(client: SiteClient, signal?: AbortSignal): Promise<strin
 async function probePage(
   client: SiteClient,
   path: string,
-  { clock, signal }: ProbeOptions,
+  { clock, details, signal }: ProbeOptions,
 ): Promise<{ probe: PageProbe; assets: readonly URL[] }> {
   const first = new URL(path, client.site)
   try {
@@ -155,7 +163,9 @@ async function probePage(
         headers: response.headers,
         robots: content.robots,
         insecure: client.site.protocol === 'https:' ? content.assets.filter(isInsecure).map((asset) => asset.href) : [],
-        ...(await travelling(client, url, response, signal)),
+        ...(details === true
+          ? await travelling(client, url, response, signal)
+          : { encoding: null, travelBytes: response.lengthBytes }),
         milliseconds,
         failure: null,
       },

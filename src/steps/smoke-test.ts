@@ -81,7 +81,7 @@ const isMissing = (sites: Sites | readonly Finding[]): sites is readonly Finding
 async function check(world: World, options: SmokeOptions, run: StepRun): Promise<readonly Finding[]> {
   const sites = sitesOf(world)
   if (isMissing(sites)) return sites
-  const probe = await probeHost(world.old, sites.old, sites.site, options, run)
+  const probe = await probeHost(world.old, sites.old, sites.site, { ...options, details: false }, run)
   return [...oldHostFindings(probe, sites.old), ...(await certificates(sites, run))]
 }
 
@@ -97,12 +97,17 @@ async function certificates({ site, new: host }: Sites, run: StepRun): Promise<r
   }
 }
 
-async function probeHost(host: Host, at: URL, site: URL, options: SmokeOptions, run: StepRun): Promise<SiteProbe> {
+interface Asked extends Pick<SmokeOptions, 'paths' | 'assets'> {
+  readonly details: boolean
+}
+
+async function probeHost(host: Host, at: URL, site: URL, options: Asked, run: StepRun): Promise<SiteProbe> {
   const client = siteClient({ site, host: at, connections: host.connections })
   try {
     return await probeSite(client, {
       paths: options.paths,
       assets: options.assets,
+      details: options.details,
       parallel: host.connections,
       clock: run.clock,
       signal: run.signal,
@@ -127,8 +132,8 @@ async function compareHosts(world: World, options: SmokeOptions, run: StepRun): 
   const sites = sitesOf(world)
   if (isMissing(sites)) throw new MigrateError('playbook-part-missing', sites.map((finding) => finding.message).join(' '))
   // One after the other, so that both report their own progress and the old host isn't hurried.
-  const before = await probeHost(world.old, sites.old, sites.site, options, run)
-  const after = await probeHost(world.new, sites.new, sites.site, options, run)
+  const before = await probeHost(world.old, sites.old, sites.site, { ...options, details: true }, run)
+  const after = await probeHost(world.new, sites.new, sites.site, { ...options, details: true }, run)
   const compared = [...compareProbes(before, after, options), ...compareDetails(before, after, sites)]
   const findings = [...compared, ...(await underLoad(compared, options, sites, run))]
   for (const finding of findings) run.emit({ event: 'finding', ...finding })

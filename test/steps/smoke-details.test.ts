@@ -51,7 +51,7 @@ async function probed(page: Page, site: URL, pair?: KeyPair): Promise<{ readonly
   servers.push(server)
   const client = siteClient({ site, host: server.url, ...(pair === undefined ? {} : { ca: pair.cert }) })
   try {
-    const probe = await probeSite(client, { paths: ['/'], assets: false, parallel: 2, clock: systemClock })
+    const probe = await probeSite(client, { paths: ['/'], assets: false, details: true, parallel: 2, clock: systemClock })
     return { probe, at: server.url }
   } finally {
     await client.close()
