@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Shell } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
@@ -6,10 +7,6 @@ import type { KeptCertificate } from './certificate-obtain.ts'
 
 type Install = NonNullable<CertificateOptions['install']>
 
-/** Paths are plain (options schema); everything else in a command goes through this. */
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
-const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/'
-
 /** What stood there before this run, beside it, so that undo can put it back. */
 const beforePath = (path: string, run: StepRun): string => `${path}.before-${run.id}`
 
@@ -17,7 +14,7 @@ const beforePath = (path: string, run: StepRun): string => `${path}.before-${run
 export async function installFindings({ chain, key }: Install, shell: Shell, run: StepRun): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   for (const path of [chain, key]) {
-    const { exit } = await shell.run(`test -w ${parentOf(path)} && { test ! -e ${path} || test -w ${path}; }`, run.signal)
+    const { exit } = await shell.run(`test -w ${posix.dirname(path)} && { test ! -e ${path} || test -w ${path}; }`, run.signal)
     if (exit === 0) continue
     findings.push({
       severity: 'error',
@@ -51,6 +48,7 @@ export async function installOn(
   )
 }
 
+/** Needs no quotes: paths are plain (options schema), and the content is Base64. */
 async function put(shell: Shell, path: string, text: string, run: StepRun): Promise<void> {
   const before = beforePath(path, run)
   const content = Buffer.from(text).toString('base64')
@@ -58,7 +56,7 @@ async function put(shell: Shell, path: string, text: string, run: StepRun): Prom
   const command = [
     'umask 077',
     `if [ -e ${path} ] && [ ! -e ${before} ] && [ ! -e ${before}.none ]; then cp -pP ${path} ${before}; elif [ ! -e ${before} ]; then : > ${before}.none; fi`,
-    `printf %s ${quoted(content)} | base64 -d > ${path}.part`,
+    `printf %s ${content} | base64 -d > ${path}.part`,
     `mv -f ${path}.part ${path}`,
   ].join(' && ')
   await must(shell, command, path, run)
