@@ -64,6 +64,20 @@ export async function startBind(options: BindOptions): Promise<Bind> {
   writeFileSync(join(folder, 'zone.db'), zoneFile(records, nameServer))
   writeFileSync(join(folder, 'named.conf'), configuration({ folder, address, port, zone, keys: [key, reader], zoneOptions }))
   const child = spawn(NAMED, ['-g', '-n', '1', '-c', join(folder, 'named.conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
+  return await answering(child, { address, port, zone, folder, key, reader })
+}
+
+interface Started {
+  readonly address: string
+  readonly port: number
+  readonly zone: string
+  readonly folder: string
+  readonly key: TsigKey
+  readonly reader: TsigKey
+}
+
+/** A name server that was started, once it answers for its zone. Throws with what it said when it doesn't. */
+export async function answering(child: ChildProcess, { address, port, zone, folder, key, reader }: Started): Promise<Bind> {
   let log = ''
   child.stderr?.on('data', (chunk) => {
     log = (log + String(chunk)).slice(-4000)
@@ -131,7 +145,7 @@ zone "${zone}" {
 };
 `
 
-export async function untilAnswers(resolver: Resolver, zone: string, child: ChildProcess, log: () => string): Promise<void> {
+async function untilAnswers(resolver: Resolver, zone: string, child: ChildProcess, log: () => string): Promise<void> {
   for (let look = 0; look < LOOKS; look += 1) {
     const answer = await resolver.query(zone, 'SOA')
     if (answer.status === 'NOERROR') return
@@ -142,7 +156,7 @@ export async function untilAnswers(resolver: Resolver, zone: string, child: Chil
   throw new Error(`the name server did not start:\n${log()}`)
 }
 
-export async function nsupdate({
+async function nsupdate({
   address,
   port,
   zone,

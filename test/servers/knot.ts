@@ -1,10 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../src/base/clock.ts'
-import { measureResolver } from '../../src/dns/resolver-measure.ts'
-import { type Bind, type BindOptions, newKey, nsupdate, stopChild, untilAnswers, zoneFile } from './bind.ts'
+import { answering, type Bind, type BindOptions, newKey, zoneFile } from './bind.ts'
 import { freeDnsPort } from './free-dns-port.ts'
 
 const KNOTD = '/usr/sbin/knotd'
@@ -57,25 +55,5 @@ zone:
 `,
   )
   const child = spawn(KNOTD, ['-c', join(folder, 'knot.conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let log = ''
-  child.stderr?.on('data', (chunk) => {
-    log = (log + String(chunk)).slice(-4000)
-  })
-  const resolver = measureResolver({ address, port }, { clock: systemClock, timeoutMs: 1000 })
-  await untilAnswers(resolver, zone, child, () => log)
-  return {
-    address,
-    port,
-    endpoint: `${address}:${port}`,
-    pid: child.pid ?? 0,
-    resolver,
-    key,
-    reader,
-    folder,
-    update: (lines) => nsupdate({ address, port, zone, key, lines }),
-    stop: async () => {
-      await stopChild(child)
-      rmSync(folder, { recursive: true, force: true })
-    },
-  }
+  return await answering(child, { address, port, zone, folder, key, reader })
 }

@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { stopChild } from './bind.ts'
+import { freePort } from './sshd.ts'
 import { selfSigned } from './web.ts'
 
 const PEBBLE = '/usr/bin/pebble'
@@ -20,14 +20,6 @@ export interface Pebble {
   stop(): Promise<void>
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const bound = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return bound !== null && typeof bound === 'object' ? bound.port : 0
-}
-
 /** Let's Encrypt's own small ACME server for tests, asking one name server about challenges. */
 export async function startPebble(dnsServer: string): Promise<Pebble> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-pebble-'))
@@ -35,7 +27,7 @@ export async function startPebble(dnsServer: string): Promise<Pebble> {
   const [certificate, privateKey] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
   writeFileSync(certificate, pair.cert)
   writeFileSync(privateKey, pair.key)
-  const [port, management, httpPort, tlsPort] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
+  const [port, management, httpPort, tlsPort] = await Promise.all([1, 2, 3, 4].map(() => freePort('127.0.0.1')))
   const pebble = {
     ...{ listenAddress: `127.0.0.1:${port}`, managementListenAddress: `127.0.0.1:${management}`, certificate, privateKey },
     ...{ httpPort, tlsPort, ocspResponderURL: '', externalAccountBindingRequired: false },
