@@ -47,17 +47,20 @@ describe('a line that breaks while a database is moved', () => {
     shop = await movingShop(host, { reachNew: through })
     await fill(shop.old, 150_000)
     await perform(shop.snapshot, shop.run)
+    // A slow old host makes for smaller parts: the cut comes in whichever of them the bytes run out.
+    let isCounting = false
+    let failure: unknown
     for (const change of await shop.restore.plan(shop.run)) {
       const load = typeof change === 'object' && change !== null && 'kind' in change && change.kind === 'load'
-      if (load) proxy.cut(1_100_000)
-      const applied = shop.restore.apply(change, shop.run)
-      if (!load) {
-        await applied
-        continue
-      }
-      await expect(applied).rejects.toMatchObject({ code: 'database-connection-lost' })
-      break
+      if (load && !isCounting) proxy.cut(1_100_000)
+      isCounting ||= load
+      failure = await shop.restore.apply(change, shop.run).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (failure !== undefined) break
     }
+    expect(failure).toMatchObject({ code: 'database-connection-lost' })
     proxy.mend()
     await perform(shop.restore, shop.run)
     expect(await shop.restore.verify(shop.run)).toMatchObject([{ code: 'rows-restored' }])
