@@ -1,0 +1,131 @@
+import { isoTime } from '../base/clock.ts'
+import type { CommandOptions, RunResult } from '../run/command.ts'
+import type { EventBody, EventSink, RunEvent } from '../run/events.ts'
+import { type GoingBack, goingBackOf } from '../run/going-back.ts'
+import type { RunHistory } from '../run/history.ts'
+import { readHistory } from '../run/state.ts'
+import type { Sequence } from '../run/step.ts'
+import type { Prepared } from './prepare.ts'
+
+/**
+ * `migrate rollback` after the cutover: DNS back first, then what customers left on the new host, carried to the old one. What was
+ * prepared on the new host stays. Can be cut off at any place and run again.
+ */
+export async function goBack({ options, world }: Prepared, dryRun: boolean): Promise<RunResult> {
+  const { rollback } = await import('../run/undo.ts')
+  const held = new HeldEnd(options.sink)
+  const parts = { ...options, dryRun, sink: held.sink }
+  const back = await rollback({ ...parts, phases: ['cutover', 'settle'], customersFirst: true })
+  const ends = [back]
+  const { history } = await readHistory(options.directory)
+  // What isn't for customers may be left for later; where they are sent must be the old host before their orders go there.
+  if ((back.exit === 0 || !history.cutOver) && back.outcome !== 'interrupted') {
+    const { runSequence } = await import('../run/runner.ts')
+    for (const sequence of await partsOfCarrying(world, options.sequence, history))
+      ends.push(await runSequence({ ...parts, sequence }))
+  }
+  const last = ends.findLast(({ exit }) => exit !== 0) ?? ends.at(-1) ?? back
+  held.release(last)
+  return last
+}
+
+/** Each is a run of its own: that the new database can't be asked must not keep the old one's numbers from being moved first. */
+async function partsOfCarrying(world: Prepared['world'], steps: Sequence, history: RunHistory): Promise<readonly Sequence[]> {
+  const { goingBack } = await import('../steps/carry-back.ts')
+  const { carryBackNumbers } = await import('../steps/carry-back-numbers.ts')
+  const { NEW_NUMBERS_KEY } = await import('../steps/guard-decision.ts')
+  const carrying = goingBack(world, steps)
+  const hasNumbers = history.fact(NEW_NUMBERS_KEY) !== undefined
+  return [...(hasNumbers ? [[[carryBackNumbers(world)]]] : []), ...(carrying.length === 0 ? [] : [carrying])]
+}
+
+/** Holds back how a part of a command ended, until nothing follows it: a command ends once. */
+class HeldEnd {
+  readonly #sink: EventSink
+  #end: RunEvent | undefined
+
+  constructor(sink: EventSink) {
+    this.#sink = sink
+  }
+
+  readonly sink: EventSink = (event) => {
+    if (event.step === null && event.event === 'finished') this.#end = event
+    else this.#sink(event)
+  }
+
+  /** Tells the last end that was held back; with another outcome and exit code, where given. */
+  release(otherwise?: Pick<RunResult, 'outcome' | 'exit'>): void {
+    const end = this.#end
+    this.#end = undefined
+    if (end?.event !== 'finished') return
+    this.#sink(otherwise === undefined ? end : { ...end, outcome: otherwise.outcome, exit: otherwise.exit })
+  }
+}
+
+/** The decision to go back, as long as that isn't done to its end. */
+export function wayBackDue(history: RunHistory, carrying: Sequence): GoingBack | undefined {
+  const decided = goingBackOf(history)
+  if (decided?.decision !== 'back') return undefined
+  const isCarried = carrying.flat().every(({ id }) => history.statusOf(id) === 'finished')
+  return history.cutOver || !isCarried ? decided : undefined
+}
+
+/** Customers were sent back to the old host, and it has gone on from there: its numbers are beyond the new one's. */
+export async function hasGoneBack(history: RunHistory): Promise<boolean> {
+  const { CARRY_BACK } = await import('../steps/carry-back.ts')
+  const { CARRY_NUMBERS } = await import('../steps/carry-back-numbers.ts')
+  if (history.cutOver) return false
+  const wasCarried = history.changes.some(({ step }) => step === CARRY_BACK || step === CARRY_NUMBERS)
+  return wasCarried || (goingBackOf(history)?.decision === 'back' && history.wasCutOver)
+}
+
+/**
+ * `migrate run`, and the way back when it was decided on in it or by an earlier process: nobody decides anew. A run that went back
+ * ends as failed, since the move didn't come about.
+ */
+export async function runOrGoBack(
+  prepared: Prepared,
+  file: string,
+  run: (options: CommandOptions) => Promise<RunResult>,
+): Promise<RunResult> {
+  const { options, world } = prepared
+  const { goingBack } = await import('../steps/carry-back.ts')
+  const carrying = goingBack(world, options.sequence)
+  const dueNow = async (): Promise<GoingBack | undefined> => wayBackDue((await readHistory(options.directory)).history, carrying)
+  const held = new HeldEnd(options.sink)
+  let due = await dueNow()
+  if (due === undefined) {
+    const result = await run({ ...options, sink: held.sink })
+    due = await dueNow()
+    if (due === undefined || result.outcome === 'interrupted') {
+      held.release()
+      return result
+    }
+  }
+  const started = options.clock.monotonic()
+  const tell = (runId: string, body: EventBody): void =>
+    options.sink({ time: isoTime(options.clock.now()), run: runId, step: null, ...body })
+  const back = await goBack({ ...prepared, options: { ...options, sink: held.sink } }, false)
+  const seconds = (options.clock.monotonic() - started) / 1000
+  const result: RunResult = back.exit === 0 ? { ...back, outcome: 'failed', exit: 1 } : back
+  if (back.exit === 0) tell(back.runId, { event: 'failed', seconds, ...wentBack(due, file) })
+  else tell(back.runId, { event: 'finding', ...stillDue((await readHistory(options.directory)).history, file) })
+  held.release(result)
+  return result
+}
+
+const wentBack = ({ reason, at }: GoingBack, file: string) => ({
+  code: 'failback',
+  message: `Customers are sent to the old host again, as was decided at ${at.slice(11, 19)} UTC: ${reason}. What they ordered on the new host is on the old one too. Nothing on the new host was touched.`,
+  hint: `Resolvers may send some customers to the new host until their TTL ends: after that, run  migrate rollback ${file}  once more. To move again, mend the new host, empty its database, and begin anew with --fresh.`,
+})
+
+const stillDue = ({ cutOver }: RunHistory, file: string) =>
+  ({
+    severity: 'error',
+    code: cutOver ? 'failback-unfinished' : 'carry-back-due',
+    message: cutOver
+      ? 'It was decided to go back to the old host, and that isn’t done: customers may still be sent to the new one.'
+      : 'Customers are sent to the old host again. What they ordered on the new host isn’t on the old one yet: it waits there until it can be carried.',
+    hint: `When what stands in the way is mended: migrate rollback ${file}  goes on with it, as often as it takes.`,
+  }) as const
