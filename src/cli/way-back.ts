@@ -1,4 +1,4 @@
-import { isoTime } from '../base/clock.ts'
+import { type Clock, isoTime } from '../base/clock.ts'
 import type { CommandOptions, RunResult } from '../run/command.ts'
 import type { EventBody, EventSink, RunEvent } from '../run/events.ts'
 import { type GoingBack, goingBackOf } from '../run/going-back.ts'
@@ -13,7 +13,7 @@ import type { Prepared } from './prepare.ts'
  */
 export async function goBack({ options, world }: Prepared, dryRun: boolean): Promise<RunResult> {
   const { rollback } = await import('../run/undo.ts')
-  const held = new HeldEnd(options.sink)
+  const held = new HeldEnd(options)
   const parts = { ...options, dryRun, sink: held.sink }
   const back = await rollback({ ...parts, phases: ['cutover', 'settle'], customersFirst: true })
   const ends = [back]
@@ -42,10 +42,12 @@ async function partsOfCarrying(world: Prepared['world'], steps: Sequence, histor
 /** Holds back how a part of a command ended, until nothing follows it: a command ends once. */
 class HeldEnd {
   readonly #sink: EventSink
+  readonly #clock: Clock
   #end: RunEvent | undefined
 
-  constructor(sink: EventSink) {
+  constructor({ sink, clock }: CommandOptions) {
     this.#sink = sink
+    this.#clock = clock
   }
 
   readonly sink: EventSink = (event) => {
@@ -58,7 +60,8 @@ class HeldEnd {
     const end = this.#end
     this.#end = undefined
     if (end?.event !== 'finished') return
-    this.#sink(otherwise === undefined ? end : { ...end, outcome: otherwise.outcome, exit: otherwise.exit })
+    const { outcome, exit } = otherwise ?? end
+    this.#sink({ ...end, time: isoTime(this.#clock.now()), outcome, exit })
   }
 }
 
@@ -92,7 +95,7 @@ export async function runOrGoBack(
   const { goingBack } = await import('../steps/carry-back.ts')
   const carrying = goingBack(world, options.sequence)
   const dueNow = async (): Promise<GoingBack | undefined> => wayBackDue((await readHistory(options.directory)).history, carrying)
-  const held = new HeldEnd(options.sink)
+  const held = new HeldEnd(options)
   let due = await dueNow()
   if (due === undefined) {
     const result = await run({ ...options, sink: held.sink })

@@ -1,4 +1,4 @@
-import type { Finding } from '../base/errors.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import type { StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { missingDns } from './dns-change.ts'
@@ -40,7 +40,7 @@ function whatIsUnseen(options: GuardOptions, world: World): readonly Finding[] {
 
 /** A page that the old host doesn't give either says nothing of the new one. */
 async function unfitPages(
-  { paths, answer }: GuardOptions,
+  { paths, contains, answer }: GuardOptions,
   { old, new: fresh, site }: World,
   run: StepRun,
 ): Promise<readonly Finding[]> {
@@ -49,22 +49,26 @@ async function unfitPages(
   for (const path of paths) {
     const url = new URL(path, site ?? old.site)
     const question = { url, at: old.site, method: 'GET', headers: {}, body: undefined, timeoutMs: answer }
-    // An old host that is down is told by others.
-    const status = await ask(question, run.signal).then(
-      (given) => given.status,
-      () => 0,
-    )
-    run.signal.throwIfAborted()
-    if (status < 400) continue
-    findings.push({
-      severity: 'warning',
-      code: 'guard-page-unfit',
-      message: `The old host answers ${path} with status ${status}: the guard would take the new one for failing, and the old one for unfit, by that page.`,
-      hint: 'Give pages that answer everybody: guard: { paths: ["/"] }.',
+    const given = await ask(question, run.signal).catch((error: unknown) => {
+      run.signal.throwIfAborted()
+      // An old host that gives no answer at all is told by other steps.
+      if (error instanceof MigrateError) return undefined
+      throw error
     })
+    if (given === undefined) continue
+    if (given.status >= 400) findings.push(unfit(path, `answers ${path} with status ${given.status}`))
+    else if (contains !== undefined && given.status < 300 && !given.body.includes(contains))
+      findings.push(unfit(path, `answers ${path} without "${contains}"`))
   }
   return findings
 }
+
+const unfit = (path: string, how: string): Finding => ({
+  severity: 'warning',
+  code: 'guard-page-unfit',
+  message: `The old host ${how}: by ${path} the guard would take it for unfit to take customers back, and the new one, if it does the same, for failing.`,
+  hint: 'Give pages that both hosts answer to everybody: guard: { paths: ["/"] }.',
+})
 
 async function whatHinders({ dns, old, new: fresh }: World): Promise<readonly Finding[]> {
   if (dns === undefined) return [missingDns('guard: { failback: auto }')]

@@ -29,7 +29,8 @@ export const guardKind: StepKind<GuardOptions> = {
     follows: WATCH,
     undoneLast: true,
     check: (run) => guardChecks(options, context, run),
-    plan: async (run) => (run.observing === undefined && isGuarded(run, context.id) ? [] : [{ kind: 'guard', ...plannedBy(options, context) }]),
+    plan: async (run) =>
+      run.observing === undefined && isGuarded(run, context.id) ? [] : [{ kind: 'guard', ...plannedBy(options, context) }],
     apply: async (_change, run) => {
       await guard(options, context, run)
       await run.remember(guardedKey(context.id), recallCutover(run)?.at ?? null)

@@ -68,7 +68,13 @@ describe('status', () => {
   })
 
   it('says what was decided when the new host failed, and what is still to be done about it', () => {
-    const goingBack = { decision: 'back', by: 'guard', at: '2026-11-22T03:59:00.000Z', reason: 'its disk is full', cutoverAt: 1 } as const
+    const goingBack = {
+      decision: 'back',
+      by: 'guard',
+      at: '2026-11-22T03:59:00.000Z',
+      reason: 'its disk is full',
+      cutoverAt: 1,
+    } as const
     const undone = [summary('cutover-dns', { phase: 'cutover', status: 'undone', undone: 1 })]
     expect(text({ goingBack, cutOver: true, outcome: 'failed' })).toMatch(/going back to the old host, not done yet; run again/)
     const due = text({ goingBack, steps: undone, outcome: 'failed' })

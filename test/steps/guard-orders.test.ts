@@ -14,7 +14,8 @@ function minutesOf(orders: readonly number[], measured: number | null, share: (m
     return rate.add(at * MINUTE, sum, share(at))
   })
 }
-const faults = (sights: readonly OrderSight[]): readonly number[] => sights.flatMap(({ fault }, at) => (fault === undefined ? [] : [at]))
+const faults = (sights: readonly OrderSight[]): readonly number[] =>
+  sights.flatMap(({ fault }, at) => (fault === undefined ? [] : [at]))
 const same = (count: number, minutes: number): readonly number[] => Array(minutes).fill(count)
 
 describe('the orders that are expected', () => {

@@ -10,10 +10,10 @@ import { guardKind } from '../../src/steps/guard.ts'
 import { NEW_NUMBERS_KEY } from '../../src/steps/guard-decision.ts'
 import type { World } from '../../src/steps/world.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { memoryResolver, scriptedResolver } from '../fakes/memory-dns.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
 import { perform, type TestRun } from '../fakes/step-run.ts'
-import { memoryResolver, scriptedResolver } from '../fakes/memory-dns.ts'
 import { dnsWorld, findings, newRun, notes, shopZone, stepOf, UnattendedRun } from './dns-world.ts'
 
 const MINUTE = 60_000
