@@ -82,15 +82,32 @@ export async function hasGoneBack(history: RunHistory): Promise<boolean> {
   return wasCarried || (goingBackOf(history)?.decision === 'back' && history.wasCutOver)
 }
 
+interface Running {
+  /** The playbook's, for messages. */
+  readonly file: string
+  /** All steps are run, not a choice of them. */
+  readonly isWhole: boolean
+  run(options: CommandOptions): Promise<RunResult>
+}
+
+/**
+ * After the cutover a run that is resumed may be kept from beginning by what the guard is there for: a database of the new host that
+ * is dead. Then the guard looks on by itself.
+ */
+async function guardAlone(options: CommandOptions): Promise<void> {
+  const { history } = await readHistory(options.directory)
+  const guard = options.sequence.flat().find(({ id }) => id === 'guard')
+  const cantBegin = history.cutOver && history.failure?.step === null
+  if (guard === undefined || !cantBegin || history.statusOf(guard.id) === 'finished') return
+  const { runSequence } = await import('../run/runner.ts')
+  await runSequence({ ...options, only: guard.id })
+}
+
 /**
  * `migrate run`, and the way back when it was decided on in it or by an earlier process: nobody decides anew. A run that went back
  * ends as failed, since the move didn't come about.
  */
-export async function runOrGoBack(
-  prepared: Prepared,
-  file: string,
-  run: (options: CommandOptions) => Promise<RunResult>,
-): Promise<RunResult> {
+export async function runOrGoBack(prepared: Prepared, { file, isWhole, run }: Running): Promise<RunResult> {
   const { options, world } = prepared
   const { goingBack } = await import('../steps/carry-back.ts')
   const carrying = goingBack(world, options.sequence)
@@ -99,9 +116,10 @@ export async function runOrGoBack(
   let due = await dueNow()
   if (due === undefined) {
     const result = await run({ ...options, sink: held.sink })
+    if (isWhole && result.exit === 1) await guardAlone({ ...options, sink: held.sink })
     due = await dueNow()
     if (due === undefined || result.outcome === 'interrupted') {
-      held.release()
+      held.release(result)
       return result
     }
   }

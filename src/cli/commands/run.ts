@@ -35,7 +35,8 @@ export function addRun(program: Command, io: Io, finish: Finish): void {
           }
           if (dryRun) return await onwards(prepared.options)
           const { runOrGoBack } = await import('../way-back.ts')
-          return await runOrGoBack(prepared, playbook, onwards)
+          const isWhole = [from, until, only].every((id) => id === undefined)
+          return await runOrGoBack(prepared, { file: playbook, isWhole, run: onwards })
         }),
       )
     })
