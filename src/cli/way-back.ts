@@ -82,6 +82,9 @@ export async function hasGoneBack(history: RunHistory): Promise<boolean> {
   return wasCarried || (goingBackOf(history)?.decision === 'back' && history.wasCutOver)
 }
 
+/** The step's id: a playbook has one at most. */
+const GUARD = 'guard'
+
 interface Running {
   /** The playbook's, for messages. */
   readonly file: string
@@ -91,16 +94,15 @@ interface Running {
 }
 
 /**
- * After the cutover a run that is resumed may be kept from beginning by what the guard is there for: a database of the new host that
- * is dead. Then the guard looks on by itself.
+ * After the cutover a run that is resumed may be kept from coming to its guard by what that one is there for: a database of the new
+ * host that is dead. Then the guard looks on by itself.
  */
-async function guardAlone(options: CommandOptions): Promise<void> {
+async function guardAlone(options: CommandOptions): Promise<RunResult | undefined> {
   const { history } = await readHistory(options.directory)
-  const guard = options.sequence.flat().find(({ id }) => id === 'guard')
-  const cantBegin = history.cutOver && history.failure?.step === null
-  if (guard === undefined || !cantBegin || history.statusOf(guard.id) === 'finished') return
+  const hasGuard = options.sequence.flat().some(({ id }) => id === GUARD)
+  if (!hasGuard || !history.cutOver || history.statusOf(GUARD) === 'finished') return undefined
   const { runSequence } = await import('../run/runner.ts')
-  await runSequence({ ...options, only: guard.id })
+  return await runSequence({ ...options, only: GUARD })
 }
 
 /**
@@ -115,8 +117,15 @@ export async function runOrGoBack(prepared: Prepared, { file, isWhole, run }: Ru
   const held = new HeldEnd(options)
   let due = await dueNow()
   if (due === undefined) {
-    const result = await run({ ...options, sink: held.sink })
-    if (isWhole && result.exit === 1) await guardAlone({ ...options, sink: held.sink })
+    let isGuarding = false
+    const sink: EventSink = (event) => {
+      isGuarding ||= event.step === GUARD && event.event === 'started'
+      held.sink(event)
+    }
+    const whole = await run({ ...options, sink })
+    const keptOff = isWhole && whole.exit === 1 && !isGuarding
+    const alone = keptOff ? await guardAlone({ ...options, sink }) : undefined
+    const result = alone?.outcome === 'waiting' ? alone : whole
     due = await dueNow()
     if (due === undefined || result.outcome === 'interrupted') {
       held.release(result)
@@ -129,16 +138,17 @@ export async function runOrGoBack(prepared: Prepared, { file, isWhole, run }: Ru
   const back = await goBack({ ...prepared, options: { ...options, sink: held.sink } }, false)
   const seconds = (options.clock.monotonic() - started) / 1000
   const result: RunResult = back.exit === 0 ? { ...back, outcome: 'failed', exit: 1 } : back
-  if (back.exit === 0) tell(back.runId, { event: 'failed', seconds, ...wentBack(due, file) })
+  const isParked = back.outcome === 'parked'
+  if (back.exit === 0 || isParked) tell(back.runId, { event: 'failed', seconds, ...wentBack(due, file, isParked) })
   else tell(back.runId, { event: 'finding', ...stillDue((await readHistory(options.directory)).history, file) })
   held.release(result)
   return result
 }
 
-const wentBack = ({ reason, at }: GoingBack, file: string) => ({
+const wentBack = ({ reason, at }: GoingBack, file: string, isParked: boolean) => ({
   code: 'failback',
-  message: `Customers are sent to the old host again, as was decided at ${at.slice(11, 19)} UTC: ${reason}. What they ordered on the new host is on the old one too. Nothing on the new host was touched.`,
-  hint: `Resolvers may send some customers to the new host until their TTL ends: after that, run  migrate rollback ${file}  once more. To move again, mend the new host, empty its database, and begin anew with --fresh.`,
+  message: `Customers are sent to the old host again, as was decided at ${at.slice(11, 19)} UTC: ${reason}. What they ordered on the new host is on the old one too${isParked ? ', but for the rows that wait for a decision' : ''}. Nothing on the new host was touched.`,
+  hint: `${isParked ? `To decide:  migrate reconcile ${file} --resolve. ` : ''}Resolvers may send some customers to the new host until their TTL ends: after that, run  migrate rollback ${file}  once more. To move again, mend the new host, empty its database, and begin anew with --fresh.`,
 })
 
 const stillDue = ({ cutOver }: RunHistory, file: string) =>
