@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
@@ -80,6 +81,7 @@ async function guard(options: GuardOptions, context: StepContext, run: StepRun):
   const telling = new GuardTelling(options, hosts.watched, command)
   const begun = run.clock.monotonic()
   const wasBeside = run.isFollowing()
+  let undecided: string | undefined
   await hosts.begin(run)
   for (;;) {
     const view = await hosts.look(run)
@@ -87,12 +89,23 @@ async function guard(options: GuardOptions, context: StepContext, run: StepRun):
     telling.show(run, view, standing)
     if (standing.state === 'failed' && view.look === 'failing' && run.observing === undefined) {
       const failure = { reason: telling.reason, numbers: hosts.numbers }
-      telling.undecided(run, await decide(run, failure, { failback: options.failback, command, old: hosts.old, relayed }))
+      undecided = await decide(run, failure, { failback: options.failback, command, old: hosts.old, relayed })
+      telling.undecided(run, undecided)
+    } else undecided = undefined
+    if (isOver(options, run, standing, { begun, wasBeside })) {
+      if (undecided === undefined || options.failback === 'off') return
+      throw notDecided(`${telling.reason}. ${undecided}`, command)
     }
-    if (isOver(options, run, standing, { begun, wasBeside })) return
     await rest(every, run)
   }
 }
+
+/** It is for a person to know before anything goes on. */
+const notDecided = (message: string, command: string): MigrateError =>
+  new MigrateError('failback-not-possible', `${message}.`, {
+    ending: 'waiting',
+    hint: `Mend either host, then run again. To go back all the same: ${command}`,
+  })
 
 interface Begin {
   /** Milliseconds, monotonic. */

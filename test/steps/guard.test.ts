@@ -89,7 +89,7 @@ describe('guard', () => {
 
   it('looks on as long as the watch beside it, decides nothing about a host that is well, and has then nothing left to do', async () => {
     run.following = true
-    atMinute(10, () => {
+    atMinute(2, () => {
       run.following = false
     })
     const step = guarding({ for: undefined, failback: 'auto' })
@@ -97,7 +97,7 @@ describe('guard', () => {
     expect(planned.map((change) => step.describe(step.change.parse(change)))).toEqual([
       'watch database, orders of the new host; failing for 2 min 00 s: back to the old host, by itself',
     ])
-    expect(minutes()).toBeCloseTo(10, 1)
+    expect(minutes()).toBeCloseTo(2, 1)
     expect(decided()).toBeUndefined()
     expect(findings(run)).toEqual([])
     expect(await step.plan(run)).toEqual([])
@@ -132,7 +132,7 @@ describe('guard', () => {
   })
 
   it('never decides about a host that flaps below the threshold, and says that it is unsteady', async () => {
-    for (let minute = 1; minute < 50; minute += 2.5) {
+    for (let minute = 1; minute < 25; minute += 2.5) {
       atMinute(minute, () => {
         fresh.silent = true
       })
@@ -140,7 +140,7 @@ describe('guard', () => {
         fresh.silent = false
       })
     }
-    await perform(guarding({ failback: 'auto' }), run)
+    await perform(guarding({ failback: 'auto', for: '30m' }), run)
     expect(decided()).toBeUndefined()
     expect(findings(run)).toEqual(['new-host-unsteady'])
   })
@@ -155,15 +155,15 @@ describe('guard', () => {
         fresh.silent = false
       })
     }
-    failsFor(1, 10)
-    failsFor(20, 30)
-    await perform(guarding(), run)
+    failsFor(1, 5)
+    failsFor(12, 16)
+    await perform(guarding({ for: '23m' }), run)
     expect(run.questions).toHaveLength(1)
     expect(decided()).toMatchObject({ decision: 'stay', by: 'person' })
     // Each of the two is told.
     expect(findings(run)).toEqual(['new-host-failing', 'new-host-failing'])
-    failsFor(1, 50)
-    await perform(guarding({ for: '120m' }), run)
+    failsFor(1, 5)
+    await perform(guarding({ for: '30m' }), run)
     expect(run.questions).toHaveLength(1)
   })
 
@@ -209,6 +209,16 @@ describe('guard', () => {
     expect(findings(run)).toEqual(['new-host-failing', 'failback-not-possible'])
     const why = run.events.find((event) => event.event === 'finding' && event.code === 'failback-not-possible')
     expect(why).toMatchObject({ severity: 'error', message: expect.stringMatching(says) })
+  })
+
+  it('ends as waiting for a person where neither host is fit when its time is over', async () => {
+    ;[fresh.silent, old.closed] = [true, true]
+    await expect(perform(guarding({ failback: 'auto', for: '10m' }), run)).rejects.toMatchObject({
+      code: 'failback-not-possible',
+      ending: 'waiting',
+    })
+    expect(decided()).toBeUndefined()
+    expect(minutes()).toBe(10)
   })
 
   it('takes its own line for down when nobody can be reached any more, decides nothing then, and goes on when it is up', async () => {
