@@ -55,18 +55,17 @@ class HeldEnd {
     else this.#sink(event)
   }
 
-  /** Tells the last end that was held back; with another outcome and exit code, where given. */
-  release(otherwise?: Pick<RunResult, 'outcome' | 'exit'>): void {
+  /** Tells the last end that was held back, with the outcome that the whole came to. */
+  release({ outcome, exit }: RunResult): void {
     const end = this.#end
     this.#end = undefined
     if (end?.event !== 'finished') return
-    const { outcome, exit } = otherwise ?? end
     this.#sink({ ...end, time: isoTime(this.#clock.now()), outcome, exit })
   }
 }
 
 /** The decision to go back, as long as that isn't done to its end. */
-export function wayBackDue(history: RunHistory, carrying: Sequence): GoingBack | undefined {
+function wayBackDue(history: RunHistory, carrying: Sequence): GoingBack | undefined {
   const decided = goingBackOf(history)
   if (decided?.decision !== 'back') return undefined
   const isCarried = carrying.flat().every(({ id }) => history.statusOf(id) === 'finished')
@@ -101,6 +100,8 @@ async function guardAlone(options: CommandOptions): Promise<RunResult | undefine
   const { history } = await readHistory(options.directory)
   const hasGuard = options.sequence.flat().some(({ id }) => id === GUARD)
   if (!hasGuard || !history.cutOver || history.statusOf(GUARD) === 'finished') return undefined
+  const message = 'What stands before the guard can’t be done at present: the guard looks on alone.'
+  options.sink({ time: isoTime(options.clock.now()), run: history.run?.id ?? '', step: null, event: 'note', message })
   const { runSequence } = await import('../run/runner.ts')
   return await runSequence({ ...options, only: GUARD })
 }
