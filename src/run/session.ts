@@ -112,15 +112,15 @@ export class Session {
       remember: (key, value) => this.#remember(step, stage, key, value),
       recall: (key) => this.#overlay.get(key) ?? (this.#refreshed ?? history).fact(key),
       history: (change) => history.historyOf(step.id, this.redacted(change)),
-      confirm: (question, hint) => this.confirm(question, hint),
+      confirm: (question, hint, personOnly) => this.confirm(question, hint, personOnly),
       handOver: () => this.handingOver.handOver(step.id),
       isFollowing: () => step.follows !== undefined && this.handingOver.isAtWork(step.follows),
     }
   }
 
-  async confirm(question: string, hint?: string): Promise<boolean> {
+  async confirm(question: string, hint?: string, personOnly = false): Promise<boolean> {
     const { yes, ask } = this.#options
-    if (yes) return true
+    if (yes && !personOnly) return true
     if (ask === undefined) {
       throw new MigrateError('confirmation-needed', question, {
         ending: 'waiting',

@@ -2,7 +2,7 @@ import { formatCount } from '../../base/units.ts'
 import type { Outcome, ProgressUnit, RunEvent } from '../../run/events.ts'
 import type { Phase, Sequence } from '../../run/step.ts'
 import { Meter } from './meter.ts'
-import { failedLines, findingLines, reconciledLines, watchLines } from './words.ts'
+import { failedLines, findingLines, guardLines, reconciledLines, watchLines } from './words.ts'
 
 /** What the steps are gone through for: forwards, or back. */
 export type Work = 'run' | 'rollback'
@@ -140,6 +140,9 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       step.figures = watchLines(event)
       // A resolver that was late is named in a note; it stands no longer when all agree.
       if (event.resolvers.agreed === event.resolvers.total) step.note = undefined
+      return
+    case 'guard':
+      step.figures = guardLines(event)
       return
     case 'reconciled':
       if (event.newOnly !== true) step.figures = reconciledLines(event)
