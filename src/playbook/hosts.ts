@@ -227,14 +227,19 @@ function spelledOut(value: Value, path: Path): { readonly value: Value; readonly
   return typeof value === 'string' ? { value: { url: value }, at: path } : { value, at: [...path, 'url'] }
 }
 
-function urlAt(text: string, at: Path, source: Source): HostUrl | undefined {
+export function urlAt(text: string, at: Path, source: Source): HostUrl | undefined {
   const url = parseHostUrl(source.entry(at)?.pieces ?? [{ text, literal: true }])
   if (!('fault' in url)) return url
   source.complain(at, `${source.name(at)} ${url.fault}.`, url.hint)
   return undefined
 }
 
-function passwordOf(url: HostUrl, beside: string | undefined, path: Path, { source, redactor }: Reading): Secret | undefined {
+export function passwordOf(
+  url: HostUrl,
+  beside: string | undefined,
+  path: Path,
+  { source, redactor }: Reading,
+): Secret | undefined {
   if (url.password !== undefined && beside !== undefined) {
     source.complain(
       [...path, 'password'],
@@ -258,7 +263,7 @@ export function kept(value: string, redactor: Redactor): Secret {
 }
 
 const home = (path: string): string => (path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path)
-const absolute = (path: string, directory: string): string => {
+export const absolute = (path: string, directory: string): string => {
   const known = home(path)
   return isAbsolute(known) ? known : resolve(directory, known)
 }

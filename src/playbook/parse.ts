@@ -8,6 +8,7 @@ import { type Reading, readHost, readSite } from './hosts.ts'
 import { checked, isMapping } from './issues.ts'
 import { readMail } from './mail.ts'
 import type { HostSettings, Playbook } from './model.ts'
+import { readNotify } from './notify.ts'
 import { PlaybookError } from './problems.ts'
 import { nameSchema, rootShape } from './schema.ts'
 import type { Value } from './source.ts'
@@ -84,6 +85,7 @@ function readRoot(value: Value, raw: Value, reading: Reading, file: string): Pla
     site: site === undefined ? undefined : readSite(site, ['site'], source),
     dns: isGiven('dns') ? readDns(value.dns ?? null, ['dns'], reading) : undefined,
     mail: isGiven('mail') ? readMail(value.mail ?? null, ['mail'], source) : undefined,
+    notify: isGiven('notify') ? readNotify(value.notify ?? null, ['notify'], reading) : [],
     tables: isGiven('tables') ? readTables(value.tables ?? null, ['tables'], source) : new Map(),
     references: isGiven('references') ? readReferences(value.references ?? null, ['references'], source) : [],
     noReferences: isGiven('no-references') ? readReferences(value['no-references'] ?? null, ['no-references'], source) : [],

@@ -6,6 +6,7 @@ import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
 import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
+import { notifyKind } from './notify.ts'
 import { pauseKind } from './pause.ts'
 import { reconcileKind } from './reconcile.ts'
 import { relayKind } from './relay.ts'
@@ -44,4 +45,5 @@ export const stepKinds: readonly StepKind[] = [
   sqlKind,
   httpKind,
   pauseKind,
+  notifyKind,
 ]

@@ -27,9 +27,10 @@ async function takeBack({ options, world }: Prepared, dryRun: boolean): Promise<
   const { history } = await readHistory(options.directory)
   if (!history.wasCutOver) return await rollback({ ...options, dryRun })
   // Customers have been on the new host: DNS goes back first, then their orders. What was prepared there stays.
-  const back = await rollback({ ...options, dryRun, phases: ['cutover', 'settle'], sink: withoutEnd(options.sink) })
   const { goingBack } = await import('../../steps/carry-back.ts')
   const sequence = goingBack(world, options.sequence)
+  const sink = withoutEnd(options.sink)
+  const back = await rollback({ ...options, dryRun, phases: ['cutover', 'settle'], sink, isPart: sequence.length > 0 })
   if (back.exit !== 0 || sequence.length === 0) {
     options.sink({ time: isoTime(options.clock.now()), run: back.runId, step: null, event: 'finished', ...endOf(back) })
     return back
