@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { Secret } from '../base/secret.ts'
 import type { Notifier } from '../notices/port.ts'
 import { type ShapeName, shapeFor, shapes } from '../notices/shapes.ts'
-import { absolute, kept, passwordOf, type Reading, urlAt } from './hosts.ts'
 import { checked } from './issues.ts'
+import { absolute, kept, passwordOf, type Reading, urlAt } from './reading.ts'
 import type { Path, Value } from './source.ts'
 
 /** Makes the channel of one hook; nothing connects before it is used. */

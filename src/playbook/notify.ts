@@ -2,13 +2,12 @@ import { z } from 'zod'
 import { nearest } from '../base/nearest.ts'
 import { type Topic, topics, usualTopics } from '../run/tell-topics.ts'
 import { channels, type OpenChannel } from './channels.ts'
-import type { Reading } from './hosts.ts'
 import { checked, isMapping } from './issues.ts'
+import type { Reading } from './reading.ts'
 import type { Path, Source, Value } from './source.ts'
 
 const CODE = /^code:[a-z0-9]+(-[a-z0-9]+)*$/
 const topicNames = Object.keys(topics) as Topic[]
-const MEANINGS = topicNames.map((name) => `${name}: ${topics[name]}`).join('; ')
 
 const ownShape = {
   name: z
@@ -22,7 +21,7 @@ const ownShape = {
     })
     .optional()
     .meta({
-      description: `What it tells of; all but errors and warnings when left out. ${MEANINGS}; code:NAME: the finding or error with this code`,
+      description: `What it tells of: ${topicNames.join(', ')}, or code:NAME for one finding; all but errors and warnings when left out`,
     }),
 }
 
