@@ -60,6 +60,10 @@ export interface DnsTarget {
   authoritative(): Promise<readonly Resolver[]>
   /** The same servers asked by other means (`dig`), where there are any; [] otherwise. */
   secondOpinion?(): Promise<readonly Resolver[]>
+  /** The same servers, with the same labels, asked over TCP alone. */
+  overTcp?(): Promise<readonly Resolver[]>
+  /** The name servers of the zone above; [] where they can't be found. */
+  parents?(): Promise<readonly Resolver[]>
 }
 
 /** How the new host will send the shop's mails. */
