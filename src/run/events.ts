@@ -55,7 +55,12 @@ export type EventBody =
       readonly headroom: readonly HeadroomUse[]
       readonly proof: ProofTotals
     }
-  | { readonly event: 'note'; readonly message: string }
+  | {
+      readonly event: 'note'
+      readonly message: string
+      /** The `watch` that follows says it too: of use where that one isn't always in sight. */
+      readonly inFigures?: true
+    }
   | { readonly event: 'waiting'; readonly message: string; readonly hint?: string | undefined }
   | { readonly event: 'done'; readonly seconds: number; readonly skipped?: boolean }
   | {
