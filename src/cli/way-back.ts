@@ -15,14 +15,16 @@ export async function goBack({ options, world }: Prepared, dryRun: boolean): Pro
   const { rollback } = await import('../run/undo.ts')
   const held = new HeldEnd(options)
   const parts = { ...options, dryRun, sink: held.sink }
-  const back = await rollback({ ...parts, phases: ['cutover', 'settle'], customersFirst: true })
+  const isFollowed = (await partsOfCarrying(world, options.sequence, (await readHistory(options.directory)).history)).length > 0
+  const back = await rollback({ ...parts, phases: ['cutover', 'settle'], customersFirst: true, isPart: isFollowed })
   const ends = [back]
   const { history } = await readHistory(options.directory)
   // What isn't for customers may be left for later; where they are sent must be the old host before their orders go there.
   if ((back.exit === 0 || !history.cutOver) && back.outcome !== 'interrupted') {
     const { runSequence } = await import('../run/runner.ts')
-    for (const sequence of await partsOfCarrying(world, options.sequence, history))
-      ends.push(await runSequence({ ...parts, sequence }))
+    const sequences = await partsOfCarrying(world, options.sequence, history)
+    for (const [index, sequence] of sequences.entries())
+      ends.push(await runSequence({ ...parts, sequence, isPart: index < sequences.length - 1 }))
   }
   const last = ends.findLast(({ exit }) => exit !== 0) ?? ends.at(-1) ?? back
   held.release(last)

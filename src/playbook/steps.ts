@@ -22,8 +22,7 @@ const DEFAULT_STEPS: readonly (readonly string[])[] = [
   ['report'],
 ]
 /** Kinds that may stand in a playbook several times. */
-const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'smoke-test', 'carry-files'])
-const LATER: readonly string[] = ['notify']
+const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'notify', 'smoke-test', 'carry-files'])
 /** What must have happened, when it is in the playbook at all, before what. */
 const ORDER: readonly (readonly [string, string])[] = [
   ['snapshot-files', 'restore-files'],
@@ -168,15 +167,6 @@ function checkedOptions(kind: StepKind, item: Written, source: Source): { readon
 
 function complainOfName(item: Written, source: Source): void {
   if (source.broken(item.path)) return
-  if (LATER.includes(item.name)) {
-    source.complain(
-      item.path,
-      `The step ${item.name} is not yet in this version of migrate.`,
-      'Remove it; `run` and `pause` may do until it comes.',
-      'key',
-    )
-    return
-  }
   const names = stepKinds.map((kind) => kind.name)
   const near = nearest(item.name, names)
   const shown = source.entry(item.path)?.raw ?? source.keyText(item.path)

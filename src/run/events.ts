@@ -41,6 +41,8 @@ export type EventBody =
       readonly quiet?: { readonly seconds: number; readonly of: number }
       /** Servers that still give the old answer, and for how long by what they say. */
       readonly lagging?: readonly Laggard[]
+      /** How carrying rows over as they are born goes; absent where that isn't done. */
+      readonly carrying?: Carrying
     }
   | {
       readonly event: 'guard'
@@ -68,7 +70,12 @@ export type EventBody =
       readonly headroom: readonly HeadroomUse[]
       readonly proof: ProofTotals
     }
-  | { readonly event: 'note'; readonly message: string }
+  | {
+      readonly event: 'note'
+      readonly message: string
+      /** The `watch` that follows says it too: of use where that one isn't always in sight. */
+      readonly inFigures?: true
+    }
   | { readonly event: 'waiting'; readonly message: string; readonly hint?: string | undefined }
   | { readonly event: 'done'; readonly seconds: number; readonly skipped?: boolean }
   | {
@@ -94,6 +101,14 @@ export interface Laggard {
 export interface Traffic {
   readonly ordersPerMinute: number | null
   readonly hitsPerMinute: number | null
+  /** Parts of the host that gave no answer: `database`, `access logs`. Absent: none. */
+  readonly unanswered?: readonly string[]
+}
+
+export interface Carrying {
+  /** ISO 8601: when the last pass ended well; `null` before there was one. */
+  readonly lastAt: string | null
+  readonly failing: boolean
 }
 
 /** Identity values as decimal text: they may be larger than a JavaScript number holds. */

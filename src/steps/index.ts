@@ -7,6 +7,7 @@ import { cutoverDnsKind } from './cutover-dns.ts'
 import { guardKind } from './guard.ts'
 import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
+import { notifyKind } from './notify.ts'
 import { pauseKind } from './pause.ts'
 import { reconcileKind } from './reconcile.ts'
 import { relayKind } from './relay.ts'
@@ -46,4 +47,5 @@ export const stepKinds: readonly StepKind[] = [
   sqlKind,
   httpKind,
   pauseKind,
+  notifyKind,
 ]

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { expectationsOf } from '../dns/propagation.ts'
+import type { Traffic } from '../run/events.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { currentRecords, dnsOf, effectiveTtl, missingDns, recallCutover } from './dns-change.ts'
@@ -12,10 +13,10 @@ import { Leapfrog } from './leapfrog.ts'
 import { durationMs } from './options.ts'
 import { Evidence, recallSeen, sameValues, type Verdict } from './watch-evidence.ts'
 import { watchHeadroom } from './watch-headroom.ts'
-import { HostHits } from './watch-hits.ts'
+import { type HitsView, HostHits } from './watch-hits.ts'
 import { type ServersView, ServerWatch } from './watch-servers.ts'
 import { tellShare } from './watch-share.ts'
-import { HostTraffic, lastValues } from './watch-traffic.ts'
+import { HostTraffic, lastValues, type TrafficView } from './watch-traffic.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
@@ -176,12 +177,13 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
     run.emit({
       event: 'watch',
       resolvers: { agreed: resolvers.agreed, total: resolvers.total },
-      old: { ordersPerMinute: oldTraffic.ordersPerMinute, hitsPerMinute: oldHits.hitsPerMinute },
-      new: { ordersPerMinute: newTraffic.ordersPerMinute, hitsPerMinute: newHits.hitsPerMinute },
+      old: figuresOf(oldTraffic, oldHits),
+      new: figuresOf(newTraffic, newHits),
       headroom: watchHeadroom(run, sight, traffics, warned),
       drained: verdict.drained,
       quiet: { seconds: Math.max(0, Math.floor(verdict.quietForMs / 1000)), of: Math.ceil(verdict.quietMs / 1000) },
       lagging: resolvers.lagging,
+      ...(passes === undefined ? {} : { carrying: passes.carrying }),
     })
     if (resolvers.blind && !warned.has('blind')) {
       warned.add('blind')
@@ -193,6 +195,12 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
     const rest = () => leapfrog.rest(run, Math.min(options.every, left))
     await (passes === undefined ? rest() : passes.during(run, rest))
   }
+}
+
+function figuresOf(traffic: TrafficView, hits: HitsView): Traffic {
+  const unanswered = [...(traffic.isUnanswered ? ['database'] : []), ...(hits.state === 'unanswered' ? ['access logs'] : [])]
+  const figures = { ordersPerMinute: traffic.ordersPerMinute, hitsPerMinute: hits.hitsPerMinute }
+  return unanswered.length === 0 ? figures : { ...figures, unanswered }
 }
 
 const blindFinding = {

@@ -137,9 +137,7 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       addProgress(step, event, now)
       return
     case 'watch':
-      step.figures = watchLines(event)
-      // A resolver that was late is named in a note; it stands no longer when all agree.
-      if (event.resolvers.agreed === event.resolvers.total) step.note = undefined
+      step.figures = watchLines(event, now)
       return
     case 'guard':
       step.figures = guardLines(event)
@@ -149,7 +147,7 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       else addStrays(step, event, now)
       return
     case 'note':
-      step.note = event.message
+      if (event.inFigures !== true) step.note = event.message
       return
     case 'waiting':
       step.state = 'asking'
