@@ -58,9 +58,3 @@ export function gather(options: CustomersOptions): Crowd {
 
 const isOver = ({ exitCode, signalCode }: { readonly exitCode: number | null; readonly signalCode: string | null }): boolean =>
   exitCode !== null || signalCode !== null
-
-/** Longest time between two acknowledged orders, whoever placed them and wherever, milliseconds. */
-export function longestGapMs(news: readonly News[]): number {
-  const times = news.filter(({ kind }) => kind === 'bought').map(({ at }) => at)
-  return Math.max(0, ...times.toSorted((a, b) => a - b).map((at, index, all) => at - (all[index - 1] ?? at)))
-}

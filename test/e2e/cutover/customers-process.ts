@@ -84,7 +84,8 @@ class Customer {
 
   #email(): string {
     // First on the new host, then on the old one, where nobody knows of it.
-    const isOfFamily = this.#habit === 'sticky' ? family.isBoughtOnNew && mayStick : family.isMet && this.#hasMoved && !family.isBoughtOnNew
+    const isOfFamily =
+      this.#habit === 'sticky' ? family.isBoughtOnNew && mayStick : family.isMet && this.#hasMoved && !family.isBoughtOnNew
     if (isOfFamily) return family.email
     const known = this.#newcomer
     this.#newcomer = known === undefined && Math.random() < NEWCOMERS ? `new-${randomUUID()}@customers.test` : undefined
@@ -136,6 +137,8 @@ process.on('message', (told: Told) => {
 })
 
 const habits = Object.entries(options.crowd) as [Habit, number][]
-const customers = habits.flatMap(([habit, count]) => Array.from({ length: count }, () => habit)).map((habit, n) => new Customer(n, habit))
+const customers = habits
+  .flatMap(([habit, count]) => Array.from({ length: count }, () => habit))
+  .map((habit, n) => new Customer(n, habit))
 await Promise.all(customers.map((each) => each.live()))
 process.disconnect?.()

@@ -147,7 +147,10 @@ async function openHost({ folder, side, address, port, pair }: Opening, { server
   }
   const child = fork(SHOP, [JSON.stringify({ address, port, root, log, ...paths })], { execArgv: [], stdio: 'ignore' })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await Promise.race([new Promise((resolve) => child.once('message', resolve)), ended.then(() => Promise.reject(new Error(`the ${side} shop ended`)))])
+  await Promise.race([
+    new Promise((resolve) => child.once('message', resolve)),
+    ended.then(() => Promise.reject(new Error(`the ${side} shop ended`))),
+  ])
   return {
     ...{ address, site: root, log, databaseUrl: url, ssh, certificate: paths },
     rotateLog: () => {

@@ -11,7 +11,12 @@ export function writePlaybook(scene: CutoverScene): { readonly path: string; rea
   const { old, new: next, bind, pebble, resolvers, folder, port } = scene
   const path = join(folder, 'cutover.yml')
   const { chain, key, pidFile } = next.certificate
-  const testOrder = { email: 'test@shop.example', name: 'Test', reference: crypto.randomUUID(), items: [{ sku: 'TEE-001', quantity: 1 }] }
+  const testOrder = {
+    email: 'test@shop.example',
+    name: 'Test',
+    reference: crypto.randomUUID(),
+    items: [{ sku: 'TEE-001', quantity: 1 }],
+  }
   writeFileSync(
     path,
     `

@@ -26,7 +26,7 @@ const options = z
   .parse(JSON.parse(process.argv[2] ?? ''))
 
 /** A server ends a connection after so many requests, as nginx's `keepalive_requests` has it. */
-const REQUESTS_A_CONNECTION = 40
+const REQUESTS_A_CONNECTION = 20
 const UPLOAD = /^\/uploads\/[\w-]+\.svg$/
 
 const pair = () => ({ cert: readFileSync(options.chain, 'utf8'), key: readFileSync(options.key, 'utf8') })
