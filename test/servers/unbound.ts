@@ -59,7 +59,8 @@ server:
   num-threads: 1
   interface: ${address}@${port}
   access-control: 127.0.0.0/8 allow
-  do-ip6: no
+  access-control: ::1/128 allow
+  do-ip6: ${address.includes(':') ? 'yes' : 'no'}
   do-not-query-localhost: no
   module-config: "${trustAnchor === undefined ? '' : 'validator '}iterator"
   ${trustAnchor === undefined ? '' : `trust-anchor-file: "${trustAnchor}"`}
@@ -85,7 +86,7 @@ remote-control:
       return {
         address,
         port,
-        endpoint: `${address}:${port}`,
+        endpoint: `${address.includes(':') ? `[${address}]` : address}:${port}`,
         pid: child.pid ?? 0,
         resolver,
         stop: async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../../../src/base/errors.ts'
-import { type Host, onDatabase } from './hosts.ts'
+import { type Host, onDatabase } from './host.ts'
 import type { News } from './messages.ts'
 
 const FOUND = `

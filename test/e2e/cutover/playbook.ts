@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CutoverScene, type Host, NEW_ADDRESS, ZONE } from './hosts.ts'
+import type { Host } from './host.ts'
+import { type CutoverScene, NEW_ADDRESS, ZONE } from './hosts.ts'
 
 /** Seconds. */
 export const LOWERED_TTL_SECONDS = 2
@@ -81,8 +82,10 @@ steps:
   }
 }
 
-const hostText = ({ address, site, log, ssh }: Host, port: number, prefix: string): string =>
-  `  files: { url: "sftp://${ssh.user}@${ssh.address}:${ssh.port}${site}", key: ${ssh.key}, fingerprint: "${ssh.fingerprint}" }
+export const hostText = ({ address, site, log, ssh }: Host, port: number, prefix: string): string => {
+  const host = address.includes(':') ? `[${address}]` : address
+  return `  files: { url: "sftp://${ssh.user}@${host}:${ssh.port}${site}", key: ${ssh.key}, fingerprint: "${ssh.fingerprint}" }
   database: \${${prefix}_DATABASE_URL}
-  site: https://${address}:${port}
+  site: https://${host}:${port}
   logs: ${log}`
+}

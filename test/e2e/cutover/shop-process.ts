@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync
 import { mkdir, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
+import { isIPv6 } from 'node:net'
 import { dirname, join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { z } from 'zod'
@@ -29,8 +30,9 @@ const options = z
 const REQUESTS_A_CONNECTION = 20
 const UPLOAD = /^\/uploads\/[\w-]+\.svg$/
 
+const bracketed = (address: string): string => (isIPv6(address) ? `[${address}]` : address)
 const pair = () => ({ cert: readFileSync(options.chain, 'utf8'), key: readFileSync(options.key, 'utf8') })
-const front = openShopFront(options)
+const front = openShopFront({ root: options.root, address: bracketed(options.address) })
 let log = openSync(options.log, 'a')
 
 const server = createServer(pair(), (request, response) => {
