@@ -125,9 +125,15 @@ steps:
       await migrate.until(isDone('cutover-dns'))
       references.push(await buyOn('old'), await buyOn('new'))
     })()
-    const run = await migrate.ended
-    await customers
+    const [run, followed] = await Promise.all([
+      migrate.ended,
+      customers.then(
+        () => 'all bought',
+        (error: unknown) => error,
+      ),
+    ])
     expect(run.exit, story(run)).toBe(0)
+    expect(followed).toBe('all bought')
     const looks = run.events.filter(({ event }) => event === 'watch')
     expect(looks.at(-1)).toMatchObject({ resolvers: { agreed: 2, total: 2 }, drained: true })
     expect(looks.some(({ old }) => Number((old as { readonly hitsPerMinute: number }).hitsPerMinute) > 0)).toBe(true)

@@ -67,9 +67,11 @@ describe.skipIf(cutoverMissing !== null)(title, { timeout: 300_000 }, () => {
       await crowd.until((news) => news.habit === 'sticky' && isBought(news) && news.at > agreedAt, 5)
       crowd.tell('leave')
     })()
-    run = await migrate.ended
-    await customers
+    const [ended, followed] = await Promise.allSettled([migrate.ended, customers])
+    if (ended.status === 'rejected') throw ended.reason
+    run = ended.value
     expect(run.exit, story(run)).toBe(0)
+    if (followed.status === 'rejected') throw followed.reason
     const bought = crowd.news.filter(isBought).length
     await crowd.until(isBought, bought + 10)
     again = await startMigrate(['reconcile', path], env).ended
@@ -121,6 +123,7 @@ describe.skipIf(cutoverMissing !== null)(title, { timeout: 300_000 }, () => {
       expect(looks.some((look) => (look[side].hitsPerMinute ?? 0) > 0)).toBe(true)
       expect(looks.some((look) => (look[side].ordersPerMinute ?? 0) > 0)).toBe(true)
     }
+    expect(run.events.filter(({ code }) => String(code).startsWith('log'))).toEqual([])
     const agreed = looks.findIndex(allAgree)
     const drained = looks.findIndex((look) => look.drained)
     expect(drained).toBe(looks.length - 1)
