@@ -23,7 +23,7 @@ export class SmallFiles {
       return answer
     }
     this.#reads = new TarReads(pool, connections, once)
-    this.#writes = new TarWrites(pool, connections, once)
+    this.#writes = new TarWrites(pool, connections, once, () => undefined)
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */
