@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Finding } from '../base/errors.ts'
 
 export interface FileEntry {
-  /** Relative to the host's root, `/` between parts, no leading `/`, no `.` or `..`. */
+  /** Relative to the host's root, `/` between parts, no leading `/`, no `.` or `..`; bytes that aren't UTF-8 as raw-names.ts has them. */
   readonly path: string
   /** `other`: a socket, a device, a named pipe; listed, so that nothing is left out unseen, but never copied. */
   readonly kind: 'file' | 'folder' | 'link' | 'other'
@@ -57,7 +57,9 @@ export interface FilePowers {
   readonly hash: string | null
   /** Names that differ in case alone are the same; `null` when nothing there told. */
   readonly foldsCase: boolean | null
-  /** A name may hold a line break. */
+  /** What a name may be: any `bytes` (Unix), any `unicode`, or what Windows takes (windows-names.ts). */
+  readonly names: 'bytes' | 'unicode' | 'windows'
+  /** A name may hold a line break, and the byte 0xFF: not over FTP. */
   readonly lineBreaks: boolean
   /** A file can be read from any byte on. */
   readonly offsets: boolean
@@ -83,9 +85,8 @@ export interface FileHost {
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]>
   /**
    * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
-   * hold. What has a name that isn't UTF-8 comes as `other`, with U+FFFD (paths.ts: `isUnnameable`) for what can't be told, and nothing
-   * below it. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder
-   * that isn't there throws `file-missing`. `here`: only what lies in the folder itself.
+   * hold. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder that
+   * isn't there throws `file-missing`. `here`: only what lies in the folder itself.
    */
   list(folder?: string, signal?: AbortSignal, depth?: ListDepth): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */

@@ -56,8 +56,16 @@ export class MemoryFiles implements FileHost {
   }
 
   async powers(): Promise<FilePowers> {
-    const all = { atomicReplace: true, links: true, modes: true, freeSpace: true, times: true, lineBreaks: true, offsets: true }
-    return { ...all, hash: null, foldsCase: false, sealed: true }
+    const all = {
+      atomicReplace: true,
+      links: true,
+      modes: true,
+      freeSpace: true,
+      times: true,
+      lineBreaks: true,
+      offsets: true,
+    } as const
+    return { ...all, names: 'bytes', hash: null, foldsCase: false, sealed: true }
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {

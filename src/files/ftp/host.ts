@@ -6,7 +6,7 @@ import { Boundary } from '../boundary.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
-import { checkRoot, findRoot } from './check.ts'
+import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
 import { listFolder, lookUp } from './folder.ts'
@@ -290,9 +290,8 @@ export class FtpFiles implements FileHost {
     if (this.#root === undefined) throw fileMissing(this.label, '')
   }
 
+  /** As commands name it. */
   #full(path: string): string {
-    const root = this.#root ?? ''
-    if (path === '') return root === '' ? '/' : root
-    return root === '/' || root === '' ? `/${path}` : `${root}/${path}`
+    return wholePath(this.#root ?? '', path, this.label)
   }
 }

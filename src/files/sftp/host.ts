@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
+import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
 import { checkRoot } from './check.ts'
@@ -216,8 +217,12 @@ export class SftpFiles implements FileHost {
       const program = await this.#hashes.program(channel, boundary.full(''))
       if (program === null) return paths.map(() => null)
       for (const path of paths) await boundary.check(path, boundary.by(channel))
-      const full = paths.map((path) => boundary.full(path))
-      return this.#hashes.of(program, full, signal)
+      // A command line is UTF-8: what isn't is hashed by reading it.
+      const named = paths.filter((path) => !isRaw(path))
+      const full = named.map((path) => boundary.full(path))
+      const found = await this.#hashes.of(program, full, signal)
+      const hashOf = new Map(named.map((path, index) => [path, found[index] ?? null]))
+      return paths.map((path) => hashOf.get(path) ?? null)
     })
   }
 

@@ -1,8 +1,8 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
 import { filesFailed } from '../failures.ts'
-import { comparePaths, joinPath, unnameable } from '../paths.ts'
+import { comparePaths, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
-import { type SftpChannel, STATUS, statusOf } from './channel.ts'
+import { type SftpChannel, statusOf } from './channel.ts'
 
 /** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
 const AHEAD = 4
@@ -55,8 +55,6 @@ async function entryOf(
     throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
   }
   const fullName = full === '/' ? `/${name}` : `${full}/${name}`
-  // ssh2 puts U+FFFD for bytes that are no UTF-8; a name that really holds that character is found under it.
-  if (name.includes('\uFFFD') && !(await isThere(channel, fullName))) return unnameable(folder, name)
   const stats = typeof item.attrs.mode === 'number' ? item.attrs : await channel.lstat(fullName)
   return entryFrom(channel, joinPath(folder, name), fullName, stats)
 }
@@ -73,15 +71,6 @@ export async function entryFrom(channel: SftpChannel, path: string, full: string
     target: kind === 'link' ? await channel.readLink(full) : null,
   }
 }
-
-const isThere = (channel: SftpChannel, full: string): Promise<boolean> =>
-  channel.lstat(full).then(
-    () => true,
-    (error: unknown) => {
-      if (statusOf(error) === STATUS.missing) return false
-      throw error
-    },
-  )
 
 /** Folders read ahead of where the listing is. */
 const FOLDERS_AHEAD = 16
