@@ -9,6 +9,7 @@ import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { foldsCase } from './case-folding.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
+import { lastLook } from './last-look.ts'
 import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
@@ -136,6 +137,10 @@ class LocalFiles implements FileHost {
       await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
+      await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
+        await fs.rm(partFull, { force: true })
+        throw error
+      })
       await fs.rename(partFull, full)
     }
     await this.#do(path, 'write', () => this.#few(put))

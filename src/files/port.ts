@@ -22,6 +22,11 @@ export interface WriteOptions {
   readonly mode: number | null
   readonly mtimeSeconds: number
   /**
+   * What the caller knows to stand under the name, `null` for nothing: it is looked at once more right before the rename, and when it is
+   * something else by then, nothing is replaced and MigrateError `file-changed-meanwhile` is thrown. Absent: whatever stands there goes.
+   */
+  readonly replaces?: FileEntry | null
+  /**
    * Opens the same content once more. With it, a part of a large file that stands there from an earlier try is gone on with, once it is
    * proven to be the content's beginning (by the host's own hash of it, or by reading it back); and what has arrived when the connection
    * breaks is left there for the next try.
@@ -74,7 +79,7 @@ export interface FilePowers {
  *
  * Errors are MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`, `files-host-key-changed`,
  * `file-missing`, `file-permission-denied`, `files-disk-full`, `files-connection-lost` (retrySafe: nothing of a file is visible
- * under its name before it is whole), `files-failed`.
+ * under its name before it is whole), `files-failed`, `file-changed-meanwhile`.
  */
 export interface FileHost {
   /** For messages: "sftp://site@old.example.com/site". Never holds a password. */

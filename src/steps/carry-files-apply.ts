@@ -1,3 +1,4 @@
+import { codeOf } from '../base/errors.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages } from './before-images.ts'
@@ -73,9 +74,16 @@ async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promi
   if (present === undefined && now !== null) return conflictOf(item, undefined)
   if (present !== undefined && !(await savedAsPlanned(work, item, signal)))
     return conflictOf(item, await hashed(host, (await host.stat(path)) ?? present))
-  const sent = await send(work, entry, signal)
-  if (sent !== undefined) await carried.keep(sent, null)
-  return undefined
+  try {
+    const sent = await send(work, item, signal)
+    if (sent !== undefined) await carried.keep(sent, null)
+    return undefined
+  } catch (error) {
+    if (codeOf(error) === 'file-missing' && (await work.source.stat(path)) === undefined) return undefined // the next pass sees that
+    if (codeOf(error) !== 'file-changed-meanwhile') throw error
+    const late = await host.stat(path)
+    return conflictOf(item, late === undefined ? undefined : await hashed(host, late))
+  }
 }
 
 /** Saves what stands on the target. False when it isn't what was planned by: then it is nobody's to replace. */
@@ -102,16 +110,17 @@ const conflictOf = ({ entry, base }: CarryItem, target: HashedEntry | undefined)
 })
 
 /** Sends an entry; a file that changes meanwhile is sent again. `undefined`: it went from the source, and the next pass sees that. */
-async function send(work: Work, entry: HashedEntry, signal: AbortSignal): Promise<HashedEntry | undefined> {
+async function send(work: Work, { entry, now }: CarryItem, signal: AbortSignal): Promise<HashedEntry | undefined> {
   const { host, source, run } = work
   if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
   if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
   if (entry.kind !== 'file') return { ...entry, sha256: null }
   let reading: FileEntry = entry
+  let replaces: FileEntry | null = now
   for (let round = 1; ; round += 1) {
     const { path, mode, mtimeSeconds } = reading
     const content = await source.read(path, { entry: reading, signal })
-    const written = await host.write(path, content, { mode, mtimeSeconds }, signal)
+    const written = await host.write(path, content, { mode, mtimeSeconds, replaces }, signal)
     const after = await source.stat(path)
     if (after === undefined || looksAlike(after, reading)) return { ...reading, size: written.size, sha256: written.sha256 }
     if (round === MOST_READINGS) {
@@ -119,6 +128,7 @@ async function send(work: Work, entry: HashedEntry, signal: AbortSignal): Promis
       return { ...reading, size: written.size, sha256: written.sha256 }
     }
     reading = after
+    replaces = (await host.stat(path)) ?? null
   }
 }
 

@@ -153,7 +153,8 @@ export class FtpFiles implements FileHost {
         await this.#folderFor(connection, path)
         const [part, target] = [this.#full(partPath(path)), this.#full(path)]
         const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
-        return writeByPart(connection, { label: this.label, path, part, target, failed }, content, options, signal)
+        const look = (): Promise<FileEntry | undefined> => this.#entry(connection, path)
+        return writeByPart(connection, { label: this.label, path, part, target, failed, look }, content, options, signal)
       })
     } catch (error) {
       content.destroy()

@@ -2,7 +2,7 @@ import type { FileEntryWithStats, Stats } from 'ssh2'
 import { filesFailed } from '../failures.ts'
 import { comparePaths, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
-import { type SftpChannel, statusOf } from './channel.ts'
+import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
 const AHEAD = 4
@@ -60,7 +60,7 @@ async function entryOf(
 }
 
 /** An entry from its attributes; a link is asked where it points. */
-export async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
+async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
   const kind = stats.isDirectory() ? 'folder' : stats.isSymbolicLink() ? 'link' : stats.isFile() ? 'file' : 'other'
   return {
     path,
@@ -69,6 +69,16 @@ export async function entryFrom(channel: SftpChannel, path: string, full: string
     mode: stats.mode & 0o7777,
     mtimeSeconds: stats.mtime,
     target: kind === 'link' ? await channel.readLink(full) : null,
+  }
+}
+
+/** What stands under a path, a link not followed; `undefined` when nothing does. */
+export async function entryAt(channel: SftpChannel, path: string, full: string): Promise<FileEntry | undefined> {
+  try {
+    return await entryFrom(channel, path, full, await channel.lstat(full))
+  } catch (error) {
+    if (statusOf(error) === STATUS.missing) return undefined
+    throw error
   }
 }
 
