@@ -54,6 +54,8 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
         else await flight.start(item.entry.size, () => carry(item))
       }
       await flight.drain()
+      const parked = new Set(late.map(({ path }) => path))
+      await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))
       for (const conflict of late) await park(to, conflict)
     }),
   )
@@ -150,6 +152,15 @@ export async function park(to: CarryingTo, conflict: Conflict): Promise<void> {
   await changeParked(to, (list) => list.set(path, parked))
 }
 
+/** What was carried waits for nobody any more. */
+async function unpark(to: Putting, paths: ReadonlySet<string>): Promise<void> {
+  const listed = [...(await readParkedFiles(to.run)).keys()].filter((path) => paths.has(path))
+  if (listed.length > 0)
+    await changeParked(to, (list) => {
+      for (const path of listed) list.delete(path)
+    })
+}
+
 async function changeParked({ run, effects }: Putting, change: (list: Map<string, ParkedFile>) => void): Promise<void> {
   const list = new Map(await readParkedFiles(run))
   change(list)
@@ -161,6 +172,22 @@ export const settle = (to: CarryingTo, change: Extract<CarryChange, { do: 'settl
   withRecords(to, change, async ({ carried }) => {
     await carried.keep(change.source, null)
     await changeParked(to, (list) => list.delete(change.path))
+  })
+
+/** Puts the source's version beside what stands on the target, which stays; from then on both are known. */
+export const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'both' }>): Promise<void> =>
+  withRecords(to, change, async ({ host, source, run, carried }) => {
+    const { as, path, source: version } = change
+    const there = await host.stat(as)
+    if (version.kind === 'link') await host.link(as, version.target ?? '')
+    else if (there === undefined) {
+      const content = await source.read(path, { entry: version, signal: run.signal })
+      const { mode, mtimeSeconds } = version
+      const written = await host.write(as, content, { mode, mtimeSeconds, replaces: null }, run.signal)
+      if (written.sha256 !== version.sha256) return host.remove(as) // it has changed since; the next pass asks again
+    } else if ((await host.sha256(as, run.signal)) !== version.sha256) return
+    await carried.keep(version, null)
+    await changeParked(to, (list) => list.delete(path))
   })
 
 /** Removes what the source removed, after saving it; what was changed on the target since is left. */
@@ -190,7 +217,8 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
       for (const item of [...change.items].reverse()) await takeBackOne(work, item)
     } else {
       await changeParked(from, (list) => list.delete(change.path))
-      if (change.do === 'settle') await restoreBase(carried, change)
+      if (change.do === 'both') await takeBackBeside(work, change)
+      if (change.do === 'settle' || change.do === 'both') await restoreBase(carried, change)
       else if (change.source.kind === 'file') await dropCopy(keptPath(from.sourceSide, change.path), run)
     }
   })
@@ -205,6 +233,13 @@ async function takeBackOne({ host, before, carried, run }: Work, item: CarryItem
   else if (item.entry.kind === 'folder') await host.removeFolder(path)
   else if (present !== undefined) await host.remove(path)
   await restoreBase(carried, { path, base: item.base })
+}
+
+async function takeBackBeside({ host, run }: Work, { as, source }: Extract<CarryChange, { do: 'both' }>): Promise<void> {
+  const present = await host.stat(as)
+  if (present === undefined) return
+  if (await isSent(host, { ...source, path: as }, present)) await host.remove(as)
+  else tellChanged(host, as, run)
 }
 
 async function isSent(host: FileHost, sent: HashedEntry, present: FileEntry): Promise<boolean> {
