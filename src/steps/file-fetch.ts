@@ -1,6 +1,6 @@
 import { codeOf } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { comparePaths, isUnnameable, parentOf, targetStaysInside } from '../files/paths.ts'
+import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
@@ -98,7 +98,7 @@ async function keepFolder(store: FileStore, folder: FileEntry): Promise<void> {
 }
 
 async function keepOther(store: FileStore, entry: FileEntry): Promise<void> {
-  if (entry.kind === 'other') return store.note(entry.path, isUnnameable(entry) ? 'unnameable' : 'other')
+  if (entry.kind === 'other') return store.note(entry.path, 'other')
   if (leadsOutside(entry)) return store.note(entry.path, 'escapes')
   return store.keep({ ...entry, sha256: null }, null)
 }
@@ -117,8 +117,10 @@ async function fetchFile(
     await proveArrival(host, entry, taken.sha256, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
-    if (codeOf(error) === 'file-missing') return // removed since it was listed; the next round sees that
-    throw error
+    if (codeOf(error) !== 'file-missing') throw error
+    // Removed since it was listed, which the next round sees. If all of them list it, it has a name that the host can't be asked for.
+    if (round === MOST_ROUNDS) await store.note(entry.path, 'vanished')
+    return
   }
   if (round > 1) await store.note(entry.path, round === MOST_ROUNDS ? 'unsettled' : 'changed')
   progress.has(entry, round)

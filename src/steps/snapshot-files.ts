@@ -4,6 +4,7 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { globs } from '../files/globs.ts'
 import type { FileHost } from '../files/port.ts'
+import { shownPath } from '../files/raw-names.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
 import { filesTime } from './estimate.ts'
@@ -173,7 +174,10 @@ const MEANINGS: Readonly<Record<string, { readonly code: string; readonly messag
   },
   unsettled: { code: 'file-keeps-changing', message: 'changed every time they were read; the last state read is kept' },
   other: { code: 'file-not-copied', message: 'are sockets, pipes or devices and are not copied' },
-  unnameable: { code: 'file-name-not-utf8', message: 'have names that aren’t UTF-8 and are not copied' },
+  vanished: {
+    code: 'file-not-found-by-name',
+    message: 'are listed there, but not found under the names that the listing gives, and are not copied',
+  },
   escapes: { code: 'link-leads-outside', message: 'are links that lead outside the site’s folder and are not copied' },
 }
 
@@ -181,7 +185,7 @@ function noteFindings(notes: ReadonlyMap<string, string>): readonly Finding[] {
   return Object.entries(MEANINGS).flatMap(([note, { code, message }]) => {
     const paths = [...notes].filter(([, value]) => value === note).map(([path]) => path)
     if (paths.length === 0) return []
-    const shown = paths.slice(0, 5).join(', ')
+    const shown = paths.slice(0, 5).map(shownPath).join(', ')
     const more = paths.length > 5 ? ` and ${formatCount(paths.length - 5)} more` : ''
     return [
       {

@@ -20,7 +20,7 @@ export interface FilesUnderTest {
   readonly host: FileHost
   readonly truth: Truth
   /** What its protocol or server can't do, and must refuse by name or say in `powers`. */
-  readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks')[]
+  readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks' | 'raw names')[]
   /** The same folder for an account that may not write; absent where there is none. */
   readonly readOnly?: FileHost
   /** The same folder, asked with short time limits. */

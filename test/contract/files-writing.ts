@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
+import type { FileEntry } from '../../src/files/port.ts'
+import { wholeContent } from '../../src/files/whole.ts'
 import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
 
 export function writing(use: () => FilesUnderTest): void {
@@ -52,6 +54,39 @@ export function writing(use: () => FilesUnderTest): void {
     )
     expect((await errorOf(host.write('file', broken, plainly))).code).toBe('snapshot-damaged')
     expect(truth.read('file')?.toString()).toBe('old')
+  })
+
+  it('looks once more before it replaces: what somebody else put there meanwhile stays', async () => {
+    const { host, truth } = use()
+    truth.put('file', Buffer.from('old'))
+    const known = (await host.stat('file')) ?? null
+    const during = (upload: () => void) =>
+      Readable.from(
+        (async function* () {
+          yield Buffer.alloc(70_000)
+          upload()
+          yield Buffer.from('end')
+        })(),
+      )
+    const attempt = async (path: string, replaces: FileEntry | null, upload: () => void): Promise<string> =>
+      (await errorOf(host.write(path, during(upload), { ...plainly, replaces }))).code
+    const upload = (path: string) => () => truth.put(path, Buffer.from('upload'), 0o644, 1_300_000_000)
+    expect(await attempt('file', known, upload('file'))).toBe('file-changed-meanwhile')
+    expect(await attempt('new', null, upload('new'))).toBe('file-changed-meanwhile')
+    expect(await attempt('gone', known, () => undefined)).toBe('file-changed-meanwhile')
+    const small = Array.from({ length: 30 }, (_, index) => `small/${index}`)
+    for (const path of small) truth.put(path, Buffer.from('upload'))
+    const all = small.map((path) => host.write(path, wholeContent(Buffer.from('x')), { ...plainly, replaces: null }))
+    for (const each of await Promise.allSettled(all)) expect(each).toMatchObject({ reason: { code: 'file-changed-meanwhile' } })
+    expect(truth.read('file')?.toString()).toBe('upload')
+    expect(truth.read('new')?.toString()).toBe('upload')
+    const now = (await host.stat('file')) ?? null
+    await host.write('file', from('right'), { ...plainly, replaces: now })
+    await host.write('other', from('right'), { ...plainly, replaces: null })
+    expect(truth.read('file')?.toString()).toBe('right')
+    await host.sweep?.()
+    expect(truth.paths()).toEqual(['file', 'new', 'other', 'small', ...small].sort())
+    expect(small.every((path) => truth.read(path)?.toString() === 'upload')).toBe(true)
   })
 
   it('makes folders, links and removes, all of it twice without harm', async () => {

@@ -1,6 +1,6 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
 import { filesFailed } from '../failures.ts'
-import { comparePaths, joinPath, unnameable } from '../paths.ts'
+import { comparePaths, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
@@ -55,14 +55,12 @@ async function entryOf(
     throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
   }
   const fullName = full === '/' ? `/${name}` : `${full}/${name}`
-  // ssh2 puts U+FFFD for bytes that are no UTF-8; a name that really holds that character is found under it.
-  if (name.includes('\uFFFD') && !(await isThere(channel, fullName))) return unnameable(folder, name)
   const stats = typeof item.attrs.mode === 'number' ? item.attrs : await channel.lstat(fullName)
   return entryFrom(channel, joinPath(folder, name), fullName, stats)
 }
 
 /** An entry from its attributes; a link is asked where it points. */
-export async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
+async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
   const kind = stats.isDirectory() ? 'folder' : stats.isSymbolicLink() ? 'link' : stats.isFile() ? 'file' : 'other'
   return {
     path,
@@ -74,14 +72,15 @@ export async function entryFrom(channel: SftpChannel, path: string, full: string
   }
 }
 
-const isThere = (channel: SftpChannel, full: string): Promise<boolean> =>
-  channel.lstat(full).then(
-    () => true,
-    (error: unknown) => {
-      if (statusOf(error) === STATUS.missing) return false
-      throw error
-    },
-  )
+/** What stands under a path, a link not followed; `undefined` when nothing does. */
+export async function entryAt(channel: SftpChannel, path: string, full: string): Promise<FileEntry | undefined> {
+  try {
+    return await entryFrom(channel, path, full, await channel.lstat(full))
+  } catch (error) {
+    if (statusOf(error) === STATUS.missing) return undefined
+    throw error
+  }
+}
 
 /** Folders read ahead of where the listing is. */
 const FOLDERS_AHEAD = 16

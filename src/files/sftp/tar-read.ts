@@ -1,5 +1,6 @@
 import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
+import { nameBytes, nameFrom } from '../raw-names.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { Lease, SftpPool } from './pool.ts'
 import { type Found, TarMembers } from './tar-members.ts'
@@ -178,13 +179,13 @@ class TarStream {
   #flush(): void {
     this.#flushing = false
     if (this.#command === undefined || this.#isClosing || this.#names.length === 0) return
-    this.#command.channel.write(`${this.#names.join('\0')}\0`)
+    this.#command.channel.write(nameBytes(`${this.#names.join('\0')}\0`))
     this.#names = []
   }
 
   /** Those that were asked for before it and didn't come can't be read. */
   #found({ name, bytes }: Found): void {
-    const path = name.toString('utf8')
+    const path = nameFrom(name)
     if (!this.#queue.has(path)) return
     for (const [key, wanted] of this.#queue) {
       this.#queue.delete(key)
