@@ -130,6 +130,11 @@ export interface FileHost {
    * arrive together), and removes such as were left by one that was killed. Absent where there are none.
    */
   sweep?(): Promise<void>
+  /**
+   * What came up at work since this was asked last and people should know, such as a faster way that a host turned out not to have, as whole
+   * sentences. Absent where nothing ever does.
+   */
+  remarks?(): readonly string[]
   close(): Promise<void>
 }
 

@@ -16,7 +16,7 @@ import { labelOf, type SftpOptions } from './options.ts'
 import { makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import type { SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
-import { SmallFiles } from './small-files.ts'
+import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readAhead, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
@@ -30,11 +30,13 @@ export class SftpFiles implements FileHost {
   readonly #hashes: ShellHashes
   readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
+  #remarks: string[] = []
 
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
-    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms())
+    const fellBack: FellBack = (way, said) => void this.#remarks.push(refusal(this.label, way, said))
+    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms(), fellBack)
     this.#options = options
     this.#pool = pool
   }
@@ -240,6 +242,8 @@ export class SftpFiles implements FileHost {
   async sweep(): Promise<void> {
     await this.#small.sweep((await this.#inside()).full(''))
   }
+
+  remarks = (): readonly string[] => this.#remarks.splice(0)
 
   async close(): Promise<void> {
     await this.#small.close().finally(() => this.#pool.close())

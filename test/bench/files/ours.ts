@@ -53,7 +53,8 @@ async function perform(step: Step): Promise<number> {
   for (const change of await step.plan(run)) await step.apply(change, run)
   return (systemClock.monotonic() - begun) / 1000
 }
-const snapshot = (): Promise<number> => perform(snapshotFilesKind.create({}, testContext(world, 'snapshot-files')))
+const snapshot = (): Promise<number> =>
+  perform(snapshotFilesKind.create(snapshotFilesKind.options.parse({}), testContext(world, 'snapshot-files')))
 const restore = (): Promise<number> =>
   perform(restoreFilesKind.create(restoreFilesKind.options.parse({}), testContext(world, 'restore-files')))
 
