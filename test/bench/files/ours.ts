@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../../src/base/clock.ts'
 import { Secret } from '../../../src/base/secret.ts'
+import { boundYoungGeneration } from '../../../src/base/young-generation.ts'
 import { openFtp } from '../../../src/files/ftp/index.ts'
 import type { FileHost } from '../../../src/files/port.ts'
 import { openSftp } from '../../../src/files/sftp/index.ts'
@@ -33,6 +34,9 @@ export interface Measured {
   /** Bytes. */
   readonly mostMemory: number
 }
+
+// As the program itself does when it starts.
+boundYoungGeneration()
 
 const asked: Asked = JSON.parse(process.argv[2] ?? '')
 
