@@ -1,4 +1,5 @@
 import { systemClock } from '../../base/clock.ts'
+import { messageOf } from '../../base/errors.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { Lease, SftpPool } from './pool.ts'
 
@@ -79,13 +80,23 @@ export class TarLane {
     let lease: Lease | undefined
     try {
       lease = await pool.lease()
-      const command = await startCommand(lease.connection, `exec sh -c ${shellWord(script(root))}`, (bytes) => this.#hear(bytes))
+      const { connection } = lease
+      const isLost = async (): Promise<boolean> => {
+        // What is said of the connection comes after what is said of the command.
+        await new Promise((resolve) => setImmediate(resolve))
+        return connection.channel.isLost
+      }
+      const started = await startCommand(connection, `exec sh -c ${shellWord(script(root))}`, (bytes) => this.#hear(bytes)).catch(
+        (error: unknown) => messageOf(error),
+      )
+      if (typeof started === 'string') return { isRefused: !(await isLost()), said: started }
+      const command = started
       this.#command = command
       this.#flush()
       if (this.#isEnding) command.channel.end()
       void this.#watch(command).catch(() => undefined)
       const code = await command.ended
-      return { isRefused: code !== null && (code !== 0 || !this.#isEnding), said: command.said() }
+      return { isRefused: (code !== 0 || !this.#isEnding) && !(await isLost()), said: command.said() }
     } finally {
       this.#isOver = true
       this.#over.abort()

@@ -57,7 +57,7 @@ export class TarWrites {
   async write<T>(root: string, file: Small, place: (from: string) => Promise<T>, otherwise: () => Promise<T>): Promise<T> {
     this.#waiting += 1
     try {
-      const isMany = (this.#waiting >= WORTH || this.#lanes.length > 0) && !this.#isOff && (await this.#isUsable())
+      const isMany = this.#waiting >= WORTH && !this.#isOff && (await this.#isUsable())
       const unpacked = isMany ? await this.#unpack(root, file) : undefined
       if (unpacked === undefined) return await otherwise()
       try {
