@@ -140,7 +140,9 @@ export class FtpFiles implements FileHost {
       return stream
     } catch (error) {
       const failure = await this.#failure(error, path, 'read', connection)
+      const wasDropped = this.#pool.wasDropped(connection, failure)
       this.#pool.giveBack(connection)
+      if (wasDropped) return this.read(path, options)
       throw failure
     }
   }
