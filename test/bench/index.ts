@@ -3,7 +3,7 @@
 //     npm run bench                       everything: three rounds of files, one of databases
 //     npm run bench -- files              one part
 //     npm run bench -- many-files         a million of them, over hosts that cost nothing: time and memory of ours alone
-//     npm run bench -- files --sets small,large,one,ftps --delays 0,30,100 --files 20000 --tools rclone,rsync --limit 120
+//     npm run bench -- files --sets small,large,one,ftps --delays 0,30,100 --files 20000 --tools rclone,rsync
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
@@ -30,7 +30,6 @@ const { values, positionals } = parseArgs({
     delays: { type: 'string' },
     tools: { type: 'string' },
     files: { type: 'string' },
-    limit: { type: 'string' },
     folder: { type: 'string' },
   },
 })
@@ -48,7 +47,6 @@ const PARTS = {
       ...(values.files === undefined ? {} : { files: Number(values.files) }),
       ...(values.folder === undefined ? {} : { folder: values.folder }),
       rounds: numberOf(values.rounds, 1),
-      limitSeconds: numberOf(values.limit, 120),
     }),
   database: () => benchDatabase(quick ? { rows: 10_000, rounds: 1 } : {}),
   databases: () =>
