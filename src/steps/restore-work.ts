@@ -37,7 +37,16 @@ export interface LoadOptions {
  * Loads every part that isn't marked as loaded, several side by side, each exactly once, until the snapshot is complete and all of it
  * stands. Ends when all have stopped.
  */
-export async function loadParts({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
+export async function loadParts(options: LoadOptions): Promise<void> {
+  const kept = options.run.isFollowing() ? options.store.follow() : undefined
+  try {
+    await loadAll(options)
+  } finally {
+    kept?.end()
+  }
+}
+
+async function loadAll({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
   const marks = await database.marks(run.id)
   const feed = new PartFeed(store, tables, (part) => marks.has(loadMark(part.table, part.part)), run)
   const stop = new AbortController()

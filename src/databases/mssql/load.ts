@@ -5,7 +5,7 @@ import type { BulkValue, Session } from './session.ts'
 import { nativeOf, nativeValue, wireOf, wireValue, writeExpression } from './values.ts'
 
 /** Rows that stand in the staging table at a time: bounds memory here and tempdb there. */
-const STAGED_ROWS = 5000
+const STAGED_ROWS = 20_000
 const STAGED_BYTES = 8 * 1024 * 1024
 const STAGE = '#migrate_stage'
 
@@ -31,11 +31,10 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
   let total = 0
   for await (const chunk of chunked(rows)) {
     await session.bulk(STAGE, staged, parametersOf(columns, chunk))
-    const result = await session.batch(insertSql(table, STAGE, fromStage))
+    const result = await session.batch(`${insertSql(table, STAGE, fromStage)};\nTRUNCATE TABLE ${STAGE}`)
     const count = Number(result.rows.at(-1)?.[0] ?? -1)
     if (count !== chunk.length) throw miscount(session, table.name, 'loaded', chunk.length, count)
     total += count
-    await session.batch(`TRUNCATE TABLE ${STAGE}`)
   }
   await session.batch(`DROP TABLE ${STAGE}`)
   return total
