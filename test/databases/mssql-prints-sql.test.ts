@@ -170,12 +170,12 @@ WHERE EXISTS (SELECT 1 FROM (VALUES (@p0, @p1), (@p2, @p3)) AS v(c0, c1) WHERE t
   it('tell the number by way of a table variable, which triggers and sequences don’t mind', () => {
     const [numbered] = orders.columns
     if (numbered === undefined) throw new Error('no column')
-    expect(insertNumberedSql(orders, numbered).sql).toBe(
+    expect(insertNumberedSql(orders, [], numbered).sql).toBe(
       `DECLARE @numbered TABLE (number int);
 INSERT INTO [dbo].[Orders] ([Customer], [Total], [Photo]) OUTPUT inserted.[OrderID] INTO @numbered VALUES (@p0, CONVERT(money, CONVERT(decimal(19,4), @p1)), @p2);
 SELECT CONVERT(nvarchar(40), number) AS number FROM @numbered`,
     )
-    expect(insertNumberedSql({ ...orders, columns: [numbered] }, numbered).sql).toContain(
+    expect(insertNumberedSql({ ...orders, columns: [numbered] }, [], numbered).sql).toContain(
       'INSERT INTO [dbo].[Orders] OUTPUT inserted.[OrderID] INTO @numbered DEFAULT VALUES;',
     )
   })

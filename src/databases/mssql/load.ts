@@ -3,6 +3,7 @@ import { type Column, readableColumns, type Table } from '../schema.ts'
 import { insertSql, miscount } from './apply.ts'
 import type { BulkValue, Session } from './session.ts'
 import { nativeOf, nativeValue, wireOf, wireValue, writeExpression } from './values.ts'
+import { arrivingAmong, byForms, type VariantForms } from './variants.ts'
 
 /** Rows that stand in the staging table at a time: bounds memory here and tempdb there. */
 const STAGED_ROWS = 5000
@@ -30,20 +31,26 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
   await session.batch(stageSql(columns))
   let total = 0
   for await (const chunk of chunked(rows)) {
-    await session.bulk(STAGE, staged, parametersOf(columns, chunk))
-    const result = await session.batch(insertSql(table, STAGE, fromStage))
-    const count = Number(result.rows.at(-1)?.[0] ?? -1)
-    if (count !== chunk.length) throw miscount(session, table.name, 'loaded', chunk.length, count)
-    total += count
-    await session.batch(`TRUNCATE TABLE ${STAGE}`)
+    for (const { rows: part, forms } of byForms(columns, chunk, true)) {
+      await session.bulk(STAGE, staged, parametersOf(columns, part))
+      const result = await session.batch(insertSql(table, STAGE, fromStage(forms)))
+      const count = Number(result.rows.at(-1)?.[0] ?? -1)
+      if (count !== part.length) throw miscount(session, table.name, 'loaded', part.length, count)
+      total += count
+      await session.batch(`TRUNCATE TABLE ${STAGE}`)
+    }
   }
   await session.batch(`DROP TABLE ${STAGE}`)
   return total
 }
 
 /** What stands in the staging table in the column's own kind of type is assigned as it is. */
-const fromStage = (column: Column, reference: string): string =>
-  nativeOf(column) === undefined ? writeExpression(column, reference) : reference
+const fromStage =
+  (forms: VariantForms) =>
+  (column: Column, reference: string): string =>
+    nativeOf(column) === undefined
+      ? writeExpression(column, arrivingAmong(column, reference, forms.get(column) ?? []))
+      : reference
 
 /** Row by row as they are sent, so that no second copy of the chunk is held. */
 function* parametersOf(columns: readonly Column[], rows: readonly Row[]): Generator<readonly BulkValue[]> {
