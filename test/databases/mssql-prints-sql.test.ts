@@ -209,4 +209,10 @@ SELECT @@ROWCOUNT AS affected`,
     expect(parameterOf(column('c', 'image'), undefined)).toBe(NULL_BYTES)
     expect(parameterOf(column('c', 'nvarchar(9)'), null)).toBeNull()
   })
+
+  it('send float and real as the number, so that no text has to be read', () => {
+    expect(parameterOf(column('c', 'float'), '0.30000000000000004')).toBe(0.30000000000000004)
+    expect(parameterOf(column('c', 'real'), '-0')).toBe(-0)
+    expect(parameterOf(column('c', 'float'), null)).toBeNull()
+  })
 })

@@ -129,7 +129,7 @@ const samples = (gaps: MssqlGaps): readonly Sample[] => {
 }
 
 const two = (value: number): string => String(value).padStart(2, '0')
-/** SQL Server has no numbers below the smallest normal ones, nor a zero with a sign in every function that prints one. */
+/** SQL Server has no numbers below the smallest normal ones; a zero with a sign isn't made of text everywhere. */
 const isNormal = (value: number): boolean => !Object.is(value, -0) && (value === 0 || Math.abs(value) > 1.2e-38)
 
 describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('rows of every type, moved from one SQL Server database to another'), () => {

@@ -11,6 +11,8 @@ interface Sample {
 
 const times = (text: string, count: number): string => `REPLICATE(CONVERT(nvarchar(max), N'${text}'), ${count})`
 
+const MINUS_ZERO = 'CONVERT(float, -1) * CONVERT(float, 0)'
+
 /** A value of each type that a sql_variant may hold; two that `=` takes for the same, and two that differ in their declaration alone. */
 const variants = (gaps: MssqlGaps): readonly string[] => {
   const scale = gaps.hundredNanoseconds ? 6 : 7
@@ -28,6 +30,7 @@ const variants = (gaps: MssqlGaps): readonly string[] => {
     "CONVERT(float, N'-1.7976931348623157e308')",
     "CONVERT(float, N'2.2250738585072014e-308')",
     'CONVERT(float, 0)',
+    MINUS_ZERO,
     "CONVERT(real, N'0.1')",
     "CONVERT(real, N'-3.40282346e38')",
     "CONVERT(date, N'0001-01-01', 23)",
@@ -123,10 +126,15 @@ const samples = (gaps: MssqlGaps): readonly Sample[] => {
     {
       name: 'double_',
       type: 'float',
-      values: ['1.7976931348623157e308', '0.1', '-2.2250738585072014e-308', '1e-7', '0.30000000000000004e0'],
-      print: 'double_',
+      values: ['1.7976931348623157e308', '0.1', '-2.2250738585072014e-308', '1e-7', '0.30000000000000004e0', MINUS_ZERO],
+      print: 'CONVERT(bigint, CONVERT(binary(8), double_))',
     },
-    { name: 'single_', type: 'real', values: ['3.40282346e38', '0.1', '-1.17549435e-38', '16777217'], print: 'single_' },
+    {
+      name: 'single_',
+      type: 'real',
+      values: ['3.40282346e38', '0.1', '-1.17549435e-38', '16777217', MINUS_ZERO],
+      print: 'CONVERT(int, CONVERT(binary(4), single_))',
+    },
     {
       name: 'days',
       type: 'date',

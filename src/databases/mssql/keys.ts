@@ -3,7 +3,7 @@ import type { Cell, KeyCells } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { quoteName } from './names.ts'
 import { NULL_BYTES, type Parameter } from './parameters.ts'
-import { compareExpression, selectExpression, wireOf, wireValue } from './values.ts'
+import { compareExpression, nativeOf, selectExpression, wireOf, wireValue } from './values.ts'
 import { arriving } from './variants.ts'
 
 /** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */
@@ -48,6 +48,7 @@ export const selectList = (table: Table, alias = ''): string =>
 
 /** A cell → the parameter that carries it. */
 export function parameterOf(column: Column, cell: Cell | undefined): Parameter {
+  if (nativeOf(column) === 'float' && cell != null) return Number(cell)
   const wire = wireOf(column)
   return cell == null && wire.kind === 'binary' ? NULL_BYTES : wireValue(cell ?? null, wire)
 }
