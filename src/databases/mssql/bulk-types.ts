@@ -15,13 +15,16 @@ const fromText = (type: DataType, write: (buffer: Parameters<DataType['writeValu
   },
 })
 
+/** The driver's own would write -0 as 0: it takes every number for text first. */
+export const exactFloat: DataType = { ...TYPES.Float, validate: (value) => value }
+
 const NATIVE: Readonly<Record<Exclude<Native, `decimal${string}`>, DataType>> = {
   int: TYPES.Int,
   bigint: fromText(TYPES.BigInt, (buffer, text) => {
     buffer.writeUInt8(8)
     buffer.writeBigInt64LE(BigInt(text))
   }),
-  float: TYPES.Float,
+  float: exactFloat,
   date: fromText(TYPES.Date, (buffer, text) => {
     buffer.writeUInt8(3)
     buffer.writeUInt24LE(daysSinceYearOne(text))

@@ -1,4 +1,5 @@
 import { type Request, TYPES } from 'tedious'
+import { exactFloat } from './bulk-types.ts'
 
 /** NULL among bytes: one of text would make text of the bytes beside it in VALUES, and is refused for a column of bytes (error 257). */
 export const NULL_BYTES = Symbol('NULL of varbinary')
@@ -9,9 +10,6 @@ export const NULL_BYTES = Symbol('NULL of varbinary')
  */
 export type Parameter = string | number | Buffer | null | typeof NULL_BYTES
 
-/** The driver's own would write -0 as 0. */
-const FLOAT: typeof TYPES.Float = { ...TYPES.Float, validate: (value) => value }
-
 /** Longest text that isn't sent as nvarchar(max). */
 const SHORT_TEXT = 4000
 const SHORT_BYTES = 8000
@@ -20,7 +18,7 @@ const SHORT_BYTES = 8000
 export function bind(request: Request, parameters: readonly Parameter[]): void {
   for (const [index, parameter] of parameters.entries()) {
     if (typeof parameter === 'number') {
-      request.addParameter(`p${index}`, FLOAT, parameter)
+      request.addParameter(`p${index}`, exactFloat, parameter)
       continue
     }
     const bytes = Buffer.isBuffer(parameter) || parameter === NULL_BYTES
