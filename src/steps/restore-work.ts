@@ -38,6 +38,7 @@ export interface LoadOptions {
  * stands. Ends when all have stopped.
  */
 export async function loadParts({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
+  const kept = run.isFollowing() ? store.follow() : undefined
   const marks = await database.marks(run.id)
   const feed = new PartFeed(store, tables, (part) => marks.has(loadMark(part.table, part.part)), run)
   const stop = new AbortController()
@@ -66,6 +67,7 @@ export async function loadParts({ run, database, store, tables, connections, est
     }
   }
   const ends = await Promise.allSettled(Array.from({ length: Math.max(1, connections) }, worker))
+  kept?.end()
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }

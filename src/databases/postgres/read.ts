@@ -2,6 +2,7 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
 import { formatDuration } from '../../base/units.ts'
+import { LENT_BYTES } from '../buffers.ts'
 import type { Block, PrintedRow, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import { isBinary, rowsOfBinary } from './binary.ts'
@@ -17,7 +18,7 @@ import { decodeLine, quoteNames, quoteText } from './values.ts'
 const BATCH_ROWS = 1000
 /** Of blocks that are taken apart here, and of those that are handed on. */
 const ROWS_BYTES = 256 * 1024
-const BLOCKS_BYTES = 512 * 1024
+const BLOCKS_BYTES = LENT_BYTES
 
 interface Form {
   readonly blockBytes: number

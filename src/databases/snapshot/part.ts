@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { Readable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { z } from 'zod'
 import { codeOf, MigrateError } from '../../base/errors.ts'
+import { giveBack, LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { KeyCells, Row } from '../port.ts'
 import { jsonLines } from './json-lines.ts'
 import type { Part } from './manifest.ts'
@@ -52,13 +53,15 @@ export interface WrittenPart {
 /**
  * Appends a part to a file: each chunk with its length before it (four bytes, big-endian), all of it compressed, until the limits are
  * reached or the chunks end. Pulls from `chunks` no faster than the disk takes it, and leaves it open. Compression runs in the
- * thread pool. The caller brings the file to disk. Throws `disk-full`.
+ * thread pool. `done` is given each chunk's bytes once they aren't needed here any more. The caller brings the file to disk. Throws
+ * `disk-full`.
  */
 export async function writePart(
   file: FileHandle,
   path: string,
   chunks: AsyncIterator<Chunk>,
   limits: PartLimits,
+  done: (bytes: Buffer) => void = giveBack,
 ): Promise<WrittenPart> {
   const source = new PartSource(chunks, limits)
   const hash = createHash('sha256')
@@ -69,31 +72,66 @@ export async function writePart(
     await file.appendFile(piece)
   }
   const first: Buffer[] = []
-  const pieces = source.pieces()
   try {
     while (source.bytes < AT_ONCE_BYTES) {
-      const next = await pieces.next()
-      if (next.done === true) break
-      first.push(next.value)
+      const next = await source.next()
+      if (next === undefined) break
+      first.push(next)
     }
-    if (source.isOver && source.bytes < AT_ONCE_BYTES) await store(zlib.zstdCompressSync(Buffer.concat(first), PACKING))
-    else {
-      await pipeline(
-        Readable.from(both(first, pieces), { objectMode: false }),
-        zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, ...PACKING }),
-        async (packed: AsyncIterable<Buffer>) => {
-          for await (const piece of packed) await store(piece)
-        },
-      )
-    }
+    if (source.isOver && source.bytes < AT_ONCE_BYTES)
+      await store(zlib.zstdCompressSync(Buffer.concat(first.flatMap((bytes) => [lengthOf(bytes), bytes])), PACKING))
+    else await pack(first.splice(0), source, store, done)
   } catch (error) {
     throw diskError(error, path)
   }
+  for (const bytes of first) done(bytes)
   const { rows, bytes, lastKey, ended } = source
   return { rows, bytes, storedBytes, sha256: hash.digest('hex'), lastKey, ended }
 }
 
-/** A part's chunks with their lengths, counted. */
+/** Compresses chunks, and stores what comes of it meanwhile. Ends when both have; throws what failed first. */
+async function pack(
+  first: readonly Buffer[],
+  source: PartSource,
+  store: (piece: Buffer) => Promise<void>,
+  done: (bytes: Buffer) => void,
+): Promise<void> {
+  const packer = zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, ...PACKING })
+  let failure: { readonly error: unknown } | undefined
+  const failed = (error: unknown): void => {
+    failure ??= { error }
+    packer.destroy()
+  }
+  const take = async (bytes: Buffer): Promise<void> => {
+    await written(packer, lengthOf(bytes))
+    await written(packer, bytes)
+    done(bytes)
+  }
+  const storing = (async () => {
+    for await (const piece of packer as AsyncIterable<Buffer>) await store(piece)
+  })().catch(failed)
+  try {
+    for (const bytes of first) await take(bytes)
+    for (let next = await source.next(); next !== undefined; next = await source.next()) await take(next)
+    packer.end()
+  } catch (error) {
+    failed(error)
+  }
+  await storing
+  if (failure !== undefined) throw failure.error
+}
+
+/** Resolves when a stream has done with a buffer. */
+const written = (stream: Writable, bytes: Buffer): Promise<void> =>
+  new Promise((resolve, reject) => stream.write(bytes, (error) => (error ? reject(error) : resolve())))
+
+function lengthOf(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES)
+  length.writeUInt32BE(bytes.length)
+  return length
+}
+
+/** A part's chunks, counted. */
 class PartSource {
   readonly #chunks: AsyncIterator<Chunk>
   readonly #limits: PartLimits
@@ -112,28 +150,21 @@ class PartSource {
     return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
   }
 
-  async *pieces(): AsyncGenerator<Buffer> {
+  async next(): Promise<Buffer | undefined> {
     while (!this.isOver) {
       const next = await this.#chunks.next()
       if (next.done === true) {
         this.ended = true
-        return
+        return undefined
       }
       if (next.value.rows === 0) continue
       this.rows += next.value.rows
       this.bytes += next.value.bytes.length
       this.lastKey = next.value.lastKey
-      const length = Buffer.alloc(LENGTH_BYTES)
-      length.writeUInt32BE(next.value.bytes.length)
-      yield length
-      yield next.value.bytes
+      return next.value.bytes
     }
+    return undefined
   }
-}
-
-async function* both(first: readonly Buffer[], rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield* first
-  yield* rest
 }
 
 /** A full disk as the reader needs it said; anything else as it was. */
@@ -216,7 +247,7 @@ async function* plainBytes(file: string, part: Part): AsyncGenerator<Buffer> {
 export async function* readChunks(file: string, part: Part): AsyncGenerator<Buffer> {
   let bytes = 0
   let filled = 0
-  let target = Buffer.alloc(LENGTH_BYTES)
+  let target: Buffer = Buffer.alloc(LENGTH_BYTES)
   let isLength = true
   for await (const piece of plainBytes(file, part)) {
     for (let at = 0; at < piece.length; ) {
@@ -228,7 +259,7 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
         bytes += target.length
         yield target
       }
-      target = isLength ? Buffer.allocUnsafe(target.readUInt32BE()) : Buffer.alloc(LENGTH_BYTES)
+      target = isLength ? roomFor(target.readUInt32BE()) : Buffer.alloc(LENGTH_BYTES)
       filled = 0
       isLength = !isLength
     }
@@ -237,6 +268,9 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
     throw damaged(part, `it holds ${bytes} bytes of rows instead of ${part.bytes}`)
 }
 
+const roomFor = (bytes: number): Buffer =>
+  bytes > LENT_BYTES / 2 && bytes <= LENT_BYTES ? lendBuffer().subarray(0, bytes) : Buffer.allocUnsafe(bytes)
+
 /** Rows as a chunk of `ROWS_FORMAT`. */
 export const chunkOfRows = (rows: readonly Row[], lastKey: KeyCells | null): Chunk => ({
   rows: rows.length,
@@ -244,11 +278,15 @@ export const chunkOfRows = (rows: readonly Row[], lastKey: KeyCells | null): Chu
   lastKey,
 })
 
-/** The rows of a part of `ROWS_FORMAT` in batches, as they were written; checked as `readChunks` does. */
-export async function* readRows(file: string, part: Part, columns: number): AsyncGenerator<readonly Row[]> {
+/** The rows of a part of `ROWS_FORMAT` in batches, as they were written, of its chunks. */
+export async function* readRows(
+  chunks: Iterable<Buffer> | AsyncIterable<Buffer>,
+  part: Part,
+  columns: number,
+): AsyncGenerator<readonly Row[]> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let rows = 0
-  for await (const chunk of readChunks(file, part)) {
+  for await (const chunk of chunks) {
     const batch = decoder.decode(chunk).split('\n').map(parseRow)
     if (batch.some((row) => row.length !== columns)) throw damaged(part, `a row hasn't got ${columns} values`)
     rows += batch.length
