@@ -1,3 +1,4 @@
+import { giveBack } from '../buffers.ts'
 import type { KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { afterCondition, keyColumns, keyParameters, selectList, upToCondition } from './keys.ts'
@@ -33,7 +34,11 @@ export function rowShape(table: Table): Shape<Row> {
     of: (batch) =>
       batch.map((values) => {
         refuseOversize(table, values)
-        return values.map((value, index) => decoders[index]?.(value) ?? null)
+        return values.map((value, index) => {
+          const cell = decoders[index]?.(value) ?? null
+          if (Buffer.isBuffer(value)) giveBack(value)
+          return cell
+        })
       }),
     keyOf: (row) => positions.map((position) => row[position] ?? null),
     sizeOf: (row) => row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16),

@@ -288,6 +288,7 @@ export async function* readRows(
   let rows = 0
   for await (const chunk of chunks) {
     const batch = decoder.decode(chunk).split('\n').map(parseRow)
+    giveBack(chunk)
     if (batch.some((row) => row.length !== columns)) throw damaged(part, `a row hasn't got ${columns} values`)
     rows += batch.length
     yield batch
