@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { codeOf, MigrateError } from '../../base/errors.ts'
 import { giveBack, LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { KeyCells, Row } from '../port.ts'
-import { jsonLines } from './json-lines.ts'
+import { jsonLines, type LargeBytes } from './json-lines.ts'
 import type { Part } from './manifest.ts'
 
 /** A part is closed when it holds so much, before compression. Bounds what a kill costs. */
@@ -35,7 +35,7 @@ const LENGTH_BYTES = 4
 /** Some rows on their way to a part. */
 export interface Chunk {
   readonly rows: number
-  readonly bytes: Buffer
+  readonly bytes: Buffer | LargeBytes
   /** The key of its last row where rows come in key order; `null` otherwise. */
   readonly lastKey: KeyCells | null
 }
@@ -53,15 +53,15 @@ export interface WrittenPart {
 /**
  * Appends a part to a file: each chunk with its length before it (four bytes, big-endian), all of it compressed, until the limits are
  * reached or the chunks end. Pulls from `chunks` no faster than the disk takes it, and leaves it open. Compression runs in the
- * thread pool. `done` is given each chunk's bytes once they aren't needed here any more. The caller brings the file to disk. Throws
- * `disk-full`.
+ * thread pool. `done` is given each chunk's bytes once they aren't needed here any more, or nothing where they never stood together. The
+ * caller brings the file to disk. Throws `disk-full`.
  */
 export async function writePart(
   file: FileHandle,
   path: string,
   chunks: AsyncIterator<Chunk>,
   limits: PartLimits,
-  done: (bytes: Buffer) => void = giveBack,
+  done: (bytes: Buffer | undefined) => void = (bytes) => bytes && giveBack(bytes),
 ): Promise<WrittenPart> {
   const source = new PartSource(chunks, limits)
   const hash = createHash('sha256')
@@ -71,7 +71,7 @@ export async function writePart(
     storedBytes += piece.length
     await file.appendFile(piece)
   }
-  const first: Buffer[] = []
+  const first: (Buffer | LargeBytes)[] = []
   try {
     while (source.bytes < AT_ONCE_BYTES) {
       const next = await source.next()
@@ -79,22 +79,22 @@ export async function writePart(
       first.push(next)
     }
     if (source.isOver && source.bytes < AT_ONCE_BYTES)
-      await store(zlib.zstdCompressSync(Buffer.concat(first.flatMap((bytes) => [lengthOf(bytes), bytes])), PACKING))
+      await store(zlib.zstdCompressSync(Buffer.concat(first.flatMap((bytes) => [lengthOf(bytes), ...piecesOf(bytes)])), PACKING))
     else await pack(first.splice(0), source, store, done)
   } catch (error) {
     throw diskError(error, path)
   }
-  for (const bytes of first) done(bytes)
+  for (const bytes of first) done(Buffer.isBuffer(bytes) ? bytes : undefined)
   const { rows, bytes, lastKey, ended } = source
   return { rows, bytes, storedBytes, sha256: hash.digest('hex'), lastKey, ended }
 }
 
 /** Compresses chunks, and stores what comes of it meanwhile. Ends when both have; throws what failed first. */
 async function pack(
-  first: readonly Buffer[],
+  first: readonly (Buffer | LargeBytes)[],
   source: PartSource,
   store: (piece: Buffer) => Promise<void>,
-  done: (bytes: Buffer) => void,
+  done: (bytes: Buffer | undefined) => void,
 ): Promise<void> {
   const packer = zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, ...PACKING })
   let failure: { readonly error: unknown } | undefined
@@ -102,10 +102,10 @@ async function pack(
     failure ??= { error }
     packer.destroy()
   }
-  const take = async (bytes: Buffer): Promise<void> => {
+  const take = async (bytes: Buffer | LargeBytes): Promise<void> => {
     await written(packer, lengthOf(bytes))
-    await written(packer, bytes)
-    done(bytes)
+    for (const piece of piecesOf(bytes)) await written(packer, piece)
+    done(Buffer.isBuffer(bytes) ? bytes : undefined)
   }
   const storing = (async () => {
     for await (const piece of packer as AsyncIterable<Buffer>) await store(piece)
@@ -125,7 +125,9 @@ async function pack(
 const written = (stream: Writable, bytes: Buffer): Promise<void> =>
   new Promise((resolve, reject) => stream.write(bytes, (error) => (error ? reject(error) : resolve())))
 
-function lengthOf(bytes: Buffer): Buffer {
+const piecesOf = (bytes: Buffer | LargeBytes): Iterable<Buffer> => (Buffer.isBuffer(bytes) ? [bytes] : bytes.pieces())
+
+function lengthOf(bytes: Buffer | LargeBytes): Buffer {
   const length = Buffer.alloc(LENGTH_BYTES)
   length.writeUInt32BE(bytes.length)
   return length
@@ -150,7 +152,7 @@ class PartSource {
     return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
   }
 
-  async next(): Promise<Buffer | undefined> {
+  async next(): Promise<Buffer | LargeBytes | undefined> {
     while (!this.isOver) {
       const next = await this.#chunks.next()
       if (next.done === true) {
