@@ -1,6 +1,6 @@
 import { type Clock, isoTime } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
-import type { Database, KeyCells, Reader, ReadOptions } from '../port.ts'
+import type { Database, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, keyPositions, type Schema, type Table } from '../schema.ts'
 import { type Manifest, type Part, rowsOf } from './manifest.ts'
 import { anyOrder, childrenFirst } from './order.ts'
@@ -192,9 +192,24 @@ async function* chunksOf({ reader, table, inBlocks }: Asking, options: ReadOptio
     for await (const block of reader.blocks(table, options)) yield { ...block, lastKey: null }
     return
   }
-  const positions = keyPositions(table)
-  for await (const rows of reader.rows(table, options)) {
-    const last = rows.at(-1)
-    if (last !== undefined) yield chunkOfRows(rows, table.key.length === 0 ? null : positions.map((at) => last[at] ?? null))
+  const positions = table.key.length === 0 ? null : keyPositions(table)
+  const batches = reader.rows(table, options)[Symbol.asyncIterator]()
+  try {
+    for (let chunk = await nextChunk(batches, positions); chunk !== undefined; chunk = await nextChunk(batches, positions))
+      yield chunk
+  } finally {
+    await batches.return?.()
   }
+}
+
+/** In a function of its own, so that no batch is held here while the next is read: a single row may take a good part of the memory. */
+async function nextChunk(
+  batches: AsyncIterator<readonly Row[]>,
+  positions: readonly number[] | null,
+): Promise<Chunk | undefined> {
+  for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
+    const last = next.value.at(-1)
+    if (last !== undefined) return chunkOfRows(next.value, positions?.map((at) => last[at] ?? null) ?? null)
+  }
+  return undefined
 }

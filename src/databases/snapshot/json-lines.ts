@@ -4,6 +4,7 @@ import type { Cell, Row } from '../port.ts'
 export interface LargeBytes {
   /** How many they are together. */
   readonly length: number
+  /** Once: what they are made of is let go of then. */
   pieces(): Iterable<Buffer>
 }
 
@@ -17,10 +18,12 @@ const isLarge = (cell: Cell): boolean => cell !== null && cell.length > LARGE_CE
 function largeLines(rows: readonly Row[]): LargeBytes {
   let length = 0
   for (const text of textsOf(rows)) length += Buffer.byteLength(text)
+  let texts = textsOf(rows)
   return {
     length,
     *pieces() {
-      for (const text of textsOf(rows)) yield Buffer.from(text)
+      for (const text of texts) yield Buffer.from(text)
+      texts = textsOf([])
     },
   }
 }

@@ -280,7 +280,7 @@ export const chunkOfRows = (rows: readonly Row[], lastKey: KeyCells | null): Chu
   lastKey,
 })
 
-/** The rows of a part of `ROWS_FORMAT` in batches, as they were written, of its chunks. */
+/** The rows of a part of `ROWS_FORMAT` in batches, as they were written, of its chunks. A batch is emptied when the next is asked for. */
 export async function* readRows(
   chunks: Iterable<Buffer> | AsyncIterable<Buffer>,
   part: Part,
@@ -289,11 +289,13 @@ export async function* readRows(
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let rows = 0
   for await (const chunk of chunks) {
-    const batch = decoder.decode(chunk).split('\n').map(parseRow)
+    const batch: Row[] = decoder.decode(chunk).split('\n').map(parseRow)
     giveBack(chunk)
     if (batch.some((row) => row.length !== columns)) throw damaged(part, `a row hasn't got ${columns} values`)
     rows += batch.length
     yield batch
+    // Whoever passed it on may still hold it while the next is read: a single row may take a good part of the memory.
+    batch.length = 0
   }
   if (rows !== part.rows) throw damaged(part, `it holds ${rows} rows instead of ${part.rows}`)
 }
