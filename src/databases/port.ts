@@ -90,6 +90,8 @@ export interface Statement {
    * statements that name other tables. Those of one table keep their order.
    */
   readonly table?: TableName | undefined
+  /** It may also run beside others of its table that say so, once those before them stand: indexes, where the server builds several at a time. */
+  readonly beside?: boolean | undefined
 }
 
 /** A statement and the mark under which it is run. */

@@ -2,7 +2,7 @@ import { giveBack } from '../buffers.ts'
 import type { Part } from './manifest.ts'
 
 /** Memory that parts may take which were saved and are still to be loaded. */
-const MOST_BYTES = 96 * 2 ** 20
+const MOST_BYTES = 64 * 2 ** 20
 
 const followed = new Map<string, KeptParts>()
 
