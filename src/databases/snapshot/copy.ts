@@ -1,5 +1,6 @@
 import { type Clock, isoTime } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
+import { inTurns } from '../../base/turns.ts'
 import type { Database, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, keyPositions, type Schema, type Table } from '../schema.ts'
 import { type Manifest, type Part, rowsOf } from './manifest.ts'
@@ -56,6 +57,7 @@ export async function copyTables(options: CopyOptions): Promise<void> {
       ...options,
       signal: AbortSignal.any([signal, stop.signal]),
       work,
+      inTurn: inTurns(),
       saved: (table, parts) => {
         rows += parts.reduce((sum, part) => sum + part.rows, 0)
         options.onRows(rows, table)
@@ -78,6 +80,7 @@ const SHARED_BYTES = 2 ** 20
 
 interface Copy extends CopyOptions {
   readonly work: Work
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
   readonly saved: (table: Table, parts: readonly Part[]) => void
 }
 
@@ -94,11 +97,18 @@ async function readTasks(copy: Copy, reader: Reader): Promise<void> {
     else {
       const saving = savingOf(copy, reader, task)
       // Rows come by key, so a table that this reader has to itself can be gone on with after any part.
-      await copy.store.save(saving, task.alone && saving.format === ROWS_FORMAT && task.table.key.length > 0)
+      const goesOn = task.alone && saving.format === ROWS_FORMAT && task.table.key.length > 0
+      const save = (): Promise<void> => copy.store.save(saving, goesOn)
+      await (hasHugeRows(copy.size(task.table)) ? copy.inTurn(save) : save())
     }
     copy.work.finished(task)
   }
 }
+
+/** Bytes of a row, on average, from which on rows are read one at a time: each takes several times as much memory. */
+const HUGE_ROW_BYTES = 8 * 2 ** 20
+const hasHugeRows = ({ rows, bytes }: { readonly rows: number; readonly bytes: number }): boolean =>
+  rows > 0 && bytes / rows > HUGE_ROW_BYTES
 
 const WHOLE: KeyRange = { at: 0, after: null, upTo: null }
 
