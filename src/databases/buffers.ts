@@ -3,7 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 /** Every buffer that is lent has so many bytes. */
 export const LENT_BYTES = 512 * 1024
 /** So many are kept for the next who asks. */
-const MOST_IDLE = 64
+const MOST_IDLE = 160
 
 const lent = new WeakSet<ArrayBufferLike>()
 const idle: Buffer[] = []

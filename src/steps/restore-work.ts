@@ -39,8 +39,16 @@ export interface LoadOptions {
  * Loads every part that isn't marked as loaded, several side by side, each exactly once, until the snapshot is complete and all of it
  * stands. Ends when all have stopped.
  */
-export async function loadParts({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
-  const kept = run.isFollowing() ? store.follow() : undefined
+export async function loadParts(options: LoadOptions): Promise<void> {
+  const kept = options.run.isFollowing() ? options.store.follow() : undefined
+  try {
+    await loadAll(options)
+  } finally {
+    kept?.end()
+  }
+}
+
+async function loadAll({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
   const marks = await database.marks(run.id)
   const feed = new PartFeed(store, tables, (part) => marks.has(loadMark(part.table, part.part)), run)
   const stop = new AbortController()
@@ -71,7 +79,6 @@ export async function loadParts({ run, database, store, tables, connections, est
     }
   }
   const ends = await Promise.allSettled(Array.from({ length: Math.max(1, connections) }, worker))
-  kept?.end()
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }

@@ -4,7 +4,8 @@ import type { KeyCells } from '../port.ts'
 import { fullName, type Table } from '../schema.ts'
 import { keptIn } from './kept.ts'
 import type { Manifest, Part, RangeEntry } from './manifest.ts'
-import { type Chunk, diskError, type PartLimits, type WrittenPart, writePart } from './part.ts'
+import { type Chunk, diskError, type PartLimits } from './part.ts'
+import { type WrittenPart, writePart } from './part-writer.ts'
 import type { KeyRange } from './ranges.ts'
 
 /** Wraps every effect on the disk, so that a simulation can cut the run off around it. */

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../../src/base/clock.ts'
@@ -166,13 +166,22 @@ async function moved(
   }
 }
 
-/** snapshot-database and restore-database. */
+/** snapshot-database and restore-database, started as bin/migrate.js starts: what was compiled once is kept. */
 const migrate = (adapter: string, baseline: boolean): Tool => ({
   name: 'migrate',
   missing: null,
   move: async ({ from, to, folder, run }) => {
     const given: Move = { adapter, old: from, new: to, folder, baseline }
     const script = fileURLToPath(new URL('./move.ts', import.meta.url))
-    return JSON.parse(await run('move', { file: process.execPath, args: [script], env: { MOVE: JSON.stringify(given) } }))
+    return JSON.parse(
+      await run('move', {
+        file: process.execPath,
+        args: [script],
+        env: {
+          MOVE: JSON.stringify(given),
+          NODE_COMPILE_CACHE: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'migrate'),
+        },
+      }),
+    )
   },
 })

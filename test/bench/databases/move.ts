@@ -49,14 +49,15 @@ async function move({ adapter, old, new: fresh, folder, baseline }: Move): Promi
   const [from, to] = await Promise.all([open(adapter, old, 'old database'), open(adapter, fresh, 'new database')])
   const hosts = testWorld({ old: { database: from, connections: PARALLEL }, new: { database: to, connections: PARALLEL } })
   const world: World = baseline ? hosts : { ...hosts, defaults: { ...hosts.defaults, mode: 'copy-only' } }
-  const step = <O>(kind: StepKind<O>): Step => kind.create(kind.options.parse(undefined), testContext(world, kind.name))
+  const step = <O>(kind: StepKind<O>, options?: Json): Step =>
+    kind.create(kind.options.parse(options), testContext(world, kind.name))
   const parts = new Parts()
   let failure = ''
   try {
     const { outcome } = await runSequence({
       name: 'bench',
       directory: folder,
-      sequence: [[step(snapshotDatabaseKind)], [step(restoreDatabaseKind)]],
+      sequence: [[step(snapshotDatabaseKind, { method: 'portable' })], [step(restoreDatabaseKind)]],
       binding: { endpoints: {}, playbook: {} },
       clock: systemClock,
       redactor: new Redactor(),
