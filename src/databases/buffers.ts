@@ -21,12 +21,18 @@ export function lendBuffer(): Buffer {
   return fresh
 }
 
+/** One of so many bytes is freed at once: several of that size could lie about before the garbage collector comes. */
+const FREED_BYTES = 8 * 2 ** 20
+
 /**
  * Gives back what was lent, or a view of it, by whoever used it last: its content changes from now on. Any other buffer is left to the
- * garbage collector, as one is that was lent and isn't given back.
+ * garbage collector, as one is that was lent and isn't given back; but a large one is freed and empty from now on.
  */
-export function giveBack({ buffer }: Buffer): void {
-  if (!lent.has(buffer)) return
+export function giveBack({ buffer, byteLength }: Buffer): void {
+  if (!lent.has(buffer)) {
+    if (byteLength >= FREED_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+    return
+  }
   if (idle.some((each) => each.buffer === buffer))
     throw new MigrateError('fault', 'A buffer was given back twice. This is a fault in migrate.')
   if (idle.length < MOST_IDLE) idle.push(Buffer.from(buffer, 0, LENT_BYTES))

@@ -80,9 +80,10 @@ export class Keeping {
     this.#kept = kept
   }
 
-  /** A chunk that was written, whose owner this becomes; one that isn't kept is given back. */
-  add(chunk: Buffer): void {
-    if (this.#chunks !== undefined && this.#kept.reserve(chunk)) this.#chunks.push(chunk)
+  /** A chunk that was written, whose owner this becomes; one that isn't kept is given back. Nothing: one that is on disk alone. */
+  add(chunk: Buffer | undefined): void {
+    if (chunk === undefined) this.drop()
+    else if (this.#chunks !== undefined && this.#kept.reserve(chunk)) this.#chunks.push(chunk)
     else {
       this.drop()
       giveBack(chunk)

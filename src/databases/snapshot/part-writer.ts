@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { giveBack } from '../buffers.ts'
 import type { KeyCells } from '../port.ts'
+import type { LargeBytes } from './json-lines.ts'
 import { AT_ONCE_BYTES, CHUNK_BYTES, type Chunk, diskError, LENGTH_BYTES, type PartLimits } from './part.ts'
 
 /** zstd's level 1 packs rows at several hundred MB/s and within a few percent of its default level's size. */
@@ -22,15 +23,15 @@ export interface WrittenPart {
 /**
  * Appends a part to a file: each chunk with its length before it (four bytes, big-endian), all of it compressed, until the limits are
  * reached or the chunks end. Pulls from `chunks` no faster than the disk takes it, and leaves it open. Compression runs in the
- * thread pool. `done` is given each chunk's bytes once they aren't needed here any more. The caller brings the file to disk. Throws
- * `disk-full`.
+ * thread pool. `done` is given each chunk's bytes once they aren't needed here any more, or nothing where they never stood together. The
+ * caller brings the file to disk. Throws `disk-full`.
  */
 export async function writePart(
   file: FileHandle,
   path: string,
   chunks: AsyncIterator<Chunk>,
   limits: PartLimits,
-  done: (bytes: Buffer) => void = giveBack,
+  done: (bytes: Buffer | undefined) => void = (bytes) => bytes && giveBack(bytes),
 ): Promise<WrittenPart> {
   const source = new PartSource(chunks, limits)
   const hash = createHash('sha256')
@@ -40,7 +41,7 @@ export async function writePart(
     storedBytes += piece.length
     await file.appendFile(piece)
   }
-  const first: Buffer[] = []
+  const first: (Buffer | LargeBytes)[] = []
   try {
     while (source.bytes < AT_ONCE_BYTES) {
       const next = await source.next()
@@ -48,22 +49,22 @@ export async function writePart(
       first.push(next)
     }
     if (source.isOver && source.bytes < AT_ONCE_BYTES)
-      await store(zlib.zstdCompressSync(Buffer.concat(first.flatMap((bytes) => [lengthOf(bytes), bytes])), PACKING))
+      await store(zlib.zstdCompressSync(Buffer.concat(first.flatMap((bytes) => [lengthOf(bytes), ...piecesOf(bytes)])), PACKING))
     else await pack(first.splice(0), source, store, done)
   } catch (error) {
     throw diskError(error, path)
   }
-  for (const bytes of first) done(bytes)
+  for (const bytes of first) done(Buffer.isBuffer(bytes) ? bytes : undefined)
   const { rows, bytes, lastKey, ended } = source
   return { rows, bytes, storedBytes, sha256: hash.digest('hex'), lastKey, ended }
 }
 
 /** Compresses chunks, and stores what comes of it meanwhile. Ends when both have; throws what failed first. */
 async function pack(
-  first: readonly Buffer[],
+  first: readonly (Buffer | LargeBytes)[],
   source: PartSource,
   store: (piece: Buffer) => Promise<void>,
-  done: (bytes: Buffer) => void,
+  done: (bytes: Buffer | undefined) => void,
 ): Promise<void> {
   const packer = zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, ...PACKING })
   let failure: { readonly error: unknown } | undefined
@@ -71,10 +72,10 @@ async function pack(
     failure ??= { error }
     packer.destroy()
   }
-  const take = async (bytes: Buffer): Promise<void> => {
+  const take = async (bytes: Buffer | LargeBytes): Promise<void> => {
     await written(packer, lengthOf(bytes))
-    await written(packer, bytes)
-    done(bytes)
+    for (const piece of piecesOf(bytes)) await written(packer, piece)
+    done(Buffer.isBuffer(bytes) ? bytes : undefined)
   }
   const storing = (async () => {
     for await (const piece of packer as AsyncIterable<Buffer>) await store(piece)
@@ -94,7 +95,9 @@ async function pack(
 const written = (stream: Writable, bytes: Buffer): Promise<void> =>
   new Promise((resolve, reject) => stream.write(bytes, (error) => (error ? reject(error) : resolve())))
 
-function lengthOf(bytes: Buffer): Buffer {
+const piecesOf = (bytes: Buffer | LargeBytes): Iterable<Buffer> => (Buffer.isBuffer(bytes) ? [bytes] : bytes.pieces())
+
+function lengthOf(bytes: Buffer | LargeBytes): Buffer {
   const length = Buffer.alloc(LENGTH_BYTES)
   length.writeUInt32BE(bytes.length)
   return length
@@ -119,7 +122,7 @@ class PartSource {
     return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
   }
 
-  async next(): Promise<Buffer | undefined> {
+  async next(): Promise<Buffer | LargeBytes | undefined> {
     while (!this.isOver) {
       const next = await this.#chunks.next()
       if (next.done === true) {

@@ -4,11 +4,10 @@ import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
-import { z } from 'zod'
 import { codeOf, MigrateError } from '../../base/errors.ts'
 import { LENT_BYTES, lendBuffer } from '../buffers.ts'
-import type { KeyCells, Row } from '../port.ts'
-import { jsonLines } from './json-lines.ts'
+import type { KeyCells } from '../port.ts'
+import type { LargeBytes } from './json-lines.ts'
 import type { Part } from './manifest.ts'
 
 /** A part is closed when it holds so much, before compression. Bounds what a kill costs. */
@@ -18,9 +17,6 @@ export interface PartLimits {
 }
 
 export const partLimits: PartLimits = { rows: 5_000_000, bytes: 64 * 2 ** 20 }
-
-/** The format of rows as JSON arrays of cells, one a line; every other format is an engine's own. */
-export const ROWS_FORMAT = 'rows'
 
 /** So little is packed or unpacked in a fraction of a millisecond: quicker than a thread is asked to do it. */
 export const AT_ONCE_BYTES = 32 * 1024
@@ -33,7 +29,7 @@ export const LENGTH_BYTES = 4
 /** Some rows on their way to a part. */
 export interface Chunk {
   readonly rows: number
-  readonly bytes: Buffer
+  readonly bytes: Buffer | LargeBytes
   /** The key of its last row where rows come in key order; `null` otherwise. */
   readonly lastKey: KeyCells | null
 }
@@ -51,7 +47,7 @@ export function diskError(error: unknown, file: string): unknown {
   )
 }
 
-const damaged = (part: Part, why: string, cause?: unknown): MigrateError =>
+export const damaged = (part: Part, why: string, cause?: unknown): MigrateError =>
   new MigrateError(
     'snapshot-damaged',
     `${part.file} of the snapshot (${part.table}, part ${part.part}) is damaged: ${why}. No row of it was loaded.`,
@@ -141,51 +137,3 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
 
 const roomFor = (bytes: number): Buffer =>
   bytes > LENT_BYTES / 2 && bytes <= LENT_BYTES ? lendBuffer().subarray(0, bytes) : Buffer.allocUnsafe(bytes)
-
-/** Rows as a chunk of `ROWS_FORMAT`. */
-export const chunkOfRows = (rows: readonly Row[], lastKey: KeyCells | null): Chunk => ({
-  rows: rows.length,
-  bytes: jsonLines(rows),
-  lastKey,
-})
-
-/** The rows of a part of `ROWS_FORMAT` in batches, as they were written, of its chunks. */
-export async function* readRows(
-  chunks: Iterable<Buffer> | AsyncIterable<Buffer>,
-  part: Part,
-  columns: number,
-): AsyncGenerator<readonly Row[]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  let rows = 0
-  for await (const chunk of chunks) {
-    const batch = decoder.decode(chunk).split('\n').map(parseRow)
-    if (batch.some((row) => row.length !== columns)) throw damaged(part, `a row hasn't got ${columns} values`)
-    rows += batch.length
-    yield batch
-  }
-  if (rows !== part.rows) throw damaged(part, `it holds ${rows} rows instead of ${part.rows}`)
-}
-
-const QUOTE = 34
-const rowSchema = z.array(z.string().nullable())
-
-/**
- * A line as `chunkOfRows` wrote it. Without a backslash in it every quote begins or ends a cell: cutting there takes a quarter of
- * JSON.parse's time, which makes up most of a load's. Any other line is JSON to the letter.
- */
-function parseRow(line: string): Row {
-  if (line.includes('\\')) return rowSchema.parse(JSON.parse(line))
-  const cells: (string | null)[] = []
-  for (let at = 1; at < line.length - 1; ) {
-    if (line.charCodeAt(at) !== QUOTE) {
-      cells.push(null)
-      at += 'null,'.length
-      continue
-    }
-    const end = line.indexOf('"', at + 1)
-    if (end === -1) break
-    cells.push(line.slice(at + 1, end))
-    at = end + 2
-  }
-  return cells
-}

@@ -8,8 +8,9 @@ import { fullName, type IdentityState, readableColumns, type Schema, schemaSchem
 import { KeptParts, keptIn } from './kept.ts'
 import { type Dump, type Manifest, type ManifestEntry, type Part, partsOf } from './manifest.ts'
 import { ManifestWriter, manifestBytes, readManifest, readManifestDurably } from './manifest-file.ts'
-import { diskError, type PartLimits, partLimits, readChunks, readRows } from './part.ts'
+import { diskError, type PartLimits, partLimits, readChunks } from './part.ts'
 import { type Guard, PartFiles, renameDurably, type Saving } from './part-files.ts'
+import { readRows } from './rows-format.ts'
 
 /**
  * A database snapshot on disk:
