@@ -46,6 +46,7 @@ export async function mariadbPair(rows: number): Promise<BenchPair | undefined> 
     return {
       name: from.name,
       adapter: 'mysql',
+      pids: [from.pid ?? 0, to.pid ?? 0],
       old,
       new: fresh,
       peers: [checksum, sync, dump],

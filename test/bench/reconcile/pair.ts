@@ -34,6 +34,8 @@ export interface BenchPair {
   readonly name: string
   /** The adapter of ours, as move.ts knows it. */
   readonly adapter: string
+  /** The servers' first processes, the old host's and the new one's. */
+  readonly pids: readonly [number, number]
   readonly old: Place
   readonly new: Place
   readonly peers: readonly Peer[]

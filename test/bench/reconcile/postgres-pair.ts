@@ -39,6 +39,7 @@ export async function postgresPair(rows: number): Promise<BenchPair | undefined>
     return {
       name: from.name,
       adapter: 'postgres',
+      pids: [from.pid ?? 0, to.pid ?? 0],
       old,
       new: fresh,
       peers: [dump(binaries)],
