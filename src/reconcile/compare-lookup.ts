@@ -11,24 +11,35 @@ import type { SideName, SideStore } from './side-store.ts'
 /** Looks up rows that the ledger names and that neither side's changes show: they are as in the baseline, or never were there. */
 export async function askCarried(scratch: DatabaseSync, side: SideName, reading: SideReading): Promise<void> {
   const other = side === 'source' ? 'target' : 'source'
-  const unknown = scratch
-    .prepare(
-      `SELECT DISTINCT l.${side}_key AS key FROM ledger AS l
-        WHERE NOT EXISTS (SELECT 1 FROM ${side}_side AS s WHERE s.digest = l.${side}_digest)
-          AND NOT (l.source_digest = l.target_digest
-                   AND EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = l.${other}_digest AND o.asked = 0))`,
-    )
-    .all()
-    .map((row) => String(row.key))
+  const unknown = scratch.prepare(
+    `SELECT l.${side}_digest AS digest, min(l.${side}_key) AS key FROM ledger AS l
+      WHERE l.${side}_digest > ? AND NOT EXISTS (SELECT 1 FROM ${side}_side AS s WHERE s.digest = l.${side}_digest)
+        AND NOT (l.source_digest = l.target_digest
+                 AND EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = l.${other}_digest AND o.asked = 0))
+      GROUP BY 1 ORDER BY 1 LIMIT ${ASKED_AT_ONCE}`,
+  )
   const { database, table, printing, printer, store } = reading
-  const rows = await printer.rows(database, table, printing, unknown.map(keyCells))
   const reader = new RowReader(table)
-  const found = new Map(rows.map((row) => [reader.key(row.row), row]))
-  for (const key of unknown) {
-    const row = found.get(key)
-    store.asked(keyDigest(key), key, row === undefined ? null : { print: row.print, rest: row.rest, apart: row.apart })
+  for (let after = ''; ; ) {
+    const keys = unknown.all(after).map(({ digest, key }) => ({ digest: String(digest), key: String(key) }))
+    const last = keys.at(-1)
+    if (last === undefined) return
+    after = last.digest
+    const rows = await printer.rows(
+      database,
+      table,
+      printing,
+      keys.map(({ key }) => keyCells(key)),
+    )
+    const found = new Map(rows.map((row) => [reader.key(row.row), row]))
+    for (const { digest, key } of keys) {
+      const row = found.get(key)
+      store.asked(digest, key, row === undefined ? null : { print: row.print, rest: row.rest, apart: row.apart })
+    }
   }
 }
+
+const ASKED_AT_ONCE = 1000
 
 /**
  * Names the rows that are gone from one host: the baseline has only the digests of their keys, the other host still has the rows. It is

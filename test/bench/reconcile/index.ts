@@ -71,6 +71,7 @@ export async function benchReconcile(options: ReconcileBenchOptions = {}): Promi
     let [longest, still] = [LEAST_PATIENCE_SECONDS, Number.NaN]
     for (const count of strays) {
       await pair.strays(count)
+      await pair.warm()
       const results: Result[] = []
       for (let round = 0; round < (count === 0 ? rounds : 1); round += 1) {
         const own = async (): Promise<void> => {

@@ -57,6 +57,7 @@ export async function postgresPair(rows: number): Promise<BenchPair | undefined>
         )
         before += count
       },
+      warm: async () => void (await Promise.all([old, fresh].map((place) => sql(place, 'SELECT sum(total) FROM narrow')))),
       customer: () => customer(fresh, rows),
       alike: () => alike(old, fresh),
       stop,
