@@ -40,7 +40,7 @@ export async function isBackAlready(directory: string): Promise<boolean> {
 export async function decide(prepared: Prepared, playbook: string, flags: ReconcileFlags, io: Io): Promise<void> {
   const { options, display, world } = prepared
   const { directory } = options
-  const target = (await hasGoneBack(directory)) ? world.old : world.new
+  const target = (await isBackAlready(directory)) ? world.old : world.new
   const parked: Waiting = { rows: await readParked(directory), files: await seenFiles(directory, target.files) }
   const tell = (event: string, text: string, more: object): void =>
     display.tell({ time: isoTime(options.clock.now()), run: null, step: null, event, ...more }, text)

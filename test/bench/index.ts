@@ -7,6 +7,7 @@
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3 --sets narrow,wide,tables --no-baseline
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
+//     npm run bench -- reconcile --strays 0,1393 --tools checksum --patience 4 --no-buying
 //     npm run bench -- --quick            small amounts, one round: whether it works, not how fast
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -31,6 +32,9 @@ const { values, positionals } = parseArgs({
     baseline: { type: 'boolean', default: true },
     delays: { type: 'string' },
     tools: { type: 'string' },
+    strays: { type: 'string' },
+    patience: { type: 'string' },
+    'no-buying': { type: 'boolean' },
     files: { type: 'string' },
     folder: { type: 'string' },
   },
@@ -65,6 +69,10 @@ const PARTS = {
       rows: numberOf(values.rows, quick ? 200_000 : 10_000_000),
       rounds: numberOf(values.rounds, 1),
       engine: positionals.find((each) => ENGINES.includes(each)),
+      ...(values.strays === undefined ? {} : { strays: values.strays.split(',').map(Number) }),
+      ...(values.tools === undefined ? {} : { tools: values.tools.split(',').filter((name) => name !== 'none') }),
+      ...(values.patience === undefined ? {} : { patience: Number(values.patience) }),
+      buying: values['no-buying'] !== true,
     }),
 } as const
 

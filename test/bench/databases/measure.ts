@@ -20,12 +20,17 @@ export interface Work {
   readonly rest: number
 }
 
-/** Watches the memory and the work of the programs that a tool starts. */
+/** Watches the memory and the work of the programs that a tool starts; ends them, and all that they started, when it is told to. */
 export class Meter {
   /** The most memory that all of them and their children held at one moment (resident set size), bytes; 0 where it can't be seen. */
   peakBytes = 0
   #ownSeconds = 0
   readonly #begun = busySeconds()
+  readonly #stop: AbortSignal | undefined
+
+  constructor(stop?: AbortSignal) {
+    this.#stop = stop
+  }
 
   /** Up to now, to about a tenth of a second. */
   get work(): Work {
@@ -36,12 +41,18 @@ export class Meter {
     const children: ChildProcess[] = []
     for (const [at, { file, args, env }] of pipeline.entries()) {
       const input = at === 0 ? 'ignore' : (children.at(-1)?.stdout ?? 'ignore')
-      children.push(spawn(file, args, { stdio: [input, 'pipe', 'pipe'], env: { ...process.env, ...env } }))
+      // Where they may be stopped they lead a group of their own: a shell alone would leave what it started behind.
+      const detached = this.#stop !== undefined
+      children.push(spawn(file, args, { stdio: [input, 'pipe', 'pipe'], env: { ...process.env, ...env }, detached }))
       // The next program reads it; what stays open here would keep that one waiting for more.
       if (at > 0) children[at - 1]?.stdout?.destroy()
     }
     const over = new AbortController()
     const watching = this.#watch(children, over.signal)
+    const kill = (): void => {
+      for (const { pid, exitCode } of children) if (pid !== undefined && exitCode === null) process.kill(-pid, 'SIGKILL')
+    }
+    this.#stop?.addEventListener('abort', kill, { once: true })
     let output = ''
     children.at(-1)?.stdout?.on('data', (chunk: Buffer) => {
       output += chunk.toString()
@@ -49,6 +60,7 @@ export class Meter {
     try {
       await Promise.all(children.map(ended))
     } finally {
+      this.#stop?.removeEventListener('abort', kill)
       over.abort()
       await watching
     }
@@ -119,3 +131,18 @@ function tree(pid: number): Seen {
 
 const busySeconds = (): number =>
   cpus().reduce((sum, { times }) => sum + (times.user + times.nice + times.sys + times.irq) / 1000, 0)
+
+/** Processor seconds that a process and its children have used, those that have ended too (proc(5), /proc/pid/stat); 0 where it can't be seen. */
+export function processorSeconds(pid: number): number {
+  const file = `/proc/${pid}/stat`
+  if (!existsSync(file)) return 0
+  // The program's name, in brackets, may hold spaces: user, system, and both of the children that were waited for stand 11 fields on.
+  const own = (readFileSync(file, 'utf8').split(') ').at(-1) ?? '').split(' ').slice(11, 15)
+  const below = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
+  return below
+    .filter((text) => text.trim() !== '')
+    .reduce(
+      (sum, text) => sum + processorSeconds(Number(text)),
+      own.reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_SECONDS,
+    )
+}
