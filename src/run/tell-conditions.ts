@@ -20,6 +20,9 @@ export type Signal =
   /** Every condition whose key begins with `key`; those who were told of one hear `over`. */
   | { readonly kind: 'gone'; readonly key: string; readonly over?: Happening }
 
+/** What the guard says of a new host that fails is over when it is well again. */
+const GUARDED = ['new-host-failing', 'failback-not-possible'] as const
+
 type Of<E extends RunEvent['event']> = RunEvent & { readonly event: E }
 
 /** A run's events, folded into what people may want to hear of. `playbook`: its name, at the head of each title. */
@@ -53,6 +56,8 @@ export class Conditions {
         ]
       case 'watch':
         return this.#watch.hear(event, at)
+      case 'guard':
+        return event.state === 'well' ? GUARDED.map((code) => this.#wellAgain(code, event)) : []
       case 'finished':
         return this.#finished(event)
       default:
@@ -71,6 +76,15 @@ export class Conditions {
       ...(topic === 'late' ? [{ kind: 'gone', key: 'drained' } as const] : []),
       { kind: 'risen', key, happening: { ...this.#about(event, topic, severity, title, event), code } },
     ]
+  }
+
+  #wellAgain(code: string, event: Of<'guard'>): Signal {
+    const text = { message: 'The new host has been well for long again.' }
+    return {
+      kind: 'gone',
+      key: `finding ${code} `,
+      over: this.#about(event, 'guard', 'info', 'the new host is well again', text),
+    }
   }
 
   #change(event: Of<'change'>): readonly Signal[] {
