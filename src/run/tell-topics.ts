@@ -32,6 +32,8 @@ const OF_FINDINGS: Readonly<Record<string, Topic>> = {
   'resolver-lies': 'lagging',
   'clock-jumped': 'clock',
   'carry-paused': 'carrying',
+  'identity-leapt': 'headroom',
+  'leap-by-hand': 'headroom',
   'leap-waits': 'headroom',
   'identity-overflow': 'headroom',
 }
