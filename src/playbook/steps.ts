@@ -17,7 +17,7 @@ const DEFAULT_STEPS: readonly (readonly string[])[] = [
   ['smoke-test'],
   ['carry-files'],
   ['cutover-dns'],
-  ['watch-propagation'],
+  ['watch-propagation', 'guard'],
   ['carry-files', 'reconcile'],
   ['report'],
 ]
@@ -35,6 +35,7 @@ const ORDER: readonly (readonly [string, string])[] = [
   ['lower-ttl', 'cutover-dns'],
   ['certificate', 'cutover-dns'],
   ['cutover-dns', 'watch-propagation'],
+  ['cutover-dns', 'guard'],
   ['cutover-dns', 'reconcile'],
   ['cutover-dns', 'relay'],
   ['bump-identities', 'relay'],
@@ -229,7 +230,8 @@ export function buildSequence(playbook: Playbook, world: World): Sequence {
     group.map(({ id, kind, options }) => {
       const others = (): readonly Step[] => made.filter((each) => each !== step)
       const afterCutover = made.some((each) => each.phase === 'cutover')
-      const step = kind.create(options, { id, world, playbookDirectory: playbook.directory, others, afterCutover })
+      const { directory: playbookDirectory, file } = playbook
+      const step = kind.create(options, { id, world, playbookDirectory, playbook: file, others, afterCutover })
       made.push(step)
       return step
     }),

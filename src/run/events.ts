@@ -45,6 +45,21 @@ export type EventBody =
       readonly carrying?: Carrying
     }
   | {
+      readonly event: 'guard'
+      /** `failing`: not for long enough yet; `failed`: something is to be decided, or was; `unknown`: our own line may be down. */
+      readonly state: 'well' | 'failing' | 'failed' | 'unknown'
+      /** What is looked at: `site`, `database`, `storage`, `orders`. */
+      readonly watched: readonly string[]
+      readonly faults: readonly { readonly what: string; readonly message: string }[]
+      /** ISO 8601: when the present spell of failing began. */
+      readonly since: string | null
+      /** ISO 8601: when it counts as failed if it goes on so; `null` when nothing is awaited. */
+      readonly decidesAt: string | null
+      readonly failback: 'offer' | 'auto' | 'off'
+      /** The new host's, per minute; `null` where it can't be known. */
+      readonly orders: { readonly perMinute: number | null; readonly expected: number | null }
+    }
+  | {
       readonly event: 'reconciled'
       readonly pass: number
       /** The host whose rows are carried and accounted for; the old one when absent. */

@@ -210,6 +210,7 @@ export class RunHistory {
         this.#rollingBack = true
         this.#outcome = undefined
         this.#endedAt = undefined
+        this.#forgetFurther()
         return
       case 'rolled-back':
         this.#rolledBack = true
@@ -225,6 +226,12 @@ export class RunHistory {
       default:
         return
     }
+  }
+
+  /** What a way back carries is due anew with each: steps that the playbook doesn't have. */
+  #forgetFurther(): void {
+    const own = new Set(this.#run?.steps.map(({ id }) => id))
+    for (const id of this.#steps.keys()) if (!own.has(id)) this.#steps.delete(id)
   }
 
   #start(step: StepPast): void {

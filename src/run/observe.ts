@@ -9,10 +9,10 @@ import type { Step } from './step.ts'
 import { noStop, within } from './stopping.ts'
 
 /**
- * Does a step that only looks, beside a run that may be at work or after it: no lock, no journal, nothing written anywhere. What
- * the run remembers is known to it as it stands at the start. Never throws; ends as `runSequence` does.
+ * Does steps that only look, side by side, beside a run that may be at work or after it: no lock, no journal, nothing written
+ * anywhere. What the run remembers is known to them as it stands at the start. Never throws; ends as `runSequence` does.
  */
-export async function observeStep(options: CommandOptions, only: string): Promise<RunResult> {
+export async function observeSteps(options: CommandOptions, only: readonly string[]): Promise<RunResult> {
   return await concluding(options, makeRunId(options.clock), async (conclusion) => {
     const steps = selectSteps(options.sequence, { only }).flat()
     const { history } = await readHistory(options.directory)
@@ -44,12 +44,12 @@ export async function observeStep(options: CommandOptions, only: string): Promis
         event: 'note',
         message: 'The run that is at work tells people what happens; this watch only shows it.',
       })
+    for (const { id } of steps) session.handingOver.began(id)
     try {
-      for (const step of steps) {
-        const verdict = await look(session, step, stops)
-        if (verdict !== OK) return verdict
-      }
-      return OK
+      const verdicts = await Promise.all(
+        steps.map((step) => look(session, step, stops).finally(() => session.handingOver.ended(step.id))),
+      )
+      return verdicts.find((verdict) => verdict !== OK) ?? OK
     } finally {
       await session.part([], abort)
     }

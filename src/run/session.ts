@@ -146,15 +146,15 @@ export class Session {
       remember: (key, value) => this.#remember(step, stage, key, value),
       recall: (key) => this.#overlay.get(key) ?? (this.#refreshed ?? history).fact(key),
       history: (change) => history.historyOf(step.id, this.redacted(change)),
-      confirm: (question, hint) => this.confirm(step.id, question, hint),
+      confirm: (question, hint, personOnly) => this.confirm(step.id, question, hint, personOnly),
       handOver: () => this.handingOver.handOver(step.id),
       isFollowing: () => step.follows !== undefined && this.handingOver.isAtWork(step.follows),
     }
   }
 
-  async confirm(step: string, question: string, hint?: string): Promise<boolean> {
+  async confirm(step: string, question: string, hint?: string, personOnly = false): Promise<boolean> {
     const { yes, ask } = this.#options
-    if (yes) return true
+    if (yes && !personOnly) return true
     if (ask === undefined) {
       throw new MigrateError('confirmation-needed', question, {
         ending: 'waiting',

@@ -53,6 +53,8 @@ export class Conditions {
         ]
       case 'watch':
         return this.#watch.hear(event, at)
+      case 'guard':
+        return event.state === 'well' ? [this.#wellAgain(event)] : []
       case 'finished':
         return this.#finished(event)
       default:
@@ -71,6 +73,12 @@ export class Conditions {
       ...(topic === 'late' ? [{ kind: 'gone', key: 'drained' } as const] : []),
       { kind: 'risen', key, happening: { ...this.#about(event, topic, severity, title, event), code } },
     ]
+  }
+
+  #wellAgain(event: Of<'guard'>): Signal {
+    const text = { message: `The guard finds the new host well (${event.watched.join(', ')}).` }
+    const over = this.#about(event, 'guard', 'info', 'the new host is well again', text)
+    return { kind: 'gone', key: 'finding new-host-failing ', over }
   }
 
   #change(event: Of<'change'>): readonly Signal[] {

@@ -4,6 +4,7 @@ import { certificateKind } from './certificate.ts'
 import { checkKind } from './check.ts'
 import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
+import { guardKind } from './guard.ts'
 import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
 import { notifyKind } from './notify.ts'
@@ -38,6 +39,7 @@ export const stepKinds: readonly StepKind[] = [
   cutoverDnsKind,
   relayKind,
   watchPropagationKind,
+  guardKind,
   closeOldKind,
   reconcileKind,
   reportKind,

@@ -15,6 +15,7 @@ import { Evidence, recallSeen, sameValues, type Verdict } from './watch-evidence
 import { watchHeadroom } from './watch-headroom.ts'
 import { type HitsView, HostHits } from './watch-hits.ts'
 import { type ServersView, ServerWatch } from './watch-servers.ts'
+import { tellShare } from './watch-share.ts'
 import { HostTraffic, lastValues, type TrafficView } from './watch-traffic.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -79,6 +80,7 @@ export const watchPropagationKind: StepKind<Options> = {
     verify: () => Promise.resolve([]),
     // Looking changes nothing; what was moved meanwhile is in the run's memory.
     undo: (_change, run) => takeBackLeaps(world, run),
+    undoneLast: true,
     describe: ({ names, quietMs }) =>
       `watch ${names.join(', ')} until the old host had no new row for ${formatDuration(quietMs)}`,
   }),
@@ -169,6 +171,7 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
       hits.new.look(run),
       run.observing?.refresh(),
     ])
+    tellShare(world, resolvers)
     const sight = await leapfrog.look(run, { old: oldTraffic.sample, new: newTraffic.sample })
     const verdict = await evidence.add(run, { resolvers, traffic: oldTraffic, hits: oldHits })
     run.emit({

@@ -190,9 +190,9 @@ export function ordersIdentities(
     if (table === undefined || table === 'ambiguous') {
       throw new MigrateError(
         'table-unknown',
-        `The table "${orders}" that watch-propagation shall count orders by ${table === undefined ? "isn't in the database" : 'is there more than once'}.`,
+        `The table "${orders}" that orders shall be counted by ${table === undefined ? "isn't in the database" : 'is there more than once'}.`,
         {
-          hint: 'Correct `orders:` of watch-propagation; with its schema where several have one: sales.Orders.',
+          hint: 'Correct its name in the step’s `orders:`; with its schema where several have one: sales.Orders.',
         },
       )
     }

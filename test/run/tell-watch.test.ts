@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { EventBody } from '../../src/run/events.ts'
-import { observeStep } from '../../src/run/observe.ts'
+import { observeSteps } from '../../src/run/observe.ts'
 import { runSequence } from '../../src/run/runner.ts'
 import { putStep, runOver, Shelf } from './shelf.ts'
 import { hook, type TestHook, titles } from './tell-hook.ts'
@@ -92,6 +92,28 @@ describe('the watch tells people', () => {
     ])
   })
 
+  it('what the guard finds on the new host, each spell once, and when it is over', async () => {
+    const guard = (state: 'well' | 'failed'): EventBody => ({
+      ...{ event: 'guard', watched: ['site'], faults: [], since: null, decidesAt: null, failback: 'offer' },
+      orders: { perMinute: null, expected: null },
+      state,
+    })
+    const failing: EventBody = {
+      event: 'finding',
+      severity: 'error',
+      code: 'new-host-failing',
+      message: 'The new host has failed for 3 min.',
+    }
+
+    expect(
+      await tellOf([guard('well'), failing, guard('failed'), failing, guard('well'), guard('well'), failing], hook()),
+    ).toEqual([
+      'shelf: problem: The new host has failed for 3 min',
+      'shelf: the new host is well again',
+      'shelf: problem: The new host has failed for 3 min',
+    ])
+  })
+
   it('not again what an earlier process of the run has told', async () => {
     const ops = hook(['headroom'])
     const looks = [soon(start + 0.5 * HOUR)]
@@ -117,14 +139,14 @@ describe('the watch tells people', () => {
       id: 'outer',
       puts: { a: '1' },
       before: async () => {
-        await observeStep({ ...options, sequence: [[step]] }, 'watching')
+        await observeSteps({ ...options, sequence: [[step]] }, ['watching'])
       },
     })
 
     await runSequence({ ...options, sequence: [[inner]] })
     expect(ops.notices).toEqual([])
 
-    await observeStep({ ...options, sequence: [[watching([soon(start + 0.5 * HOUR)])]] }, 'watching')
+    await observeSteps({ ...options, sequence: [[watching([soon(start + 0.5 * HOUR)])]] }, ['watching'])
     expect(ops.notices).toHaveLength(1)
   })
 })

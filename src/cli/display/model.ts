@@ -2,7 +2,7 @@ import { formatCount } from '../../base/units.ts'
 import type { Outcome, ProgressUnit, RunEvent } from '../../run/events.ts'
 import type { Phase, Sequence } from '../../run/step.ts'
 import { Meter } from './meter.ts'
-import { failedLines, findingLines, reconciledLines, watchLines } from './words.ts'
+import { failedLines, findingLines, guardLines, reconciledLines, watchLines } from './words.ts'
 
 /** What the steps are gone through for: forwards, or back. */
 export type Work = 'run' | 'rollback'
@@ -138,6 +138,9 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       return
     case 'watch':
       step.figures = watchLines(event, now)
+      return
+    case 'guard':
+      step.figures = guardLines(event)
       return
     case 'reconciled':
       if (event.newOnly !== true) step.figures = reconciledLines(event)

@@ -78,6 +78,21 @@ const carryingWords = (carrying: Body<'watch'>['carrying']): readonly string[] =
     : [`last pass that looked for rows to carry over: ${last}`]
 }
 
+/** The guard in lines: what it looks at, what is wrong since when, and when that counts. */
+export function guardLines(guard: Body<'guard'>): readonly string[] {
+  const { state, watched, faults, since, decidesAt, orders } = guard
+  const rate = orders.perMinute === null ? '' : ` · ${formatCount(Math.round(orders.perMinute * 10) / 10)} orders/min`
+  const expected = orders.expected === null ? '' : ` of about ${formatCount(Math.round(orders.expected * 10) / 10)} expected`
+  const what = `new host ${GUARD_STATES[state]} (${watched.join(', ')})${rate}${rate === '' ? '' : expected}`
+  const wrong = faults.map(({ message }) => message).join('; ')
+  const until = decidesAt === null ? '' : `; it counts from ${decidesAt.slice(11, 19)} UTC on: ${GUARD_ACTIONS[guard.failback]}`
+  const failing = since === null || wrong === '' ? [] : [`failing since ${since.slice(11, 19)} UTC: ${wrong}${until}`]
+  return [what, ...failing]
+}
+
+const GUARD_STATES = { well: 'well', failing: 'fails', failed: 'has failed', unknown: 'out of sight' } as const
+const GUARD_ACTIONS = { offer: 'then you are asked', auto: 'then it goes back', off: 'then it is told' } as const
+
 const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
   if (a.runsOutAt !== b.runsOutAt) return (a.runsOutAt ?? '9') < (b.runsOutAt ?? '9') ? -1 : 1
   const [left, right] = [BigInt(a.left), BigInt(b.left)]
@@ -167,6 +182,8 @@ export function eventLines(event: RunEvent, verbose: boolean): readonly string[]
       return [`${progressWords(event.done, event.total, event.unit)}${event.item === undefined ? '' : ` · ${event.item}`}`]
     case 'watch':
       return watchLines(event, Date.parse(event.time))
+    case 'guard':
+      return event.state === 'well' && !verbose ? [] : guardLines(event)
     case 'reconciled':
       return reconciledLines(event)
     case 'note':
