@@ -60,7 +60,7 @@ export const channels: Readonly<Record<string, Channel>> = {
           'Write it like https://hooks.example.com/…',
         )
       keepAddress(url, webhook, reading)
-      const secrets = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, kept(value, reading.redactor)]))
+      const secrets = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, keptHeader(name, value, reading)]))
       const trusted = authority(ca, reading)
       return async () => {
         const { webhook: open } = await import('../notices/webhook.ts')
@@ -98,13 +98,24 @@ export const channels: Readonly<Record<string, Channel>> = {
 function keepAddress(url: URL, written: string, { redactor }: Reading): void {
   kept(written, redactor)
   kept(url.href, redactor)
-  kept(url.pathname + url.search, redactor)
-  for (const part of url.pathname.split('/')) if (part.length >= SECRET_LENGTH) kept(part, redactor)
-  for (const value of url.searchParams.values()) if (value.length >= SECRET_LENGTH) kept(value, redactor)
+  const parts = [...url.pathname.split('/'), ...url.searchParams.values()].filter(isPeculiar)
+  if (parts.length > 0) kept(url.pathname + url.search, redactor)
+  for (const part of parts) kept(part, redactor)
   if (url.password !== '') kept(decodeURIComponent(url.password), redactor)
 }
-/** A shorter part may be a word that has a meaning elsewhere. */
-const SECRET_LENGTH = 12
+
+/** Made by a machine. What may be a word with a meaning elsewhere isn't blanked there: a table of notifications keeps its name. */
+const isPeculiar = (part: string): boolean => part.length >= LONG || (part.length >= SHORT && /\d/.test(part))
+const SHORT = 12
+const LONG = 24
+
+const PRIVATE = /auth|token|key|secret|cookie|pass/i
+
+/** `Bearer …` is no secret by its first word; a priority isn't one at all. */
+function keptHeader(name: string, value: string, { redactor }: Reading): Secret {
+  if (PRIVATE.test(name)) for (const part of [value, value.replace(/^\w+ /, '')]) if (part.length >= 8) kept(part, redactor)
+  return new Secret(value)
+}
 
 const PORTS = { smtp: 587, smtps: 465 } as const
 

@@ -32,6 +32,13 @@ const OF_FINDINGS: Readonly<Record<string, Topic>> = {
   'resolver-lies': 'lagging',
   'clock-jumped': 'clock',
   'carry-paused': 'carrying',
+  'new-host-failing': 'guard',
+  'new-host-unsteady': 'guard',
+  'own-line-down': 'guard',
+  'failback-off': 'guard',
+  'failback-not-possible': 'guard',
+  'identity-leapt': 'headroom',
+  'leap-by-hand': 'headroom',
   'leap-waits': 'headroom',
   'identity-overflow': 'headroom',
   'new-host-failing': 'guard',
@@ -51,7 +58,7 @@ const IN_THE_WATCH: ReadonlySet<string> = new Set([
 /** `undefined`: a finding that belongs to no topic, or to one that is told of otherwise. */
 export function topicOfFinding(code: string, severity: 'error' | 'warning' | 'info'): Topic | undefined {
   if (isParking(code)) return 'parked'
-  const own = OF_FINDINGS[code] ?? (code.startsWith('guard-') ? 'guard' : undefined)
+  const own = OF_FINDINGS[code]
   if (own !== undefined) return own
   if (severity === 'info' || IN_THE_WATCH.has(code)) return undefined
   return severity === 'error' ? 'errors' : 'warnings'

@@ -41,6 +41,20 @@ describe('notify: in a playbook', () => {
     await close()
   })
 
+  it('keeps what is secret in an address or a header out of every text, and leaves words their meaning elsewhere', () => {
+    const { redactor } = parsePlaybook(
+      small(
+        'notify: [{ webhook: "https://a.example/services/notifications/B0001abcdefg?token=c0ffeec0ffee", headers: { authorization: "Bearer abcdefghij", priority: high } }]',
+      ),
+      'shop.yml',
+      {},
+    )
+
+    expect(redactor.redact('POST /services/notifications/B0001abcdefg?token=c0ffeec0ffee')).toBe('POST ***')
+    expect(redactor.redact('token c0ffeec0ffee, hook B0001abcdefg, Bearer abcdefghij')).toBe('token ***, hook ***, ***')
+    expect(redactor.redact('the table notifications of services is high')).toBe('the table notifications of services is high')
+  })
+
   it('is told by check: who hears of what, and who could not', async () => {
     const shop = await world('  - { command: "no-such-program --now", on: [failed] }\n  - { command: "cat >/dev/null" }')
 

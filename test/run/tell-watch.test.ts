@@ -92,6 +92,28 @@ describe('the watch tells people', () => {
     ])
   })
 
+  it('what the guard finds on the new host, each spell once, and when it is over', async () => {
+    const guard = (state: 'well' | 'failed'): EventBody => ({
+      ...{ event: 'guard', watched: ['site'], faults: [], since: null, decidesAt: null, failback: 'offer' },
+      orders: { perMinute: null, expected: null },
+      state,
+    })
+    const failing: EventBody = {
+      event: 'finding',
+      severity: 'error',
+      code: 'new-host-failing',
+      message: 'The new host has failed for 3 min.',
+    }
+
+    expect(
+      await tellOf([guard('well'), failing, guard('failed'), failing, guard('well'), guard('well'), failing], hook()),
+    ).toEqual([
+      'shelf: problem: The new host has failed for 3 min',
+      'shelf: the new host is well again',
+      'shelf: problem: The new host has failed for 3 min',
+    ])
+  })
+
   it('not again what an earlier process of the run has told', async () => {
     const ops = hook(['headroom'])
     const looks = [soon(start + 0.5 * HOUR)]

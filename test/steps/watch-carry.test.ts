@@ -149,9 +149,14 @@ describe('the watch, while it rests between two looks', () => {
       await order(oldShop, '1')
     })
     atMinute(5, () => stop.abort(new Error('cut off')))
-    await expect(perform(watching(world), run)).rejects.toThrow('cut off')
+    await expect(perform(watching(world, { every: '50s' }), run)).rejects.toThrow('cut off')
     expect(findings(run).filter((code) => code === 'carry-paused')).toEqual(['carry-paused'])
     expect(notes(run)).toContain('New rows are carried over again.')
+    const carrying = run.events.flatMap((event) =>
+      event.event === 'watch' && event.carrying !== undefined ? [event.carrying] : [],
+    )
+    expect(new Set(carrying.map(({ failing }) => failing))).toEqual(new Set([false, true]))
+    expect(carrying.at(-1)?.lastAt).not.toBeNull()
     expect(run.carried('orders')).toHaveLength(1)
 
     run.signal = new AbortController().signal

@@ -272,6 +272,12 @@ describe('watch-propagation', () => {
     expect(findings(run)).toEqual(['watch-database-unanswered'])
     expect(notes(run).slice(0, -1)).toEqual(['The database of the old host answers again.'])
     expect(minutes()).toBe(71)
+    // For the screen, and for those who are told.
+    expect(
+      watches(run)
+        .map(({ old }) => old.unanswered ?? [])
+        .slice(39, 42),
+    ).toEqual([['database'], ['database'], []])
   })
 
   it('gives up after the longest time allowed, as something to come back to', async () => {
