@@ -25,7 +25,7 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
   return await withPlaybook(playbook, { io, flags }, dryRun ? 'reconcile' : 'live', async (prepared) => {
     if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, playbook, flags, io)
     // After the way back the old host is where customers are: there is nothing of it to follow.
-    if (flags.follow !== true || (await hasGoneBack(prepared.options.directory))) return await onePass(prepared, dryRun)
+    if (flags.follow !== true || (await isBackAlready(prepared.options.directory))) return await onePass(prepared, dryRun)
     const { follow } = await import('./follow.ts')
     return await follow(prepared, flags.quiet)
   })
@@ -33,7 +33,7 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
 
 async function onePass({ options, world, playbook, display }: Prepared, dryRun: boolean): Promise<RunResult> {
   const { runSequence } = await import('../run/runner.ts')
-  if (await hasGoneBack(options.directory)) {
+  if (await isBackAlready(options.directory)) {
     // After the way back it is what the new host got that is carried: the same pass as the rollback's.
     const { goingBack } = await import('../steps/carry-back.ts')
     const sequence = goingBack(world, options.sequence)
@@ -46,10 +46,9 @@ async function onePass({ options, world, playbook, display }: Prepared, dryRun: 
   return await runSequence({ ...options, dryRun, only: alone.length === 0 ? 'reconcile' : alone.flat().map(({ id }) => id) })
 }
 
-async function hasGoneBack(directory: string): Promise<boolean> {
-  const { CARRY_BACK } = await import('../steps/carry-back.ts')
-  const { history } = await readHistory(directory)
-  return !history.cutOver && history.changes.some((change) => change.step === CARRY_BACK)
+async function isBackAlready(directory: string): Promise<boolean> {
+  const { hasGoneBack } = await import('./way-back.ts')
+  return await hasGoneBack((await readHistory(directory)).history)
 }
 
 /** Keeps what a person decides, for the pass that follows. */
@@ -91,7 +90,7 @@ async function askPerson(
 ): Promise<readonly Decision[]> {
   if (parked.length === 0) return []
   if (!io.isTerminal || flags.json === true || flags.yes === true) throw nobodyToAsk(parked, playbook)
-  const isBack = await hasGoneBack(options.directory)
+  const isBack = await isBackAlready(options.directory)
   const target = isBack ? world.old : world.new
   const decisions = await askAbout(parked, {
     write: (text) => void io.stdout.write(text),

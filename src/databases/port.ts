@@ -258,6 +258,12 @@ export interface Database {
   /** The whole of it in bounded batches, since a ledger may be as long as a table. */
   ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]>
 
+  /**
+   * Why the shop's account can write no row at present, as the server says it of itself: "it is a standby", "its data files are full";
+   * `undefined` when nothing that it says stands in the way. Writes nothing. Optional power.
+   */
+  refusesRows?(): Promise<string | undefined>
+
   /** Absent where the engine's own tools can't be used from here. */
   readonly native?: NativePower
   /** Absent where a database can't be closed to writers. */

@@ -50,6 +50,8 @@ export const isParking = (code: string): boolean => code === 'rows-parked' || co
 /** The code with which a step ends because one beside it failed. */
 export const STOPPED = 'stopped'
 
+export const toldKey = (hook: string, key: string): string => `${hook}\n${key}`
+
 const changeKey = (step: string, change: Json): string =>
   `${step} ${createHash('sha256').update(canonicalJson(change)).digest('hex')}`
 
@@ -67,6 +69,7 @@ export class RunHistory {
   readonly #changes = new Map<number, PastChange>()
   readonly #latest = new Map<string, number>()
   readonly #facts = new Map<string, Json>()
+  readonly #told = new Set<string>()
 
   /** Takes in one more entry, in the journal's order. */
   add(entry: JournalEntry): void {
@@ -88,9 +91,18 @@ export class RunHistory {
       this.#settle(record)
     } else if (record.type === 'fact') {
       this.#facts.set(record.key, record.value)
+    } else if (record.type === 'notice-told') {
+      this.#told.add(toldKey(record.hook, record.key))
+    } else if (record.type === 'notice-over') {
+      for (const told of this.#told) if (told.endsWith(toldKey('', record.key))) this.#told.delete(told)
     } else {
       this.#addProgress(record, entry)
     }
+  }
+
+  /** What people have been told and holds still: `toldKey` of the hook's name and the condition. */
+  get told(): ReadonlySet<string> {
+    return this.#told
   }
 
   get run(): RunPast | undefined {
@@ -198,6 +210,7 @@ export class RunHistory {
         this.#rollingBack = true
         this.#outcome = undefined
         this.#endedAt = undefined
+        this.#forgetFurther()
         return
       case 'rolled-back':
         this.#rolledBack = true
@@ -213,6 +226,12 @@ export class RunHistory {
       default:
         return
     }
+  }
+
+  /** What a way back carries is due anew with each: steps that the playbook doesn't have. */
+  #forgetFurther(): void {
+    const own = new Set(this.#run?.steps.map(({ id }) => id))
+    for (const id of this.#steps.keys()) if (!own.has(id)) this.#steps.delete(id)
   }
 
   #start(step: StepPast): void {

@@ -38,6 +38,7 @@ import { oversize } from './oversize.ts'
 import { type Hashing, methodOf, probeHashing } from './print-method.ts'
 import { printedByKey, printedByPrint } from './prints.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
+import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
@@ -208,6 +209,10 @@ class MssqlDatabase implements Database {
         return counts
       }),
     )
+  }
+
+  refusesRows(): Promise<string | undefined> {
+    return this.#connections.use(refusesRows)
   }
 
   close(): Promise<void> {
