@@ -1,11 +1,11 @@
-import type { WrittenDecision } from '../playbook/index.ts'
+import type { WrittenDecision, WrittenRowDecision } from '../playbook/index.ts'
 import type { Problem } from '../playbook/problems.ts'
 import type { Decision } from '../reconcile/decisions.ts'
 import { keyCells, keyLabel } from '../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../reconcile/parked.ts'
 
 /** What a person takes, in words that a file and a terminal share. */
-export type Take = WrittenDecision['take']
+export type Take = WrittenRowDecision['take']
 
 export interface Settled {
   readonly decisions: readonly Decision[]
@@ -15,12 +15,13 @@ export interface Settled {
   readonly problems: readonly Problem[]
 }
 
-/** Matches the lines of a file with the rows that are parked. `earlier`: the run's decisions so far. */
+/** Matches the lines of a file that are about rows with those that are parked. `earlier`: the run's decisions so far. */
 export function settle(written: readonly WrittenDecision[], parked: readonly ParkedRow[], earlier: readonly Decision[]): Settled {
   const decisions: Decision[] = []
   const settled: string[] = []
   const problems: Problem[] = []
   for (const each of written) {
+    if ('file' in each) continue
     const label = `${each.table} ${[each.key].flat().join(',')}`
     const rows = exactFirst(
       each,
@@ -53,7 +54,7 @@ export function decisionOf(row: ParkedRow, take: Take): Decision | undefined {
   return collision === null ? undefined : { table, key, take: { merge: collision.key }, source, target }
 }
 
-function isMeant(written: WrittenDecision, row: { readonly table: string; readonly key: string }): boolean {
+function isMeant(written: WrittenRowDecision, row: { readonly table: string; readonly key: string }): boolean {
   const [given, full] = [written.table.toLowerCase(), row.table.toLowerCase()]
   if (given !== full && given !== full.slice(full.indexOf('.') + 1)) return false
   const cells = keyCells(row.key)
@@ -63,7 +64,7 @@ function isMeant(written: WrittenDecision, row: { readonly table: string; readon
 }
 
 /** Names that differ only in the case of letters are told apart by whoever writes them exactly. */
-function exactFirst({ table }: WrittenDecision, rows: readonly ParkedRow[]): readonly ParkedRow[] {
+function exactFirst({ table }: WrittenRowDecision, rows: readonly ParkedRow[]): readonly ParkedRow[] {
   const exact = rows.filter((row) => row.table === table || row.table.endsWith(`.${table}`))
   return exact.length > 0 ? exact : rows
 }

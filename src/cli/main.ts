@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { systemClock } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
+import { boundYoungGeneration } from '../base/young-generation.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
 import { addInit } from './commands/init.ts'
@@ -28,6 +29,7 @@ Exit codes: 0 done, 1 a step failed, 2 usage or playbook wrong, 3 waits for a pe
 
 /** The whole program: one command with its arguments. Resolves to the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
+  boundYoungGeneration()
   const io = processIo()
   let code = 0
   const program = programFor(io, (exit) => {

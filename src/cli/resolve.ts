@@ -4,8 +4,10 @@ import type { Decision } from '../reconcile/decisions.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../reconcile/parked.ts'
 import { decisionOf, type Take, template } from './decide.ts'
+import { fileTemplate } from './decide-files.ts'
 import type { Paint } from './display/frame.ts'
 import { type Cells, parkedView } from './display/parked-view.ts'
+import type { SeenFile } from './parked-files.ts'
 
 /** One answer that may be given. */
 export interface Choice<T extends string> {
@@ -85,12 +87,19 @@ function sideHint(
 }
 
 /** Without a terminal nobody is asked: how to decide all the same. */
-export const nobodyToAsk = (parked: readonly ParkedRow[], playbook: string): MigrateError =>
-  new MigrateError(
+export function nobodyToAsk(parked: readonly ParkedRow[], files: readonly SeenFile[], playbook: string): MigrateError {
+  const counted = [
+    ...(parked.length === 0 ? [] : [`${formatCount(parked.length)} ${parked.length === 1 ? 'row' : 'rows'}`]),
+    ...(files.length === 0 ? [] : [`${formatCount(files.length)} ${files.length === 1 ? 'file' : 'files'}`]),
+  ]
+  const takes = files.length === 0 ? 'old, new, merge or skip' : 'old, new or skip; merge for rows, both for files'
+  const lines = [...(parked.length === 0 ? [] : [template(parked)]), ...fileTemplate(files)]
+  return new MigrateError(
     'decisions-needed',
-    `${formatCount(parked.length)} ${parked.length === 1 ? 'row is' : 'rows are'} parked, and there is no terminal to ask in. Nothing was changed.`,
+    `${counted.join(' and ')} ${parked.length + files.length === 1 ? 'is' : 'are'} parked, and there is no terminal to ask in. Nothing was changed.`,
     {
       ending: 'waiting',
-      hint: `Run it in a terminal, or write your decisions (take: old, new, merge or skip) to a file, then:  migrate reconcile ${playbook} --decisions decisions.yml\n${template(parked)}`,
+      hint: `Run it in a terminal, or write your decisions (take: ${takes}) to a file, then:  migrate reconcile ${playbook} --decisions decisions.yml\n${lines.join('\n')}`,
     },
   )
+}

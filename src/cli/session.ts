@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import { type Clock, systemClock } from '../base/clock.ts'
+import { shownPath } from '../files/raw-names.ts'
 import { askInTerminal } from './ask.ts'
 import { asOwn, conclude } from './conclusion.ts'
 import type { Display } from './display/display.ts'
@@ -19,7 +20,7 @@ export type View = 'live' | 'back' | 'text' | PlanView
 export async function displayFor(view: View, flags: Flags, io: Io): Promise<Display> {
   const fitted = (text: string): string => (io.isTerminal ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text)
   const notice = (text: string): void => void io.stderr.write(`${fitted(text)}\n`)
-  const write = (text: string): void => void io.stdout.write(text)
+  const write = (text: string): void => void io.stdout.write(flags.json ? text : shownPath(text))
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
   const verbose = flags.verbose ?? false

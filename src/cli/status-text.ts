@@ -5,7 +5,7 @@ const MARKS = { waiting: '·', running: '▸', finished: '✔', failed: '✖', u
 const OUTCOMES = {
   ok: 'done',
   failed: 'failed; run again to resume once the cause is mended',
-  parked: 'done, with rows parked for a person',
+  parked: 'done, with rows or files parked for a person',
   waiting: 'waits for a person',
   interrupted: 'interrupted at a safe point; run again to resume',
 } as const
@@ -24,13 +24,13 @@ export function statusText(status: Status, name: string, playbook: string): stri
     ...steps,
     ...failureLines(status),
     ...decisionLines(status),
-    ...(status.outcome === 'parked' ? [`To decide about parked rows:  ${resolveCommand(playbook)}`] : []),
+    ...(status.outcome === 'parked' ? [`To decide about what is parked:  ${resolveCommand(playbook)}`] : []),
     ...endLines(status, playbook),
   ]
   return parts.join('\n')
 }
 
-/** Asks about the rows that wait for a person. */
+/** Asks about the rows and files that wait for a person. */
 export const resolveCommand = (playbook: string): string => `migrate reconcile ${playbook} --resolve`
 
 /** `2026-11-22 03:30 UTC`. */

@@ -90,6 +90,8 @@ export interface Statement {
    * statements that name other tables. Those of one table keep their order.
    */
   readonly table?: TableName | undefined
+  /** It may also run beside others of its table that say so, once those before them stand: indexes, where the server builds several at a time. */
+  readonly beside?: boolean | undefined
 }
 
 /** A statement and the mark under which it is run. */
@@ -136,6 +138,16 @@ export interface Reader {
   sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
+  /**
+   * `prints` of the rows in several ranges, none of which overlaps another, asked for together; in no set order. At most 1,000 ranges.
+   * Optional power: with `fingerprintMethod`; without it, ranges are asked for one by one.
+   */
+  printsWithin?(
+    table: Table,
+    printing: Printing,
+    ranges: readonly KeyRange[],
+    signal?: AbortSignal,
+  ): AsyncIterable<readonly PrintedRow[]>
 }
 
 /** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */

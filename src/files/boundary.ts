@@ -53,6 +53,8 @@ export class Boundary {
     await this.#folder(parentOf(folder), asked, lookUp, linksLeft)
     const entry = await lookUp(folder)
     if (entry?.kind === 'folder') this.remember(folder)
+    if (entry?.kind === 'other')
+      throw escapes(this.#label, asked, `goes through ${folder}, and the host doesn’t say what that is`)
     if (entry?.kind !== 'link') return // what isn't there will be made below folders that are within
     const { target } = entry
     if (target === null)

@@ -1,9 +1,10 @@
 import { MigrateError, messageOf } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
+import { shownPath } from './raw-names.ts'
 
 /** What can go wrong with files, said the same way by every adapter (the codes are files/port.ts's). */
 
-const shown = (path: string): string => (path === '' ? 'the folder itself' : JSON.stringify(path))
+const shown = (path: string): string => (path === '' ? 'the folder itself' : shownPath(JSON.stringify(path)))
 
 export const fileMissing = (label: string, path: string, cause?: unknown): MigrateError =>
   new MigrateError('file-missing', `${shown(path)} is not there on ${label}.`, {

@@ -1,10 +1,15 @@
+import { withPlaceholders } from './raw-names.ts'
+
 /**
  * Whether a path matches one of the patterns: `*` and `?` within a name, `**` across folders, `[abc]`, `{a,b}`. A pattern without
  * `/` is looked for at every depth. What lies below a folder that matches matches too.
  */
 export function globs(patterns: readonly string[]): (path: string) => boolean {
   const expressions = patterns.map(expressionOf)
-  return (path) => expressions.some((expression) => expression.test(path))
+  return (path) => {
+    const text = withPlaceholders(path)
+    return expressions.some((expression) => expression.test(text))
+  }
 }
 
 function expressionOf(pattern: string): RegExp {

@@ -9,12 +9,15 @@ import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { foldsCase } from './case-folding.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
-import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside, unnameable } from './paths.ts'
+import { lastLook } from './last-look.ts'
+import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
 import { wholeContent } from './whole.ts'
 
 /** Files up to this length are read at once. */
 const SMALL_BYTES = 128 * 1024
+const NAMES: Readonly<Record<string, FilePowers['names']>> = { win32: 'windows', darwin: 'unicode' }
 /** Files open at once: a process may often have no more than 256. */
 const OPEN_AT_ONCE = 64
 
@@ -44,6 +47,7 @@ class LocalFiles implements FileHost {
       times: true,
       lineBreaks: true,
       offsets: true,
+      names: NAMES[process.platform] ?? ('bytes' as const),
     }
     return { ...unlimited, hash: null, foldsCase, sealed: true }
   }
@@ -51,11 +55,11 @@ class LocalFiles implements FileHost {
   /** By a name in the folder, or else by the folder's own. */
   async #foldsCase(): Promise<boolean | null> {
     const by = async (folder: string, names: readonly string[]): Promise<boolean | null> =>
-      foldsCase(names, async (name) => (await fs.lstat(join(folder, name)).catch(() => undefined)) !== undefined)
-    const inside = await by(this.#root, await this.#do('', 'list', () => fs.readdir(this.#root)))
+      foldsCase(names, async (name) => (await fs.lstat(onDisk(join(folder, name))).catch(() => undefined)) !== undefined)
+    const inside = await by(this.#root, (await this.#do('', 'list', () => fs.readdir(this.#root, BYTES))).map(nameFrom))
     if (inside !== null) return inside
     const above = dirname(this.#root)
-    return by(above, await fs.readdir(above).catch(() => []))
+    return by(above, (await fs.readdir(above, BYTES).catch(() => [])).map(nameFrom))
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -76,8 +80,8 @@ class LocalFiles implements FileHost {
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
     const full = folder === '' ? this.#root : await this.#inside(folder, true)
-    const names = await this.#do(folder, 'list', () => fs.readdir(full, { encoding: 'buffer' }))
-    const entries = await Promise.all(names.map((name) => this.#entryOf(folder, name)))
+    const names = await this.#do(folder, 'list', () => fs.readdir(full, BYTES))
+    const entries = await Promise.all(names.map((name) => this.#entryOf(joinPath(folder, nameFrom(name)))))
     entries.sort((a, b) => comparePaths(a.path, b.path))
     for (const entry of entries) {
       yield entry
@@ -85,11 +89,9 @@ class LocalFiles implements FileHost {
     }
   }
 
-  async #entryOf(folder: string, raw: Buffer): Promise<FileEntry> {
-    const name = raw.toString('utf8')
-    if (!Buffer.from(name, 'utf8').equals(raw)) return unnameable(folder, name)
-    const entry = await this.stat(joinPath(folder, name))
-    if (entry === undefined) throw fileMissing(this.label, joinPath(folder, name))
+  async #entryOf(path: string): Promise<FileEntry> {
+    const entry = await this.stat(path)
+    if (entry === undefined) throw fileMissing(this.label, path)
     return entry
   }
 
@@ -97,7 +99,7 @@ class LocalFiles implements FileHost {
     const full = await this.#inside(path, false)
     try {
       const stats = await fs.lstat(full)
-      const target = stats.isSymbolicLink() ? await fs.readlink(full) : null
+      const target = stats.isSymbolicLink() ? nameFrom(await fs.readlink(full, BYTES)) : null
       return entryFrom(path, stats, target)
     } catch (error) {
       const code = codeOf(error)
@@ -135,6 +137,10 @@ class LocalFiles implements FileHost {
       await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
+      await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
+        await fs.rm(partFull, { force: true })
+        throw error
+      })
       await fs.rename(partFull, full)
     }
     await this.#do(path, 'write', () => this.#few(put))
@@ -157,7 +163,7 @@ class LocalFiles implements FileHost {
     const [full, part] = [await this.#inside(path, false), await this.#inside(partPath(path), false)]
     await this.#do(path, 'make the link', async () => {
       await fs.rm(part, { force: true })
-      await fs.symlink(target, part)
+      await fs.symlink(onDisk(target), part)
       await fs.rename(part, full)
     })
   }
@@ -204,12 +210,12 @@ class LocalFiles implements FileHost {
    * The absolute path, once it is sure that no link on the way leads out of the root. `follow`: the last part too is followed
    * when it is a link; otherwise it names the link itself.
    */
-  async #inside(path: string, follow: boolean): Promise<string> {
-    const full = join(this.#root, safePath(path, this.label))
-    const root = await this.#do('', 'open', () => fs.realpath(this.#root))
+  async #inside(path: string, follow: boolean): Promise<string | Buffer> {
+    const full = onDisk(join(this.#root, safePath(path, this.label)))
+    const root = await this.#do('', 'open', () => realPath(this.#root))
     let existing = follow ? path : parentOf(path)
     while (existing !== '') {
-      const real = await fs.realpath(join(this.#root, existing)).catch(() => null)
+      const real = await realPath(join(this.#root, existing)).catch(() => null)
       if (real !== null) {
         if (real === root || real.startsWith(`${root}/`)) return full
         throw escapes(this.label, path, 'leads outside the folder through a link')
@@ -239,8 +245,15 @@ class LocalFiles implements FileHost {
   }
 }
 
-const isLink = (full: string): Promise<boolean> =>
-  fs.lstat(full).then(
+const BYTES = { encoding: 'buffer' } as const
+
+/** As the file system is asked for it. */
+const onDisk = (path: string): string | Buffer => (isRaw(path) ? nameBytes(path) : path)
+
+const realPath = async (path: string): Promise<string> => nameFrom(await fs.realpath(onDisk(path), BYTES))
+
+const isLink = (path: string): Promise<boolean> =>
+  fs.lstat(onDisk(path)).then(
     (stats) => stats.isSymbolicLink(),
     () => false,
   )

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MigrateError } from '../base/errors.ts'
-import type { FileEntry } from './port.ts'
+import { shownPath } from './raw-names.ts'
 
 /** The longest name that common file systems take, bytes. */
 const NAME_MAX = 255
@@ -18,9 +18,13 @@ export function safePath(path: string, label: string): string {
 }
 
 export const escapes = (label: string, path: string, why: string): MigrateError =>
-  new MigrateError('path-escapes-root', `${JSON.stringify(path)} on ${label} ${why}. It was neither read nor written.`, {
-    hint: 'migrate works only inside the folder that the playbook names. Mend or remove the link, or exclude the path.',
-  })
+  new MigrateError(
+    'path-escapes-root',
+    `${shownPath(JSON.stringify(path))} on ${label} ${why}. It was neither read nor written.`,
+    {
+      hint: 'migrate works only inside the folder that the playbook names. Mend or remove the link, or exclude the path.',
+    },
+  )
 
 /**
  * Whether a link at `path` (relative to the root) with this target stays within the root. An absolute target stays within it only
@@ -95,18 +99,3 @@ function rank(unit: number): number {
   if (unit < 0xd800) return unit
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }
-
-/**
- * What stands in a folder under a name that isn't UTF-8: listed, so that nobody takes the folder for whole without it, but it can't be asked
- * for. `name`: with U+FFFD for what can't be told.
- */
-export const unnameable = (folder: string, name: string): FileEntry => ({
-  path: joinPath(folder, name),
-  kind: 'other',
-  size: 0,
-  mode: null,
-  mtimeSeconds: 0,
-  target: null,
-})
-
-export const isUnnameable = (entry: FileEntry): boolean => entry.kind === 'other' && nameOf(entry.path).includes('\uFFFD')

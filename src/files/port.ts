@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import type { Finding } from '../base/errors.ts'
 
 export interface FileEntry {
-  /** Relative to the host's root, `/` between parts, no leading `/`, no `.` or `..`. */
+  /** Relative to the host's root, `/` between parts, no leading `/`, no `.` or `..`; bytes that aren't UTF-8 as raw-names.ts has them. */
   readonly path: string
   /** `other`: a socket, a device, a named pipe; listed, so that nothing is left out unseen, but never copied. */
   readonly kind: 'file' | 'folder' | 'link' | 'other'
@@ -21,6 +21,11 @@ export type ListDepth = 'here' | 'below'
 export interface WriteOptions {
   readonly mode: number | null
   readonly mtimeSeconds: number
+  /**
+   * What the caller knows to stand under the name, `null` for nothing: it is looked at once more right before the rename, and when it is
+   * something else by then, nothing is replaced and MigrateError `file-changed-meanwhile` is thrown. Absent: whatever stands there goes.
+   */
+  readonly replaces?: FileEntry | null
   /**
    * Opens the same content once more. With it, a part of a large file that stands there from an earlier try is gone on with, once it is
    * proven to be the content's beginning (by the host's own hash of it, or by reading it back); and what has arrived when the connection
@@ -57,7 +62,9 @@ export interface FilePowers {
   readonly hash: string | null
   /** Names that differ in case alone are the same; `null` when nothing there told. */
   readonly foldsCase: boolean | null
-  /** A name may hold a line break. */
+  /** What a name may be: any `bytes` (Unix), any `unicode`, or what Windows takes (windows-names.ts). */
+  readonly names: 'bytes' | 'unicode' | 'windows'
+  /** A name may hold a line break, and the byte 0xFF: not over FTP. */
   readonly lineBreaks: boolean
   /** A file can be read from any byte on. */
   readonly offsets: boolean
@@ -72,7 +79,7 @@ export interface FilePowers {
  *
  * Errors are MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`, `files-host-key-changed`,
  * `file-missing`, `file-permission-denied`, `files-disk-full`, `files-connection-lost` (retrySafe: nothing of a file is visible
- * under its name before it is whole), `files-failed`.
+ * under its name before it is whole), `files-failed`, `file-changed-meanwhile`.
  */
 export interface FileHost {
   /** For messages: "sftp://site@old.example.com/site". Never holds a password. */
@@ -83,9 +90,8 @@ export interface FileHost {
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]>
   /**
    * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
-   * hold. What has a name that isn't UTF-8 comes as `other`, with U+FFFD (paths.ts: `isUnnameable`) for what can't be told, and nothing
-   * below it. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder
-   * that isn't there throws `file-missing`. `here`: only what lies in the folder itself.
+   * hold. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder that
+   * isn't there throws `file-missing`. `here`: only what lies in the folder itself.
    */
   list(folder?: string, signal?: AbortSignal, depth?: ListDepth): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */
@@ -124,6 +130,11 @@ export interface FileHost {
    * arrive together), and removes such as were left by one that was killed. Absent where there are none.
    */
   sweep?(): Promise<void>
+  /**
+   * What came up at work since this was asked last and people should know, such as a faster way that a host turned out not to have, as whole
+   * sentences. Absent where nothing ever does.
+   */
+  remarks?(): readonly string[]
   close(): Promise<void>
 }
 

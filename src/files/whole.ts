@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 
 /** A content that is at hand, with its SHA-256 in hexadecimal. */
@@ -25,7 +25,7 @@ const known = new WeakMap<Readable, Whole>()
  * A stream of bytes that are at hand already. Who knows how takes them with `wholeOf` and leaves the stream alone: for a small file the
  * stream's own work costs more than everything else. `sha256`: when it is known, so that it isn't counted again.
  */
-export function wholeContent(bytes: Buffer, sha256 = createHash('sha256').update(bytes).digest('hex')): Readable {
+export function wholeContent(bytes: Buffer, sha256 = hash('sha256', bytes, 'hex')): Readable {
   let isGiven = false
   const stream = new Readable({
     highWaterMark: 0,

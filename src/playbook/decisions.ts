@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { readDocument } from './document.ts'
-import { checked } from './issues.ts'
+import { checked, isMapping } from './issues.ts'
 import { readText } from './parse.ts'
 import { PlaybookError, type Problem } from './problems.ts'
 import type { Position, Value } from './source.ts'
@@ -10,14 +10,26 @@ import type { Position, Value } from './source.ts'
 export const takes = ['old', 'new', 'merge', 'skip'] as const
 export type Take = (typeof takes)[number]
 
-/** One line of a file of decisions. */
-export interface WrittenDecision extends Position {
+/** The same about a parked file: `both` keeps the one beside the other, under another name. */
+export const fileTakes = ['old', 'new', 'both', 'skip'] as const
+export type FileTake = (typeof fileTakes)[number]
+
+/** One line of a file of decisions, about a file. */
+export interface WrittenFileDecision extends Position {
+  readonly file: string
+  readonly take: FileTake
+}
+
+/** The same about a row. */
+export interface WrittenRowDecision extends Position {
   /** As written: with or without its schema, in any case of letters. */
   readonly table: string
   /** Digit by digit as written: one text, of several columns with commas between, or one text for each column. */
   readonly key: string | readonly string[]
   readonly take: Take
 }
+
+export type WrittenDecision = WrittenRowDecision | WrittenFileDecision
 
 const EXAMPLE = 'Write it like  - { table: Orders, key: 10499, take: old }.'
 const text = z.string().min(1)
@@ -30,8 +42,10 @@ const decisionSchema = z.strictObject(
   { error: (issue) => (issue.code === 'invalid_type' ? `is no decision\n${EXAMPLE}` : undefined) },
 )
 
+const fileDecisionSchema = z.strictObject({ file: text, take: z.enum(fileTakes) })
+
 /**
- * Reads a YAML list of decisions about parked rows; `file` is named in messages. Every value is taken as the text that stands there,
+ * Reads a YAML list of decisions about parked rows and files; `file` is named in messages. Every value is taken as the text that stands there,
  * so that a key of 20 digits keeps them all.
  * Throws PlaybookError (`decisions-invalid`) with everything that is wrong, each with line and column; `decisions-missing`,
  * `decisions-unreadable` or `decisions-too-large` when there is no text to look at. All end as `usage`.
@@ -49,13 +63,24 @@ export function parseDecisions(written: string, file: string): readonly WrittenD
   }
   const first = new Map<string, number>()
   for (const [index, item] of (isList(value) ? value : []).entries()) {
-    const decision = checked(decisionSchema, item, [index], source, `decision ${index + 1}`)
+    const isFile = isMapping(item) && Object.hasOwn(item, 'file')
+    const schema = isFile ? fileDecisionSchema : decisionSchema
+    const decision = checked<z.infer<typeof fileDecisionSchema> | z.infer<typeof decisionSchema>>(
+      schema,
+      item,
+      [index],
+      source,
+      `decision ${index + 1}`,
+    )
     if (decision === undefined) continue
     const place = source.position([index])
-    const row = `${decision.table.toLowerCase()} ${JSON.stringify([decision.key].flat())}`
-    const other = first.get(row)
-    if (other === undefined) first.set(row, place.line)
-    else source.complain([index], `The same row is decided twice, first in line ${other}.`, 'Keep one of the two.')
+    const [what, name] =
+      'file' in decision
+        ? ['file', `file ${decision.file}`]
+        : ['row', `${decision.table.toLowerCase()} ${JSON.stringify([decision.key].flat())}`]
+    const other = first.get(name)
+    if (other === undefined) first.set(name, place.line)
+    else source.complain([index], `The same ${what} is decided twice, first in line ${other}.`, 'Keep one of the two.')
     decisions.push({ ...decision, ...place })
   }
   if (source.problems.length > 0) throw decisionsError(file, source.problems)

@@ -1,5 +1,5 @@
 export { bindingOf } from './binding.ts'
-export { loadDecisions, type WrittenDecision } from './decisions.ts'
+export { type FileTake, loadDecisions, type WrittenDecision, type WrittenRowDecision } from './decisions.ts'
 export type { Playbook } from './model.ts'
 export { loadPlaybook, loadPlaybookName, parsePlaybook } from './parse.ts'
 export { buildSequence } from './steps.ts'

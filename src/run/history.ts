@@ -10,6 +10,9 @@ export interface PastChange {
   /** The line of the journal that began it. */
   readonly n: number
   readonly step: string
+  /** Tells it apart from the step's other changes. */
+  readonly key: string
+  /** `null` of one that can't be taken back: nobody asks for it, and a merge has as many rows in them as were late. */
   readonly change: Json
   readonly summary: string
   readonly undoable: boolean
@@ -77,16 +80,18 @@ export class RunHistory {
     if (record.type === 'run-started') {
       this.#begin(record, entry)
     } else if (record.type === 'change-begun') {
+      const key = changeKey(record.step, record.change)
       this.#changes.set(entry.n, {
         n: entry.n,
         step: record.step,
-        change: record.change,
+        key,
+        change: record.undoable ? record.change : null,
         summary: record.summary,
         undoable: record.undoable,
         redacted: record.redacted ?? false,
         state: 'begun',
       })
-      this.#latest.set(changeKey(record.step, record.change), entry.n)
+      this.#latest.set(key, entry.n)
     } else if (record.type === 'change-applied' || record.type === 'change-undoing' || record.type === 'change-undone') {
       this.#settle(record)
     } else if (record.type === 'fact') {

@@ -1,5 +1,5 @@
 import { MigrateError } from '../base/errors.ts'
-import { canonicalJson, type Json } from '../base/json.ts'
+import type { Json } from '../base/json.ts'
 import { assertSameBinding } from './binding.ts'
 import {
   type CommandOptions,
@@ -73,11 +73,13 @@ function nothingToTakeBack(options: RollbackOptions, conclusion: Conclusion, his
 
 /** Changes to take back, newest first. One that was begun several times in a row is taken back once. */
 export interface Undoing {
+  readonly key: string
   readonly change: Json
   readonly summary: string
   readonly step: string
   /** The journal's lines that began it. */
   readonly lines: readonly number[]
+  readonly undoable: boolean
   readonly redacted: boolean
 }
 
@@ -88,12 +90,13 @@ export function undoings(history: RunHistory, wanted: (change: PastChange) => bo
     if (past.state === 'undone' || !wanted(past)) continue
     const at = latestOfStep.get(past.step)
     const newer = at === undefined ? undefined : result[at]
-    if (at !== undefined && newer !== undefined && canonicalJson(newer.change) === canonicalJson(past.change)) {
+    if (at !== undefined && newer !== undefined && newer.key === past.key) {
       result[at] = { ...newer, lines: [...newer.lines, past.n] }
       continue
     }
     latestOfStep.set(past.step, result.length)
-    result.push({ change: past.change, summary: past.summary, step: past.step, lines: [past.n], redacted: past.redacted })
+    const { key, change, summary, step, undoable, redacted } = past
+    result.push({ key, change, summary, step, lines: [past.n], undoable, redacted })
   }
   return result
 }
@@ -151,8 +154,8 @@ const isLeftForLater = (error: unknown, step: Step, options: RollbackOptions): e
 
 const waits = ({ message, hint }: MigrateError) => ({ severity: 'warning', code: 'not-taken-back-yet', message, hint }) as const
 
-function whyNot(step: Step | undefined, undoing: { readonly redacted: boolean }): string | undefined {
-  if (step?.undo === undefined) return 'this step can’t be taken back'
+function whyNot(step: Step | undefined, undoing: Pick<Undoing, 'undoable' | 'redacted'>): string | undefined {
+  if (step?.undo === undefined || !undoing.undoable) return 'this step can’t be taken back'
   return undoing.redacted ? 'it held a secret, which is not kept in the journal' : undefined
 }
 

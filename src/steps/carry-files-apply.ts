@@ -1,3 +1,4 @@
+import { codeOf } from '../base/errors.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages } from './before-images.ts'
@@ -53,6 +54,8 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
         else await flight.start(item.entry.size, () => carry(item))
       }
       await flight.drain()
+      const parked = new Set(late.map(({ path }) => path))
+      await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))
       for (const conflict of late) await park(to, conflict)
     }),
   )
@@ -73,9 +76,16 @@ async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promi
   if (present === undefined && now !== null) return conflictOf(item, undefined)
   if (present !== undefined && !(await savedAsPlanned(work, item, signal)))
     return conflictOf(item, await hashed(host, (await host.stat(path)) ?? present))
-  const sent = await send(work, entry, signal)
-  if (sent !== undefined) await carried.keep(sent, null)
-  return undefined
+  try {
+    const sent = await send(work, item, signal)
+    if (sent !== undefined) await carried.keep(sent, null)
+    return undefined
+  } catch (error) {
+    if (codeOf(error) === 'file-missing' && (await work.source.stat(path)) === undefined) return undefined // the next pass sees that
+    if (codeOf(error) !== 'file-changed-meanwhile') throw error
+    const late = await host.stat(path)
+    return conflictOf(item, late === undefined ? undefined : await hashed(host, late))
+  }
 }
 
 /** Saves what stands on the target. False when it isn't what was planned by: then it is nobody's to replace. */
@@ -102,16 +112,17 @@ const conflictOf = ({ entry, base }: CarryItem, target: HashedEntry | undefined)
 })
 
 /** Sends an entry; a file that changes meanwhile is sent again. `undefined`: it went from the source, and the next pass sees that. */
-async function send(work: Work, entry: HashedEntry, signal: AbortSignal): Promise<HashedEntry | undefined> {
+async function send(work: Work, { entry, now }: CarryItem, signal: AbortSignal): Promise<HashedEntry | undefined> {
   const { host, source, run } = work
   if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
   if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
   if (entry.kind !== 'file') return { ...entry, sha256: null }
   let reading: FileEntry = entry
+  let replaces: FileEntry | null = now
   for (let round = 1; ; round += 1) {
     const { path, mode, mtimeSeconds } = reading
     const content = await source.read(path, { entry: reading, signal })
-    const written = await host.write(path, content, { mode, mtimeSeconds }, signal)
+    const written = await host.write(path, content, { mode, mtimeSeconds, replaces }, signal)
     const after = await source.stat(path)
     if (after === undefined || looksAlike(after, reading)) return { ...reading, size: written.size, sha256: written.sha256 }
     if (round === MOST_READINGS) {
@@ -119,6 +130,7 @@ async function send(work: Work, entry: HashedEntry, signal: AbortSignal): Promis
       return { ...reading, size: written.size, sha256: written.sha256 }
     }
     reading = after
+    replaces = (await host.stat(path)) ?? null
   }
 }
 
@@ -140,6 +152,15 @@ export async function park(to: CarryingTo, conflict: Conflict): Promise<void> {
   await changeParked(to, (list) => list.set(path, parked))
 }
 
+/** What was carried waits for nobody any more. */
+async function unpark(to: Putting, paths: ReadonlySet<string>): Promise<void> {
+  const listed = [...(await readParkedFiles(to.run)).keys()].filter((path) => paths.has(path))
+  if (listed.length > 0)
+    await changeParked(to, (list) => {
+      for (const path of listed) list.delete(path)
+    })
+}
+
 async function changeParked({ run, effects }: Putting, change: (list: Map<string, ParkedFile>) => void): Promise<void> {
   const list = new Map(await readParkedFiles(run))
   change(list)
@@ -151,6 +172,22 @@ export const settle = (to: CarryingTo, change: Extract<CarryChange, { do: 'settl
   withRecords(to, change, async ({ carried }) => {
     await carried.keep(change.source, null)
     await changeParked(to, (list) => list.delete(change.path))
+  })
+
+/** Puts the source's version beside what stands on the target, which stays; from then on both are known. */
+export const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'both' }>): Promise<void> =>
+  withRecords(to, change, async ({ host, source, run, carried }) => {
+    const { as, path, source: version } = change
+    const there = await host.stat(as)
+    if (version.kind === 'link') await host.link(as, version.target ?? '')
+    else if (there === undefined) {
+      const content = await source.read(path, { entry: version, signal: run.signal })
+      const { mode, mtimeSeconds } = version
+      const written = await host.write(as, content, { mode, mtimeSeconds, replaces: null }, run.signal)
+      if (written.sha256 !== version.sha256) return host.remove(as) // it has changed since; the next pass asks again
+    } else if ((await host.sha256(as, run.signal)) !== version.sha256) return
+    await carried.keep(version, null)
+    await changeParked(to, (list) => list.delete(path))
   })
 
 /** Removes what the source removed, after saving it; what was changed on the target since is left. */
@@ -180,7 +217,8 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
       for (const item of [...change.items].reverse()) await takeBackOne(work, item)
     } else {
       await changeParked(from, (list) => list.delete(change.path))
-      if (change.do === 'settle') await restoreBase(carried, change)
+      if (change.do === 'both') await takeBackBeside(work, change)
+      if (change.do === 'settle' || change.do === 'both') await restoreBase(carried, change)
       else if (change.source.kind === 'file') await dropCopy(keptPath(from.sourceSide, change.path), run)
     }
   })
@@ -195,6 +233,13 @@ async function takeBackOne({ host, before, carried, run }: Work, item: CarryItem
   else if (item.entry.kind === 'folder') await host.removeFolder(path)
   else if (present !== undefined) await host.remove(path)
   await restoreBase(carried, { path, base: item.base })
+}
+
+async function takeBackBeside({ host, run }: Work, { as, source }: Extract<CarryChange, { do: 'both' }>): Promise<void> {
+  const present = await host.stat(as)
+  if (present === undefined) return
+  if (await isSent(host, { ...source, path: as }, present)) await host.remove(as)
+  else tellChanged(host, as, run)
 }
 
 async function isSent(host: FileHost, sent: HashedEntry, present: FileEntry): Promise<boolean> {

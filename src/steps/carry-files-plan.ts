@@ -6,6 +6,8 @@ import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
 import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
 import { hashedSchema } from './file-batches.ts'
+import { freeName } from './file-beside.ts'
+import { type FileDecision, isAbout } from './file-decisions.ts'
 import { leadsOutside } from './file-fetch.ts'
 import { deletionSchema } from './file-put.ts'
 import type { FilesBase } from './files-base.ts'
@@ -42,6 +44,8 @@ export const carryChangeSchema = z.union([
   conflictSchema.extend({ do: z.literal('park') }).readonly(),
   /** A person settled it: what stands on the target stays. */
   conflictSchema.extend({ do: z.literal('settle') }).readonly(),
+  /** A person wants both: what stands on the target stays, and the source's comes beside it under the name `as`. */
+  conflictSchema.extend({ do: z.literal('both'), as: z.string() }).readonly(),
   deletionSchema,
 ])
 export type CarryChange = z.infer<typeof carryChangeSchema>
@@ -70,6 +74,8 @@ export interface Planning {
   /** Files that rewrite-config changed, with the SHA-256 that it gave them on the new host. */
   readonly rewritten: ReadonlyMap<string, string>
   readonly parked: ReadonlyMap<string, ParkedFile>
+  /** What a person decided, by path. */
+  readonly decisions: ReadonlyMap<string, FileDecision>
   readonly run: StepRun
 }
 
@@ -109,8 +115,7 @@ class Planner {
       case 'gone':
         return this.#takeGone(met)
       case 'conflict':
-        this.#decide(await this.#hashed(met))
-        return
+        return this.#decide(await this.#hashed(met))
       case 'nothing':
         return
     }
@@ -161,7 +166,7 @@ class Planner {
     return { path, base, source: hashedSource, target: hashedTarget }
   }
 
-  #decide(met: Met): void {
+  async #decide(met: Met): Promise<void> {
     const { policy, sourceSide } = this.#planning
     const verdict = mergeFile(met)
     if (verdict === 'carry' || verdict === 'update') this.#carry(met)
@@ -170,7 +175,22 @@ class Planner {
     const isPlain = met.target === undefined || (met.target.kind !== 'folder' && met.source.kind !== 'folder')
     const whose = isPlain ? decideConflict(met, policy, sourceSide) : 'park'
     if (whose === 'source') this.#carry(met)
-    if (whose === 'park') this.#park(met)
+    if (whose === 'park' && !(await this.#asDecided(met, isPlain))) this.#park(met)
+  }
+
+  /** Does as a person decided; `false` when nobody did, or when one of the files has changed since. */
+  async #asDecided({ path, source, target, base }: Met, isPlain: boolean): Promise<boolean> {
+    const { decisions, sourceSide, target: host } = this.#planning
+    const decision = decisions.get(path)
+    if (decision === undefined || source === undefined || !isAbout(decision, source, target)) return false
+    const conflict = { path, reason: reasonOf({ base, source, target }), source, target: target ?? null, base: base ?? null }
+    if (decision.take === sourceSide) {
+      if (isPlain) this.#carry({ source, target, base })
+      return isPlain
+    }
+    if (decision.take !== 'both') this.#changes.push({ do: 'settle', ...conflict })
+    else this.#changes.push({ do: 'both', ...conflict, as: await freeName(host, source, sourceSide) })
+    return true
   }
 
   #park({ path, source, target, base }: Met): void {

@@ -3,10 +3,20 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import type { FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
-import { type CarryingTo, carryDeletions, carryOver, park, readBack, settle, takeBackCarried } from './carry-files-apply.ts'
+import {
+  type CarryingTo,
+  carryDeletions,
+  carryOver,
+  keepBoth,
+  park,
+  readBack,
+  settle,
+  takeBackCarried,
+} from './carry-files-apply.ts'
 import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
+import { readFileDecisions } from './file-decisions.ts'
 import { FilesBase } from './files-base.ts'
 import { parkedFilesFinding, readParkedFiles, writeParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
@@ -105,6 +115,7 @@ class CarryFiles implements Step<CarryChange> {
         mostDeleted: this.#options['max-delete'],
         rewritten: rewrittenFiles(run),
         parked: await readParkedFiles(run),
+        decisions: new Map((await readFileDecisions(run.directory)).map((each) => [each.path, each])),
         run,
       })
     } finally {
@@ -126,6 +137,8 @@ class CarryFiles implements Step<CarryChange> {
         return park(to, change)
       case 'settle':
         return settle(to, change)
+      case 'both':
+        return keepBoth(to, change)
       case 'delete':
         return carryDeletions(to, change)
     }
@@ -164,6 +177,8 @@ class CarryFiles implements Step<CarryChange> {
         return `park ${change.path}: ${change.reason}; the ${side} host’s is kept in the run’s folder`
       case 'settle':
         return `settle ${change.path}: the ${this.#target.side} host’s stays`
+      case 'both':
+        return `keep both of ${change.path}: the ${side} host’s comes beside it as ${change.as}`
       case 'delete':
         return `remove ${formatCount(change.entries.length)} files and folders that the ${side} host no longer has`
     }

@@ -70,7 +70,8 @@ export async function applyFileChange(
     images.close()
   }
   await beforeWrite()
-  const options = { mode: change.mode, mtimeSeconds: Math.floor(run.clock.now() / 1000) }
+  const replaces = standing?.entry ?? null
+  const options = { mode: change.mode, mtimeSeconds: Math.floor(run.clock.now() / 1000), replaces }
   await host.write(change.file, Readable.from([after]), options, run.signal)
 }
 

@@ -1,14 +1,25 @@
 import { codeOf } from '../base/errors.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { comparePaths, isUnnameable, parentOf, targetStaysInside } from '../files/paths.ts'
+import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
-export const FILES_AT_ONCE = 2000
-export const BYTES_AT_ONCE = 32 * 1024 * 1024
+export const FILES_AT_ONCE = 800
+export const BYTES_AT_ONCE = 16 * 1024 * 1024
+
+const FULL_PACE = 16
+/** How fast files are fetched by what the old shop's answers take. Below the full pace it is so many at once as it says. */
+export const FILES_PACE = {
+  readers: FULL_PACE,
+  manner: {
+    said: (pace: number): string => (pace === FULL_PACE ? 'at full speed' : `${pace} ${pace === 1 ? 'file' : 'files'} at a time`),
+    atOnce: (pace: number): number => (pace === FULL_PACE ? FILES_AT_ONCE : pace),
+  },
+} as const
 
 /** A file that changes at every reading is taken as it is after so many rounds. */
 const MOST_ROUNDS = 5
@@ -23,41 +34,43 @@ export async function copyToStore(
   wanted: (path: string) => boolean,
   totalBytes: number,
   run: StepRun,
+  throttle?: Throttle,
 ): Promise<void> {
   const progress = new Progress(run, totalBytes)
   for (let round = 1; ; round += 1) {
-    const fetched = await oneRound(host, store, wanted, run, round, progress)
+    const fetched = await oneRound({ host, store, wanted, round, progress, throttle }, run)
     if (fetched === 0 || round === MOST_ROUNDS) return
   }
 }
 
-async function oneRound(
-  host: FileHost,
-  store: FileStore,
-  wanted: (path: string) => boolean,
-  run: StepRun,
-  round: number,
-  progress: Progress,
-): Promise<number> {
+/** Tells what a host noticed at work that people should know. */
+export function tellRemarks(host: FileHost, run: StepRun): void {
+  for (const message of host.remarks?.() ?? []) run.emit({ event: 'note', message })
+}
+
+interface Round {
+  readonly host: FileHost
+  readonly store: FileStore
+  readonly wanted: (path: string) => boolean
+  readonly round: number
+  readonly progress: Progress
+  readonly throttle: Throttle | undefined
+}
+
+async function oneRound(round: Round, run: StepRun): Promise<number> {
   const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
   try {
-    return await fetchChanged(host, store, wanted, flight, round, progress)
+    return await fetchChanged(round, flight)
   } finally {
     await flight.settle()
   }
 }
 
-async function fetchChanged(
-  host: FileHost,
-  store: FileStore,
-  wanted: (path: string) => boolean,
-  flight: InFlight,
-  round: number,
-  progress: Progress,
-): Promise<number> {
+async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
+  const { host, store, wanted, progress } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
-  const folders: FileEntry[] = []
+  const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
   for await (const entry of host.list('', flight.signal)) {
@@ -65,20 +78,20 @@ async function fetchChanged(
       await store.forget(next.value.path)
       next = kept.next()
     }
-    const isThere = next.done !== true && next.value.path === entry.path
-    if (isThere) next = kept.next()
-    while (folders.length > 0 && parentOf(entry.path) !== folders.at(-1)?.path) folders.pop()
-    if (entry.kind === 'folder') folders.push(entry)
+    const former = next.done !== true && next.value.path === entry.path ? next.value : undefined
+    if (former !== undefined) next = kept.next()
+    while (folders.length > 0 && parentOf(entry.path) !== folders.at(-1)?.entry.path) folders.pop()
+    if (entry.kind === 'folder') folders.push({ entry, isKept: false })
     if (!wanted(entry.path)) continue
-    if (isThere && isKept(store, entry)) {
-      if (confirming) await confirm(store, [...folders, entry])
-      progress.has(entry, round)
+    if (former !== undefined && isSame(store, entry, former)) {
+      if (confirming) await confirm(store, [...folders.map((above) => above.entry), entry])
+      progress.has(entry, round.round)
       continue
     }
-    for (const folder of folders) if (folder !== entry) await keepFolder(store, folder)
+    for (const above of folders) if (above.entry !== entry) await keepFolder(store, above)
     if (entry.kind === 'file') {
       fetched += 1
-      await flight.start(entry.size, () => fetchFile(host, store, entry, flight.signal, round, progress))
+      await flight.start(entry.size, () => atPace(round, flight.signal, () => fetchFile(round, entry, flight.signal)))
     } else {
       await keepOther(store, entry)
     }
@@ -88,37 +101,50 @@ async function fetchChanged(
   return fetched
 }
 
+async function atPace({ throttle }: Round, signal: AbortSignal, fetch: () => Promise<void>): Promise<void> {
+  if (throttle === undefined) return fetch()
+  await throttle.enter(signal)
+  try {
+    await fetch()
+  } finally {
+    throttle.leave()
+  }
+}
+
+/** A folder on the way down to where the listing is, and whether the store is known to have it as it is. */
+interface Above {
+  readonly entry: FileEntry
+  isKept: boolean
+}
+
 /** What an earlier snapshot had of an entry still holds, and of the folders above it. */
 async function confirm(store: FileStore, entries: readonly FileEntry[]): Promise<void> {
   for (const entry of entries) if (entry.kind !== 'folder' || isKept(store, entry)) await store.confirm(entry.path)
 }
 
-async function keepFolder(store: FileStore, folder: FileEntry): Promise<void> {
-  if (!isKept(store, folder)) await store.keep({ ...folder, sha256: null }, null)
+async function keepFolder(store: FileStore, folder: Above): Promise<void> {
+  if (folder.isKept) return
+  folder.isKept = true
+  if (!isKept(store, folder.entry)) await store.keep({ ...folder.entry, sha256: null }, null)
 }
 
 async function keepOther(store: FileStore, entry: FileEntry): Promise<void> {
-  if (entry.kind === 'other') return store.note(entry.path, isUnnameable(entry) ? 'unnameable' : 'other')
+  if (entry.kind === 'other') return store.note(entry.path, 'other')
   if (leadsOutside(entry)) return store.note(entry.path, 'escapes')
   return store.keep({ ...entry, sha256: null }, null)
 }
 
-async function fetchFile(
-  host: FileHost,
-  store: FileStore,
-  entry: FileEntry,
-  signal: AbortSignal,
-  round: number,
-  progress: Progress,
-): Promise<void> {
+async function fetchFile({ host, store, round, progress }: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
     await proveArrival(host, entry, taken.sha256, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
-    if (codeOf(error) === 'file-missing') return // removed since it was listed; the next round sees that
-    throw error
+    if (codeOf(error) !== 'file-missing') throw error
+    // Removed since it was listed, which the next round sees. If all of them list it, it has a name that the host can't be asked for.
+    if (round === MOST_ROUNDS) await store.note(entry.path, 'vanished')
+    return
   }
   if (round > 1) await store.note(entry.path, round === MOST_ROUNDS ? 'unsettled' : 'changed')
   progress.has(entry, round)
@@ -149,9 +175,10 @@ export async function outstanding(
       found.differs = true
       next = kept?.next()
     }
-    if (next?.done !== true && next?.value.path === entry.path) next = kept?.next()
+    const former = next?.done !== true && next?.value.path === entry.path ? next.value : undefined
+    if (former !== undefined) next = kept?.next()
     if (!wanted(entry.path) || entry.kind === 'other') continue
-    const isThere = store !== undefined && isKept(store, entry)
+    const isThere = store !== undefined && former !== undefined && isSame(store, entry, former)
     if (!isThere && !leadsOutside(entry)) found.differs = true
     if (entry.kind !== 'file') continue
     found.files += 1
@@ -169,7 +196,11 @@ export const leadsOutside = (entry: FileEntry): boolean =>
 /** The same entry as when it was saved, content at hand. */
 export function isKept(store: FileStore, entry: FileEntry): boolean {
   const kept = store.entry(entry.path)
-  if (kept === undefined || kept.kind !== entry.kind || kept.mode !== entry.mode || kept.target !== entry.target) return false
+  return kept !== undefined && isSame(store, entry, kept)
+}
+
+function isSame(store: FileStore, entry: FileEntry, kept: StoredEntry): boolean {
+  if (kept.kind !== entry.kind || kept.mode !== entry.mode || kept.target !== entry.target) return false
   if (entry.kind !== 'file') return true
   const same = kept.size === entry.size && kept.mtimeSeconds === entry.mtimeSeconds
   return same && kept.sha256 !== null && store.objects.has(kept.sha256, kept.size)

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, hash, randomUUID } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -126,7 +126,7 @@ export class Objects {
     const row = this.#select.get(sha256)
     if (!(row?.bytes instanceof Uint8Array)) throw damaged(sha256)
     const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
-    if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw damaged(sha256)
+    if (hash('sha256', bytes, 'hex') !== sha256) throw damaged(sha256)
     return wholeContent(bytes, sha256)
   }
 

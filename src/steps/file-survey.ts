@@ -1,8 +1,10 @@
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { folded } from '../files/case-folding.ts'
-import { isUnnameable, nameOf, parentOf, targetStaysInside } from '../files/paths.ts'
+import { nameOf, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
+import { isRaw, shownPath } from '../files/raw-names.ts'
+import { refusedByWindows } from '../files/windows-names.ts'
 
 /** Of paths that share a fault, so many are named. */
 const NAMED = 5
@@ -35,7 +37,8 @@ class Survey {
   bytes = 0
   readonly #powers: FilePowers
   readonly #names = new SameNames()
-  readonly #unnameable = new Some()
+  readonly #raw = new Some()
+  readonly #notOnWindows = new Some()
   readonly #lineBreaks = new Some()
   readonly #links = new Some()
 
@@ -44,30 +47,44 @@ class Survey {
   }
 
   add(entry: FileEntry): void {
-    if (isUnnameable(entry)) this.#unnameable.add(entry.path)
     if (entry.kind === 'other') return
     this.entries += 1
     if (entry.kind === 'file') this.files += 1
     this.bytes += entry.size
-    if (!this.#powers.lineBreaks && /[\r\n]/.test(nameOf(entry.path))) this.#lineBreaks.add(JSON.stringify(entry.path))
+    this.#judgeName(entry.path)
+    if (!this.#powers.lineBreaks && /[\r\n\u{10feff}]/u.test(nameOf(entry.path)))
+      this.#lineBreaks.add(shownPath(JSON.stringify(entry.path)))
     const isCopied = entry.kind === 'link' && targetStaysInside(entry.path, entry.target ?? '', null)
-    if (!this.#powers.links && isCopied) this.#links.add(entry.path)
+    if (!this.#powers.links && isCopied) this.#links.add(shownPath(entry.path))
     if (this.#powers.foldsCase !== false) this.#names.add(entry.path)
+  }
+
+  #judgeName(path: string): void {
+    const { names } = this.#powers
+    if (names === 'bytes') return
+    if (isRaw(nameOf(path))) this.#raw.add(shownPath(path))
+    const reason = names === 'windows' ? refusedByWindows(nameOf(path)) : undefined
+    if (reason !== undefined) this.#notOnWindows.add(`${shownPath(JSON.stringify(path))} (${reason})`)
   }
 
   findings(label: string): readonly Finding[] {
     const { pairs } = this.#names
     const folds = this.#powers.foldsCase === true
     return [
-      ...faults(this.#unnameable, {
+      ...faults(this.#raw, {
         code: 'file-name-not-utf8',
-        message: (which, count) =>
-          `${count} on the old host have names that aren’t UTF-8 and can’t be copied under them: ${which}.`,
-        hint: 'Rename them on the old host (and where the site refers to them), or exclude them in the playbook (? stands for a character).',
+        message: (which, count) => `${count} have names that aren’t UTF-8, which ${label} can’t hold: ${which}.`,
+        hint: 'Rename them on the old host (and where the site refers to them), or exclude them in the playbook (? stands for such a byte).',
+      }),
+      ...faults(this.#notOnWindows, {
+        code: 'file-name-not-windows',
+        message: (which, count) => `${count} have names that Windows doesn’t take, as on ${label}: ${which}.`,
+        hint: 'Rename them on the old host (and where the site refers to them), or exclude them in the playbook.',
       }),
       ...faults(this.#lineBreaks, {
         code: 'file-name-line-break',
-        message: (which, count) => `${count} have names with a line break, which FTP can’t give to ${label}: ${which}.`,
+        message: (which, count) =>
+          `${count} have names with a line break or the byte 0xFF, which FTP can’t give to ${label}: ${which}.`,
         hint: 'Rename or exclude them, or reach the new host over SFTP.',
       }),
       ...faults(this.#links, {
@@ -105,7 +122,7 @@ class SameNames {
     const key = folded(nameOf(path))
     const other = level.names.get(key)
     if (other === undefined) level.names.set(key, nameOf(path))
-    else this.pairs.add(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`)
+    else this.pairs.add(shownPath(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`))
   }
 }
 

@@ -1,13 +1,25 @@
+import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { limitFor, median, Throttle } from '../databases/snapshot/pace.ts'
 import type { StepRun } from '../run/step.ts'
 import { siteClient } from '../site/request.ts'
-import { databaseOf } from './database-parts.ts'
+import { durationMs } from './options.ts'
 import type { World } from './world.ts'
 
 /** `auto`: by what the old shop's answers took before; a number: at most so many milliseconds. */
 export type ThrottleMode = 'auto' | 'off' | number
+
+/** The option of a step that copies from the old host. */
+export const throttleShape = {
+  throttle: z
+    .union([z.enum(['auto', 'off']), durationMs], { error: 'must be auto, off, or a duration such as 500ms' })
+    .prefault('auto')
+    .meta({
+      description:
+        "The copy slows down when the old shop's page takes longer than this to answer; auto: than twice what it took before",
+    }),
+}
 
 /** Smaller copies are over before anything could be measured. */
 const WORTH_BYTES = 4 * 2 ** 20
@@ -32,6 +44,20 @@ export interface PaceOptions {
   readonly readers: number
   readonly bytes: number
   readonly everyMs?: number
+  /** What a copy does at a pace, when that isn't a number of connections. */
+  readonly manner?: Manner
+}
+
+export interface Manner {
+  /** "8 files at a time". */
+  said(readers: number): string
+  /** How many may be at work at once. */
+  atOnce(readers: number): number
+}
+
+const BY_CONNECTIONS: Manner = {
+  said: (readers) => `with ${readers} ${readers === 1 ? 'connection' : 'connections'}`,
+  atOnce: (readers) => readers,
 }
 
 /**
@@ -39,14 +65,15 @@ export interface PaceOptions {
  * at a time; without a page the database's own answers are measured.
  */
 export async function atOldShopsPace<T>(options: PaceOptions, copy: (throttle: Throttle | undefined) => Promise<T>): Promise<T> {
-  const { run, world, mode, readers, bytes } = options
+  const { run, world, mode, readers, bytes, manner = BY_CONNECTIONS } = options
   if (mode === 'off' || bytes < WORTH_BYTES) return copy(undefined)
   const pulse = await pulseOf(world, run)
+  if (pulse === undefined) return copy(undefined)
   const ended = new AbortController()
   try {
     const quietMs = await quietTime(pulse, run.signal)
     const limitMs = mode === 'auto' ? limitFor(quietMs) : mode
-    const throttle = new Throttle({ mostReaders: readers, limitMs }, run.clock)
+    const throttle = new Throttle({ mostReaders: readers, limitMs, atOnce: manner.atOnce }, run.clock)
     run.emit({
       event: 'note',
       message: `${pulse.who} answers in ${formatDuration(quietMs)}; the copy slows down when that becomes more than ${formatDuration(limitMs)}`,
@@ -63,7 +90,8 @@ export async function atOldShopsPace<T>(options: PaceOptions, copy: (throttle: T
   }
 }
 
-async function pulseOf(world: World, run: StepRun): Promise<Pulse> {
+/** `undefined`: the playbook gives nothing whose answers tell how the old shop is. */
+async function pulseOf(world: World, run: StepRun): Promise<Pulse | undefined> {
   const site = sitePulse(world, run)
   if (site === undefined) return databasePulse(world, run)
   try {
@@ -72,8 +100,10 @@ async function pulseOf(world: World, run: StepRun): Promise<Pulse> {
   } catch (error) {
     await site.close()
     if (!(error instanceof MigrateError)) throw error
-    run.emit({ event: 'note', message: `${error.message} The copy's pace follows the old database's answers instead.` })
-    return databasePulse(world, run)
+    const instead = databasePulse(world, run)
+    const follows = instead === undefined ? 'is not slowed down by anything' : "follows the old database's answers instead"
+    run.emit({ event: 'note', message: `${error.message} The copy's pace ${follows}.` })
+    return instead
   }
 }
 
@@ -97,8 +127,9 @@ function sitePulse({ old, site }: World, { clock }: StepRun): Pulse | undefined 
 }
 
 /** A question about migrate's own marks: an answer from the catalog, whatever the size of the shop. */
-function databasePulse(world: World, { id, clock }: StepRun): Pulse {
-  const database = databaseOf(world.old)
+function databasePulse(world: World, { id, clock }: StepRun): Pulse | undefined {
+  const { database } = world.old
+  if (database === undefined) return undefined
   return {
     who: 'the old database',
     measure: async (signal) => {
@@ -123,7 +154,7 @@ async function quietTime(pulse: Pulse, signal: AbortSignal): Promise<number> {
 }
 
 async function watch(
-  { run, readers, everyMs = EVERY_MS }: PaceOptions,
+  { run, readers, everyMs = EVERY_MS, manner = BY_CONNECTIONS }: PaceOptions,
   pulse: Pulse,
   throttle: Throttle,
   quietMs: number,
@@ -151,6 +182,6 @@ async function watch(
     if (!isSlower && !isFullSpeed) continue
     const answers = `${pulse.who} answers in ${formatDuration(recentMs)}${isSlower ? ` instead of ${formatDuration(quietMs)}` : ' again'}`
     const pauses = pauseMs > 0 ? `, ${formatDuration(pauseMs)} apart` : ''
-    run.emit({ event: 'note', message: `${answers}: copying with ${now} ${now === 1 ? 'connection' : 'connections'}${pauses}` })
+    run.emit({ event: 'note', message: `${answers}: copying ${manner.said(now)}${pauses}` })
   }
 }

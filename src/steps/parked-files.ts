@@ -27,10 +27,13 @@ const parkedFileSchema = z
 /** A file that was changed on both hosts, set aside for a person. */
 export type ParkedFile = z.infer<typeof parkedFileSchema>
 
-export const parkedFilesPath = (run: StepRun): string => join(run.directory, 'parked-files.json')
+/** The run that files are parked in. */
+type InRun = Pick<StepRun, 'directory'>
+
+export const parkedFilesPath = (run: InRun): string => join(run.directory, 'parked-files.json')
 
 /** The parked files of a run, by path; empty when there are none. Throws `parked-damaged`. */
-export async function readParkedFiles(run: StepRun): Promise<ReadonlyMap<string, ParkedFile>> {
+export async function readParkedFiles(run: InRun): Promise<ReadonlyMap<string, ParkedFile>> {
   const path = parkedFilesPath(run)
   try {
     const list = z.array(parkedFileSchema).parse(JSON.parse(await readFile(path, 'utf8')))
@@ -89,7 +92,7 @@ export function parkedFilesFinding(parked: readonly ParkedFile[], run: StepRun):
       severity: 'warning',
       code: 'files-parked',
       message: `${formatCount(count)} ${count === 1 ? 'file is' : 'files are'} parked for you to decide: ${named.join('; ')}${more}.`,
-      hint: `The ${other} host keeps its own; the ${first.from} host’s are in ${join(run.directory, 'parked-files')}, listed with times and hashes in ${parkedFilesPath(run)}. To take one, put it on the ${other} host by hand; to settle one as it is there, delete the kept copy. Then run "migrate reconcile" again.`,
+      hint: `The ${other} host keeps its own; the ${first.from} host’s are in ${join(run.directory, 'parked-files')}, listed with times and hashes in ${parkedFilesPath(run)}. "migrate reconcile PLAYBOOK --resolve" asks you about each.`,
     },
   ]
 }

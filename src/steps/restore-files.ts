@@ -7,6 +7,7 @@ import type { Step, StepRun } from '../run/step.ts'
 import { deletionShape, MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
 import { filesTime } from './estimate.ts'
 import { type Batch, batchSchema, isRight, planBatches } from './file-batches.ts'
+import { tellRemarks } from './file-fetch.ts'
 import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
 import { type Relaying, RelayRecords, relay, relaySchema, takeBackRelay } from './file-relay.ts'
@@ -101,12 +102,14 @@ class RestoreFiles implements Step<Change> {
     if (change.do === 'relay') {
       const { digest } = await relay(this.#relaying(run), change)
       await this.#new().sweep?.()
+      tellRemarks(this.#new(), run)
       return run.remember(this.#relayedKey(digest), true)
     }
     const store = this.#store(run)
     try {
       await putBatch(this.#putting(run), store, change)
       await this.#new().sweep?.()
+      tellRemarks(this.#new(), run)
     } finally {
       store.close()
     }

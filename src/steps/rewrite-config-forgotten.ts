@@ -26,6 +26,9 @@ const KNOWN: readonly (readonly [string, readonly FormatKey[]])[] = [
   ['app/config/parameters.php', ['php']],
   ['config.php', ['php']],
   ['admin/config.php', ['php']],
+  ['.user.ini', ['ini']],
+  ['config.ini', ['ini']],
+  ['application.properties', ['properties']],
 ]
 
 const PASSWORD = '$' + '{NEW_DB_PASSWORD}'

@@ -78,6 +78,8 @@ const itemSchema = z
       'PHP: DB_HOST (a constant), $table_prefix (a variable), db.connection.default.host (in an array) → value',
     ),
     yaml: settings(true, 'YAML: database.host → value'),
+    ini: settings(true, 'INI such as php.ini and .user.ini: a name, or section.name → value'),
+    properties: settings(true, 'Java .properties: db.url → value'),
     overwriteExpressions: z
       .boolean()
       .optional()

@@ -13,7 +13,7 @@ import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { copyTime } from './estimate.ts'
 import { SnapshotByMethod } from './native-snapshot.ts'
-import { atOldShopsPace } from './old-shop-pace.ts'
+import { atOldShopsPace, throttleShape } from './old-shop-pace.ts'
 import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
@@ -36,13 +36,7 @@ const optionsSchema = z
   .strictObject({
     ...methodShape,
     connections: z.int().positive().max(64).optional().meta({ description: 'Readers side by side; old.connections when absent' }),
-    throttle: z
-      .union([z.enum(['auto', 'off']), durationMs], { error: 'must be auto, off, or a duration such as 500ms' })
-      .prefault('auto')
-      .meta({
-        description:
-          "The copy slows down when the old shop's page takes longer than this to answer; auto: than twice what it took before",
-      }),
+    ...throttleShape,
     timeout: durationMs
       .prefault('60s')
       .meta({ description: 'A query that gives no row for so long is cancelled, and asked again for fewer rows' }),

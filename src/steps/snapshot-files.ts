@@ -2,20 +2,24 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
 import { globs } from '../files/globs.ts'
 import type { FileHost } from '../files/port.ts'
+import { shownPath } from '../files/raw-names.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
 import { filesTime } from './estimate.ts'
 import { HOST, openEarlier, takeOverEarlier } from './file-earlier.ts'
-import { copyToStore, outstanding } from './file-fetch.ts'
+import { copyToStore, FILES_PACE, outstanding, tellRemarks } from './file-fetch.ts'
 import { FileStore } from './file-store.ts'
+import { atOldShopsPace, throttleShape } from './old-shop-pace.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
   .strictObject({
     include: z.array(z.string().min(1)).meta({ description: 'Only paths that match one of these patterns' }).optional(),
     exclude: z.array(z.string().min(1)).meta({ description: 'No paths that match one of these patterns' }).optional(),
+    ...throttleShape,
   })
   .prefault({})
 type Options = z.infer<typeof optionsSchema>
@@ -114,14 +118,22 @@ class SnapshotFiles implements Step<Change> {
       if (isAnother) await store.setFact(ANOTHER, '')
       await store.reopen()
       await store.setFact(HOST, host.label)
-      await store.setFact(SELECTION, JSON.stringify(this.#options))
+      await store.setFact(SELECTION, JSON.stringify({ include: this.#options.include, exclude: this.#options.exclude }))
       // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
       if (!isAnother) run.handOver()
-      await copyToStore(host, store, this.isChosen, change.bytes, run)
+      await this.#atPace(change, run, (throttle) => copyToStore(host, store, this.isChosen, change.bytes, run, throttle))
       await store.complete()
     } finally {
       store.close()
     }
+  }
+
+  /** Fewer files at once, then pauses, when the old shop's answers slow down. */
+  async #atPace({ fetchBytes }: Change, run: StepRun, copy: (throttle: Throttle | undefined) => Promise<void>): Promise<void> {
+    const { world } = this.#context
+    const pace = { run, world, mode: this.#options.throttle, bytes: fetchBytes, ...FILES_PACE }
+    await atOldShopsPace(pace, copy)
+    tellRemarks(this.#old(), run)
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
@@ -173,7 +185,10 @@ const MEANINGS: Readonly<Record<string, { readonly code: string; readonly messag
   },
   unsettled: { code: 'file-keeps-changing', message: 'changed every time they were read; the last state read is kept' },
   other: { code: 'file-not-copied', message: 'are sockets, pipes or devices and are not copied' },
-  unnameable: { code: 'file-name-not-utf8', message: 'have names that aren’t UTF-8 and are not copied' },
+  vanished: {
+    code: 'file-not-found-by-name',
+    message: 'are listed there, but not found under the names that the listing gives, and are not copied',
+  },
   escapes: { code: 'link-leads-outside', message: 'are links that lead outside the site’s folder and are not copied' },
 }
 
@@ -181,7 +196,7 @@ function noteFindings(notes: ReadonlyMap<string, string>): readonly Finding[] {
   return Object.entries(MEANINGS).flatMap(([note, { code, message }]) => {
     const paths = [...notes].filter(([, value]) => value === note).map(([path]) => path)
     if (paths.length === 0) return []
-    const shown = paths.slice(0, 5).join(', ')
+    const shown = paths.slice(0, 5).map(shownPath).join(', ')
     const more = paths.length > 5 ? ` and ${formatCount(paths.length - 5)} more` : ''
     return [
       {

@@ -73,7 +73,9 @@ describe('the screen', () => {
     const model = modelOf(1)
     tell(model, 'step-1', { event: 'done', seconds: 1 })
     tell(model, null, { event: 'finished', outcome: 'parked', exit: 3, seconds: 4 })
-    expect(draw(model, {})).toContain(' Done, with rows parked for a person (4 s). Decide:  migrate reconcile shop.yml --resolve')
+    expect(draw(model, {})).toContain(
+      ' Done, with rows or files parked for a person (4 s). Decide:  migrate reconcile shop.yml --resolve',
+    )
   })
 
   it('says which steps were not run when the end of the playbook wasn’t asked for', () => {

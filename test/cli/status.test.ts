@@ -54,7 +54,7 @@ describe('status', () => {
 
   it('says how to decide about parked rows', () => {
     expect(text({ outcome: 'parked', cutOver: true })).toContain(
-      'To decide about parked rows:  migrate reconcile shop.yml --resolve\n',
+      'To decide about what is parked:  migrate reconcile shop.yml --resolve\n',
     )
   })
 

@@ -4,6 +4,9 @@ import { MigrateError } from '../../src/base/errors.ts'
 import type { FileEntry, FileHost, ListDepth } from '../../src/files/port.ts'
 import type { FaultProxy } from '../servers/fault-proxy.ts'
 
+/** What Windows has otherwise: no links and no modes at all, no name that it refuses, no setting of times. */
+type Windows = 'all but Windows'
+
 /** The folder as its owner sees it, whatever the host says. */
 export interface Truth {
   put(path: string, bytes: Buffer, mode?: number, mtimeSeconds?: number): void
@@ -20,7 +23,7 @@ export interface FilesUnderTest {
   readonly host: FileHost
   readonly truth: Truth
   /** What its protocol or server can't do, and must refuse by name or say in `powers`. */
-  readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks')[]
+  readonly lacks?: readonly ('links' | 'modes' | 'line breaks' | 'backslashes' | 'sight of line breaks' | 'raw names' | Windows)[]
   /** The same folder for an account that may not write; absent where there is none. */
   readonly readOnly?: FileHost
   /** The same folder, asked with short time limits. */

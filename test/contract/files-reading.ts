@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { comparePaths } from '../../src/files/paths.ts'
+import { nameFrom } from '../../src/files/raw-names.ts'
+import { refusedByWindows } from '../../src/files/windows-names.ts'
 import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
 
 export function listing(use: () => FilesUnderTest): void {
@@ -23,20 +25,22 @@ export function listing(use: () => FilesUnderTest): void {
   })
 
   it('tells kind, size, mode, time and where a link points', async () => {
-    const { host, truth } = use()
+    const { host, truth, lacks = [] } = use()
+    const isWindows = lacks.includes('all but Windows')
     truth.put('folder/file', Buffer.from('12345'), 0o604, 1_111_111_111)
-    truth.link('link', 'folder/file')
+    if (!isWindows) truth.link('link', 'folder/file')
     const entries = await listed(host)
     expect(entries).toContainEqual({
       path: 'folder/file',
       kind: 'file',
       size: 5,
-      mode: 0o604,
+      mode: isWindows ? null : 0o604,
       mtimeSeconds: 1_111_111_111,
       target: null,
     })
     expect(entries.find((entry) => entry.path === 'folder')).toMatchObject({ kind: 'folder', size: 0, target: null })
-    expect(entries.find((entry) => entry.path === 'link')).toMatchObject({ kind: 'link', size: 0, target: 'folder/file' })
+    if (!isWindows)
+      expect(entries.find((entry) => entry.path === 'link')).toMatchObject({ kind: 'link', size: 0, target: 'folder/file' })
     expect(await host.stat('folder/file')).toEqual(entries.find((entry) => entry.path === 'folder/file'))
     expect(await host.stat('nothing')).toBeUndefined()
   })
@@ -62,7 +66,7 @@ export function listing(use: () => FilesUnderTest): void {
 
   it('carries names of every kind: spaces, quotes, line breaks, 255 bytes, other scripts', async () => {
     const { host, truth, lacks = [] } = use()
-    const names = [
+    const all = [
       'a b',
       `it's "quoted" $HOME \`id\`${lacks.includes('backslashes') ? '' : ' \\'}`,
       ...(lacks.includes('line breaks') ? [] : ['new\nline']),
@@ -73,10 +77,37 @@ export function listing(use: () => FilesUnderTest): void {
       'x'.repeat(255),
       '.hidden',
     ]
+    const names = lacks.includes('all but Windows') ? all.filter((name) => refusedByWindows(name) === undefined) : all
     for (const path of names) await host.write(`odd/${path}`, from(path), plainly)
     expect((await listed(host, 'odd')).map((entry) => entry.path).sort()).toEqual(names.map((path) => `odd/${path}`).sort())
     for (const path of names) expect(truth.read(`odd/${path}`)?.toString()).toBe(path)
     for (const path of names) expect((await bytesOf(host.read(`odd/${path}`))).toString()).toBe(path)
+  })
+
+  it('carries names that aren’t UTF-8 byte for byte: of files, folders and what links point at', async (context) => {
+    const { host, truth, lacks = [] } = use()
+    if (lacks.includes('raw names')) return context.skip('its names are always UTF-8')
+    const [latin, broken] = [nameFrom(Buffer.from('caf\xe9', 'latin1')), nameFrom(Buffer.from([0xc3, 0x28, 0xfe, 0xf4, 0x8f]))]
+    const long = nameFrom(Buffer.alloc(255, 0xe9))
+    truth.put(`${latin}/${broken}.jpg`, Buffer.from('old'))
+    if (!lacks.includes('links')) await host.link(`${latin}/link`, `${broken}.jpg`)
+    await host.write(`${latin}/${broken}.jpg`, from('new'), plainly)
+    await host.write(`${latin}/${long}`, from('long'), plainly)
+    await host.makeFolder(`${latin}/${broken}`, 0o755)
+    const wanted = [`${latin}/${broken}`, `${latin}/${broken}.jpg`, `${latin}/${long}`]
+    const links = lacks.includes('links') ? [] : [`${latin}/link`]
+    expect(truth.paths()).toEqual([latin, ...wanted, ...links].sort())
+    expect(truth.read(`${latin}/${broken}.jpg`)?.toString()).toBe('new')
+    const entries = await listed(host)
+    expect(entries.map(({ path }) => path)).toEqual([latin, ...wanted, ...links].sort(comparePaths))
+    if (links.length > 0) expect(entries.find(({ kind }) => kind === 'link')?.target).toBe(`${broken}.jpg`)
+    for (const entry of entries) expect(await host.stat(entry.path)).toEqual(entry)
+    expect((await bytesOf(host.read(`${latin}/${long}`))).toString()).toBe('long')
+    expect(await host.sha256(`${latin}/${broken}.jpg`)).toBe(sha256(Buffer.from('new')))
+    expect([null, sha256(Buffer.from('long'))]).toContain((await host.hashes([`${latin}/${long}`]))[0])
+    for (const path of [`${latin}/${broken}.jpg`, ...links, `${latin}/${long}`]) await host.remove(path)
+    for (const path of [`${latin}/${broken}`, latin]) await host.removeFolder(path)
+    expect(truth.paths()).toEqual([])
   })
 
   it('refuses names that its protocol has no way for, and never lists a folder without them', async (context) => {
@@ -84,6 +115,9 @@ export function listing(use: () => FilesUnderTest): void {
     if (!lacks.includes('line breaks')) return context.skip('every name has a way')
     const error = await errorOf(host.write('new\nline', from('x'), plainly))
     expect(error.message).toMatch(/line break/)
+    const telnet = await errorOf(host.write(nameFrom(Buffer.from([0x61, 0xff, 0xf4])), from('x'), plainly))
+    expect(telnet.message).toMatch(/byte 0xFF/)
+    expect(truth.paths()).toEqual([])
     if (lacks.includes('sight of line breaks')) return
     truth.put('folder/new\nline', Buffer.from('x'))
     truth.put('folder/other', Buffer.from('x'))

@@ -20,8 +20,16 @@ export class GeneratedFiles implements FileHost {
   }
 
   async powers(): Promise<FilePowers> {
-    const able = { atomicReplace: true, links: true, modes: true, freeSpace: false, times: true, lineBreaks: true, offsets: true }
-    return { ...able, hash: null, foldsCase: false, sealed: true }
+    const able = {
+      atomicReplace: true,
+      links: true,
+      modes: true,
+      freeSpace: false,
+      times: true,
+      lineBreaks: true,
+      offsets: true,
+    } as const
+    return { ...able, names: 'bytes', hash: null, foldsCase: false, sealed: true }
   }
 
   async check(): Promise<readonly []> {

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import type { Finding } from '../../src/base/errors.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from '../../src/files/failures.ts'
 import { notWritable } from '../../src/files/findings.ts'
+import { lastLook } from '../../src/files/last-look.ts'
 import {
   comparePaths,
   escapes,
@@ -56,8 +57,16 @@ export class MemoryFiles implements FileHost {
   }
 
   async powers(): Promise<FilePowers> {
-    const all = { atomicReplace: true, links: true, modes: true, freeSpace: true, times: true, lineBreaks: true, offsets: true }
-    return { ...all, hash: null, foldsCase: false, sealed: true }
+    const all = {
+      atomicReplace: true,
+      links: true,
+      modes: true,
+      freeSpace: true,
+      times: true,
+      lineBreaks: true,
+      offsets: true,
+    } as const
+    return { ...all, names: 'bytes', hash: null, foldsCase: false, sealed: true }
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -104,6 +113,7 @@ export class MemoryFiles implements FileHost {
     if (this.#used() + bytes.length > this.capacity) throw diskFull(this.label, path, this.capacity - this.#used())
     if (this.nodes.get(where)?.kind === 'folder')
       throw filesFailed(this.label, path, 'write', new Error('a folder has this name'))
+    await lastLook(options, { label: this.label, path }, () => this.stat(path))
     this.#foldersFor(where)
     const mtimeSeconds = Math.floor(options.mtimeSeconds)
     this.nodes.delete(partPath(where))

@@ -205,6 +205,24 @@ describe('files that were changed on both hosts', () => {
     expect(newText('img/a.png')).toBe('picture z')
   })
 
+  it('are parked, not overwritten, when a customer uploads one while its new content is on the way', async () => {
+    await begun()
+    both.old.put('img/a.png', 'changed on old', 0o644, LATER)
+    both.old.put('img/late.png', 'made on old', 0o644, LATER)
+    const read = both.old.read.bind(both.old)
+    both.old.read = async (path, options) => {
+      both.fresh.put(path, `uploaded as ${path}`, 0o644, LATER + 7)
+      return read(path, options)
+    }
+    expect((await both.pass()).codes).toEqual(['files-parked'])
+    both.old.read = read
+    for (const path of ['img/a.png', 'img/late.png']) {
+      expect(newText(path)).toBe(`uploaded as ${path}`)
+      expect(readFileSync(kept(path), 'utf8')).toMatch(/(?:changed|made) on old/)
+    }
+    expect((await both.pass()).planned).toEqual([])
+  })
+
   it('the parking is taken back too', async () => {
     await conflict()
     const step = both.step()

@@ -91,6 +91,43 @@ describe('web.config', () => {
   })
 })
 
+describe('INI', () => {
+  const text = `; memory_limit = 1M\r\nmemory_limit = 128M ; enough\r\ndisplay_errors = On
+[database]\nhost = "old"\t; quoted\n# host = x\npassword = 'o;ld'\npath=C:\\site
+[mail]\nhost = old\n`
+
+  it('changes a value by its section, keeps comments, quotes and switches', () => {
+    expect(set('ini', text, 'memory_limit', '256M')).toBe(text.replace('128M', '256M'))
+    expect(set('ini', text, 'display_errors', 'Off')).toBe(text.replace('On', 'Off'))
+    expect(set('ini', text, 'database.host', 'n;ew')).toBe(text.replace('"old"', '"n;ew"'))
+    expect(set('ini', text, ['database', 'password'], 'a"b')).toBe(text.replace("'o;ld'", `'a"b'`))
+    expect(set('ini', text, 'mail.host', 'new host')).toBe(text.replace('host = old\n', 'host = "new host"\n'))
+    expect(set('ini', text, 'mail.host', 'off')).toBe(text.replace('host = old\n', 'host = "off"\n'))
+    expect(set('ini', text, 'database.path', 'D:\\new')).toBe(text.replace('C:\\site', 'D:\\new'))
+  })
+
+  it('says what it has, and refuses what two readers would read in two ways', () => {
+    expect(failure(() => set('ini', text, 'host', 'x'))).toMatchObject({ code: 'config-setting-missing' })
+    expect(failure(() => set('ini', text, 'mail.host', 'a\nb')).code).toBe('config-value-impossible')
+    expect(failure(() => set('ini', text, 'mail.host', `"'`)).code).toBe('config-value-impossible')
+    expect(failure(() => set('ini', 'a = 1\na = 2\n', 'a', '3')).code).toBe('config-setting-ambiguous')
+    expect(failure(() => set('ini', 'a = "1" x\n', 'a', '3')).code).toBe('config-not-a-value')
+  })
+})
+
+describe('.properties', () => {
+  const text = `# db.url=no\r\ndb.url = jdbc\\:mysql://old/shop\\\n    ?x=1\r\ndb.user:old\ndb.pass\nb\\u00fc=u\\u00fc\n`
+
+  it('changes a value with all its lines, escapes what it must, and leaves the rest', () => {
+    expect(set('properties', text, 'db.url', 'jdbc:mysql://old/shop?x=1')).toBe(text)
+    expect(set('properties', text, 'db.url', 'jdbc:new')).toBe(text.replace('jdbc\\:mysql://old/shop\\\n    ?x=1', 'jdbc:new'))
+    expect(set('properties', text, 'db.user', ' ü\\\t€')).toBe(text.replace(':old\n', ':\\ \\u00FC\\\\\\t\\u20AC\n'))
+    expect(set('properties', text, ['db', 'pass'], 'x')).toBe(text.replace('db.pass\n', 'db.pass=x\n'))
+    expect(set('properties', text, 'bü', 'uü')).toBe(text)
+    expect(failure(() => set('properties', text, 'db.usr', 'x')).hint).toBe('Did you mean "db.user"?')
+  })
+})
+
 describe('appsettings.json', () => {
   const text = `{\r\n  // the shop's
   "ConnectionStrings": { "Shop": "old", /* c */ },

@@ -78,6 +78,8 @@ function holds(
   return edited
 }
 
+const isJava = spawnSync('java', ['-version']).status === 0
+
 describe('an edited config has the new value, and else is byte for byte what it was', () => {
   it('XML, read by saxes', () => {
     fc.assert(
@@ -182,7 +184,53 @@ describe('an edited config has the new value, and else is byte for byte what it 
     )
   })
 
+  it(`.properties${isJava ? ', read by Java' : '; not read by Java (skipped: it is not installed)'}`, () => {
+    const samples = fc.sample(value, { numRuns: 200, seed: 13 })
+    const files = samples.map((wanted, index) => {
+      const old = ['old', 'o\\u006cd \\\n   and more', 'a\\\\', ''][index % 4] ?? ''
+      const before =
+        ['# a=0\\\n! b\r\n  a\\ b : ', 'x y\n\ta\\u0020b=', 'a\\ b ', 'k=v\\\\\na\\ b\\\n = '][(index >> 2) % 4] ?? ''
+      const edited = holds('properties', ['a b'], [before, old, '\nz = last\n'], wanted)
+      if (edited === undefined) throw new Error('.properties hold every text')
+      return edited
+    })
+    if (!isJava) return
+    const folder = mkdtempSync(join(tmpdir(), 'migrate-java-'))
+    try {
+      for (const [index, text] of files.entries()) writeFileSync(join(folder, `${index}.properties`), text, 'latin1')
+      const source = `import java.io.*; import java.util.*; class Read { public static void main(String[] a) throws Exception {
+        PrintStream out = new PrintStream(System.out, false, "UTF-8"); for (int i = 0; i < ${files.length}; i++) { Properties p = new Properties();
+        try (InputStream in = new FileInputStream(i + ".properties")) { p.load(in); } out.print(p.getProperty("a b") + "\\0" + p.getProperty("z") + "\\0"); } out.flush(); } }`
+      writeFileSync(join(folder, 'Read.java'), source)
+      const { stdout, stderr } = spawnSync('java', ['-Xint', 'Read.java'], { cwd: folder, encoding: 'utf8' })
+      expect(stderr).toBe('')
+      expect(stdout.split('\0').slice(0, -1)).toEqual(samples.flatMap((each) => [each, 'last']))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
   const php = spawnSync('php', ['--version']).status === 0
+  it.skipIf(!php)(`INI, read by PHP${php ? '' : ' (skipped: php is not installed)'}`, () => {
+    const samples = fc.sample(value, { numRuns: 300, seed: 17 })
+    const edited = samples.flatMap((wanted, index) => {
+      const old = ['old', '"old"', "'old'", 'Off', '', 'C:\\site ; why'][index % 6] ?? ''
+      const before = ['; [a]\n[a]\r\n# k = 0\nk = ', 'k=x\n[ a ] ; b\n  k\t=\t', '[b]\nk = 1\n[a]\nk='][index % 3] ?? ''
+      const text = holds('ini', ['a', 'k'], [before, old, '\nz = "last" ; no\n'], wanted)
+      return text === undefined ? [] : [{ wanted, text }]
+    })
+    expect(edited.length).toBeGreaterThan(120)
+    const read = `$all = []; foreach (json_decode(stream_get_contents(STDIN)) as $text) { $r = parse_ini_string(preg_replace('/^#.*$/m', '', $text), true);
+      $all[] = [$r['a']['k'], $r['a']['z']]; } echo json_encode($all, JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR);`
+    const input = JSON.stringify(edited.map(({ text }) => text.replace('[ a ]', '[a]')))
+    const { stdout, stderr } = spawnSync('php', ['-d', 'display_errors=stderr', '-r', read], { input, encoding: 'utf8' })
+    expect(stderr).toBe('')
+    // A switch stays one, and PHP reads it as such.
+    const meant = (wanted: string, text: string): string =>
+      !/= ?\t?(?:true|yes|null)\n/.test(text) ? wanted : wanted === 'null' ? '' : '1'
+    expect(JSON.parse(stdout)).toEqual(edited.map(({ wanted, text }) => [meant(wanted, text), 'last']))
+  })
+
   it.skipIf(!php)(`PHP, read by PHP${php ? '' : ' (skipped: php is not installed)'}`, () => {
     const folder = mkdtempSync(join(tmpdir(), 'migrate-php-'))
     try {

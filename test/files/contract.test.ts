@@ -79,6 +79,7 @@ filesContract('SFTP, the server in this process', async () => {
     readOnly,
     impatient,
     truth: site,
+    lacks: ['raw names'],
     deny: (path) => {
       faults.denied = path
     },

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { type FtpOptions, openFtp } from '../../src/files/ftp/index.ts'
+import { nameBytes } from '../../src/files/raw-names.ts'
 import { filesContract } from '../contract/files.ts'
 import { type FilesUnderTest, faultsOf, type Truth } from '../contract/files-kit.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
@@ -47,7 +48,7 @@ const optionsFor = (server: Ftpd, change: Partial<FtpOptions> = {}): FtpOptions 
 function owned(site: SiteFolder): Truth {
   const own = (path: string): void => {
     for (let at = path; at !== '.' && at !== ''; at = at.includes('/') ? at.slice(0, at.lastIndexOf('/')) : '')
-      chownSync(join(site.path, at), FTP_UID, FTP_UID)
+      chownSync(nameBytes(join(site.path, at)), FTP_UID, FTP_UID)
   }
   return {
     ...site,

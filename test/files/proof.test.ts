@@ -7,6 +7,7 @@ import { Secret } from '../../src/base/secret.ts'
 import { openFtp } from '../../src/files/ftp/index.ts'
 import { openLocal } from '../../src/files/local.ts'
 import type { FileHost, FilePowers } from '../../src/files/port.ts'
+import { nameFrom } from '../../src/files/raw-names.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
@@ -192,19 +193,55 @@ describe('check', () => {
     old.put('real', Buffer.from('1'))
     old.link('link', 'real')
     old.put('new\nline', Buffer.from('2'))
-    writeFileSync(Buffer.concat([Buffer.from(`${old.path}/caf`), Buffer.from([0xe9])]), 'é in Latin-1')
-    const all = await faultsOn({ links: false, lineBreaks: false })
+    old.put(nameFrom(Buffer.from('caf\xe9', 'latin1')), Buffer.from('é in Latin-1'))
+    const all = await faultsOn({ links: false, lineBreaks: false, names: 'unicode' })
     expect(all.map(({ code, severity }) => `${code} ${severity}`).sort()).toEqual([
       'file-name-line-break error',
       'file-name-not-utf8 error',
       'files-no-links error',
     ])
-    expect(all.find(({ code }) => code === 'file-name-not-utf8')?.message).toContain('caf\uFFFD')
-    expect(await faultsOn({})).toMatchObject([{ code: 'file-name-not-utf8' }])
+    expect(all.find(({ code }) => code === 'file-name-not-utf8')?.message).toContain('caf\\xE9')
+    expect(await faultsOn({})).toEqual([])
+  })
+
+  it('names what Windows takes under no name, and why', async () => {
+    const bad = ['a:b', 'what?', 'CON', 'sub/lpt1.txt', 'dot.', 'space ', 'back\\slash', 'tab\there']
+    for (const path of [...bad, 'console', 'con-1.txt', '.htaccess', 'ok.txt']) old.put(path, Buffer.from('1'))
+    const [finding, ...more] = (await faultsOn({ names: 'windows' })).filter(({ code }) => code === 'file-name-not-windows')
+    expect(more).toEqual([])
+    expect(finding?.severity).toBe('error')
+    expect(finding?.message).toMatch(/^8 files have names that Windows doesn’t take/)
+    for (const part of ['"CON" (is the name of a device)', '"a:b" (holds :)', '"dot." (ends with a dot)'])
+      expect(finding?.message).toContain(part)
+    expect(await faultsOn({})).toEqual([])
+  })
+
+  it('says nothing of names that aren’t UTF-8 where they fit, and they arrive byte for byte, undone too', async () => {
+    const name = nameFrom(Buffer.from('Stra\xdfe/caf\xe9.jpg', 'latin1'))
+    old.put(name, Buffer.from('é in Latin-1'))
+    old.put('plain', Buffer.from('1'))
     const steps = between(openLocal(old.path), openLocal(fresh.path))
     await perform(steps.snapshot(), run)
-    expect(await steps.snapshot().verify(run)).toContainEqual(expect.objectContaining({ code: 'file-name-not-utf8' }))
     await perform(steps.restore(), run)
-    expect(fresh.paths()).toEqual(['link', 'new\nline', 'real'])
+    expect(fresh.image()).toEqual(old.image())
+    expect(await steps.restore().plan(run)).toEqual([])
+  })
+
+  it('tells of a file that is listed and never found under its name, rather than pass over it', async () => {
+    old.put('plain', Buffer.from('1'))
+    const listing = overriding(openLocal(old.path), {
+      list: async function* () {
+        yield* openLocal(old.path).list()
+        yield { path: 'zz?', kind: 'file', size: 1, mode: 0o644, mtimeSeconds: 1, target: null } as const
+      },
+    })
+    const steps = between(listing, openLocal(fresh.path))
+    await perform(steps.snapshot(), run)
+    const [finding] = (await steps.snapshot().verify(run)).filter(({ severity }) => severity !== 'info')
+    expect(finding).toMatchObject({
+      severity: 'warning',
+      code: 'file-not-found-by-name',
+      message: expect.stringContaining('zz?'),
+    })
   })
 })

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { FileHost } from '../../src/files/port.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
@@ -93,6 +95,32 @@ describe.skipIf(sshdMissing !== null)(
       }
       await host.close()
       expect(readdirSync(site.path).filter((name) => name.startsWith('.migrate-part'))).toEqual([])
+    })
+
+    it('go one by one where the host’s tar turns out not to do it, which is said once, with what it said', async () => {
+      const programs = mkdtempSync(join(tmpdir(), 'migrate-programs-'))
+      writeFileSync(join(programs, 'tar'), "#!/bin/sh\necho 'tar: not for this account' >&2\nexit 2\n")
+      chmodSync(join(programs, 'tar'), 0o755)
+      const refusing = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin`] })
+      const other = siteFolder()
+      const { address, port, user, key, fingerprint } = refusing
+      const without = openSftp({ host: address, port, user, key, fingerprint, root: other.path, connections: 2 })
+      try {
+        const options = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
+        await Promise.all([...contents].map(([path, bytes]) => without.write(path, wholeContent(bytes), options)))
+        for (const [path, bytes] of contents) expect(other.read(path)?.equals(bytes), path).toBe(true)
+        const files = (await listed(without)).filter(({ kind }) => kind === 'file')
+        await Promise.all(files.map(async (entry) => bytesOf(without.read(entry.path, { entry }))))
+        const remarks = without.remarks?.() ?? []
+        expect(remarks.map((remark) => /for (\w+) small files/.exec(remark)?.[1]).sort()).toEqual(['reading', 'writing'])
+        expect(remarks.join('\n')).toContain('tar: not for this account')
+        expect(without.remarks?.()).toEqual([])
+      } finally {
+        await without.close()
+        await refusing.stop()
+        other.remove()
+        rmSync(programs, { recursive: true })
+      }
     })
   },
 )

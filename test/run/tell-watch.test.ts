@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { EventBody } from '../../src/run/events.ts'
-import { observeStep } from '../../src/run/observe.ts'
+import { observeSteps } from '../../src/run/observe.ts'
 import { runSequence } from '../../src/run/runner.ts'
 import { putStep, runOver, Shelf } from './shelf.ts'
 import { hook, type TestHook, titles } from './tell-hook.ts'
@@ -117,14 +117,14 @@ describe('the watch tells people', () => {
       id: 'outer',
       puts: { a: '1' },
       before: async () => {
-        await observeStep({ ...options, sequence: [[step]] }, 'watching')
+        await observeSteps({ ...options, sequence: [[step]] }, ['watching'])
       },
     })
 
     await runSequence({ ...options, sequence: [[inner]] })
     expect(ops.notices).toEqual([])
 
-    await observeStep({ ...options, sequence: [[watching([soon(start + 0.5 * HOUR)])]] }, 'watching')
+    await observeSteps({ ...options, sequence: [[watching([soon(start + 0.5 * HOUR)])]] }, ['watching'])
     expect(ops.notices).toHaveLength(1)
   })
 })

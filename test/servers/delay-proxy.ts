@@ -12,9 +12,14 @@ const MOST_ON_THE_WAY = 64 * 2 ** 20
 
 /**
  * A TCP proxy that makes the way longer: what comes in on either side goes out on the other half of `roundTripMs` later, in order. The rate
- * isn't limited; a receiver that doesn't read holds its sender back.
+ * isn't limited; a receiver that doesn't read holds its sender back. `port`: any that is free when it is 0.
  */
-export async function startDelayProxy(target: ProxyTarget, roundTripMs: number, listen = '127.0.0.1'): Promise<DelayProxy> {
+export async function startDelayProxy(
+  target: ProxyTarget,
+  roundTripMs: number,
+  listen = '127.0.0.1',
+  port = 0,
+): Promise<DelayProxy> {
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
     const upstream = connect({ host: target.host, port: target.port, noDelay: true, allowHalfOpen: true })
@@ -25,7 +30,7 @@ export async function startDelayProxy(target: ProxyTarget, roundTripMs: number, 
     pass(client, upstream, roundTripMs / 2)
     pass(upstream, client, roundTripMs / 2)
   })
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, listen, resolve))
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, listen, resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('The proxy has no port.')
   return {

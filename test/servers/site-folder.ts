@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { nameBytes, nameFrom } from '../../src/files/raw-names.ts'
 
 /** A temporary folder that plays a host's site. */
 export interface SiteFolder {
@@ -21,12 +22,13 @@ const fastest = fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 export function siteFolder(parent = fastest): SiteFolder {
   const root = fs.mkdtempSync(join(parent, 'migrate-site-'))
-  const full = (path: string): string => join(root, path)
-  const paths = (): string[] =>
-    fs
-      .readdirSync(root, { recursive: true, withFileTypes: true })
-      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
-      .sort()
+  const full = (path: string): Buffer => nameBytes(join(root, path))
+  const below = (folder: string): readonly string[] =>
+    fs.readdirSync(full(folder), { encoding: 'buffer', withFileTypes: true }).flatMap((entry) => {
+      const path = join(folder, nameFrom(entry.name))
+      return entry.isDirectory() ? [path, ...below(path)] : [path]
+    })
+  const paths = (): string[] => below('').toSorted()
   const read = (path: string): Buffer | undefined => (fs.existsSync(full(path)) ? fs.readFileSync(full(path)) : undefined)
   const imageOf = (path: string): string => {
     const stats = fs.lstatSync(full(path))
@@ -38,7 +40,7 @@ export function siteFolder(parent = fastest): SiteFolder {
   return {
     path: root,
     put: (path, bytes, mode = 0o644, mtimeSeconds = 1_200_000_000) => {
-      fs.mkdirSync(dirname(full(path)), { recursive: true })
+      fs.mkdirSync(full(dirname(path)), { recursive: true })
       fs.writeFileSync(full(path), bytes)
       fs.chmodSync(full(path), mode)
       fs.utimesSync(full(path), mtimeSeconds, mtimeSeconds)
@@ -47,8 +49,8 @@ export function siteFolder(parent = fastest): SiteFolder {
       fs.mkdirSync(full(path), { recursive: true })
     },
     link: (path, target) => {
-      fs.mkdirSync(dirname(full(path)), { recursive: true })
-      fs.symlinkSync(target, full(path))
+      fs.mkdirSync(full(dirname(path)), { recursive: true })
+      fs.symlinkSync(nameBytes(target), full(path))
     },
     read,
     paths,

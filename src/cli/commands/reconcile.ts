@@ -21,8 +21,11 @@ export function addReconcile(program: Command, io: Io, finish: Finish): void {
     .option('--dry-run', 'list what would be carried over, writing nothing')
     .option('--follow', 'carry rows over as they are born, until none comes any more, then compare everything')
     .option('--quiet <duration>', 'how long none must have come for that, such as 30m (as the playbook’s watch)', duration)
-    .option('--resolve', 'ask about each parked row, then carry out what was decided')
-    .option('--decisions <file>', 'the same from a YAML list of { table, key, take: old | new | merge | skip }')
+    .option('--resolve', 'ask about each parked row and file, then carry out what was decided')
+    .option(
+      '--decisions <file>',
+      'the same from a YAML list of { table, key, take: old | new | merge | skip } and { file, take: old | new | both | skip }',
+    )
     .option('--lookup <table>', 'say what became of one row: --lookup Orders 10499')
     .action(async (playbook: string, key: string | undefined, flags: ReconcileFlags) => {
       refuseMixed(flags, key)

@@ -97,7 +97,7 @@ function shownValue(cells: Cells | null, name: string): string {
 }
 
 /** A shop's text may hold anything; in a terminal it may neither break the lines nor move the cursor. */
-function visible(text: string): string {
+export function visible(text: string): string {
   const plain = stripVTControlCharacters(text).replaceAll('\r\n', '⏎').replaceAll('\n', '⏎')
   return [...plain].map((letter) => (isControl(letter) ? '·' : letter)).join('')
 }

@@ -154,7 +154,7 @@ export const findingLines = (body: Body<'finding'>): readonly string[] => [
 const OUTCOMES = {
   ok: 'Done',
   failed: 'Failed',
-  parked: 'Done, with rows parked for a person',
+  parked: 'Done, with rows or files parked for a person',
   waiting: 'Waits for a person',
   interrupted: 'Interrupted at a safe point; run again to resume',
 } as const

@@ -43,6 +43,7 @@ import { missingRights } from './rights.ts'
 import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
+import { unmet } from './unmet.ts'
 
 export type { MssqlOptions } from './connection.ts'
 
@@ -83,6 +84,10 @@ class MssqlDatabase implements Database {
 
   oversize(schema: Schema): Promise<readonly Finding[]> {
     return this.#connections.use((session) => oversize(session, schema))
+  }
+
+  unmet(schema: Schema): Promise<readonly Finding[]> {
+    return this.#connections.use((session) => unmet(session, schema))
   }
 
   missingRights(purpose: RightsPurpose): Promise<readonly Finding[]> {

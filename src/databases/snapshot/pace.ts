@@ -10,6 +10,8 @@ export interface PaceLimits {
   readonly mostReaders: number
   /** An answer of the old shop that takes longer is a reason to slow down. */
   readonly limitMs: number
+  /** How many may be at work at once at so many readers; as many as there are readers when absent. */
+  readonly atOnce?: (readers: number) => number
 }
 
 const FIRST_PAUSE_MS = 250
@@ -78,7 +80,7 @@ export class Throttle {
 
   /** Waits for a reader's turn to ask. Every `enter` that returned needs a `leave`. */
   async enter(signal: AbortSignal): Promise<void> {
-    while (this.#active >= this.#pace.readers) {
+    while (this.#active >= this.#most()) {
       signal.throwIfAborted()
       await new Promise<void>((resolve) => {
         const wake = (): void => {
@@ -96,6 +98,11 @@ export class Throttle {
       this.leave()
       throw error
     }
+  }
+
+  #most(): number {
+    const { readers } = this.#pace
+    return this.#limits.atOnce?.(readers) ?? readers
   }
 
   leave(): void {

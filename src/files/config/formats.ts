@@ -1,7 +1,9 @@
 import type { ConfigFormat } from './config.ts'
 import { envFormat } from './env.ts'
+import { iniFormat } from './ini.ts'
 import { jsonFormat } from './json.ts'
 import { phpFormat } from './php.ts'
+import { propertiesFormat } from './properties.ts'
 import { appSettingsFormat, connectionStringsFormat, xmlFormat } from './xml.ts'
 import { yamlFormat } from './yaml.ts'
 
@@ -14,6 +16,8 @@ export const CONFIG_FORMATS = {
   env: envFormat,
   php: phpFormat,
   yaml: yamlFormat,
+  ini: iniFormat,
+  properties: propertiesFormat,
 } as const satisfies Readonly<Record<string, ConfigFormat>>
 
 export type FormatKey = keyof typeof CONFIG_FORMATS
@@ -26,4 +30,6 @@ export const FORMAT_KEYS = [
   'env',
   'php',
   'yaml',
+  'ini',
+  'properties',
 ] as const satisfies readonly FormatKey[]

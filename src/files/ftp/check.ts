@@ -1,18 +1,29 @@
 import type { Finding } from '../../base/errors.ts'
 import { notAFolder, notWritable } from '../findings.ts'
 import type { FtpConnection } from './connection.ts'
-import { DENIED } from './failures.ts'
+import { DENIED, noWay } from './failures.ts'
 import type { FtpOptions } from './options.ts'
+import { toWire } from './wire.ts'
 
-/** The root's whole path on the host; `undefined` when it isn't there. */
+/** The root's whole path on the host, as commands name it; `undefined` when it isn't there. */
 export async function findRoot({ client, home }: FtpConnection, { root }: FtpOptions): Promise<string | undefined> {
   const below = (path: string): string => (path === '' ? home : `${home === '/' ? '' : home}/${path}`)
-  const candidates = root.startsWith('~') ? [below(root.slice(2))] : [root, below(root.slice(1))]
+  const own = toWire(root)
+  const candidates = own.startsWith('~') ? [below(own.slice(2))] : [own, below(own.slice(1))]
   for (const path of candidates) {
     const { code } = await client.sendIgnoringError(`CWD ${path}`)
     if (code < 400) return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
   }
   return undefined
+}
+
+/** A path below the root, as commands name it. Throws for one that no command can name. */
+export function wholePath(root: string, path: string, label: string): string {
+  const own = toWire(path)
+  // Telnet's escape, which some servers take as such (RFC 959, section 4.1; RFC 854) and others don't.
+  if (own.includes('\xff')) throw noWay(label, path, 'the byte 0xFF')
+  if (own === '') return root === '' ? '/' : root
+  return root === '/' || root === '' ? `/${own}` : `${root}/${own}`
 }
 
 /** Asks, without writing, whether an account can use the root. */

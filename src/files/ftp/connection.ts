@@ -8,6 +8,7 @@ import { unreachable } from '../failures.ts'
 import { type FtpOptions, labelOf } from './options.ts'
 import { Answers, passiveMode } from './passive.ts'
 import { hearWholeLines } from './whole-lines.ts'
+import { WIRE } from './wire.ts'
 
 /** Of one listing, at most: a folder of a million files has about 150 MB. */
 const LISTING_BYTES = 512 * 1024 * 1024
@@ -40,6 +41,7 @@ export async function connect(options: FtpOptions): Promise<FtpConnection> {
     await open(client, options)
     await client.login(options.user, options.password?.reveal() ?? '')
     await client.useDefaultSettings()
+    client.ftp.encoding = WIRE
     client.prepareTransfer = passiveMode(answers)
     const features = new Set([...(await client.features()).keys()].map((name) => name.toUpperCase()))
     const system = (await client.sendIgnoringError('SYST')).message.slice(4)

@@ -1,7 +1,9 @@
 import { FTPError } from 'basic-ftp'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import { connectionLost, diskFull, fileMissing, filesFailed, permissionDenied } from '../failures.ts'
+import { shownPath } from '../raw-names.ts'
 import type { FtpConnection } from './connection.ts'
+import { fromWire } from './wire.ts'
 
 const FULL = /no space|disk full|not enough space|quota|insufficient (?:storage|disk)|failure writing to local file/i
 const MISSING = /no such (?:file|dir)|not found|cannot find|doesn't exist|does not exist|not exist/i
@@ -52,18 +54,18 @@ export function mapped(
     case 'unclear':
       return exists === false ? fileMissing(label, path, error) : permissionDenied(label, path, doing, error)
     case 'name':
-      return new MigrateError(
-        'files-failed',
-        `FTP has no way to name ${JSON.stringify(path)} on ${label}: it holds a line break.`,
-        {
-          hint: 'Rename it, or exclude it in the playbook. It was neither read nor written.',
-          cause: error,
-        },
-      )
+      return noWay(label, path, 'a line break', error)
     case 'other':
-      return filesFailed(label, path, doing, error)
+      return filesFailed(label, path, doing, new Error(fromWire(messageOf(error)), { cause: error }))
   }
 }
+
+/** A name that no command can hold. */
+export const noWay = (label: string, path: string, what: string, cause?: unknown): MigrateError =>
+  new MigrateError('files-failed', `FTP has no way to name ${shownPath(JSON.stringify(path))} on ${label}: it holds ${what}.`, {
+    hint: 'Rename it, or exclude it in the playbook. It was neither read nor written.',
+    cause,
+  })
 
 /** Why a server broke a transfer off, when it says so afterwards on a control connection that still stands; that one is then closed. */
 export async function lastWord(error: unknown, connection: FtpConnection): Promise<FTPError | undefined> {

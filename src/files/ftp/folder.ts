@@ -1,9 +1,10 @@
 import { systemClock } from '../../base/clock.ts'
 import { connectionLost, permissionDenied } from '../failures.ts'
-import { joinPath, unnameable } from '../paths.ts'
+import { joinPath, nameOf, parentOf } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
 import { type ListedEntry, parseFacts, parseList, parseMlsd, parseTime } from './listing.ts'
+import { fromWire, toWire } from './wire.ts'
 
 /** Some servers say that all went well when it didn't (vsftpd: "226 Transfer done (but failed to open directory)."). */
 const FAILED_AFTER_ALL = /fail|denied|can't|cannot|could not/i
@@ -80,19 +81,18 @@ export async function lookUp(connection: FtpConnection, at: string, path: string
   const [line] = message.split(/\r?\n/).filter((each) => each.startsWith(' '))
   if (line === undefined) return undefined
   const facts = line.slice(1)
-  const found = parseFacts(`${facts.slice(0, facts.indexOf(' '))} ${path.slice(path.lastIndexOf('/') + 1)}`)
-  return found === 'itself' ? undefined : entryFrom(found, path.slice(0, Math.max(0, path.lastIndexOf('/'))))
+  const found = parseFacts(`${facts.slice(0, facts.indexOf(' '))} ${toWire(nameOf(path))}`)
+  return found === 'itself' ? undefined : entryFrom(found, parentOf(path))
 }
 
 function entryFrom(entry: ListedEntry, folder: string): FileEntry {
-  if (entry.name.includes('\uFFFD')) return unnameable(folder, entry.name)
   const { kind, size, mode, target } = entry
   return {
-    path: joinPath(folder, entry.name),
+    path: joinPath(folder, fromWire(entry.name)),
     kind,
     size,
     mode,
     mtimeSeconds: entry.mtimeSeconds ?? entry.roughlySeconds,
-    target: kind === 'link' ? target : null,
+    target: kind === 'link' && target !== null ? fromWire(target) : null,
   }
 }

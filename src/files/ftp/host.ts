@@ -6,7 +6,7 @@ import { Boundary } from '../boundary.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
-import { checkRoot, findRoot } from './check.ts'
+import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
 import { listFolder, lookUp } from './folder.ts'
@@ -140,7 +140,9 @@ export class FtpFiles implements FileHost {
       return stream
     } catch (error) {
       const failure = await this.#failure(error, path, 'read', connection)
+      const wasDropped = this.#pool.wasDropped(connection, failure)
       this.#pool.giveBack(connection)
+      if (wasDropped) return this.read(path, options)
       throw failure
     }
   }
@@ -153,7 +155,8 @@ export class FtpFiles implements FileHost {
         await this.#folderFor(connection, path)
         const [part, target] = [this.#full(partPath(path)), this.#full(path)]
         const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
-        return writeByPart(connection, { label: this.label, path, part, target, failed }, content, options, signal)
+        const look = (): Promise<FileEntry | undefined> => this.#entry(connection, path)
+        return writeByPart(connection, { label: this.label, path, part, target, failed, look }, content, options, signal)
       })
     } catch (error) {
       content.destroy()
@@ -290,9 +293,8 @@ export class FtpFiles implements FileHost {
     if (this.#root === undefined) throw fileMissing(this.label, '')
   }
 
+  /** As commands name it. */
   #full(path: string): string {
-    const root = this.#root ?? ''
-    if (path === '') return root === '' ? '/' : root
-    return root === '/' || root === '' ? `/${path}` : `${root}/${path}`
+    return wholePath(this.#root ?? '', path, this.label)
   }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { WriteOptions, WrittenFile } from '../port.ts'
+import { lastLook } from '../last-look.ts'
+import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
 import type { FtpConnection } from './connection.ts'
 import { serverHash } from './powers.ts'
@@ -13,6 +14,8 @@ export interface Place {
   readonly part: string
   readonly target: string
   failed(error: unknown): Promise<Error>
+  /** What stands under the target at this moment. */
+  look(): Promise<FileEntry | undefined>
 }
 
 /** Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. */
@@ -29,6 +32,7 @@ export async function writeByPart(
   // One that an earlier try left may be closed to writing; where none is, the host says so.
   if (stands && from === 0) await connection.client.sendIgnoringError(`DELE ${part}`)
   const written = await upload(connection, part, content, options, { label, path, signal, from })
+  await lastLook(options, place, () => place.look())
   await putInPlace(connection, part, target)
   return from === 0 ? written : { ...written, resumedAt: from }
 }

@@ -8,12 +8,15 @@ const LAST_WORD_MS = 2000
 /** The answers of a server, as they come. */
 export class Answers {
   #last = ''
+  /** How many lines came so far. */
+  count = 0
   #listeners: ((answer: string) => void)[] = []
 
   /** For the client's log, which has every line. */
   readonly log = (message: string): void => {
     if (!message.startsWith('< ')) return
     this.#last = message.slice(2)
+    this.count += 1
     for (const listener of this.#listeners.splice(0)) listener(this.#last)
   }
 

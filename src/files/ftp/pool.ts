@@ -1,5 +1,5 @@
 import { systemClock } from '../../base/clock.ts'
-import { MigrateError, messageOf } from '../../base/errors.ts'
+import { codeOf, MigrateError, messageOf } from '../../base/errors.ts'
 import { connectionLost } from '../failures.ts'
 import { connect, type FtpConnection } from './connection.ts'
 import { type FtpOptions, labelOf } from './options.ts'
@@ -12,6 +12,8 @@ export class FtpPool {
   readonly #options: FtpOptions
   readonly #free: FtpConnection[] = []
   readonly #waiting: (() => void)[] = []
+  /** Of connections that are lent once more: how many answers they had given before. */
+  readonly #heard = new WeakMap<FtpConnection, number>()
   #limit: number
   #taken = 0
   #closed = false
@@ -22,13 +24,30 @@ export class FtpPool {
     this.#limit = Math.max(1, options.connections)
   }
 
+  /** `work` is begun anew where the server had dropped the connection while it rested. */
   async use<T>(work: (connection: FtpConnection) => Promise<T>): Promise<T> {
-    const connection = await this.take()
-    try {
-      return await work(connection)
-    } finally {
-      this.giveBack(connection)
+    for (;;) {
+      const connection = await this.take()
+      try {
+        return await work(connection)
+      } catch (error) {
+        if (!this.wasDropped(connection, error)) throw error
+      } finally {
+        this.giveBack(connection)
+      }
     }
+  }
+
+  /**
+   * True when a connection broke that had rested, before any answer came but that it ends (421, RFC 959, section 4.2.2): it had been dropped
+   * already, and nothing came of the task.
+   */
+  wasDropped(connection: FtpConnection, error: unknown): boolean {
+    const heard = this.#heard.get(connection)
+    this.#heard.delete(connection)
+    if (heard === undefined || codeOf(error) !== 'files-connection-lost') return false
+    const since = connection.answers.count - heard
+    return since === 0 || (since === 1 && connection.answers.last().startsWith('421'))
   }
 
   /** For work that doesn't end with a function, such as a stream: `giveBack` ends it. */
@@ -39,7 +58,10 @@ export class FtpPool {
       const rested = this.#free.pop()
       if (rested !== undefined) {
         this.#taken += 1
-        if (await isAlive(rested)) return rested
+        if (await isAlive(rested)) {
+          this.#heard.set(rested, rested.answers.count)
+          return rested
+        }
         this.#taken -= 1
       } else if (this.#taken < this.#limit) {
         const opened = await this.#open()

@@ -1,6 +1,7 @@
 import { foldsCase } from '../case-folding.ts'
 import type { FileEntry, FilePowers } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
+import { toWire } from './wire.ts'
 
 const REPLY_CODE = 3
 
@@ -21,8 +22,8 @@ export async function findPowers(
   const own = await client.sendIgnoringError('SITE HELP')
   const isWindows = /windows/i.test(system)
   const isThere = async (name: string): Promise<boolean> => {
-    const { code } = await client.sendIgnoringError(`SIZE ${root}/${name}`)
-    return code === 213 || (await client.sendIgnoringError(`CWD ${root}/${name}`)).code < 400
+    const { code } = await client.sendIgnoringError(`SIZE ${root}/${toWire(name)}`)
+    return code === 213 || (await client.sendIgnoringError(`CWD ${root}/${toWire(name)}`)).code < 400
   }
   const names = entries.map((entry) => entry.path)
   return {
@@ -33,6 +34,7 @@ export async function findPowers(
     times: setsTimes(connection),
     hash: HASHES.find((command) => features.has(command)) ?? null,
     foldsCase: (await foldsCase(names, isThere)) ?? (isWindows ? true : null),
+    names: isWindows ? 'windows' : 'bytes',
     lineBreaks: false,
     offsets: features.has('REST') || !features.has('SIZE'),
     sealed: isEncrypted,

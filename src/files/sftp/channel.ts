@@ -1,5 +1,7 @@
 import type { FileEntryWithStats, InputAttributes, SFTPWrapper, Stats } from 'ssh2'
 import { formatDuration } from '../../base/units.ts'
+import { isRaw } from '../raw-names.ts'
+import { sendRawNames } from './raw-packets.ts'
 import { Silence } from './silence.ts'
 
 /** Status codes of draft-ietf-secsh-filexfer-02, section 7. */
@@ -75,7 +77,7 @@ export class SftpChannel {
   }
 
   open(path: string, flags: number, mode: number | null = null): Promise<Buffer> {
-    return this.#ask((answer) => this.#sftp.open(path, flags, mode === null ? {} : { mode }, answer))
+    return this.#ask((answer) => this.#sftp.open(path, flags, mode === null ? {} : { mode }, answer), path)
   }
 
   close(handle: Buffer): Promise<void> {
@@ -96,20 +98,20 @@ export class SftpChannel {
   }
 
   setAttributes(path: string, attributes: InputAttributes): Promise<void> {
-    return this.#ask((answer) => this.#sftp.setstat(path, attributes, answer))
+    return this.#ask((answer) => this.#sftp.setstat(path, attributes, answer), path)
   }
 
   /** Links not followed. */
   lstat(path: string): Promise<Stats> {
-    return this.#ask((answer) => this.#sftp.lstat(path, answer))
+    return this.#ask((answer) => this.#sftp.lstat(path, answer), path)
   }
 
   stat(path: string): Promise<Stats> {
-    return this.#ask((answer) => this.#sftp.stat(path, answer))
+    return this.#ask((answer) => this.#sftp.stat(path, answer), path)
   }
 
   openFolder(path: string): Promise<Buffer> {
-    return this.#ask((answer) => this.#sftp.opendir(path, answer))
+    return this.#ask((answer) => this.#sftp.opendir(path, answer), path)
   }
 
   /** The next names of an open folder; `null` when there are no more. */
@@ -123,42 +125,45 @@ export class SftpChannel {
   }
 
   readLink(path: string): Promise<string> {
-    return this.#ask((answer) => this.#sftp.readlink(path, answer))
+    return this.#ask((answer) => this.#sftp.readlink(path, answer), path)
   }
 
   makeLink(path: string, target: string): Promise<void> {
-    return this.#ask((answer) => this.#sftp.symlink(target, path, answer))
+    return this.#ask((answer) => this.#sftp.symlink(target, path, answer), target + path)
   }
 
   makeFolder(path: string): Promise<void> {
-    return this.#ask((answer) => this.#sftp.mkdir(path, answer))
+    return this.#ask((answer) => this.#sftp.mkdir(path, answer), path)
   }
 
   removeFolder(path: string): Promise<void> {
-    return this.#ask((answer) => this.#sftp.rmdir(path, answer))
+    return this.#ask((answer) => this.#sftp.rmdir(path, answer), path)
   }
 
   remove(path: string): Promise<void> {
-    return this.#ask((answer) => this.#sftp.unlink(path, answer))
+    return this.#ask((answer) => this.#sftp.unlink(path, answer), path)
   }
 
   /** Fails when the target exists (section 6.5 of the draft), except on servers that read it otherwise. */
   rename(from: string, to: string): Promise<void> {
-    return this.#ask((answer) => this.#sftp.rename(from, to, answer))
+    return this.#ask((answer) => this.#sftp.rename(from, to, answer), from + to)
   }
 
   /** Replaces the target in one step; only where `posix-rename@openssh.com` is announced. */
   replace(from: string, to: string): Promise<void> {
-    return this.#ask((answer) => this.#sftp.ext_openssh_rename(from, to, answer))
+    return this.#ask((answer) => this.#sftp.ext_openssh_rename(from, to, answer), from + to)
   }
 
   realPath(path: string): Promise<string> {
-    return this.#ask((answer) => this.#sftp.realpath(path, answer))
+    return this.#ask((answer) => this.#sftp.realpath(path, answer), path)
   }
 
   /** Only where `statvfs@openssh.com` is announced. */
   async space(path: string): Promise<Statvfs> {
-    const info = await this.#ask<Readonly<Record<string, unknown>>>((answer) => this.#sftp.ext_openssh_statvfs(path, answer))
+    const info = await this.#ask<Readonly<Record<string, unknown>>>(
+      (answer) => this.#sftp.ext_openssh_statvfs(path, answer),
+      path,
+    )
     const number = (name: string): number => Number(info[name] ?? 0)
     return {
       freeBytes: number('f_bavail') * number('f_frsize'),
@@ -166,17 +171,20 @@ export class SftpChannel {
     }
   }
 
-  #ask<T>(send: (answer: Answer<T>) => void): Promise<T> {
+  /** `paths`: those that the request holds. */
+  #ask<T>(send: (answer: Answer<T>) => void, paths = ''): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#lost !== undefined) return reject(this.#lost)
       this.#waiting.add(reject)
       this.#silence.asked()
-      send((error, value) => {
+      const answer: Answer<T> = (error, value) => {
         this.#waiting.delete(reject)
         this.#silence.answered()
         if (error) reject(error)
         else resolve(value)
-      })
+      }
+      if (isRaw(paths)) sendRawNames(this.#sftp, () => send(answer))
+      else send(answer)
     })
   }
 }

@@ -8,6 +8,7 @@ import { unreachable } from '../failures.ts'
 import { SftpChannel } from './channel.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
+import { receiveRawNames } from './raw-packets.ts'
 import { gatherRequests, gatherWrites, prepareKeys, widen } from './speed.ts'
 
 /** A disk that has to wake up, or a large folder, may take its time. */
@@ -74,6 +75,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
     })
     widen(session)
     gatherRequests(session)
+    receiveRawNames(session)
     channel = new SftpChannel(session, options.silenceMs ?? SILENCE_MS, () => sock.destroy())
   } catch (error) {
     sock.destroy()

@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
+import { lastLook } from '../last-look.ts'
 import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
+import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
-import { OPEN, type SftpChannel, STATUS, type Statvfs, statusOf } from './channel.ts'
+import { OPEN, type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
-import { entryFrom, readFolder, walk } from './listing.ts'
+import { entryAt, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import type { SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
-import { SmallFiles } from './small-files.ts'
+import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readAhead, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
@@ -28,11 +30,13 @@ export class SftpFiles implements FileHost {
   readonly #hashes: ShellHashes
   readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
+  #remarks: string[] = []
 
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
-    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms())
+    const fellBack: FellBack = (way, said) => void this.#remarks.push(refusal(this.label, way, said))
+    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms(), fellBack)
     this.#options = options
     this.#pool = pool
   }
@@ -67,12 +71,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
-      try {
-        return await entryFrom(channel, path, boundary.full(path), await channel.lstat(boundary.full(path)))
-      } catch (error) {
-        if (statusOf(error) === STATUS.missing) return undefined
-        throw error
-      }
+      return entryAt(channel, path, boundary.full(path))
     })
   }
 
@@ -137,6 +136,7 @@ export class SftpFiles implements FileHost {
     const place = (from: string): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
+        await this.#lastLook(channel, boundary, path, options)
         await channel.replace(from, boundary.full(path))
       })
     const root = (await this.#inside()).full('')
@@ -147,9 +147,14 @@ export class SftpFiles implements FileHost {
     signal?.throwIfAborted()
     return this.#use(path, 'write', async (channel, boundary) => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
-      const place = { part: boundary.full(partPath(path)), target: boundary.full(path) }
+      const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
+      const place = { part: boundary.full(partPath(path)), target: boundary.full(path), look }
       return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
     })
+  }
+
+  #lastLook(channel: SftpChannel, boundary: SftpRoot, path: string, options: WriteOptions): Promise<void> {
+    return lastLook(options, { label: this.label, path }, () => entryAt(channel, path, boundary.full(path)))
   }
 
   async makeFolder(path: string, mode: number | null): Promise<void> {
@@ -216,8 +221,12 @@ export class SftpFiles implements FileHost {
       const program = await this.#hashes.program(channel, boundary.full(''))
       if (program === null) return paths.map(() => null)
       for (const path of paths) await boundary.check(path, boundary.by(channel))
-      const full = paths.map((path) => boundary.full(path))
-      return this.#hashes.of(program, full, signal)
+      // A command line is UTF-8: what isn't is hashed by reading it.
+      const named = paths.filter((path) => !isRaw(path))
+      const full = named.map((path) => boundary.full(path))
+      const found = await this.#hashes.of(program, full, signal)
+      const hashOf = new Map(named.map((path, index) => [path, found[index] ?? null]))
+      return paths.map((path) => hashOf.get(path) ?? null)
     })
   }
 
@@ -233,6 +242,8 @@ export class SftpFiles implements FileHost {
   async sweep(): Promise<void> {
     await this.#small.sweep((await this.#inside()).full(''))
   }
+
+  remarks = (): readonly string[] => this.#remarks.splice(0)
 
   async close(): Promise<void> {
     await this.#small.close().finally(() => this.#pool.close())

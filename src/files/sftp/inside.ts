@@ -1,6 +1,6 @@
 import { Boundary, type LookUp } from '../boundary.ts'
-import { type SftpChannel, STATUS, statusOf } from './channel.ts'
-import { entryFrom } from './listing.ts'
+import type { SftpChannel } from './channel.ts'
+import { entryAt } from './listing.ts'
 
 /** The root on a host, and what of its folders is known to be within. */
 export class SftpRoot extends Boundary {
@@ -20,13 +20,6 @@ export class SftpRoot extends Boundary {
 
   /** Asks the host for each folder by itself (lstat). */
   by(channel: SftpChannel): LookUp {
-    return async (path) => {
-      const full = this.full(path)
-      const stats = await channel.lstat(full).catch((error: unknown) => {
-        if (statusOf(error) === STATUS.missing) return undefined
-        throw error
-      })
-      return stats === undefined ? undefined : entryFrom(channel, path, full, stats)
-    }
+    return (path) => entryAt(channel, path, this.full(path))
   }
 }

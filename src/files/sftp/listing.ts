@@ -1,6 +1,6 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
 import { filesFailed } from '../failures.ts'
-import { comparePaths, joinPath, unnameable } from '../paths.ts'
+import { comparePaths, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
@@ -36,9 +36,8 @@ async function readAll(channel: SftpChannel, full: string): Promise<readonly Fil
       }
     }
   } finally {
-    await channel.close(handle).catch((error: unknown) => {
-      if (statusOf(error) === undefined) throw error
-    })
+    // Nothing hangs on it: a connection that breaks now is told by the next request.
+    channel.close(handle).catch(() => undefined)
   }
   return found
 }
@@ -55,14 +54,12 @@ async function entryOf(
     throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
   }
   const fullName = full === '/' ? `/${name}` : `${full}/${name}`
-  // ssh2 puts U+FFFD for bytes that are no UTF-8; a name that really holds that character is found under it.
-  if (name.includes('\uFFFD') && !(await isThere(channel, fullName))) return unnameable(folder, name)
   const stats = typeof item.attrs.mode === 'number' ? item.attrs : await channel.lstat(fullName)
   return entryFrom(channel, joinPath(folder, name), fullName, stats)
 }
 
 /** An entry from its attributes; a link is asked where it points. */
-export async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
+async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
   const kind = stats.isDirectory() ? 'folder' : stats.isSymbolicLink() ? 'link' : stats.isFile() ? 'file' : 'other'
   return {
     path,
@@ -74,17 +71,19 @@ export async function entryFrom(channel: SftpChannel, path: string, full: string
   }
 }
 
-const isThere = (channel: SftpChannel, full: string): Promise<boolean> =>
-  channel.lstat(full).then(
-    () => true,
-    (error: unknown) => {
-      if (statusOf(error) === STATUS.missing) return false
-      throw error
-    },
-  )
+/** What stands under a path, a link not followed; `undefined` when nothing does. */
+export async function entryAt(channel: SftpChannel, path: string, full: string): Promise<FileEntry | undefined> {
+  try {
+    return await entryFrom(channel, path, full, await channel.lstat(full))
+  } catch (error) {
+    if (statusOf(error) === STATUS.missing) return undefined
+    throw error
+  }
+}
 
-/** Folders read ahead of where the listing is. */
-const FOLDERS_AHEAD = 16
+/** Folders read ahead of where the listing is, and entries of them at most. */
+const FOLDERS_AHEAD = 64
+const ENTRIES_AHEAD = 20_000
 
 interface Level {
   readonly entries: readonly FileEntry[]
@@ -104,10 +103,17 @@ export async function* walk(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEntry> {
   const ahead = new Map<string, Promise<readonly FileEntry[]>>()
+  let held = 0
   const fetch = (folder: string): Promise<readonly FileEntry[]> => {
     const known = ahead.get(folder)
-    ahead.delete(folder)
-    return known ?? read(folder)
+    if (!ahead.delete(folder) || known === undefined) return read(folder)
+    known.then(
+      (entries) => {
+        held -= entries.length
+      },
+      () => undefined,
+    )
+    return known
   }
   const levels: Level[] = [level(await read(start))]
   for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
@@ -122,11 +128,20 @@ export async function* walk(
     if (entry.kind !== 'folder') continue
     top.nextFolder += 1
     const own = fetch(entry.path)
-    for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.size < FOLDERS_AHEAD; top.nextAhead += 1) {
+    for (
+      top.nextAhead = Math.max(top.nextAhead, top.nextFolder);
+      ahead.size < FOLDERS_AHEAD && held < ENTRIES_AHEAD;
+      top.nextAhead += 1
+    ) {
       const folder = top.folders[top.nextAhead]
       if (folder === undefined) break
       const answer = read(folder.path)
-      answer.catch(() => undefined) // thrown when the walk gets there
+      answer.then(
+        (entries) => {
+          held += entries.length
+        },
+        () => undefined, // thrown when the walk gets there
+      )
       ahead.set(folder.path, answer)
     }
     levels.push(level(await own))

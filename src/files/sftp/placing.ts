@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { MigrateError } from '../../base/errors.ts'
 import { foldersAbove, parentOf } from '../paths.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
@@ -11,13 +12,20 @@ import { writePart } from './transfer.ts'
 /** OpenSSH's PROTOCOL file, section 4.3. */
 export const REPLACE = 'posix-rename@openssh.com'
 
+interface Place {
+  readonly part: string
+  readonly target: string
+  /** Throws when something else stands under the target by now than is to be replaced. */
+  look(): Promise<void>
+}
+
 /**
  * Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. Both are whole paths.
  * `partHash`: SHA-256 of the part as it stands.
  */
 export async function writeByPart(
   channel: SftpChannel,
-  { part, target }: { readonly part: string; readonly target: string },
+  { part, target, look }: Place,
   content: Readable,
   options: WriteOptions,
   partHash: () => Promise<string>,
@@ -30,10 +38,11 @@ export async function writeByPart(
   try {
     const from = await provenBytes(options.again, await partBytes(channel, options, part), partHash)
     const written = await writePart(channel, part, content, options, signal, from)
+    await look()
     await putInPlace(channel, part, target)
     return from === 0 ? written : { ...written, resumedAt: from }
   } catch (error) {
-    const goesOn = options.again !== undefined && !isBroken && statusOf(error) === undefined
+    const goesOn = options.again !== undefined && !isBroken && !(error instanceof MigrateError) && statusOf(error) === undefined
     content.destroy()
     // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
     if (!channel.isLost && !goesOn) await channel.remove(part).catch(() => undefined)

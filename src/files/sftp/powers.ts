@@ -17,11 +17,15 @@ export async function findPowers(channel: SftpChannel, root: string, hashes: She
     times: true,
     hash: program === null ? null : `${program} over SSH`,
     foldsCase: await foldsCaseAt(channel, root),
+    names: (await isWindows(channel)) ? 'windows' : 'bytes',
     lineBreaks: true,
     offsets: true,
     sealed: true,
   }
 }
+
+/** OpenSSH for Windows gives whole paths a drive: `/C:/Users/site`. */
+const isWindows = async (channel: SftpChannel): Promise<boolean> => /^\/[A-Za-z]:/.test(await channel.realPath('.'))
 
 /** By a name in the folder, or else by the folder's own. */
 async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {

@@ -7,6 +7,15 @@ import type { SftpPool } from './pool.ts'
 import { SMALL_BYTES, TarReads } from './tar-read.ts'
 import { TarWrites } from './tar-write.ts'
 
+export type FellBack = (way: 'reading' | 'writing', said: string) => void
+
+/** For people, of a host whose programs could not be used for small files. */
+export function refusal(label: string, way: string, said: string): string {
+  const last = said.trim().split('\n').at(-1) ?? ''
+  const why = last === '' ? 'it gave no reason' : `it said: ${last.slice(0, 200)}`
+  return `tar can't be used for ${way} small files on ${label} (${why}); they go over SFTP one by one, which is slower.`
+}
+
 /**
  * Small files in bulk: by `tar` on hosts whose programs can be used, when many are on their way at once, else by SFTP, each by itself. No
  * promise of a host's file depends on which: both are checked by length and hash, and appear whole, by a rename.
@@ -15,15 +24,18 @@ export class SmallFiles {
   readonly #reads: TarReads
   readonly #writes: TarWrites
 
-  /** `hasPrograms`: whether a shell sees the very folder that SFTP does. Asked once, when it would be of use. */
-  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean>) {
+  /**
+   * `hasPrograms`: whether a shell sees the very folder that SFTP does. Asked once, when it would be of use. `fellBack`: is told once for
+   * each way when the host's programs could not be used after all, with the last that they said.
+   */
+  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean>, fellBack: FellBack) {
     let answer: Promise<boolean> | undefined
     const once = (): Promise<boolean> => {
       answer ??= hasPrograms()
       return answer
     }
-    this.#reads = new TarReads(pool, connections, once)
-    this.#writes = new TarWrites(pool, connections, once)
+    this.#reads = new TarReads(pool, connections, once, (said) => fellBack('reading', said))
+    this.#writes = new TarWrites(pool, connections, once, (said) => fellBack('writing', said))
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */

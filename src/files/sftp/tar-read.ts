@@ -1,5 +1,6 @@
 import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
+import { nameBytes, nameFrom } from '../raw-names.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { Lease, SftpPool } from './pool.ts'
 import { type Found, TarMembers } from './tar-members.ts'
@@ -33,15 +34,18 @@ export class TarReads {
   readonly #pool: SftpPool
   readonly #most: number
   readonly #isUsable: () => Promise<boolean>
+  readonly #refused: (said: string) => void
   readonly #streams: TarStream[] = []
   #waiting = 0
   #isOff = false
   #wasUseful = false
 
-  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>) {
+  /** `refused`: is told, once, what the host's tar said when it could not be used after all. */
+  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
+    this.#refused = refused
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way to read it. How many are wanted at this moment is counted over both. */
@@ -77,8 +81,10 @@ export class TarReads {
     this.#streams.push(stream)
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
-      if (wasUseful) this.#wasUseful = true
-      else if (!this.#wasUseful) this.#isOff = true
+      this.#wasUseful ||= wasUseful
+      if (this.#wasUseful || this.#isOff) return
+      this.#isOff = true
+      this.#refused(stream.said())
     })
     return stream
   }
@@ -111,6 +117,11 @@ class TarStream {
       () => this.#isUseful,
       () => this.#isUseful,
     )
+  }
+
+  /** The end of what it said on its error output. */
+  said(): string {
+    return this.#command?.said() ?? ''
   }
 
   get isUseful(): boolean {
@@ -178,13 +189,13 @@ class TarStream {
   #flush(): void {
     this.#flushing = false
     if (this.#command === undefined || this.#isClosing || this.#names.length === 0) return
-    this.#command.channel.write(`${this.#names.join('\0')}\0`)
+    this.#command.channel.write(nameBytes(`${this.#names.join('\0')}\0`))
     this.#names = []
   }
 
   /** Those that were asked for before it and didn't come can't be read. */
   #found({ name, bytes }: Found): void {
-    const path = name.toString('utf8')
+    const path = nameFrom(name)
     if (!this.#queue.has(path)) return
     for (const [key, wanted] of this.#queue) {
       this.#queue.delete(key)

@@ -1,33 +1,24 @@
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../base/clock.ts'
-import { fileHeader, paddingOf } from '../tar.ts'
+import { BLOCK, fileHeader, paddingOf } from '../tar.ts'
 import type { SftpChannel } from './channel.ts'
-import { type Command, shellWord, startCommand } from './command.ts'
 import type { SftpPool } from './pool.ts'
+import { TarLane } from './tar-lane.ts'
 
 /** So many small files must be on their way at once before a command is worth it. */
 const WORTH = 24
-/** Of one command: files, and bytes. */
-const MOST_FILES = 512
-const MOST_BYTES = 4 * 1024 * 1024
-/** Commands under way, of each connection: one takes files in, another one's end is waited for. */
-const PER_CONNECTION = 2
+/** Of one archive: files, and bytes. */
+const MOST_FILES = 256
+const MOST_BYTES = 1024 * 1024
+/** Unanswered of one lane before another connection's is begun beside it. */
+const BUSY_BYTES = 512 * 1024
 /** No more files are waited for when none came for so long. */
 const QUIET_MS = 10
-/** A command that doesn't end for so long after its input has ended hangs. */
-const HANGS_MS = 30_000
-const FLUSHED = 256 * 1024
-const ENDS_ARCHIVE = Buffer.alloc(1024)
+const SLAB = 64 * 1024
+const ENDS_ARCHIVE = Buffer.alloc(2 * BLOCK)
 
 /** Folders in the root that files are unpacked into, before each is renamed to where it belongs. */
 const UNPACKED = /^\.migrate-part-[0-9a-f]{12}$/
-
-/**
- * Unpacks into a new folder that nobody else may look into: its `mkdir` fails where anything stands under that name. The files have numbers
- * for names, so nothing on the way can be a link, and the names of the site are never read by a shell.
- */
-const command = (root: string, folder: string): string =>
-  `cd -- ${shellWord(root)} && mkdir -m 700 ${folder} && LC_ALL=C exec tar --extract --file=- --directory=${folder} --same-permissions --no-same-owner`
 
 interface Small {
   readonly bytes: Buffer
@@ -37,27 +28,29 @@ interface Small {
 
 /**
  * Writes many small files through `tar` on hosts that let the account run commands: five requests for each file become one, a
- * rename. Whatever doesn't get there this way (`undefined`) is to be written otherwise, which also tells what is wrong with it.
+ * rename. Whatever doesn't get there this way is written otherwise, which also tells what is wrong with it.
  */
 export class TarWrites {
   readonly #pool: SftpPool
   readonly #most: number
   readonly #isUsable: () => Promise<boolean>
+  readonly #refused: (said: string) => void
   #swept: Promise<void> | undefined
   /** Names of the folders that this one fills. */
   readonly #own = new Set<string>()
-  #filling: Unpacking | undefined
-  #under = 0
+  readonly #lanes: TarLane[] = []
+  #filling: Archive | undefined
   #waiting = 0
   #isOff = false
   #wasUseful = false
   readonly #running = new Set<Promise<void>>()
-  readonly #turns: (() => void)[] = []
 
-  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>) {
+  /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
+  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
-    this.#most = connections * PER_CONNECTION
+    this.#most = connections
     this.#isUsable = isUsable
+    this.#refused = refused
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way. How many are on their way at this moment is counted over both. */
@@ -79,8 +72,7 @@ export class TarWrites {
 
   /** Waits for the folders that are under way now, and removes those that no one of this process fills. */
   async sweep(root: string): Promise<void> {
-    this.#filling?.end()
-    this.#filling = undefined
+    this.#send(root)
     await Promise.all(this.#running)
     await sweep(this.#pool, root, this.#own)
   }
@@ -88,44 +80,67 @@ export class TarWrites {
   /** Waits until no folder of this one is left. */
   async close(): Promise<void> {
     this.#isOff = true
-    this.#filling?.end()
-    for (const turn of this.#turns.splice(0)) turn()
+    this.#filling?.giveUp()
+    this.#filling = undefined
     await Promise.all(this.#running)
+    for (const lane of this.#lanes) lane.end()
+    await Promise.all(this.#lanes.map((lane) => lane.ended))
   }
 
   async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
     this.#swept ??= sweep(this.#pool, root, this.#own)
     await this.#swept
-    while (this.#filling === undefined || !this.#filling.takes(file)) {
-      if (this.#isOff) return undefined
-      this.#filling?.end()
-      this.#filling = undefined
-      const most = this.#wasUseful ? this.#most : 1
-      if (this.#under >= most) await new Promise<void>((resolve) => this.#turns.push(resolve))
-      else this.#begin(root)
+    if (this.#isOff) return undefined
+    if (this.#filling?.takes(file) === false) this.#send(root)
+    const archive = this.#filling ?? new Archive(root)
+    const added = archive.add(file)
+    if (this.#filling !== archive) {
+      this.#filling = archive
+      void this.#sendWhenQuiet(root, archive)
     }
-    return this.#filling.add(file)
+    return added
   }
 
-  #begin(root: string): void {
-    const folder = `.migrate-part-${randomBytes(6).toString('hex')}`
-    const unpacking = new Unpacking(this.#pool, command(root, folder), `${root === '/' ? '' : root}/${folder}`)
-    this.#filling = unpacking
-    this.#own.add(folder)
-    this.#under += 1
-    const running = unpacking.ended
-      .then(async (wasUseful) => {
-        this.#under -= 1
-        if (this.#filling === unpacking) this.#filling = undefined
-        this.#wasUseful ||= wasUseful
-        this.#isOff ||= !wasUseful
-        for (const turn of this.#turns.splice(0)) turn()
-        await unpacking.settled
-        await removeUnpacked(this.#pool, unpacking.folder)
-        this.#own.delete(folder)
-      })
-      .finally(() => this.#running.delete(running))
+  async #sendWhenQuiet(root: string, archive: Archive): Promise<void> {
+    for (let files = 0; files < archive.files && this.#filling === archive; ) {
+      files = archive.files
+      await systemClock.sleep(QUIET_MS)
+    }
+    if (this.#filling === archive) this.#send(root)
+  }
+
+  #send(root: string): void {
+    const archive = this.#filling
+    this.#filling = undefined
+    if (archive === undefined) return
+    this.#own.add(archive.folder)
+    const running = this.#carry(root, archive).finally(() => this.#running.delete(running))
     this.#running.add(running)
+  }
+
+  async #carry(root: string, archive: Archive): Promise<void> {
+    const isThere = await this.#lane(root).unpack(archive.folder, archive.whole())
+    this.#wasUseful ||= isThere
+    archive.unpacked(isThere)
+    await archive.emptied
+    await removeUnpacked(this.#pool, archive.path)
+    this.#own.delete(archive.folder)
+  }
+
+  /** The one with least to do; another one where all are busy. */
+  #lane(root: string): TarLane {
+    const idle = this.#lanes.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0]
+    const isEnough = this.#lanes.length >= this.#most || !this.#wasUseful
+    if (idle !== undefined && (isEnough || idle.unansweredBytes < BUSY_BYTES)) return idle
+    const lane = new TarLane(this.#pool, root)
+    this.#lanes.push(lane)
+    void lane.ended.then(({ isRefused, said }) => {
+      this.#lanes.splice(this.#lanes.indexOf(lane), 1)
+      if (!isRefused || this.#isOff) return
+      this.#isOff = true
+      this.#refused(said)
+    })
+    return lane
   }
 }
 
@@ -140,6 +155,12 @@ async function sweep(pool: SftpPool, root: string, own: ReadonlySet<string>): Pr
 const removeUnpacked = (pool: SftpPool, folder: string): Promise<void> =>
   pool
     .use(async ({ channel }) => {
+      // All of it was renamed, as a rule.
+      const isGone = await channel.removeFolder(folder).then(
+        () => true,
+        () => false,
+      )
+      if (isGone) return
       for (const name of await namesIn(channel, folder)) await channel.remove(`${folder}/${name}`)
       await channel.removeFolder(folder)
     })
@@ -161,105 +182,80 @@ interface Unpacked {
   taken(): void
 }
 
-/** One `tar` at work. */
-class Unpacking {
-  readonly folder: string
-  /** Resolves when the command has ended, with whether all is there. Never rejects. */
-  readonly ended: Promise<boolean>
+/** Small files on their way together. */
+class Archive {
+  readonly folder = `.migrate-part-${randomBytes(6).toString('hex')}`
+  /** Of the folder, on the host. */
+  readonly path: string
+  files = 0
   /** Resolves when every file was taken from its folder. */
-  readonly settled: Promise<void>
-  readonly #over = new AbortController()
-  #settle: () => void = () => undefined
-  #command: Command | undefined
-  #held: Buffer[] = []
-  #heldBytes = 0
-  #files = 0
+  readonly emptied: Promise<void>
+  readonly #isThere: Promise<boolean>
+  readonly #slabs: Buffer[] = []
+  #free: Buffer = Buffer.alloc(0)
   #bytes = 0
   #left = 0
-  #isEnding = false
-  #isOver = false
-  #grew = true
-  #isFlushing = false
+  #tell: (isThere: boolean) => void = () => undefined
+  #empty: () => void = () => undefined
 
-  constructor(pool: SftpPool, command: string, folder: string) {
-    this.folder = folder
-    this.settled = new Promise((resolve) => {
-      this.#settle = resolve
+  constructor(root: string) {
+    this.path = `${root === '/' ? '' : root}/${this.folder}`
+    this.#isThere = new Promise((resolve) => {
+      this.#tell = resolve
     })
-    this.ended = this.#run(pool, command).catch(() => false)
+    this.emptied = new Promise((resolve) => {
+      this.#empty = resolve
+    })
   }
 
   takes({ bytes }: Small): boolean {
-    return !this.#isEnding && this.#files < MOST_FILES && this.#bytes + bytes.length <= MOST_BYTES
+    return this.files < MOST_FILES && this.#bytes + bytes.length <= MOST_BYTES
   }
 
   async add({ bytes, mode, mtimeSeconds }: Small): Promise<Unpacked | undefined> {
-    const name = `${this.#files}`
-    this.#files += 1
+    const name = `${this.files}`
+    this.files += 1
     this.#left += 1
     this.#bytes += bytes.length
-    this.#grew = true
-    this.#held.push(fileHeader(name, bytes.length, mode, mtimeSeconds), bytes, Buffer.alloc(paddingOf(bytes.length)))
-    this.#heldBytes += bytes.length
-    if (this.#heldBytes >= FLUSHED) this.#flush()
-    else if (!this.#isFlushing) {
-      this.#isFlushing = true
-      setImmediate(() => this.#flush())
-    }
-    const isThere = await this.ended
+    this.#put(fileHeader(name, bytes.length, mode, mtimeSeconds))
+    this.#put(bytes)
+    this.#put(ENDS_ARCHIVE.subarray(0, paddingOf(bytes.length)))
+    const isThere = await this.#isThere
     const taken = (): void => {
       this.#left -= 1
-      if (this.#left === 0) this.#settle()
+      if (this.#left === 0) this.#empty()
     }
-    if (isThere) return { path: `${this.folder}/${name}`, taken }
+    if (isThere) return { path: `${this.path}/${name}`, taken }
     taken()
     return undefined
   }
 
-  /** No more files come. */
-  end(): void {
-    if (this.#isEnding) return
-    this.#isEnding = true
-    if (this.#command === undefined) return
-    this.#flush()
-    this.#command.channel.end(ENDS_ARCHIVE)
+  /** Its bytes; nothing is added any more. */
+  whole(): readonly Buffer[] {
+    this.#put(ENDS_ARCHIVE)
+    return this.#slabs.map((slab, index) =>
+      index === this.#slabs.length - 1 ? slab.subarray(0, SLAB - this.#free.length) : slab,
+    )
   }
 
-  async #run(pool: SftpPool, command: string): Promise<boolean> {
-    const lease = await pool.lease()
-    try {
-      const started = await startCommand(lease.connection, command, () => undefined)
-      this.#command = started
-      if (this.#isEnding) {
-        this.#isEnding = false
-        this.end()
-      } else this.#flush()
-      void this.#watch(started).catch(() => undefined)
-      return (await started.ended) === 0
-    } finally {
-      this.#isOver = true
-      this.#isEnding = true
-      this.#over.abort()
-      lease.release()
-      if (this.#left === 0) this.#settle()
+  unpacked(isThere: boolean): void {
+    this.#slabs.splice(0)
+    this.#tell(isThere)
+  }
+
+  giveUp(): void {
+    this.unpacked(false)
+  }
+
+  #put(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#free.length === 0) {
+        this.#free = Buffer.allocUnsafeSlow(SLAB)
+        this.#slabs.push(this.#free)
+      }
+      const taken = bytes.copy(this.#free, 0, at)
+      this.#free = this.#free.subarray(taken)
+      at += taken
     }
-  }
-
-  #flush(): void {
-    this.#isFlushing = false
-    if (this.#command === undefined || this.#isOver || this.#heldBytes === 0) return
-    this.#command.channel.write(Buffer.concat(this.#held))
-    this.#held = []
-    this.#heldBytes = 0
-  }
-
-  async #watch({ channel }: Command): Promise<void> {
-    while (!this.#isEnding) {
-      this.#grew = false
-      await systemClock.sleep(QUIET_MS, this.#over.signal)
-      if (!this.#grew) this.end()
-    }
-    await systemClock.sleep(HANGS_MS, this.#over.signal)
-    channel.close()
   }
 }

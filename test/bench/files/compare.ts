@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { formatBytes } from '../../../src/base/units.ts'
-import { changeSome, type Data, makeData, paths, treeHash } from './data.ts'
+import { changeSome, type Data, makeData, sameTrees } from './data.ts'
 import type { Asked, Measured } from './ours.ts'
-import { type Remote, type Tool, timed } from './tools.ts'
+import { type Ended, type Remote, type Tool, timed } from './tools.ts'
 
 export interface Hosts {
   readonly old: Asked['old']
@@ -19,41 +19,54 @@ export interface Comparison {
   readonly folder: string
   readonly tools: readonly Tool[]
   readonly rounds: number
-  /** A tool is stopped after so many seconds a half; what it would have taken is told by how far it came. */
-  readonly limitSeconds: number
+  /** A tool is stopped when it has taken so many times as long as migrate, and so many seconds at least. */
+  readonly stopAt: { readonly times: number; readonly seconds: number }
   readonly connections: number
+  /** Also once more with nothing changed, and once more with 1 % changed. */
   readonly again: boolean
+  /** Also with snapshot and restore side by side. */
+  readonly relay: boolean
   /** `sites`: the served folders, as they lie here. */
   hosts(sites: { readonly old: string; readonly new: string }): Hosts
   print(line: string): void
 }
 
-/** Seconds; `isDone` false: reckoned from how far it came. */
-interface Row {
-  readonly get: number
-  readonly put: number | null
-  readonly unchanged: number | null
-  readonly changed: number | null
-  readonly isDone: boolean
-}
+const PARTS = ['get', 'put', 'no change', '1 % changed'] as const
+type Part = (typeof PARTS)[number]
+/** Parts that a tool has none of are absent. */
+type Row = Partial<Record<Part, Ended>>
 
-/** Moves the same data with migrate and with every tool, in turns; prints medians and ratios. Throws when a byte of a copy differs. */
+/** Moves the same data with migrate and with every tool, in turns; prints a table of medians. Throws when a byte of a copy differs. */
 export async function compare(comparison: Comparison): Promise<void> {
   const { data, tools, rounds, delayMs, print } = comparison
-  const ours: Measured[] = []
+  const moves: Measured[] = []
+  const together: number[] = []
   const theirs = new Map<Tool, Row[]>(tools.map((tool) => [tool, []]))
+  const parts = comparison.again ? PARTS : PARTS.slice(0, 2)
+  print(`| ${data.name}, ${delayMs} ms away | ${parts.join(' | ')} |\n| --- |${' --- |'.repeat(parts.length)}`)
   for (let round = 0; round < rounds; round += 1) {
-    ours.push(await inFolders(comparison, (places) => withMigrate(comparison, places)))
-    for (const [tool, rows] of theirs) rows.push(await inFolders(comparison, (places) => withTool(comparison, tool, places)))
+    const moved = await inFolders(comparison, (places) => withMigrate(comparison, places, 'in turn'))
+    moves.push(moved)
+    for (const [tool, rows] of theirs)
+      rows.push(await inFolders(comparison, (places) => withTool(comparison, tool, places, rowOf(moved))))
+    if (!comparison.relay) continue
+    const { get } = await inFolders(comparison, (places) => withMigrate(comparison, places, 'together'))
+    together.push(get)
   }
-  const memory = Math.max(...ours.map(({ mostMemory }) => mostMemory))
-  print(`files: ${data.name}, ${delayMs} ms away`)
-  const own = medians(ours.map((each) => ({ ...each, isDone: true })))
-  print(`  ${'migrate'.padEnd(18)} ${told(own)}, at most ${formatBytes(memory)} of memory`)
+  const own = medians(moves.map(rowOf))
+  const memory = formatBytes(Math.max(...moves.map(({ mostMemory }) => mostMemory)))
+  print(`| migrate, ${memory} of memory | ${parts.map((part) => secondsOf(own[part])).join(' | ')} |`)
   for (const [tool, rows] of theirs) {
     const its = medians(rows)
-    print(`  ${tool.name.padEnd(18)} ${told(its)}; migrate is ${ratios(its, own)} as fast`)
+    print(`| ${tool.name} | ${parts.map((part) => `${secondsOf(its[part])}${times(its[part], own[part])}`).join(' | ')} |`)
   }
+  if (together.length > 0) print(togetherLine(median(together) ?? 0, own))
+  print('')
+}
+
+const togetherLine = (both: number, { get, put }: Row): string => {
+  const slower = Math.max(get?.seconds ?? 0, put?.seconds ?? 0)
+  return `| migrate, get and put side by side | ${both.toFixed(2)} s, ${(both / slower).toFixed(2)} × the slower of the two |`
 }
 
 interface Places {
@@ -64,87 +77,77 @@ interface Places {
 
 async function inFolders<T>({ folder, data }: Comparison, move: (places: Places) => Promise<T>): Promise<T> {
   const places = { old: join(folder, 'old'), new: join(folder, 'new'), keep: join(folder, 'keep') }
-  for (const path of Object.values(places)) {
-    rmSync(path, { recursive: true, force: true })
-    mkdirSync(path)
+  const empty = (): void => {
+    for (const path of Object.values(places)) rmSync(path, { recursive: true, force: true })
   }
+  empty()
+  for (const path of Object.values(places)) mkdirSync(path)
   makeData(places.old, data)
-  return move(places)
+  try {
+    return await move(places)
+  } finally {
+    empty()
+  }
 }
 
-async function same(places: Places, who: string): Promise<void> {
-  if ((await treeHash(places.old)) !== (await treeHash(places.new))) throw new Error(`the copy by ${who} differs from its source`)
-}
-
-async function withMigrate(comparison: Comparison, places: Places): Promise<Measured> {
-  const again = comparison.again ? { source: places.old, data: comparison.data } : null
-  const asked: Asked = { ...comparison.hosts(places), keep: places.keep, connections: comparison.connections, again }
+async function withMigrate(comparison: Comparison, places: Places, how: Asked['how']): Promise<Measured> {
+  const again = comparison.again && how === 'in turn' ? { source: places.old, data: comparison.data } : null
+  const asked: Asked = { ...comparison.hosts(places), keep: places.keep, connections: comparison.connections, how, again }
   const program = fileURLToPath(new URL('./ours.ts', import.meta.url))
   mkdirSync(join(places.keep, 'run'))
   const { stdout } = await promisify(execFile)(process.execPath, [program, JSON.stringify(asked)])
-  await same(places, 'migrate')
+  sameTrees(places.old, places.new, 'migrate')
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
 }
 
-async function withTool(comparison: Comparison, tool: Tool, places: Places): Promise<Row> {
-  const { data, limitSeconds, again } = comparison
-  const hosts = comparison.hosts(places)
-  const half = async (args: readonly string[], into: string): Promise<{ seconds: number; isDone: boolean }> => {
-    const { seconds, isDone } = await timed(tool.program, args, limitSeconds)
-    if (isDone) return { seconds, isDone }
-    // What is there is counted by whole files: of a single large one nothing can be told.
-    const share = paths(into).length / data.files
-    return { seconds: share > 0 && data.files > 100 ? seconds / share : seconds, isDone }
-  }
-  const get = await half(tool.get(hosts.old as Remote, places.keep), places.keep)
-  if (!get.isDone) return { get: get.seconds, put: null, unchanged: null, changed: null, isDone: false }
-  const put = await half(tool.put(places.keep, hosts.new as Remote), places.new)
-  const row = { get: get.seconds, put: put.seconds, unchanged: null, changed: null, isDone: put.isDone }
-  if (!put.isDone) return row
-  await same(places, tool.name)
-  if (!again || !tool.knowsChanges) return row
-  const both = async (): Promise<number> => {
-    const first = await half(tool.get(hosts.old as Remote, places.keep), places.keep)
-    const second = await half(tool.put(places.keep, hosts.new as Remote), places.new)
-    return first.seconds + second.seconds
-  }
-  const unchanged = await both()
-  changeSome(places.old, data)
-  const changed = await both()
-  await same(places, tool.name)
-  return { ...row, unchanged, changed }
+const rowOf = ({ get, put, unchanged, changed }: Measured): Row => {
+  const done = (seconds: number | null): Ended | undefined => (seconds === null ? undefined : { seconds, isDone: true })
+  return without({ get: done(get), put: done(put), 'no change': done(unchanged), '1 % changed': done(changed) })
 }
+
+const without = (row: { readonly [K in Part]: Ended | undefined }): Row =>
+  Object.fromEntries(Object.entries(row).filter(([, ended]) => ended !== undefined))
+
+async function withTool(comparison: Comparison, tool: Tool, places: Places, ours: Row): Promise<Row> {
+  const { data, stopAt, again } = comparison
+  const hosts = comparison.hosts(places)
+  const within = (part: Part): number => Math.max(stopAt.seconds, stopAt.times * (ours[part]?.seconds ?? 0))
+  const half = async (which: 'get' | 'put', most: number): Promise<Ended> => {
+    const args = which === 'get' ? tool.get(hosts.old as Remote, places.keep) : tool.put(places.old, hosts.new as Remote)
+    const ended = await timed(tool.program, args, most)
+    if (ended.isDone) sameTrees(places.old, which === 'get' ? places.keep : places.new, tool.name)
+    return ended
+  }
+  const both = async (part: Part): Promise<Ended> => {
+    const first = await half('get', within(part))
+    if (!first.isDone) return first
+    const second = await half('put', within(part) - first.seconds)
+    return { seconds: first.seconds + second.seconds, isDone: second.isDone }
+  }
+  const get = await half('get', within('get'))
+  const put = await half('put', within('put'))
+  if (!again || !tool.knowsChanges || !get.isDone || !put.isDone) return { get, put }
+  const unchanged = await both('no change')
+  changeSome(places.old, data)
+  return { get, put, 'no change': unchanged, '1 % changed': await both('1 % changed') }
+}
+
+const median = (values: readonly number[]): number | undefined => values.toSorted((a, b) => a - b)[values.length >> 1]
 
 function medians(rows: readonly Row[]): Row {
-  const of = (pick: (row: Row) => number | null): number | null => {
-    const values = rows.map(pick).filter((value) => value !== null)
-    return values.length === 0 ? null : (values.toSorted((a, b) => a - b)[values.length >> 1] ?? null)
+  const of = (part: Part): Ended | undefined => {
+    const ended = rows.flatMap((row) => row[part] ?? [])
+    const seconds = median(ended.map((each) => each.seconds))
+    return seconds === undefined ? undefined : { seconds, isDone: ended.every(({ isDone }) => isDone) }
   }
-  return {
-    get: of((row) => row.get) ?? 0,
-    put: of((row) => row.put),
-    unchanged: of((row) => row.unchanged),
-    changed: of((row) => row.changed),
-    isDone: rows.every((row) => row.isDone),
-  }
+  return without({ get: of('get'), put: of('put'), 'no change': of('no change'), '1 % changed': of('1 % changed') })
 }
 
-const PARTS = [
-  ['get', (row: Row) => row.get],
-  ['put', (row: Row) => row.put],
-  ['both', (row: Row) => (row.put === null ? null : row.get + row.put)],
-  ['no change', (row: Row) => row.unchanged],
-  ['1 % changed', (row: Row) => row.changed],
-] as const
+const secondsOf = (ended: Ended | undefined): string =>
+  ended === undefined ? '–' : `${ended.isDone ? '' : '> '}${ended.seconds.toFixed(2)} s`
 
-const told = (row: Row): string =>
-  PARTS.flatMap(([name, of]) => {
-    const seconds = of(row)
-    return seconds === null ? [] : [`${name} ${row.isDone ? '' : 'about '}${seconds.toFixed(2)} s`]
-  }).join(', ')
-
-const ratios = (its: Row, own: Row): string =>
-  PARTS.flatMap(([name, of]) => {
-    const [theirs, ours] = [of(its), of(own)]
-    return theirs === null || ours === null ? [] : [`${name} ${(theirs / ours).toFixed(2)} ×`]
-  }).join(', ')
+/** How many times as long as migrate. */
+const times = (its: Ended | undefined, own: Ended | undefined): string =>
+  its === undefined || own === undefined
+    ? ''
+    : ` (${its.isDone ? '' : '> '}${(its.seconds / own.seconds).toFixed(2)} ×${its.isDone ? '' : ', stopped'})`

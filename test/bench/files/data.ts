@@ -1,5 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, createReadStream, mkdirSync, openSync, readdirSync, utimesSync, writeSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, readdirSync, readSync, utimesSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 export interface Data {
@@ -40,17 +40,25 @@ function put(path: string, random: Buffer, bytes: number, index: number, mtime: 
   utimesSync(path, mtime, mtime)
 }
 
-/** One hash over every path and content. */
-export async function treeHash(folder: string): Promise<string> {
-  const hash = createHash('sha256')
-  for (const path of paths(folder).sort()) {
-    hash.update(`\0${path.slice(folder.length)}\0`)
-    for await (const chunk of createReadStream(path, { highWaterMark: PIECE })) hash.update(chunk)
+/** Throws when a path or a byte of a copy isn't its source's. */
+export function sameTrees(source: string, copy: string, who: string): void {
+  const [wanted, found] = [source, copy].map((folder) => paths(folder).map((path) => path.slice(folder.length)))
+  if (JSON.stringify(wanted) !== JSON.stringify(found)) throw new Error(`the copy by ${who} has other files than its source`)
+  const [ours, theirs] = [Buffer.alloc(PIECE), Buffer.alloc(PIECE)]
+  for (const path of wanted ?? []) {
+    const [one, other] = [openSync(source + path, 'r'), openSync(copy + path, 'r')]
+    for (let length = -1; length !== 0; ) {
+      length = readSync(one, ours)
+      if (readSync(other, theirs) !== length || ours.compare(theirs, 0, length, 0, length) !== 0)
+        throw new Error(`the copy by ${who} differs from its source in ${path}`)
+    }
+    closeSync(one)
+    closeSync(other)
   }
-  return hash.digest('hex')
 }
 
-export const paths = (folder: string): string[] =>
+const paths = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
+    .sort()

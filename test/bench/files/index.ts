@@ -2,9 +2,10 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startDelayProxy } from '../../servers/delay-proxy.ts'
+import { formatCount } from '../../../src/base/units.ts'
+import { type DelayProxy, startDelayProxy } from '../../servers/delay-proxy.ts'
 import { ftpdMissing, startProftpd } from '../../servers/ftpd.ts'
-import { sshdMissing, startSshd } from '../../servers/sshd.ts'
+import { freePort, sshdMissing, startSshd } from '../../servers/sshd.ts'
 import { type Comparison, compare } from './compare.ts'
 import type { Data } from './data.ts'
 import { ftpTools, knownHostsFile, sftpTools, type Tool } from './tools.ts'
@@ -17,10 +18,9 @@ export interface FilesBenchOptions {
   readonly delays?: readonly number[]
   /** Of the tools below, by the first word of their names; all when absent. */
   readonly tools?: readonly string[]
-  /** How many small files. */
+  /** How many small files, at every delay. When absent 20,000, and a tenth of that with a delay: peers take a round trip or more for each. */
   readonly files?: number
   readonly rounds?: number
-  readonly limitSeconds?: number
   /** Where the data lies; a folder in memory measures the tools rather than the disk. */
   readonly folder?: string
   readonly print?: (line: string) => void
@@ -28,16 +28,22 @@ export interface FilesBenchOptions {
 
 const MEMORY = '/dev/shm'
 const CONNECTIONS = 4
+/** More than any of the tools has open at a time, and those that were closed just before. */
+const DATA_PORTS = 400
 
-function sets({ quick, files }: FilesBenchOptions): Readonly<Record<string, Data>> {
-  const small = files ?? (quick ? 500 : 20_000)
+/** A peer is stopped when it has taken so many times as long as migrate, and at least so many seconds: at 100 ms some would take hours. */
+const STOP_AT = { times: 4, seconds: 20 }
+
+function sets({ quick, files }: FilesBenchOptions, delayMs: number): Readonly<Record<string, Data>> {
+  const small = files ?? (quick ? 500 : delayMs === 0 ? 20_000 : 2000)
+  const secret = Math.ceil(small / (delayMs === 0 && files === undefined ? 10 : 1))
   const mib = 2 ** 20
   const [several, one] = quick ? [4 * mib, 32 * mib] : [200 * mib, 4096 * mib]
   return {
-    small: { name: `${small} files of 8 KiB`, files: small, bytesEach: 8192 },
+    small: { name: `${formatCount(small)} files of 8 KiB`, files: small, bytesEach: 8192 },
     large: { name: `10 files of ${several / mib} MiB`, files: 10, bytesEach: several },
     one: { name: `one file of ${one / mib} MiB`, files: 1, bytesEach: one },
-    ftps: { name: `${Math.ceil(small / 10)} files of 8 KiB over FTPS`, files: Math.ceil(small / 10), bytesEach: 8192 },
+    ftps: { name: `${formatCount(secret)} files of 8 KiB over FTPS`, files: secret, bytesEach: 8192 },
   }
 }
 
@@ -48,9 +54,9 @@ function sets({ quick, files }: FilesBenchOptions): Readonly<Record<string, Data
 export async function benchFiles(options: FilesBenchOptions): Promise<void> {
   const { quick, delays = quick ? [0, 30] : [0, 30, 100], print = console.log } = options
   const base = options.folder ?? (existsSync(MEMORY) ? MEMORY : tmpdir())
-  for (const [name, data] of Object.entries(sets(options))) {
-    if (options.sets !== undefined && !options.sets.includes(name)) continue
-    for (const delayMs of delays) {
+  for (const delayMs of delays) {
+    for (const [name, data] of Object.entries(sets(options, delayMs))) {
+      if (options.sets !== undefined && !options.sets.includes(name)) continue
       const folder = await mkdtemp(join(base, 'migrate-bench-'))
       try {
         const shared = {
@@ -58,9 +64,10 @@ export async function benchFiles(options: FilesBenchOptions): Promise<void> {
           delayMs,
           folder,
           rounds: options.rounds ?? 1,
-          limitSeconds: options.limitSeconds ?? 120,
+          stopAt: STOP_AT,
           connections: CONNECTIONS,
-          again: name === 'small',
+          again: name === 'small' || name === 'ftps',
+          relay: name === 'small' || name === 'large',
           print,
         }
         const wanted = (tools: readonly Tool[]): readonly Tool[] =>
@@ -102,21 +109,26 @@ async function overSftp(shared: Shared, tools: readonly Tool[]): Promise<void> {
   }
 }
 
-/** FTP's data connections have ports of their own, which the proxy doesn't know: without delay alone. */
+/** Each way to a data connection is as long: the server's own ports for them are there on the proxy's address, too. */
 async function overFtps(shared: Shared, tools: readonly Tool[]): Promise<void> {
   const { folder, delayMs, print } = shared
-  if (delayMs !== 0) return
   if (ftpdMissing !== null) return print(`files over FTPS: skipped, ${ftpdMissing}`)
-  const [oldSite, newSite] = [join(folder, 'old'), join(folder, 'new')]
-  for (const site of [oldSite, newSite]) mkdirSync(site, { recursive: true })
-  const old = await startProftpd({ site: folder, tls: 'explicit' })
+  const [address, far] = ['127.0.46.1', '127.0.46.2']
+  for (const site of ['old', 'new']) mkdirSync(join(folder, site), { recursive: true })
+  const first = await freePort(address)
+  const passivePorts = Array.from({ length: DATA_PORTS }, (_, index) => first + index)
+  const server = await startProftpd({ site: folder, tls: 'explicit', address, passivePorts })
+  const ways: DelayProxy[] = []
   try {
+    for (const port of delayMs === 0 ? [] : [server.port, ...passivePorts])
+      ways.push(await startDelayProxy({ host: address, port }, delayMs, far, port))
     const at = (root: string) => {
-      const { address, port, user, password, fingerprint } = old
-      return { address, port, user, root, fingerprint, login: { password } }
+      const { port, user, password, fingerprint } = server
+      return { address: delayMs === 0 ? address : far, port, user, root, fingerprint, login: { password } }
     }
     await compare({ ...shared, tools, hosts: () => ({ old: at('/old'), new: at('/new') }) })
   } finally {
-    await old.stop()
+    for (const way of ways) await way.close()
+    await server.stop()
   }
 }

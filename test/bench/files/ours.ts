@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../../src/base/clock.ts'
 import { Secret } from '../../../src/base/secret.ts'
+import { boundYoungGeneration } from '../../../src/base/young-generation.ts'
 import { openFtp } from '../../../src/files/ftp/index.ts'
 import type { FileHost } from '../../../src/files/port.ts'
 import { openSftp } from '../../../src/files/sftp/index.ts'
@@ -18,6 +19,8 @@ export interface Asked {
   readonly new: Remote & { readonly fingerprint: string }
   readonly keep: string
   readonly connections: number
+  /** `together`: with restore-files beside snapshot-files, as a run does where they stand one after the other; `get` tells both. */
+  readonly how: 'in turn' | 'together'
   /** Then once more with nothing changed, and once more with 1 % changed. `source`: where the old host's files lie here. */
   readonly again: { readonly source: string; readonly data: Data } | null
 }
@@ -31,6 +34,9 @@ export interface Measured {
   /** Bytes. */
   readonly mostMemory: number
 }
+
+// As the program itself does when it starts.
+boundYoungGeneration()
 
 const asked: Asked = JSON.parse(process.argv[2] ?? '')
 
@@ -51,11 +57,23 @@ async function perform(step: Step): Promise<number> {
   for (const change of await step.plan(run)) await step.apply(change, run)
   return (systemClock.monotonic() - begun) / 1000
 }
-const snapshot = (): Promise<number> => perform(snapshotFilesKind.create({}, testContext(world, 'snapshot-files')))
+const snapshot = (): Promise<number> =>
+  perform(snapshotFilesKind.create(snapshotFilesKind.options.parse({}), testContext(world, 'snapshot-files')))
 const restore = (): Promise<number> =>
   perform(restoreFilesKind.create(restoreFilesKind.options.parse({}), testContext(world, 'restore-files')))
 
-const [get, put] = [await snapshot(), await restore()]
+async function together(): Promise<number> {
+  const begun = systemClock.monotonic()
+  run.following = true
+  const taken = snapshot().finally(() => {
+    run.following = false
+  })
+  while (!run.handedOver) await Promise.race([taken, new Promise((resolve) => setImmediate(resolve))])
+  await Promise.all([taken, restore()])
+  return (systemClock.monotonic() - begun) / 1000
+}
+
+const [get, put] = asked.how === 'together' ? [await together(), 0] : [await snapshot(), await restore()]
 let [unchanged, changed]: [number | null, number | null] = [null, null]
 if (asked.again !== null) {
   // As with `migrate run --only snapshot-files`: the person wants another one.

@@ -47,19 +47,26 @@ const sshOptions = (at: Remote): readonly string[] => {
   const { key, knownHosts } = keyOf(at)
   return ['-i', key, '-o', `UserKnownHostsFile=${knownHosts}`, '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR']
 }
-const sshCommand = (at: Remote): string => `ssh -a -x -p ${at.port} ${sshOptions(at).join(' ')}`
+/** The fastest of OpenSSH's ciphers on a processor with AES. */
+const FAST_CIPHER = ['-o', 'Ciphers=aes128-gcm@openssh.com']
+const sshCommand = (at: Remote, more: readonly string[] = []): string =>
+  `ssh -a -x -p ${at.port} ${[...sshOptions(at), ...more].join(' ')}`
 
-const lftp = (parallel: number): Tool => {
+const lftp = (name: string, parallel: number, settings: readonly string[] = []): Tool => {
   const script = (at: Remote, mirror: string): readonly string[] => {
     const { login } = at
     const open =
       'key' in login
-        ? `set sftp:connect-program "${sshCommand(at)}"; open sftp://${at.user}:@${at.address}:${at.port}`
-        : `set ssl:verify-certificate no; set ftp:ssl-force yes; set ftp:ssl-protect-data yes; open -u ${at.user},"${login.password}" ftp://${at.address}:${at.port}`
-    return ['--norc', '-e', `set cmd:fail-exit yes; set net:max-retries 2; ${open}; ${mirror}; exit`]
+        ? `set sftp:connect-program "${sshCommand(at, parallel > 1 ? FAST_CIPHER : [])}"; open sftp://${at.user}:@${at.address}:${at.port}`
+        : `set ssl:verify-certificate no; set ftp:prefer-epsv yes; set ftp:ssl-force yes; set ftp:ssl-protect-data yes; open -u ${at.user},"${login.password}" ftp://${at.address}:${at.port}`
+    return [
+      '--norc',
+      '-e',
+      `set cmd:fail-exit yes; set net:max-retries 2; ${settings.map((each) => `set ${each}; `).join('')}${open}; ${mirror}; exit`,
+    ]
   }
   return {
-    name: `lftp mirror -P ${parallel}`,
+    name,
     program: '/usr/bin/lftp',
     get: (from, to) => script(from, `mirror -P ${parallel} "${from.root}" "${to}"`),
     put: (from, to) => script(to, `mirror -R -P ${parallel} "${from}" "${to.root}"`),
@@ -67,14 +74,14 @@ const lftp = (parallel: number): Tool => {
   }
 }
 
-const sftp = (batchFolder: string): Tool => {
+const sftp = (name: string, batchFolder: string, more: readonly string[] = []): Tool => {
   const batch = (at: Remote, line: string): readonly string[] => {
     const file = join(batchFolder, `batch-${at.port}`)
     writeFileSync(file, `${line}\n`)
-    return ['-q', '-P', `${at.port}`, ...sshOptions(at), '-b', file, `${at.user}@${at.address}`]
+    return ['-q', '-P', `${at.port}`, ...sshOptions(at), ...more, '-b', file, `${at.user}@${at.address}`]
   }
   return {
-    name: 'sftp -r',
+    name,
     program: '/usr/bin/sftp',
     get: (from, to) => batch(from, `get -R -p "${from.root}/." "${to}"`),
     put: (from, to) => batch(to, `put -R -p "${from}/." "${to.root}"`),
@@ -82,20 +89,31 @@ const sftp = (batchFolder: string): Tool => {
   }
 }
 
-const rsync: Tool = {
-  name: 'rsync over ssh',
+const rsync = (name: string, ssh: readonly string[], more: readonly string[]): Tool => ({
+  name,
   program: '/usr/bin/rsync',
-  get: (from, to) => ['-a', '-e', sshCommand(from), `${from.user}@${from.address}:${from.root}/`, `${to}/`],
-  put: (from, to) => ['-a', '-e', sshCommand(to), `${from}/`, `${to.user}@${to.address}:${to.root}/`],
+  get: (from, to) => ['-a', ...more, '-e', sshCommand(from, ssh), `${from.user}@${from.address}:${from.root}/`, `${to}/`],
+  put: (from, to) => ['-a', ...more, '-e', sshCommand(to, ssh), `${from}/`, `${to.user}@${to.address}:${to.root}/`],
   knowsChanges: true,
-}
+})
 
+const there = (tools: readonly Tool[]): readonly Tool[] => tools.filter(({ program }) => existsSync(program))
+
+/** As they come, and as somebody would set them who knows them well. */
 export const sftpTools = (folder: string): readonly Tool[] =>
-  [rclone('rclone', []), rclone('rclone, tuned', ['--transfers', '16', '--checkers', '16']), lftp(4), sftp(folder), rsync].filter(
-    ({ program }) => existsSync(program),
-  )
+  there([
+    rclone('rclone', []),
+    rclone('rclone, tuned', ['--transfers', '16', '--checkers', '16', '--sftp-chunk-size', '255k']),
+    lftp('lftp mirror', 1),
+    lftp('lftp mirror -P 8, tuned', 8, ['sftp:max-packets-in-flight 64', 'sftp:size-read 0xff00', 'sftp:size-write 0xff00']),
+    sftp('sftp', folder),
+    sftp('sftp, tuned', folder, ['-B', '261120', '-R', '256', ...FAST_CIPHER]),
+    rsync('rsync over ssh', [], []),
+    rsync('rsync over ssh, tuned', FAST_CIPHER, ['-W']),
+  ])
 
-export const ftpTools = (): readonly Tool[] => [lftp(4)].filter(({ program }) => existsSync(program))
+export const ftpTools = (): readonly Tool[] =>
+  there([lftp('lftp mirror', 1), lftp('lftp mirror -P 4', 4), lftp('lftp mirror -P 16', 16)])
 
 export interface Ended {
   readonly seconds: number

@@ -1,0 +1,152 @@
+import { nameBytes, nameFrom } from '../raw-names.ts'
+
+/** Packets of draft-ietf-secsh-filexfer-02, section 3: their length, a type, what belongs to it. */
+const HEADER = 5
+const NAME = 104
+/** Which attributes follow (section 5). */
+const FLAG = { size: 0x1, owner: 0x2, permissions: 0x4, times: 0x8, extended: 0x80000000 } as const
+
+/**
+ * ssh2 takes names for UTF-8, and a byte that isn't would be lost. Here the answers that hold names are led past before it sees them, and
+ * get such bytes as raw-names.ts has them; the long form of a name, which nobody reads, is left out. Reading is ssh2's own affair (1.17: a
+ * session gets its packets by `push`); what isn't as expected there is passed on as it came.
+ */
+export function receiveRawNames(session: object): void {
+  const push: unknown = Reflect.get(session, 'push')
+  if (typeof push !== 'function') return
+  const names = new NamePackets()
+  Reflect.set(session, 'push', (bytes: Buffer | null): unknown => {
+    if (bytes === null) return Reflect.apply(push, session, [null])
+    let goesOn: unknown
+    for (const piece of names.pass(bytes)) goesOn = Reflect.apply(push, session, [piece])
+    return goesOn
+  })
+}
+
+class NamePackets {
+  /** Of the packet under way: bytes still to come of one that is passed on as it is. */
+  #passing = 0
+  #held: Buffer = Buffer.alloc(0)
+
+  /** The pieces to hand on; most are the bytes themselves. */
+  pass(bytes: Buffer): readonly Buffer[] {
+    if (this.#held.length === 0 && this.#passing >= bytes.length) {
+      this.#passing -= bytes.length
+      return [bytes]
+    }
+    const pieces: Buffer[] = []
+    const all = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
+    this.#held = Buffer.alloc(0)
+    let [from, at] = [0, Math.min(this.#passing, all.length)]
+    this.#passing -= at
+    while (at < all.length) {
+      if (all.length - at < HEADER) break
+      const end = at + 4 + all.readUInt32BE(at)
+      if (all[at + 4] !== NAME) {
+        this.#passing = Math.max(0, end - all.length)
+        at = Math.min(end, all.length)
+        continue
+      }
+      if (end > all.length) break
+      if (at > from) pieces.push(all.subarray(from, at))
+      const packet = all.subarray(at, end)
+      pieces.push(withNames(packet) ?? packet)
+      at = end
+      from = end
+    }
+    if (at > from) pieces.push(all.subarray(from, at))
+    this.#held = Buffer.from(all.subarray(at))
+    return pieces
+  }
+}
+
+/** The packet with its names as UTF-8; `undefined` for one that isn't as the protocol has it. */
+function withNames(packet: Buffer): Buffer | undefined {
+  const pieces: Buffer[] = [packet.subarray(0, HEADER + 8)]
+  try {
+    let at = HEADER + 8
+    for (let left = packet.readUInt32BE(HEADER + 4); left > 0; left -= 1) {
+      const name = stringAt(packet, at)
+      const long = stringAt(packet, at + 4 + name.length)
+      at += 8 + name.length + long.length
+      const length = attributesLength(packet, at)
+      pieces.push(...counted(Buffer.from(nameFrom(name), 'utf8')), Buffer.alloc(4), packet.subarray(at, at + length))
+      at += length
+    }
+    pieces.push(packet.subarray(at))
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+  const whole = Buffer.concat(pieces)
+  whole.writeUInt32BE(whole.length - 4, 0)
+  return whole
+}
+
+function stringAt(packet: Buffer, at: number): Buffer {
+  const length = packet.readUInt32BE(at)
+  if (at + 4 + length > packet.length) throw new RangeError('a name that ends after its packet')
+  return packet.subarray(at + 4, at + 4 + length)
+}
+
+function attributesLength(packet: Buffer, at: number): number {
+  const flags = packet.readUInt32BE(at)
+  let length = 4
+  if (flags & FLAG.size) length += 8
+  if (flags & FLAG.owner) length += 8
+  if (flags & FLAG.permissions) length += 4
+  if (flags & FLAG.times) length += 8
+  if ((flags & FLAG.extended) === 0) return length
+  let left = packet.readUInt32BE(at + length) * 2
+  for (length += 4; left > 0; left -= 1) length += 4 + stringAt(packet, at + length).length
+  return length
+}
+
+const counted = (bytes: Buffer): readonly Buffer[] => {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes.length)
+  return [length, bytes]
+}
+
+/**
+ * Sends the one request that `send` makes with its paths as bytes. ssh2 writes them as UTF-8, each raw byte as four; the request is held
+ * back, as if the host had no room, is mended, and goes its way (1.17: `outgoing.window`, `_buffer`, `_chunkcb`). Throws where ssh2 isn't so.
+ */
+export function sendRawNames(session: object, send: () => void): void {
+  const outgoing: unknown = Reflect.get(session, 'outgoing')
+  const waiting: unknown = Reflect.get(session, '_buffer')
+  const room: unknown = typeof outgoing === 'object' && outgoing !== null ? Reflect.get(outgoing, 'window') : undefined
+  if (typeof outgoing !== 'object' || outgoing === null || typeof room !== 'number' || !Array.isArray(waiting)) throw notSo()
+  Reflect.set(outgoing, 'window', 0)
+  try {
+    send()
+  } finally {
+    Reflect.set(outgoing, 'window', room)
+  }
+  const request: unknown = waiting.pop()
+  if (!Buffer.isBuffer(request)) throw notSo()
+  waiting.push(withBytes(request))
+  const goOn: unknown = Reflect.get(session, '_chunkcb')
+  if (room > 0 && typeof goOn === 'function') Reflect.apply(goOn, session, [])
+}
+
+const notSo = (): Error => new Error('names that aren’t UTF-8 can’t be sent with this version of ssh2')
+
+/** Extensions of OpenSSH (its PROTOCOL file, section 4) come as a request of this type, their name before the paths. */
+const EXTENDED = 200
+const PATHS: Readonly<Record<number, number>> = { 18: 2, 20: 2, [EXTENDED]: 3 }
+
+/** A request whose first strings are paths: one of them, or as many as its type has. */
+function withBytes(request: Buffer): Buffer {
+  const type = request[4] ?? 0
+  const pieces: Buffer[] = [request.subarray(0, HEADER + 4)]
+  let at = HEADER + 4
+  for (let left = PATHS[type] ?? 1; left > 0 && at < request.length; left -= 1) {
+    const text = stringAt(request, at)
+    pieces.push(...counted(nameBytes(text.toString('utf8'))))
+    at += 4 + text.length
+  }
+  const whole = Buffer.concat([...pieces, request.subarray(at)])
+  whole.writeUInt32BE(whole.length - 4, 0)
+  return whole
+}

@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
+import { openFtp } from '../../src/files/ftp/index.ts'
+import { openLocal } from '../../src/files/local.ts'
+import type { FileHost } from '../../src/files/port.ts'
+import { restoreFilesKind } from '../../src/steps/restore-files.ts'
+import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
+import { filesContract } from '../contract/files.ts'
+import { bytesOf, errorOf, faultsOf, from, plainly } from '../contract/files-kit.ts'
+import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+import { startFaultProxy } from '../servers/fault-proxy.ts'
+import { type IisFtpd, startIisFtpd } from '../servers/iis-ftpd.ts'
+import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+
+const open = (server: { readonly host: string; readonly port: number }, user = 'shop', timeoutMs = 30_000): FileHost =>
+  openFtp({ ...server, user, password: new Secret('correct horse'), root: '/', tls: 'none', connections: 3, timeoutMs })
+
+filesContract('FTP, as IIS speaks it (recorded answers)', async () => {
+  const site = siteFolder()
+  const server = await startIisFtpd(site.path)
+  const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
+  const [host, readOnly, impatient] = [open(proxy), open(proxy, 'guest'), open(proxy, 'shop', 600)]
+  return {
+    host,
+    readOnly,
+    impatient,
+    truth: { ...site, remove: (path) => rmSync(join(site.path, path), { force: true }) },
+    lacks: ['links', 'modes', 'line breaks', 'backslashes', 'sight of line breaks', 'raw names', 'all but Windows'],
+    isSlow: true,
+    deny: (path) => {
+      server.denied = path
+    },
+    fill: (afterBytes) => {
+      server.room = afterBytes ?? Number.POSITIVE_INFINITY
+    },
+    ...faultsOf(proxy),
+    stop: async () => {
+      await Promise.all([host.close(), readOnly.close(), impatient.close()])
+      await proxy.close()
+      await server.close()
+      site.remove()
+    },
+  }
+})
+
+describe('a host that is IIS', () => {
+  let [site, other]: SiteFolder[] = []
+  let server: IisFtpd
+  let host: FileHost
+  let run: TestRun
+  beforeEach(async () => {
+    ;[site, other] = [siteFolder(), siteFolder()]
+    server = await startIisFtpd(site.path)
+    host = open({ host: server.address, port: server.port })
+    run = new TestRun(mkdtempSync(join(tmpdir(), 'migrate-iis-')))
+  })
+  afterEach(async () => {
+    await host.close()
+    await server.close()
+    for (const each of [site, other]) each?.remove()
+    rmSync(run.directory, { recursive: true, force: true })
+  })
+  const steps = (old: FileHost, fresh: FileHost) => {
+    const world = testWorld({ old: { files: old }, new: { files: fresh } })
+    return {
+      snapshot: snapshotFilesKind.create(snapshotFilesKind.options.parse(undefined), testContext(world, 'snapshot-files')),
+      restore: restoreFilesKind.create(restoreFilesKind.options.parse(undefined), testContext(world, 'restore-files')),
+    }
+  }
+
+  it('is known as such: names fold case, times can’t be set, a file is replaced in two steps', async () => {
+    site?.put('Default.aspx', Buffer.from('1'))
+    expect(await host.powers()).toEqual({
+      atomicReplace: false,
+      links: false,
+      modes: false,
+      freeSpace: false,
+      times: false,
+      hash: null,
+      foldsCase: true,
+      names: 'windows',
+      lineBreaks: false,
+      offsets: true,
+      sealed: false,
+    })
+    await host.write('DEFAULT.ASPX', from('2'), plainly)
+    expect(site?.paths()).toHaveLength(1)
+  })
+
+  it('may hang up on connections that rest: the next task gets another', async () => {
+    site?.put('file', Buffer.from('here'))
+    await Promise.all([host.stat('file'), host.stat('file'), host.stat('file')])
+    for (const task of [() => host.stat('file'), () => bytesOf(host.read('file')), () => host.write('new', from('x'), plainly)]) {
+      server.hangUp()
+      expect(await task()).toBeDefined()
+    }
+  })
+
+  it('may hang up while a file is on its way: what has come is gone on with', async () => {
+    const bytes = randomBytes(6_000_000)
+    const again = (): Readable => Readable.from([bytes.subarray(0, 5_000_000), bytes.subarray(5_000_000)])
+    const interrupted = Readable.from(
+      (async function* () {
+        yield bytes.subarray(0, 5_000_000)
+        server.hangUp()
+        yield bytes.subarray(5_000_000)
+      })(),
+    )
+    const error = await errorOf(host.write('large', interrupted, { ...plainly, again }))
+    expect(error).toMatchObject({ code: 'files-connection-lost', retrySafe: true })
+    expect(site?.read('large')).toBeUndefined()
+    const written = await host.write('large', again(), { ...plainly, again })
+    expect(written.resumedAt).toBeGreaterThan(1_000_000)
+    expect(site?.read('large')?.equals(bytes)).toBe(true)
+  })
+
+  it('is copied whole to a new host, with its exact times', async () => {
+    for (const [path, text] of [
+      ['web.config', '<configuration/>'],
+      ['Bin/Shop.dll', 'MZ'],
+      ['images/größe & preis.jpg', 'é'],
+      ['images/empty.gif', ''],
+    ] as const)
+      site?.put(path, Buffer.from(text), 0o644, 1_234_567_891)
+    const { snapshot, restore } = steps(host, openLocal(other?.path ?? ''))
+    await perform(snapshot, run)
+    await perform(restore, run)
+    expect(other?.image()).toEqual(site?.image())
+    expect(await snapshot.plan(run)).toEqual([])
+    expect(await restore.plan(run)).toEqual([])
+  })
+
+  it('as the new host is told before anything is written which names it won’t take', async () => {
+    for (const path of ['a:b', 'CON', 'dot.', 'Images/x', 'images/y', 'fine.txt']) other?.put(path, Buffer.from('1'))
+    const findings = await steps(openLocal(other?.path ?? ''), host).restore.check(run)
+    const faults = findings.filter(({ severity }) => severity === 'error')
+    expect(faults.map(({ code }) => code).sort()).toEqual(['file-name-not-windows', 'file-names-differ-in-case'])
+    expect(faults.map(({ message }) => message).join()).toContain('Images and images')
+    expect(faults.map(({ message }) => message).join()).toContain('"dot." (ends with a dot)')
+    expect(site?.paths()).toEqual([])
+    expect(server.commands.filter((each) => ['STOR', 'APPE', 'MKD', 'DELE', 'RMD', 'RNTO'].includes(each))).toEqual([])
+  })
+})
