@@ -31,6 +31,7 @@ const isWatch = (event: WireEvent): event is Watch => event.event === 'watch'
 const allAgree = (event: WireEvent): boolean => isWatch(event) && event.resolvers.agreed === event.resolvers.total
 const isDone = (step: string) => (event: WireEvent) => event.step === step && event.event === 'done'
 const isBought = ({ kind }: News): boolean => kind === 'bought'
+const isOfFamily = (news: News): boolean => news.kind === 'bought' && news.receipt.email.startsWith('family-')
 
 describe.skipIf(cutoverMissing !== null)(title, { timeout: 300_000 }, () => {
   let scene: CutoverScene
@@ -65,6 +66,7 @@ describe.skipIf(cutoverMissing !== null)(title, { timeout: 300_000 }, () => {
       await migrate.until(allAgree)
       const agreedAt = Date.now()
       await crowd.until((news) => news.habit === 'sticky' && isBought(news) && news.at > agreedAt, 5)
+      await crowd.until((news) => news.habit === 'sticky' && isOfFamily(news), 1)
       crowd.tell('leave')
     })()
     const [ended, followed] = await Promise.allSettled([migrate.ended, customers])

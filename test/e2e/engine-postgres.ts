@@ -2,7 +2,8 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { debianPostgres, type PostgresServer, startPostgres } from '../../src/demo/postgres-server.ts'
+import { debianPostgres, type PostgresServer } from '../../src/demo/postgres-server.ts'
+import { startCopiedPostgres } from '../servers/postgres-copies.ts'
 import { columnsOf, openForBusiness, type StoryDatabase, type StoryEngine } from './engine.ts'
 
 const SHOP = `
@@ -46,7 +47,7 @@ export const postgresStory: StoryEngine = {
     await chmod(folder, 0o755)
     const binaries = debianPostgres()
     const server = (side: string, host: string): Promise<PostgresServer> =>
-      startPostgres({ directory: join(folder, side), host, ...(binaries === undefined ? {} : { binaries }) })
+      startCopiedPostgres({ directory: join(folder, side), host, ...(binaries === undefined ? {} : { binaries }) })
     const servers = await Promise.all([server('old', '127.0.31.1'), server('new', '127.0.31.2')])
     const pools: pg.Pool[] = []
     const [old, fresh] = await Promise.all(servers.map((each) => openShop(each, pools)))

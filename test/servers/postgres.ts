@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { Secret } from '../../src/base/secret.ts'
 import type { PostgresOptions } from '../../src/databases/postgres/index.ts'
-import { debianPostgres, startPostgres } from '../../src/demo/postgres-server.ts'
+import { debianPostgres } from '../../src/demo/postgres-server.ts'
+import { startCopiedPostgres } from './postgres-copies.ts'
 
 export interface PostgresAccount {
   readonly user: string
@@ -51,7 +52,7 @@ export async function startTestPostgres(
   const directory = await mkdtemp(join(tmpdir(), 'migrate-postgres-'))
   await chmod(directory, 0o755)
   const binaries = options.newest === true ? undefined : chosen()
-  const server = await startPostgres({
+  const server = await startCopiedPostgres({
     directory,
     host: options.host ?? '127.0.0.1',
     ...(binaries === undefined ? {} : { binaries }),
