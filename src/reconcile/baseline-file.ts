@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { z } from 'zod'
 import type { KeyCells, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
@@ -86,25 +86,32 @@ export async function openBaseline(directory: string): Promise<BaselineFile | un
 /** Reads a baseline. */
 export class BaselineFile {
   readonly #store: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
 
   constructor(store: DatabaseSync) {
     this.#store = store
   }
 
+  /** Prepared once: of a small table that takes longer than what it answers. */
+  #prepared(sql: string): StatementSync {
+    const statement = this.#statements.get(sql) ?? this.#store.prepare(sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
   tables(): ReadonlyMap<string, BaselineTable> {
-    const rows = this.#store.prepare('SELECT * FROM baseline_tables WHERE complete = 1 ORDER BY ordinal').all()
+    const rows = this.#prepared('SELECT * FROM baseline_tables WHERE complete = 1 ORDER BY ordinal').all()
     return new Map(rows.map((row) => [String(row.name), tableOf(row)]))
   }
 
   table(table: Table): BaselineTable | undefined {
-    const row = this.#store.prepare('SELECT * FROM baseline_tables WHERE complete = 1 AND name = ?').get(fullName(table.name))
+    const row = this.#prepared('SELECT * FROM baseline_tables WHERE complete = 1 AND name = ?').get(fullName(table.name))
     return row === undefined ? undefined : tableOf(row)
   }
 
   /** All leaves of a table in order, without their rows. */
   bounds({ ordinal }: BaselineTable): readonly LeafBound[] {
-    return this.#store
-      .prepare('SELECT id, last, rows, sum FROM leaves WHERE id >= ? AND id < ? ORDER BY id')
+    return this.#prepared('SELECT id, last, rows, sum FROM leaves WHERE id >= ? AND id < ? ORDER BY id')
       .all(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
       .map((row) => ({
         leaf: Number(row.id) % LEAVES_A_TABLE,
@@ -116,7 +123,7 @@ export class BaselineFile {
 
   /** The rows of one leaf. */
   leaf({ ordinal }: BaselineTable, leaf: number): readonly BaseRow[] {
-    const row = this.#store.prepare('SELECT rows, prints, apart FROM leaves WHERE id = ?').get(ordinal * LEAVES_A_TABLE + leaf)
+    const row = this.#prepared('SELECT rows, prints, apart FROM leaves WHERE id = ?').get(ordinal * LEAVES_A_TABLE + leaf)
     if (row === undefined || !(row.prints instanceof Uint8Array)) throw new TypeError(`the baseline has no leaf ${leaf}`)
     return unpackLeaf({ rows: Number(row.rows), prints: row.prints, apart: row.apart === null ? null : String(row.apart) })
   }

@@ -48,11 +48,14 @@ async function compareTable(comparing: Comparing, pair: TablePair): Promise<Tabl
   const [there, here] = await together(readSide(source), readSide(target))
   if (hasLedger) await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
   await together(nameGone(source, target), nameGone(target, source))
-  return comparison(pair, there, here, join(scratch))
+  // Of a table that nobody touched, which most are, there is nothing to join.
+  const isStill = !hasLedger && source.store.isEmpty && target.store.isEmpty
+  return comparison(pair, there, here, isStill ? NOTHING_JOINED : join(scratch))
 }
 
 const NONE_IN_STEP = { inserted: 0, updated: 0, merged: 0, remapped: 0, skipped: 0 }
 const NOTHING: readonly never[] = []
+const NOTHING_JOINED: Joined = { inStep: NONE_IN_STEP, sameMore: 0, differences: () => NOTHING.values() }
 
 const comparison = (
   { sourceTable, targetTable }: TablePair,

@@ -51,6 +51,8 @@ export class CarriedIndex {
   readonly #unsettled: StatementSync
   readonly #settle: StatementSync
   readonly #loaded = new Set<string>()
+  /** Tables that a ledger names: most aren't named, and asking takes longer than not. */
+  readonly #named = new Set<string>()
 
   constructor() {
     // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
@@ -77,7 +79,7 @@ export class CarriedIndex {
 
   /** Takes over all that the ledgers say of a table, oldest first. */
   async load(table: string, pages: AsyncIterable<readonly LedgerEntry[]>): Promise<void> {
-    this.#store.prepare('DELETE FROM carried WHERE table_name = ?').run(table)
+    if (this.#named.delete(table)) this.#store.prepare('DELETE FROM carried WHERE table_name = ?').run(table)
     for await (const entries of pages) for (const entry of entries) this.add({ ...entry, table })
     this.#loaded.add(table)
   }
@@ -88,6 +90,7 @@ export class CarriedIndex {
   }
 
   add({ table, sourceKey, targetKey, action, sourceState, targetState, at }: LedgerEntry): void {
+    this.#named.add(table)
     this.#put.run(table, sourceKey, targetKey, action, sourceState, targetState, at)
   }
 
@@ -116,11 +119,13 @@ export class CarriedIndex {
 
   /** Every row of a table that a ledger names. */
   *all(table: string): Generator<CarriedRow> {
+    if (!this.#named.has(table)) return
     for (const row of this.#store.prepare('SELECT * FROM carried WHERE table_name = ?').iterate(table)) yield carriedRow(row)
   }
 
   /** Rows whose deletion was carried, and that weren't born anew since. */
   deletions(table: string): number {
+    if (!this.#named.has(table)) return 0
     const row = this.#store.prepare("SELECT count(*) AS n FROM carried WHERE table_name = ? AND action = 'deleted'").get(table)
     return Number(row?.n ?? 0)
   }

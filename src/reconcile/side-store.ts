@@ -95,6 +95,11 @@ export class SideStore {
     for (const table of ['side', 'left_rows', 'left_base']) this.#store.exec(`DELETE FROM ${this.#name}_${table}`)
   }
 
+  /** True when every row of this host is as in the baseline. */
+  get isEmpty(): boolean {
+    return !this.#any && !this.#anyLeft
+  }
+
   /** Leaves of the baseline with rows that are gone from this host and that nobody can name (`nameless`). */
   namelessLeaves(): readonly number[] {
     if (!this.#any) return []

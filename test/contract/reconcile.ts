@@ -4,7 +4,7 @@ import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
 import { collisionContract } from './reconcile-collisions.ts'
 import { faultContract } from './reconcile-faults.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
-import { customer, find, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import { customer, find, type Merging, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
 import { policyContract } from './reconcile-policies.ts'
 
 /** The merge on a real pair of databases (or a fake one): what a shop does on both hosts, and what must be there afterwards. */
@@ -151,6 +151,29 @@ export function reconcileContract(
       expect(await find(pair.new, 'customers', { id: carol })).toBeDefined()
       expect(await find(pair.new, 'orders', { id: bought })).toBeDefined()
       expect(await each.parked()).toMatchObject([{ key: JSON.stringify([carol]) }])
+    })
+
+    it('keeps what a row belongs to that has to stay, also where only the playbook knows of it', async () => {
+      const references: Merging['references'] = (tables) => {
+        const words = tables.find(({ name }) => name.name.toLowerCase() === 'words')?.name
+        const [columns, parentColumns] = [['meaning'], ['word']]
+        return words === undefined
+          ? []
+          : [{ name: 'words.meaning', table: words, columns, parent: words, parentColumns, enforced: false, sql: '' }]
+      }
+      await shopWithOrders()
+      await pair.old.insert('words', { word: 'garment', meaning: null })
+      await pair.old.insert('words', { word: 'shirt', meaning: 'garment' })
+      await pair.old.insert('words', { word: 'hat', meaning: 'garment' })
+      await pass(reconciler(pair, { references }))
+      await pair.new.insert('words', { word: 'tee', meaning: 'shirt' })
+      for (const word of ['garment', 'shirt', 'hat']) await pair.old.remove('words', { word })
+      const each = reconciler(pair, { references })
+      await pass(each)
+      expect((await pair.new.rows('words')).map(({ word }) => word).sort()).toEqual(['garment', 'shirt', 'tee'])
+      expect(await find(pair.new, 'words', { word: 'shirt' })).toMatchObject({ meaning: 'garment' })
+      expect((await each.parked()).map((row) => row.key).sort()).toEqual(['["garment"]', '["shirt"]'])
+      expect(await pass(each)).toEqual([])
     })
 
     it('carries circles and self-references', async () => {
