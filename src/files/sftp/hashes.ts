@@ -72,8 +72,11 @@ export class ShellHashes {
     const [facts = '', program = ''] = found.split('\n')
     const [mtime, mode = '', uid, gid] = facts.split(' ')
     if (!PROGRAMS.includes(program)) return null
-    const isSame = seen.mtime === Number(mtime) && seen.mode === Number.parseInt(mode, 16)
-    return isSame && seen.uid === Number(uid) && seen.gid === Number(gid) ? program : null
+    const isSame = seen.mode === Number.parseInt(mode, 16) && seen.uid === Number(uid) && seen.gid === Number(gid)
+    if (!isSame || Number(mtime) < seen.mtime) return null
+    // Files may be put there meanwhile: what the shell saw lies between two looks.
+    const latest = seen.mtime === Number(mtime) ? seen.mtime : (await channel.stat(root)).mtime
+    return Number(mtime) <= latest ? program : null
   }
 
   /** What a command prints; nothing where there is no shell, or one that doesn't come to an end (a menu, a forced command). */

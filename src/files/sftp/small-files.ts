@@ -25,17 +25,22 @@ export class SmallFiles {
   readonly #writes: TarWrites
 
   /**
-   * `hasPrograms`: whether a shell sees the very folder that SFTP does. Asked once, when it would be of use. `fellBack`: is told once for
+   * `hasPrograms`: whether a shell sees the very folder that SFTP does; never rejects. Asked once, when it would be of use. `fellBack`: is told once for
    * each way when the host's programs could not be used after all, with the last that they said.
    */
   constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean>, fellBack: FellBack) {
-    let answer: Promise<boolean> | undefined
-    const once = (): Promise<boolean> => {
-      answer ??= hasPrograms()
-      return answer
+    // Nothing waits for the answer, which may take seconds: until it is there, files go by SFTP.
+    let answer: boolean | undefined
+    const known = (): boolean => {
+      if (answer !== undefined) return answer
+      answer = false
+      void hasPrograms().then((can) => {
+        answer = can
+      })
+      return false
     }
-    this.#reads = new TarReads(pool, connections, once, (said) => fellBack('reading', said))
-    this.#writes = new TarWrites(pool, connections, once, (said) => fellBack('writing', said))
+    this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
+    this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */

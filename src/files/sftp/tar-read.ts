@@ -33,7 +33,7 @@ const command = (root: string): string =>
 export class TarReads {
   readonly #pool: SftpPool
   readonly #most: number
-  readonly #isUsable: () => Promise<boolean>
+  readonly #isUsable: () => boolean
   readonly #refused: (said: string) => void
   readonly #streams: TarStream[] = []
   #waiting = 0
@@ -41,7 +41,7 @@ export class TarReads {
   #wasUseful = false
 
   /** `refused`: is told, once, what the host's tar said when it could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>, refused: (said: string) => void) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
@@ -53,7 +53,7 @@ export class TarReads {
     this.#waiting += 1
     try {
       const isMany = this.#waiting >= WORTH || this.#streams.length > 0
-      const stream = isMany && !this.#isOff && (await this.#isUsable()) ? this.#stream(root) : undefined
+      const stream = isMany && !this.#isOff && this.#isUsable() ? this.#stream(root) : undefined
       const bytes = await stream?.read(path, entry.size)
       return bytes?.length === entry.size ? bytes : await otherwise()
     } finally {
@@ -69,11 +69,13 @@ export class TarReads {
   /** The one with least to do that takes more; another one where all are busy; `undefined` when none can be had at once. */
   #stream(root: string): TarStream | undefined {
     if (this.#isOff) return undefined
-    const open = this.#streams.filter((stream) => stream.takesMore())
+    // One that has yet to start is given only as much as shows whether it works: the others needn't wait for it.
+    const open = this.#streams.filter((stream) => stream.takesMore() && (stream.isUseful || stream.wanted < WORTH))
     const best = open.reduce<TarStream | undefined>((a, b) => (a !== undefined && a.wanted <= b.wanted ? a : b), undefined)
     if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
     const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
-    return this.#streams.length < this.#most && isProven ? this.#begin(root) : best
+    const isStarting = this.#streams.some((stream) => !stream.isUseful)
+    return this.#streams.length < this.#most && isProven && !isStarting ? this.#begin(root) : best
   }
 
   #begin(root: string): TarStream {

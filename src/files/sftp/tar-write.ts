@@ -33,7 +33,7 @@ interface Small {
 export class TarWrites {
   readonly #pool: SftpPool
   readonly #most: number
-  readonly #isUsable: () => Promise<boolean>
+  readonly #isUsable: () => boolean
   readonly #refused: (said: string) => void
   #swept: Promise<void> | undefined
   /** Names of the folders that this one fills. */
@@ -46,7 +46,7 @@ export class TarWrites {
   readonly #running = new Set<Promise<void>>()
 
   /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => Promise<boolean>, refused: (said: string) => void) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
@@ -57,7 +57,7 @@ export class TarWrites {
   async write<T>(root: string, file: Small, place: (from: string) => Promise<T>, otherwise: () => Promise<T>): Promise<T> {
     this.#waiting += 1
     try {
-      const isMany = this.#waiting >= WORTH && !this.#isOff && (await this.#isUsable())
+      const isMany = this.#waiting >= WORTH && !this.#isOff && this.#isUsable()
       const unpacked = isMany ? await this.#unpack(root, file) : undefined
       if (unpacked === undefined) return await otherwise()
       try {
@@ -90,7 +90,8 @@ export class TarWrites {
   async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
     this.#swept ??= sweep(this.#pool, root, this.#own)
     await this.#swept
-    if (this.#isOff) return undefined
+    // The first one shows whether it works: the others needn't wait for it.
+    if (this.#isOff || (!this.#wasUseful && this.#filling === undefined && this.#running.size > 0)) return undefined
     if (this.#filling?.takes(file) === false) this.#send(root)
     const archive = this.#filling ?? new Archive(root)
     const added = archive.add(file)
