@@ -41,11 +41,6 @@ const OF_FINDINGS: Readonly<Record<string, Topic>> = {
   'leap-by-hand': 'headroom',
   'leap-waits': 'headroom',
   'identity-overflow': 'headroom',
-  'new-host-failing': 'guard',
-  'new-host-unsteady': 'guard',
-  'failback-not-possible': 'guard',
-  'failback-off': 'guard',
-  'own-line-down': 'guard',
 }
 /** Told from the watch's figures, which also say when it is over. */
 const IN_THE_WATCH: ReadonlySet<string> = new Set([
