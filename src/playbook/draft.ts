@@ -140,7 +140,7 @@ function stepLines(draft: Draft): readonly string[] {
     ...(rewrites.length === 0 ? [] : ['  - rewrite-config:', ...rewrites.map((item) => `      - ${item}`)]),
     '  - smoke-test: { paths: ["/"], assets: true }',
     ...(files && dns !== undefined ? ['  - carry-files'] : []),
-    ...(dns === undefined ? [] : ['  - cutover-dns', '  - watch-propagation: { quiet: 30m, every: 30s }']),
+    ...(dns === undefined ? [] : ['  - cutover-dns', '  - [watch-propagation: { quiet: 30m, every: 30s }, guard]']),
     ...pair('carry-files', 'reconcile'),
     '  - report',
   ]
