@@ -31,17 +31,16 @@ interface Decided {
   readonly files: readonly FileDecision[]
 }
 
-export async function hasGoneBack(directory: string): Promise<boolean> {
-  const { CARRY_BACK } = await import('../steps/carry-back.ts')
-  const { history } = await readHistory(directory)
-  return !history.cutOver && history.changes.some((change) => change.step === CARRY_BACK)
+export async function isBackAlready(directory: string): Promise<boolean> {
+  const { hasGoneBack } = await import('./way-back.ts')
+  return await hasGoneBack((await readHistory(directory)).history)
 }
 
 /** Keeps what a person decides, for the pass that follows. */
 export async function decide(prepared: Prepared, playbook: string, flags: ReconcileFlags, io: Io): Promise<void> {
   const { options, display, world } = prepared
   const { directory } = options
-  const target = (await hasGoneBack(directory)) ? world.old : world.new
+  const target = (await isBackAlready(directory)) ? world.old : world.new
   const parked: Waiting = { rows: await readParked(directory), files: await seenFiles(directory, target.files) }
   const tell = (event: string, text: string, more: object): void =>
     display.tell({ time: isoTime(options.clock.now()), run: null, step: null, event, ...more }, text)

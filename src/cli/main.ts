@@ -5,6 +5,7 @@ import { MigrateError } from '../base/errors.ts'
 import { boundYoungGeneration } from '../base/young-generation.ts'
 import { addCheck } from './commands/check.ts'
 import { addDemo } from './commands/demo.ts'
+import { addInit } from './commands/init.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addRehearse } from './commands/rehearse.ts'
 import { addReport } from './commands/report.ts'
@@ -18,6 +19,7 @@ import { type Finish, flushed, type Io, processIo } from './io.ts'
 
 const EXAMPLE = `
 Example:
+  $ migrate init shop.yml              asks, looks at both hosts, writes the playbook
   $ migrate check shop.yml             everything that could go wrong, before anything is done
   $ migrate run shop.yml --dry-run     the whole plan, writing nothing
   $ migrate run shop.yml               the migration; run it again to resume
@@ -49,7 +51,7 @@ function programFor(io: Io, finish: Finish): Command {
     .addHelpText('after', EXAMPLE)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => undefined })
-  for (const add of [addCheck, addRun, addRehearse, addWatch, addReconcile, addRollback, addStatus, addReport, addDemo])
+  for (const add of [addInit, addCheck, addRun, addRehearse, addWatch, addReconcile, addRollback, addStatus, addReport, addDemo])
     add(program, io, finish)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
   return program

@@ -7,6 +7,7 @@ import { readHistory } from '../run/state.ts'
 import type { World } from '../steps/world.ts'
 import type { Display } from './display/display.ts'
 import { type Flags, stateDirectory } from './flags.ts'
+import { checkHooks, hooksOf } from './hooks.ts'
 import type { Stops } from './signals.ts'
 
 export interface Prepared {
@@ -58,6 +59,8 @@ export async function prepareFrom(
     ask: display.ask,
     interrupt: stops.interrupt,
     abort: stops.abort,
+    hooks: hooksOf(world),
+    checkHooks: (signal) => checkHooks(world, clock, signal),
   }
   return { playbook, world, options, display }
 }

@@ -1,7 +1,7 @@
 import type { RunResult } from '../run/command.ts'
 import { passOf } from '../steps/carry-files.ts'
 import type { ReconcileFlags } from './commands/reconcile.ts'
-import { decide, hasGoneBack } from './deciding.ts'
+import { decide, isBackAlready } from './deciding.ts'
 import type { Io } from './io.ts'
 import type { Prepared } from './prepare.ts'
 import { withPlaybook } from './session.ts'
@@ -12,7 +12,7 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
   return await withPlaybook(playbook, { io, flags }, dryRun ? 'reconcile' : 'live', async (prepared) => {
     if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, playbook, flags, io)
     // After the way back the old host is where customers are: there is nothing of it to follow.
-    if (flags.follow !== true || (await hasGoneBack(prepared.options.directory))) return await onePass(prepared, dryRun)
+    if (flags.follow !== true || (await isBackAlready(prepared.options.directory))) return await onePass(prepared, dryRun)
     const { follow } = await import('./follow.ts')
     return await follow(prepared, flags.quiet)
   })
@@ -20,7 +20,7 @@ export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io)
 
 async function onePass({ options, world, playbook, display }: Prepared, dryRun: boolean): Promise<RunResult> {
   const { runSequence } = await import('../run/runner.ts')
-  if (await hasGoneBack(options.directory)) {
+  if (await isBackAlready(options.directory)) {
     // After the way back it is what the new host got that is carried: the same pass as the rollback's.
     const { goingBack } = await import('../steps/carry-back.ts')
     const sequence = goingBack(world, options.sequence)

@@ -23,6 +23,7 @@ export function statusText(status: Status, name: string, playbook: string): stri
     `Run ${status.run} of ${status.playbook}, begun ${utcWords(status.startedAt)}: ${stateWords(status)}.`,
     ...steps,
     ...failureLines(status),
+    ...decisionLines(status),
     ...(status.outcome === 'parked' ? [`To decide about what is parked:  ${resolveCommand(playbook)}`] : []),
     ...endLines(status, playbook),
   ]
@@ -42,6 +43,7 @@ const wentBack = ({ cutOver, rollback, steps }: Run): boolean =>
 function stateWords(status: Run): string {
   if (status.rollback === 'complete') return 'taken back'
   if (status.rollback === 'unfinished') return 'being taken back; run "migrate rollback" again to go on'
+  if (isGoingBack(status) && status.outcome !== null) return 'going back to the old host, not done yet; run again to go on'
   if (wentBack(status) && status.outcome === 'ok') return 'taken back after its cutover'
   return status.outcome === null ? 'at work now, or its process died; run again to resume' : OUTCOMES[status.outcome]
 }
@@ -54,10 +56,24 @@ const failureLines = ({ failure }: Run): readonly string[] =>
         ...(failure.hint === undefined ? [] : [`→ ${failure.hint}`]),
       ]
 
+/** What was decided when the new host failed; what is to be done about it is said below. */
+const decisionLines = ({ goingBack }: Run): readonly string[] => {
+  if (goingBack === null) return []
+  const who = goingBack.by === 'guard' ? 'the guard decided' : 'a person decided'
+  const what = goingBack.decision === 'back' ? 'to go back' : 'to stay on the new host'
+  return [`At ${utcWords(goingBack.at)} ${who} ${what}: ${goingBack.reason}.`]
+}
+
+/** It was decided to go back, and customers are still sent to the new host. */
+const isGoingBack = ({ goingBack, cutOver }: Run): boolean => goingBack?.decision === 'back' && cutOver
+
 function endLines(status: Run, playbook: string): readonly string[] {
   if (wentBack(status)) {
     return [
       'Customers are on the old host again; what was prepared on the new host stands there as it was.',
+      ...(status.goingBack?.decision === 'back' && status.outcome !== 'ok'
+        ? ['What they ordered on the new host is not all on the old one yet.']
+        : []),
       `Should orders still have arrived on the new host, "migrate rollback ${playbook}" carries them over too.`,
     ]
   }

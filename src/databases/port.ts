@@ -90,6 +90,8 @@ export interface Statement {
    * statements that name other tables. Those of one table keep their order.
    */
   readonly table?: TableName | undefined
+  /** It may also run beside others of its table that say so, once those before them stand: indexes, where the server builds several at a time. */
+  readonly beside?: boolean | undefined
 }
 
 /** A statement and the mark under which it is run. */
@@ -136,6 +138,16 @@ export interface Reader {
   sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
+  /**
+   * `prints` of the rows in several ranges, none of which overlaps another, asked for together; in no set order. At most 1,000 ranges.
+   * Optional power: with `fingerprintMethod`; without it, ranges are asked for one by one.
+   */
+  printsWithin?(
+    table: Table,
+    printing: Printing,
+    ranges: readonly KeyRange[],
+    signal?: AbortSignal,
+  ): AsyncIterable<readonly PrintedRow[]>
 }
 
 /** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */
@@ -257,6 +269,12 @@ export interface Database {
   ledgerEntries(run: string, table: string, keys?: readonly string[]): Promise<readonly LedgerEntry[]>
   /** The whole of it in bounded batches, since a ledger may be as long as a table. */
   ledgerPages(run: string, table: string): AsyncIterable<readonly LedgerEntry[]>
+
+  /**
+   * Why the shop's account can write no row at present, as the server says it of itself: "it is a standby", "its data files are full";
+   * `undefined` when nothing that it says stands in the way. Writes nothing. Optional power.
+   */
+  refusesRows?(): Promise<string | undefined>
 
   /** Absent where the engine's own tools can't be used from here. */
   readonly native?: NativePower

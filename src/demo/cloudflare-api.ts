@@ -17,7 +17,7 @@ export type Fault =
   | { readonly kind: 'rate-limited'; readonly retryAfterSeconds: number; readonly writesOnly?: boolean }
   /** HTTP 200 with `"success": false`. */
   | { readonly kind: 'false-success'; readonly writesOnly?: boolean }
-  | { readonly kind: 'server-error'; readonly writesOnly?: boolean }
+  | { readonly kind: 'server-error'; readonly writesOnly?: boolean; readonly onceWritten?: boolean }
   /** The request is carried out, and answered with status 502 and a page in HTML, as a server on the way would. */
   | { readonly kind: 'server-error-after'; readonly writesOnly?: boolean }
   /** Records are read as they stood before the last write. */
@@ -92,7 +92,7 @@ async function serve(
   const path = url.pathname.slice(PREFIX.length)
   const body = await readBody(request)
   requests.push(`${method} ${path}`)
-  const index = faults.findIndex((fault) => fits(fault, method, path))
+  const index = faults.findIndex((fault) => fits(fault, method, path, requests))
   const fault = index < 0 ? undefined : faults.splice(index, 1)[0]
   if (fault?.kind === 'cut') return void request.socket.destroy()
   if (fault?.kind === 'rate-limited') {
@@ -120,8 +120,10 @@ async function serve(
 
 const BAD_GATEWAY = `<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>${'<p>cloudflare</p>'.repeat(80)}</body></html>`
 
-function fits(fault: Fault, method: string, path: string): boolean {
+function fits(fault: Fault, method: string, path: string, requests: readonly string[]): boolean {
   if (fault.kind === 'stale-read') return method === 'GET' && path.endsWith('/dns_records')
+  if (fault.kind === 'server-error' && fault.onceWritten === true)
+    return method === 'GET' && requests.some((request) => !request.startsWith('GET'))
   return fault.writesOnly !== true || method !== 'GET'
 }
 

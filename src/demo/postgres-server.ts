@@ -265,7 +265,7 @@ function untilReady(
 
 function describeServer(server: Running, host: string, port: number, password: string): PostgresServer {
   const urlOf = (user: string, secret: string, database: string): string =>
-    `postgres://${encodeURIComponent(user)}:${encodeURIComponent(secret)}@${host}:${port}/${encodeURIComponent(database)}`
+    `postgres://${encodeURIComponent(user)}:${encodeURIComponent(secret)}@${host.includes(':') ? `[${host}]` : host}:${port}/${encodeURIComponent(database)}`
   const superuserUrl = urlOf('postgres', password, 'postgres')
   return {
     host,

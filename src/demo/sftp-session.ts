@@ -10,6 +10,8 @@ export interface SftpFaults {
   cutAfterBytes?: number | undefined
   /** The disk is full after so many bytes written. */
   diskFullAfterBytes?: number | undefined
+  /** What is full is the account's quota: protocol version 3 has no status for it, but words. */
+  quota?: boolean | undefined
   /** A path whose listing and reading is refused to every account. */
   denied?: string | undefined
   /** Answers that are ready together are sent the last one first. */
@@ -141,7 +143,7 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
     desk.write(request, () => {
       const { faults } = desk.session
       if (faults.diskFullAfterBytes !== undefined) {
-        if (data.length > faults.diskFullAfterBytes) throw Object.assign(new Error('No space left on device'), { code: 'ENOSPC' })
+        if (data.length > faults.diskFullAfterBytes) throw full(faults.quota === true)
         faults.diskFullAfterBytes -= data.length
       }
       if (isCut(desk.session, data.length)) return
@@ -259,6 +261,11 @@ function statusFor(error: unknown): number {
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return STATUS.denied
   return STATUS.failure
 }
+
+const full = (isQuota: boolean): Error =>
+  isQuota
+    ? Object.assign(new Error('Disk quota exceeded'), { code: 'EDQUOT' })
+    : Object.assign(new Error('No space left on device'), { code: 'ENOSPC' })
 
 const refused = (): Error => Object.assign(new Error('Permission denied'), { code: 'EACCES' })
 

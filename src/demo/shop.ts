@@ -23,10 +23,17 @@ export interface Shop {
   stop(): Promise<void>
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number
   readonly type: string
   readonly body: string | Buffer
+}
+
+/** What the shop says, whoever listens for it. */
+export interface ShopFront {
+  /** Never rejects: what goes wrong is a 503. */
+  answer(request: IncomingMessage): Promise<Answer>
+  close(): Promise<void>
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -36,13 +43,21 @@ const TYPES: Readonly<Record<string, string>> = {
 }
 const configSchema = z.object({ title: z.string(), database: z.string() })
 
-/** Starts the shop's program on one host: it serves whatever site and database that host has at the moment. */
+/** The shop over whatever site and database its host has at the moment. */
+export function openShopFront({ root, address }: Pick<ShopOptions, 'root' | 'address'>): ShopFront {
+  const databases = new Databases(address)
+  return {
+    answer: (request) =>
+      answer(request, root, databases).catch((error: unknown) => text(503, `Out of order: ${messageOf(error)}\n`)),
+    close: () => databases.close(),
+  }
+}
+
+/** Starts the shop's program on one host. */
 export async function startShop(options: ShopOptions): Promise<Shop> {
-  const databases = new Databases(options.address)
+  const front = openShopFront(options)
   const server = createServer((request, response) => {
-    answer(request, options.root, databases)
-      .catch((error: unknown): Answer => text(503, `Out of order: ${messageOf(error)}\n`))
-      .then((reply) => send(response, reply))
+    front.answer(request).then((reply) => send(response, reply))
   })
   await listen(server, options)
   return {
@@ -52,7 +67,7 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed
-      await databases.close()
+      await front.close()
     },
   }
 }

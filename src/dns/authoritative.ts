@@ -23,6 +23,10 @@ export interface AuthoritativeServers {
   authoritative(): Promise<readonly Resolver[]>
   /** The same servers asked through `dig`, sharing no code with the first; [] where dig isn't installed. */
   secondOpinion(): Promise<readonly Resolver[]>
+  /** The same servers, with the same labels, asked over TCP alone. */
+  overTcp(): Promise<readonly Resolver[]>
+  /** The name servers of the zone above; [] where they can't be found, or the playbook names the zone's own: then there may be none. */
+  parents(): Promise<readonly Resolver[]>
 }
 
 /** The name servers that answer for the zone: as given, or by asking this machine's resolvers for its NS and their addresses. */
@@ -38,6 +42,11 @@ export function authoritativeServers(options: AuthoritativeOptions): Authoritati
   }
   return {
     authoritative: async () => (await servers()).map((server) => measureResolver(server, { clock, label: server.label })),
+    overTcp: async () => (await servers()).map((server) => measureResolver(server, { clock, label: server.label, tcp: true })),
+    parents: async () =>
+      options.nameservers === undefined
+        ? (await findParents(options)).map((server) => measureResolver(server, { clock, label: server.label }))
+        : [],
     secondOpinion: async () => {
       if ((await digMissing()) !== null) return []
       return (await servers()).map((server) => digResolver(server, { clock, label: `${server.label} (dig)` }))
@@ -47,6 +56,29 @@ export function authoritativeServers(options: AuthoritativeOptions): Authoritati
 
 interface NamedServer extends ServerAddress {
   readonly label: string
+}
+
+/** A few are enough: they all say the same. */
+const MOST_PARENTS = 3
+
+/** The next name above the zone that has name servers of its own: `shop.co.uk` is below `co.uk`. */
+async function findParents({ zone, systemServers }: AuthoritativeOptions): Promise<readonly NamedServer[]> {
+  const system = new SystemResolver({ timeout: 3000, tries: 2 })
+  if (systemServers !== undefined) system.setServers([...systemServers])
+  const labels = canonicalName(zone).split('.')
+  for (let depth = 1; depth < labels.length; depth += 1) {
+    // A name without servers isn't a zone; one that can't be asked about isn't known to be one.
+    const hosts = await system.resolveNs(labels.slice(depth).join('.')).catch(() => [])
+    const found = await Promise.all(
+      hosts
+        .sort()
+        .slice(0, MOST_PARENTS)
+        .map((host) => addressOf(system, host)),
+    )
+    const known = found.flatMap((each) => (each === undefined ? [] : [each]))
+    if (known.length > 0) return known.map(({ host, address }) => ({ address, port: DNS_PORT, label: `${host} (${address})` }))
+  }
+  return []
 }
 
 async function find({ zone, nameservers, systemServers }: AuthoritativeOptions): Promise<readonly NamedServer[]> {

@@ -9,7 +9,7 @@ import { textPower } from './cloudflare-texts.ts'
 import { batchLimit, type CloudflareZone, leastTtl, lookUpZone, zoneFindings } from './cloudflare-zone.ts'
 import { canonicalName } from './names.ts'
 import type { DnsProvider, DnsRecord, RecordChange } from './port.ts'
-import { outstanding } from './standing.ts'
+import { outstanding, ReadBack } from './standing.ts'
 
 export interface CloudflareOptions {
   readonly zone: string
@@ -67,6 +67,8 @@ export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
     return found
   }
 
+  const seen = new ReadBack(zoneName)
+
   return {
     label: `Cloudflare zone ${zoneName}`,
     manual: false,
@@ -86,18 +88,19 @@ export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
       const { id } = await findZone(signal)
       return await call(task, (cloudflare) => work(cloudflare, id), signal)
     }),
-    apply: async (changes, signal) => {
-      const names = changes.flatMap(({ before, after }) =>
-        [before, after].flatMap((record) => (record === null ? [] : [record.name])),
-      )
-      const current = await read(names, signal)
-      const todo = outstanding(changes, current)
-      if (todo.length === 0) return
-      const target = await findZone(signal)
-      refuseTooMany(todo, batchLimit(target), zoneName)
-      const lost = await sendBatch(await connected(), { clock, zoneName, id: target.id }, batchBody(todo, current), signal)
-      await readBack(changes, () => read(names, signal), { clock, zoneName, lost, signal })
-    },
+    apply: async (changes, signal) =>
+      apply(changes, {
+        clock,
+        zoneName,
+        signal,
+        seen,
+        read: (names) => read(names, signal),
+        send: async (todo, current) => {
+          const target = await findZone(signal)
+          refuseTooMany(todo, batchLimit(target), zoneName)
+          return await sendBatch(await connected(), { clock, zoneName, id: target.id }, batchBody(todo, current), signal)
+        },
+      }),
     close: () => Promise.resolve(),
   }
 }
@@ -159,15 +162,34 @@ async function sendBatch(
   }
 }
 
-const LOOKS = 6
-const FIRST_REST_MS = 500
-
-interface ReadBack {
+interface Applying {
   readonly clock: Clock
   readonly zoneName: string
-  readonly lost: MigrateError | undefined
   readonly signal: AbortSignal | undefined
+  readonly seen: ReadBack
+  read(names: readonly string[]): Promise<readonly DnsRecord[]>
+  /** Returns the error when the answer was lost; throws when the changes were refused. */
+  send(todo: readonly RecordChange[], current: readonly DnsRecord[]): Promise<MigrateError | undefined>
 }
+
+async function apply(changes: readonly RecordChange[], applying: Applying): Promise<void> {
+  const { seen, send } = applying
+  const names = changes.flatMap(({ before, after }) =>
+    [before, after].flatMap((record) => (record === null ? [] : [record.name])),
+  )
+  const read = () => seen.read(() => applying.read(names))
+  const current = await read()
+  seen.settled()
+  const todo = outstanding(changes, current)
+  if (todo.length === 0) return
+  const lost = await send(todo, current)
+  seen.sent()
+  await readBack(changes, read, lost, applying)
+  seen.settled()
+}
+
+const LOOKS = 6
+const FIRST_REST_MS = 500
 
 /**
  * Returns once the changes stand. What was written may take a moment until a reader sees it, and an answer may be lost before the work
@@ -176,7 +198,8 @@ interface ReadBack {
 async function readBack(
   changes: readonly RecordChange[],
   read: () => Promise<readonly DnsRecord[]>,
-  { clock, zoneName, lost, signal }: ReadBack,
+  lost: MigrateError | undefined,
+  { clock, zoneName, signal }: Applying,
 ): Promise<void> {
   let missing = changes
   for (let look = 0; look < LOOKS; look += 1) {

@@ -1,4 +1,4 @@
-import { type Answer, type DecodedPacket, decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import { type Answer, type DecodedPacket, type DsData, decode, encode, RECURSION_DESIRED } from 'dns-packet'
 import type { DnsAnswer, QueryType } from './port.ts'
 import { rcodeName } from './rcodes.ts'
 
@@ -68,6 +68,7 @@ export function toAnswer(packet: DecodedPacket, question: Question, milliseconds
     status: rcodeName(rcode),
     authoritative: packet.flag_aa,
     records,
+    beside: [...(packet.authorities ?? []), ...(packet.additionals ?? [])].flatMap(toRecord),
     negativeTtlSeconds: records.some((record) => record.type === question.type) ? null : negativeTtl(packet.authorities ?? []),
     ...(question.subnet === undefined ? {} : { subnetScope: scopeOf(packet) }),
     milliseconds,
@@ -97,10 +98,14 @@ function contentOf(answer: Exclude<Answer, { type: 'OPT' }>): string | undefined
   if (answer.type === 'MX') return `${answer.data.preference ?? 0} ${plain(answer.data.exchange)}`
   if (answer.type === 'CAA') return `${answer.data.flags ?? 0} ${answer.data.tag} "${answer.data.value}"`
   if (answer.type === 'DNSKEY') return `${answer.data.flags} 3 ${answer.data.algorithm} ${answer.data.key.toString('base64')}`
+  if (answer.type === 'DS') return dsContent(answer.data)
   if (answer.type !== 'SOA') return undefined
   const { mname, rname, serial, refresh, retry, expire, minimum } = answer.data
   return [plain(mname), plain(rname), serial, refresh, retry, expire, minimum].join(' ')
 }
+
+const dsContent = ({ keyTag, algorithm, digestType, digest }: DsData): string =>
+  `${keyTag} ${algorithm} ${digestType} ${digest.toString('hex')}`
 
 /** How long "there is no such record" may be remembered: the lower of the SOA's own TTL and its minimum (RFC 2308, 5). */
 function negativeTtl(authorities: readonly Answer[]): number | null {

@@ -74,6 +74,8 @@ export interface DnsAnswer {
     readonly content: string
     readonly ttlSeconds: number
   }[]
+  /** What came along with it: the authority and additional sections, as in a referral; absent where they weren't looked at. */
+  readonly beside?: DnsAnswer['records']
   /** From the SOA of a negative answer. */
   readonly negativeTtlSeconds: number | null
   /** For how much of the client subnet that was asked for the answer holds (RFC 7871, 7.1.2); 0: for everybody. */
@@ -81,7 +83,7 @@ export interface DnsAnswer {
   readonly milliseconds: number
 }
 
-export type QueryType = 'PTR' | 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT' | 'MX' | 'CAA' | 'DNSKEY'
+export type QueryType = 'PTR' | 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT' | 'MX' | 'CAA' | 'DNSKEY' | 'DS'
 
 /** Asks one name server. Never throws for what the server answers or fails to answer; contract: test/contract/resolver.ts. */
 export interface Resolver {

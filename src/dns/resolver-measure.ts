@@ -16,6 +16,8 @@ export interface MeasureOptions {
   readonly timeoutMs?: number
   /** UDP is lossy: how often a question is asked before it counts as unanswered. */
   readonly tries?: number
+  /** Over TCP alone. */
+  readonly tcp?: boolean
   /** Asks as if for this network (RFC 7871). */
   readonly subnet?: ClientSubnet
 }
@@ -32,14 +34,14 @@ type Reply = { readonly packet: DecodedPacket } | { readonly failure: 'TIMEOUT' 
  * question (RFC 5452, 9.1). Only an abort of the caller's signal throws.
  */
 export function measureResolver(server: ServerAddress, options: MeasureOptions): Resolver {
-  const { clock, label = formatServerAddress(server), timeoutMs = TIMEOUT_MS, tries = TRIES, subnet } = options
+  const { clock, label = formatServerAddress(server), timeoutMs = TIMEOUT_MS, tries = TRIES, tcp = false, subnet } = options
   return {
     label,
     ...(subnet === undefined ? {} : { isVantage: true as const }),
     query: async (name, type, signal) => {
       const question = { name: canonicalName(name), type, subnet }
       const start = clock.monotonic()
-      const reply = await ask(server, question, { timeoutMs, tries, signal })
+      const reply = await ask(server, question, { timeoutMs, tries, tcp, signal })
       const milliseconds = clock.monotonic() - start
       return 'failure' in reply ? failedAnswer(reply.failure, milliseconds) : toAnswer(reply.packet, question, milliseconds)
     },
@@ -49,6 +51,7 @@ export function measureResolver(server: ServerAddress, options: MeasureOptions):
 interface Attempt {
   readonly timeoutMs: number
   readonly tries: number
+  readonly tcp: boolean
   readonly signal: AbortSignal | undefined
 }
 
@@ -56,9 +59,9 @@ async function ask(server: ServerAddress, question: Question, attempt: Attempt):
   let reply: Reply = { failure: 'TIMEOUT' }
   for (let left = attempt.tries; left > 0; left -= 1) {
     attempt.signal?.throwIfAborted()
-    reply = await overUdp(server, question, limit(attempt))
+    reply = await (attempt.tcp ? overTcp : overUdp)(server, question, limit(attempt))
     attempt.signal?.throwIfAborted()
-    if ('packet' in reply && reply.packet.flag_tc) reply = await overTcp(server, question, limit(attempt))
+    if (!attempt.tcp && 'packet' in reply && reply.packet.flag_tc) reply = await overTcp(server, question, limit(attempt))
     attempt.signal?.throwIfAborted()
     if ('packet' in reply) return reply
   }

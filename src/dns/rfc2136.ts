@@ -9,7 +9,7 @@ import { textPower } from './rfc2136-texts.ts'
 import type { TsigKey } from './rfc2136-tsig.ts'
 import { updateOf, wire } from './rfc2136-update.ts'
 import { CLASSES, decodeData, TYPES } from './rfc2136-wire.ts'
-import { outstanding } from './standing.ts'
+import { outstanding, ReadBack } from './standing.ts'
 
 export interface Rfc2136Options {
   readonly zone: string
@@ -39,6 +39,7 @@ export function rfc2136Provider(options: Rfc2136Options): DnsProvider {
     server: `${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}`,
     primary: { ...server, key: { ...key, name: canonicalName(key.name) }, clock, timeoutMs },
   }
+  const seen = new ReadBack(zone)
   return {
     label: `${zone} on ${endpoint.server}`,
     manual: false,
@@ -57,47 +58,70 @@ export function rfc2136Provider(options: Rfc2136Options): DnsProvider {
       const { bytes, message } = await ask(endpoint, zone, 'NS', signal)
       return message.answers.flatMap((record) => (record.type === TYPES.NS ? (decodeData(bytes, record) ?? []) : []))
     },
-    apply: (changes, signal) => apply(endpoint, changes, signal),
+    apply: (changes, signal) => apply({ endpoint, seen, signal }, changes),
     texts: textPower(endpoint),
     close: () => Promise.resolve(),
   }
 }
 
-async function apply(endpoint: Endpoint, changes: readonly RecordChange[], signal: AbortSignal | undefined): Promise<void> {
+interface Applying {
+  readonly endpoint: Endpoint
+  readonly seen: ReadBack
+  readonly signal: AbortSignal | undefined
+}
+
+async function apply({ endpoint, seen, signal }: Applying, changes: readonly RecordChange[]): Promise<void> {
   const names = [
     ...new Set(
       changes.flatMap(({ before, after }) => [before, after].flatMap((record) => (record === null ? [] : [record.name]))),
     ),
   ]
-  const current = await readRecords(endpoint, names, signal)
+  const read = () => seen.read(() => readRecords(endpoint, names, signal))
+  const current = await read()
+  seen.settled()
   const todo = outstanding(changes, current)
   if (todo.length === 0) return
-  const answer = await exchange(endpoint.primary, updateOf(endpoint.zone, todo, current), signal)
+  const doubt = await send(endpoint, updateOf(endpoint.zone, todo, current), signal)
+  seen.sent()
+  await readBack(changes, read, { endpoint, signal, doubt })
+  seen.settled()
+}
+
+/** Returns what is to be said when the changes don't stand; throws when they were refused or never left. */
+async function send(
+  endpoint: Endpoint,
+  update: ReturnType<typeof updateOf>,
+  signal: AbortSignal | undefined,
+): Promise<MigrateError> {
+  const answer = await exchange(endpoint.primary, update, signal)
   if (answer.kind !== 'answered') {
     if (answer.kind === 'unsent') throw unreachable(endpoint, answer, UPDATE_TASK, 'Nothing was changed.')
     const effect = 'Whether the change was made is read back before anything is repeated.'
-    return await readBack(endpoint, changes, names, unreachable(endpoint, answer, UPDATE_TASK, effect), signal)
+    return unreachable(endpoint, answer, UPDATE_TASK, effect)
   }
   const refused = updateRefusalOf(answer, endpoint, UPDATE_TASK)
   if (refused !== undefined) throw refused
-  const doubt = answer.verdict.verified ? notStanding(endpoint) : unsignedAnswer(endpoint, UPDATE_TASK)
-  await readBack(endpoint, changes, names, doubt, signal)
+  return answer.verdict.verified ? notStanding(endpoint) : unsignedAnswer(endpoint, UPDATE_TASK)
 }
 
 const LOOKS = 5
 const FIRST_REST_MS = 500
 
+interface Doubt {
+  readonly endpoint: Endpoint
+  readonly signal: AbortSignal | undefined
+  readonly doubt: MigrateError
+}
+
 /** Returns once the changes stand; throws `doubt` when they don't after some seconds. Nothing is sent a second time. */
 async function readBack(
-  endpoint: Endpoint,
   changes: readonly RecordChange[],
-  names: readonly string[],
-  doubt: MigrateError,
-  signal: AbortSignal | undefined,
+  read: () => Promise<readonly DnsRecord[]>,
+  { endpoint, signal, doubt }: Doubt,
 ): Promise<void> {
   for (let look = 0; look < LOOKS; look += 1) {
     if (look > 0) await endpoint.primary.clock.sleep(FIRST_REST_MS * 2 ** (look - 1), signal)
-    const current = await readRecords(endpoint, names, signal).catch((error: unknown) => {
+    const current = await read().catch((error: unknown) => {
       // The server that lost the answer may be away for a moment longer.
       if (error instanceof MigrateError && error.code === 'dns-unreachable' && look < LOOKS - 1) return undefined
       throw error

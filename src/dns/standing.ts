@@ -69,3 +69,45 @@ function changedMeanwhile(change: RecordChange, current: readonly DnsRecord[]): 
     },
   )
 }
+
+/**
+ * Reads a zone for one provider, and knows whether changes were sent whose outcome nobody knows yet: then an error while reading says
+ * so, since what it says of the zone ("nothing was changed") is true of the reading alone.
+ */
+export class ReadBack {
+  readonly #zone: string
+  #isOpen = false
+
+  constructor(zone: string) {
+    this.#zone = zone
+  }
+
+  /** Changes went out, and nobody knows what came of them. */
+  sent(): void {
+    this.#isOpen = true
+  }
+
+  /** What stands is known again, or the changes were refused. */
+  settled(): void {
+    this.#isOpen = false
+  }
+
+  async read<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw this.#isOpen && error instanceof MigrateError ? unknownOutcome(this.#zone, error) : error
+    }
+  }
+}
+
+const unknownOutcome = (zone: string, cause: MigrateError): MigrateError =>
+  new MigrateError(
+    cause.code,
+    `The changes to ${zone} were sent, and whether they were made couldn't be read back: ${cause.message.replace(/ Nothing was changed\.$/, '')}`,
+    {
+      hint: `${cause.hint ?? 'Run again.'} What stands by then is left alone; nothing is sent before it was read back.`,
+      retrySafe: cause.retrySafe,
+      cause,
+    },
+  )

@@ -6,6 +6,8 @@ export interface Surroundings {
   /** The zone's own list of its name servers. */
   readonly nameServers: readonly string[]
   readonly isSigned: boolean
+  /** DNSKEY records; `undefined` when they couldn't be had. */
+  readonly keys: readonly string[] | undefined
   readonly mail: readonly MailRoute[]
   /** The CAA records that count for the site's name, and the name at which they stand; none: `[]`. */
   readonly caa: { readonly at: string; readonly records: readonly string[] }
@@ -43,11 +45,16 @@ export async function readSurroundings(
   const domains = [...new Set([zone, ...names.filter((name) => !name.startsWith('*.'))])]
   const [nameServers, keys, mail, caa] = await Promise.all([
     contents(zone, 'NS'),
-    contents(zone, 'DNSKEY'),
+    keysOf(server, zone, signal),
     Promise.all(domains.map((domain) => mailRoutes(domain, zone, { ask, contents }))),
     relevantCaa(site, zone, contents),
   ])
-  return { nameServers, isSigned: keys.length > 0, mail: mail.flat(), caa }
+  return { nameServers, isSigned: (keys ?? []).length > 0, keys, mail: mail.flat(), caa }
+}
+
+async function keysOf(server: Resolver, zone: string, signal: AbortSignal | undefined): Promise<readonly string[] | undefined> {
+  const { status, records } = await server.query(zone, 'DNSKEY', signal)
+  return status === 'NOERROR' ? records.filter(({ type }) => type === 'DNSKEY').map(({ content }) => content) : undefined
 }
 
 async function firstAnswering(

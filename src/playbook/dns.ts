@@ -1,7 +1,8 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net'
-import { kept, type Reading, readSite } from './hosts.ts'
+import { readSite } from './hosts.ts'
 import { checkedParts, isMapping } from './issues.ts'
 import type { DnsRecordSettings, DnsSettings, Rfc2136Settings } from './model.ts'
+import { kept, type Reading } from './reading.ts'
 import { dnsKeyShape, dnsShape } from './schema.ts'
 import type { Path, Source, Value } from './source.ts'
 

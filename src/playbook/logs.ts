@@ -1,5 +1,5 @@
-import type { Reading } from './hosts.ts'
 import type { FilesSettings, LogSettings } from './model.ts'
+import type { Reading } from './reading.ts'
 import type { Path } from './source.ts'
 
 const WILD = /[*?[{]/

@@ -1,5 +1,6 @@
 import type { Redactor, Secret } from '../base/secret.ts'
 import type { Reference, StepKind, TableRules } from '../steps/world.ts'
+import type { HookSettings } from './notify.ts'
 import type { Path, Position, Value } from './source.ts'
 
 export interface LocalFiles {
@@ -157,6 +158,8 @@ export interface Playbook {
   readonly site: URL | undefined
   readonly dns: DnsSettings | undefined
   readonly mail: MailSettings | undefined
+  /** Who is told of what. */
+  readonly notify: readonly HookSettings[]
   readonly tables: ReadonlyMap<string, TableRules>
   readonly references: readonly Reference[]
   readonly noReferences: readonly Reference[]

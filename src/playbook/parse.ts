@@ -4,11 +4,13 @@ import { z } from 'zod'
 import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
 import { readDns } from './dns.ts'
 import { readDocument } from './document.ts'
-import { type Reading, readHost, readSite } from './hosts.ts'
+import { readHost, readSite } from './hosts.ts'
 import { checked, isMapping } from './issues.ts'
 import { readMail } from './mail.ts'
 import type { HostSettings, Playbook } from './model.ts'
+import { readNotify } from './notify.ts'
 import { PlaybookError } from './problems.ts'
+import type { Reading } from './reading.ts'
 import { nameSchema, rootShape } from './schema.ts'
 import type { Value } from './source.ts'
 import { readSteps } from './steps.ts'
@@ -84,6 +86,7 @@ function readRoot(value: Value, raw: Value, reading: Reading, file: string): Pla
     site: site === undefined ? undefined : readSite(site, ['site'], source),
     dns: isGiven('dns') ? readDns(value.dns ?? null, ['dns'], reading) : undefined,
     mail: isGiven('mail') ? readMail(value.mail ?? null, ['mail'], source) : undefined,
+    notify: isGiven('notify') ? readNotify(value.notify ?? null, ['notify'], reading) : [],
     tables: isGiven('tables') ? readTables(value.tables ?? null, ['tables'], source) : new Map(),
     references: isGiven('references') ? readReferences(value.references ?? null, ['references'], source) : [],
     noReferences: isGiven('no-references') ? readReferences(value['no-references'] ?? null, ['no-references'], source) : [],

@@ -61,6 +61,7 @@ export function rehearsalOf(playbook: Playbook, names: ScratchNames): Rehearsal 
       },
       dns: undefined,
       mail: undefined,
+      notify: [],
       steps,
     },
     makesDatabase: database !== undefined && rehearsal?.database === undefined,

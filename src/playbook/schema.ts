@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { durationMs } from '../steps/options.ts'
 import { mailSchema } from './mail.ts'
+import { notifySchema } from './notify.ts'
 
 const text = z.string().min(1)
 const secret = text.meta({ description: `A secret: \${NAME} takes it from the environment, \${file:PATH} from a file` })
@@ -164,6 +165,7 @@ export const rootShape = {
   mail: mailSchema
     .optional()
     .meta({ description: 'How the new host will send the shop’s mails; check looks whether they would be taken' }),
+  notify: notifySchema.optional(),
   tables: tablesSchema.optional().meta({ description: 'Tables that differ from the defaults' }),
   references: z.array(referenceSchema).optional(),
   rehearsal: hostSchema.optional().meta({

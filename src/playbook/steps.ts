@@ -17,13 +17,12 @@ const DEFAULT_STEPS: readonly (readonly string[])[] = [
   ['smoke-test'],
   ['carry-files'],
   ['cutover-dns'],
-  ['watch-propagation'],
+  ['watch-propagation', 'guard'],
   ['carry-files', 'reconcile'],
   ['report'],
 ]
 /** Kinds that may stand in a playbook several times. */
-const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'smoke-test', 'carry-files'])
-const LATER: readonly string[] = ['notify']
+const REPEATABLE: ReadonlySet<string> = new Set(['run', 'sql', 'http', 'pause', 'notify', 'smoke-test', 'carry-files'])
 /** What must have happened, when it is in the playbook at all, before what. */
 const ORDER: readonly (readonly [string, string])[] = [
   ['snapshot-files', 'restore-files'],
@@ -36,6 +35,7 @@ const ORDER: readonly (readonly [string, string])[] = [
   ['lower-ttl', 'cutover-dns'],
   ['certificate', 'cutover-dns'],
   ['cutover-dns', 'watch-propagation'],
+  ['cutover-dns', 'guard'],
   ['cutover-dns', 'reconcile'],
   ['cutover-dns', 'relay'],
   ['bump-identities', 'relay'],
@@ -167,15 +167,6 @@ function checkedOptions(kind: StepKind, item: Written, source: Source): { readon
 
 function complainOfName(item: Written, source: Source): void {
   if (source.broken(item.path)) return
-  if (LATER.includes(item.name)) {
-    source.complain(
-      item.path,
-      `The step ${item.name} is not yet in this version of migrate.`,
-      'Remove it; `run` and `pause` may do until it comes.',
-      'key',
-    )
-    return
-  }
   const names = stepKinds.map((kind) => kind.name)
   const near = nearest(item.name, names)
   const shown = source.entry(item.path)?.raw ?? source.keyText(item.path)
@@ -239,7 +230,8 @@ export function buildSequence(playbook: Playbook, world: World): Sequence {
     group.map(({ id, kind, options }) => {
       const others = (): readonly Step[] => made.filter((each) => each !== step)
       const afterCutover = made.some((each) => each.phase === 'cutover')
-      const step = kind.create(options, { id, world, playbookDirectory: playbook.directory, others, afterCutover })
+      const { directory: playbookDirectory, file } = playbook
+      const step = kind.create(options, { id, world, playbookDirectory, playbook: file, others, afterCutover })
       made.push(step)
       return step
     }),

@@ -25,10 +25,17 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
   const [old, destination] = await Promise.all([buildHost('old', playbook.old), buildHost('new', playbook.new)])
   const dns = playbook.dns && (await buildDns(playbook.dns, options.clock))
   const mail = await buildMail(playbook, options.clock)
+  const notifiers = await Promise.all(playbook.notify.map(async ({ name, on, open }) => ({ name, on, notifier: await open() })))
   const logs = [old, destination].flatMap((host) => host.logs ?? []).map(({ files }) => files)
-  const open = [old.files, old.database, destination.files, destination.database, dns?.provider, ...logs].filter(
-    (each) => each !== undefined,
-  )
+  const open = [
+    old.files,
+    old.database,
+    destination.files,
+    destination.database,
+    dns?.provider,
+    ...logs,
+    ...notifiers.map(({ notifier }) => notifier),
+  ].filter((each) => each !== undefined)
   return {
     name: playbook.name,
     old,
@@ -36,6 +43,7 @@ export async function buildWorld(playbook: Playbook, options: WorldOptions): Pro
     ...(playbook.site === undefined ? {} : { site: playbook.site }),
     ...(dns === undefined ? {} : { dns }),
     ...(mail === undefined ? {} : { mail }),
+    notifiers,
     resolvers: (spec) => resolversFor(spec, options.clock),
     isIntercepted: (name, signal) => isIntercepted(name, options.clock, signal),
     tables: playbook.tables,

@@ -1,7 +1,9 @@
+import { MigrateError } from '../base/errors.ts'
 import type { Row, Transaction } from '../databases/port.ts'
 import { type ForeignKey, fullName, readableColumns } from '../databases/schema.ts'
 import type { ApplyContext, Candidate } from './apply-context.ts'
-import { keyCells } from './fingerprint.ts'
+import { keyCells, keyLabel } from './fingerprint.ts'
+import { parentKey } from './remap-references.ts'
 
 /**
  * Deletes rows, but none that a row on the target still refers to: that could fail, or take the other row with it. Returns those that
@@ -30,10 +32,12 @@ export async function deleteRows(
       )
     left = left.filter((each) => referenced.has(each))
   }
-  if (cyclic)
-    for (const each of left) if (looseOf(each).length > 0) await transaction.update(each.table.target, each.target?.row ?? [])
+  const gone = new Set(doomed.filter((each) => !shared.includes(each) && !left.includes(each)).map(nameOnTarget))
+  if (cyclic) for (const each of left) await takeUpAgain(transaction, each, gone)
   return [...shared, ...left]
 }
+
+const nameOnTarget = ({ table, targetKey }: Candidate): string => `${table.name} ${targetKey}`
 
 /** True when another row of the source has become one with this row of the target. */
 const isShared = (
@@ -51,6 +55,24 @@ async function letGo(transaction: Transaction, { table, target }: Candidate): Pr
     table.target,
     target.row.map((cell, at) => (loose.has(at) ? null : cell)),
   )
+}
+
+/**
+ * A row that stays refers again to what it referred to. What it had let go of may have been deleted for that alone: then everything is
+ * taken back, and each half of the rows is tried by itself.
+ */
+async function takeUpAgain(transaction: Transaction, each: Candidate, gone: ReadonlySet<string>): Promise<void> {
+  const { table, target, targetKey } = each
+  if (target === undefined || looseOf(each).length === 0) return
+  for (const reference of table.references) {
+    const parent = parentKey(target.row, reference)
+    if (parent === undefined || !gone.has(`${reference.parent} ${parent}`)) continue
+    throw new MigrateError(
+      'database-statement-failed',
+      `${table.name} ${keyLabel(targetKey)} stays, since it is still referred to, and ${reference.parent} ${keyLabel(parent)}, which it belongs to, would go.`,
+    )
+  }
+  await transaction.update(table.target, target.row)
 }
 
 /** Those of the rows that somebody's row still points at. */

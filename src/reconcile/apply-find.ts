@@ -12,7 +12,8 @@ export function cellsOf(table: Table, row: Row, names: readonly string[]): Row |
 /**
  * The target's rows that have the same value in `names` as a row that is wanted there, by the server's own equality (collations,
  * trailing spaces). `rows` by any name of theirs; those without an equal are absent from the result. One question where there is no
- * equal at all; few more where there is.
+ * equal at all, or only such as are equal to the letter; more where some are equal in the server's eyes alone: without an index, each
+ * question reads the whole table.
  */
 export async function equalRows(
   transaction: Transaction,
@@ -35,11 +36,16 @@ export async function equalRows(
     if (equal.length === 0) continue
     const likes = new Set(equal.map((row) => like(cellsOf(table, row, names) ?? [])))
     const [near, far] = [some.filter(({ cells }) => likes.has(like(cells))), some.filter(({ cells }) => !likes.has(like(cells)))]
+    const lettersOf = (row: Row): string => JSON.stringify(cellsOf(table, row, names))
+    const byLetters = Map.groupBy(equal, lettersOf)
+    const wantedLetters = new Set(some.map(({ cells }) => JSON.stringify(cells)))
+    const isPlain = equal.every((row) => wantedLetters.has(lettersOf(row)))
     const explained = new Set<string>()
     // Most equals are alike to the eye too. Only where the server finds one that isn't, everybody is asked about.
     for (const { name, cells } of [...near, ...far]) {
       if (explained.size === equal.length && !near.some((each) => each.name === name)) break
-      const own = await transaction.find(table, columns, [cells])
+      const same = isPlain ? byLetters.get(JSON.stringify(cells)) : undefined
+      const own = same ?? (await transaction.find(table, columns, [cells]))
       if (own.length > 0) found.set(name, own)
       for (const row of own) explained.add(JSON.stringify(row))
     }

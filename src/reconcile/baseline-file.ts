@@ -1,8 +1,7 @@
-import { stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
-import { codeOf } from '../base/errors.ts'
 import type { KeyCells, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaseRow, unpackLeaf } from './baseline-leaf.ts'
@@ -75,8 +74,8 @@ export async function baselineTables(directory: string): Promise<ReadonlyMap<str
 /** The run's baseline, opened for reading; `undefined` when there is none. To be closed. */
 export async function openBaseline(directory: string): Promise<BaselineFile | undefined> {
   const path = baselinePath(directory)
-  if (!(await exists(path))) return undefined
-  if (await exists(`${path}-journal`)) takeBackUnfinished(path)
+  if (!existsSync(path)) return undefined
+  if (existsSync(`${path}-journal`)) takeBackUnfinished(path)
   const store = new DatabaseSync(path, { readOnly: true })
   // The file alone is there when its maker was killed at once.
   if (store.prepare("SELECT 1 FROM sqlite_master WHERE name = 'leaves'").get() !== undefined) return new BaselineFile(store)
@@ -137,15 +136,5 @@ function takeBackUnfinished(path: string): void {
     store.prepare('SELECT count(*) FROM sqlite_master').get()
   } finally {
     store.close()
-  }
-}
-
-const exists = async (path: string): Promise<boolean> => {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
-    throw error
   }
 }

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Database, LedgerEntry } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { MIXED, stateOf, stateText } from './difference.ts'
@@ -59,23 +59,27 @@ export function makeLedger(scratch: DatabaseSync): void {
   `)
 }
 
-/** Puts these entries into it, in place of those that were there. */
-export async function keepLedger(scratch: DatabaseSync, pages: Pages): Promise<void> {
+/** Puts these entries into it, in place of those that were there; false where there are none: then nobody need look. */
+export async function keepLedger(scratch: DatabaseSync, pages: Pages): Promise<boolean> {
+  let insert: StatementSync | undefined
   scratch.exec('DELETE FROM ledger')
-  const insert = scratch.prepare(`
-    INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (source_digest) DO UPDATE SET
-      target_digest = excluded.target_digest, target_key = excluded.target_key, action = excluded.action,
-      source_state = excluded.source_state, target_state = excluded.target_state, at = excluded.at
-    WHERE excluded.at >= at`)
   for await (const entries of pages) {
     for (const { sourceKey, targetKey, action, sourceState, targetState, at } of entries) {
       const source = keyDigest(sourceKey)
       const target = targetKey === sourceKey ? source : keyDigest(targetKey)
+      insert ??= scratch.prepare(INSERT)
       insert.run(source, sourceKey, target, targetKey, action, sourceState, targetState, at)
     }
   }
+  return insert !== undefined
 }
+
+const INSERT = `
+    INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (source_digest) DO UPDATE SET
+      target_digest = excluded.target_digest, target_key = excluded.target_key, action = excluded.action,
+      source_state = excluded.source_state, target_state = excluded.target_state, at = excluded.at
+    WHERE excluded.at >= at`
 
 type Pages = AsyncIterable<readonly Carried[]> | Iterable<readonly Carried[]>
 type Carried = Omit<LedgerEntry, 'run' | 'table'>

@@ -37,13 +37,16 @@ async function compareTable(comparing: Comparing, pair: TablePair): Promise<Tabl
   const { scratch, options } = comparing
   const { sourceTable, targetTable: table } = pair
   const [source, target] = await comparing.readings(pair)
-  await keepLedger(scratch, options.carried?.(table) ?? carriedEntries(options.run, options.source, options.target, pair))
+  const hasLedger = await keepLedger(
+    scratch,
+    options.carried?.(table) ?? carriedEntries(options.run, options.source, options.target, pair),
+  )
   if (table.key.length === 0) {
     const counts = await compareCopies(scratch, target, source)
     return { table, sourceTable, ...counts, inStep: NONE_IN_STEP, differences: () => NOTHING.values() }
   }
   const [there, here] = await together(readSide(source), readSide(target))
-  await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
+  if (hasLedger) await together(askCarried(scratch, 'source', source), askCarried(scratch, 'target', target))
   await together(nameGone(source, target), nameGone(target, source))
   return comparison(pair, there, here, join(scratch))
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import { keepWhole } from '../base/disk.ts'
@@ -9,6 +10,8 @@ export async function readJsonFile<T>(
   schema: z.ZodType<T[]>,
   damaged: { readonly code: string; readonly what: string; readonly hint: string },
 ): Promise<readonly T[]> {
+  // Most runs have no such file, and are asked for it again and again: to be told so by an error takes longer than all else.
+  if (!existsSync(path)) return []
   try {
     return schema.parse(JSON.parse(await readFile(path, 'utf8')))
   } catch (error) {

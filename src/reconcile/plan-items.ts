@@ -10,7 +10,8 @@ const copiesSchema = z.object({ base: z.number(), source: z.number(), target: z.
 const rulingSchema = z.union([z.enum(['source', 'target', 'skip']), z.object({ merge: z.string() }).readonly()])
 export type Ruling = z.infer<typeof rulingSchema>
 
-const itemSchema = z
+/** As the journal and the plan's own file give it back. */
+export const itemSchema = z
   .object({
     table: z.string(),
     /** JSON array of the key's cells on the source; of the fingerprint for copies of a row of a table without a key. */

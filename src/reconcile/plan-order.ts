@@ -1,59 +1,64 @@
 import { type ForeignKey, fullName, type Table } from '../databases/schema.ts'
 import { isCyclic, parentsFirst } from './order.ts'
-import type { CarryItem, ReconcileChange } from './plan-items.ts'
+import type { ReconcileChange } from './plan-items.ts'
+import type { ItemKind, PlanStore, Segment } from './plan-store.ts'
 
 /** Rows of one change: what the journal tells at once. It is carried in several shorter transactions. */
 const BATCH_ROWS = 2000
 const CYCLE_ROWS = 10_000
 
+const WRITTEN: readonly ItemKind[] = ['change', 'other']
+
 /**
  * The order in which rows are carried. Inserts and updates parents first, updates before inserts, since they may give a unique value
  * up; deletions last, children first, but tried at the very beginning too where they make room for a unique value. Where a circle of
- * tables needs several changes, its new rows come twice: what they refer to is there by then.
+ * tables needs several changes, its new rows come twice: what they refer to is there by then. A change's items are read from the store
+ * whenever they are asked for: all of them at once would be as long as the tables.
  */
 export function inOrder(
-  carry: ReadonlyMap<string, readonly CarryItem[]>,
+  store: PlanStore,
   tables: readonly Table[],
   foreignKeys: readonly ForeignKey[],
 ): readonly ReconcileChange[] {
+  const carries = (segments: readonly Segment[], cyclic: boolean, early: boolean): readonly ReconcileChange[] =>
+    store.portions(segments, cyclic ? CYCLE_ROWS : BATCH_ROWS).map((portion) => ({
+      kind: 'carry',
+      cyclic,
+      early,
+      get items() {
+        return store.items(portion)
+      },
+    }))
+  const circle = (segments: readonly Segment[]): readonly ReconcileChange[] => {
+    const once = carries(segments, true, false)
+    return once.length < 2 ? once : [...once, ...carries(segments, true, false)]
+  }
   const groups = parentsFirst(tables, foreignKeys).map((group) => {
     const ordered = withinCircle(group, foreignKeys)
-    const items = ordered.flatMap((table) => carry.get(fullName(table.name)) ?? [])
+    const of = (own: readonly Table[], kinds: readonly ItemKind[]): readonly Segment[] =>
+      own.map(({ name }) => ({ table: fullName(name), kinds }))
     return {
       tables: ordered,
       cyclic: isCyclic(group, foreignKeys),
-      written: items.filter((item) => item.action !== 'delete'),
-      deleted: ordered
-        .toReversed()
-        .flatMap((table) => (carry.get(fullName(table.name)) ?? []).filter((item) => item.action === 'delete')),
+      written: of(ordered, WRITTEN),
+      changes: of(ordered, ['change']),
+      others: of(ordered, ['other']),
+      deleted: of(ordered.toReversed(), ['delete']),
     }
   })
   const backwards = groups.toReversed()
   return [
     ...backwards.flatMap(({ tables: own, deleted, written, cyclic }) =>
-      written.length > 0 && own.some(hasUnique) ? carries(deleted, cyclic, true) : [],
+      own.some(hasUnique) && store.count(written) > 0 ? carries(deleted, cyclic, true) : [],
     ),
-    ...groups.flatMap(({ cyclic, written }) => (cyclic ? circle(written) : [...first(written), ...second(written)])),
+    ...groups.flatMap(({ cyclic, written, changes, others }) =>
+      cyclic ? circle(written) : [...carries(changes, false, false), ...carries(others, false, false)],
+    ),
     ...backwards.flatMap(({ deleted, cyclic }) => carries(deleted, cyclic, false)),
   ]
 }
 
 const hasUnique = (table: Table): boolean => table.uniqueKeys.some((key) => key.columns.join('\n') !== table.key.join('\n'))
-
-const isChange = ({ action }: CarryItem): boolean => action === 'update' || action === 'merge' || action === 'skip'
-
-const first = (items: readonly CarryItem[]): readonly ReconcileChange[] => carries(items.filter(isChange), false, false)
-const second = (items: readonly CarryItem[]): readonly ReconcileChange[] =>
-  carries(
-    items.filter((item) => !isChange(item)),
-    false,
-    false,
-  )
-
-function circle(items: readonly CarryItem[]): readonly ReconcileChange[] {
-  const once = carries(items, true, false)
-  return once.length < 2 ? once : [...once, ...carries(items, true, false)]
-}
 
 /** Inside a circle, those references that can't wait (NULL isn't allowed) decide what comes first. */
 function withinCircle(group: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly Table[] {
@@ -63,12 +68,4 @@ function withinCircle(group: readonly Table[], foreignKeys: readonly ForeignKey[
     return child?.columns.every((column) => !key.columns.includes(column.name) || !column.nullable)
   })
   return parentsFirst(group, binding).flat()
-}
-
-function carries(items: readonly CarryItem[], cyclic: boolean, early: boolean): ReconcileChange[] {
-  const size = cyclic ? CYCLE_ROWS : BATCH_ROWS
-  const changes: ReconcileChange[] = []
-  for (let at = 0; at < items.length; at += size)
-    changes.push({ kind: 'carry', cyclic, early, items: items.slice(at, at + size) })
-  return changes
 }

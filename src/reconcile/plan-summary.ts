@@ -13,26 +13,47 @@ export interface PlanLine {
 const EXAMPLES = 3
 
 /** A plan for people and for `--json`: counts and so many examples for each table and action, in the order of the plan. */
-export function summary(changes: readonly ReconcileChange[], examples = EXAMPLES): readonly PlanLine[] {
-  const lines = new Map<string, { table: string; action: PlanLine['action']; rows: number; examples: string[] }>()
-  const add = (table: string, action: PlanLine['action'], rows: number, example: string): void => {
-    const name = `${action} ${table}`
-    const line = lines.get(name) ?? { table, action, rows: 0, examples: [] }
-    line.rows += rows
-    if (line.examples.length < examples) line.examples.push(example)
-    lines.set(name, line)
+export const summary = (changes: Iterable<ReconcileChange>, examples = EXAMPLES): readonly PlanLine[] => {
+  const plan = new PlanSummary(examples)
+  for (const change of changes) plan.add(change)
+  return plan.lines
+}
+
+/** The same, of changes that come one after the other and needn't be kept. */
+export class PlanSummary {
+  readonly #examples: number
+  readonly #lines = new Map<string, { table: string; action: PlanLine['action']; rows: number; examples: string[] }>()
+  /** True when what was parked before and is settled now leaves the list. */
+  isClearing = false
+
+  constructor(examples: number) {
+    this.#examples = examples
   }
-  for (const change of changes) {
+
+  get lines(): readonly PlanLine[] {
+    return [...this.#lines.values()]
+  }
+
+  add(change: ReconcileChange): void {
     if (change.kind === 'number') {
       const { table, column } = change.identity
-      add(table.schema === '' ? table.name : `${table.schema}.${table.name}`, 'number', 1, `${column} beyond ${change.to}`)
+      const name = table.schema === '' ? table.name : `${table.schema}.${table.name}`
+      this.#count(name, 'number', 1, `${column} beyond ${change.to}`)
     } else if (change.kind === 'park') {
-      for (const item of change.items) add(item.table, 'park', 1, `${keyLabel(item.key)} (${item.reason})`)
+      if (change.items.length === 0) this.isClearing = true
+      for (const item of change.items) this.#count(item.table, 'park', 1, `${keyLabel(item.key)} (${item.reason})`)
     } else if (!change.early) {
-      for (const item of change.items) add(item.table, item.action, rowsOf(item), labelOf(item))
+      for (const item of change.items) this.#count(item.table, item.action, rowsOf(item), labelOf(item))
     }
   }
-  return [...lines.values()]
+
+  #count(table: string, action: PlanLine['action'], rows: number, example: string): void {
+    const name = `${action} ${table}`
+    const line = this.#lines.get(name) ?? { table, action, rows: 0, examples: [] }
+    line.rows += rows
+    if (line.examples.length < this.#examples) line.examples.push(example)
+    this.#lines.set(name, line)
+  }
 }
 
 /** Several copies of one row are as many rows. */

@@ -7,10 +7,11 @@ import { copiesKey, copiesState } from './multiset.ts'
 import { parentsFirst } from './order.ts'
 import { parkedId } from './parked.ts'
 import { movedWithParents } from './plan-alike.ts'
-import { likelyMatches } from './plan-forecast.ts'
+import { expectMatches } from './plan-forecast.ts'
 import type { CarryItem, ParkItem, ReconcileChange } from './plan-items.ts'
 import { inOrder } from './plan-order.ts'
 import { type Place, place } from './plan-place.ts'
+import { PlanStore, type Related } from './plan-store.ts'
 import { rulingOf, type SourceSide } from './policy.ts'
 import type { TableTally } from './proof.ts'
 import { SumsOf } from './proof-sums.ts'
@@ -35,15 +36,12 @@ export interface PlannerOptions {
 export class Planner {
   readonly #options: PlannerOptions
   readonly #decisions: ReadonlyMap<string, Decision>
-  readonly #carry = new Map<string, CarryItem[]>()
+  readonly #store = new PlanStore()
   readonly #conflicts: ParkItem[] = []
   readonly #tallies = new Map<string, TallyOf>()
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
-  /** Keys of rows born on the target, where a row of the source may be the same thing. */
-  readonly #bornThere = new Map<string, string[]>()
   readonly #sums = new Map<string, SumsOf>()
-  readonly #related = new Map<string, Related[]>()
   readonly #maybeOpen: (id: string) => boolean
 
   /** `parkedIds`: rows that are parked now. */
@@ -73,7 +71,7 @@ export class Planner {
     const isRefused = this.#isRefused(key, row, table)
     const found = this.#ruled(row, id, prints) ?? placeOf(row, table, this.#options, isRefused)
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
-      listIn(this.#bornThere, table.name).push(row.target.key)
+      this.#store.putBornThere(table.name, row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
     if (found.place === 'alike') return this.#keepRelated({ key, row, reason: undefined }, table)
     // One that was tried since its key may be another there, and was refused, is parked, whatever a rule says of two rows of one key.
@@ -98,7 +96,7 @@ export class Planner {
   /** Without a parent to belong to, the same content is the same thing. */
   #keepRelated(related: Related, table: CarriedTable): Outcome {
     if (table.references.length === 0) return 'same'
-    listIn(this.#related, table.name).push(related)
+    this.#store.putRelated(table.name, related)
     return 'alike'
   }
 
@@ -108,19 +106,21 @@ export class Planner {
    * conflict where they aren't. Parents first; read-only.
    */
   async settleRelated(context: ApplyContext): Promise<void> {
-    const tables = [...this.#related.keys()].flatMap((name) => context.tables.get(name)?.target ?? [])
+    const tables = this.#store.relatedTables().flatMap((name) => context.tables.get(name)?.target ?? [])
     for (const { name } of parentsFirst(tables, context.foreignKeys).flat()) {
       const table = context.tables.get(fullName(name))
       if (table === undefined) continue
-      const related = this.#related.get(table.name) ?? []
-      const moved = await movedWithParents(
-        related.map(({ key }) => key),
-        table,
-        context,
-      )
-      for (const each of related) this.#tallies.get(table.name)?.settle(each.row, this.#settle(each, table, moved.get(each.key)))
+      for (const related of this.#store.related(table.name)) {
+        const moved = await movedWithParents(
+          related.map(({ key }) => key),
+          table,
+          context,
+        )
+        for (const each of related)
+          this.#tallies.get(table.name)?.settle(each.row, this.#settle(each, table, moved.get(each.key)))
+      }
     }
-    this.#related.clear()
+    this.#store.forgetRelated()
   }
 
   /** `moved`: '' where what it belongs to goes by another key; a reason where that isn't on the target at all. */
@@ -140,23 +140,9 @@ export class Planner {
 
   /** Says of rows that will probably be merged by their natural key that they will. Read-only. */
   async forecast(context: ApplyContext): Promise<void> {
-    for (const [name, targetKeys] of this.#bornThere) {
+    for (const name of this.#store.matchTables()) {
       const table = context.tables.get(name)
-      const items = this.#carry.get(name) ?? []
-      const born = items.filter((item) => item.base.every((state) => state === '') && item.ruling === undefined)
-      if (table === undefined || born.length === 0) continue
-      const likely = await likelyMatches(
-        table,
-        born.map(({ key }) => key),
-        targetKeys,
-        context,
-      )
-      this.#carry.set(
-        name,
-        items.map((item) =>
-          likely.has(item.key) && item.base.every((state) => state === '') ? { ...item, action: 'match' } : item,
-        ),
-      )
+      if (table !== undefined) await expectMatches(table, this.#store, context)
     }
   }
 
@@ -165,7 +151,7 @@ export class Planner {
     const { index } = this.#options
     if (!row.hasBase) index.setWaiting(table.name, key, 'coming')
     if (action === 'delete' && row.target.key !== null) index.setUnsettled(table.name, row.target.key)
-    this.#put({
+    this.#store.put({
       table: table.name,
       key,
       targetKey: row.hasBase || row.target.now !== null ? row.target.key : null,
@@ -205,7 +191,7 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
     if (this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })) return 'parked'
-    this.#put({
+    this.#store.put({
       table: table.name,
       key,
       targetKey: key,
@@ -216,10 +202,6 @@ export class Planner {
       copies: { base: copies.base, source: copies.source, target: copies.target },
     })
     return 'waiting'
-  }
-
-  #put(item: CarryItem): void {
-    listIn(this.#carry, item.table).push(item)
   }
 
   /** Rows that both hosts changed and that the playbook leaves to a person. */
@@ -247,26 +229,8 @@ export class Planner {
   }
 
   carries(tables: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly ReconcileChange[] {
-    return inOrder(this.#carry, tables, foreignKeys)
+    return inOrder(this.#store, tables, foreignKeys)
   }
-
-  /** Items of one table. */
-  of(table: Table): readonly CarryItem[] {
-    return this.#carry.get(fullName(table.name)) ?? []
-  }
-}
-
-/** A row born on both hosts under one key; `reason`: why they are in conflict, `undefined` where they are alike. */
-interface Related {
-  readonly key: string
-  readonly row: DifferentRow
-  readonly reason: string | undefined
-}
-
-function listIn<T>(lists: Map<string, T[]>, name: string): T[] {
-  const list = lists.get(name) ?? []
-  lists.set(name, list)
-  return list
 }
 
 type Placed = Place extends infer P ? (P extends { place: 'carry' } ? P & { readonly ruling?: CarryItem['ruling'] } : P) : never

@@ -71,6 +71,20 @@ export class Printer {
     return reader.prints(table, printing, options)
   }
 
+  /** As `Reader.printsWithin`, any number of ranges; only where the server computes fingerprints (`byServer`). */
+  async *printsWithin(
+    reader: Reader,
+    table: Table,
+    printing: Printing,
+    ranges: readonly KeyRange[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly PrintedRow[]> {
+    for (const some of portions(ranges)) {
+      if (some.length > 1 && reader.printsWithin !== undefined) yield* reader.printsWithin(table, printing, some, signal)
+      else for (const range of some) yield* this.prints(reader, table, printing, { ...range, ...(signal ? { signal } : {}) })
+    }
+  }
+
   /** As `Reader.sum`; only where the server computes fingerprints (`byServer`). */
   sum(
     reader: Reader,

@@ -53,7 +53,7 @@ export class RangeReader {
       from = span.to
       if (unasked > 0) {
         unasked -= 1
-        await this.#read(span)
+        await this.#read([span])
         continue
       }
       const isFew = span.to - span.from <= FEW_LEAVES
@@ -62,7 +62,7 @@ export class RangeReader {
         continue
       }
       if (isFew) {
-        await this.#read(span)
+        await this.#read([span])
         continue
       }
       const found = await this.#leaves(span)
@@ -89,14 +89,14 @@ export class RangeReader {
     const isAsBefore = leaves.map((leaf, at) => this.#isAsBefore(leaf, sums[at]))
     const different = leaves.filter((_, at) => !isAsBefore[at])
     if (different.length > leaves.length * DENSE) {
-      await this.#read(span)
+      await this.#read([span])
       return 'many'
     }
     this.#agrees(
       leaves.filter((_, at) => isAsBefore[at]),
       sums.filter((_, at) => isAsBefore[at]),
     )
-    for (const part of joined(different)) await this.#read(part)
+    await this.#read(joined(different))
     return different.length === 0 ? 'none' : 'some'
   }
 
@@ -132,11 +132,17 @@ export class RangeReader {
     return sums
   }
 
-  async #read(span: Span): Promise<void> {
+  /** Asks for the rows of all of these at once: by distance alone, a question for each would take longer than what it finds. */
+  async #read(spans: readonly Span[]): Promise<void> {
+    if (spans.length === 0) return
     const { printer, table, printing, signal } = this.#reading
     signal?.throwIfAborted()
-    const rows = printer.prints(this.#reader, table, printing, { ...this.#range(span), ...sideOptions(this.#reading) })
-    await this.#side.read(rows, this.#base.bounds.slice(span.from, span.to))
+    const ranges = spans.map((span) => this.#range(span))
+    const rows = printer.printsWithin(this.#reader, table, printing, ranges, signal)
+    await this.#side.read(
+      rows,
+      spans.flatMap((span) => this.#base.bounds.slice(span.from, span.to)),
+    )
   }
 
   #range({ from, to }: Span): KeyRange {

@@ -14,7 +14,8 @@ export class SideStore {
   readonly #change: StatementSync
   readonly #leaveRow: StatementSync
   readonly #leaveBase: StatementSync
-  readonly #nameKey: StatementSync
+  /** Prepared when it is first wanted: it needs the other side's tables. */
+  #nameKey: StatementSync | undefined
   /** Whether anything was left, and whether anything at all was written: for most tables neither, and asking takes longer than the rest. */
   #anyLeft = false
   #any = false
@@ -38,7 +39,6 @@ export class SideStore {
       `INSERT INTO ${name}_left_rows (digest, key, now) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET now = excluded.now`,
     )
     this.#leaveBase = store.prepare(`INSERT OR REPLACE INTO ${name}_left_base (digest, base, leaf) VALUES (?, ?, ?)`)
-    this.#nameKey = store.prepare(`UPDATE ${name}_side SET key = ? WHERE digest = ?`)
   }
 
   changed(digest: string, key: string, now: RowState, base: RowState): void {
@@ -102,11 +102,10 @@ export class SideStore {
     return leaves.all().map((row) => Number(row.leaf))
   }
 
-  /** Digests of those rows, of one leaf or all: gone from this host, and on the other one still as in the baseline. */
-  nameless(leaf?: number): Set<string> {
-    const sql = `SELECT digest FROM ${this.#name}_side AS s WHERE ${this.#nameless}`
-    const rows = leaf === undefined ? this.#store.prepare(sql).all() : this.#store.prepare(`${sql} AND leaf = ?`).all(leaf)
-    return new Set(rows.map((row) => String(row.digest)))
+  /** How many such rows there are. */
+  namelessCount(): number {
+    if (!this.#any) return 0
+    return Number(this.#store.prepare(`SELECT count(*) AS n FROM ${this.#name}_side AS s WHERE ${this.#nameless}`).get()?.n ?? 0)
   }
 
   get #nameless(): string {
@@ -114,7 +113,9 @@ export class SideStore {
     return `key IS NULL AND NOT EXISTS (SELECT 1 FROM ${other}_side AS o WHERE o.digest = s.digest AND o.asked = 0)`
   }
 
-  nameKey(digest: string, key: string): void {
-    this.#nameKey.run(key, digest)
+  /** Names one of them; false where the key is none of theirs. */
+  nameKey(digest: string, key: string): boolean {
+    this.#nameKey ??= this.#store.prepare(`UPDATE ${this.#name}_side AS s SET key = ? WHERE digest = ? AND ${this.#nameless}`)
+    return Number(this.#nameKey.run(key, digest).changes) > 0
   }
 }

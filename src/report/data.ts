@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { GOING_BACK_KEY, goingBackSchema } from '../run/going-back.ts'
 import type { JournalEntry } from '../run/records.ts'
 import { PROVEN_KEY, type Proven, provenSchema } from './proof.ts'
 
@@ -136,6 +137,7 @@ class ReportFold {
     } else if (record.type === 'fact') {
       if (record.key === PRINCIPALS_KEY) this.#principals = principalsSchema.safeParse(record.value).data ?? []
       if (record.key === LOWERED_KEY) this.#lowered = loweredSchema.safeParse(record.value).data?.ttls ?? []
+      if (record.key === GOING_BACK_KEY) this.#tellDecision(record.value, time)
       if (record.key === PROVEN_KEY) this.#proven = provenSchema.safeParse(record.value).data ?? null
     } else if (record.type === 'run-finished') {
       this.#ended = { at: time, outcome: record.outcome }
@@ -212,6 +214,13 @@ class ReportFold {
       default:
         return
     }
+  }
+
+  #tellDecision(value: unknown, time: string): void {
+    const decided = goingBackSchema.safeParse(value).data
+    if (decided === undefined) return
+    const what = decided.decision === 'back' ? 'Decided to go back to the old host' : 'Decided to stay on the new host'
+    this.#write(time, null, `${what} (${decided.by}): ${decided.reason}.`, null)
   }
 
   #tellChange(n: number, time: string, prefix: '' | 'taken back: '): void {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, isoTime } from '../base/clock.ts'
-import { MigrateError } from '../base/errors.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Redactor } from '../base/secret.ts'
 import type { EventSink, Outcome } from './events.ts'
 import { asMigrateError, interruptedError, type Verdict, verdictOf } from './failures.ts'
@@ -12,6 +12,8 @@ import { redactJson } from './redaction.ts'
 import { type Ask, Session } from './session.ts'
 import type { HeldState } from './state.ts'
 import type { Effects, Sequence, Step } from './step.ts'
+import { noStop } from './stopping.ts'
+import type { Hook } from './tell-outbox.ts'
 
 /** What every command that works on a run is given. */
 export interface CommandOptions {
@@ -33,6 +35,12 @@ export interface CommandOptions {
   readonly interrupt?: AbortSignal
   /** The second one: wait for nothing any more. */
   readonly abort?: AbortSignal
+  /** Another part of the same command follows when this one ends well: people aren't told that it is done. */
+  readonly isPart?: boolean
+  /** Who is told of what happens, by the playbook's `notify:`. */
+  readonly hooks?: readonly Hook[]
+  /** Looks whether they could be told; sends nothing. */
+  readonly checkHooks?: (signal: AbortSignal) => Promise<readonly Finding[]>
   /** Wraps everything that is written to the state directory; for simulations. */
   readonly effects?: Effects
   /** Who holds the lock; for simulations. This process when absent. */
@@ -99,17 +107,23 @@ export async function conclude(
   try {
     const verdict = await body()
     await session.flush()
+    await session.part(options.isPart === true ? [] : [finishedBody(verdict, conclusion)], options.abort ?? noStop())
     await session.record({ type: 'run-finished', ...verdict, seconds: conclusion.seconds() })
     return verdict
   } catch (thrown) {
     const error = asEnding(thrown, options)
-    if (isJournalFailure(error)) throw error
     const { code, message, hint } = error
+    const failed = { event: 'failed', seconds: conclusion.seconds(), code, message, hint } as const
+    await session.part([failed, finishedBody(verdictOf(error), conclusion)], options.abort ?? noStop())
+    if (isJournalFailure(error)) throw error
     const told = error.ending === 'interrupted' ? {} : { code, message, ...(hint === undefined ? {} : { hint }) }
     await session.record({ type: 'run-finished', ...verdictOf(error), seconds: conclusion.seconds(), ...told })
     throw error
   }
 }
+
+const finishedBody = (verdict: Verdict, conclusion: Conclusion) =>
+  ({ event: 'finished', ...verdict, seconds: conclusion.seconds() }) as const
 
 export const isJournalFailure = (error: MigrateError): boolean =>
   error.code === 'journal-write-failed' || error.code === 'run-lock-lost'
@@ -133,7 +147,18 @@ export const sessionOf = (options: CommandOptions, id: string, history: RunHisto
     yes: options.yes ?? false,
     ask: options.ask,
     journal,
+    telling: tellingOf(options),
   })
+
+export const tellingOf = ({
+  hooks = [],
+  name,
+  sequence,
+}: CommandOptions): ConstructorParameters<typeof Session>[0]['telling'] => ({
+  hooks,
+  playbook: name,
+  steps: sequence.flat(),
+})
 
 export function tellTorn(session: Session, held: HeldState): void {
   if (held.end === undefined || held.end.tornBytes === 0) return

@@ -41,6 +41,23 @@ export type EventBody =
       readonly quiet?: { readonly seconds: number; readonly of: number }
       /** Servers that still give the old answer, and for how long by what they say. */
       readonly lagging?: readonly Laggard[]
+      /** How carrying rows over as they are born goes; absent where that isn't done. */
+      readonly carrying?: Carrying
+    }
+  | {
+      readonly event: 'guard'
+      /** `failing`: not for long enough yet; `failed`: something is to be decided, or was; `unknown`: our own line may be down. */
+      readonly state: 'well' | 'failing' | 'failed' | 'unknown'
+      /** What is looked at: `site`, `database`, `storage`, `orders`. */
+      readonly watched: readonly string[]
+      readonly faults: readonly { readonly what: string; readonly message: string }[]
+      /** ISO 8601: when the present spell of failing began. */
+      readonly since: string | null
+      /** ISO 8601: when it counts as failed if it goes on so; `null` when nothing is awaited. */
+      readonly decidesAt: string | null
+      readonly failback: 'offer' | 'auto' | 'off'
+      /** The new host's, per minute; `null` where it can't be known. */
+      readonly orders: { readonly perMinute: number | null; readonly expected: number | null }
     }
   | {
       readonly event: 'reconciled'
@@ -53,7 +70,12 @@ export type EventBody =
       readonly headroom: readonly HeadroomUse[]
       readonly proof: ProofTotals
     }
-  | { readonly event: 'note'; readonly message: string }
+  | {
+      readonly event: 'note'
+      readonly message: string
+      /** The `watch` that follows says it too: of use where that one isn't always in sight. */
+      readonly inFigures?: true
+    }
   | { readonly event: 'waiting'; readonly message: string; readonly hint?: string | undefined }
   | { readonly event: 'done'; readonly seconds: number; readonly skipped?: boolean }
   | {
@@ -79,6 +101,14 @@ export interface Laggard {
 export interface Traffic {
   readonly ordersPerMinute: number | null
   readonly hitsPerMinute: number | null
+  /** Parts of the host that gave no answer: `database`, `access logs`. Absent: none. */
+  readonly unanswered?: readonly string[]
+}
+
+export interface Carrying {
+  /** ISO 8601: when the last pass ended well; `null` before there was one. */
+  readonly lastAt: string | null
+  readonly failing: boolean
 }
 
 /** Identity values as decimal text: they may be larger than a JavaScript number holds. */

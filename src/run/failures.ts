@@ -11,6 +11,9 @@ export function asMigrateError(error: unknown): MigrateError {
   })
 }
 
+/** A step's word that the run ends here, for those beside it too: they are told to stop, whatever its `ending`. */
+export class RunEnding extends MigrateError {}
+
 /** A failure that all tries are used up for: it stands for itself, whatever else was going on. */
 export function asFinal(thrown: unknown): MigrateError {
   const { code, message, hint, ending, retrySafe } = asMigrateError(thrown)

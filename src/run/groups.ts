@@ -1,6 +1,6 @@
 import { MigrateError } from '../base/errors.ts'
 import { executeStep, type StepEnd } from './execute.ts'
-import { INTERRUPTED, type Verdict, verdictOf } from './failures.ts'
+import { INTERRUPTED, RunEnding, type Verdict, verdictOf } from './failures.ts'
 import { STOPPED } from './history.ts'
 import type { Session } from './session.ts'
 import type { Sequence, Step } from './step.ts'
@@ -79,13 +79,16 @@ class Group {
     const running = executeStep(this.#session, step, { ...this.#stops, sibling }).then((end) => {
       this.#session.handingOver.ended(step.id)
       this.#ends.push(end)
-      if (end.kind !== 'failed') return
-      const reason = new MigrateError(STOPPED, `"${step.title}" failed.`, { ending: 'interrupted' })
+      if (!endsGroup(end)) return
+      const reason = new MigrateError(STOPPED, `"${step.title}" ended the run.`, { ending: 'interrupted' })
       for (const group of beside) group.#sibling.abort(reason)
     })
     this.#running.set(step.id, running)
   }
 }
+
+/** One that waits for a person lets those beside it come to their end; one that failed, or ends the run, doesn't. */
+const endsGroup = (end: StepEnd): boolean => end.kind === 'failed' || (end.kind === 'waiting' && end.error instanceof RunEnding)
 
 /** `undefined` when the next group may begin. A failure outweighs an interrupt, and that one a wait. */
 function verdictOfGroup(ends: readonly StepEnd[]): Verdict | undefined {

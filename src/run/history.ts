@@ -10,6 +10,9 @@ export interface PastChange {
   /** The line of the journal that began it. */
   readonly n: number
   readonly step: string
+  /** Tells it apart from the step's other changes. */
+  readonly key: string
+  /** `null` of one that can't be taken back: nobody asks for it, and a merge has as many rows in them as were late. */
   readonly change: Json
   readonly summary: string
   readonly undoable: boolean
@@ -50,6 +53,8 @@ export const isParking = (code: string): boolean => code === 'rows-parked' || co
 /** The code with which a step ends because one beside it failed. */
 export const STOPPED = 'stopped'
 
+export const toldKey = (hook: string, key: string): string => `${hook}\n${key}`
+
 const changeKey = (step: string, change: Json): string =>
   `${step} ${createHash('sha256').update(canonicalJson(change)).digest('hex')}`
 
@@ -67,6 +72,7 @@ export class RunHistory {
   readonly #changes = new Map<number, PastChange>()
   readonly #latest = new Map<string, number>()
   readonly #facts = new Map<string, Json>()
+  readonly #told = new Set<string>()
 
   /** Takes in one more entry, in the journal's order. */
   add(entry: JournalEntry): void {
@@ -74,23 +80,34 @@ export class RunHistory {
     if (record.type === 'run-started') {
       this.#begin(record, entry)
     } else if (record.type === 'change-begun') {
+      const key = changeKey(record.step, record.change)
       this.#changes.set(entry.n, {
         n: entry.n,
         step: record.step,
-        change: record.change,
+        key,
+        change: record.undoable ? record.change : null,
         summary: record.summary,
         undoable: record.undoable,
         redacted: record.redacted ?? false,
         state: 'begun',
       })
-      this.#latest.set(changeKey(record.step, record.change), entry.n)
+      this.#latest.set(key, entry.n)
     } else if (record.type === 'change-applied' || record.type === 'change-undoing' || record.type === 'change-undone') {
       this.#settle(record)
     } else if (record.type === 'fact') {
       this.#facts.set(record.key, record.value)
+    } else if (record.type === 'notice-told') {
+      this.#told.add(toldKey(record.hook, record.key))
+    } else if (record.type === 'notice-over') {
+      for (const told of this.#told) if (told.endsWith(toldKey('', record.key))) this.#told.delete(told)
     } else {
       this.#addProgress(record, entry)
     }
+  }
+
+  /** What people have been told and holds still: `toldKey` of the hook's name and the condition. */
+  get told(): ReadonlySet<string> {
+    return this.#told
   }
 
   get run(): RunPast | undefined {
@@ -198,6 +215,7 @@ export class RunHistory {
         this.#rollingBack = true
         this.#outcome = undefined
         this.#endedAt = undefined
+        this.#forgetFurther()
         return
       case 'rolled-back':
         this.#rolledBack = true
@@ -213,6 +231,12 @@ export class RunHistory {
       default:
         return
     }
+  }
+
+  /** What a way back carries is due anew with each: steps that the playbook doesn't have. */
+  #forgetFurther(): void {
+    const own = new Set(this.#run?.steps.map(({ id }) => id))
+    for (const id of this.#steps.keys()) if (!own.has(id)) this.#steps.delete(id)
   }
 
   #start(step: StepPast): void {

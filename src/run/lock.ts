@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { systemClock } from '../base/clock.ts'
+import { namesIn } from '../base/disk.ts'
 import { isDiskFull, keepingError } from '../base/disk-full.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
 import { syncFolder } from './journal.ts'
@@ -184,11 +185,20 @@ async function readOwner(directory: string, number: number): Promise<Owner | und
 }
 
 async function assertFree(directory: string, number: number, self: Holder): Promise<void> {
+  if (await isHeld(directory, number, self)) throw await lockedBy(directory, number)
+}
+
+async function isHeld(directory: string, number: number, self: Holder): Promise<boolean> {
   const owner = await readOwner(directory, number)
   // A lock file is linked whole into its place: one that can't be read was damaged later, and nobody can hold it.
-  if (owner === undefined || owner.released) return
-  const alive = owner.host === self.host ? await processLives(owner) : await beatsStill(directory, number)
-  if (alive) throw await lockedBy(directory, number)
+  if (owner === undefined || owner.released) return false
+  return owner.host === self.host ? await processLives(owner) : await beatsStill(directory, number)
+}
+
+/** Whether a run is at work in this state directory. Reads only; false also where there is no such directory. */
+export async function isLocked(directory: string): Promise<boolean> {
+  const highest = Math.max(0, ...lockNumbersIn(await namesIn(directory)))
+  return highest > 0 && (await isHeld(directory, highest, await thisProcess()))
 }
 
 async function beatsStill(directory: string, number: number): Promise<boolean> {

@@ -1,5 +1,6 @@
-import { type CommandOptions, concluding, makeRunId, type RunResult } from './command.ts'
+import { type CommandOptions, concluding, makeRunId, type RunResult, tellingOf } from './command.ts'
 import { asMigrateError, errorAmong, interruptedError, OK, type Verdict, verdictOf } from './failures.ts'
+import { isLocked } from './lock.ts'
 import { preflight } from './preflight.ts'
 import { selectSteps } from './selection.ts'
 import { Session } from './session.ts'
@@ -8,14 +9,16 @@ import type { Step } from './step.ts'
 import { noStop, within } from './stopping.ts'
 
 /**
- * Does a step that only looks, beside a run that may be at work or after it: no lock, no journal, nothing written anywhere. What
- * the run remembers is known to it as it stands at the start. Never throws; ends as `runSequence` does.
+ * Does steps that only look, side by side, beside a run that may be at work or after it: no lock, no journal, nothing written
+ * anywhere. What the run remembers is known to them as it stands at the start. Never throws; ends as `runSequence` does.
  */
-export async function observeStep(options: CommandOptions, only: string): Promise<RunResult> {
+export async function observeSteps(options: CommandOptions, only: readonly string[]): Promise<RunResult> {
   return await concluding(options, makeRunId(options.clock), async (conclusion) => {
     const steps = selectSteps(options.sequence, { only }).flat()
     const { history } = await readHistory(options.directory)
     conclusion.runId = history.run?.id ?? conclusion.runId
+    // A run that is at work tells people by itself.
+    const isBeside = (options.hooks ?? []).length > 0 && (await isLocked(options.directory))
     const session = new Session({
       id: conclusion.runId,
       directory: options.directory,
@@ -27,6 +30,7 @@ export async function observeStep(options: CommandOptions, only: string): Promis
       yes: options.yes ?? false,
       ask: options.ask,
       journal: undefined,
+      telling: isBeside ? undefined : tellingOf(options),
       observing: { history: async () => (await readHistory(options.directory)).history },
     })
     session.emit(null, { event: 'started', playbook: options.name, dryRun: false, resumed: history.run !== undefined })
@@ -35,11 +39,20 @@ export async function observeStep(options: CommandOptions, only: string): Promis
     const found = await preflight(session, steps, stops)
     const error = errorAmong([...found.values()].flat())
     if (error !== undefined) throw error
-    for (const step of steps) {
-      const verdict = await look(session, step, stops)
-      if (verdict !== OK) return verdict
+    if (isBeside)
+      session.emit(null, {
+        event: 'note',
+        message: 'The run that is at work tells people what happens; this watch only shows it.',
+      })
+    for (const { id } of steps) session.handingOver.began(id)
+    try {
+      const verdicts = await Promise.all(
+        steps.map((step) => look(session, step, stops).finally(() => session.handingOver.ended(step.id))),
+      )
+      return verdicts.find((verdict) => verdict !== OK) ?? OK
+    } finally {
+      await session.part([], abort)
     }
-    return OK
   })
 }
 

@@ -11,15 +11,17 @@ export interface PreflightStops {
 
 /**
  * Asks every step for its preconditions and reports all that was found. A check that throws is one finding among the others.
- * Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
+ * `checkHooks` looks who would be told of what. Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
  */
 export async function preflight(
   session: Session,
   steps: readonly Step[],
   stops: PreflightStops,
+  checkHooks: (signal: AbortSignal) => Promise<readonly Finding[]> = async () => [],
 ): Promise<ReadonlyMap<string, readonly Finding[]>> {
   const found = new Map<string, readonly Finding[]>()
   const told = new Set<string>()
+  for (const finding of await checkHooks(stops.signal)) session.emit(null, { event: 'finding', ...findingFields(finding) })
   for (const step of steps) {
     const findings = [...(await checkStep(session, step, stops)), ...noWayBack(step)]
     for (const finding of findings) {

@@ -67,6 +67,10 @@ export const recordSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('finding'), ...findingFields }),
   /** An event that the report needs: the last `watch` of a step, every `reconciled`. */
   z.object({ type: z.literal('observed'), step: text, body: jsonSchema }),
+  /** A hook's receiver has got a message about a condition. */
+  z.object({ type: z.literal('notice-told'), hook: text, key: text }),
+  /** The condition is gone: when it comes again, it is told again. */
+  z.object({ type: z.literal('notice-over'), key: text }),
   z.object({ type: z.literal('rollback-started'), run: text }),
   /** Everything that can be taken back has been: the next run is a new one. */
   z.object({ type: z.literal('rolled-back'), run: text }),

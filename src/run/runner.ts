@@ -135,7 +135,7 @@ async function runAll(session: Session, options: RunOptions, selected: Sequence)
   const abort = options.abort ?? noStop()
   for (const id of namedSteps(options)) session.named.add(id)
   const due = selected.flat().filter((step) => session.history.statusOf(step.id) !== 'finished')
-  const found = await preflight(session, due, { signal: AbortSignal.any([interrupt, abort]), abort })
+  const found = await preflight(session, due, { signal: AbortSignal.any([interrupt, abort]), abort }, options.checkHooks)
   for (const [step, findings] of found) {
     for (const finding of findings) await session.record({ type: 'finding', step, ...findingFields(finding) })
   }

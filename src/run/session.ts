@@ -3,13 +3,15 @@ import { isoTime } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import { type Json, jsonSchema } from '../base/json.ts'
 import type { Redactor } from '../base/secret.ts'
-import type { EventBody, EventSink } from './events.ts'
+import type { EventBody, EventSink, RunEvent } from './events.ts'
 import { HandingOver } from './handing-over.ts'
 import { isParking, type RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { JournalRecord } from './records.ts'
 import { redactJson } from './redaction.ts'
 import type { Step, StepRun } from './step.ts'
+import { Teller } from './tell.ts'
+import type { Hook } from './tell-outbox.ts'
 
 /** Asks the person; absent when there is no terminal. */
 export type Ask = (question: string, hint: string | undefined) => Promise<boolean>
@@ -28,7 +30,12 @@ export interface SessionOptions {
   readonly journal: Journal | undefined
   /** Looks on beside a run: what a step remembers lasts as long as this process, and is written nowhere. */
   readonly observing?: { history(): Promise<RunHistory> }
+  /** Who is told of what happens, and what they need to know of the run for it; nobody in a dry run. */
+  readonly telling?: { readonly hooks: readonly Hook[]; readonly playbook: string; readonly steps: readonly Step[] } | undefined
 }
+
+/** A question at a terminal that nobody answers for so long is told. */
+const UNANSWERED_MS = 60_000
 
 /** What a step saw last, kept for the report. */
 interface Observed {
@@ -49,6 +56,7 @@ export class Session {
   readonly #options: SessionOptions
   readonly #observed = new Map<string, Observed>()
   readonly #overlay = new Map<string, Json>()
+  readonly #teller: Teller | undefined
   #pending: Promise<unknown>[] = []
   #refreshed: RunHistory | undefined
 
@@ -58,11 +66,37 @@ export class Session {
     this.history = options.history
     this.dryRun = options.dryRun
     this.#options = options
+    this.#teller = this.#makeTeller()
   }
 
   emit(step: string | null, body: EventBody): void {
-    const { clock, redactor, sink } = this.#options
-    sink({ time: isoTime(clock.now()), run: this.id, step, ...redactJson(body, redactor) })
+    const event = this.#stamped(step, body)
+    this.#options.sink(event)
+    this.#teller?.hear(event)
+  }
+
+  /** Tells those who aren't looking how it ended, and waits for a while until they know. Nobody is told of anything afterwards. */
+  async part(bodies: readonly EventBody[], abort: AbortSignal): Promise<void> {
+    for (const body of bodies) this.#teller?.hear(this.#stamped(null, body))
+    await this.#teller?.settle(abort)
+  }
+
+  #stamped(step: string | null, body: EventBody): RunEvent {
+    const { clock, redactor } = this.#options
+    return { time: isoTime(clock.now()), run: this.id, step, ...redactJson(body, redactor) }
+  }
+
+  #makeTeller(): Teller | undefined {
+    const { telling, dryRun, clock, history } = this.#options
+    if (telling === undefined || telling.hooks.length === 0 || dryRun) return undefined
+    return new Teller({
+      ...telling,
+      clock,
+      run: this.id,
+      told: history.told,
+      record: (record) => this.#later(record),
+      emit: (body) => this.#options.sink(this.#stamped(null, body)),
+    })
   }
 
   /** Writes to the journal; resolves with the line's number once it is on disk. */
@@ -112,22 +146,31 @@ export class Session {
       remember: (key, value) => this.#remember(step, stage, key, value),
       recall: (key) => this.#overlay.get(key) ?? (this.#refreshed ?? history).fact(key),
       history: (change) => history.historyOf(step.id, this.redacted(change)),
-      confirm: (question, hint) => this.confirm(question, hint),
+      confirm: (question, hint, personOnly) => this.confirm(step.id, question, hint, personOnly),
       handOver: () => this.handingOver.handOver(step.id),
       isFollowing: () => step.follows !== undefined && this.handingOver.isAtWork(step.follows),
     }
   }
 
-  async confirm(question: string, hint?: string): Promise<boolean> {
+  async confirm(step: string, question: string, hint?: string, personOnly = false): Promise<boolean> {
     const { yes, ask } = this.#options
-    if (yes) return true
+    if (yes && !personOnly) return true
     if (ask === undefined) {
       throw new MigrateError('confirmation-needed', question, {
         ending: 'waiting',
         hint: hint ?? 'Run again in a terminal and answer, or with --yes, which answers every question with yes.',
       })
     }
-    return await ask(question, hint)
+    const answered = new AbortController()
+    this.clock.sleep(UNANSWERED_MS, answered.signal).then(
+      () => this.#teller?.hear(this.#stamped(step, { event: 'waiting', message: question, hint })),
+      () => undefined,
+    )
+    try {
+      return await ask(question, hint)
+    } finally {
+      answered.abort()
+    }
   }
 
   #emitForStep(step: string, body: EventBody): void {

@@ -1,4 +1,5 @@
 import type { Outcome } from './events.ts'
+import { type GoingBack, goingBackOf } from './going-back.ts'
 import type { Failure, StepStatus } from './history.ts'
 import { readHistory } from './state.ts'
 import type { Phase } from './step.ts'
@@ -35,6 +36,8 @@ export type Status =
       readonly next: string | null
       /** Customers may be on the new host. */
       readonly cutOver: boolean
+      /** What was decided when the new host failed after the cutover; `null` when nothing was. */
+      readonly goingBack: GoingBack | null
       /** Changes that `migrate rollback` would take back, and those that it can't. */
       readonly wayBack: { readonly undoable: number; readonly remaining: readonly string[] }
       /** The journal's last line was cut off by a crash. */
@@ -72,6 +75,7 @@ export async function readStatus(directory: string): Promise<Status> {
     failure: history.failure ?? null,
     next: steps.find((step) => step.status !== 'finished')?.id ?? null,
     cutOver: history.cutOver,
+    goingBack: goingBackOf(history) ?? null,
     wayBack: {
       undoable: standing.filter((change) => change.undoable && !change.redacted).length,
       remaining: standing.filter((change) => !change.undoable || change.redacted).map((change) => change.summary),

@@ -48,6 +48,8 @@ export interface Step<C extends Json = Json> {
    * this one's, this one begins beside it as soon as it hands over (`StepRun.handOver`); in all else they run as ever.
    */
   readonly follows?: string | undefined
+  /** What customers meet doesn't hang on this step's undo: going back after a cutover does it last (run/undo.ts). */
+  readonly undoneLast?: true
   /** How many changes may be applied side by side; 1 when absent. Changes must then be independent of their order. */
   readonly parallel?: number
 }
@@ -82,9 +84,9 @@ export interface StepRun {
   history(change: Json): 'never' | 'begun' | 'applied'
   /**
    * Asks the person. `true` = yes. With `--yes` it is yes at once; without a terminal it throws a MigrateError that ends the
-   * command as `waiting` (exit 3).
+   * command as `waiting` (exit 3). `personOnly`: too much hangs on it for `--yes`, which then is no answer.
    */
-  confirm(question: string, hint?: string): Promise<boolean>
+  confirm(question: string, hint?: string, personOnly?: boolean): Promise<boolean>
   /** Said while applying: from now on a step that follows this one may begin beside it. */
   handOver(): void
   /** True while the step that this one follows is still at work beside it: what it makes isn't whole yet. */

@@ -1,17 +1,18 @@
 import { MigrateError } from '../base/errors.ts'
-import { canonicalJson, type Json } from '../base/json.ts'
+import type { Json } from '../base/json.ts'
 import { assertSameBinding } from './binding.ts'
 import {
   type CommandOptions,
   type Conclusion,
   conclude,
   concluding,
+  isJournalFailure,
   makeRunId,
   type RunResult,
   sessionOf,
   tellTorn,
 } from './command.ts'
-import { asMigrateError, INTERRUPTED, OK, type Verdict } from './failures.ts'
+import { asMigrateError, INTERRUPTED, OK, type Verdict, verdictOf } from './failures.ts'
 import type { PastChange, RunHistory } from './history.ts'
 import { redactJson } from './redaction.ts'
 import { retrying } from './retry.ts'
@@ -25,6 +26,11 @@ export interface RollbackOptions extends CommandOptions {
   readonly phases?: readonly Phase[]
   /** Only changes of these steps; all when absent. */
   readonly steps?: readonly string[]
+  /**
+   * What sends customers back comes first: steps that are `undoneLast` are taken back after all others, and one of them that can't
+   * be is told and left for the next rollback.
+   */
+  readonly customersFirst?: boolean
 }
 
 /**
@@ -67,11 +73,13 @@ function nothingToTakeBack(options: RollbackOptions, conclusion: Conclusion, his
 
 /** Changes to take back, newest first. One that was begun several times in a row is taken back once. */
 export interface Undoing {
+  readonly key: string
   readonly change: Json
   readonly summary: string
   readonly step: string
   /** The journal's lines that began it. */
   readonly lines: readonly number[]
+  readonly undoable: boolean
   readonly redacted: boolean
 }
 
@@ -82,12 +90,13 @@ export function undoings(history: RunHistory, wanted: (change: PastChange) => bo
     if (past.state === 'undone' || !wanted(past)) continue
     const at = latestOfStep.get(past.step)
     const newer = at === undefined ? undefined : result[at]
-    if (at !== undefined && newer !== undefined && canonicalJson(newer.change) === canonicalJson(past.change)) {
+    if (at !== undefined && newer !== undefined && newer.key === past.key) {
       result[at] = { ...newer, lines: [...newer.lines, past.n] }
       continue
     }
     latestOfStep.set(past.step, result.length)
-    result.push({ change: past.change, summary: past.summary, step: past.step, lines: [past.n], redacted: past.redacted })
+    const { key, change, summary, step, undoable, redacted } = past
+    result.push({ key, change, summary, step, lines: [past.n], undoable, redacted })
   }
   return result
 }
@@ -104,25 +113,49 @@ function wantedBy(options: RollbackOptions): (change: PastChange) => boolean {
 async function takeBackAll(session: Session, options: RollbackOptions): Promise<Verdict> {
   const interrupt = options.interrupt ?? noStop()
   const steps = new Map(options.sequence.flat().map((step) => [step.id, step]))
-  const all = undoings(session.history, wantedBy(options))
+  const all = inOrder(undoings(session.history, wantedBy(options)), steps, options)
+  const failed = new Map<string, MigrateError>()
   if (all.length === 0) session.emit(null, { event: 'note', message: 'Nothing left to take back.' })
   for (const undoing of all) {
     if (interrupt.aborted || options.abort?.aborted === true) return INTERRUPTED
     const step = steps.get(undoing.step)
     const reason = whyNot(step, undoing)
+    // Older changes of a step wait with the newer one.
+    if (failed.has(undoing.step)) continue
     if (step === undefined || reason !== undefined) {
       session.emit(undoing.step, { event: 'finding', ...remains(undoing, reason) })
       continue
     }
-    await takeBack(session, options, step, undoing)
+    try {
+      await takeBack(session, options, step, undoing)
+    } catch (error) {
+      if (!isLeftForLater(error, step, options)) throw error
+      failed.set(step.id, error)
+      session.emit(step.id, { event: 'finding', ...waits(error) })
+    }
   }
+  const [first] = failed.values()
+  if (first !== undefined) return verdictOf(first)
   const left = undoings(session.history, (change) => whyNot(steps.get(change.step), change) === undefined)
   if (left.length === 0) await session.record({ type: 'rolled-back', run: session.id })
   return OK
 }
 
-function whyNot(step: Step | undefined, undoing: { readonly redacted: boolean }): string | undefined {
-  if (step?.undo === undefined) return 'this step can’t be taken back'
+const isLast = (step: Step | undefined, { customersFirst }: RollbackOptions): boolean =>
+  customersFirst === true && step?.undoneLast === true
+
+function inOrder(all: readonly Undoing[], steps: ReadonlyMap<string, Step>, options: RollbackOptions): readonly Undoing[] {
+  const { last = [], first = [] } = Object.groupBy(all, ({ step }) => (isLast(steps.get(step), options) ? 'last' : 'first'))
+  return [...first, ...last]
+}
+
+const isLeftForLater = (error: unknown, step: Step, options: RollbackOptions): error is MigrateError =>
+  isLast(step, options) && options.abort?.aborted !== true && error instanceof MigrateError && !isJournalFailure(error)
+
+const waits = ({ message, hint }: MigrateError) => ({ severity: 'warning', code: 'not-taken-back-yet', message, hint }) as const
+
+function whyNot(step: Step | undefined, undoing: Pick<Undoing, 'undoable' | 'redacted'>): string | undefined {
+  if (step?.undo === undefined || !undoing.undoable) return 'this step can’t be taken back'
   return undoing.redacted ? 'it held a secret, which is not kept in the journal' : undefined
 }
 
@@ -170,7 +203,7 @@ async function tellOnly(options: RollbackOptions, conclusion: Conclusion): Promi
   const session = sessionOf(options, conclusion.runId, history, undefined)
   session.emit(null, { event: 'started', playbook: options.name, dryRun: true, resumed: history.run !== undefined })
   const steps = new Map(options.sequence.flat().map((step) => [step.id, step]))
-  const all = undoings(history, wantedBy(options))
+  const all = inOrder(undoings(history, wantedBy(options)), steps, options)
   if (all.length === 0) session.emit(null, { event: 'note', message: 'Nothing to take back.' })
   for (const undoing of all) {
     const reason = whyNot(steps.get(undoing.step), undoing)

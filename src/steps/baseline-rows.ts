@@ -3,7 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 import type { Database, Row } from '../databases/port.ts'
 import { fullName, keyPositions, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import type { Part } from '../databases/snapshot/manifest.ts'
-import { ROWS_FORMAT } from '../databases/snapshot/part.ts'
+import { ROWS_FORMAT } from '../databases/snapshot/rows-format.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { directly } from '../run/step.ts'
 

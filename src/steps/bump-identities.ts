@@ -13,6 +13,7 @@ import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { HEADROOM_KEY, headroomRecordSchema, identityName, recallHeadroom } from './headroom.ts'
 import { durationMs } from './options.ts'
 import { courseOf } from './rate-samples.ts'
+import { asOfNow, stamp } from './steady-time.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
@@ -177,8 +178,9 @@ class BumpIdentities implements Step<Change> {
     const states = await old.identities(schema)
     const seen = courseOf(run)
     if (seen !== undefined || run.dryRun || recallHeadroom(run).length > 0) return { states, course: seen ?? nothingSeen }
-    const at = run.clock.now()
+    const begun = stamp(run.clock)
     await run.clock.sleep(this.#measureMs, run.signal)
+    const { at } = asOfNow(run.clock, begun)
     const before = new Map(states.map((state) => [identityName(state.identity), { at, position: positionOf(state) }]))
     const course = (name: string): Course | undefined => {
       const first = before.get(name)

@@ -1,13 +1,11 @@
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
-import { formatCount } from '../base/units.ts'
-import { isBeyond } from '../databases/plan/restore.ts'
-import { type IdentityState, identitySchema } from '../databases/schema.ts'
 import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
+import { applyRaise, describeRaise, type Raise, raiseSchema, raisesBeyond } from './carry-back-numbers.ts'
 import { carryFilesBack, passOf } from './carry-files.ts'
 import { databaseOf } from './database-parts.ts'
-import { identityName, recallHeadroom } from './headroom.ts'
+import { identityName } from './headroom.ts'
 import { reverseReconcile } from './reconcile.ts'
 import type { World } from './world.ts'
 
@@ -16,13 +14,8 @@ export const CARRY_BACK = 'carry-back'
 /** The same of the files. */
 const CARRY_FILES_BACK = 'carry-files-back'
 
-const raiseSchema = z.object({ kind: z.literal('raise'), identity: identitySchema, from: z.string(), to: z.string() }).readonly()
 const changeSchema = z.union([raiseSchema, reconcileChangeSchema])
 type CarryBackChange = z.infer<typeof changeSchema>
-type Raise = z.infer<typeof raiseSchema>
-
-/** Both hosts go on handing out numbers while DNS moves back: the old host begins at least so many further on. */
-const LEAST_HEADROOM = 1000n
 
 /**
  * After DNS went back: the orders that were placed on the new host meanwhile are carried to the old one with their numbers, by the
@@ -40,7 +33,7 @@ export function carryBack(world: World): Step<CarryBackChange> {
     // The raises go further than the merge itself would have it.
     plan: async (run) => [...(await raises(world, run)), ...(await merge.plan(run)).filter(({ kind }) => kind !== 'number')],
     apply: async (change, run) => {
-      if (change.kind === 'raise') await databaseOf(world.old).raiseIdentity(change.identity, BigInt(change.to))
+      if (change.kind === 'raise') await applyRaise(world, change)
       else await merge.apply(change, run)
     },
     verify: async (run) => [...(await merge.verify(run)), newHostKept],
@@ -68,30 +61,8 @@ const newHostKept: Finding = {
   hint: 'Resolvers may send some customers to the new host until their TTL ends: run "migrate rollback" once more after that, it carries the rest.',
 }
 
-const describeRaise = ({ identity, from, to }: Raise): string =>
-  `${identityName(identity)}: new is at ${formatCount(BigInt(from))}; old goes on beyond ${formatCount(BigInt(to))}`
-
 async function raises(world: World, run: StepRun): Promise<readonly Raise[]> {
-  const [old, fresh] = [databaseOf(world.old), databaseOf(world.new)]
-  const [oldStates, newStates] = await Promise.all([
-    old.schema().then((schema) => old.identities(schema)),
-    fresh.schema().then((schema) => fresh.identities(schema)),
-  ])
-  const targets = new Map(newStates.map((state) => [identityName(state.identity), state]))
-  const records = new Map(recallHeadroom(run).map((record) => [identityName(record.identity), record]))
-  return oldStates.flatMap((state) => {
-    const name = identityName(state.identity)
-    const record = records.get(name)
-    const raised = record === undefined ? 0n : BigInt(record.to) - BigInt(record.from)
-    return raiseOf(state, targets.get(name), raised < 0n ? -raised : raised)
-  })
-}
-
-/** The raise that an identity of the old host needs; none where the new host never numbered beyond it. */
-function raiseOf(old: IdentityState, fresh: IdentityState | undefined, headroom: bigint): readonly Raise[] {
-  const last = fresh?.last ?? null
-  if (last === null || isBeyond(old.next, last, old.identity.increment)) return []
-  const step = BigInt(old.identity.increment)
-  const distance = headroom > LEAST_HEADROOM ? headroom : LEAST_HEADROOM
-  return [{ kind: 'raise', identity: old.identity, from: String(last), to: String(last + (step < 0n ? -distance : distance)) }]
+  const fresh = databaseOf(world.new)
+  const states = await fresh.identities(await fresh.schema())
+  return raisesBeyond(world, run, new Map(states.map(({ identity, last }) => [identityName(identity), last])))
 }

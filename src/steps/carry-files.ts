@@ -156,6 +156,8 @@ class CarryFiles implements Step<CarryChange> {
     ]
   }
 
+  readonly undoneLast = true
+
   async undo(change: CarryChange, run: StepRun): Promise<void> {
     const from = this.#carrying(run)
     await from.host.sweep?.()

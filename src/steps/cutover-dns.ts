@@ -20,6 +20,7 @@ import {
 } from './dns-change.ts'
 import { unproxied } from './dns-expectations.ts'
 import { proxiedFindings, zoneFindings } from './dns-findings.ts'
+import { asOfNow, clockJumped, SteadyTime, stamp } from './steady-time.ts'
 import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z.strictObject({}).prefault({})
@@ -126,14 +127,21 @@ async function waitForOldTtl(run: StepRun): Promise<boolean> {
   if (lowered === undefined) return false
   const total = lowered.oldTtlSeconds
   // A wall clock that was set back meanwhile must not make the wait longer than the TTL is.
-  const leftAtFirst = Math.min(lowered.at + total * SECOND_MS - run.clock.now(), total * SECOND_MS)
+  const { at, jumpMs } = asOfNow(run.clock, lowered.at)
+  const jumped = (ms: number, since: string): void =>
+    run.emit({ event: 'finding', ...clockJumped(ms, since, 'The wait for the old TTL') })
+  if (jumpMs !== 0) jumped(jumpMs, 'since the TTL was lowered')
+  const leftAtFirst = Math.min(at + total * SECOND_MS - run.clock.now(), total * SECOND_MS)
   if (leftAtFirst <= 0) return false
   if (await goesOnEarly(run, leftAtFirst)) return false
   const start = run.clock.monotonic()
+  const time = new SteadyTime(run.clock)
   for (let left = leftAtFirst; left > 0; left = leftAtFirst - (run.clock.monotonic() - start)) {
     run.progress(total - Math.ceil(left / SECOND_MS), total, 'seconds', WAITED_FOR)
     const stepSeconds = left > LAST_SECONDS * SECOND_MS ? LONG_STEP_SECONDS : 1
     await run.clock.sleep(Math.min(left, stepSeconds * SECOND_MS), run.signal)
+    const jump = time.takeJump()
+    if (jump !== 0) jumped(jump, 'during the countdown')
   }
   run.progress(total, total, 'seconds', WAITED_FOR)
   return true
@@ -169,9 +177,9 @@ async function apply(world: World, { records }: DnsChange, run: StepRun): Promis
   const befores = records.flatMap(({ before }) => (before === null || before.proxied ? [] : [effectiveTtl(before)]))
   const ttlSeconds = Math.max(0, ...befores)
   // Before the effect too: if this is cut off, the watch must still know that DNS may have moved.
-  await run.remember(CUTOVER_KEY, { at: run.clock.now(), ttlSeconds })
+  await run.remember(CUTOVER_KEY, { at: stamp(run.clock), ttlSeconds })
   await makeChanges(dns, records, run)
-  await run.remember(CUTOVER_KEY, { at: run.clock.now(), ttlSeconds })
+  await run.remember(CUTOVER_KEY, { at: stamp(run.clock), ttlSeconds })
 }
 
 async function refuseBadCertificate(world: World, run: StepRun): Promise<void> {

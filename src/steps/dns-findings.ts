@@ -6,6 +6,7 @@ import { observe } from '../dns/propagation.ts'
 import { readSurroundings, type Surroundings } from '../dns/surroundings.ts'
 import type { StepRun } from '../run/step.ts'
 import type { Certificate } from '../site/certificate.ts'
+import { delegationOf, parentFindings, transportFindings } from './dns-delegation.ts'
 import { unproxied } from './dns-expectations.ts'
 import type { DnsTarget } from './world.ts'
 
@@ -30,8 +31,13 @@ export async function zoneFindings(question: ZoneQuestion, run: StepRun): Promis
   if (typeof servers === 'string') return [unasked(dns.zone, servers)]
   const around = await readSurroundings(servers, { zone: dns.zone, names: moved, site: site?.hostname }, run.signal)
   if (around === undefined) return [unasked(dns.zone, `${servers.map(({ label }) => label).join(', ')} gave no answer`)]
+  const above = await delegationOf(dns, run)
+  const asked = dns.records.map(({ name, type }) => ({ name: canonicalName(name), type }))
   return [
-    ...(await delegationFindings(dns, around, run)),
+    // Resolvers begin with what the zone above says.
+    ...(await delegationFindings(dns, above?.nameServers ?? around.nameServers, run)),
+    ...(await parentFindings(dns, above, around, servers, run)),
+    ...(await transportFindings(dns, asked, servers, run)),
     ...(await disagreement(question, servers, run)),
     ...mailFindings(around, moved, dns.zone),
     ...caaFindings(around.caa, site, certificate),
@@ -56,7 +62,7 @@ const unasked = (zone: string, why: string): Finding => ({
 })
 
 /** A change at a provider whose servers nobody asks moves nobody. */
-async function delegationFindings(dns: DnsTarget, { nameServers }: Surroundings, run: StepRun): Promise<readonly Finding[]> {
+async function delegationFindings(dns: DnsTarget, nameServers: readonly string[], run: StepRun): Promise<readonly Finding[]> {
   const own = ((await dns.provider.nameServers?.(run.signal)) ?? []).map(plain)
   const asked = nameServers.map(plain)
   const foreign = asked.filter((name) => !own.includes(name))

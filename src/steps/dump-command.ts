@@ -1,5 +1,5 @@
 import { MigrateError } from '../base/errors.ts'
-import { runProgram } from '../databases/native/process.ts'
+import { runProgram } from '../base/program.ts'
 import type { StepRun } from '../run/step.ts'
 import type { Host } from './world.ts'
 

@@ -103,7 +103,7 @@ export interface StandingFile {
 }
 
 /** A config's bytes, whole, and where they are from. Throws `file-missing`, `config-too-large`. */
-export async function readConfig(host: FileHost, path: string, run: StepRun): Promise<StandingFile> {
+export async function readConfig(host: FileHost, path: string, run: Pick<StepRun, 'signal'>): Promise<StandingFile> {
   const standing = await readStanding(host, path, run)
   if (standing !== null) return standing
   throw new MigrateError('file-missing', `${path}, which is to be changed, is not there on ${host.label}.`, {
@@ -112,7 +112,7 @@ export async function readConfig(host: FileHost, path: string, run: StepRun): Pr
 }
 
 /** The same; `null` when there is none. */
-export async function readStanding(host: FileHost, path: string, run: StepRun): Promise<StandingFile | null> {
+export async function readStanding(host: FileHost, path: string, run: Pick<StepRun, 'signal'>): Promise<StandingFile | null> {
   const entry = await host.stat(path)
   if (entry === undefined) return null
   if (entry.size > MOST_BYTES)

@@ -1,5 +1,7 @@
+import { isoTime } from '../base/clock.ts'
 import { MigrateError, messageOf } from '../base/errors.ts'
 import { Follower, type FollowPass } from '../reconcile/follow.ts'
+import type { Carrying } from '../run/events.ts'
 import type { StepRun } from '../run/step.ts'
 import { PASS_KEY } from './reconcile.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
@@ -22,6 +24,7 @@ export class FollowPasses {
   /** Passes in a row that failed. */
   #failures = 0
   #moved = false
+  #lastAt: number | null = null
 
   private constructor(follower: Follower) {
     this.#follower = follower
@@ -58,6 +61,11 @@ export class FollowPasses {
     return this.#failures > 0
   }
 
+  /** For the watch's figures: one that failed by itself is no outage. */
+  get carrying(): Carrying {
+    return { lastAt: this.#lastAt === null ? null : isoTime(this.#lastAt), failing: this.#failures >= TOLD_AFTER }
+  }
+
   /** True when a row was born on the old host since this was last asked, or nobody could see whether. */
   moved(): boolean {
     const moved = this.#moved || this.#failures > 0
@@ -90,6 +98,7 @@ export class FollowPasses {
       if (pass !== undefined) {
         if (this.#failures >= TOLD_AFTER) run.emit({ event: 'note', message: 'New rows are carried over again.' })
         this.#failures = 0
+        this.#lastAt = run.clock.now()
       }
       this.#moved ||= pass?.moved ?? false
       if (pass !== undefined && pass.carried.size > 0) await tell(run, pass)

@@ -4,8 +4,10 @@ import { certificateKind } from './certificate.ts'
 import { checkKind } from './check.ts'
 import { closeOldKind } from './close-old.ts'
 import { cutoverDnsKind } from './cutover-dns.ts'
+import { guardKind } from './guard.ts'
 import { httpKind } from './http.ts'
 import { lowerTtlKind } from './lower-ttl.ts'
+import { notifyKind } from './notify.ts'
 import { pauseKind } from './pause.ts'
 import { reconcileKind } from './reconcile.ts'
 import { relayKind } from './relay.ts'
@@ -37,6 +39,7 @@ export const stepKinds: readonly StepKind[] = [
   cutoverDnsKind,
   relayKind,
   watchPropagationKind,
+  guardKind,
   closeOldKind,
   reconcileKind,
   reportKind,
@@ -44,4 +47,5 @@ export const stepKinds: readonly StepKind[] = [
   sqlKind,
   httpKind,
   pauseKind,
+  notifyKind,
 ]

@@ -18,6 +18,7 @@ import {
   recallLowered,
   takeBack,
 } from './dns-change.ts'
+import { stamp } from './steady-time.ts'
 import type { DnsTarget, StepContext, StepKind, World } from './world.ts'
 
 const DEFAULT_TTL_SECONDS = 60
@@ -100,9 +101,9 @@ async function apply(dns: DnsTarget, { records }: DnsChange, run: StepRun): Prom
   const ttls = records.flatMap(({ before }) => (before === null ? [] : [effectiveTtl(before)]))
   const oldTtlSeconds = Math.max(earlier?.oldTtlSeconds ?? 0, ...ttls)
   const note = { oldTtlSeconds, ttls: [...toRaise(records, earlier)] }
-  await run.remember(LOWERED_KEY, { at: run.clock.now(), ...note, done: false })
+  await run.remember(LOWERED_KEY, { at: stamp(run.clock), ...note, done: false })
   await makeChanges(dns, records, run)
-  await run.remember(LOWERED_KEY, { at: run.clock.now(), ...note, done: true })
+  await run.remember(LOWERED_KEY, { at: stamp(run.clock), ...note, done: true })
 }
 
 /** One line a name and type, with the TTL that stood there before anything was lowered. */

@@ -40,7 +40,7 @@ export class PartFeed {
   async next(signal: AbortSignal): Promise<FedPart | undefined> {
     for (let looked = false; ; looked = true) {
       signal.throwIfAborted()
-      const fed = this.#waiting.shift()
+      const fed = this.#take()
       if (fed !== undefined || this.#complete) return fed
       if (looked) await this.#run.clock.sleep(LOOK_AGAIN_MS, signal)
       this.#looking ??= this.#look().finally(() => {
@@ -48,6 +48,12 @@ export class PartFeed {
       })
       await this.#looking
     }
+  }
+
+  /** First what is still in memory, which makes room there. */
+  #take(): FedPart | undefined {
+    const kept = this.#waiting.findIndex(({ part }) => this.#store.isKept(part))
+    return this.#waiting.splice(Math.max(kept, 0), 1)[0]
   }
 
   /** Further parts that are there already and that `wanted` holds for, at most so many. */
@@ -63,11 +69,11 @@ export class PartFeed {
     if (bytes === this.#seenBytes) return
     this.#seenBytes = bytes
     const manifest = await this.#store.growingManifest()
-    for (const table of this.#tables) this.#take(table, manifest)
+    for (const table of this.#tables) this.#gather(table, manifest)
     this.#complete = manifest.complete
   }
 
-  #take(table: Table, manifest: Manifest): void {
+  #gather(table: Table, manifest: Manifest): void {
     const saved = manifest.tables.get(fullName(table.name))
     if (saved === undefined || (table.key.length === 0 && !saved.whole)) return
     for (const part of saved.parts) {

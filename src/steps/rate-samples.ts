@@ -6,6 +6,7 @@ import type { Database } from '../databases/port.ts'
 import type { IdentityState, Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { identityName } from './headroom.ts'
+import { asOfNow, stamp } from './steady-time.ts'
 
 const lookSchema = z.object({ at: z.string(), positions: z.record(z.string(), z.string()) })
 type Look = z.infer<typeof lookSchema>
@@ -29,6 +30,9 @@ const lookOf = (at: number, states: readonly IdentityState[]): Look => ({
 export const rememberFirstLook = (run: StepRun, at: number, states: readonly IdentityState[]): Promise<void> =>
   run.remember(FIRST_KEY, lookOf(at, states))
 
+/** By a clock that nobody can set, where this process took the look. */
+const timeOf = (run: StepRun, look: Look): number => asOfNow(run.clock, Date.parse(look.at)).at
+
 const recallFirst = (run: StepRun): Look | undefined => lookSchema.safeParse(run.recall(FIRST_KEY)).data
 
 /** What the run saw of the old host's identities so far, by name; `undefined` before the snapshot began. */
@@ -36,13 +40,13 @@ export function courseOf(run: StepRun): ((name: string) => Course | undefined) |
   const first = recallFirst(run)
   if (first === undefined) return undefined
   const rates = ratesSchema.safeParse(run.recall(RATES_KEY)).data
-  const last = rates !== undefined && rates.last.at >= first.at ? rates.last : first
+  const last = rates !== undefined && timeOf(run, rates.last) >= timeOf(run, first) ? rates.last : first
   return (name) => {
     const [begun, seen] = [first.positions[name], last.positions[name]]
     if (begun === undefined || seen === undefined) return undefined
     return {
-      first: { at: Date.parse(first.at), position: BigInt(begun) },
-      last: { at: Date.parse(last.at), position: BigInt(seen) },
+      first: { at: timeOf(run, first), position: BigInt(begun) },
+      last: { at: timeOf(run, last), position: BigInt(seen) },
       peak: last === first ? 0 : (rates?.peaks[name] ?? 0),
     }
   }
@@ -79,10 +83,10 @@ class Sampler {
     const first = recallFirst(this.#run)
     if (first === undefined || this.#looking !== undefined || this.#failed || this.#run.signal.aborted) return
     const rates = ratesSchema.safeParse(this.#run.recall(RATES_KEY)).data
-    const last = rates !== undefined && rates.last.at >= first.at ? rates.last : first
+    const last = rates !== undefined && timeOf(this.#run, rates.last) >= timeOf(this.#run, first) ? rates.last : first
     const now = this.#run.clock.now()
-    const pauseMs = Math.max(RELIABLE_MS, (now - Date.parse(first.at)) / SPARSENESS)
-    if (now - Date.parse(last.at) < pauseMs) return
+    const pauseMs = Math.max(RELIABLE_MS, (now - timeOf(this.#run, first)) / SPARSENESS)
+    if (now - timeOf(this.#run, last) < pauseMs) return
     this.#looking = this.#look(last, last === first ? {} : (rates?.peaks ?? {})).finally(() => {
       this.#looking = undefined
     })
@@ -97,13 +101,14 @@ class Sampler {
     try {
       this.#schema ??= await this.#old.schema()
       const states = await this.#old.identities(this.#schema)
-      const now = clock.now()
+      const sinceLast = clock.now() - timeOf(this.#run, last)
+      const now = stamp(clock)
       const peaks: Record<string, number> = { ...before }
       for (const state of states) {
         const name = identityName(state.identity)
         const position = last.positions[name]
         if (position === undefined) continue
-        const rate = perMinute(BigInt(position), positionOf(state), state.identity.increment, now - Date.parse(last.at))
+        const rate = perMinute(BigInt(position), positionOf(state), state.identity.increment, sinceLast)
         peaks[name] = Math.max(peaks[name] ?? 0, rate)
       }
       await this.#run.remember(RATES_KEY, { last: lookOf(now, states), peaks })

@@ -1,14 +1,18 @@
 import { formatCount } from '../base/units.ts'
 import type { ReconcileChange } from '../reconcile/plan-items.ts'
-import { type PlanLine, summary } from '../reconcile/plan-summary.ts'
+import { type PlanLine, PlanSummary } from '../reconcile/plan-summary.ts'
 
 /** What a plan would do, one line for each table and action with so many examples; a batch of it likewise. */
 export const planWords = (changes: readonly ReconcileChange[], examples: number): readonly string[] => {
-  const lines = summary(changes, examples)
-  // What was parked before and is settled now leaves the list by the same change.
-  const isClearing = changes.some((change) => change.kind === 'park' && change.items.length === 0)
-  return [...lines.map(lineWords), ...(isClearing ? ['take what is settled off the list of parked rows'] : [])]
+  const plan = new PlanSummary(examples)
+  for (const change of changes) plan.add(change)
+  return summaryWords(plan)
 }
+
+export const summaryWords = ({ lines, isClearing }: PlanSummary): readonly string[] => [
+  ...lines.map(lineWords),
+  ...(isClearing ? ['take what is settled off the list of parked rows'] : []),
+]
 
 function lineWords(line: PlanLine): string {
   const rows = `${formatCount(line.rows)} ${line.rows === 1 ? 'row' : 'rows'} of ${line.table}`

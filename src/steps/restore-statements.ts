@@ -1,6 +1,6 @@
 import { MigrateError } from '../base/errors.ts'
 import { loadMarksOf, statementMark, tableCreatedBy } from '../databases/plan/restore.ts'
-import { lanes, type PlannedStatement } from '../databases/plan/statements.ts'
+import { lanes, leadersFirst, type PlannedStatement } from '../databases/plan/statements.ts'
 import type { Database, MarkedStatement } from '../databases/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { ORPHANS_KEY, RESTORED_KEY } from './restore-work.ts'
@@ -20,7 +20,7 @@ const SMALL_BYTES = 2 ** 20
 
 /**
  * Runs the statements of one change that don't stand yet, each exactly once: in their order, or, where they name tables, table beside
- * table, the largest first. Ends when all have stopped.
+ * table, the largest first, and of a large one index beside index. Ends when all have stopped.
  */
 export async function runStatements(options: StatementsOptions): Promise<void> {
   const { run, database, connections } = options
@@ -32,44 +32,89 @@ export async function runStatements(options: StatementsOptions): Promise<void> {
   const stop = new AbortController()
   const signal = AbortSignal.any([run.signal, stop.signal])
   let done = options.statements.length - missing.length
-  const worker = async (): Promise<void> => {
-    try {
-      for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) {
-        for (const together of task) {
-          signal.throwIfAborted()
-          await runTogether(
-            database,
-            together.map((statement) => marked(run, statement)),
-          )
-          done += together.length
-          run.progress(done, options.statements.length, 'changes', together.at(-1)?.name ?? '')
-        }
-      }
-    } catch (error) {
-      stop.abort(error)
-      throw error
+  const perform = async ({ portions }: Task): Promise<void> => {
+    for (const together of portions) {
+      signal.throwIfAborted()
+      await runTogether(
+        database,
+        together.map((statement) => marked(run, statement)),
+      )
+      done += together.length
+      run.progress(done, options.statements.length, 'changes', together.at(-1)?.name ?? '')
     }
   }
-  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, Math.min(connections, waiting.length)) }, worker))
-  const failed = ends.find((end) => end.status === 'rejected')
-  if (failed !== undefined) throw stop.signal.reason ?? failed.reason
+  const most = waiting.reduce((sum, task) => sum + 1 + task.next.length, 0)
+  await sideBySide(Math.min(connections, most), waiting, perform, stop)
 }
 
 /** What one connection does before it takes up more: portions, each run together, one after the other. */
-type Task = readonly (readonly PlannedStatement[])[]
+interface Task {
+  readonly portions: readonly (readonly PlannedStatement[])[]
+  /** What may be begun once they stand. */
+  readonly next: readonly Task[]
+}
+
+/** Performs tasks, as many at a time as told; ends when all have stopped. The first that fails stops the others. */
+async function sideBySide(
+  most: number,
+  waiting: Task[],
+  perform: (task: Task) => Promise<void>,
+  stop: AbortController,
+): Promise<void> {
+  let busy = 0
+  let change = Promise.withResolvers<void>()
+  const worker = async (): Promise<void> => {
+    while (waiting.length > 0 || busy > 0) {
+      const task = waiting.shift()
+      if (task === undefined) {
+        await change.promise
+        continue
+      }
+      busy += 1
+      try {
+        await perform(task)
+        waiting.unshift(...task.next)
+      } catch (error) {
+        waiting.length = 0
+        stop.abort(error)
+        throw error
+      } finally {
+        busy -= 1
+        change.resolve()
+        change = Promise.withResolvers<void>()
+      }
+    }
+  }
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, most) }, worker))
+  const failed = ends.find((end) => end.status === 'rejected')
+  if (failed !== undefined) throw stop.signal.reason ?? failed.reason
+}
 
 function tasksOf(statements: readonly PlannedStatement[], bytesOf: (table: string) => number): Task[] {
   const inOrder = statements.filter(({ table }) => table === undefined)
   const sized = [...lanes(statements.filter(({ table }) => table !== undefined))]
     .map(([table, lane]) => ({ lane, bytes: bytesOf(table) }))
     .toSorted((a, b) => b.bytes - a.bytes)
-  const large = sized.filter(({ bytes }) => bytes > SMALL_BYTES).map(({ lane }) => lane.map((statement) => [statement]))
+  const large = sized.filter(({ bytes }) => bytes > SMALL_BYTES).flatMap(({ lane }) => tasksOfLarge(lane))
   const small = sized.filter(({ bytes }) => bytes <= SMALL_BYTES).map(({ lane }) => lane)
-  return [...(inOrder.length === 0 ? [] : [ordered(inOrder)]), ...large, ...bundled(small).map((bundle) => [bundle])]
+  return [
+    ...(inOrder.length === 0 ? [] : [alone(ordered(inOrder))]),
+    ...large,
+    ...bundled(small).map((bundle) => alone([bundle])),
+  ]
+}
+
+const alone = (portions: Task['portions']): Task => ({ portions, next: [] })
+
+/** Each statement takes long: one after the other, and then those side by side that may be. */
+function tasksOfLarge(lane: readonly PlannedStatement[]): readonly Task[] {
+  const [leaders, others] = leadersFirst(lane)
+  const next = others.map((statement) => alone([[statement]]))
+  return leaders.length === 0 ? next : [{ portions: leaders.map((statement) => [statement]), next }]
 }
 
 /** What is made while the tables are empty takes no time, and is made together; what comes after the rows may. */
-const ordered = (statements: readonly PlannedStatement[]): Task =>
+const ordered = (statements: readonly PlannedStatement[]): Task['portions'] =>
   statements.every(({ stage }) => stage === 'before')
     ? bundled(statements.map((statement) => [statement]))
     : statements.map((statement) => [statement])

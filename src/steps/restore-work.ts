@@ -1,11 +1,13 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
+import { inTurns } from '../base/turns.ts'
 import { formatCount } from '../base/units.ts'
 import { keyOnly, loadMark } from '../databases/plan/restore.ts'
 import type { Database, OrphanRule } from '../databases/port.ts'
 import { fullName, type Schema, type Table } from '../databases/schema.ts'
 import { isFuzzy, type Manifest, type Part, rowsOf } from '../databases/snapshot/manifest.ts'
-import { ROWS_FORMAT } from '../databases/snapshot/part.ts'
+import { partLimits } from '../databases/snapshot/part.ts'
+import { ROWS_FORMAT } from '../databases/snapshot/rows-format.ts'
 import type { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { StepRun } from '../run/step.ts'
 import { type FedPart, PartFeed } from './part-feed.ts'
@@ -37,7 +39,16 @@ export interface LoadOptions {
  * Loads every part that isn't marked as loaded, several side by side, each exactly once, until the snapshot is complete and all of it
  * stands. Ends when all have stopped.
  */
-export async function loadParts({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
+export async function loadParts(options: LoadOptions): Promise<void> {
+  const kept = options.run.isFollowing() ? options.store.follow() : undefined
+  try {
+    await loadAll(options)
+  } finally {
+    kept?.end()
+  }
+}
+
+async function loadAll({ run, database, store, tables, connections, estimatedRows }: LoadOptions): Promise<void> {
   const marks = await database.marks(run.id)
   const feed = new PartFeed(store, tables, (part) => marks.has(loadMark(part.table, part.part)), run)
   const stop = new AbortController()
@@ -47,11 +58,13 @@ export async function loadParts({ run, database, store, tables, connections, est
     const done = feed.loadedRows + loaded
     run.progress(done, Math.max(done, feed.rows, run.isFollowing() ? estimatedRows : 0), 'rows', part.table)
   }
+  const alone = inTurns()
   const isSmall = (part: Part): boolean => part.bytes <= SMALL_BYTES && part.format === database.blockFormat
   const load = async (first: FedPart): Promise<void> => {
     const together = isSmall(first.part) && database.loadTogether !== undefined ? feed.more(MOST_TOGETHER - 1, isSmall) : []
     const parts = [first, ...together]
-    await loadSome({ run, database, store, signal }, parts)
+    const all = (): Promise<void> => loadSome({ run, database, store, signal }, parts)
+    await (holdsHugeRow(first.part) ? alone(all) : all())
     for (const { part } of parts) {
       loaded += part.rows
       tell(part)
@@ -69,6 +82,12 @@ export async function loadParts({ run, database, store, tables, connections, est
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed !== undefined) throw stop.signal.reason ?? failed.reason
 }
+
+/**
+ * A part ends with the row that fills it, so one of twice its size holds a row that takes a good part of the memory: of such parts one is
+ * loaded at a time.
+ */
+const holdsHugeRow = ({ bytes }: Part): boolean => bytes > 2 * partLimits.bytes
 
 /** Parts up to this size, of which each would take as many questions as a large one, are loaded several in one transaction. */
 const SMALL_BYTES = 256 * 1024

@@ -42,16 +42,28 @@ const IS_NAME = /(?:^|[_.:$])(?:db_?)?(?:name|database(?:_?name)?|dbname|db|user
  */
 export async function forgottenConfigs(world: World, steps: readonly Step[], run: StepRun): Promise<readonly Finding[]> {
   const { files } = world.old
+  if (files === undefined) return []
+  const covered = new Set(steps.flatMap((step) => (step instanceof RewriteConfig ? step.files : [])).map(plain))
+  const items = await rewritesFor(world, run, (file) => covered.has(plain(file)))
+  return items.map(({ file, item }) => forgotten(file, files, item))
+}
+
+/** Items of `rewrite-config`, each as one line of YAML, for the known config files of the old host that name its database or site. */
+export async function rewritesFor(
+  world: World,
+  run: Pick<StepRun, 'signal'>,
+  isCovered: (file: string) => boolean = () => false,
+): Promise<readonly { readonly file: string; readonly item: string }[]> {
+  const { files } = world.old
   if (files === undefined || world.new.files === undefined) return []
   const words = new Words(world)
-  const covered = new Set(steps.flatMap((step) => (step instanceof RewriteConfig ? step.files : [])).map(plain))
-  const findings: Finding[] = []
+  const items: { file: string; item: string }[] = []
   for (const [file, formats] of KNOWN) {
-    if (covered.has(plain(file))) continue
+    if (isCovered(file)) continue
     const item = await itemFor(file, formats, files, words, run)
-    if (item !== undefined) findings.push(forgotten(file, files, item))
+    if (item !== undefined) items.push({ file, item })
   }
-  return findings
+  return items
 }
 
 /** IIS takes upper and lower case for the same. */
@@ -69,7 +81,7 @@ async function itemFor(
   formats: readonly FormatKey[],
   host: FileHost,
   words: Words,
-  run: StepRun,
+  run: Pick<StepRun, 'signal'>,
 ): Promise<string | undefined> {
   if ((await host.stat(file))?.kind !== 'file') return undefined
   const { text } = decodeText((await readConfig(host, file, run)).bytes)

@@ -5,25 +5,39 @@ import type { LoadResult } from '../site/load.ts'
 import { durationMs } from './options.ts'
 
 /** As much as a shop in the news gets, and no weapon. */
-const MOST_PER_SECOND = 1000
+export const MOST_PER_SECOND = 1000
 const LONGEST_MS = 300_000
 
+const settingsSchema = z.strictObject({
+  rate: z
+    .union([z.literal('auto'), z.number().min(1).max(MOST_PER_SECOND)], {
+      error: `must be auto, or a number of at most ${MOST_PER_SECOND}`,
+    })
+    .default('auto')
+    .meta({
+      description: `Requests a second, ${MOST_PER_SECOND} at most; auto measures the pages that the old host is asked for`,
+    }),
+  for: durationMs
+    .refine((ms) => ms >= 1000 && ms <= LONGEST_MS, { error: 'must be between 1s and 5m' })
+    .prefault('10s')
+    .meta({ description: 'How long: 10s' }),
+  connections: z.int().min(1).max(200).default(20).meta({ description: 'Customers at a time' }),
+  slowest: durationMs.prefault('2s').meta({ description: 'How long one of a hundred requests may take: 2s' }),
+})
+
 export const loadSchema = z
-  .strictObject({
-    rate: z
-      .number()
-      .min(1)
-      .max(MOST_PER_SECOND)
-      .meta({ description: `Requests a second, ${MOST_PER_SECOND} at most` }),
-    for: durationMs
-      .refine((ms) => ms >= 1000 && ms <= LONGEST_MS, { error: 'must be between 1s and 5m' })
-      .prefault('10s')
-      .meta({ description: 'How long: 10s' }),
-    connections: z.int().min(1).max(200).default(20).meta({ description: 'Customers at a time' }),
-    slowest: durationMs.prefault('2s').meta({ description: 'How long one of a hundred requests may take: 2s' }),
+  .union([z.literal('auto').transform(() => settingsSchema.parse({})), settingsSchema], {
+    error: 'must be auto, or a mapping such as { rate: 50 }',
   })
-  .meta({ description: 'Put this many requests on the new host, and see that it bears them: { rate: 50 }' })
-export type LoadSettings = z.infer<typeof loadSchema>
+  .meta({
+    description: 'Put a load on the new host, and see that it bears it: auto for as much as the old one has, or { rate: 50 }',
+  })
+/** With the rate as it was measured, where that was wanted. */
+export interface LoadSettings {
+  readonly rate: number
+  /** Milliseconds. */
+  readonly slowest: number
+}
 
 /** What a load on the new host showed. Pure. */
 export function loadFindings(result: LoadResult, { slowest, rate }: LoadSettings, host: URL): readonly Finding[] {

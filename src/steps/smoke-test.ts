@@ -8,6 +8,7 @@ import { siteClient } from '../site/request.ts'
 import { compareProbes, oldHostFindings } from './smoke-compare.ts'
 import { compareDetails } from './smoke-details.ts'
 import { loadFindings, loadSchema } from './smoke-load.ts'
+import { type MeasuredRate, measureRate } from './smoke-rate.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
 const path = z.string().regex(/^\//, 'must begin with /: "/checkout"')
@@ -119,13 +120,25 @@ async function probeHost(host: Host, at: URL, site: URL, options: Asked, run: St
 }
 
 /** Only a host whose pages are right is worth the load. */
-async function underLoad(compared: readonly Finding[], { load, paths }: SmokeOptions, sites: Sites, run: StepRun) {
+async function underLoad(
+  compared: readonly Finding[],
+  { load, paths }: SmokeOptions,
+  sites: Sites,
+  { world, run }: { readonly world: World; readonly run: StepRun },
+): Promise<readonly Finding[]> {
   if (load === undefined || compared.some((finding) => finding.severity === 'error')) return []
-  const { rate, connections } = load
+  const { connections, slowest } = load
+  const measured: MeasuredRate = load.rate === 'auto' ? await measureRate(world, run) : { rate: load.rate, how: '' }
+  const about = measured.finding === undefined ? [] : [measured.finding]
+  if (measured.rate === undefined) return about
+  const { rate, how } = measured
   const seconds = Math.round(load.for / 1000)
-  run.emit({ event: 'note', message: `Asking ${sites.new.host} for ${rate} pages a second during ${seconds} s.` })
+  run.emit({
+    event: 'note',
+    message: `Asking ${sites.new.host} for ${rate} pages a second during ${seconds} s${how === '' ? '' : `, as many as the old host is asked for (${how})`}.`,
+  })
   const result = await putLoad({ site: sites.site, host: sites.new, paths, rate, seconds, connections, signal: run.signal })
-  return loadFindings(result, load, sites.new)
+  return [...about, ...loadFindings(result, { rate, slowest }, sites.new)]
 }
 
 async function compareHosts(world: World, options: SmokeOptions, run: StepRun): Promise<void> {
@@ -135,7 +148,7 @@ async function compareHosts(world: World, options: SmokeOptions, run: StepRun): 
   const before = await probeHost(world.old, sites.old, sites.site, { ...options, details: true }, run)
   const after = await probeHost(world.new, sites.new, sites.site, { ...options, details: true }, run)
   const compared = [...compareProbes(before, after, options), ...compareDetails(before, after, sites)]
-  const findings = [...compared, ...(await underLoad(compared, options, sites, run))]
+  const findings = [...compared, ...(await underLoad(compared, options, sites, { world, run }))]
   for (const finding of findings) run.emit({ event: 'finding', ...finding })
   const errors = findings.filter((finding) => finding.severity === 'error')
   const [first] = errors

@@ -21,6 +21,7 @@ import { copiedTables, schemaFindings } from './rules.ts'
 import { roomFinding, withoutKey } from './snapshot-check.ts'
 import { methodMistake, methodShape } from './snapshot-method.ts'
 import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
+import { stamp } from './steady-time.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** Rows remembered by the run: users and grants of the old database, for the report. */
@@ -211,7 +212,7 @@ class SnapshotDatabase implements Step<Change> {
       return saved
     }
     await mkdir(run.directory, { recursive: true })
-    const at = run.clock.now()
+    const at = stamp(run.clock)
     const identities = await old.identities(live)
     await run.remember(PRINCIPALS_KEY, live.principals)
     await rememberFirstLook(run, at, identities)

@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import type { Clock } from '../base/clock.ts'
 import { formatDuration } from '../base/units.ts'
 import type { StepRun } from '../run/step.ts'
 import { recallCutover, recallLowered } from './dns-change.ts'
+import { asOfNow, clockJumped, SteadyTime } from './steady-time.ts'
 import type { HitsView } from './watch-hits.ts'
 import type { ServersView } from './watch-servers.ts'
 import { lastValues, type TrafficView } from './watch-traffic.ts'
@@ -25,31 +25,6 @@ export const recallSeen = (run: StepRun): Seen | undefined => seenSchema.nullish
 
 export const sameValues = (a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean =>
   Object.keys(b).every((name) => a[name] === b[name]) && Object.keys(a).length === Object.keys(b).length
-
-/** Set by so little between two looks, a wall clock was only kept right. */
-const JUMP_MS = 5000
-
-/** Milliseconds since 1970 as the wall clock had it at the beginning, and from there on by the monotonic one: nobody can set it. */
-export class SteadyTime {
-  readonly #clock: Clock
-  #ahead: number
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-    this.#ahead = clock.now() - clock.monotonic()
-  }
-
-  now(): number {
-    return this.#clock.monotonic() + this.#ahead
-  }
-
-  /** By how much the wall clock was set since this was last asked; 0 when it wasn't. From here on, times are as it has them now. */
-  takeJump(): number {
-    const jump = this.#clock.now() - this.now()
-    this.#ahead += jump
-    return Math.abs(jump) < JUMP_MS ? 0 : jump
-  }
-}
 
 /** How long the old host must be quiet. */
 export interface QuietRules {
@@ -96,9 +71,10 @@ export class Evidence {
     const lowered = recallLowered(run)
     const ttlsMs = rules.ttls * 1000
     // A time that lies ahead was written by a clock that was wrong.
-    this.#cutoverAt = Math.min(cutover.at, now)
+    this.#cutoverAt = Math.min(asOfNow(run.clock, cutover.at).at, now)
     this.#neededMs = Math.max(rules.quietMs, cutover.ttlSeconds * ttlsMs)
-    const oldTtlEnd = lowered === undefined ? 0 : Math.min(lowered.at, now) + lowered.oldTtlSeconds * ttlsMs
+    const oldTtlEnd =
+      lowered === undefined ? 0 : Math.min(asOfNow(run.clock, lowered.at).at, now) + lowered.oldTtlSeconds * ttlsMs
     this.#notBefore = Math.max(this.#cutoverAt + cutover.ttlSeconds * ttlsMs, oldTtlEnd)
     const seen = recallSeen(run)
     this.#seen =
@@ -129,13 +105,7 @@ export class Evidence {
     this.#notBefore += jump
     this.#seen = { ...this.#seen, movedAt: this.#seen.movedAt + jump }
     await run.remember(WATCH_KEY, this.#seen)
-    run.emit({
-      event: 'finding',
-      severity: 'warning',
-      code: 'clock-jumped',
-      message: `This machine's clock was set ${jump > 0 ? 'forward' : 'back'} by ${formatDuration(Math.abs(jump))} during the watch, or it slept. Quiet is measured by a clock that can't be set: it goes on as before.`,
-      hint: 'Times in the log before and after this moment differ by that much. Let the machine keep its time by NTP.',
-    })
+    run.emit({ event: 'finding', ...clockJumped(jump, 'during the watch', 'Quiet') })
   }
 
   /** A number that nobody saw before is an order (or another row) that came to the old host; a hit is a customer who is still there. */

@@ -12,8 +12,10 @@ const MINUTE_MS = 60_000
 const FAR_AWAY_MS = Date.UTC(9999, 11, 31)
 /** A headroom that would last less than this is worth a warning. */
 const SOON_MS = 60 * MINUTE_MS
+/** It counts as safe again, and would be warned of anew, when it lasts for this. */
+const SAFE_MS = 2 * SOON_MS
 
-/** How much of each headroom is used, and when it would be gone. Warns once for each identity and severity. */
+/** How much of each headroom is used, and when it would be gone. Warns once for each identity and severity until it is safe again. */
 export function watchHeadroom(run: StepRun, sight: Sight, traffics: Traffics, warned: Set<string>): readonly HeadroomWatch[] {
   return recallHeadroom(run).map((record) => {
     const name = identityName(record.identity)
@@ -39,6 +41,7 @@ function warn(run: StepRun, { record, gap, use: { left }, untilMs }: Remaining, 
   // Each gap is a case of its own.
   const name = identityName(record.identity)
   const key = `${name} ${gap.to}`
+  if (left > 0n && untilMs >= SAFE_MS) warned.delete(key)
   if (left <= 0n && !warned.has(`${key} gone`)) {
     warned.add(`${key} gone`)
     run.emit({ event: 'finding', ...usedUp(name, gap.behind) })

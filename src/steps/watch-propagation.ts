@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
 import { expectationsOf } from '../dns/propagation.ts'
+import type { Traffic } from '../run/events.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { gather } from './database-parts.ts'
 import { currentRecords, dnsOf, effectiveTtl, missingDns, recallCutover } from './dns-change.ts'
@@ -12,9 +13,10 @@ import { Leapfrog } from './leapfrog.ts'
 import { durationMs } from './options.ts'
 import { Evidence, recallSeen, sameValues, type Verdict } from './watch-evidence.ts'
 import { watchHeadroom } from './watch-headroom.ts'
-import { HostHits } from './watch-hits.ts'
+import { type HitsView, HostHits } from './watch-hits.ts'
 import { type ServersView, ServerWatch } from './watch-servers.ts'
-import { HostTraffic, lastValues } from './watch-traffic.ts'
+import { tellShare } from './watch-share.ts'
+import { HostTraffic, lastValues, type TrafficView } from './watch-traffic.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
@@ -78,6 +80,7 @@ export const watchPropagationKind: StepKind<Options> = {
     verify: () => Promise.resolve([]),
     // Looking changes nothing; what was moved meanwhile is in the run's memory.
     undo: (_change, run) => takeBackLeaps(world, run),
+    undoneLast: true,
     describe: ({ names, quietMs }) =>
       `watch ${names.join(', ')} until the old host had no new row for ${formatDuration(quietMs)}`,
   }),
@@ -168,17 +171,19 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
       hits.new.look(run),
       run.observing?.refresh(),
     ])
+    tellShare(world, resolvers)
     const sight = await leapfrog.look(run, { old: oldTraffic.sample, new: newTraffic.sample })
     const verdict = await evidence.add(run, { resolvers, traffic: oldTraffic, hits: oldHits })
     run.emit({
       event: 'watch',
       resolvers: { agreed: resolvers.agreed, total: resolvers.total },
-      old: { ordersPerMinute: oldTraffic.ordersPerMinute, hitsPerMinute: oldHits.hitsPerMinute },
-      new: { ordersPerMinute: newTraffic.ordersPerMinute, hitsPerMinute: newHits.hitsPerMinute },
+      old: figuresOf(oldTraffic, oldHits),
+      new: figuresOf(newTraffic, newHits),
       headroom: watchHeadroom(run, sight, traffics, warned),
       drained: verdict.drained,
       quiet: { seconds: Math.max(0, Math.floor(verdict.quietForMs / 1000)), of: Math.ceil(verdict.quietMs / 1000) },
       lagging: resolvers.lagging,
+      ...(passes === undefined ? {} : { carrying: passes.carrying }),
     })
     if (resolvers.blind && !warned.has('blind')) {
       warned.add('blind')
@@ -190,6 +195,12 @@ async function watch(world: World, options: Options, run: StepRun): Promise<void
     const rest = () => leapfrog.rest(run, Math.min(options.every, left))
     await (passes === undefined ? rest() : passes.during(run, rest))
   }
+}
+
+function figuresOf(traffic: TrafficView, hits: HitsView): Traffic {
+  const unanswered = [...(traffic.isUnanswered ? ['database'] : []), ...(hits.state === 'unanswered' ? ['access logs'] : [])]
+  const figures = { ordersPerMinute: traffic.ordersPerMinute, hitsPerMinute: hits.hitsPerMinute }
+  return unanswered.length === 0 ? figures : { ...figures, unanswered }
 }
 
 const blindFinding = {

@@ -173,6 +173,7 @@ export class ServerWatch {
     const rest = lagging.length > MOST_NAMED ? ` and ${lagging.length - MOST_NAMED} more` : ''
     run.emit({
       event: 'note',
+      inFigures: true,
       message: `${lagging.length} of ${opinions.length} asked still give another answer: ${named}${rest}.`,
     })
   }

@@ -20,6 +20,8 @@ export interface TrafficView {
   /** The newest sample; `undefined` while the host can't be asked. */
   readonly sample: Sample | undefined
   readonly ordersPerMinute: number | null
+  /** There is a database, and it can't be asked. */
+  readonly isUnanswered: boolean
 }
 
 /** Longest stretch over which a rate is averaged, in samples. */
@@ -48,7 +50,7 @@ export class HostTraffic {
 
   async sample(run: StepRun): Promise<TrafficView> {
     const { database, side } = this.#host
-    if (database === undefined) return { sample: undefined, ordersPerMinute: null }
+    if (database === undefined) return { sample: undefined, ordersPerMinute: null, isUnanswered: false }
     try {
       const states = await this.#read(database)
       const sample = this.#keep({ at: run.clock.monotonic(), states })
@@ -56,14 +58,15 @@ export class HostTraffic {
       this.#samples = [...this.#samples, sample].slice(-WINDOW)
       if (this.#failing) run.emit({ event: 'note', message: `The database of the ${side} host answers again.` })
       this.#failing = false
-      return { sample, ordersPerMinute: previous === undefined ? null : this.#ordersBetween(previous, sample) }
+      const ordersPerMinute = previous === undefined ? null : this.#ordersBetween(previous, sample)
+      return { sample, ordersPerMinute, isUnanswered: false }
     } catch (error) {
       run.signal.throwIfAborted()
       // A playbook that names a table which isn't there will not mend itself by waiting.
       if (error instanceof MigrateError && error.code === 'table-unknown') throw error
       if (!this.#failing) run.emit({ event: 'finding', ...unanswered(side, error) })
       this.#failing = true
-      return { sample: undefined, ordersPerMinute: null }
+      return { sample: undefined, ordersPerMinute: null, isUnanswered: true }
     }
   }
 
@@ -187,9 +190,9 @@ export function ordersIdentities(
     if (table === undefined || table === 'ambiguous') {
       throw new MigrateError(
         'table-unknown',
-        `The table "${orders}" that watch-propagation shall count orders by ${table === undefined ? "isn't in the database" : 'is there more than once'}.`,
+        `The table "${orders}" that orders shall be counted by ${table === undefined ? "isn't in the database" : 'is there more than once'}.`,
         {
-          hint: 'Correct `orders:` of watch-propagation; with its schema where several have one: sales.Orders.',
+          hint: 'Correct its name in the step’s `orders:`; with its schema where several have one: sales.Orders.',
         },
       )
     }

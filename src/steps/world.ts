@@ -4,6 +4,7 @@ import type { Database } from '../databases/port.ts'
 import type { DnsProvider, Resolver } from '../dns/port.ts'
 import type { FileHost, Shell } from '../files/port.ts'
 import type { LogPlace } from '../logs/tail.ts'
+import type { Notifier } from '../notices/port.ts'
 import type { Effects, Step } from '../run/step.ts'
 
 /** What the playbook says of one table; defaults filled in. */
@@ -59,6 +60,10 @@ export interface DnsTarget {
   authoritative(): Promise<readonly Resolver[]>
   /** The same servers asked by other means (`dig`), where there are any; [] otherwise. */
   secondOpinion?(): Promise<readonly Resolver[]>
+  /** The same servers, with the same labels, asked over TCP alone. */
+  overTcp?(): Promise<readonly Resolver[]>
+  /** The name servers of the zone above; [] where they can't be found. */
+  parents?(): Promise<readonly Resolver[]>
 }
 
 /** How the new host will send the shop's mails. */
@@ -80,6 +85,14 @@ export interface MailTarget {
   readonly resolver: Resolver
 }
 
+/** One of the playbook's `notify:`. */
+export interface NamedNotifier {
+  readonly name: string
+  /** The words of its `on:`. */
+  readonly on: readonly string[]
+  readonly notifier: Notifier
+}
+
 /** Everything the steps work on: built from the playbook, in one place (playbook/world.ts), with real adapters or fakes. */
 export interface World {
   readonly name: string
@@ -89,6 +102,8 @@ export interface World {
   readonly site?: URL
   readonly dns?: DnsTarget
   readonly mail?: MailTarget
+  /** Who is told while nobody looks; [] or absent: nobody. */
+  readonly notifiers?: readonly NamedNotifier[]
   /** Resolvers for `default` or as given: addresses with ports. */
   resolvers(spec: 'default' | readonly string[]): readonly Resolver[]
   /** True when somebody on the way answers in the place of every name server. */
@@ -113,6 +128,8 @@ export interface StepContext {
   readonly world: World
   /** Folder of the playbook, absolute: relative paths in options start here. */
   readonly playbookDirectory: string
+  /** The playbook's file as the user named it, for commands in messages. */
+  readonly playbook?: string
   /** Every other step of the playbook. */
   readonly others: () => readonly Step[]
   /** The step stands after the one that moves the customers. */

@@ -5,8 +5,9 @@
 //     npm run bench -- many-files         a million of them (or --files so many), over hosts that cost nothing: time and memory of ours alone
 //     npm run bench -- files --sets small,large,one,ftps --delays 0,30,100 --files 20000 --tools rclone,rsync
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
-//     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3
+//     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3 --sets narrow,wide,tables --no-baseline
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
+//     npm run bench -- reconcile --strays 0,1393 --tools checksum --patience 4 --no-buying
 //     npm run bench -- --quick            small amounts, one round: whether it works, not how fast
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -22,14 +23,19 @@ const ENGINES = ['postgres', 'mysql', 'mssql']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
+  allowNegative: true,
   options: {
     quick: { type: 'boolean', default: false },
     rows: { type: 'string' },
     tables: { type: 'string' },
     rounds: { type: 'string' },
     sets: { type: 'string' },
+    baseline: { type: 'boolean', default: true },
     delays: { type: 'string' },
     tools: { type: 'string' },
+    strays: { type: 'string' },
+    patience: { type: 'string' },
+    'no-buying': { type: 'boolean' },
     files: { type: 'string' },
     folder: { type: 'string' },
   },
@@ -57,6 +63,8 @@ const PARTS = {
       rows: numberOf(values.rows, quick ? 20_000 : 10_000_000),
       tables: numberOf(values.tables, quick ? 20 : 1000),
       rounds: numberOf(values.rounds, 1),
+      baseline: values.baseline,
+      ...(values.sets === undefined ? {} : { sets: values.sets.split(',') }),
       only: positionals.find((each) => ENGINES.includes(each)),
     }),
   reconcile: () =>
@@ -64,6 +72,10 @@ const PARTS = {
       rows: numberOf(values.rows, quick ? 200_000 : 10_000_000),
       rounds: numberOf(values.rounds, 1),
       engine: positionals.find((each) => ENGINES.includes(each)),
+      ...(values.strays === undefined ? {} : { strays: values.strays.split(',').map(Number) }),
+      ...(values.tools === undefined ? {} : { tools: values.tools.split(',').filter((name) => name !== 'none') }),
+      ...(values.patience === undefined ? {} : { patience: Number(values.patience) }),
+      buying: values['no-buying'] !== true,
     }),
 } as const
 

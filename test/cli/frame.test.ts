@@ -148,7 +148,33 @@ describe('the screen', () => {
     )
     expect(text).toContain('old host quiet for 12 min 00 s of 30 min 00 s')
     expect(text).toContain('old host 3 orders/min · new host 12 orders/min, 1,400 hits/min')
-    expect(text).toContain('headroom Orders.OrderID: used 1,393, left 107, runs out 2026-11-22 04:40 UTC · another has more')
+    expect(text).toContain(
+      'headroom Orders.OrderID: used 1,393, left 107, runs out in 1 h 10 min (2026-11-22 04:40 UTC) · another has more',
+    )
+  })
+
+  it('shows in the watch which host gives no answer, and when rows were last carried over', () => {
+    const model = modelOf(2)
+    const figures = { ordersPerMinute: 3, hitsPerMinute: null }
+    const silent = { ordersPerMinute: null, hitsPerMinute: null, unanswered: ['database', 'access logs'] }
+    const watch = (more: object): EventBody => ({
+      ...{ event: 'watch', resolvers: { agreed: 1, total: 1 }, old: silent, new: figures, headroom: [], drained: false },
+      ...more,
+    })
+    tell(model, 'step-1', { event: 'started' })
+    tell(model, 'step-1', { event: 'note', message: 'another answer', inFigures: true })
+    tell(
+      model,
+      'step-1',
+      watch({ quiet: { seconds: 0, of: 6 }, carrying: { lastAt: '2026-11-22T03:29:58.000Z', failing: false } }),
+    )
+    const lines = draw(model, { rows: 30 })
+    expect(lines).toContain('     old host NO ANSWER from its database and access logs · new host 3 orders/min')
+    expect(lines).toContain('     old host quiet for 0 s of 6 s')
+    expect(lines).toContain('     last pass that looked for rows to carry over: at 03:29:58 UTC')
+    expect(lines.join()).not.toContain('another answer')
+    tell(model, 'step-1', watch({ old: figures, carrying: { lastAt: null, failing: true } }))
+    expect(draw(model, { rows: 30 }).join()).toContain('PAUSED')
   })
 
   it('fits the terminal whatever is going on, and shows each step at work', () => {

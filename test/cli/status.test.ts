@@ -29,6 +29,7 @@ const runOf = (more: Partial<Run>): Run => ({
   failure: null,
   next: null,
   cutOver: false,
+  goingBack: null,
   wayBack: { undoable: 1, remaining: [] },
   torn: false,
   ...more,
@@ -64,5 +65,23 @@ describe('status', () => {
     expect(said).toContain('Customers are on the old host again')
     expect(said).toContain('"migrate rollback shop.yml" carries them over too')
     expect(said).not.toMatch(/Next:|takes back/)
+  })
+
+  it('says what was decided when the new host failed, and what is still to be done about it', () => {
+    const goingBack = {
+      decision: 'back',
+      by: 'guard',
+      at: '2026-11-22T03:59:00.000Z',
+      reason: 'its disk is full',
+      cutoverAt: 1,
+    } as const
+    const undone = [summary('cutover-dns', { phase: 'cutover', status: 'undone', undone: 1 })]
+    expect(text({ goingBack, cutOver: true, outcome: 'failed' })).toMatch(/going back to the old host, not done yet; run again/)
+    const due = text({ goingBack, steps: undone, outcome: 'failed' })
+    expect(due).toContain('At 2026-11-22 03:59 UTC the guard decided to go back: its disk is full.')
+    expect(due).toContain('What they ordered on the new host is not all on the old one yet.')
+    const done = text({ goingBack, steps: undone })
+    expect(done).toContain('taken back after its cutover')
+    expect(done).not.toContain('not all on the old one')
   })
 })

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
-import type { Database, KeyCells, ReadOptions } from '../../src/databases/port.ts'
-import type { Schema } from '../../src/databases/schema.ts'
+import type { Database, KeyCells, PrintedRow, ReadOptions } from '../../src/databases/port.ts'
+import type { Schema, Table } from '../../src/databases/schema.ts'
+import { Printer } from '../../src/reconcile/printing.ts'
 import { fillRanges, keyOf } from './database-blocks-kit.ts'
 import type { ShopDatabase, ShopTable } from './database-host.ts'
 import { type Contract, describeWhen, fillShop, PARENTS_FIRST, readAll, rowsOf, tableOf } from './database-kit.ts'
@@ -80,6 +81,29 @@ export function sumContract(contract: Contract): void {
           expect(await printing(reader).sums(table, printingOf(table), ranges), name).toEqual(expected)
         }
         expect(await printing(reader).sums(tableOf(schema, 'words'), printingOf(tableOf(schema, 'words')), [])).toEqual([])
+      })
+    })
+
+    it.each([1, 3])('go with the fingerprints of many ranges at once: of every row in them, and no other', async (size) => {
+      const { database, schema } = await filled(contract)
+      await database.read(1, async ([reader]) => {
+        for (const name of KEYED) {
+          const table = tableOf(schema, name)
+          const what = { ...printingOf(table), apart: tableOf(schema, name).key.length > 1 ? [] : apartOf(table) }
+          const prints = await collectPrints(reader, table, what)
+          const keys = prints.map(({ key }) => key)
+          // Every other range: the first, with an open end, among them, and one beyond the last row.
+          const starts = keys.flatMap((_, at) => (at % (2 * size) === 0 ? [at] : []))
+          const ranges = [
+            ...starts.map((from) => between(keys[from - 1], keys[from + size - 1] ?? keys.at(-1))),
+            { after: keys.at(-1) ?? [] },
+          ]
+          const expected = starts.flatMap((from) => prints.slice(from, from + size))
+          const found: PrintedRow[] = []
+          const printer = new Printer((await database.fingerprintMethod?.(table)) ?? '')
+          for await (const batch of printer.printsWithin(reader, table, what, ranges)) found.push(...batch)
+          expect(sorted(found), name).toEqual(sorted(expected))
+        }
       })
     })
 
@@ -183,6 +207,14 @@ export function sumContract(contract: Contract): void {
     })
   })
 }
+
+/** The last column that isn't the key's. */
+const apartOf = (table: Table): readonly string[] =>
+  printingOf(table)
+    .columns.filter((name) => !table.key.includes(name))
+    .slice(-1)
+
+const sorted = (rows: readonly PrintedRow[]): readonly string[] => rows.map((row) => JSON.stringify(row)).sort()
 
 const NOTHING = { rows: 0, sum: 0n }
 

@@ -17,6 +17,11 @@ describe('rows as lines of JSON', () => {
       ['2', null, ''],
       [large, '"', 'ö'],
     ]
-    expect(jsonLines(rows).equals(Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')))).toBe(true)
+    const lines = jsonLines(rows)
+    if (Buffer.isBuffer(lines)) throw new Error('all of it at once')
+    const pieces = [...lines.pieces()]
+    expect(Buffer.concat(pieces).equals(Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')))).toBe(true)
+    expect(lines.length).toBe(pieces.reduce((sum, piece) => sum + piece.length, 0))
+    expect(Math.max(...pieces.map((piece) => piece.length))).toBeLessThan(8 * LARGE)
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { closeSql, openSql } from '../../src/databases/mssql/closing.ts'
 import { openMssql } from '../../src/databases/mssql/index.ts'
+import { type DataFile, fullFiles } from '../../src/databases/mssql/refusal.ts'
 import { connectTestMssql, MSSQL_URL, mssqlTitle } from '../servers/mssql.ts'
 
 vi.setConfig({ testTimeout: 300_000 })
@@ -12,6 +13,21 @@ describe('closing a SQL Server database', () => {
     expect(closeSql('shop', 1200)).toBe('ALTER DATABASE [shop] SET READ_ONLY WITH ROLLBACK AFTER 2 SECONDS')
     expect(closeSql('shop', 0)).toBe('ALTER DATABASE [shop] SET READ_ONLY WITH ROLLBACK AFTER 1 SECONDS')
     expect(openSql('shop')).toBe('ALTER DATABASE [shop] SET READ_WRITE WITH ROLLBACK IMMEDIATE')
+  })
+})
+
+describe('a SQL Server database whose files may not grow for ever', () => {
+  const file = (more: Partial<DataFile>): DataFile => ({ size: '1280', most: '1280', growth: '128', used: '640', ...more })
+
+  // "sys.database_files": pages of 8 KiB, -1 for no limit; a growth of 0 for none.
+  it('is full when what it uses comes to what it may have', () => {
+    expect(fullFiles([file({})])).toBeUndefined()
+    expect(fullFiles([file({ used: '1279' })])).toBe('its data files are full: 9.99 MiB of the 10.0 MiB that they may have')
+    expect(fullFiles([file({ used: '1279' }), file({})])).toBeUndefined()
+    expect(fullFiles([file({ used: '1280', most: '-1' })])).toBeUndefined()
+    expect(fullFiles([file({ used: '1280', most: '-1', growth: '0' })])).toMatch(/are full/)
+    expect(fullFiles([file({ used: null })])).toBeUndefined()
+    expect(fullFiles([])).toBeUndefined()
   })
 })
 

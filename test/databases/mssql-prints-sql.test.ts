@@ -170,12 +170,12 @@ WHERE EXISTS (SELECT 1 FROM (VALUES (@p0, @p1), (@p2, @p3)) AS v(c0, c1) WHERE t
   it('tell the number by way of a table variable, which triggers and sequences don’t mind', () => {
     const [numbered] = orders.columns
     if (numbered === undefined) throw new Error('no column')
-    expect(insertNumberedSql(orders, numbered).sql).toBe(
+    expect(insertNumberedSql(orders, [], numbered).sql).toBe(
       `DECLARE @numbered TABLE (number int);
 INSERT INTO [dbo].[Orders] ([Customer], [Total], [Photo]) OUTPUT inserted.[OrderID] INTO @numbered VALUES (@p0, CONVERT(money, CONVERT(decimal(19,4), @p1)), @p2);
 SELECT CONVERT(nvarchar(40), number) AS number FROM @numbered`,
     )
-    expect(insertNumberedSql({ ...orders, columns: [numbered] }, numbered).sql).toContain(
+    expect(insertNumberedSql({ ...orders, columns: [numbered] }, [], numbered).sql).toContain(
       'INSERT INTO [dbo].[Orders] OUTPUT inserted.[OrderID] INTO @numbered DEFAULT VALUES;',
     )
   })
@@ -208,5 +208,11 @@ SELECT @@ROWCOUNT AS affected`,
     expect(parameterOf(column('c', 'varbinary(max)'), null)).toBe(NULL_BYTES)
     expect(parameterOf(column('c', 'image'), undefined)).toBe(NULL_BYTES)
     expect(parameterOf(column('c', 'nvarchar(9)'), null)).toBeNull()
+  })
+
+  it('send float and real as the number, so that no text has to be read', () => {
+    expect(parameterOf(column('c', 'float'), '0.30000000000000004')).toBe(0.30000000000000004)
+    expect(parameterOf(column('c', 'real'), '-0')).toBe(-0)
+    expect(parameterOf(column('c', 'float'), null)).toBeNull()
   })
 })

@@ -11,6 +11,68 @@ interface Sample {
 
 const times = (text: string, count: number): string => `REPLICATE(CONVERT(nvarchar(max), N'${text}'), ${count})`
 
+const MINUS_ZERO = 'CONVERT(float, -1) * CONVERT(float, 0)'
+
+/** A value of each type that a sql_variant may hold; two that `=` takes for the same, and two that differ in their declaration alone. */
+const variants = (gaps: MssqlGaps): readonly string[] => {
+  const scale = gaps.hundredNanoseconds ? 6 : 7
+  return [
+    'CONVERT(bit, 1)',
+    'CONVERT(tinyint, 1)',
+    'CONVERT(smallint, -1)',
+    'CONVERT(int, 1)',
+    "CONVERT(bigint, N'9223372036854775807')",
+    "CONVERT(decimal(38,10), N'-9999999999999999999999999999.9999999999')",
+    "CONVERT(numeric(5,2), N'1.50')",
+    "CONVERT(money, CONVERT(decimal(19,4), N'922337203685477.5807'))",
+    'CONVERT(smallmoney, -19.9899)',
+    "CONVERT(float, N'0.1')",
+    "CONVERT(float, N'-1.7976931348623157e308')",
+    "CONVERT(float, N'2.2250738585072014e-308')",
+    'CONVERT(float, 0)',
+    MINUS_ZERO,
+    "CONVERT(real, N'0.1')",
+    "CONVERT(real, N'-3.40282346e38')",
+    "CONVERT(date, N'0001-01-01', 23)",
+    `CONVERT(time(${scale}), N'23:59:59.123456')`,
+    "CONVERT(smalldatetime, N'2079-06-06 23:59:00', 120)",
+    "CONVERT(datetime, N'1753-01-01 23:59:59.997', 121)",
+    `CONVERT(datetime2(${scale}), N'9999-12-31 23:59:59.123456', 121)`,
+    `CONVERT(datetimeoffset(${scale}), N'2024-02-29 12:34:56.123456 -03:30', 121)`,
+    "CONVERT(uniqueidentifier, N'6F9619FF-8B86-D011-B42D-00C04FC964FF')",
+    "CONVERT(varchar(20), N'naïve € : ')",
+    "CONVERT(varchar(20), N'Тест' COLLATE Cyrillic_General_CI_AS)",
+    "CONVERT(nvarchar(20), N'Тест 東京 😀 ')",
+    "CONVERT(nvarchar(20), N'Тест' COLLATE Cyrillic_General_CS_AS)",
+    "CONVERT(varchar(8000), REPLICATE('ab', 4000))",
+    "CONVERT(nvarchar(20), N'')",
+    ...(gaps.variantLengths
+      ? []
+      : [
+          "CONVERT(varchar(30), N'naïve € : ')",
+          'CONVERT(decimal(6,2), 1.5)',
+          "CONVERT(time(0), N'23:59:59')",
+          "CONVERT(char(9), 'ab')",
+          "CONVERT(nchar(9), N'東京')",
+          'CONVERT(binary(4), 0x0102)',
+          'CONVERT(varbinary(4), 0x0102)',
+          'CONVERT(varbinary(4), 0x)',
+        ]),
+  ]
+}
+
+const printOfVariant = (name: string): string => {
+  const properties = ['BaseType', 'Precision', 'Scale', 'MaxLength', 'Collation', 'TotalBytes']
+  const told = properties.map((each) => `ISNULL(CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY(${name}, '${each}')), N'-')`)
+  const base = `SQL_VARIANT_PROPERTY(${name}, 'BaseType')`
+  const value = `CASE WHEN ${base} IN (N'float', N'real') THEN CONVERT(nvarchar(20), CONVERT(bigint, CONVERT(binary(8), CONVERT(float, ${name}))))
+  WHEN ${base} IN (N'money', N'smallmoney') THEN CONVERT(nvarchar(30), CONVERT(decimal(19,4), CONVERT(money, ${name})))
+  WHEN ${base} IN (N'binary', N'varbinary') THEN CONVERT(nvarchar(max), CONVERT(varbinary(8000), ${name}), 1)
+  WHEN ${base} = N'datetime' THEN CONVERT(nvarchar(30), CONVERT(datetime, ${name}), 126)
+  ELSE CONVERT(nvarchar(max), ${name}) END`
+  return `${told.join(" + N'|' + ")} + N'|' + ${value}`
+}
+
 const samples = (gaps: MssqlGaps): readonly Sample[] => {
   // A server that keeps microseconds rounds the seventh digit away before anybody could copy it.
   const fraction = gaps.hundredNanoseconds ? '123456' : '1234567'
@@ -64,10 +126,15 @@ const samples = (gaps: MssqlGaps): readonly Sample[] => {
     {
       name: 'double_',
       type: 'float',
-      values: ['1.7976931348623157e308', '0.1', '-2.2250738585072014e-308', '1e-7', '0.30000000000000004e0'],
-      print: 'double_',
+      values: ['1.7976931348623157e308', '0.1', '-2.2250738585072014e-308', '1e-7', '0.30000000000000004e0', MINUS_ZERO],
+      print: 'CONVERT(bigint, CONVERT(binary(8), double_))',
     },
-    { name: 'single_', type: 'real', values: ['3.40282346e38', '0.1', '-1.17549435e-38', '16777217'], print: 'single_' },
+    {
+      name: 'single_',
+      type: 'real',
+      values: ['3.40282346e38', '0.1', '-1.17549435e-38', '16777217', MINUS_ZERO],
+      print: 'CONVERT(int, CONVERT(binary(4), single_))',
+    },
     {
       name: 'days',
       type: 'date',
@@ -166,6 +233,7 @@ const samples = (gaps: MssqlGaps): readonly Sample[] => {
       values: ['CONVERT(xml, N\'<a b="c">x &amp; y <b/> 東京</a>\', 1)', "CONVERT(xml, N'text only', 1)"],
       print: 'CONVERT(nvarchar(max), markup)',
     },
+    { name: 'odd', type: 'sql_variant', values: variants(gaps), print: printOfVariant('odd') },
   ]
 }
 

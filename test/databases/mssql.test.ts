@@ -6,6 +6,7 @@ import { ALL_ABILITIES, databaseContract } from '../contract/database.ts'
 import type { TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
 import { mssqlSuite } from '../servers/mssql-suite.ts'
 import { mssqlHost } from './mssql-shop.ts'
+import { column } from './mssql-tables.ts'
 
 // A server on a busy machine takes long for the first statements of a connection.
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
@@ -116,6 +117,45 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
       } finally {
         await reader.close()
       }
+    })
+
+    it('an account that may not read a table is told which, with the statement that grants it', async () => {
+      const shop = await own.database()
+      await shop.use((session) => session.batch('CREATE TABLE dbo.seen (id int NOT NULL PRIMARY KEY)'))
+      const account = await shop.readOnlyAccount()
+      await shop.use((session) => session.batch('CREATE TABLE dbo.[kept back] (id int NOT NULL PRIMARY KEY)'))
+      // It may see the table, but no row.
+      await shop.use((session) => session.batch(`GRANT INSERT ON dbo.[kept back] TO [${account.user}]`))
+      const reader = openMssql(shop.options({ account }))
+      try {
+        const missing = await reader.missingRights('read')
+        expect(missing.filter(({ hint }) => hint?.includes('SELECT'))).toEqual([
+          {
+            severity: 'error',
+            code: 'database-right-missing',
+            message: expect.stringContaining(`${account.user} may not read dbo.kept back`),
+            hint: `GRANT SELECT ON [dbo].[kept back] TO [${account.user}];`,
+          },
+        ])
+      } finally {
+        await reader.close()
+      }
+    })
+
+    it('what the new server doesn’t know of collations and types is named before anything is made', async () => {
+      expect(await target.unmet?.(schema)).toEqual([])
+      const [table] = schema.tables
+      if (table === undefined) throw new Error('no table')
+      const columns = [
+        { ...column('text', 'varchar(9)'), collation: 'Nothing_CI_AS' },
+        { ...column('other', 'nvarchar(9)'), collation: 'Nothing_CI_AS' },
+        column('shape', 'nothing(3)'),
+      ]
+      const found = await target.unmet?.({ ...schema, tables: [{ ...table, name: { schema: 'dbo', name: 'odd' }, columns }] })
+      expect(found?.map(({ severity, code, message }) => [severity, code, message])).toEqual([
+        ['error', 'collation-unknown', expect.stringMatching(/Nothing_CI_AS of dbo\.odd\.text, dbo\.odd\.other: /)],
+        ['error', 'type-unknown', expect.stringMatching(/type nothing of dbo\.odd\.shape: /)],
+      ])
     })
 
     it('procedures run, functions compute, and a disabled trigger stays silent on the new host', async () => {

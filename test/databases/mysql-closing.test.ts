@@ -81,6 +81,19 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a MariaDB database'), () => {
       await database.close()
     }
   })
+
+  it('says when the whole server takes no rows', async () => {
+    const made = await server.database()
+    const database = openMysql(made.options())
+    try {
+      expect(await database.refusesRows?.()).toBeUndefined()
+      await server.rootSql('SET GLOBAL read_only = 1')
+      expect(await database.refusesRows?.()).toBe('its server is read_only')
+    } finally {
+      await server.rootSql('SET GLOBAL read_only = 0')
+      await database.close()
+    }
+  })
 })
 
 describe('closing on MySQL since 8.0.22', () => {

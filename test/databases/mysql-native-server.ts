@@ -5,9 +5,9 @@ import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { runProgram } from '../../src/base/program.ts'
 import { Secret } from '../../src/base/secret.ts'
 import type { MysqlNativeOptions } from '../../src/databases/mysql/native.ts'
-import { runProgram } from '../../src/databases/native/process.ts'
 
 const SERVER = '/usr/sbin/mariadbd'
 export const hasMariadb = existsSync(SERVER) && existsSync('/usr/bin/mariadb-install-db') && existsSync('/usr/bin/mariadb-dump')

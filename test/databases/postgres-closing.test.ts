@@ -69,4 +69,22 @@ describe('closing a PostgreSQL database', () => {
       await database.close()
     }
   })
+
+  it('says when the shop’s account can write no row: by the database’s setting, by its own, or by neither', async () => {
+    const made = await server.database()
+    const database = openPostgres(made.options())
+    const refuses = async (): Promise<string | undefined> => database.refusesRows?.()
+    try {
+      expect(await refuses()).toBeUndefined()
+      await made.superuserSql(closeSql(made.name))
+      expect(await refuses()).toMatch(/read-only by default/)
+      // What is set for the account goes before.
+      await made.superuserSql(`BEGIN READ WRITE; ALTER ROLE ${made.owner.user} SET default_transaction_read_only = off; COMMIT`)
+      expect(await refuses()).toBeUndefined()
+      await made.superuserSql(`BEGIN READ WRITE; ALTER ROLE ${made.owner.user} RESET default_transaction_read_only; COMMIT`)
+      expect(await refuses()).toMatch(/read-only by default/)
+    } finally {
+      await database.close()
+    }
+  })
 })

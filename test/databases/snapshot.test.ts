@@ -180,6 +180,19 @@ describe('a database snapshot on disk', () => {
     expect(await rowsIn('visits')).toEqual([...values.map((value) => [value, value]), ['null', null]])
   })
 
+  it('gives a row with a large cell back whole, also to a restore that follows', async () => {
+    const large = `${'0f'.repeat(2 ** 20)}"ж`
+    await shop.insertWords(3)
+    await shop.insert('words', { word: large, meaning: '' })
+    const followed = store().follow()
+    await copy(['words'])
+    const rows = await rowsIn('words')
+    followed.end()
+    expect(rows).toHaveLength(4)
+    expect(rows.map((row) => row[0])).toContain(large)
+    expect(await rowsIn('words')).toEqual(rows)
+  })
+
   it('leaves no half-written file behind once it is whole', async () => {
     await shop.insertWords(37)
     await copy(['words'], 6).catch(() => undefined)

@@ -39,6 +39,21 @@ describe('the name servers of a zone', () => {
     await expect(authoritative()).rejects.toMatchObject({ code: 'dns-nameservers-unknown' })
   })
 
+  it('have those of the zone above them, where the playbook leaves finding servers to us', async () => {
+    const zone = memoryZone('example', [storedRecord({ id: '1', name: 'ns1.example', type: 'A', content: '127.0.0.54' })])
+    const above = await startNameServer({ address: '127.0.0.1', zone })
+    try {
+      const parentsOf = async (nameservers?: readonly string[]) =>
+        (await authoritativeServers({ zone: 'shop.example', nameservers, systemServers: [above.endpoint], clock }).parents()).map(
+          ({ label }) => label,
+        )
+      expect(await parentsOf()).toEqual(['ns1.example (127.0.0.54)'])
+      expect(await parentsOf(['192.0.2.53'])).toEqual([])
+    } finally {
+      await above.close()
+    }
+  })
+
   it('are asked a second time through dig where it is installed', async () => {
     const { secondOpinion } = authoritativeServers({ zone: 'shop.example', nameservers: [server.endpoint], clock })
     const servers = await secondOpinion()

@@ -149,6 +149,22 @@ describe('Cloudflare', () => {
     expect(store.records()[0]?.content).toBe('198.51.100.20')
   })
 
+  it('never says that nothing was changed while it cannot be read whether it was', async () => {
+    const change = await moved()
+    const looks = Array.from({ length: 6 }, () => ({ kind: 'server-error', onceWritten: true }) as const)
+    api.faults.push({ kind: 'server-error-after', writesOnly: true }, ...looks)
+    const error = await says(provider.apply([change]))
+    expect(error).toMatchObject({
+      retrySafe: true,
+      message: expect.stringMatching(/were sent, and whether they were made couldn't be read back: .*Service unavailable/),
+    })
+    expect(error).not.toMatchObject({ message: expect.stringContaining('Nothing was changed') })
+    api.faults.push({ kind: 'server-error' })
+    expect(await says(provider.apply([change]))).toMatchObject({ message: expect.stringContaining('were sent') })
+    await provider.apply([change])
+    expect(writes()).toHaveLength(1)
+  })
+
   it('has patience until everybody reads what was written, and sends nothing twice', async () => {
     const change = await moved()
     api.faults.push({ kind: 'stale-read' }, { kind: 'stale-read' }, { kind: 'stale-read' }, { kind: 'stale-read' })

@@ -140,6 +140,29 @@ function suite(name: string, missing: string | null, start: (options: BindOption
       expect(updates()).toBe(1)
     })
 
+    it('never says that nothing was changed while it cannot be read whether it was', async () => {
+      const server = await begin()
+      let isAway = false
+      const { provider, updates } = await through(server, {
+        request: () => (isAway ? 'cut' : 'pass'),
+        answer: (answer, request) => {
+          isAway ||= isUpdate(request)
+          return isAway ? 'cut' : answer
+        },
+      })
+      const change = await move(provider)
+      for (const attempt of ['first', 'retried']) {
+        const error = await thrown(provider.apply([change]))
+        expect(error, attempt).toMatchObject({ code: 'dns-unreachable', retrySafe: true })
+        expect(error.message, attempt).toMatch(/were sent, and whether they were made couldn't be read back/)
+        expect(error.message, attempt).not.toContain('Nothing was changed')
+      }
+      isAway = false
+      await provider.apply([change])
+      expect(await says(server, `www.${ZONE}`)).toEqual([NEW])
+      expect(updates()).toBe(1)
+    })
+
     it('says that it may be tried again when the update never arrived', async () => {
       const server = await begin()
       const { provider, updates } = await through(server, { request: (request) => (isUpdate(request) ? 'cut' : 'pass') })

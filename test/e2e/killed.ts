@@ -19,7 +19,7 @@ const STEPS = `
       - { file: web.config, replace: { "old-sql.example.com": "new-sql.example.com" } }
   - smoke-test: { paths: ["/", "/checkout"], assets: true }
   - cutover-dns
-  - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 1s, every: 200ms, orders: Orders }
+  - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 2s, ttls: 1, every: 200ms, orders: Orders }
   - reconcile
   - report
 `

@@ -60,7 +60,7 @@ const STEPS = `
   - smoke-test: { paths: ["/", "/checkout"], assets: true }
   - carry-files
   - cutover-dns
-  - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 3s, every: 500ms, orders: Orders }
+  - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 3s, ttls: 1, every: 500ms, orders: Orders }
   - [carry-files, reconcile]
   - report
 `

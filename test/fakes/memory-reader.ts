@@ -1,5 +1,5 @@
 import { MigrateError } from '../../src/base/errors.ts'
-import type { Block, PrintedRow, Printing, Reader, ReadOptions, Row } from '../../src/databases/port.ts'
+import type { Block, PrintedRow, Printing, Reader, ReadOptions, Row, WholePrintedRow } from '../../src/databases/port.ts'
 import { fullName, keyPositions, type Table } from '../../src/databases/schema.ts'
 import { project } from './memory-language.ts'
 import type { CallHook } from './memory-options.ts'
@@ -77,7 +77,7 @@ const bulkPowers = (context: ReaderContext): Required<Pick<Reader, 'blocks' | 'b
     }),
 })
 
-const printingPowers = (context: ReaderContext): Required<Pick<Reader, 'sum' | 'sums' | 'prints'>> => ({
+const printingPowers = (context: ReaderContext): Required<Pick<Reader, 'sum' | 'sums' | 'prints' | 'printsWithin'>> => ({
   sum: (table, printing, { after, upTo, signal } = {}) =>
     hooked(context.onCall, 'sum', () => {
       signal?.throwIfAborted()
@@ -93,6 +93,15 @@ const printingPowers = (context: ReaderContext): Required<Pick<Reader, 'sum' | '
       )
     }),
   prints: (table, printing, options) => prints(context, table, printing, options ?? {}),
+  async *printsWithin(table, printing, ranges, signal) {
+    signal?.throwIfAborted()
+    await context.onCall('printsWithin', 'before')
+    const stored = held(context, table)
+    const print = printer(table, printing)
+    for (const { after, upTo } of ranges)
+      yield project(stored.table, table, rowsIn(context.server, stored, after, upTo)).map((row) => withoutRow(print(row)))
+    await context.onCall('printsWithin', 'after')
+  },
 })
 
 async function* prints(
@@ -103,9 +112,8 @@ async function* prints(
 ): AsyncGenerator<readonly PrintedRow[]> {
   const print = printer(table, printing)
   for await (const batch of rows(context, 'prints', table, options)) {
-    yield batch.map((row) => {
-      const { row: _whole, ...printed } = print(row)
-      return printed
-    })
+    yield batch.map((row) => withoutRow(print(row)))
   }
 }
+
+const withoutRow = ({ row: _whole, ...printed }: WholePrintedRow): PrintedRow => printed

@@ -13,6 +13,7 @@ function valueFor(name: string): string {
   if (name.endsWith('DATABASE_URL')) return 'mssql://shop@host.example/shop'
   if (name === 'SHOP_ZONE') return 'shop.example'
   if (name === 'OLD_HOST_KEY') return 'A'.repeat(43)
+  if (name === 'TSIG_KEY') return 'c2VjcmV0'
   if (name.endsWith('ADDRESS')) return '198.51.100.20'
   if (name.endsWith('SITE') || name.endsWith('API')) return 'https://host.example/'
   return `value of ${name}`
@@ -46,9 +47,5 @@ describe('playbook.schema.json', () => {
   it('completes every kind of step, with what it does', () => {
     const text = JSON.stringify(playbookJsonSchema())
     for (const kind of stepKinds) expect(text).toContain(`"description":${JSON.stringify(kind.summary)}`)
-  })
-
-  it('claims nothing that this version can’t do', () => {
-    expect(playbookJsonSchemaText()).not.toMatch(/notify/)
   })
 })

@@ -225,7 +225,7 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [steps('  - frobnicate'), '5:5 There is no step "frobnicate".', 'The steps are: check'],
       [steps('  - snapshot-databse: {}'), '5:5 There is no step "snapshot-databse".', '"snapshot-database"'],
       [steps('  - relay'), '5:5 The step relay needs to be told what to do.', 'Make the old host pass on'],
-      [steps('  - notify: { to: me }'), '5:5 The step notify is not yet in this version of migrate.', 'Remove'],
+      [steps('  - notify: { to: me }'), '5:5 notify.text is missing.', 'Add it.'],
       [steps('  - 7'), '5:5 This is no step.', 'Write its name'],
       [steps('  - []'), '5:5 This list of steps is empty.', 'Remove'],
       [steps('  - [check, [report]]'), '5:13 A list within a list within steps means nothing.', 'side by side'],

@@ -98,7 +98,7 @@ describe('a playbook that leaves things out', () => {
   it('has the usual steps in the usual order, but rewrite-config, which must be told what to write', () => {
     const ids = parsePlaybook(small(), 'shop.yml', {}).steps.map((group) => group.map((step) => step.id).join('+'))
     expect(ids.join(' ')).toBe(
-      'check lower-ttl snapshot-files+snapshot-database restore-files+restore-database bump-identities smoke-test carry-files cutover-dns watch-propagation carry-files#2+reconcile report',
+      'check lower-ttl snapshot-files+snapshot-database restore-files+restore-database bump-identities smoke-test carry-files cutover-dns watch-propagation+guard carry-files#2+reconcile report',
     )
   })
 

@@ -89,6 +89,22 @@ describe('comparing two hosts with their baseline', () => {
       expect(result.same).toBe(COUNT - 1)
     }))
 
+  it('asks for all leaves that differ at once, however strewn they are, and names rows that are gone likewise', () =>
+    shop(async (each) => {
+      const changed = Array.from({ length: 9 }, (_, at) => String(100 + at * 500))
+      for (const id of changed) await change(each.old, orders, [id, 'paid', '1'])
+      const gone = changed.map((id) => String(Number(id) + 1))
+      for (const id of gone) await remove(each.old, orders, [id, '', ''])
+      const result = await compared(each)
+      const expected = [...changed.map((id) => [id, 'update']), ...gone.map((id) => [id, 'delete'])]
+      expect(keysOf(result)).toEqual(Object.fromEntries(expected.map(([id, what]) => [JSON.stringify([id]), what])))
+      expect(result.read.source.rows).toBeLessThanOrEqual(18 * 64)
+      const { old, new: fresh } = each.calls
+      expect((old.prints ?? 0) + (old.printsWithin ?? 0)).toBeLessThan(10)
+      expect(fresh).toMatchObject({ printsWithin: 1 })
+      expect(fresh.prints).toBeUndefined()
+    }))
+
   describe.each(['old', 'fresh'] as const)('a fault on the %s host', (host) => {
     const changed = host === 'old' ? 'update' : 'kept'
     it.each([

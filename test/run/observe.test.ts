@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { observeStep } from '../../src/run/observe.ts'
+import { observeSteps } from '../../src/run/observe.ts'
 import { runSequence } from '../../src/run/runner.ts'
 import { putStep, runOver, Shelf, storyOf } from './shelf.ts'
 
@@ -30,7 +30,7 @@ describe('looking on beside a run', () => {
         await run.remember('fact', 'written by the run')
         journal = readFileSync(join(run.directory, 'journal.jsonl'), 'utf8')
         const looked = await runOver([[working], [watching]], { directory: run.directory })
-        expect(await observeStep(looked.options, 'watching')).toMatchObject({ outcome: 'ok', exit: 0 })
+        expect(await observeSteps(looked.options, ['watching'])).toMatchObject({ outcome: 'ok', exit: 0 })
         expect(storyOf(looked.events)).toEqual(['started watching', 'done watching', 'finished ok 0'])
         expect(readFileSync(join(run.directory, 'journal.jsonl'), 'utf8')).toBe(journal)
       },
@@ -69,7 +69,7 @@ describe('looking on beside a run', () => {
         await run.remember('fact', 'first')
         tell = () => run.remember('fact', 'second')
         const looked = await runOver([[working], [watching]], { directory: run.directory })
-        await observeStep(looked.options, 'watching')
+        await observeSteps(looked.options, ['watching'])
       },
     })
     const { options } = await runOver([[working], [watching]])
@@ -83,7 +83,7 @@ describe('looking on beside a run', () => {
     const shelf = new Shelf()
     const { options, events } = await runOver([[putStep(shelf, { id: 'watching', puts: {} })]])
 
-    expect(await observeStep(options, 'watching')).toMatchObject({ outcome: 'ok' })
+    expect(await observeSteps(options, ['watching'])).toMatchObject({ outcome: 'ok' })
 
     expect(existsSync(options.directory)).toBe(false)
     expect(storyOf(events)).toEqual(['started watching', 'skipped watching', 'finished ok 0'])

@@ -41,6 +41,12 @@ export interface Bind {
   stop(): Promise<void>
 }
 
+/** One that can be killed, and started again over what it has on disk. */
+export interface RestartableBind extends Bind {
+  crash(): Promise<void>
+  restart(): Promise<void>
+}
+
 export interface BindOptions {
   readonly address?: string
   readonly zone: string
@@ -54,17 +60,31 @@ export interface BindOptions {
 }
 
 /** Debian's named, started for one test on a free port with its own zone, key and folder. */
-export async function startBind(options: BindOptions): Promise<Bind> {
+export async function startBind(options: BindOptions): Promise<RestartableBind> {
   const { address = '127.0.0.1', zone, records = [], nameServer = 'ns1', algorithm = 'hmac-sha256', zoneOptions = '' } = options
   const folder = mkdtempSync(join(tmpdir(), 'migrate-named-'))
-  // Ports are looked for on IPv4 alone.
-  const port = await freeDnsPort(address.includes(':') ? '127.0.0.1' : address)
+  const port = await freeDnsPort(address)
   const key = newKey('test', algorithm)
   const reader = newKey('reader', algorithm)
   writeFileSync(join(folder, 'zone.db'), zoneFile(records, nameServer))
   writeFileSync(join(folder, 'named.conf'), configuration({ folder, address, port, zone, keys: [key, reader], zoneOptions }))
-  const child = spawn(NAMED, ['-g', '-n', '1', '-c', join(folder, 'named.conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
-  return await answering(child, { address, port, zone, folder, key, reader })
+  const start = async (): Promise<Bind> => {
+    const child = spawn(NAMED, ['-g', '-n', '1', '-c', join(folder, 'named.conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
+    stopPresent = () => stopChild(child)
+    return await answering(child, { address, port, zone, folder, key, reader })
+  }
+  let stopPresent: () => Promise<void> = () => Promise.resolve()
+  return {
+    ...(await start()),
+    crash: () => stopPresent(),
+    restart: async () => {
+      await start()
+    },
+    stop: async () => {
+      await stopPresent()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
 }
 
 interface Started {
@@ -87,7 +107,7 @@ export async function answering(child: ChildProcess, { address, port, zone, fold
   return {
     address,
     port,
-    endpoint: `${address}:${port}`,
+    endpoint: `${address.includes(':') ? `[${address}]` : address}:${port}`,
     pid: child.pid ?? 0,
     resolver,
     key,

@@ -43,6 +43,8 @@ async function serve(
   requests.push(request)
   if ((await play.request?.(request)) === 'cut') return void client.destroy()
   const upstream = connect({ host: target.address, port: target.port })
+  // A server that is away closes; whoever waits for its message hears of that.
+  upstream.on('error', () => upstream.destroy())
   upstream.write(framed(request))
   const answer = await readMessage(upstream)
   upstream.destroy()

@@ -230,7 +230,11 @@ class Line implements FaultProxy {
 
 const drained = (socket: Socket): Promise<void> =>
   new Promise((resolve) => {
-    for (const event of ['drain', 'close'] as const) socket.once(event, () => resolve())
+    const over = (): void => {
+      socket.off('drain', over).off('close', over)
+      resolve()
+    }
+    socket.on('drain', over).on('close', over)
   })
 
 /** Numbers from 0 to below 1, the same ones for the same seed (a linear congruential generator, Numerical Recipes' constants). */

@@ -244,12 +244,10 @@ class Session {
     this.#restart = 0
     this.#say('150 Opening BINARY mode data connection.')
     const data = await this.#data
-    if (data === undefined) return this.#say('425 Cannot open data connection.')
     const isWhole = await new Promise<boolean>((resolve) => {
       const file = fs.createReadStream(nameBytes(full), { start })
-      data.once('close', () => resolve(data.writableFinished))
-      data.resume()
-      file.pipe(data)
+      data?.once('close', () => resolve(data.writableFinished)).resume()
+      if (data !== undefined) file.pipe(data)
     })
     this.#say(isWhole ? '226 Transfer complete.' : '426 Connection closed; transfer aborted.')
   }

@@ -38,6 +38,8 @@ export interface MssqlGaps {
   readonly likeChecks: boolean
   /** Every column is said to be made without ANSI_PADDING. */
   readonly padding: boolean
+  /** Of the value in a sql_variant no length is told, and bytes have no hexadecimal text: CONVERT's style 2. */
+  readonly variantLengths: boolean
   /** Only microseconds are kept of datetime2(7). */
   readonly hundredNanoseconds: boolean
 }
@@ -224,6 +226,10 @@ async function findGaps(session: Session): Promise<Omit<MssqlGaps, 'locks'>> {
       String(await first("SELECT definition FROM sys.check_constraints WHERE definition LIKE '%probing%'")),
     ),
     padding: (await first("SELECT COUNT(*) FROM sys.columns WHERE object_id = OBJECT_ID(N'probe') AND is_ansi_padded = 1")) === 0,
+    variantLengths:
+      (await first(
+        "SELECT CONVERT(int, SQL_VARIANT_PROPERTY(CONVERT(sql_variant, CONVERT(varchar(7), CONVERT(nvarchar(4), 0x0a, 2))), 'MaxLength'))",
+      )) !== 7,
     hundredNanoseconds: (await first('SELECT CONVERT(nvarchar(27), b, 121) FROM probe')) !== '2020-01-01 00:00:00.1234567',
   }
 }

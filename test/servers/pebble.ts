@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import { stopChild } from './bind.ts'
 import { freePort } from './sshd.ts'
@@ -17,6 +18,8 @@ export interface Pebble {
   readonly directory: string
   /** PEM file of the authority by which the directory's own certificate is signed. */
   readonly ca: string
+  /** PEM: the root under which it issues, made anew at each start. */
+  readonly root: string
   stop(): Promise<void>
 }
 
@@ -45,10 +48,11 @@ export async function startPebble(dnsServer: string): Promise<Pebble> {
   }
   const directory = `https://localhost:${port}/dir`
   for (let look = 0; look < 200 && child.exitCode === null; look += 1) {
-    if (await answers(directory, pair.cert)) {
+    if ((await ask(directory, pair.cert)) !== undefined) {
       return {
         directory,
         ca: certificate,
+        root: (await ask(`https://localhost:${management}/roots/0`, pair.cert)) ?? '',
         stop: async () => {
           await stopChild(child)
           rmSync(folder, { recursive: true, force: true })
@@ -61,12 +65,12 @@ export async function startPebble(dnsServer: string): Promise<Pebble> {
   throw new Error(`pebble did not start:\n${log}`)
 }
 
-const answers = (url: string, ca: string): Promise<boolean> =>
+/** The body of its answer; `undefined` when there is none, or it isn't 200. */
+const ask = (url: string, ca: string): Promise<string | undefined> =>
   new Promise((resolve) => {
     const asking = request(url, { ca }, (response) => {
-      response.resume()
-      resolve(response.statusCode === 200)
+      text(response).then((body) => resolve(response.statusCode === 200 ? body : undefined))
     })
-    asking.on('error', () => resolve(false))
+    asking.on('error', () => resolve(undefined))
     asking.end()
   })

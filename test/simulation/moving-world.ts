@@ -43,8 +43,8 @@ export class MovingWorld {
 
   private constructor() {
     const records = [
-      { name: 'shop.example', type: 'A' as const, content: '203.0.113.10', ttlSeconds: 65, proxied: false },
-      { name: 'www.shop.example', type: 'CNAME' as const, content: 'shop.example', ttlSeconds: 65, proxied: false },
+      { name: 'shop.example', type: 'A' as const, content: '203.0.113.10', ttlSeconds: 12, proxied: false },
+      { name: 'www.shop.example', type: 'CNAME' as const, content: 'shop.example', ttlSeconds: 12, proxied: false },
     ]
     this.zone = new MemoryZone('shop.example', records)
   }
@@ -145,7 +145,8 @@ function customers(id: string, act: () => Promise<void>): Step {
 
 const OPTIONS: Readonly<Record<string, unknown>> = {
   'rewrite-config': [{ file: 'web.config', replace: { 'old-sql.example.com': 'new-sql.example.com' } }],
-  'watch-propagation': { quiet: '2m', every: '30s' },
+  'lower-ttl': { ttl: 6 },
+  'watch-propagation': { quiet: '10s', ttls: 1, every: '5s' },
   run: { command: 'true' },
   pause: 'Ready?',
 }

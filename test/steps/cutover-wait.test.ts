@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { cutoverDnsKind } from '../../src/steps/cutover-dns.ts'
 import { LOWERED_KEY } from '../../src/steps/dns-change.ts'
-import { FakeClock } from '../fakes/clock.ts'
-import type { TestRun } from '../fakes/step-run.ts'
+import { lowerTtlKind } from '../../src/steps/lower-ttl.ts'
+import { FakeClock, JumpingClock } from '../fakes/clock.ts'
+import { perform, type TestRun } from '../fakes/step-run.ts'
 import { dnsWorld, findings, NEW, newRun, OLD, record, shopZone, stepOf, UnattendedRun } from './dns-world.ts'
 
 const lowered = (run: TestRun, secondsAgo: number): void => {
@@ -75,6 +76,26 @@ describe('cutover-dns, while resolvers may still hold the old TTL', () => {
       const start = clock.now()
       expect(await stepOf(cutoverDnsKind, dnsWorld(shopZone())).plan(run)).toHaveLength(1)
       expect(clock.now() - start).toBe(3_000_000)
+      expect(findings(run)).toEqual(['clock-jumped'])
+    }
+  })
+
+  it('goes by the clock that nobody can set when the other one was set between lowering and the cutover, and says so', async () => {
+    for (const jump of [5 * 3_600_000, -5 * 3_600_000]) {
+      const clock = new JumpingClock()
+      const run = new UnattendedRun('/nowhere', clock)
+      const zone = shopZone()
+      await perform(stepOf(lowerTtlKind, dnsWorld(zone)), run)
+      const lowered = clock.monotonic()
+      clock.set(jump)
+      expect(await stepOf(cutoverDnsKind, dnsWorld(zone)).plan(run)).toHaveLength(1)
+      expect(clock.monotonic() - lowered).toBe(3_600_000)
+      expect(run.events).toContainEqual(
+        expect.objectContaining({
+          code: 'clock-jumped',
+          message: expect.stringContaining(jump > 0 ? 'forward by 5 h' : 'back by 5 h'),
+        }),
+      )
     }
   })
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { courseOf, rememberFirstLook, whileSampling } from '../../src/steps/rate-samples.ts'
-import { FakeClock } from '../fakes/clock.ts'
+import { stamp } from '../../src/steps/steady-time.ts'
+import { FakeClock, JumpingClock } from '../fakes/clock.ts'
 import type { MemoryDatabase } from '../fakes/memory-database.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
 import { TestRun } from '../fakes/step-run.ts'
@@ -55,6 +56,26 @@ describe('looking at the old host’s numbers while something else goes on', () 
     expect(course()?.last.position).toBe(315n)
     expect(course()?.first).toEqual({ at: clock.now() - 4 * MINUTE, position: 0n })
     expect(looks).toBe(3)
+  })
+
+  it('measures by a clock that nobody can set, however this machine’s is set meanwhile', async () => {
+    for (const jump of [10 * 60 * MINUTE, -10 * 60 * MINUTE]) {
+      const jumping = new JumpingClock(undefined, { automatic: false })
+      run = new TestRun('/nowhere', jumping)
+      const before = course()
+      expect(before).toBeUndefined()
+      await rememberFirstLook(run, stamp(jumping), await old.identities(await old.schema()))
+      await whileSampling(run, old, async (look) => {
+        await rows(100)
+        await jumping.advance(2 * MINUTE)
+        jumping.set(jump)
+        look()
+        await jumping.advance(0)
+      })
+      const span = (course()?.last.at ?? 0) - (course()?.first.at ?? 0)
+      expect([course()?.peak, span]).toEqual([50, 2 * MINUTE])
+      expect(jumping.now() - (course()?.first.at ?? 0)).toBe(2 * MINUTE)
+    }
   })
 
   it('asks no more than once a minute, and more rarely as the hours pass', async () => {

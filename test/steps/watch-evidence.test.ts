@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { EventBody } from '../../src/run/events.ts'
 import type { Step } from '../../src/run/step.ts'
 import { CUTOVER_KEY } from '../../src/steps/dns-change.ts'
+import { stamp } from '../../src/steps/steady-time.ts'
 import { watchPropagationKind } from '../../src/steps/watch-propagation.ts'
 import type { Host, World } from '../../src/steps/world.ts'
 import { FakeClock, JumpingClock } from '../fakes/clock.ts'
@@ -162,6 +163,18 @@ describe('what the watch takes for evidence', () => {
       await perform(watching({ database: shop.open() }), shaken)
       expect((jumping.monotonic() - began) / MINUTE).toBe(30)
       expect(findings(shaken)).toEqual(['clock-jumped'])
+    }
+  })
+
+  it('measures from a cutover of the same process by that clock too, however the other one was set since', async () => {
+    for (const ms of [6 * 60 * MINUTE, -6 * 60 * MINUTE]) {
+      const jumping = new JumpingClock()
+      const began = jumping.monotonic()
+      const shaken = newRun(jumping)
+      shaken.facts.set(CUTOVER_KEY, { at: stamp(jumping), ttlSeconds: 3600 })
+      jumping.set(ms)
+      await perform(watching({ database: shop.open() }), shaken)
+      expect((jumping.monotonic() - began) / MINUTE).toBe(180)
     }
   })
 

@@ -1,7 +1,5 @@
 import type { Command } from 'commander'
-import { isoTime } from '../../base/clock.ts'
 import type { RunResult } from '../../run/command.ts'
-import type { EventSink } from '../../run/events.ts'
 import { type Flags, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 import type { Prepared } from '../prepare.ts'
@@ -21,28 +19,14 @@ export function addRollback(program: Command, io: Io, finish: Finish): void {
     })
 }
 
-async function takeBack({ options, world }: Prepared, dryRun: boolean): Promise<RunResult> {
-  const { rollback } = await import('../../run/undo.ts')
+async function takeBack(prepared: Prepared, dryRun: boolean): Promise<RunResult> {
+  const { options } = prepared
   const { readHistory } = await import('../../run/state.ts')
   const { history } = await readHistory(options.directory)
-  if (!history.wasCutOver) return await rollback({ ...options, dryRun })
-  // Customers have been on the new host: DNS goes back first, then their orders. What was prepared there stays.
-  const back = await rollback({ ...options, dryRun, phases: ['cutover', 'settle'], sink: withoutEnd(options.sink) })
-  const { goingBack } = await import('../../steps/carry-back.ts')
-  const sequence = goingBack(world, options.sequence)
-  if (back.exit !== 0 || sequence.length === 0) {
-    options.sink({ time: isoTime(options.clock.now()), run: back.runId, step: null, event: 'finished', ...endOf(back) })
-    return back
+  if (history.wasCutOver) {
+    const { goBack } = await import('../way-back.ts')
+    return await goBack(prepared, dryRun)
   }
-  const { runSequence } = await import('../../run/runner.ts')
-  return await runSequence({ ...options, dryRun, sequence })
+  const { rollback } = await import('../../run/undo.ts')
+  return await rollback({ ...options, dryRun })
 }
-
-/** Two parts of one command end with one `finished`. */
-const withoutEnd =
-  (sink: EventSink): EventSink =>
-  (event) => {
-    if (event.event !== 'finished') sink(event)
-  }
-
-const endOf = ({ outcome, exit, seconds }: RunResult) => ({ outcome, exit, seconds })

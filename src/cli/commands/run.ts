@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { MigrateError } from '../../base/errors.ts'
+import type { CommandOptions } from '../../run/command.ts'
 import { type Flags, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 
@@ -25,9 +26,17 @@ export function addRun(program: Command, io: Io, finish: Finish): void {
       const { dryRun = false, fresh = false, from, until, only } = flags
       const view = dryRun ? 'plan' : 'live'
       finish(
-        await withPlaybook(playbook, { io, flags }, view, async ({ options }) => {
-          if (!fresh) await refuseAfterWayBack(options.directory, playbook)
-          return await runSequence({ ...options, dryRun, fresh, from, until, only })
+        await withPlaybook(playbook, { io, flags }, view, async (prepared) => {
+          const run = (options: CommandOptions) => runSequence({ ...options, dryRun, fresh, from, until, only })
+          if (fresh) return await run(prepared.options)
+          const onwards = async (options: CommandOptions) => {
+            await refuseAfterWayBack(options.directory, playbook)
+            return await run(options)
+          }
+          if (dryRun) return await onwards(prepared.options)
+          const { runOrGoBack } = await import('../way-back.ts')
+          const isWhole = [from, until, only].every((id) => id === undefined)
+          return await runOrGoBack(prepared, { file: playbook, isWhole, run: onwards })
         }),
       )
     })
@@ -39,9 +48,9 @@ export function addRun(program: Command, io: Io, finish: Finish): void {
  */
 async function refuseAfterWayBack(directory: string, playbook: string): Promise<void> {
   const { readHistory } = await import('../../run/state.ts')
-  const { CARRY_BACK } = await import('../../steps/carry-back.ts')
+  const { hasGoneBack } = await import('../way-back.ts')
   const { history } = await readHistory(directory)
-  if (history.cutOver || !history.changes.some((change) => change.step === CARRY_BACK)) return
+  if (!(await hasGoneBack(history))) return
   throw new MigrateError(
     'went-back',
     'This run was taken back after its cutover. The old host has gone on from there, and the numbers prepared on the new host don’t fit any more. Nothing was changed.',

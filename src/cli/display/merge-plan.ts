@@ -1,18 +1,20 @@
-import { type ReconcileChange, reconcileChangeSchema } from '../../reconcile/plan-items.ts'
+import { reconcileChangeSchema } from '../../reconcile/plan-items.ts'
+import { PlanSummary } from '../../reconcile/plan-summary.ts'
 import type { RunEvent } from '../../run/events.ts'
-import { planWords } from '../../steps/reconcile-words.ts'
+import { summaryWords } from '../../steps/reconcile-words.ts'
 
 /** Rows of one kind that a merge's plan names, unless everything is wanted. */
 const NAMED = 12
 
 /** A merge's plan comes in batches, each for one transaction; it is told table by table. */
 export class MergePlan {
-  readonly #verbose: boolean
+  readonly #examples: number
   #step: string | null = null
-  #changes: ReconcileChange[] = []
+  #plan: PlanSummary
 
   constructor(verbose: boolean) {
-    this.#verbose = verbose
+    this.#examples = verbose ? Number.POSITIVE_INFINITY : NAMED
+    this.#plan = new PlanSummary(this.#examples)
   }
 
   /** The step whose plan is being gathered. */
@@ -25,15 +27,15 @@ export class MergePlan {
     const merge = event.phase === 'planned' ? reconcileChangeSchema.safeParse(event.change) : undefined
     if (merge?.success !== true) return false
     this.#step = event.step
-    this.#changes.push(merge.data)
+    this.#plan.add(merge.data)
     return true
   }
 
   /** What was gathered, in lines; afterwards there is nothing. */
   take(): readonly string[] {
-    const lines = planWords(this.#changes, this.#verbose ? Number.POSITIVE_INFINITY : NAMED)
+    const lines = summaryWords(this.#plan)
     this.#step = null
-    this.#changes = []
+    this.#plan = new PlanSummary(this.#examples)
     return lines
   }
 }

@@ -2,7 +2,7 @@ import { formatCount } from '../../base/units.ts'
 import type { Outcome, ProgressUnit, RunEvent } from '../../run/events.ts'
 import type { Phase, Sequence } from '../../run/step.ts'
 import { Meter } from './meter.ts'
-import { failedLines, findingLines, reconciledLines, watchLines } from './words.ts'
+import { failedLines, findingLines, guardLines, reconciledLines, watchLines } from './words.ts'
 
 /** What the steps are gone through for: forwards, or back. */
 export type Work = 'run' | 'rollback'
@@ -137,16 +137,17 @@ function addToStep(step: StepView, event: RunEvent, now: number): void {
       addProgress(step, event, now)
       return
     case 'watch':
-      step.figures = watchLines(event)
-      // A resolver that was late is named in a note; it stands no longer when all agree.
-      if (event.resolvers.agreed === event.resolvers.total) step.note = undefined
+      step.figures = watchLines(event, now)
+      return
+    case 'guard':
+      step.figures = guardLines(event)
       return
     case 'reconciled':
       if (event.newOnly !== true) step.figures = reconciledLines(event)
       else addStrays(step, event, now)
       return
     case 'note':
-      step.note = event.message
+      if (event.inFigures !== true) step.note = event.message
       return
     case 'waiting':
       step.state = 'asking'

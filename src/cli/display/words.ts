@@ -27,20 +27,26 @@ const perMinute = (count: number | null, what: string): readonly string[] =>
 
 const trafficWords = (side: string, traffic: Body<'watch'>['old']): string => {
   const figures = [...perMinute(traffic.ordersPerMinute, 'orders'), ...perMinute(traffic.hitsPerMinute, 'hits')]
-  return `${side} host ${figures.length === 0 ? 'no figures' : figures.join(', ')}`
+  const { unanswered = [] } = traffic
+  const silent = unanswered.length === 0 ? '' : `, NO ANSWER from its ${unanswered.join(' and ')}`
+  return `${side} host ${figures.length === 0 && silent === '' ? 'no figures' : `${figures.join(', ')}${silent}`.replace(/^, /, '')}`
 }
 
-/** The watch in lines: traffic, how long it has been quiet, resolvers with those that lag, and the headroom that runs out first. */
-export function watchLines(watch: Body<'watch'>): readonly string[] {
+/**
+ * The watch in lines: traffic, how long it has been quiet, resolvers with those that lag, the headroom that runs out first, and whether
+ * rows are carried. `at`: when that was, milliseconds since 1970.
+ */
+export function watchLines(watch: Body<'watch'>, at: number): readonly string[] {
   const { agreed, total } = watch.resolvers
   const resolvers = `${agreed} of ${total} resolvers give the new address${watch.drained ? ' · the old host is drained' : ''}`
   const tightest = [...watch.headroom].sort(byTimeLeft)[0]
-  const headroom = tightest === undefined ? [] : [headroomWords(tightest, watch.headroom.length)]
+  const headroom = tightest === undefined ? [] : [headroomWords(tightest, watch.headroom.length, at)]
   return [
-    `${resolvers}${lagWords(watch.lagging ?? [])}`,
     `${trafficWords('old', watch.old)} · ${trafficWords('new', watch.new)}`,
     ...(watch.drained ? [] : quietWords(watch.quiet)),
+    `${resolvers}${lagWords(watch.lagging ?? [])}`,
     ...headroom,
+    ...carryingWords(watch.carrying),
   ]
 }
 
@@ -60,7 +66,32 @@ function lagWords(lagging: Body<'watch'>['lagging'] & {}): string {
 }
 
 const quietWords = (quiet: Body<'watch'>['quiet']): readonly string[] =>
-  quiet === undefined ? [] : [`old host quiet for ${formatDuration(quiet.seconds * 1000)} of ${formatDuration(quiet.of * 1000)}`]
+  quiet === undefined ? [] : [`old host quiet for ${wholeSeconds(quiet.seconds)} of ${wholeSeconds(quiet.of)}`]
+const wholeSeconds = (seconds: number): string => (seconds < 1 ? '0 s' : formatDuration(seconds * 1000))
+
+/** What was carried is counted below the figures; here, whether passes are made. */
+const carryingWords = (carrying: Body<'watch'>['carrying']): readonly string[] => {
+  if (carrying === undefined || (carrying.lastAt === null && !carrying.failing)) return []
+  const last = carrying.lastAt === null ? 'none yet' : `at ${carrying.lastAt.slice(11, 19)} UTC`
+  return carrying.failing
+    ? [`carrying orders over is PAUSED, and tried again by itself; last pass that worked: ${last}`]
+    : [`last pass that looked for rows to carry over: ${last}`]
+}
+
+/** The guard in lines: what it looks at, what is wrong since when, and when that counts. */
+export function guardLines(guard: Body<'guard'>): readonly string[] {
+  const { state, watched, faults, since, decidesAt, orders } = guard
+  const rate = orders.perMinute === null ? '' : ` · ${formatCount(Math.round(orders.perMinute * 10) / 10)} orders/min`
+  const expected = orders.expected === null ? '' : ` of about ${formatCount(Math.round(orders.expected * 10) / 10)} expected`
+  const what = `new host ${GUARD_STATES[state]} (${watched.join(', ')})${rate}${rate === '' ? '' : expected}`
+  const wrong = faults.map(({ message }) => message).join('; ')
+  const until = decidesAt === null ? '' : `; it counts from ${decidesAt.slice(11, 19)} UTC on: ${GUARD_ACTIONS[guard.failback]}`
+  const failing = since === null || wrong === '' ? [] : [`failing since ${since.slice(11, 19)} UTC: ${wrong}${until}`]
+  return [what, ...failing]
+}
+
+const GUARD_STATES = { well: 'well', failing: 'fails', failed: 'has failed', unknown: 'out of sight' } as const
+const GUARD_ACTIONS = { offer: 'then you are asked', auto: 'then it goes back', off: 'then it is told' } as const
 
 const byTimeLeft = (a: HeadroomWatch, b: HeadroomWatch): number => {
   if (a.runsOutAt !== b.runsOutAt) return (a.runsOutAt ?? '9') < (b.runsOutAt ?? '9') ? -1 : 1
@@ -74,8 +105,12 @@ const number = (text: string): string => formatCount(BigInt(text))
 /** After a leap it is the new host that has to stay within it. */
 const ofHost = ({ host }: { readonly host?: 'new' }): string => (host === undefined ? '' : ` (of the ${host} host)`)
 
-const headroomWords = (use: HeadroomWatch, count: number): string => {
-  const until = use.runsOutAt === null ? '' : `, runs out ${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC`
+const headroomWords = (use: HeadroomWatch, count: number, at: number): string => {
+  const leftMs = use.runsOutAt === null ? 0 : Math.max(0, Date.parse(use.runsOutAt) - at)
+  const until =
+    use.runsOutAt === null
+      ? ''
+      : `, runs out in ${wholeSeconds(Math.round(leftMs / 1000))} (${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC)`
   const others = count === 2 ? ' · another has more' : count > 2 ? ` · ${count - 1} others have more` : ''
   return `headroom ${use.table}.${use.column}${ofHost(use)}: used ${number(use.used)}, left ${number(use.left)}${until}${others}`
 }
@@ -146,7 +181,9 @@ export function eventLines(event: RunEvent, verbose: boolean): readonly string[]
     case 'progress':
       return [`${progressWords(event.done, event.total, event.unit)}${event.item === undefined ? '' : ` · ${event.item}`}`]
     case 'watch':
-      return watchLines(event)
+      return watchLines(event, Date.parse(event.time))
+    case 'guard':
+      return event.state === 'well' && !verbose ? [] : guardLines(event)
     case 'reconciled':
       return reconciledLines(event)
     case 'note':

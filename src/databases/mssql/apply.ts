@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
-import { type Column, type ForeignKey, fullName, readableColumns, type Table, type TableName } from '../schema.ts'
+import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table, type TableName } from '../schema.ts'
 import { printOf, removeCopies } from './copies.ts'
 import { findRows } from './find.ts'
 import { columnOf, readColumns } from './introspect-columns.ts'
@@ -14,6 +14,7 @@ import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import type { Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
+import { arriving, byForms } from './variants.ts'
 
 /**
  * `INSERT … SELECT CONVERT(…) FROM source`, identity values kept, followed by the count of rows inserted. `expressionOf`: SQL for a
@@ -30,26 +31,34 @@ export function insertSql(table: Table, source: string, expressionOf = writeExpr
 }
 
 /** `(VALUES (@p0, @p1), …)` with columns c0, c1, … */
-const valuesSource = (rows: number, columns: number): string => {
-  const row = (index: number): string =>
-    `(${Array.from({ length: columns }, (_, column) => `@p${index * columns + column}`).join(', ')})`
-  return `(VALUES ${Array.from({ length: rows }, (_, index) => row(index)).join(', ')})`
+function valuesSource(rows: readonly Row[], columns: readonly Column[]): string {
+  const lines = rows.map((row, at) => {
+    const values = columns.map((column, index) => arriving(column, `@p${at * columns.length + index}`, row[index] ?? null))
+    return `(${values.join(', ')})`
+  })
+  return `(VALUES ${lines.join(', ')})`
 }
 
 const columnAliases = (columns: number): string => Array.from({ length: columns }, (_, index) => `c${index}`).join(', ')
 
-export const insertValuesSql = (table: Table, rows: number): string => {
-  const columns = readableColumns(table).length
-  return insertSql(table, valuesSource(rows, columns)).replace(' AS v;', ` AS v(${columnAliases(columns)});`)
+export const insertValuesSql = (table: Table, rows: readonly Row[]): string => {
+  const columns = readableColumns(table)
+  return insertSql(table, valuesSource(rows, columns)).replace(' AS v;', ` AS v(${columnAliases(columns.length)});`)
 }
 
+const keyOf = (table: Table, row: Row): KeyCells => keyPositions(table).map((at) => row[at] ?? null)
+
 /** Parameters: first the columns that are set, then the key. `null` when the table has nothing but its key. */
-export function updateSql(table: Table): { readonly sql: string; readonly columns: readonly Column[] } | null {
+export function updateSql(table: Table, row: Row): { readonly sql: string; readonly columns: readonly Column[] } | null {
   const keys = keyColumns(table)
-  const columns = readableColumns(table).filter((column) => column.identity === null && !table.key.includes(column.name))
+  const all = readableColumns(table)
+  const columns = all.filter((column) => column.identity === null && !table.key.includes(column.name))
   if (columns.length === 0) return null
-  const set = columns.map((column, index) => `${quoteName(column.name)} = ${writeExpression(column, `@p${index}`)}`)
-  const sql = `UPDATE ${quoteTable(table.name)} SET ${set.join(', ')} WHERE ${keyCondition(keys, 1, columns.length)};\nSELECT @@ROWCOUNT AS affected`
+  const set = columns.map((column, index) => {
+    const value = arriving(column, `@p${index}`, row[all.indexOf(column)] ?? null)
+    return `${quoteName(column.name)} = ${writeExpression(column, value)}`
+  })
+  const sql = `UPDATE ${quoteTable(table.name)} SET ${set.join(', ')} WHERE ${keyCondition(keys, [keyOf(table, row)], columns.length)};\nSELECT @@ROWCOUNT AS affected`
   return { sql, columns }
 }
 
@@ -118,9 +127,10 @@ const transactionOn = (session: Session, ledger: string): Transaction => ({
 
 async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
   const columns = readableColumns(table)
-  for (const chunk of chunks(rows, rowsPerStatement(columns.length))) {
+  const parts = [...byForms(columns, rows)].flatMap((part) => chunks(part.rows, rowsPerStatement(columns.length)))
+  for (const chunk of parts) {
     const parameters = chunk.flatMap((row) => columns.map((column, index) => parameterOf(column, row[index])))
-    const count = await affected(session, insertValuesSql(table, chunk.length), parameters)
+    const count = await affected(session, insertValuesSql(table, chunk), parameters)
     // A key WITH (IGNORE_DUP_KEY = ON) drops duplicates without an error.
     if (count !== chunk.length) throw miscount(session, table.name, 'inserted', chunk.length, count)
   }
@@ -131,13 +141,17 @@ async function insertRows(session: Session, table: Table, rows: readonly Row[]):
  * table variable: without INTO, OUTPUT isn't taken for a table with triggers ("OUTPUT clause (Transact-SQL)"), and SCOPE_IDENTITY
  * doesn't know sequences.
  */
-export function insertNumberedSql(table: Table, numbered: Column): { readonly sql: string; readonly columns: readonly Column[] } {
-  const columns = readableColumns(table).filter((column) => column.name !== numbered.name)
+export function insertNumberedSql(
+  table: Table,
+  row: Row,
+  numbered: Column,
+): { readonly sql: string; readonly columns: readonly Column[] } {
+  const all = readableColumns(table)
+  const columns = all.filter((column) => column.name !== numbered.name)
+  const value = (column: Column, index: number): string =>
+    writeExpression(column, arriving(column, `@p${index}`, row[all.indexOf(column)] ?? null))
   const names = columns.length === 0 ? '' : ` (${quoteNames(columns.map((column) => column.name))})`
-  const values =
-    columns.length === 0
-      ? 'DEFAULT VALUES'
-      : `VALUES (${columns.map((column, index) => writeExpression(column, `@p${index}`)).join(', ')})`
+  const values = columns.length === 0 ? 'DEFAULT VALUES' : `VALUES (${columns.map(value).join(', ')})`
   const sql = `DECLARE @numbered TABLE (number ${numbered.codec});
 INSERT INTO ${quoteTable(table.name)}${names} OUTPUT inserted.${quoteName(numbered.name)} INTO @numbered ${values};
 SELECT CONVERT(nvarchar(40), number) AS number FROM @numbered`
@@ -148,7 +162,7 @@ async function insertNumbered(session: Session, table: Table, row: Row, name: st
   const all = readableColumns(table)
   const [numbered] = columnsNamed(table, [name])
   if (numbered === undefined) throw new RangeError('One name was asked for, and none was found.')
-  const { sql, columns } = insertNumberedSql(table, numbered)
+  const { sql, columns } = insertNumberedSql(table, row, numbered)
   const parameters = columns.map((column) => parameterOf(column, row[all.indexOf(column)]))
   const { rows } = await session.query(sql, parameters)
   const number = rows.at(-1)?.[0]
@@ -160,10 +174,10 @@ async function updateRow(session: Session, table: Table, row: Row): Promise<void
   const columns = readableColumns(table)
   const cellOfColumn = (column: Column): Parameter =>
     parameterOf(column, row[columns.findIndex((each) => each.name === column.name)])
-  const update = updateSql(table)
+  const update = updateSql(table, row)
   const keys = keyColumns(table).map(cellOfColumn)
   if (update === null) {
-    const sql = `SELECT COUNT(*) AS affected FROM ${quoteTable(table.name)} WHERE ${keyCondition(keyColumns(table), 1)}`
+    const sql = `SELECT COUNT(*) AS affected FROM ${quoteTable(table.name)} WHERE ${keyCondition(keyColumns(table), [keyOf(table, row)])}`
     const count = await affected(session, sql, keys)
     if (count !== 1) throw miscount(session, table.name, 'updated', 1, count)
     return
@@ -176,7 +190,7 @@ async function deleteRows(session: Session, table: Table, keys: readonly KeyCell
   const columns = keyColumns(table)
   for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
     await session.query(
-      `DELETE FROM ${quoteTable(table.name)} WHERE ${keyCondition(columns, chunk.length)}`,
+      `DELETE FROM ${quoteTable(table.name)} WHERE ${keyCondition(columns, chunk)}`,
       keyParameters(columns, chunk),
     )
   }
@@ -194,9 +208,10 @@ async function referencedParents(session: Session, foreignKey: ForeignKey, paren
   const columns = await childColumns(session, foreignKey)
   const found: Row[] = []
   for (const chunk of chunks(parents, rowsPerStatement(columns.length))) {
-    const rows = chunk.map(
-      (_, row) => `(${[String(row), ...columns.map((_column, index) => `@p${row * columns.length + index}`)].join(', ')})`,
-    )
+    const rows = chunk.map((cells, row) => {
+      const values = columns.map((column, index) => arriving(column, `@p${row * columns.length + index}`, cells[index] ?? null))
+      return `(${[String(row), ...values].join(', ')})`
+    })
     const same = columns.map((column, index) => `k.${quoteName(column.name)} = ${compareExpression(column, `v.c${index}`)}`)
     const sql = `SELECT v.place FROM (VALUES ${rows.join(', ')}) AS v(place, ${columnAliases(columns.length)})
 WHERE EXISTS (SELECT 1 FROM ${quoteTable(foreignKey.table)} AS k WITH (HOLDLOCK) WHERE ${same.join(' AND ')})`

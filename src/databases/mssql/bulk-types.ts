@@ -1,6 +1,7 @@
 import { TYPES } from 'tedious'
+import { MigrateError } from '../../base/errors.ts'
 import { dateTimeParts, daysSinceYearOne } from './dates.ts'
-import { decimalDigits, type Native, parseType, type Wire } from './values.ts'
+import { type Native, parseType, type Wire } from './values.ts'
 
 type DataType = (typeof TYPES)['Int']
 
@@ -14,13 +15,16 @@ const fromText = (type: DataType, write: (buffer: Parameters<DataType['writeValu
   },
 })
 
+/** The driver's own would write -0 as 0: it takes every number for text first. */
+export const exactFloat: DataType = { ...TYPES.Float, validate: (value) => value }
+
 const NATIVE: Readonly<Record<Exclude<Native, `decimal${string}`>, DataType>> = {
   int: TYPES.Int,
   bigint: fromText(TYPES.BigInt, (buffer, text) => {
     buffer.writeUInt8(8)
     buffer.writeBigInt64LE(BigInt(text))
   }),
-  float: TYPES.Float,
+  float: exactFloat,
   date: fromText(TYPES.Date, (buffer, text) => {
     buffer.writeUInt8(3)
     buffer.writeUInt24LE(daysSinceYearOne(text))
@@ -44,6 +48,14 @@ function decimalType(scale: number): DataType {
     buffer.writeBigUInt64LE(digits & 0xffff_ffff_ffff_ffffn)
     buffer.writeBigUInt64LE(digits >> 64n)
   })
+}
+
+/** The digits of a decimal's text with so many decimals, as one number. Throws `fault` for a text that has more of them. */
+function decimalDigits(text: string, scale: number): { readonly negative: boolean; readonly digits: bigint } {
+  const [, sign = '', whole, fraction = ''] = /^(-?)(\d*)(?:\.(\d*))?$/.exec(text) ?? []
+  if (whole === undefined || fraction.length > scale)
+    throw new MigrateError('fault', `"${text}" is no number with ${scale} decimals. This is a fault in migrate.`)
+  return { negative: sign === '-', digits: BigInt(`0${whole}${fraction.padEnd(scale, '0')}`) }
 }
 
 interface BulkType {

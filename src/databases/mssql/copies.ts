@@ -45,7 +45,7 @@ function sameCell(column: Column, cell: Cell, place: number): Comparison {
   const read = selectExpression(column, name)
   if (wireOf(column).kind === 'binary')
     return { sql: `${read} = ${value} AND DATALENGTH(${read}) = DATALENGTH(${value})`, parameters }
-  if (/char|text|xml|^datetimeoffset$/.test(type)) {
+  if (/char|text|xml|variant|^datetimeoffset$/.test(type)) {
     const sql = `${read} COLLATE Latin1_General_BIN2 = ${value} AND DATALENGTH(${read}) = DATALENGTH(${value})`
     return { sql, parameters }
   }

@@ -5,6 +5,7 @@ import { quoteName } from './names.ts'
 import { fromSql, LOCKED, rowShape } from './paging.ts'
 import type { Session } from './session.ts'
 import { compareExpression, decoderOf, selectExpression } from './values.ts'
+import { arriving } from './variants.ts'
 
 /** Of a table that is read from end to end, HOLDLOCK would keep everybody's rows ("Table Hints (Transact-SQL)"). */
 const LOCKED_ROWS = ' WITH (UPDLOCK, ROWLOCK)'
@@ -52,8 +53,8 @@ async function select(
 ): Promise<readonly Row[]> {
   const shape = rowShape(table)
   const before = keys.columns.length * keys.values.length
-  const among = before === 0 ? '' : `(${keyCondition(keys.columns, keys.values.length)}) AND `
-  const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${among}(${keyCondition(columns, values.length, before)})`
+  const among = before === 0 ? '' : `(${keyCondition(keys.columns, keys.values)}) AND `
+  const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${among}(${keyCondition(columns, values, before)})`
   const { rows } = await session.query(sql, [...keyParameters(keys.columns, keys.values), ...keyParameters(columns, values)])
   return shape.of(rows)
 }
@@ -61,7 +62,10 @@ async function select(
 /** Keys of the rows that have one of these values; the values as a table, which the server can join with a whole other one. */
 export function searchSql(table: Table, { columns, values }: Wanted): string {
   const list = keyColumns(table).map((column) => selectExpression(column, `t.${quoteName(column.name)}`))
-  const rows = values.map((_, row) => `(${columns.map((_column, index) => `@p${row * columns.length + index}`).join(', ')})`)
+  const rows = values.map((cells, row) => {
+    const parameters = columns.map((column, index) => arriving(column, `@p${row * columns.length + index}`, cells[index] ?? null))
+    return `(${parameters.join(', ')})`
+  })
   const names = columns.map((_, index) => `c${index}`)
   const same = columns.map((column, index) => `t.${quoteName(column.name)} = ${compareExpression(column, `v.c${index}`)}`)
   return `SELECT ${list.join(', ')} ${fromSql(table)}

@@ -28,6 +28,17 @@ export const COLUMNS: readonly Probe[] = [
     hint: SKIP,
   },
   {
+    needs: ['index_columns', 'key_ordinal'],
+    sql: column(
+      "TYPE_NAME(c.system_type_id) = N'sql_variant' AND EXISTS (SELECT 1 FROM sys.index_columns x JOIN sys.indexes i ON i.object_id = x.object_id AND i.index_id = x.index_id WHERE i.is_primary_key = 1 AND x.object_id = c.object_id AND x.column_id = c.column_id)",
+    ),
+    severity: 'info',
+    code: 'variant-in-key',
+    message: (name) =>
+      `${name} is a sql_variant in a primary key: equal values of it may be of different types, so its table’s rows are told apart by another unique key, or else by all that they hold.`,
+    hint: 'The key itself is carried as it is.',
+  },
+  {
     needs: ['columns', 'encryption_type'],
     sql: column('c.encryption_type IS NOT NULL'),
     severity: 'error',

@@ -149,13 +149,21 @@ FROM sys.sequences WHERE object_id = OBJECT_ID(@p0)`,
     [quoteTable(identity.sequence)],
   )
   if (row === undefined) return null
+  return sequenceStateOf(identity, row, await furthestValues(session, sharing, BigInt(identity.increment)))
+}
+
+/** The state that the port speaks of; `furthest`: of each column that the sequence numbers. Pure. */
+export function sequenceStateOf(
+  identity: Identity,
+  row: Pick<z.infer<typeof sequenceRow>, 'current' | 'used'>,
+  furthest: readonly bigint[],
+): IdentityState {
   const current = BigInt(row.current)
   const increment = BigInt(identity.increment)
   // The current value is the last one used, or the first to come when it was restarted there.
   const used = integer(row.used) === current
   let last = used ? current : null
-  for (const value of await furthestValues(session, sharing, increment))
-    if (last === null || further(value, last, increment)) last = value
+  for (const value of furthest) if (last === null || further(value, last, increment)) last = value
   return { identity, last, next: used ? current + increment : current }
 }
 

@@ -38,10 +38,12 @@ import { oversize } from './oversize.ts'
 import { type Hashing, methodOf, probeHashing } from './print-method.ts'
 import { printedByKey, printedByPrint } from './prints.ts'
 import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
+import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
+import { unmet } from './unmet.ts'
 
 export type { MssqlOptions } from './connection.ts'
 
@@ -82,6 +84,10 @@ class MssqlDatabase implements Database {
 
   oversize(schema: Schema): Promise<readonly Finding[]> {
     return this.#connections.use((session) => oversize(session, schema))
+  }
+
+  unmet(schema: Schema): Promise<readonly Finding[]> {
+    return this.#connections.use((session) => unmet(session, schema))
   }
 
   missingRights(purpose: RightsPurpose): Promise<readonly Finding[]> {
@@ -208,6 +214,10 @@ class MssqlDatabase implements Database {
         return counts
       }),
     )
+  }
+
+  refusesRows(): Promise<string | undefined> {
+    return this.#connections.use(refusesRows)
   }
 
   close(): Promise<void> {

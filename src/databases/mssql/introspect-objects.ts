@@ -57,7 +57,7 @@ const sequenceRow = z.object({
   cached: z.boolean(),
   cache: z.number().nullable(),
 })
-type SequenceRow = z.infer<typeof sequenceRow>
+export type SequenceRow = z.infer<typeof sequenceRow>
 
 /** "sys.sequences". */
 export async function readSequences(
@@ -81,7 +81,7 @@ ORDER BY s.name, q.name`,
   }
 }
 
-function sequenceSql(row: SequenceRow): string {
+export function sequenceSql(row: SequenceRow): string {
   const type = row.type === 'decimal' || row.type === 'numeric' ? `${row.type}(${row.precision},0)` : row.type
   // CACHE is the default; without a size the server chooses it.
   const cache = row.cached ? (row.cache === null ? '' : ` CACHE ${row.cache}`) : ' NO CACHE'
@@ -89,7 +89,7 @@ function sequenceSql(row: SequenceRow): string {
 }
 
 /** A sequence numbers every column whose default takes its next value; one that numbers none stands for itself. */
-function sequenceIdentities(row: SequenceRow, tables: readonly Table[]): readonly Identity[] {
+export function sequenceIdentities(row: SequenceRow, tables: readonly Table[]): readonly Identity[] {
   const sequence: TableName = { schema: row.schema, name: row.name }
   const takes = new RegExp(`NEXT\\s+VALUE\\s+FOR\\s+${escaped(quoteTable(sequence))}`, 'i')
   const users = tables.flatMap((table) =>

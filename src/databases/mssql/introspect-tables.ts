@@ -6,6 +6,7 @@ import { type CatalogColumn, columnOf, identityOf, readColumns } from './introsp
 import { type CatalogIndex, indexSql, isCarriedIndex, keySql, readIndexes } from './introspect-indexes.ts'
 import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
 import type { Session } from './session.ts'
+import { isVariant } from './variants.ts'
 
 /** A user's table or view, by object_id. */
 export interface CatalogTable {
@@ -78,12 +79,15 @@ const keyOf = (table: TableName, index: CatalogIndex): Key => ({
   sql: index.primaryKey || index.constraint ? keySql(table, index) : indexSql(table, index),
 })
 
-/** The primary key's columns, else those of the unique key with the fewest columns that can't be null and aren't computed. */
+/**
+ * The primary key's columns, else those of the unique key with the fewest columns that can't be null and aren't computed. A sql_variant
+ * tells no rows apart: two of its values are equal although their types differ.
+ */
 function chooseKey(columns: readonly Column[], primaryKey: Key | null, uniqueKeys: readonly Key[]): readonly string[] {
   const usable = (key: Key): boolean =>
     key.columns.every((name) => {
       const column = columns.find((each) => each.name === name)
-      return column !== undefined && !column.nullable && column.computed === null && !column.rowversion
+      return column !== undefined && !column.nullable && column.computed === null && !column.rowversion && !isVariant(column)
     })
   if (primaryKey !== null && usable(primaryKey)) return primaryKey.columns
   return uniqueKeys.filter(usable).toSorted((a, b) => a.columns.length - b.columns.length)[0]?.columns ?? []

@@ -3,7 +3,8 @@ import type { Cell, KeyCells } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { quoteName } from './names.ts'
 import { NULL_BYTES, type Parameter } from './parameters.ts'
-import { compareExpression, selectExpression, wireOf, wireValue } from './values.ts'
+import { compareExpression, nativeOf, selectExpression, wireOf, wireValue } from './values.ts'
+import { arriving } from './variants.ts'
 
 /** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */
 const MOST_PARAMETERS = 2000
@@ -47,6 +48,7 @@ export const selectList = (table: Table, alias = ''): string =>
 
 /** A cell → the parameter that carries it. */
 export function parameterOf(column: Column, cell: Cell | undefined): Parameter {
+  if (nativeOf(column) === 'float' && cell != null) return Number(cell)
   const wire = wireOf(column)
   return cell == null && wire.kind === 'binary' ? NULL_BYTES : wireValue(cell ?? null, wire)
 }
@@ -55,21 +57,18 @@ export const keyParameters = (columns: readonly Column[], keys: readonly KeyCell
   keys.flatMap((key) => columns.map((column, index) => parameterOf(column, key[index])))
 
 /** `[id] IN (CONVERT(int, @p0), …)`, or for keys of several columns `([a] = … AND [b] = …) OR …`. Parameters from `first` on. */
-export function keyCondition(columns: readonly Column[], count: number, first = 0): string {
+export function keyCondition(columns: readonly Column[], keys: readonly KeyCells[], first = 0): string {
+  const value = (column: Column, row: number, index: number): string =>
+    compareExpression(column, arriving(column, `@p${first + row * columns.length + index}`, keys[row]?.[index] ?? null))
   const [only, ...more] = columns
-  if (only !== undefined && more.length === 0) {
-    const values = Array.from({ length: count }, (_, row) => compareExpression(only, `@p${first + row}`))
-    return `${quoteName(only.name)} IN (${values.join(', ')})`
-  }
-  const rows = Array.from({ length: count }, (_, row) => {
-    const terms = columns.map((column, index) => equals(column, first + row * columns.length + index))
+  if (only !== undefined && more.length === 0)
+    return `${quoteName(only.name)} IN (${keys.map((_, row) => value(only, row, 0)).join(', ')})`
+  const rows = keys.map((_, row) => {
+    const terms = columns.map((column, index) => `${quoteName(column.name)} = ${value(column, row, index)}`)
     return `(${terms.join(' AND ')})`
   })
   return rows.join(' OR ')
 }
-
-const equals = (column: Column, parameter: number): string =>
-  `${quoteName(column.name)} = ${compareExpression(column, `@p${parameter}`)}`
 
 /**
  * Rows after a key, in the key's order as the server compares (collations, uniqueidentifier); parameters from `from` on. The first

@@ -2,10 +2,11 @@ import type { Cell, Row } from '../port.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
 import { insertSql, miscount } from './apply.ts'
 import type { BulkValue, Session } from './session.ts'
-import { nativeOf, nativeValue, wireOf, wireValue, writeExpression } from './values.ts'
+import { type Native, nativeOf, nativeValue, type Wire, wireOf, wireValue, writeExpression } from './values.ts'
+import { arrivingAmong, byForms, type VariantForms } from './variants.ts'
 
 /** Rows that stand in the staging table at a time: bounds memory here and tempdb there. */
-const STAGED_ROWS = 5000
+const STAGED_ROWS = 20_000
 const STAGED_BYTES = 8 * 1024 * 1024
 const STAGE = '#migrate_stage'
 
@@ -28,22 +29,43 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
   const columns = readableColumns(table)
   const staged = columns.map((column, index) => ({ name: `c${index}`, kind: nativeOf(column) ?? wireOf(column) }))
   await session.batch(stageSql(columns))
+  const chunks = new Chunks(rows[Symbol.asyncIterator]())
   let total = 0
-  for await (const chunk of chunked(rows)) {
-    await session.bulk(STAGE, staged, parametersOf(columns, chunk))
-    const result = await session.batch(insertSql(table, STAGE, fromStage))
-    const count = Number(result.rows.at(-1)?.[0] ?? -1)
-    if (count !== chunk.length) throw miscount(session, table.name, 'loaded', chunk.length, count)
-    total += count
-    await session.batch(`TRUNCATE TABLE ${STAGE}`)
+  try {
+    while (true) {
+      const count = await loadChunk(session, table, { columns, staged }, await chunks.next())
+      if (count === 0) break
+      total += count
+    }
+  } finally {
+    await chunks.close()
   }
   await session.batch(`DROP TABLE ${STAGE}`)
   return total
 }
 
+interface Staged {
+  readonly columns: readonly Column[]
+  readonly staged: readonly { readonly name: string; readonly kind: Wire | Native }[]
+}
+
+async function loadChunk(session: Session, table: Table, { columns, staged }: Staged, rows: readonly Row[]): Promise<number> {
+  for (const { rows: part, forms } of byForms(columns, rows, true)) {
+    await session.bulk(STAGE, staged, parametersOf(columns, part))
+    const result = await session.batch(`${insertSql(table, STAGE, fromStage(forms))};\nTRUNCATE TABLE ${STAGE}`)
+    const count = Number(result.rows.at(-1)?.[0] ?? -1)
+    if (count !== part.length) throw miscount(session, table.name, 'loaded', part.length, count)
+  }
+  return rows.length
+}
+
 /** What stands in the staging table in the column's own kind of type is assigned as it is. */
-const fromStage = (column: Column, reference: string): string =>
-  nativeOf(column) === undefined ? writeExpression(column, reference) : reference
+const fromStage =
+  (forms: VariantForms) =>
+  (column: Column, reference: string): string =>
+    nativeOf(column) === undefined
+      ? writeExpression(column, arrivingAmong(column, reference, forms.get(column) ?? []))
+      : reference
 
 /** Row by row as they are sent, so that no second copy of the chunk is held. */
 function* parametersOf(columns: readonly Column[], rows: readonly Row[]): Generator<readonly BulkValue[]> {
@@ -57,20 +79,41 @@ function encoderOf(column: Column): (cell: Cell) => BulkValue {
   return native === undefined ? (cell) => wireValue(cell, wire) : (cell) => nativeValue(cell, native)
 }
 
-/** The same rows in chunks of bounded size. */
-async function* chunked(batches: AsyncIterable<readonly Row[]>): AsyncGenerator<readonly Row[]> {
-  let chunk: Row[] = []
-  let bytes = 0
-  for await (const batch of batches) {
-    for (const row of batch) {
-      chunk.push(row)
-      bytes += row.reduce((sum, cell) => sum + 2 * (cell?.length ?? 0), 16)
-      if (chunk.length >= STAGED_ROWS || bytes >= STAGED_BYTES) {
-        yield chunk
-        chunk = []
-        bytes = 0
-      }
-    }
+/** The same rows in chunks of bounded size; nothing of one is held here while the next is gathered, since a single row may be large. */
+class Chunks {
+  readonly #batches: AsyncIterator<readonly Row[]>
+  #batch: readonly Row[] = []
+  #at = 0
+
+  constructor(batches: AsyncIterator<readonly Row[]>) {
+    this.#batches = batches
   }
-  if (chunk.length > 0) yield chunk
+
+  /** [] when there are no more rows. */
+  async next(): Promise<readonly Row[]> {
+    const chunk: Row[] = []
+    let bytes = 0
+    while (chunk.length < STAGED_ROWS && bytes < STAGED_BYTES) {
+      const row = this.#batch[this.#at]
+      if (row !== undefined) {
+        this.#at += 1
+        chunk.push(row)
+        bytes += row.reduce((sum, cell) => sum + 2 * (cell?.length ?? 0), 16)
+      } else if (!(await this.#more())) break
+    }
+    return chunk
+  }
+
+  async #more(): Promise<boolean> {
+    this.#batch = []
+    const next = await this.#batches.next()
+    if (next.done === true) return false
+    this.#batch = next.value
+    this.#at = 0
+    return true
+  }
+
+  async close(): Promise<void> {
+    await this.#batches.return?.()
+  }
 }

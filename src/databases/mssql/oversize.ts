@@ -5,6 +5,7 @@ import { type Column, fullName, keyPositions, readableColumns, type Schema, type
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
 import { selectExpression, wireOf } from './values.ts'
+import { isVariant } from './variants.ts'
 
 /** A row's text must fit into one JavaScript string, which holds 2^29 - 24 characters (V8, "v8::String::kMaxLength"). */
 const MOST_ROW_CHARACTERS = 2 ** 29 - 24
@@ -26,7 +27,7 @@ export async function oversize(session: Session, { tables }: Pick<Schema, 'table
 }
 
 const unlimitedColumns = (table: Table): readonly Column[] =>
-  readableColumns(table).filter((column) => wireOf(column).length === 'max')
+  readableColumns(table).filter((column) => wireOf(column).length === 'max' && !isVariant(column))
 
 const oversizeRow = z.object({ key: z.string().nullable(), column: z.string(), bytes: z.string() })
 

@@ -1,3 +1,4 @@
+import { giveBack } from '../buffers.ts'
 import type { KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { afterCondition, keyColumns, keyParameters, selectList, upToCondition } from './keys.ts'
@@ -33,7 +34,11 @@ export function rowShape(table: Table): Shape<Row> {
     of: (batch) =>
       batch.map((values) => {
         refuseOversize(table, values)
-        return values.map((value, index) => decoders[index]?.(value) ?? null)
+        return values.map((value, index) => {
+          const cell = decoders[index]?.(value) ?? null
+          if (Buffer.isBuffer(value)) giveBack(value)
+          return cell
+        })
       }),
     keyOf: (row) => positions.map((position) => row[position] ?? null),
     sizeOf: (row) => row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16),
@@ -123,18 +128,25 @@ async function* pages<T>(session: Session, table: Table, shape: Shape<T>, option
     const sql = pageSql(table, shape.list, asked, ends)
     let got = 0
     let bytes = 0
-    for await (const batch of session.stream(sql, parameters, { signal: options.signal, drain: true })) {
-      const items = shape.of(batch)
+    for await (let batch of session.stream(sql, parameters, { signal: options.signal, drain: true })) {
+      let items = shape.of(batch)
       got += items.length
       bytes += items.reduce((sum, item) => sum + shape.sizeOf(item), 0)
-      const last = items.at(-1)
-      if (last !== undefined) after = shape.keyOf(last)
+      after = lastKey(shape, items) ?? after
       yield items
+      // Nothing of a page is held while the next is read: a single row may take a good part of the memory.
+      batch = []
+      items = []
     }
     if (got < asked) return
     left -= got
     page = Math.max(1, Math.min(LARGEST_PAGE, Math.ceil((got * PAGE_BYTES) / Math.max(bytes, 1)), page * 4))
   }
+}
+
+const lastKey = <T>(shape: Shape<T>, items: readonly T[]): KeyCells | undefined => {
+  const last = items.at(-1)
+  return last === undefined ? undefined : shape.keyOf(last)
 }
 
 async function* wholeTable<T>(

@@ -1,5 +1,6 @@
 import type { Column } from '../schema.ts'
 import { parseType, selectExpression } from './values.ts'
+import { VARIANT_PRINT_WIDTH, variantPrint } from './variants.ts'
 
 /**
  * What of a column's value goes into its row's fingerprint: nvarchar text that ends where it says it ends, so that any two rows of
@@ -10,6 +11,7 @@ import { parseType, selectExpression } from './values.ts'
  * | --- | --- |
  * | NULL | `N,` |
  * | numbers, dates, GUIDs: text without a comma or an N | the text and `,` |
+ * | sql_variant | its cell (variants.ts), but of text and bytes their hashes, and `,` |
  * | up to 1,000 characters of text | the bytes that they take as Unicode, `:` and the characters |
  * | longer text, and bytes | the bytes that they take, `:`, 64 bits of their hash as a number, and `,` |
  *
@@ -156,6 +158,8 @@ export function pieceOf(column: Column, reference: string): Piece {
     case 'geometry':
     case 'geography':
       return wholeHash(`CONVERT(varbinary(max), ${reference})`)
+    case 'sql_variant':
+      return plain(variantPrint(reference, hash64), VARIANT_PRINT_WIDTH)
     case 'money':
     case 'smallmoney':
       return plain(selectExpression(column, reference), 24)

@@ -191,7 +191,7 @@ export async function printedByKey(
   const shape = wholeShape(table, printing)
   const rows: WholePrintedRow[] = []
   for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
-    const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${keyCondition(columns, chunk.length)}`
+    const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${keyCondition(columns, chunk)}`
     rows.push(...shape.of((await session.query(sql, keyParameters(columns, chunk))).rows))
   }
   return rows

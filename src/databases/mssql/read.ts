@@ -23,7 +23,7 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
   const shape = rowShape(table)
   const rows: Row[] = []
   for (const chunk of chunks(keys, rowsPerStatement(columns.length))) {
-    const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${keyCondition(columns, chunk.length)}`
+    const sql = `SELECT ${shape.list} ${fromSql(table, hints)} WHERE ${keyCondition(columns, chunk)}`
     const result = await session.query(sql, keyParameters(columns, chunk))
     rows.push(...shape.of(result.rows))
   }

@@ -32,7 +32,12 @@ export async function missingRights(session: Session, purpose: RightsPurpose): P
   if (purpose === 'identities') return user === 'dbo' ? [] : await unableToReseed(session, user)
   const denied = new Set(rows.filter((row) => row.granted === 0).map((row) => row.permission))
   if (purpose === 'read')
-    return [...(await unreadable(session, user)), ...unseen(session, user, denied), ...(await masked(session, user))]
+    return [
+      ...(await unreadable(session, user)),
+      ...(await unreadableColumns(session, user)),
+      ...unseen(session, user, denied),
+      ...(await masked(session, user)),
+    ]
   const missing = NEEDS.filter(([permission]) => denied.has(permission)).map(([permission, why]) =>
     lacking(
       `${session.where.label}: ${user} lacks ${permission} (to ${why}).`,
@@ -92,6 +97,27 @@ ORDER BY s.name, t.name`,
     lacking(
       `${session.where.label}: ${user} may not read ${row.schema}.${row.name}.`,
       `GRANT SELECT ON ${quoteTable(row)} TO ${quoteName(user)};`,
+    ),
+  )
+}
+
+/**
+ * Columns that are denied in tables which may be read: every SELECT would fail. They are named without brackets ("HAS_PERMS_BY_NAME
+ * (Transact-SQL)", sub-securable).
+ */
+async function unreadableColumns(session: Session, user: string): Promise<readonly Finding[]> {
+  const rows = await session.ask(
+    z.object({ schema: z.string(), name: z.string(), column: z.string() }),
+    `SELECT s.name AS [schema], t.name AS [name], c.name AS [column]
+FROM sys.columns c JOIN sys.tables t ON t.object_id = c.object_id JOIN sys.schemas s ON s.schema_id = t.schema_id
+WHERE t.is_ms_shipped = 0 AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT') = 1
+  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT', c.name, N'COLUMN') = 0
+ORDER BY s.name, t.name, c.column_id`,
+  )
+  return rows.map((row) =>
+    lacking(
+      `${session.where.label}: ${user} may not read the column ${row.column} of ${row.schema}.${row.name}.`,
+      `GRANT SELECT ON ${quoteTable(row)} (${quoteName(row.column)}) TO ${quoteName(user)};`,
     ),
   )
 }

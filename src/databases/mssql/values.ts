@@ -2,6 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell } from '../port.ts'
 import type { Column } from '../schema.ts'
 import { type DateText, dateText, dateTime2Text, dateTimeText, smallDateTimeText, timeText } from './dates.ts'
+import { isVariant, variantCell, variantSelect } from './variants.ts'
 
 /**
  * How values become text and come back. A column's codec is its base type as DDL spells it (`decimal(10,3)`, `varchar(50)`), also
@@ -218,6 +219,9 @@ function specialCodec(name: string): Codec | undefined {
     case 'geometry':
     case 'geography':
       return clr(name)
+    // What is written is a sql_variant already: variants.ts, `arriving`.
+    case 'sql_variant':
+      return { select: variantSelect, write: (value) => value, wire: text('max') }
     default:
       return undefined
   }
@@ -256,6 +260,7 @@ export const wireOf = (column: Column): Wire => codec(column).wire
 /** What makes a cell of a column's value as the driver gives it. */
 export function decoderOf(column: Column): (value: unknown) => Cell {
   const { date, number } = codec(column)
+  if (isVariant(column)) return (value) => variantCell(cellOf(value))
   if (number !== undefined) return (value) => (typeof value === 'number' ? number(value) : cellOf(value))
   return date === undefined ? cellOf : (value) => (value instanceof Date ? date(value) : cellOf(value))
 }
@@ -266,14 +271,6 @@ export const nativeOf = (column: Column): Native | undefined => codec(column).na
 /** A cell → what a bulk load takes for it in a column of that kind: dates, bigint and decimals as their text. */
 export const nativeValue = (cell: Cell, native: Native): number | Cell =>
   cell !== null && (native === 'int' || native === 'float') ? Number(cell) : cell
-
-/** The digits of a decimal's text with so many decimals, as one number. Throws `fault` for a text that has more of them. */
-export function decimalDigits(text: string, scale: number): { readonly negative: boolean; readonly digits: bigint } {
-  const [, sign = '', whole, fraction = ''] = /^(-?)(\d*)(?:\.(\d*))?$/.exec(text) ?? []
-  if (whole === undefined || fraction.length > scale)
-    throw new MigrateError('fault', `"${text}" is no number with ${scale} decimals. This is a fault in migrate.`)
-  return { negative: sign === '-', digits: BigInt(`0${whole}${fraction.padEnd(scale, '0')}`) }
-}
 
 /** A value as the driver gives it → the cell. */
 export function cellOf(value: unknown): Cell {

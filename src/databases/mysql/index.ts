@@ -15,6 +15,7 @@ import { marksOf, removeOwn } from './marks.ts'
 import { mysqlNative } from './native.ts'
 import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
+import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
@@ -52,6 +53,7 @@ export function openMysql(options: MysqlOptions): Database {
       await use((session) => printedByPrint(session, table, printing, few(prints))),
     unpackBlock,
     native: mysqlNative(options, (sql) => use(async (session) => (await session.query(sql)).rows)),
+    refusesRows: () => use(refusesRows),
     closing: mysqlClosing(use),
     scratch: mysqlScratch(use),
     ddl,

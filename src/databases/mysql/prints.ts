@@ -128,22 +128,41 @@ export async function* printsOf(
   printing: Printing,
   options: ReadOptions,
 ): AsyncGenerator<readonly PrintedRow[]> {
+  const { select, collect, of } = printShape(table, printing)
+  const sql = `${select}${rangeCondition(table, options)}${keyOrder(table)}${limitOf(options)}`
+  for await (const batch of stream(session, connections, sql, collect(), options.signal)) yield batch.map(of)
+}
+
+/** See the port. As with `sumsOf`, several questions become one. */
+export async function* printsWithin(
+  session: Session,
+  connections: Connections,
+  table: Table,
+  printing: Printing,
+  ranges: readonly KeyRange[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly PrintedRow[]> {
+  const { select, collect, of } = printShape(table, printing)
+  for (const sql of unions(ranges.map((range) => `(${select}${rangeCondition(table, range)})`)))
+    for await (const batch of stream(session, connections, sql, collect(), signal)) yield batch.map(of)
+}
+
+/** A SELECT of key, cells apart and fingerprints, to be followed by a condition, and what makes rows of its answer. */
+function printShape(table: Table, printing: Printing) {
   const key = table.key.length === 0 ? [] : keyColumns(table)
   const beside = [...key, ...columnsOf(table, printing.apart)]
   const list = [...beside.map((column) => selectExpression(column, quoteName(column.name))), ...printList(table, printing)]
-  const sql = `SELECT ${list.join(', ')} FROM ${quoteTable(table.name)}${rangeCondition(table, options)}${keyOrder(table)}${limitOf(options)}`
-  const collector = new CellCollector([...beside, DIGITS, ...(printing.apart.length === 0 ? [] : [DIGITS])])
-  for await (const batch of stream(session, connections, sql, collector, options.signal)) {
-    yield batch.map((row) => {
-      const print = printOf(row[beside.length], table)
-      return {
-        key: row.slice(0, key.length),
-        print,
-        rest: printing.apart.length === 0 ? print : printOf(row[beside.length + 1], table),
-        apart: row.slice(key.length, beside.length),
-      }
-    })
+  const of = (row: Row): PrintedRow => {
+    const print = printOf(row[beside.length], table)
+    return {
+      key: row.slice(0, key.length),
+      print,
+      rest: printing.apart.length === 0 ? print : printOf(row[beside.length + 1], table),
+      apart: row.slice(key.length, beside.length),
+    }
   }
+  const collect = () => new CellCollector([...beside, DIGITS, ...(printing.apart.length === 0 ? [] : [DIGITS])])
+  return { select: `SELECT ${list.join(', ')} FROM ${quoteTable(table.name)}`, collect, of }
 }
 
 /** Whole rows under a condition, with their fingerprints. */

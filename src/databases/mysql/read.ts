@@ -4,7 +4,7 @@ import { readableColumns, type Table } from '../schema.ts'
 import { BlockCollector } from './blocks.ts'
 import type { Connections } from './connection.ts'
 import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
-import { printsOf, sumOf, sumsOf } from './prints.ts'
+import { printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
 import { stream } from './stream.ts'
@@ -34,6 +34,8 @@ export function readerOn(session: Session, connections: Connections, consistent:
     sums: (table, printing, ranges, signal) => sumsOf(session, connections, table, printing, ranges, signal),
     prints: (table, printing, options = {}) =>
       alone<readonly PrintedRow[]>(() => printsOf(session, connections, table, printing, options)),
+    printsWithin: (table, printing, ranges, signal) =>
+      alone<readonly PrintedRow[]>(() => printsWithin(session, connections, table, printing, ranges, signal)),
   }
 }
 

@@ -1,7 +1,7 @@
 import { access, constants, readdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { codeOf } from '../../base/errors.ts'
-import { runProgram } from './process.ts'
+import { runProgram } from '../../base/program.ts'
 
 /** An installed program, as it names itself. */
 export interface Program {

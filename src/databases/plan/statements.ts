@@ -8,6 +8,7 @@ export const plannedStatementSchema = z.object({
   sql: z.string(),
   undo: z.string().nullable(),
   table: tableNameSchema.optional(),
+  beside: z.boolean().optional(),
   /** Marks of rows that went with an earlier table of this name. */
   stale: z.array(z.string()),
 })
@@ -20,13 +21,14 @@ const MOST_TOGETHER = 100
 
 /**
  * Statements as changes, their order kept: each by itself where they are few; many in groups, since a line in the journal takes the
- * disk as long as many small tables take the server. Those of different tables that may run side by side stand in one group. Pure.
+ * disk as long as many small tables take the server. Those that may run side by side, of different tables or of one, stand in one group. Pure.
  */
 export function inGroups(statements: readonly PlannedStatement[]): readonly (readonly PlannedStatement[])[] {
   const groups: (readonly PlannedStatement[])[] = []
   for (const row of rows(statements)) {
     const tables = new Set(row.map(({ table }) => (table === undefined ? '' : fullName(table))))
-    const size = tables.size > 1 ? MOST_TOGETHER : Math.min(MOST_TOGETHER, Math.ceil(row.length / EACH_ALONE))
+    const isBeside = row.length > 1 && row.every(({ beside }) => beside === true)
+    const size = tables.size > 1 || isBeside ? MOST_TOGETHER : Math.min(MOST_TOGETHER, Math.ceil(row.length / EACH_ALONE))
     for (let at = 0; at < row.length; at += size) groups.push(row.slice(at, at + size))
   }
   return groups
@@ -40,7 +42,20 @@ function rows(statements: readonly PlannedStatement[]): readonly (readonly Plann
     if (last !== undefined && hasTable(last[0]) === hasTable(statement)) last.push(statement)
     else found.push([statement])
   }
-  return found.map((row) => (hasTable(row[0]) ? [...lanes(row).values()].flat() : row))
+  return found.flatMap((row) => {
+    if (!hasTable(row[0])) return [row]
+    const byTable = [...lanes(row).values()]
+    const [only, ...others] = byTable.map(leadersFirst)
+    return only !== undefined && others.length === 0 ? only.filter(({ length }) => length > 0) : [byTable.flat()]
+  })
+}
+
+/** A table's statements: those that come one after the other, and then those that may run side by side. */
+export function leadersFirst(
+  lane: readonly PlannedStatement[],
+): readonly [leaders: readonly PlannedStatement[], others: readonly PlannedStatement[]] {
+  const last = lane.findLastIndex(({ beside }) => beside !== true)
+  return [lane.slice(0, last + 1), lane.slice(last + 1)]
 }
 
 const hasTable = (statement: Pick<Statement, 'table'> | undefined): boolean => statement?.table !== undefined

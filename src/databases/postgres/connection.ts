@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import type { Writable } from 'node:stream'
 import pg from 'pg'
-import { from as copyFrom } from 'pg-copy-streams'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
 import { type Line, stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
 import type { Cell } from '../port.ts'
+import { CopyIn } from './copy-in.ts'
 import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
 import { sessionSettings } from './values.ts'
+import { WireSocket } from './wire-socket.ts'
 
 export interface PostgresOptions {
   readonly host: string
@@ -87,9 +87,12 @@ export class Session implements Line {
     return copy
   }
 
-  /** Starts COPY … FROM STDIN. */
-  copyIn(sql: string): Writable & { readonly rowCount: number } {
-    return this.#client.query(copyFrom(sql, { highWaterMark: 256 * 1024 }))
+  /** Starts COPY … FROM STDIN. Its errors are the driver's own: pass them through `error`. */
+  copyIn(sql: string): CopyIn {
+    const copy = new CopyIn(sql)
+    if (this.#failure === undefined) this.#client.query(copy)
+    else copy.handleError(this.#failure)
+    return copy
   }
 
   error(error: unknown, sql?: string): MigrateError {
@@ -214,6 +217,7 @@ export class Connections extends Pool<Session> {
       database,
       ...(password === undefined ? {} : { password: password.reveal() }),
       ssl,
+      ...(ssl === false ? { stream: () => new WireSocket() } : {}),
       application_name: 'migrate',
       connectionTimeoutMillis: connectTimeoutMs ?? 10_000,
       keepAlive: true,

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream'
 import type { Connection } from 'pg'
+import { LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { Block } from '../port.ts'
 import { BINARY_HEADER, BINARY_TRAILER } from './binary.ts'
+import { WireSocket } from './wire-socket.ts'
 
 /** Message types of the protocol (PostgreSQL documentation, "Message Formats"). */
 const COPY_DATA = 0x64
@@ -97,13 +99,18 @@ export class CopyOut {
   /** Called by the driver when its turn has come. */
   submit(connection: Connection): void {
     const { stream } = connection
+    this.#stream = stream
+    if (stream instanceof WireSocket) {
+      stream.reader = this.#onData
+      connection.query(this.#sql)
+      return
+    }
     const [listener] = stream.listeners('data')
     if (listener === undefined) {
       this.handleError(new Error('The driver does not read its socket as this copy expects.'))
       return
     }
     this.#driver = listener as DataListener
-    this.#stream = stream
     stream.removeListener('data', this.#driver)
     stream.on('data', this.#onData)
     connection.query(this.#sql)
@@ -137,10 +144,10 @@ export class CopyOut {
     this.#rest = undefined
     const handedBack = this.#read(bytes)
     if (handedBack !== undefined) {
-      const driver = this.#driver
       const stream = this.#stream
       this.#detach()
-      if (handedBack.length > 0) driver?.(handedBack)
+      // A view of what is read into again: the driver may keep some of it.
+      if (handedBack.length > 0) stream?.emit('data', Buffer.from(handedBack))
       stream?.resume()
     } else if (this.#waiting.length >= MOST_WAITING && !this.#discarding) this.#stream?.pause()
   }
@@ -181,7 +188,7 @@ export class CopyOut {
         return chunk.subarray(at)
       }
     }
-    if (at < chunk.length) this.#rest = chunk.subarray(at)
+    if (at < chunk.length) this.#rest = Buffer.from(chunk.subarray(at))
     return undefined
   }
 
@@ -190,7 +197,7 @@ export class CopyOut {
       // Small tables take little memory: only a copy that goes on gets whole blocks.
       const size = Math.min(this.#blockBytes, Math.max(FIRST_BLOCK_BYTES, this.#block.length * 8))
       this.#emit()
-      this.#block = Buffer.allocUnsafeSlow(Math.max(size, length))
+      this.#block = size === LENT_BYTES && length <= size ? lendBuffer() : Buffer.allocUnsafeSlow(Math.max(size, length))
     }
     this.#rows += 1
   }
@@ -224,6 +231,7 @@ export class CopyOut {
   }
 
   #detach(): void {
+    if (this.#stream instanceof WireSocket) this.#stream.reader = undefined
     if (this.#stream === undefined || this.#driver === undefined) return
     this.#stream.removeListener('data', this.#onData)
     this.#stream.on('data', this.#driver)

@@ -36,8 +36,11 @@ const objectStatement = (object: SchemaObject): Statement => ({
   stage: object.stage,
   sql: object.sql,
   undo: object.undo,
-  ...(object.table === undefined ? {} : { table: object.table }),
+  ...(object.table === undefined ? {} : { table: object.table, ...besideOthers(object) }),
 })
+
+/** CREATE INDEX takes a lock that others of its kind don't mind (documentation, "Table-Level Locks", SHARE). */
+const besideOthers = ({ kind }: SchemaObject): Pick<Statement, 'beside'> => (kind === 'index' ? { beside: true } : {})
 
 const tableStatements = (table: Table, { identities }: Schema): readonly Statement[] => [
   {

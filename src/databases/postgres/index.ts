@@ -16,6 +16,7 @@ import { postgresNative } from './native.ts'
 import { oversize } from './oversize.ts'
 import { fingerprintMethod, printedByKey, printedByPrint } from './prints.ts'
 import { readTogether, rowsOfBlock } from './read.ts'
+import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { postgresScratch } from './scratch.ts'
 import { consequences, unmet } from './target.ts'
@@ -90,6 +91,7 @@ export function openPostgres(options: PostgresOptions): Database {
       return await use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries)
     },
     ledgerPages: ledgerOf,
+    refusesRows: () => use(refusesRows),
     native: postgresNative(options, connections),
     closing: postgresClosing(use),
     scratch: postgresScratch(use),

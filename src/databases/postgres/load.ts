@@ -1,5 +1,4 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { giveBack } from '../buffers.ts'
 import type { BlockLoad, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
 import { BINARY_HEADER, BINARY_TRAILER, isBinary } from './binary.ts'
@@ -80,27 +79,27 @@ async function copyBlocksIn(
 ): Promise<number> {
   const columns = readableColumns(table).map((column) => column.name)
   const sql = `COPY ${quoteTable(table.name)} (${quoteNames(columns)}) FROM STDIN${binary ? ' (FORMAT binary)' : ''}`
-  const stream = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
+  const copy = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
+  const source = (binary ? framed(blocks) : blocks)[Symbol.asyncIterator]()
   let failure: { readonly error: unknown } | undefined
-  async function* lines(): AsyncGenerator<Buffer> {
-    let isHandedOn = false
-    try {
-      for await (const bytes of binary ? framed(blocks) : blocks) {
-        isHandedOn = true
-        yield bytes
-        isHandedOn = false
-      }
-    } catch (error) {
-      // A stream that is ended by an error throws it into its source, where it waits: that one is the server's.
-      if (!isHandedOn) failure = { error }
+  const next = (): Promise<IteratorResult<Buffer>> =>
+    source.next().catch((error: unknown) => {
+      failure = { error }
       throw error
-    }
-  }
+    })
   try {
-    await pipeline(Readable.from(lines(), { objectMode: false }), stream)
+    for (let each = await copy.unlessFailed(next()); each.done !== true; each = await copy.unlessFailed(next())) {
+      await copy.write(each.value)
+      giveBack(each.value)
+    }
+    return await copy.finish()
   } catch (error) {
-    if (failure !== undefined) throw failure.error
+    if (failure !== undefined) {
+      await copy.abandon()
+      throw failure.error
+    }
+    // The source may still wait for rows that nobody wants any more.
+    source.return?.().catch(() => undefined)
     throw session.error(error, sql)
   }
-  return stream.rowCount
 }

@@ -130,23 +130,35 @@ export const SUM_COLUMNS = 2
  */
 export function sumsSql(table: Table, printing: Printing, ranges: readonly KeyRange[]): string {
   const sum = `SELECT count(*), coalesce(sum(${hashOf(table, printing.columns)}), 0) FROM ${ownRows(table)} AS t`
-  const ends = (end: string): readonly string[] => table.key.map((_name, at) => `r.${end}${at}`)
-  const closed: string[] = []
-  const queries: string[] = []
-  for (const [at, range] of ranges.entries()) {
-    const { after, upTo } = range
-    if (after === undefined || upTo === undefined) queries.push(`SELECT ${at}, s.* FROM (${sumSql(table, printing, range)}) AS s`)
-    else closed.push(`(${[at, ...keyConstants(table, after), ...keyConstants(table, upTo)].join(', ')})`)
-  }
-  if (closed.length > 0) {
-    const names = ['place', ...[...ends('after'), ...ends('upto')].map((name) => name.slice(2))].join(', ')
-    const key = `(${table.key.map((name) => `t.${quoteName(name)}`).join(', ')})`
-    const within = `${key} > (${ends('after').join(', ')}) AND ${key} <= (${ends('upto').join(', ')})`
-    queries.push(
-      `SELECT r.place, s.* FROM (VALUES ${closed.join(', ')}) AS r (${names}) CROSS JOIN LATERAL (${sum} WHERE ${within}) AS s`,
-    )
-  }
+  const queries = ranges.flatMap((range, at) =>
+    isClosed(range) ? [] : [`SELECT ${at}, s.* FROM (${sumSql(table, printing, range)}) AS s`],
+  )
+  const closed = closedRanges(table, ranges)
+  if (closed !== undefined)
+    queries.push(`SELECT r.place, s.* FROM ${closed.values} CROSS JOIN LATERAL (${sum} WHERE ${closed.within}) AS s`)
   return queries.join(' UNION ALL ')
+}
+
+const isClosed = ({ after, upTo }: KeyRange): boolean => after !== undefined && upTo !== undefined
+
+/**
+ * Those of the ranges that have two ends, as the rows of a table `r`, each with its `place` among all of them, and the condition under
+ * which a row of `t` is in one of them; `undefined` where there is none.
+ */
+function closedRanges(table: Table, ranges: readonly KeyRange[]) {
+  const ends = (end: string): readonly string[] => table.key.map((_name, at) => `r.${end}${at}`)
+  const rows = ranges.flatMap(({ after, upTo }, at) =>
+    after === undefined || upTo === undefined
+      ? []
+      : [`(${[at, ...keyConstants(table, after), ...keyConstants(table, upTo)].join(', ')})`],
+  )
+  if (rows.length === 0) return undefined
+  const names = ['place', ...[...ends('after'), ...ends('upto')].map((name) => name.slice(2))].join(', ')
+  const key = `(${table.key.map((name) => `t.${quoteName(name)}`).join(', ')})`
+  return {
+    values: `(VALUES ${rows.join(', ')}) AS r (${names})`,
+    within: `${key} > (${ends('after').join(', ')}) AND ${key} <= (${ends('upto').join(', ')})`,
+  }
 }
 
 export const SUMS_COLUMNS = 1 + SUM_COLUMNS
@@ -159,6 +171,20 @@ export function printsSql(table: Table, printing: Printing, options: KeyRange & 
   const order = table.key.length === 0 ? '' : ` ORDER BY ${table.key.map((name) => `t.${quoteName(name)}`).join(', ')}`
   const most = limit === undefined ? '' : ` LIMIT ${Math.trunc(limit)}`
   return `SELECT ${printColumns(table, printing).join(', ')} FROM ${ownRows(table)} AS t${rangeOf(table, options)}${order}${most}`
+}
+
+/** The same of the rows in several ranges; ranges with two ends are rows of one query, as in `sumsSql`. */
+export function printsWithinSql(table: Table, printing: Printing, ranges: readonly KeyRange[]): string {
+  const list = printColumns(table, printing).join(', ')
+  const open = ranges.filter((range) => !isClosed(range)).map((range) => `(${printsSql(table, printing, range)})`)
+  const closed = closedRanges(table, ranges)
+  const together =
+    closed === undefined
+      ? []
+      : [
+          `SELECT s.* FROM ${closed.values} CROSS JOIN LATERAL (SELECT ${list} FROM ${ownRows(table)} AS t WHERE ${closed.within}) AS s`,
+        ]
+  return [...together, ...open].join(' UNION ALL ')
 }
 
 /** SELECT list of whole rows, each with its fingerprint, and what makes them of an answer. */

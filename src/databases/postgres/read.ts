@@ -2,14 +2,25 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
 import { formatDuration } from '../../base/units.ts'
-import type { Block, PrintedRow, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
+import { LENT_BYTES } from '../buffers.ts'
+import type { Block, PrintedRow, Printing, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import { isBinary, rowsOfBinary } from './binary.ts'
 import type { Connections, Session } from './connection.ts'
 import type { CopyOut } from './copy-out.ts'
 import { boundarySql, keyRange } from './keys.ts'
 import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
-import { printedRow, printsSql, printWidth, rangeSum, SUM_COLUMNS, SUMS_COLUMNS, sumSql, sumsSql } from './prints.ts'
+import {
+  printedRow,
+  printsSql,
+  printsWithinSql,
+  printWidth,
+  rangeSum,
+  SUM_COLUMNS,
+  SUMS_COLUMNS,
+  sumSql,
+  sumsSql,
+} from './prints.ts'
 import { ownRows } from './relation.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteNames, quoteText } from './values.ts'
@@ -17,7 +28,7 @@ import { decodeLine, quoteNames, quoteText } from './values.ts'
 const BATCH_ROWS = 1000
 /** Of blocks that are taken apart here, and of those that are handed on. */
 const ROWS_BYTES = 256 * 1024
-const BLOCKS_BYTES = 512 * 1024
+const BLOCKS_BYTES = LENT_BYTES
 
 interface Form {
   readonly blockBytes: number
@@ -111,6 +122,16 @@ function readerOf(session: Session): Reader {
       busy = false
     }
   }
+  async function* printed(
+    table: Table,
+    printing: Printing,
+    sql: string,
+    options: ReadOptions,
+  ): AsyncGenerator<readonly PrintedRow[]> {
+    const blocks = copied(table, copyOf(sql), options, ROWS)
+    for await (const batch of rowBatches(blocks, table, printWidth(table, printing), options.signal))
+      yield batch.map((cells) => printedRow(table, printing, cells))
+  }
   return {
     consistent: true,
     rows: (table, options = {}) => {
@@ -140,11 +161,9 @@ function readerOf(session: Session): Reader {
         throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
       })
     },
-    async *prints(table, printing, options = {}): AsyncGenerator<readonly PrintedRow[]> {
-      const blocks = copied(table, copyOf(printsSql(table, printing, options)), options, ROWS)
-      for await (const batch of rowBatches(blocks, table, printWidth(table, printing), options.signal))
-        yield batch.map((cells) => printedRow(table, printing, cells))
-    },
+    prints: (table, printing, options = {}) => printed(table, printing, printsSql(table, printing, options), options),
+    printsWithin: (table, printing, ranges, signal) =>
+      printed(table, printing, printsWithinSql(table, printing, ranges), signal ? { signal } : {}),
     boundary: async (table, rows, after, signal) => {
       signal?.throwIfAborted()
       take()

@@ -1,13 +1,15 @@
 import { type Clock, isoTime } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
-import type { Database, KeyCells, Reader, ReadOptions } from '../port.ts'
+import { inTurns } from '../../base/turns.ts'
+import type { Database, KeyCells, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, keyPositions, type Schema, type Table } from '../schema.ts'
 import { type Manifest, type Part, rowsOf } from './manifest.ts'
 import { anyOrder, childrenFirst } from './order.ts'
 import type { Throttle } from './pace.ts'
-import { type Chunk, chunkOfRows, ROWS_FORMAT } from './part.ts'
+import type { Chunk } from './part.ts'
 import type { Saving } from './part-files.ts'
 import type { KeyRange } from './ranges.ts'
+import { chunkOfRows, ROWS_FORMAT } from './rows-format.ts'
 import type { SnapshotStore } from './store.ts'
 import { type Task, Work, workRules } from './work.ts'
 
@@ -55,6 +57,7 @@ export async function copyTables(options: CopyOptions): Promise<void> {
       ...options,
       signal: AbortSignal.any([signal, stop.signal]),
       work,
+      inTurn: inTurns(),
       saved: (table, parts) => {
         rows += parts.reduce((sum, part) => sum + part.rows, 0)
         options.onRows(rows, table)
@@ -77,6 +80,7 @@ const SHARED_BYTES = 2 ** 20
 
 interface Copy extends CopyOptions {
   readonly work: Work
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
   readonly saved: (table: Table, parts: readonly Part[]) => void
 }
 
@@ -93,11 +97,18 @@ async function readTasks(copy: Copy, reader: Reader): Promise<void> {
     else {
       const saving = savingOf(copy, reader, task)
       // Rows come by key, so a table that this reader has to itself can be gone on with after any part.
-      await copy.store.save(saving, task.alone && saving.format === ROWS_FORMAT && task.table.key.length > 0)
+      const goesOn = task.alone && saving.format === ROWS_FORMAT && task.table.key.length > 0
+      const save = (): Promise<void> => copy.store.save(saving, goesOn)
+      await (hasHugeRows(copy.size(task.table)) ? copy.inTurn(save) : save())
     }
     copy.work.finished(task)
   }
 }
+
+/** Bytes of a row, on average, from which on rows are read one at a time: each takes several times as much memory. */
+const HUGE_ROW_BYTES = 8 * 2 ** 20
+const hasHugeRows = ({ rows, bytes }: { readonly rows: number; readonly bytes: number }): boolean =>
+  rows > 0 && bytes / rows > HUGE_ROW_BYTES
 
 const WHOLE: KeyRange = { at: 0, after: null, upTo: null }
 
@@ -192,9 +203,24 @@ async function* chunksOf({ reader, table, inBlocks }: Asking, options: ReadOptio
     for await (const block of reader.blocks(table, options)) yield { ...block, lastKey: null }
     return
   }
-  const positions = keyPositions(table)
-  for await (const rows of reader.rows(table, options)) {
-    const last = rows.at(-1)
-    if (last !== undefined) yield chunkOfRows(rows, table.key.length === 0 ? null : positions.map((at) => last[at] ?? null))
+  const positions = table.key.length === 0 ? null : keyPositions(table)
+  const batches = reader.rows(table, options)[Symbol.asyncIterator]()
+  try {
+    for (let chunk = await nextChunk(batches, positions); chunk !== undefined; chunk = await nextChunk(batches, positions))
+      yield chunk
+  } finally {
+    await batches.return?.()
   }
+}
+
+/** In a function of its own, so that no batch is held here while the next is read: a single row may take a good part of the memory. */
+async function nextChunk(
+  batches: AsyncIterator<readonly Row[]>,
+  positions: readonly number[] | null,
+): Promise<Chunk | undefined> {
+  for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
+    const last = next.value.at(-1)
+    if (last !== undefined) return chunkOfRows(next.value, positions?.map((at) => last[at] ?? null) ?? null)
+  }
+  return undefined
 }

@@ -2,8 +2,10 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promi
 import { dirname, join, relative } from 'node:path'
 import type { KeyCells } from '../port.ts'
 import { fullName, type Table } from '../schema.ts'
+import { keptIn } from './kept.ts'
 import type { Manifest, Part, RangeEntry } from './manifest.ts'
-import { type Chunk, diskError, type PartLimits, type WrittenPart, writePart } from './part.ts'
+import { type Chunk, diskError, type PartLimits } from './part.ts'
+import { type WrittenPart, writePart } from './part-writer.ts'
 import type { KeyRange } from './ranges.ts'
 
 /** Wraps every effect on the disk, so that a simulation can cut the run off around it. */
@@ -128,11 +130,19 @@ export class PartFiles {
 
   /** Writes one part at the end of a file; `part` is undefined when there were no rows left. */
   async #part(handle: FileHandle, path: string, { saving, chunks, number, file, offset }: PartPlace): Promise<SavedPart> {
-    const written = await this.#guard('write snapshot part', () => writePart(handle, path, chunks, this.#limits))
-    const { ended, lastKey, storedBytes, ...facts } = written
-    const table = fullName(saving.table.name)
-    const part = { table, part: number, file, offset, storedBytes, format: saving.format, ...facts }
-    return { part: facts.rows === 0 ? undefined : part, ended, lastKey, storedBytes }
+    const keeping = keptIn(this.#directory)?.begin()
+    try {
+      const written = await this.#guard('write snapshot part', () =>
+        writePart(handle, path, chunks, this.#limits, keeping === undefined ? undefined : (bytes) => keeping.add(bytes)),
+      )
+      const { ended, lastKey, storedBytes, ...facts } = written
+      const table = fullName(saving.table.name)
+      const part = { table, part: number, file, offset, storedBytes, format: saving.format, ...facts }
+      if (facts.rows > 0) keeping?.done(part)
+      return { part: facts.rows === 0 ? undefined : part, ended, lastKey, storedBytes }
+    } finally {
+      keeping?.drop()
+    }
   }
 
   async #fill<T extends { readonly isEmpty: boolean }>(

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
-import { z } from 'zod'
 import { codeOf, MigrateError } from '../../base/errors.ts'
-import type { KeyCells, Row } from '../port.ts'
-import { jsonLines } from './json-lines.ts'
+import { LENT_BYTES, lendBuffer } from '../buffers.ts'
+import type { KeyCells } from '../port.ts'
+import type { LargeBytes } from './json-lines.ts'
 import type { Part } from './manifest.ts'
 
 /** A part is closed when it holds so much, before compression. Bounds what a kill costs. */
@@ -18,122 +18,20 @@ export interface PartLimits {
 
 export const partLimits: PartLimits = { rows: 5_000_000, bytes: 64 * 2 ** 20 }
 
-/** The format of rows as JSON arrays of cells, one a line; every other format is an engine's own. */
-export const ROWS_FORMAT = 'rows'
-
-/** zstd's level 1 packs rows at several hundred MB/s and within a few percent of its default level's size. */
-const PACKING = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }
 /** So little is packed or unpacked in a fraction of a millisecond: quicker than a thread is asked to do it. */
-const AT_ONCE_BYTES = 32 * 1024
+export const AT_ONCE_BYTES = 32 * 1024
 /** Of compressed and decompressed data, at once. */
-const CHUNK_BYTES = 256 * 1024
+export const CHUNK_BYTES = 256 * 1024
 /** Up to here a part is held in memory to be checked; a larger one is read twice. */
 const HELD_BYTES = 2 ** 20
-const LENGTH_BYTES = 4
+export const LENGTH_BYTES = 4
 
 /** Some rows on their way to a part. */
 export interface Chunk {
   readonly rows: number
-  readonly bytes: Buffer
+  readonly bytes: Buffer | LargeBytes
   /** The key of its last row where rows come in key order; `null` otherwise. */
   readonly lastKey: KeyCells | null
-}
-
-export interface WrittenPart {
-  readonly rows: number
-  readonly bytes: number
-  readonly storedBytes: number
-  readonly sha256: string
-  readonly lastKey: KeyCells | null
-  /** True when there are no more rows. */
-  readonly ended: boolean
-}
-
-/**
- * Appends a part to a file: each chunk with its length before it (four bytes, big-endian), all of it compressed, until the limits are
- * reached or the chunks end. Pulls from `chunks` no faster than the disk takes it, and leaves it open. Compression runs in the
- * thread pool. The caller brings the file to disk. Throws `disk-full`.
- */
-export async function writePart(
-  file: FileHandle,
-  path: string,
-  chunks: AsyncIterator<Chunk>,
-  limits: PartLimits,
-): Promise<WrittenPart> {
-  const source = new PartSource(chunks, limits)
-  const hash = createHash('sha256')
-  let storedBytes = 0
-  const store = async (piece: Buffer): Promise<void> => {
-    hash.update(piece)
-    storedBytes += piece.length
-    await file.appendFile(piece)
-  }
-  const first: Buffer[] = []
-  const pieces = source.pieces()
-  try {
-    while (source.bytes < AT_ONCE_BYTES) {
-      const next = await pieces.next()
-      if (next.done === true) break
-      first.push(next.value)
-    }
-    if (source.isOver && source.bytes < AT_ONCE_BYTES) await store(zlib.zstdCompressSync(Buffer.concat(first), PACKING))
-    else {
-      await pipeline(
-        Readable.from(both(first, pieces), { objectMode: false }),
-        zlib.createZstdCompress({ chunkSize: CHUNK_BYTES, ...PACKING }),
-        async (packed: AsyncIterable<Buffer>) => {
-          for await (const piece of packed) await store(piece)
-        },
-      )
-    }
-  } catch (error) {
-    throw diskError(error, path)
-  }
-  const { rows, bytes, lastKey, ended } = source
-  return { rows, bytes, storedBytes, sha256: hash.digest('hex'), lastKey, ended }
-}
-
-/** A part's chunks with their lengths, counted. */
-class PartSource {
-  readonly #chunks: AsyncIterator<Chunk>
-  readonly #limits: PartLimits
-  rows = 0
-  bytes = 0
-  lastKey: KeyCells | null = null
-  ended = false
-
-  constructor(chunks: AsyncIterator<Chunk>, limits: PartLimits) {
-    this.#chunks = chunks
-    this.#limits = limits
-  }
-
-  /** True when nothing more comes into this part. */
-  get isOver(): boolean {
-    return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
-  }
-
-  async *pieces(): AsyncGenerator<Buffer> {
-    while (!this.isOver) {
-      const next = await this.#chunks.next()
-      if (next.done === true) {
-        this.ended = true
-        return
-      }
-      if (next.value.rows === 0) continue
-      this.rows += next.value.rows
-      this.bytes += next.value.bytes.length
-      this.lastKey = next.value.lastKey
-      const length = Buffer.alloc(LENGTH_BYTES)
-      length.writeUInt32BE(next.value.bytes.length)
-      yield length
-      yield next.value.bytes
-    }
-  }
-}
-
-async function* both(first: readonly Buffer[], rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield* first
-  yield* rest
 }
 
 /** A full disk as the reader needs it said; anything else as it was. */
@@ -149,7 +47,7 @@ export function diskError(error: unknown, file: string): unknown {
   )
 }
 
-const damaged = (part: Part, why: string, cause?: unknown): MigrateError =>
+export const damaged = (part: Part, why: string, cause?: unknown): MigrateError =>
   new MigrateError(
     'snapshot-damaged',
     `${part.file} of the snapshot (${part.table}, part ${part.part}) is damaged: ${why}. No row of it was loaded.`,
@@ -216,7 +114,7 @@ async function* plainBytes(file: string, part: Part): AsyncGenerator<Buffer> {
 export async function* readChunks(file: string, part: Part): AsyncGenerator<Buffer> {
   let bytes = 0
   let filled = 0
-  let target = Buffer.alloc(LENGTH_BYTES)
+  let target: Buffer = Buffer.alloc(LENGTH_BYTES)
   let isLength = true
   for await (const piece of plainBytes(file, part)) {
     for (let at = 0; at < piece.length; ) {
@@ -228,7 +126,7 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
         bytes += target.length
         yield target
       }
-      target = isLength ? Buffer.allocUnsafe(target.readUInt32BE()) : Buffer.alloc(LENGTH_BYTES)
+      target = isLength ? roomFor(target.readUInt32BE()) : Buffer.alloc(LENGTH_BYTES)
       filled = 0
       isLength = !isLength
     }
@@ -237,46 +135,5 @@ export async function* readChunks(file: string, part: Part): AsyncGenerator<Buff
     throw damaged(part, `it holds ${bytes} bytes of rows instead of ${part.bytes}`)
 }
 
-/** Rows as a chunk of `ROWS_FORMAT`. */
-export const chunkOfRows = (rows: readonly Row[], lastKey: KeyCells | null): Chunk => ({
-  rows: rows.length,
-  bytes: jsonLines(rows),
-  lastKey,
-})
-
-/** The rows of a part of `ROWS_FORMAT` in batches, as they were written; checked as `readChunks` does. */
-export async function* readRows(file: string, part: Part, columns: number): AsyncGenerator<readonly Row[]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  let rows = 0
-  for await (const chunk of readChunks(file, part)) {
-    const batch = decoder.decode(chunk).split('\n').map(parseRow)
-    if (batch.some((row) => row.length !== columns)) throw damaged(part, `a row hasn't got ${columns} values`)
-    rows += batch.length
-    yield batch
-  }
-  if (rows !== part.rows) throw damaged(part, `it holds ${rows} rows instead of ${part.rows}`)
-}
-
-const QUOTE = 34
-const rowSchema = z.array(z.string().nullable())
-
-/**
- * A line as `chunkOfRows` wrote it. Without a backslash in it every quote begins or ends a cell: cutting there takes a quarter of
- * JSON.parse's time, which makes up most of a load's. Any other line is JSON to the letter.
- */
-function parseRow(line: string): Row {
-  if (line.includes('\\')) return rowSchema.parse(JSON.parse(line))
-  const cells: (string | null)[] = []
-  for (let at = 1; at < line.length - 1; ) {
-    if (line.charCodeAt(at) !== QUOTE) {
-      cells.push(null)
-      at += 'null,'.length
-      continue
-    }
-    const end = line.indexOf('"', at + 1)
-    if (end === -1) break
-    cells.push(line.slice(at + 1, end))
-    at = end + 2
-  }
-  return cells
-}
+const roomFor = (bytes: number): Buffer =>
+  bytes > LENT_BYTES / 2 && bytes <= LENT_BYTES ? lendBuffer().subarray(0, bytes) : Buffer.allocUnsafe(bytes)

@@ -5,10 +5,12 @@ import { codeOf, MigrateError } from '../../base/errors.ts'
 import { canonicalJson } from '../../base/json.ts'
 import type { Row } from '../port.ts'
 import { fullName, type IdentityState, readableColumns, type Schema, schemaSchema, type Table } from '../schema.ts'
+import { KeptParts, keptIn } from './kept.ts'
 import { type Dump, type Manifest, type ManifestEntry, type Part, partsOf } from './manifest.ts'
 import { ManifestWriter, manifestBytes, readManifest, readManifestDurably } from './manifest-file.ts'
-import { diskError, type PartLimits, partLimits, readChunks, readRows } from './part.ts'
+import { diskError, type PartLimits, partLimits, readChunks } from './part.ts'
 import { type Guard, PartFiles, renameDurably, type Saving } from './part-files.ts'
+import { readRows } from './rows-format.ts'
 
 /**
  * A database snapshot on disk:
@@ -113,12 +115,26 @@ export class SnapshotStore {
 
   /** The rows of a part in the format `rows`; the checksum is proven before the first is handed out. */
   rows(table: Table, part: Part): AsyncGenerator<readonly Row[]> {
-    return readRows(this.#path(part.file), part, readableColumns(table).length)
+    return readRows(this.#chunks(part), part, readableColumns(table).length)
   }
 
   /** The blocks of a part in an engine's format, each as a reader gave it; the checksum is proven before the first is handed out. */
-  blocks(part: Part): AsyncGenerator<Buffer> {
-    return readChunks(this.#path(part.file), part)
+  async *blocks(part: Part): AsyncGenerator<Buffer> {
+    yield* this.#chunks(part)
+  }
+
+  #chunks(part: Part): Iterable<Buffer> | AsyncIterable<Buffer> {
+    return keptIn(this.directory)?.take(part) ?? readChunks(this.#path(part.file), part)
+  }
+
+  /** Keeps what is saved from now on in memory, as far as there is room, until it is loaded or `end` is called on what this returns. */
+  follow(): KeptParts {
+    return KeptParts.follow(this.directory)
+  }
+
+  /** True when a part is still in memory. */
+  isKept(part: Part): boolean {
+    return keptIn(this.directory)?.has(part) === true
   }
 
   async parts(table: Table): Promise<readonly Part[]> {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { FTPError } from 'basic-ftp'
 import { lastLook } from '../last-look.ts'
 import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
@@ -56,11 +57,12 @@ async function hashOfPart(
   return hash.digest('hex')
 }
 
-/** Where a rename won't replace what is there (IIS), that goes first. */
+/** Where a rename won't replace what is there (IIS), that goes first; when it can't, the rename's own refusal says why. */
 async function putInPlace({ client }: FtpConnection, part: string, target: string): Promise<void> {
   await client.send(`RNFR ${part}`)
-  if ((await client.sendIgnoringError(`RNTO ${target}`)).code < 400) return
-  await client.send(`DELE ${target}`)
+  const renamed = await client.sendIgnoringError(`RNTO ${target}`)
+  if (renamed.code < 400) return
+  if ((await client.sendIgnoringError(`DELE ${target}`)).code >= 400) throw new FTPError(renamed)
   await client.rename(part, target)
 }
 

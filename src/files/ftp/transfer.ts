@@ -24,6 +24,7 @@ export function download(
   { offset, size, failed }: { offset: number; size: number | null; failed: (error: unknown) => Promise<Error> },
 ): Download {
   const stream = new PassThrough({ highWaterMark: 256 * 1024 })
+  heardLater(stream)
   const wanted = size === null ? Number.POSITIVE_INFINITY : Math.max(0, size - offset)
   let got = 0
   const sink = new Writable({
@@ -70,6 +71,7 @@ export async function upload(
   const { client, features } = connection
   const hash = createHash('sha256')
   let size = 0
+  heardLater(content)
   const stop = (): void => void content.destroy(asError(signal?.reason))
   signal?.addEventListener('abort', stop, { once: true })
   let broken: unknown
@@ -103,6 +105,9 @@ export async function upload(
   if (options.mode !== null) await client.sendIgnoringError(`SITE CHMOD ${(options.mode & 0o7777).toString(8)} ${part}`)
   return { size, sha256: hash.digest('hex') }
 }
+
+/** Whoever reads the stream is told what broke it, also when that is later: by then nobody may listen, which would end the process. */
+const heardLater = (stream: Readable): void => void stream.on('error', () => undefined)
 
 const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)))
 

@@ -43,6 +43,8 @@ export interface BenchEngine {
   /** The adapter of ours that moves it, as move.ts knows it. */
   readonly adapter: string
   readonly peers: readonly Tool[]
+  /** Of the server's first process; absent where it runs elsewhere. */
+  readonly pid?: number
   /** A new, empty database. */
   create(): Promise<Place>
   /** Makes the tables and their rows: `amount` rows, or `amount` tables of ten rows each. */

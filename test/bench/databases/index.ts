@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../../src/base/clock.ts'
@@ -20,6 +20,10 @@ export interface DatabasesBenchOptions {
   /** Of ten rows each. */
   readonly tables?: number
   readonly rounds?: number
+  /** Of narrow, wide and tables, those to move; all when absent. */
+  readonly sets?: readonly string[]
+  /** False: no fingerprints are taken, which takes Babelfish a hundred times as long as the copy itself. */
+  readonly baseline?: boolean
   /** Engines to leave the others out for: postgres, mysql, mssql. */
   readonly only?: string | undefined
   readonly print?: (line: string) => void
@@ -38,7 +42,7 @@ const ENGINES: readonly (readonly [string, string, () => Promise<BenchEngine | u
  * ours differs or fails.
  */
 export async function benchDatabases(options: DatabasesBenchOptions = {}): Promise<void> {
-  const { rows = 10_000_000, tables = 1000, rounds = 1, only, print = console.log } = options
+  const { rows = 10_000_000, tables = 1000, rounds = 1, sets, baseline = true, only, print = console.log } = options
   const outcomes: Outcome[] = []
   for (const [key, why, start] of ENGINES) {
     if (only !== undefined && only !== key) continue
@@ -53,7 +57,8 @@ export async function benchDatabases(options: DatabasesBenchOptions = {}): Promi
         ['wide', Math.ceil(rows / 10)],
         ['tables', tables],
       ] as const) {
-        outcomes.push(...(await compare(engine, data, amount, rounds, print)))
+        if (sets !== undefined && !sets.includes(data)) continue
+        outcomes.push(...(await compare(engine, { data, amount, rounds, baseline }, print)))
       }
     } finally {
       await engine.stop()
@@ -64,14 +69,19 @@ export async function benchDatabases(options: DatabasesBenchOptions = {}): Promi
   if (broken.length > 0) throw new Error(`a copy of migrate failed: ${broken.map((each) => each.failure?.message).join('; ')}`)
 }
 
+interface Comparison {
+  readonly data: Data
+  readonly amount: number
+  readonly rounds: number
+  readonly baseline: boolean
+}
+
 async function compare(
   engine: BenchEngine,
-  data: Data,
-  amount: number,
-  rounds: number,
+  { data, amount, rounds, baseline }: Comparison,
   print: (line: string) => void,
 ): Promise<readonly Outcome[]> {
-  const ours = hasAdapter(engine.adapter) ? migrate(engine.adapter) : undefined
+  const ours = hasAdapter(engine.adapter) ? migrate(engine.adapter, baseline) : undefined
   if (ours === undefined) print(`databases: migrate itself skipped on ${engine.name}, there is no adapter ${engine.adapter}`)
   const tools = [...(ours === undefined ? [] : [ours]), ...engine.peers]
   for (const tool of tools.filter((each) => each.missing !== null)) print(`databases: ${tool.name} skipped, ${tool.missing}`)
@@ -144,10 +154,11 @@ async function moved(
     const begun = systemClock.monotonic()
     const parts = (await tool.move({ from, to, data, amount, folder, run })) ?? taken
     const seconds = (systemClock.monotonic() - begun) / 1000
+    const { work } = meter
     const roundTrips = counters.length === 0 ? undefined : counters.reduce((sum, each) => sum + each.count, 0)
     const arrived = await engine.fingerprint(target, data, amount)
     if (arrived !== expected) throw new Error(`the copy differs: ${arrived.slice(0, 200)} instead of ${expected.slice(0, 200)}`)
-    return { seconds, peakBytes: meter.peakBytes, parts, roundTrips }
+    return { seconds, peakBytes: meter.peakBytes, work, parts, roundTrips }
   } finally {
     for (const counter of counters) await counter.close()
     await engine.drop(target)
@@ -155,13 +166,22 @@ async function moved(
   }
 }
 
-/** snapshot-database and restore-database. */
-const migrate = (adapter: string): Tool => ({
+/** snapshot-database and restore-database, started as bin/migrate.js starts: what was compiled once is kept. */
+const migrate = (adapter: string, baseline: boolean): Tool => ({
   name: 'migrate',
   missing: null,
   move: async ({ from, to, folder, run }) => {
-    const given: Move = { adapter, old: from, new: to, folder }
+    const given: Move = { adapter, old: from, new: to, folder, baseline }
     const script = fileURLToPath(new URL('./move.ts', import.meta.url))
-    return JSON.parse(await run('move', { file: process.execPath, args: [script], env: { MOVE: JSON.stringify(given) } }))
+    return JSON.parse(
+      await run('move', {
+        file: process.execPath,
+        args: [script],
+        env: {
+          MOVE: JSON.stringify(given),
+          NODE_COMPILE_CACHE: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'migrate'),
+        },
+      }),
+    )
   },
 })

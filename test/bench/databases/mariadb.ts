@@ -49,6 +49,7 @@ export async function mariadbBench(settings: readonly string[] = []): Promise<Be
   return {
     name: `MariaDB ${version}`,
     adapter: 'mysql',
+    pid: server.pid,
     peers: [mydumper, mariadbDump],
     create: async () => {
       count += 1
@@ -118,7 +119,13 @@ const mariadbDump: Tool = {
   },
 }
 
-async function startServer(password: string, more: readonly string[]): Promise<{ readonly port: number; stop(): Promise<void> }> {
+interface PrivateServer {
+  readonly port: number
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+async function startServer(password: string, more: readonly string[]): Promise<PrivateServer> {
   const folder = await mkdtemp(join(tmpdir(), 'migrate-bench-mariadb-'))
   await chmod(folder, 0o755)
   const isRoot = userInfo().uid === 0
@@ -153,6 +160,7 @@ async function startServer(password: string, more: readonly string[]): Promise<{
   await ready(child)
   return {
     port,
+    pid: child.pid ?? 0,
     stop: async () => {
       const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
       child.kill('SIGTERM')

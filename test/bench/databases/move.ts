@@ -8,7 +8,7 @@ import { runSequence } from '../../../src/run/runner.ts'
 import type { Step } from '../../../src/run/step.ts'
 import { restoreDatabaseKind } from '../../../src/steps/restore-database.ts'
 import { snapshotDatabaseKind } from '../../../src/steps/snapshot-database.ts'
-import type { StepKind } from '../../../src/steps/world.ts'
+import type { StepKind, World } from '../../../src/steps/world.ts'
 import { testContext, testWorld } from '../../fakes/step-run.ts'
 import { PARALLEL, type Place } from './engine.ts'
 
@@ -17,6 +17,8 @@ export interface Move {
   readonly old: Place
   readonly new: Place
   readonly folder: string
+  /** False: rows are copied, and none of them fingerprinted. */
+  readonly baseline: boolean
 }
 
 type Options = Omit<Place, 'password'> & { readonly password: Secret; readonly connections: number; readonly label: string }
@@ -43,17 +45,19 @@ export async function open(adapter: string, place: Place, label: string): Promis
 }
 
 /** By the runner, as `migrate run` does it: what follows begins beside what it follows. A part's seconds are those of all its changes, which overlap. */
-async function move({ adapter, old, new: fresh, folder }: Move): Promise<Readonly<Record<string, number>>> {
+async function move({ adapter, old, new: fresh, folder, baseline }: Move): Promise<Readonly<Record<string, number>>> {
   const [from, to] = await Promise.all([open(adapter, old, 'old database'), open(adapter, fresh, 'new database')])
-  const world = testWorld({ old: { database: from, connections: PARALLEL }, new: { database: to, connections: PARALLEL } })
-  const step = <O>(kind: StepKind<O>): Step => kind.create(kind.options.parse(undefined), testContext(world, kind.name))
+  const hosts = testWorld({ old: { database: from, connections: PARALLEL }, new: { database: to, connections: PARALLEL } })
+  const world: World = baseline ? hosts : { ...hosts, defaults: { ...hosts.defaults, mode: 'copy-only' } }
+  const step = <O>(kind: StepKind<O>, options?: Json): Step =>
+    kind.create(kind.options.parse(options), testContext(world, kind.name))
   const parts = new Parts()
   let failure = ''
   try {
     const { outcome } = await runSequence({
       name: 'bench',
       directory: folder,
-      sequence: [[step(snapshotDatabaseKind)], [step(restoreDatabaseKind)]],
+      sequence: [[step(snapshotDatabaseKind, { method: 'portable' })], [step(restoreDatabaseKind)]],
       binding: { endpoints: {}, playbook: {} },
       clock: systemClock,
       redactor: new Redactor(),

@@ -47,6 +47,7 @@ export async function postgresBench(): Promise<BenchEngine | undefined> {
   return {
     name: (product ?? 'PostgreSQL').replace(/ \(.*/, ''),
     adapter: 'postgres',
+    pid: server.pid,
     peers: [pgDump(binaries), pgcopydb(binaries)],
     create: async () => {
       const database = await server.database('bench')

@@ -1,7 +1,10 @@
+import type { Work } from './measure.ts'
+
 /** One move. */
 export interface Measured {
   readonly seconds: number
   readonly peakBytes: number
+  readonly work: Work
   readonly parts: Readonly<Record<string, number>>
   /** Questions and answers over all connections, where they were counted. */
   readonly roundTrips: number | undefined
@@ -25,7 +28,7 @@ export interface Outcome {
   readonly failure: Failure | undefined
 }
 
-const HEAD = ['engine', 'data', 'tool', 'seconds', 'ratio', 'peak MiB', 'round trips a table']
+const HEAD = ['engine', 'data', 'tool', 'seconds', 'ratio', 'peak MiB', 'CPU s, tool + rest', 'round trips a table']
 
 /** A Markdown table, aligned; `ratio` is the time beside that of the best other tool, so what is below 1 was faster than all of them. */
 export function tableText(outcomes: readonly Outcome[]): string {
@@ -44,19 +47,20 @@ function rowsOf(outcome: Outcome, best: number): readonly (readonly string[])[] 
   const { engine, data, tables } = outcome
   const tool = outcome.tool.replaceAll('|', '\\|')
   const one = median(outcome)
-  if (one === undefined) return [[engine, data, tool, 'failed', '', '', ''], ...partsRow(outcome.failure?.parts ?? {})]
+  if (one === undefined) return [[engine, data, tool, 'failed', '', '', '', ''], ...partsRow(outcome.failure?.parts ?? {})]
   const trips = one.roundTrips === undefined ? '' : (one.roundTrips / tables).toFixed(1)
   const peak = one.peakBytes === 0 ? '' : String(Math.round(one.peakBytes / 2 ** 20))
-  const row = [engine, data, tool, one.seconds.toFixed(1), ratio(one.seconds, best), peak, trips]
+  const work = `${one.work.own.toFixed(1)} + ${one.work.rest.toFixed(1)}`
+  const row = [engine, data, tool, one.seconds.toFixed(1), ratio(one.seconds, best), peak, work, trips]
   const baseline = one.parts.baseline
   if (baseline === undefined) return [row, ...partsRow(one.parts)]
   const without = one.seconds - baseline
-  return [row, ['', '', 'without the baseline', without.toFixed(1), ratio(without, best), '', ''], ...partsRow(one.parts)]
+  return [row, ['', '', 'without the baseline', without.toFixed(1), ratio(without, best), '', '', ''], ...partsRow(one.parts)]
 }
 
 const partsRow = (parts: Readonly<Record<string, number>>): readonly (readonly string[])[] => {
   const words = Object.entries(parts).map(([part, seconds]) => `${part} ${seconds.toFixed(1)}`)
-  return words.length < 2 ? [] : [['', '', `of it: ${words.join(', ')}`, '', '', '', '']]
+  return words.length < 2 ? [] : [['', '', `of it: ${words.join(', ')}`, '', '', '', '', '']]
 }
 
 const ratio = (seconds: number, best: number): string => (Number.isFinite(best) ? (seconds / best).toFixed(2) : '')

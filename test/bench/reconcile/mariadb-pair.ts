@@ -10,7 +10,7 @@ import type { BenchPair, Customer, Peer } from './pair.ts'
 /** As a server is set that replicates: pt-table-checksum's own way of reaching the second host. */
 const settings = (id: number): readonly string[] => [
   `--server-id=${id}`,
-  '--innodb-buffer-pool-size=1G',
+  '--innodb-buffer-pool-size=2G',
   '--binlog-format=STATEMENT',
 ]
 const LOGGED = ['--log-bin=binlog']
@@ -46,6 +46,7 @@ export async function mariadbPair(rows: number): Promise<BenchPair | undefined> 
     return {
       name: from.name,
       adapter: 'mysql',
+      pids: [from.pid ?? 0, to.pid ?? 0],
       old,
       new: fresh,
       peers: [checksum, sync, dump],
@@ -53,6 +54,7 @@ export async function mariadbPair(rows: number): Promise<BenchPair | undefined> 
         await sql(old, straysSql(count, rows, strays.next))
         strays.next += count
       },
+      warm: async () => void (await Promise.all([old, fresh].map((place) => sql(place, 'SELECT SUM(total) FROM narrow')))),
       customer: () => customer(fresh, rows),
       alike: () => alike(old, fresh),
       stop,

@@ -34,11 +34,15 @@ export interface BenchPair {
   readonly name: string
   /** The adapter of ours, as move.ts knows it. */
   readonly adapter: string
+  /** The servers' first processes, the old host's and the new one's. */
+  readonly pids: readonly [number, number]
   readonly old: Place
   readonly new: Place
   readonly peers: readonly Peer[]
   /** Late orders on the old host: nine of ten are new rows, one of ten is a row from anywhere in the table that was changed. */
   strays(count: number): Promise<void>
+  /** Reads both tables to their end, so that whoever is measured next isn't the one to fetch them from disk. */
+  warm(): Promise<void>
   /** Who orders on the new host. */
   customer(): Promise<Customer>
   /** The same count, and the same sum of the totals, on both hosts; throws when they differ. */

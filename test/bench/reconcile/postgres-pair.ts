@@ -39,6 +39,7 @@ export async function postgresPair(rows: number): Promise<BenchPair | undefined>
     return {
       name: from.name,
       adapter: 'postgres',
+      pids: [from.pid ?? 0, to.pid ?? 0],
       old,
       new: fresh,
       peers: [dump(binaries)],
@@ -56,6 +57,7 @@ export async function postgresPair(rows: number): Promise<BenchPair | undefined>
         )
         before += count
       },
+      warm: async () => void (await Promise.all([old, fresh].map((place) => sql(place, 'SELECT sum(total) FROM narrow')))),
       customer: () => customer(fresh, rows),
       alike: () => alike(old, fresh),
       stop,

@@ -1,0 +1,54 @@
+import type { Clock } from '../base/clock.ts'
+import { type Finding, MigrateError } from '../base/errors.ts'
+import type { Hook } from '../run/tell-outbox.ts'
+import { usualTopics } from '../run/tell-topics.ts'
+import type { NamedNotifier, World } from '../steps/world.ts'
+
+/** The playbook's hooks as a run uses them. */
+export const hooksOf = ({ notifiers = [] }: World): readonly Hook[] =>
+  notifiers.map(({ name, on, notifier }) => ({
+    name,
+    label: notifier.label,
+    wants: (topic, code) => (topic !== null && on.includes(topic)) || (code !== null && on.includes(`code:${code}`)),
+    send: (notice, signal) => notifier.send(notice, signal),
+  }))
+
+/** For one channel, milliseconds. */
+const CHECK_MS = 15_000
+
+/** Who would be told of what, and whether that would arrive as far as can be seen. Sends nothing. */
+export async function checkHooks({ notifiers = [] }: World, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
+  return (await Promise.all(notifiers.map((each) => checkOne(each, clock, signal)))).flat()
+}
+
+async function checkOne({ name, on, notifier }: NamedNotifier, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
+  const words =
+    on.length === usualTopics.length && on.every((word, index) => word === usualTopics[index]) ? 'the usual things' : ''
+  const told: Finding = {
+    severity: 'info',
+    code: 'notice-hook',
+    message: `${name} (${notifier.label}) is told of ${words === '' ? '' : `${words}: `}${on.join(', ')}.`,
+  }
+  const over = new AbortController()
+  const limit = new AbortController()
+  const cut = AbortSignal.any([signal, limit.signal])
+  clock.sleep(CHECK_MS, over.signal).then(
+    () => limit.abort(new MigrateError('notice-channel-unreachable', 'it took too long to find out')),
+    () => undefined,
+  )
+  try {
+    return [told, ...(await notifier.check(cut))]
+  } catch (error) {
+    signal.throwIfAborted()
+    return [told, slow(notifier.label, error)]
+  } finally {
+    over.abort()
+  }
+}
+
+const slow = (label: string, error: unknown): Finding => ({
+  severity: 'warning',
+  code: 'notice-channel-unreachable',
+  message: `Whether ${label} can be reached isn't known: ${error instanceof Error ? error.message : String(error)}.`,
+  hint: 'The run goes on all the same; nobody would be told.',
+})

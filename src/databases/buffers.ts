@@ -1,0 +1,39 @@
+import { MigrateError } from '../base/errors.ts'
+
+/** Every buffer that is lent has so many bytes. */
+export const LENT_BYTES = 512 * 1024
+/** So many are kept for the next who asks. */
+const MOST_IDLE = 160
+
+const lent = new WeakSet<ArrayBufferLike>()
+const idle: Buffer[] = []
+
+/**
+ * A buffer of LENT_BYTES, its content undefined. Memory outside of the JavaScript heap that comes and goes makes the garbage
+ * collector look through the whole heap every 32 MiB, which takes a copy of a database as long as the copying itself: so rows travel
+ * in few buffers that are used again.
+ */
+export function lendBuffer(): Buffer {
+  const again = idle.pop()
+  if (again !== undefined) return again
+  const fresh = Buffer.allocUnsafeSlow(LENT_BYTES)
+  lent.add(fresh.buffer)
+  return fresh
+}
+
+/** One of so many bytes is freed at once: several of that size could lie about before the garbage collector comes. */
+const FREED_BYTES = 8 * 2 ** 20
+
+/**
+ * Gives back what was lent, or a view of it, by whoever used it last: its content changes from now on. Any other buffer is left to the
+ * garbage collector, as one is that was lent and isn't given back; but a large one is freed and empty from now on.
+ */
+export function giveBack({ buffer, byteLength }: Buffer): void {
+  if (!lent.has(buffer)) {
+    if (byteLength >= FREED_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+    return
+  }
+  if (idle.some((each) => each.buffer === buffer))
+    throw new MigrateError('fault', 'A buffer was given back twice. This is a fault in migrate.')
+  if (idle.length < MOST_IDLE) idle.push(Buffer.from(buffer, 0, LENT_BYTES))
+}
