@@ -2,7 +2,7 @@
 //
 //     npm run bench                       everything: three rounds of files, one of databases
 //     npm run bench -- files              one part
-//     npm run bench -- many-files         a million of them, over hosts that cost nothing: time and memory of ours alone
+//     npm run bench -- many-files         a million of them (or --files so many), over hosts that cost nothing: time and memory of ours alone
 //     npm run bench -- files --sets small,large,one,ftps --delays 0,30,100 --files 20000 --tools rclone,rsync
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3 --sets narrow,wide,tables --no-baseline
@@ -12,6 +12,7 @@
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatBytes } from '../../src/base/units.ts'
+import { boundYoungGeneration } from '../../src/base/young-generation.ts'
 import { benchDatabase } from './database.ts'
 import { benchDatabases } from './databases/index.ts'
 import { benchFiles } from './files/index.ts'
@@ -40,10 +41,12 @@ const { values, positionals } = parseArgs({
   },
 })
 const { quick } = values
+// As the program itself does when it starts.
+boundYoungGeneration()
 const numberOf = (text: string | undefined, otherwise: number): number => (text === undefined ? otherwise : Number(text))
 
 const PARTS = {
-  'many-files': () => benchManyFiles({ files: quick ? 20_000 : 1_000_000 }),
+  'many-files': () => benchManyFiles({ files: numberOf(values.files, quick ? 20_000 : 1_000_000) }),
   files: () =>
     benchFiles({
       quick,

@@ -36,31 +36,28 @@ type Part = (typeof PARTS)[number]
 /** Parts that a tool has none of are absent. */
 type Row = Partial<Record<Part, Ended>>
 
-/** Moves the same data with migrate and with every tool, in turns; prints a table of medians. Throws when a byte of a copy differs. */
+/** Moves the same data with migrate and with every tool; prints a table of medians, row by row. Throws when a byte of a copy differs. */
 export async function compare(comparison: Comparison): Promise<void> {
   const { data, tools, rounds, delayMs, print } = comparison
-  const moves: Measured[] = []
-  const together: number[] = []
-  const theirs = new Map<Tool, Row[]>(tools.map((tool) => [tool, []]))
   const parts = comparison.again ? PARTS : PARTS.slice(0, 2)
-  print(`| ${data.name}, ${delayMs} ms away | ${parts.join(' | ')} |\n| --- |${' --- |'.repeat(parts.length)}`)
-  for (let round = 0; round < rounds; round += 1) {
-    const moved = await inFolders(comparison, (places) => withMigrate(comparison, places, 'in turn'))
-    moves.push(moved)
-    for (const [tool, rows] of theirs)
-      rows.push(await inFolders(comparison, (places) => withTool(comparison, tool, places, rowOf(moved))))
-    if (!comparison.relay) continue
-    const { get } = await inFolders(comparison, (places) => withMigrate(comparison, places, 'together'))
-    together.push(get)
+  const inRounds = async <T>(move: (places: Places) => Promise<T>): Promise<T[]> => {
+    const moved: T[] = []
+    while (moved.length < rounds) moved.push(await inFolders(comparison, move))
+    return moved
   }
+  print(`| ${data.name}, ${delayMs} ms away | ${parts.join(' | ')} |\n| --- |${' --- |'.repeat(parts.length)}`)
+  const moves = await inRounds((places) => withMigrate(comparison, places, 'in turn'))
   const own = medians(moves.map(rowOf))
   const memory = formatBytes(Math.max(...moves.map(({ mostMemory }) => mostMemory)))
   print(`| migrate, ${memory} of memory | ${parts.map((part) => secondsOf(own[part])).join(' | ')} |`)
-  for (const [tool, rows] of theirs) {
-    const its = medians(rows)
+  for (const tool of tools) {
+    const its = medians(await inRounds((places) => withTool(comparison, tool, places, own)))
     print(`| ${tool.name} | ${parts.map((part) => `${secondsOf(its[part])}${times(its[part], own[part])}`).join(' | ')} |`)
   }
-  if (together.length > 0) print(togetherLine(median(together) ?? 0, own))
+  if (comparison.relay) {
+    const together = await inRounds((places) => withMigrate(comparison, places, 'together'))
+    print(togetherLine(median(together.map(({ get }) => get)) ?? 0, own))
+  }
   print('')
 }
 
