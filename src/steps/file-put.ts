@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
+import { parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
@@ -25,6 +26,7 @@ export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<v
   withImages(to, batch, (before) =>
     sideBySide(to.run, async (flight) => {
       const replaced = new Set(batch.before.map((entry) => entry.path))
+      const folders = new FoldersFirst()
       let done = 0
       const put = async (entry: StoredEntry): Promise<void> => {
         if (replaced.has(entry.path)) await before.save(to.host, entry.path, flight.signal)
@@ -33,9 +35,7 @@ export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<v
         to.run.progress(done, batch.bytes, 'bytes', entry.path)
       }
       for (const entry of entriesOf(store, batch)) {
-        // Folders one after the other, before what they hold; everything else side by side.
-        if (entry.kind === 'folder') await put(entry)
-        else await flight.start(entry.size, () => put(entry))
+        await folders.start(flight, entry, () => put(entry))
       }
       await flight.drain()
     }),
@@ -48,6 +48,25 @@ async function withImages(to: Putting, change: Batch | Deletion, work: (before: 
     await work(before)
   } finally {
     before.close()
+  }
+}
+
+/** Puts entries side by side, each when its folder is there: one folder after the other would cost round trips for each. */
+export class FoldersFirst {
+  readonly #underWay = new Map<string, Promise<void>>()
+
+  /** Entries come in order, a folder before what it holds. */
+  async start(flight: InFlight, entry: StoredEntry, put: () => Promise<void>): Promise<void> {
+    const putWhenReady = async (): Promise<void> => {
+      await this.#underWay.get(parentOf(entry.path))
+      await put()
+    }
+    if (entry.kind !== 'folder') return flight.start(entry.size, putWhenReady)
+    await flight.start(0, () => {
+      const made = putWhenReady().finally(() => this.#underWay.delete(entry.path))
+      this.#underWay.set(entry.path, made)
+      return made
+    })
   }
 }
 

@@ -5,7 +5,7 @@ import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { isRight, refuseOtherKind } from './file-batches.ts'
-import { type Putting, putEntry, removeOurs, sideBySide } from './file-put.ts'
+import { FoldersFirst, type Putting, putEntry, removeOurs, sideBySide } from './file-put.ts'
 import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.ts'
 
 /** Puts the files of a snapshot on the new host while it is being taken. Which they are is known only when it is whole. */
@@ -134,11 +134,10 @@ class Relayer {
 
   async run(): Promise<void> {
     await sideBySide(this.#parts.run, async (flight) => {
+      const folders = new FoldersFirst()
       for await (const entry of this.#arrivals(flight.signal)) {
         await this.#underWay.get(entry.path)
-        // Folders one after the other, before what they hold; everything else side by side.
-        if (entry.kind === 'folder') await this.#put(entry, flight.signal)
-        else await flight.start(entry.size, () => this.#putOnce(entry, flight.signal))
+        await folders.start(flight, entry, () => this.#putOnce(entry, flight.signal))
       }
       await flight.drain()
     })
