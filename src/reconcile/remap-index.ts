@@ -64,7 +64,10 @@ export class CarriedIndex {
         target_state = excluded.target_state, at = excluded.at
       WHERE excluded.at >= at`)
     this.#bySource = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND source_key = ?')
-    this.#byTarget = this.#store.prepare('SELECT * FROM carried WHERE table_name = ? AND target_key = ?')
+    // Left to itself, SQLite goes through the whole table by its key: carrying many rows would take the square of their number.
+    this.#byTarget = this.#store.prepare(
+      'SELECT * FROM carried INDEXED BY carried_target WHERE table_name = ? AND target_key = ?',
+    )
     this.#wait = this.#store.prepare('INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)')
     this.#waiting = this.#store.prepare('SELECT how FROM waiting WHERE table_name = ? AND key = ?')
     this.#arrive = this.#store.prepare('DELETE FROM waiting WHERE table_name = ? AND key = ?')
