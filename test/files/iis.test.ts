@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { openFtp } from '../../src/files/ftp/index.ts'
 import { openLocal } from '../../src/files/local.ts'
@@ -19,6 +19,10 @@ import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 
 const open = (server: { readonly host: string; readonly port: number }, user = 'shop', timeoutMs = 30_000): FileHost =>
   openFtp({ ...server, user, password: new Secret('correct horse'), root: '/', tls: 'none', connections: 3, timeoutMs })
+
+/** What has arrived of the file that is on its way, bytes. */
+const largest = (folder: string): number =>
+  Math.max(0, ...readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0))
 
 filesContract('FTP, as IIS speaks it (recorded answers)', async () => {
   const site = siteFolder()
@@ -107,6 +111,7 @@ describe('a host that is IIS', () => {
     const interrupted = Readable.from(
       (async function* () {
         yield bytes.subarray(0, 5_000_000)
+        await vi.waitUntil(() => largest(site?.path ?? '') > 1_000_000, { timeout: 60_000 })
         server.hangUp()
         yield bytes.subarray(5_000_000)
       })(),

@@ -164,8 +164,9 @@ describe('a load on the new host', () => {
     expect(outcome).toBe('passed')
     expect(findings).toMatchObject([{ severity: 'info', code: 'load-borne' }])
     expect(new Set(seen)).toEqual(new Set(['shop.example/', 'shop.example/robots.txt']))
-    expect(seen.length).toBeGreaterThan(40)
-    expect(seen.length).toBeLessThan(120)
+    // Without a rate it would be thousands.
+    expect(seen.length).toBeGreaterThan(10)
+    expect(seen.length).toBeLessThan(400)
   })
 
   it('fails the step when the host breaks down under it', async () => {
