@@ -25,6 +25,9 @@ function complain(complaints: readonly string[]): void {
   if (complaints.length > 0) throw new Error([...new Set(complaints)].join('\n'))
 }
 
+/** Thousands of histories take minutes on a machine that has other work too. */
+export const PATIENCE_MS = 15 * 60_000
+
 /**
  * Plays `count` random histories. MIGRATE_TEST_SEED and MIGRATE_TEST_PATH, as a failure prints them, play that one again, and
  * MIGRATE_TEST_HISTORIES sets another number.
