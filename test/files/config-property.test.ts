@@ -184,7 +184,7 @@ describe('an edited config has the new value, and else is byte for byte what it 
     )
   })
 
-  it(`.properties${isJava ? ', read by Java' : '; not read by Java (skipped: it is not installed)'}`, () => {
+  it(`.properties${isJava ? ', read by Java' : ' (Java is not installed here, so nobody else has read them)'}`, () => {
     const samples = fc.sample(value, { numRuns: 200, seed: 13 })
     const files = samples.map((wanted, index) => {
       const old = ['old', 'o\\u006cd \\\n   and more', 'a\\\\', ''][index % 4] ?? ''
