@@ -63,9 +63,7 @@ export class Outbox {
       this.#waiting.shift()
       this.#dropped += 1
     }
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined
-    })
+    this.#working ??= this.#work()
   }
 
   /** Waits until all is delivered or given up, without the pauses between; not once `enough` aborts. Nothing is sent afterwards. */
@@ -100,6 +98,8 @@ export class Outbox {
       }
       if (this.#waiting.length > 0) await this.#pause()
     }
+    // In the same breath as the last look for messages: one that comes from here on is somebody's work again.
+    this.#working = undefined
   }
 
   #giveUp(error: unknown, count: number): void {
