@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
-import { type Finding, MigrateError } from '../base/errors.ts'
+import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
+import { inTime } from '../base/time-limit.ts'
 import type { Hook } from '../run/tell-outbox.ts'
 import { usualTopics } from '../run/tell-topics.ts'
 import type { NamedNotifier, World } from '../steps/world.ts'
@@ -22,33 +23,24 @@ export async function checkHooks({ notifiers = [] }: World, clock: Clock, signal
 }
 
 async function checkOne({ name, on, notifier }: NamedNotifier, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
-  const words =
-    on.length === usualTopics.length && on.every((word, index) => word === usualTopics[index]) ? 'the usual things' : ''
+  const isUsual = on.length === usualTopics.length && on.every((word, index) => word === usualTopics[index])
   const told: Finding = {
     severity: 'info',
     code: 'notice-hook',
-    message: `${name} (${notifier.label}) is told of ${words === '' ? '' : `${words}: `}${on.join(', ')}.`,
+    message: `${name} (${notifier.label}) is told of ${isUsual ? 'the usual things: ' : ''}${on.join(', ')}.`,
   }
-  const over = new AbortController()
-  const limit = new AbortController()
-  const cut = AbortSignal.any([signal, limit.signal])
-  clock.sleep(CHECK_MS, over.signal).then(
-    () => limit.abort(new MigrateError('notice-channel-unreachable', 'it took too long to find out')),
-    () => undefined,
-  )
+  const late = () => new MigrateError('notice-channel-unreachable', 'it took too long to find out')
   try {
-    return [told, ...(await notifier.check(cut))]
+    return [told, ...(await inTime({ clock, signal, ms: CHECK_MS, late }, (cut) => notifier.check(cut)))]
   } catch (error) {
     signal.throwIfAborted()
     return [told, slow(notifier.label, error)]
-  } finally {
-    over.abort()
   }
 }
 
 const slow = (label: string, error: unknown): Finding => ({
   severity: 'warning',
   code: 'notice-channel-unreachable',
-  message: `Whether ${label} can be reached isn't known: ${error instanceof Error ? error.message : String(error)}.`,
+  message: `Whether ${label} can be reached isn't known: ${messageOf(error)}.`,
   hint: 'The run goes on all the same; nobody would be told.',
 })

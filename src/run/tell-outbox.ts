@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { MigrateError, messageOf } from '../base/errors.ts'
 import type { Notice } from '../base/notice.ts'
+import { inTime } from '../base/time-limit.ts'
 import { formatDuration } from '../base/units.ts'
 import { retrying } from './retry.ts'
 
@@ -110,47 +111,18 @@ export class Outbox {
   }
 
   async #deliver(notice: Notice): Promise<void> {
-    const limit = new AbortController()
-    const over = new AbortController()
-    const signal = AbortSignal.any([this.#ended.signal, limit.signal])
-    this.#after(LIMIT_MS, over.signal, () => limit.abort(tooLong(this.hook.label, LIMIT_MS)))
-    try {
-      await retrying(
+    await this.#inTime(LIMIT_MS, this.#ended.signal, (signal) =>
+      retrying(
         this.#clock,
         signal,
         () => undefined,
-        () => this.#try(notice, signal),
-      )
-    } catch (error) {
-      throw signal.aborted ? signal.reason : error
-    } finally {
-      over.abort()
-    }
+        () => this.#inTime(TRY_MS, signal, (cut) => this.hook.send(notice, cut)),
+      ),
+    )
   }
 
-  /** A channel that doesn't end when it is told to is left behind: nobody may wait for it. */
-  async #try(notice: Notice, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    const over = new AbortController()
-    const limit = new AbortController()
-    const cut = AbortSignal.any([signal, limit.signal])
-    this.#after(TRY_MS, over.signal, () => limit.abort(tooLong(this.hook.label, TRY_MS)))
-    const sending = this.hook.send(notice, cut)
-    try {
-      await Promise.race([
-        sending,
-        new Promise<never>((_, reject) => {
-          cut.addEventListener('abort', () => reject(cut.reason), { once: true, signal: over.signal })
-        }),
-      ])
-    } finally {
-      over.abort()
-      sending.catch(() => undefined)
-    }
-  }
-
-  #after(ms: number, over: AbortSignal, act: () => void): void {
-    this.#clock.sleep(ms, over).then(act, () => undefined)
+  #inTime(ms: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    return inTime({ clock: this.#clock, signal, ms, late: () => tooLong(this.hook.label, ms) }, work)
   }
 
   async #pause(): Promise<void> {

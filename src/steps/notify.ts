@@ -4,6 +4,7 @@ import { isoTime } from '../base/clock.ts'
 import { type Finding, MigrateError, messageOf } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { Notice } from '../base/notice.ts'
+import { inTime } from '../base/time-limit.ts'
 import { retrying } from '../run/retry.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { missingPart, type NamedNotifier, type StepContext, type StepKind, type World } from './world.ts'
@@ -88,20 +89,16 @@ async function tellAll(id: string, { tell, to }: Change, world: World, run: Step
 
 /** A message that can't be delivered is told, and the run goes on. */
 async function tellOne({ name, notifier }: NamedNotifier, notice: Notice, world: World, run: StepRun): Promise<void> {
-  const limit = new AbortController()
-  const over = new AbortController()
-  const signal = AbortSignal.any([run.signal, limit.signal])
-  const tooLong = new MigrateError('notice-undelivered', `The ${notifier.label} took no message in time.`)
-  run.clock.sleep(LIMIT_MS, over.signal).then(
-    () => limit.abort(tooLong),
-    () => undefined,
-  )
+  const { clock, signal } = run
+  const late = () => new MigrateError('notice-undelivered', `The ${notifier.label} took no message in time.`)
   try {
-    await retrying(
-      run.clock,
-      signal,
-      () => undefined,
-      () => world.effects(`notify: ${name}`, () => notifier.send(notice, signal)),
+    await inTime({ clock, signal, ms: LIMIT_MS, late }, (stop) =>
+      retrying(
+        clock,
+        stop,
+        () => undefined,
+        () => world.effects(`notify: ${name}`, () => notifier.send(notice, stop)),
+      ),
     )
   } catch (error) {
     run.signal.throwIfAborted()
@@ -110,11 +107,9 @@ async function tellOne({ name, notifier }: NamedNotifier, notice: Notice, world:
       event: 'finding',
       severity: 'warning',
       code,
-      message: `A message could not be delivered by ${name}: ${messageOf(limit.signal.aborted ? tooLong : error)}`,
+      message: `A message could not be delivered by ${name}: ${messageOf(error)}`,
       ...(hint === undefined ? {} : { hint }),
     })
-  } finally {
-    over.abort()
   }
 }
 
