@@ -36,6 +36,11 @@ function placeholder(text: string, inside: string, closed: boolean, index: numbe
   return { kind: 'malformed', text, index }
 }
 
+/** The variables that a text takes from the environment, each once. */
+export const variablesOf = (text: string): readonly string[] => [
+  ...new Set(pieces(text).flatMap((piece) => (piece.kind === 'variable' ? [piece.name] : []))),
+]
+
 const SECRET_NAME = /PASS|PWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|APIKEY|API_KEY|(^|_)KEY$/i
 
 /** True for names such as `OLD_DB_PASSWORD`, whose value is kept out of every message wherever the playbook uses it. */

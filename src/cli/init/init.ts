@@ -7,6 +7,7 @@ import { underStop } from '../../base/stop.ts'
 import { resolversFor } from '../../dns/resolvers.ts'
 import { type Draft, draftPlaybook } from '../../playbook/draft.ts'
 import { buildWorld, parsePlaybook } from '../../playbook/index.ts'
+import { variablesOf } from '../../playbook/variables.ts'
 import { rewritesFor } from '../../steps/rewrite-config-forgotten.ts'
 import { concluded } from '../conclusion.ts'
 import type { Display } from '../display/display.ts'
@@ -87,7 +88,7 @@ class Init {
     const draft = await interview.draft()
     const text = draftPlaybook({ ...draft, rewrites: await this.#rewrites(draft, interview.secrets) })
     // Whatever the answers were: what is written can be read.
-    parsePlaybook(text, this.#file, environmentFor(text, interview.secrets))
+    parsePlaybook(text, this.#file, interview.secrets.environmentFor(text))
     await writeFile(this.#file, text, { flag: 'wx' }).catch((error: unknown) => {
       throw codeOf(error) === 'EEXIST' ? exists(this.#file) : unwritable(this.#file, error)
     })
@@ -111,7 +112,7 @@ class Init {
     const text = draftPlaybook(draft)
     if (draft.old.files === undefined || draft.new.files === undefined || !secrets.isComplete(JSON.stringify(draft.old.files)))
       return []
-    const world = await buildWorld(parsePlaybook(text, this.#file, environmentFor(text, secrets)), { clock })
+    const world = await buildWorld(parsePlaybook(text, this.#file, secrets.environmentFor(text)), { clock })
     try {
       const found = await rewritesFor(world, { signal })
       for (const { file } of found)
@@ -150,16 +151,6 @@ class Init {
     )
   }
 }
-
-const variablesOf = (text: string): readonly string[] => [
-  ...new Set([...text.matchAll(/\$\{([A-Za-z_]\w*)\}/g)].flatMap(([, name]) => (name === undefined ? [] : [name]))),
-]
-
-/** Every variable has some value: this is about the playbook's form. */
-const environmentFor = (text: string, secrets: Secrets): Readonly<Record<string, string | undefined>> => ({
-  ...Object.fromEntries(variablesOf(text).map((name) => [name, name])),
-  ...Object.fromEntries(Object.entries(secrets.environment).filter(([, value]) => value !== undefined)),
-})
 
 /** The first name server that this machine asks. */
 const systemServer = (): string => getServers()[0] ?? '127.0.0.1'

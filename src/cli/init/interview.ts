@@ -124,12 +124,15 @@ export class Interview {
       if (typed === '') return undefined
       const isNew = extra.key === undefined && extra.fingerprint === undefined
       if (typed.startsWith('sftp://') && isNew && asker !== undefined) extra = await this.#login(asker, typed, side)
-      const url = await this.secrets.kept(typed, VARIABLES.files(side, typed.split(':')[0] ?? ''), !typed.startsWith('sftp://'))
+      const variable = VARIABLES.files(side, typed.split(':')[0] ?? '')
+      const url = await this.secrets.kept(typed, variable, !typed.startsWith('sftp://'))
       const answer = { url, ...extra }
       const next = await this.#settle(side, 'files', { files: answer })
       if (next === 'keep') return answer
-      if (next === 'again') [typed, extra] = [undefined, {}]
-      else {
+      if (next === 'again') {
+        this.secrets.forget(variable)
+        ;[typed, extra] = [undefined, {}]
+      } else {
         extra = { ...extra, fingerprint: next.fingerprint }
         typed = url
       }
@@ -159,8 +162,10 @@ export class Interview {
     for (;;) {
       typed ??= (await this.#ask(side, 'database')) ?? ''
       if (typed === '') return undefined
-      const url = await this.secrets.kept(typed, VARIABLES.database(side), true)
+      const variable = VARIABLES.database(side)
+      const url = await this.secrets.kept(typed, variable, true)
       if ((await this.#settle(side, 'database', { database: url })) === 'keep') return url
+      this.secrets.forget(variable)
       typed = undefined
     }
   }
@@ -200,7 +205,7 @@ export class Interview {
     const { file, clock } = this.#options
     const text = draftPlaybook({ ...EMPTY, [side]: host })
     try {
-      const playbook = parsePlaybook(text, file, this.secrets.environment)
+      const playbook = parsePlaybook(text, file, this.secrets.environmentFor(text))
       if (!this.secrets.isComplete(text)) return { problems: [unlooked(side, part)] }
       return await lookAt(playbook, side, part, clock)
     } catch (error) {
