@@ -123,7 +123,7 @@ async function exitOf(child: ChildProcess, program: string): Promise<number> {
   } catch (error) {
     throw new MigrateError('native-tool-not-started', `${program} could not be started: ${messageOf(error)}.`, {
       cause: error,
-      hint: 'It needs a shell (/bin/sh) on this machine; method: portable does without.',
+      hint: 'It needs a shell (/bin/sh) on this machine. A database is copied without one by method: portable.',
     })
   }
 }
