@@ -39,7 +39,8 @@ export async function equalRows(
     const lettersOf = (row: Row): string => JSON.stringify(cellsOf(table, row, names))
     const byLetters = Map.groupBy(equal, lettersOf)
     const wantedLetters = new Set(some.map(({ cells }) => JSON.stringify(cells)))
-    const isPlain = equal.every((row) => wantedLetters.has(lettersOf(row)))
+    // Two spellings of one value: whether they are one is the server's to say.
+    const isPlain = byLetters.size === likes.size && equal.every((row) => wantedLetters.has(lettersOf(row)))
     const explained = new Set<string>()
     // Most equals are alike to the eye too. Only where the server finds one that isn't, everybody is asked about.
     for (const { name, cells } of [...near, ...far]) {

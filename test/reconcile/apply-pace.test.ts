@@ -38,11 +38,11 @@ describe('rows that are the same by a natural key', () => {
     ['3', 'cy@example.com'],
   ]
   /** Finds as a server does that passes over case. */
-  const asked = async (wanted: Readonly<Record<string, string>>) => {
+  const asked = async (wanted: Readonly<Record<string, string>>, there = standing) => {
     let questions = 0
     const find: Transaction['find'] = async (_table, _columns, values) => {
       questions += 1
-      return standing.filter(([, mail]) => values.some(([value]) => value?.toLowerCase() === mail?.toLowerCase()))
+      return there.filter(([, mail]) => values.some(([value]) => value?.toLowerCase() === mail?.toLowerCase()))
     }
     const rows = new Map(Object.entries(wanted).map(([name, mail]) => [name, ['0', mail]]))
     const found = await equalRows({ find } as Transaction, people, ['mail'], rows)
@@ -58,5 +58,10 @@ describe('rows that are the same by a natural key', () => {
 
   it('are asked about one by one where only the server takes them for the same', async () => {
     expect(await asked({ a: 'ada@example.com', b: 'bob@example.com' })).toEqual({ questions: 3, found: { a: ['1'], b: ['2'] } })
+  })
+
+  it('are all found where several spellings stand there, and every one of them is wanted', async () => {
+    const twice: readonly Row[] = [...standing, ['4', 'ADA@example.com']]
+    expect((await asked({ a: 'ada@example.com', A: 'ADA@example.com' }, twice)).found).toEqual({ a: ['1', '4'], A: ['1', '4'] })
   })
 })
