@@ -17,6 +17,8 @@ export class CopyIn {
   readonly #begun = Promise.withResolvers<Connection>()
   readonly #ended = Promise.withResolvers<void>()
   #failure: { readonly error: unknown } | undefined
+  /** Tells whoever waits of a failure. */
+  #refuse: ((error: unknown) => void) | undefined
   #rows = 0
 
   constructor(sql: string) {
@@ -26,14 +28,18 @@ export class CopyIn {
     this.#ended.promise.catch(() => undefined)
   }
 
-  /** True when the server, or the connection, ended it with an error. */
-  get failed(): boolean {
-    return this.#failure !== undefined
-  }
-
-  /** Waits for a thing unless the copy fails meanwhile: then it throws why. */
-  unlessFailed<T>(thing: Promise<T>): Promise<T> {
-    return Promise.race([thing, this.#ended.promise.then(() => thing)])
+  /** Waits for a thing, one at a time, unless the copy fails meanwhile: then it throws why. */
+  async unlessFailed<T>(thing: Promise<T>): Promise<T> {
+    // Not by a race against the copy's end: that would hold every block until then.
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        this.#refuse = reject
+        if (this.#failure !== undefined) reject(this.#failure.error)
+        thing.then(resolve, reject)
+      })
+    } finally {
+      this.#refuse = undefined
+    }
   }
 
   /** Sends whole rows. Resolves when the socket has done with the buffer. Throws the driver's errors. */
@@ -86,6 +92,7 @@ export class CopyIn {
     this.#failure ??= { error }
     this.#begun.reject(error)
     this.#ended.reject(error)
+    this.#refuse?.(error)
   }
 
   /** Called by the driver with the statement's tag ("COPY 1000"). */
