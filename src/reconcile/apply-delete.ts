@@ -18,7 +18,8 @@ export async function deleteRows(
   let left: readonly Candidate[] = doomed.filter(
     ({ item, target, targetKey }) => target !== undefined && !isShared(item, targetKey, context),
   )
-  const shared = doomed.filter((each) => each.target !== undefined && !left.includes(each))
+  const alone = new Set(left)
+  const shared = doomed.filter((each) => each.target !== undefined && !alone.has(each))
   if (cyclic) for (const each of left) await letGo(transaction, each)
   // What has no children goes first; then its parents have none any more.
   for (;;) {
@@ -32,8 +33,11 @@ export async function deleteRows(
       )
     left = left.filter((each) => referenced.has(each))
   }
-  const gone = new Set(doomed.filter((each) => !shared.includes(each) && !left.includes(each)).map(nameOnTarget))
-  if (cyclic) for (const each of left) await takeUpAgain(transaction, each, gone)
+  if (cyclic) {
+    const staying = new Set([...shared, ...left])
+    const gone = new Set(doomed.filter((each) => !staying.has(each)).map(nameOnTarget))
+    for (const each of left) await takeUpAgain(transaction, each, gone)
+  }
   return [...shared, ...left]
 }
 
