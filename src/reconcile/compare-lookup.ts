@@ -1,11 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { keyOnly } from '../databases/plan/restore.ts'
-import type { KeyCells, KeyRange, Reader, ReadOptions } from '../databases/port.ts'
+import type { KeyCells, Reader, ReadOptions } from '../databases/port.ts'
 import { keyPositions } from '../databases/schema.ts'
 import type { LeafBound } from './baseline-file.ts'
 import { keyCells, keyDigest, keyText, RowReader } from './fingerprint.ts'
 import { portions } from './rows-by-key.ts'
 import type { SideReading } from './side.ts'
+import { rangeOf } from './side-ranges.ts'
 import type { SideName, SideStore } from './side-store.ts'
 
 /** Looks up rows that the ledger names and that neither side's changes show: they are as in the baseline, or never were there. */
@@ -64,10 +65,7 @@ async function* keysIn(
   there: SideReading,
 ): AsyncGenerator<readonly KeyCells[]> {
   const { printer, table, printing, signal } = there
-  const ranges = leaves.map((leaf): KeyRange => {
-    const [after, upTo] = [bounds[leaf - 1]?.last, bounds[leaf]?.last]
-    return { ...(after ? { after } : {}), ...(upTo ? { upTo } : {}) }
-  })
+  const ranges = leaves.map((leaf) => rangeOf(bounds, { from: leaf, to: leaf + 1 }))
   if (printer.byServer) {
     for await (const batch of printer.printsWithin(reader, table, printing, ranges, signal)) yield batch.map(({ key }) => key)
   } else {

@@ -1,6 +1,7 @@
 import { systemClock } from '../base/clock.ts'
-import type { KeyCells, KeyRange, RangeSum, Reader } from '../databases/port.ts'
+import type { KeyRange, RangeSum, Reader } from '../databases/port.ts'
 import { nextQueryRows } from '../databases/snapshot/query-size.ts'
+import type { LeafBound } from './baseline-file.ts'
 import { addSums } from './baseline-leaf.ts'
 import { type SideReader, type SideReading, sideOptions } from './side.ts'
 import type { TableBase } from './side-base.ts'
@@ -120,7 +121,7 @@ export class RangeReader {
     const { printer, table, printing, signal } = this.#reading
     signal?.throwIfAborted()
     const begun = systemClock.monotonic()
-    const ranges = spans.map((span) => this.#range(span))
+    const ranges = spans.map((span) => rangeOf(this.#base.bounds, span))
     const [only] = ranges
     const sums =
       only !== undefined && ranges.length === 1
@@ -137,19 +138,19 @@ export class RangeReader {
     if (spans.length === 0) return
     const { printer, table, printing, signal } = this.#reading
     signal?.throwIfAborted()
-    const ranges = spans.map((span) => this.#range(span))
+    const ranges = spans.map((span) => rangeOf(this.#base.bounds, span))
     const rows = printer.printsWithin(this.#reader, table, printing, ranges, signal)
     await this.#side.read(
       rows,
       spans.flatMap((span) => this.#base.bounds.slice(span.from, span.to)),
     )
   }
+}
 
-  #range({ from, to }: Span): KeyRange {
-    const key = (leaf: number): KeyCells | undefined => this.#base.bounds[leaf]?.last
-    const [after, upTo] = [key(from - 1), to > this.#base.bounds.length ? undefined : key(to - 1)]
-    return { ...(after ? { after } : {}), ...(upTo ? { upTo } : {}) }
-  }
+/** The keys of these leaves; the first and the last leaf are open. */
+export function rangeOf(bounds: readonly LeafBound[], { from, to }: Span): KeyRange {
+  const [after, upTo] = [bounds[from - 1]?.last, bounds[to - 1]?.last]
+  return { ...(after ? { after } : {}), ...(upTo ? { upTo } : {}) }
 }
 
 /** Spans that follow one another become one: one question instead of several. */

@@ -35,7 +35,7 @@ const { values, positionals } = parseArgs({
     tools: { type: 'string' },
     strays: { type: 'string' },
     patience: { type: 'string' },
-    'no-buying': { type: 'boolean' },
+    buying: { type: 'boolean', default: true },
     files: { type: 'string' },
     folder: { type: 'string' },
   },
@@ -75,7 +75,7 @@ const PARTS = {
       ...(values.strays === undefined ? {} : { strays: values.strays.split(',').map(Number) }),
       ...(values.tools === undefined ? {} : { tools: values.tools.split(',').filter((name) => name !== 'none') }),
       ...(values.patience === undefined ? {} : { patience: Number(values.patience) }),
-      buying: values['no-buying'] !== true,
+      buying: values.buying,
     }),
 } as const
 

@@ -14,7 +14,7 @@ import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import type { Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
-import { arriving, byForms } from './variants.ts'
+import { arriving, arrivingRow, byForms } from './variants.ts'
 
 /**
  * `INSERT … SELECT CONVERT(…) FROM source`, identity values kept, followed by the count of rows inserted. `expressionOf`: SQL for a
@@ -33,7 +33,7 @@ export function insertSql(table: Table, source: string, expressionOf = writeExpr
 /** `(VALUES (@p0, @p1), …)` with columns c0, c1, … */
 function valuesSource(rows: readonly Row[], columns: readonly Column[]): string {
   const lines = rows.map((row, at) => {
-    const values = columns.map((column, index) => arriving(column, `@p${at * columns.length + index}`, row[index] ?? null))
+    const values = arrivingRow(columns, row, at * columns.length)
     return `(${values.join(', ')})`
   })
   return `(VALUES ${lines.join(', ')})`
@@ -209,7 +209,7 @@ async function referencedParents(session: Session, foreignKey: ForeignKey, paren
   const found: Row[] = []
   for (const chunk of chunks(parents, rowsPerStatement(columns.length))) {
     const rows = chunk.map((cells, row) => {
-      const values = columns.map((column, index) => arriving(column, `@p${row * columns.length + index}`, cells[index] ?? null))
+      const values = arrivingRow(columns, cells, row * columns.length)
       return `(${[String(row), ...values].join(', ')})`
     })
     const same = columns.map((column, index) => `k.${quoteName(column.name)} = ${compareExpression(column, `v.c${index}`)}`)

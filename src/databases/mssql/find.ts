@@ -5,7 +5,7 @@ import { quoteName } from './names.ts'
 import { fromSql, LOCKED, rowShape } from './paging.ts'
 import type { Session } from './session.ts'
 import { compareExpression, decoderOf, selectExpression } from './values.ts'
-import { arriving } from './variants.ts'
+import { arrivingRow } from './variants.ts'
 
 /** Of a table that is read from end to end, HOLDLOCK would keep everybody's rows ("Table Hints (Transact-SQL)"). */
 const LOCKED_ROWS = ' WITH (UPDLOCK, ROWLOCK)'
@@ -63,7 +63,7 @@ async function select(
 export function searchSql(table: Table, { columns, values }: Wanted): string {
   const list = keyColumns(table).map((column) => selectExpression(column, `t.${quoteName(column.name)}`))
   const rows = values.map((cells, row) => {
-    const parameters = columns.map((column, index) => arriving(column, `@p${row * columns.length + index}`, cells[index] ?? null))
+    const parameters = arrivingRow(columns, cells, row * columns.length)
     return `(${parameters.join(', ')})`
   })
   const names = columns.map((_, index) => `c${index}`)

@@ -47,7 +47,10 @@ const users = (schema: Schema, of: (column: Column) => string | null): ReadonlyM
   for (const table of schema.tables) {
     for (const column of table.columns) {
       const name = column.computed === null ? of(column) : null
-      if (name !== null) found.set(name, [...(found.get(name) ?? []), `${fullName(table.name)}.${column.name}`])
+      if (name === null) continue
+      const list = found.get(name) ?? []
+      list.push(`${fullName(table.name)}.${column.name}`)
+      found.set(name, list)
     }
   }
   return found

@@ -217,6 +217,10 @@ export function arriving(column: Column, parameter: string, cell: Cell): string 
   return form === undefined ? `CONVERT(sql_variant, ${parameter})` : variantSql(form, parameter)
 }
 
+/** The parameters of a row, from `first` on, each as `arriving`. */
+export const arrivingRow = (columns: readonly Column[], cells: readonly Cell[], first: number): readonly string[] =>
+  columns.map((column, index) => arriving(column, `@p${first + index}`, cells[index] ?? null))
+
 /** The forms of the values in each column of sql_variant. */
 export type VariantForms = ReadonlyMap<Column, readonly VariantForm[]>
 
@@ -265,7 +269,7 @@ function fits(form: VariantForm, known: FormsByPrefix): boolean {
   return known.size < MOST_FORMS && (form.collation === undefined || others.every((other) => other === form.collation))
 }
 
-/** The same of a column of a table, where each row has one of these forms. */
+/** As `arriving`, of a column of a table in which each row has one of these forms. */
 export const arrivingAmong = (column: Column, reference: string, forms: readonly VariantForm[]): string =>
   isVariant(column) ? variantAmong(forms, reference) : reference
 

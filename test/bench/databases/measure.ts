@@ -133,16 +133,4 @@ const busySeconds = (): number =>
   cpus().reduce((sum, { times }) => sum + (times.user + times.nice + times.sys + times.irq) / 1000, 0)
 
 /** Processor seconds that a process and its children have used, those that have ended too (proc(5), /proc/pid/stat); 0 where it can't be seen. */
-export function processorSeconds(pid: number): number {
-  const file = `/proc/${pid}/stat`
-  if (!existsSync(file)) return 0
-  // The program's name, in brackets, may hold spaces: user, system, and both of the children that were waited for stand 11 fields on.
-  const own = (readFileSync(file, 'utf8').split(') ').at(-1) ?? '').split(' ').slice(11, 15)
-  const below = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
-  return below
-    .filter((text) => text.trim() !== '')
-    .reduce(
-      (sum, text) => sum + processorSeconds(Number(text)),
-      own.reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_SECONDS,
-    )
-}
+export const processorSeconds = (pid: number): number => tree(pid).seconds
