@@ -11,8 +11,8 @@ const MOST_COMPARED = 64 * 1024
 
 /** A parked file as it stands when somebody is asked about it. */
 export interface SeenFile extends ParkedFile {
-  /** Lines that differ, `-` of the host that receives and `+` of the other; [] where they aren't small texts. */
-  readonly difference: readonly string[]
+  /** Read when it is to be shown: lines that differ, `-` of the host that receives and `+` of the other; [] where they aren't small texts. */
+  difference(): Promise<readonly string[]>
 }
 
 /**
@@ -23,7 +23,7 @@ export async function seenFiles(directory: string, host: FileHost | undefined): 
   const seen: SeenFile[] = []
   for (const parked of (await readParkedFiles({ directory })).values()) {
     const target = host === undefined ? parked.target : await entryNow(host, parked)
-    seen.push({ ...parked, target, difference: await differenceOf(directory, host, { ...parked, target }) })
+    seen.push({ ...parked, target, difference: () => differenceOf(directory, host, { ...parked, target }) })
   }
   return seen
 }
@@ -39,10 +39,11 @@ async function differenceOf(directory: string, host: FileHost | undefined, parke
   const { path, kept, source, target } = parked
   if (host === undefined || kept === null || target?.kind !== 'file') return []
   if (source.size > MOST_COMPARED || target.size > MOST_COMPARED) return []
+  const own = await readFile(join(directory, kept)).catch(() => null) // taken away by hand: then there is nothing to compare
+  if (own === null || own.includes(0)) return []
   const chunks: Buffer[] = []
   for await (const chunk of (await host.read(path)) as AsyncIterable<Buffer>) chunks.push(chunk)
   const there = Buffer.concat(chunks)
-  const own = await readFile(join(directory, kept)).catch(() => null) // taken away by hand: then there is nothing to compare
-  if (own === null || own.includes(0) || there.includes(0)) return []
+  if (there.includes(0)) return []
   return unifiedDiff(path, decodeText(there).text, decodeText(own).text).split('\n').slice(2)
 }

@@ -16,7 +16,8 @@ export async function askAboutFiles(
   if (parked.length === 0) return []
   const decisions: FileDecision[] = []
   for (const [index, file] of parked.entries()) {
-    const view = parkedFileView(file, { ...options, number: index + 1, total: parked.length })
+    const difference = await file.difference()
+    const view = parkedFileView(file, { ...options, difference, number: index + 1, total: parked.length })
     options.write(`\n${view.join('\n')}\n\n`)
     const answer = await options.choose('Which file shall hold?', choices(file))
     if (answer === undefined) return undefined

@@ -1,13 +1,13 @@
 import { createWriteStream, existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
-import { keepWhole } from '../base/disk.ts'
 import { keepingError } from '../base/disk-full.ts'
-import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
+import type { Finding } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { FileHost } from '../files/port.ts'
+import { readJsonFile, writeJsonFile } from '../reconcile/json-file.ts'
 import type { StepRun } from '../run/step.ts'
 import { hashedSchema } from './file-batches.ts'
 
@@ -34,23 +34,17 @@ export const parkedFilesPath = (run: InRun): string => join(run.directory, 'park
 
 /** The parked files of a run, by path; empty when there are none. Throws `parked-damaged`. */
 export async function readParkedFiles(run: InRun): Promise<ReadonlyMap<string, ParkedFile>> {
-  const path = parkedFilesPath(run)
-  try {
-    const list = z.array(parkedFileSchema).parse(JSON.parse(await readFile(path, 'utf8')))
-    return new Map(list.map((each) => [each.path, each]))
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return new Map()
-    throw new MigrateError('parked-damaged', `The list of parked files, ${path}, can't be read. Nothing was changed.`, {
-      hint: 'Move the file away and run again: every conflict is found anew.',
-      cause: error,
-    })
-  }
+  const list = await readJsonFile(parkedFilesPath(run), z.array(parkedFileSchema), {
+    code: 'parked-damaged',
+    what: 'The list of parked files',
+    hint: 'Move the file away and run again: every conflict is found anew.',
+  })
+  return new Map(list.map((each) => [each.path, each]))
 }
 
 /** Replaces the list in one step: after a crash it is the former one or this one, whole. */
-export async function writeParkedFiles(run: StepRun, files: ReadonlyMap<string, ParkedFile>): Promise<void> {
-  await keepWhole(parkedFilesPath(run), `${JSON.stringify([...files.values()], null, 2)}\n`)
-}
+export const writeParkedFiles = (run: StepRun, files: ReadonlyMap<string, ParkedFile>): Promise<void> =>
+  writeJsonFile(parkedFilesPath(run), [...files.values()])
 
 /** Where a parked file's content is kept, from the run's folder on. */
 export const keptPath = (from: 'old' | 'new', path: string): string => join('parked-files', from, ...path.split('/'))

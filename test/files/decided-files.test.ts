@@ -20,7 +20,9 @@ describe('what a person decided about files that were changed on both hosts', ()
     both.fresh.put('img/a.png', 'changed on new', 0o644, LATER + 1)
     await both.pass()
     const seen = await seenFiles(both.run.directory, both.fresh)
-    expect(seen.map(({ difference }) => difference)).toEqual([['@@ -1 +1 @@', '-changed on new', '+changed on old']])
+    expect(await Promise.all(seen.map((file) => file.difference()))).toEqual([
+      ['@@ -1 +1 @@', '-changed on new', '+changed on old'],
+    ])
     await recordFileDecisions(
       both.run.directory,
       seen.map((file) => decisionAbout(file, take)),

@@ -2,7 +2,7 @@ import { isoTime } from '../../base/clock.ts'
 import { formatBytes } from '../../base/units.ts'
 import type { HashedEntry } from '../../files/merge.ts'
 import { shownPath } from '../../files/raw-names.ts'
-import type { SeenFile } from '../parked-files.ts'
+import type { ParkedFile } from '../../steps/parked-files.ts'
 import { type Paint, wrap } from './frame.ts'
 import { visible } from './parked-view.ts'
 
@@ -12,6 +12,8 @@ export interface ParkedFileViewOptions {
   /** Which of how many. */
   readonly number: number
   readonly total: number
+  /** Lines that differ; [] where they aren't small texts. */
+  readonly difference: readonly string[]
 }
 
 /** Lines of the difference that are shown. */
@@ -20,7 +22,10 @@ const DIFFERENCE_LINES = 24
 const HASH_DIGITS = 16
 
 /** A parked file as both hosts have it and as both last had it, and where it is a small text what differs. */
-export function parkedFileView(file: SeenFile, { columns, paint, number, total }: ParkedFileViewOptions): readonly string[] {
+export function parkedFileView(
+  file: ParkedFile,
+  { columns, paint, number, total, difference }: ParkedFileViewOptions,
+): readonly string[] {
   const { from, source, target, base } = file
   const versions: Readonly<Record<'old' | 'new', HashedEntry | null>> =
     from === 'old' ? { old: source, new: target } : { old: target, new: source }
@@ -29,8 +34,8 @@ export function parkedFileView(file: SeenFile, { columns, paint, number, total }
     ...(base === null ? [] : [`   both last had  ${versionWords(base)}`]),
     `   new host       ${versionWords(versions.new)}`,
   ]
-  const shown = file.difference.slice(0, DIFFERENCE_LINES).map((line) => ` ${[...visible(line)].slice(0, columns - 2).join('')}`)
-  const more = file.difference.length - shown.length
+  const shown = difference.slice(0, DIFFERENCE_LINES).map((line) => ` ${[...visible(line)].slice(0, columns - 2).join('')}`)
+  const more = difference.length - shown.length
   const to = from === 'old' ? 'new' : 'old'
   return [
     `${paint('bold', visible(shownPath(file.path)))}   ${paint('dim', `${number} of ${total}`)}`,

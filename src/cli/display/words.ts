@@ -66,8 +66,8 @@ function lagWords(lagging: Body<'watch'>['lagging'] & {}): string {
 }
 
 const quietWords = (quiet: Body<'watch'>['quiet']): readonly string[] =>
-  quiet === undefined ? [] : [`old host quiet for ${wholeSeconds(quiet.seconds)} of ${wholeSeconds(quiet.of)}`]
-const wholeSeconds = (seconds: number): string => (seconds < 1 ? '0 s' : formatDuration(seconds * 1000))
+  quiet === undefined ? [] : [`old host quiet for ${secondsWords(quiet.seconds)} of ${secondsWords(quiet.of)}`]
+const secondsWords = (seconds: number): string => (seconds < 1 ? '0 s' : formatDuration(seconds * 1000))
 
 /** What was carried is counted below the figures; here, whether passes are made. */
 const carryingWords = (carrying: Body<'watch'>['carrying']): readonly string[] => {
@@ -110,7 +110,7 @@ const headroomWords = (use: HeadroomWatch, count: number, at: number): string =>
   const until =
     use.runsOutAt === null
       ? ''
-      : `, runs out in ${wholeSeconds(Math.round(leftMs / 1000))} (${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC)`
+      : `, runs out in ${secondsWords(Math.round(leftMs / 1000))} (${use.runsOutAt.slice(0, 16).replace('T', ' ')} UTC)`
   const others = count === 2 ? ' · another has more' : count > 2 ? ` · ${count - 1} others have more` : ''
   return `headroom ${use.table}.${use.column}${ofHost(use)}: used ${number(use.used)}, left ${number(use.left)}${until}${others}`
 }
