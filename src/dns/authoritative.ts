@@ -63,20 +63,13 @@ const MOST_PARENTS = 3
 
 /** The next name above the zone that has name servers of its own: `shop.co.uk` is below `co.uk`. */
 async function findParents({ zone, systemServers }: AuthoritativeOptions): Promise<readonly NamedServer[]> {
-  const system = new SystemResolver({ timeout: 3000, tries: 2 })
-  if (systemServers !== undefined) system.setServers([...systemServers])
+  const system = systemOf(systemServers)
   const labels = canonicalName(zone).split('.')
   for (let depth = 1; depth < labels.length; depth += 1) {
     // A name without servers isn't a zone; one that can't be asked about isn't known to be one.
     const hosts = await system.resolveNs(labels.slice(depth).join('.')).catch(() => [])
-    const found = await Promise.all(
-      hosts
-        .sort()
-        .slice(0, MOST_PARENTS)
-        .map((host) => addressOf(system, host)),
-    )
-    const known = found.flatMap((each) => (each === undefined ? [] : [each]))
-    if (known.length > 0) return known.map(({ host, address }) => ({ address, port: DNS_PORT, label: `${host} (${address})` }))
+    const known = await serversOf(system, hosts.sort().slice(0, MOST_PARENTS))
+    if (known.length > 0) return known
   }
   return []
 }
@@ -85,20 +78,30 @@ async function find({ zone, nameservers, systemServers }: AuthoritativeOptions):
   if (nameservers !== undefined) {
     return nameservers.map(parseServerAddress).map((server) => ({ ...server, label: formatServerAddress(server) }))
   }
-  const system = new SystemResolver({ timeout: 3000, tries: 2 })
-  if (systemServers !== undefined) system.setServers([...systemServers])
+  const system = systemOf(systemServers)
   const name = canonicalName(zone)
   try {
     const hosts = (await system.resolveNs(name)).sort().slice(0, MOST_SERVERS)
-    const addresses = await Promise.all(hosts.map((host) => addressOf(system, host)))
-    const known = addresses.filter((each) => each !== undefined)
-    if (known.length > 0) {
-      return known.map(({ host, address }) => ({ address, port: DNS_PORT, label: `${host} (${address})` }))
-    }
+    const known = await serversOf(system, hosts)
+    if (known.length > 0) return known
     throw unknown(name, `no address was found for ${hosts.join(', ')}`)
   } catch (error) {
     throw error instanceof MigrateError ? error : unknown(name, messageOf(error), error)
   }
+}
+
+function systemOf(servers: AuthoritativeOptions['systemServers']): SystemResolver {
+  const system = new SystemResolver({ timeout: 3000, tries: 2 })
+  if (servers !== undefined) system.setServers([...servers])
+  return system
+}
+
+/** Those of the hosts whose address is found. */
+async function serversOf(system: SystemResolver, hosts: readonly string[]): Promise<readonly NamedServer[]> {
+  const found = await Promise.all(hosts.map((host) => addressOf(system, host)))
+  return found
+    .filter((each) => each !== undefined)
+    .map(({ host, address }) => ({ address, port: DNS_PORT, label: `${host} (${address})` }))
 }
 
 async function addressOf(system: SystemResolver, host: string): Promise<{ host: string; address: string } | undefined> {

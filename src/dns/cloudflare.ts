@@ -9,7 +9,7 @@ import { textPower } from './cloudflare-texts.ts'
 import { batchLimit, type CloudflareZone, leastTtl, lookUpZone, zoneFindings } from './cloudflare-zone.ts'
 import { canonicalName } from './names.ts'
 import type { DnsProvider, DnsRecord, RecordChange } from './port.ts'
-import { outstanding, ReadBack } from './standing.ts'
+import { namesIn, outstanding, ReadBack } from './standing.ts'
 
 export interface CloudflareOptions {
   readonly zone: string
@@ -174,9 +174,7 @@ interface Applying {
 
 async function apply(changes: readonly RecordChange[], applying: Applying): Promise<void> {
   const { seen, send } = applying
-  const names = changes.flatMap(({ before, after }) =>
-    [before, after].flatMap((record) => (record === null ? [] : [record.name])),
-  )
+  const names = namesIn(changes)
   const read = () => seen.read(() => applying.read(names))
   const current = await read()
   seen.settled()

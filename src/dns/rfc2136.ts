@@ -9,7 +9,7 @@ import { textPower } from './rfc2136-texts.ts'
 import type { TsigKey } from './rfc2136-tsig.ts'
 import { updateOf, wire } from './rfc2136-update.ts'
 import { CLASSES, decodeData, TYPES } from './rfc2136-wire.ts'
-import { outstanding, ReadBack } from './standing.ts'
+import { namesIn, outstanding, ReadBack } from './standing.ts'
 
 export interface Rfc2136Options {
   readonly zone: string
@@ -71,11 +71,7 @@ interface Applying {
 }
 
 async function apply({ endpoint, seen, signal }: Applying, changes: readonly RecordChange[]): Promise<void> {
-  const names = [
-    ...new Set(
-      changes.flatMap(({ before, after }) => [before, after].flatMap((record) => (record === null ? [] : [record.name]))),
-    ),
-  ]
+  const names = namesIn(changes)
   const read = () => seen.read(() => readRecords(endpoint, names, signal))
   const current = await read()
   seen.settled()

@@ -70,6 +70,11 @@ function changedMeanwhile(change: RecordChange, current: readonly DnsRecord[]): 
   )
 }
 
+/** The names that these changes are about, each once. */
+export const namesIn = (changes: readonly RecordChange[]): readonly string[] => [
+  ...new Set(changes.flatMap(({ before, after }) => [before, after].flatMap((record) => (record === null ? [] : [record.name])))),
+]
+
 /**
  * Reads a zone for one provider, and knows whether changes were sent whose outcome nobody knows yet: then an error while reading says
  * so, since what it says of the zone ("nothing was changed") is true of the reading alone.

@@ -5,8 +5,7 @@ import type { DnsAnswer, QueryType, Resolver } from './port.ts'
 export interface Surroundings {
   /** The zone's own list of its name servers. */
   readonly nameServers: readonly string[]
-  readonly isSigned: boolean
-  /** DNSKEY records; `undefined` when they couldn't be had. */
+  /** DNSKEY records: a zone that is signed has some; `undefined` when they couldn't be had. */
   readonly keys: readonly string[] | undefined
   readonly mail: readonly MailRoute[]
   /** The CAA records that count for the site's name, and the name at which they stand; none: `[]`. */
@@ -49,7 +48,7 @@ export async function readSurroundings(
     Promise.all(domains.map((domain) => mailRoutes(domain, zone, { ask, contents }))),
     relevantCaa(site, zone, contents),
   ])
-  return { nameServers, isSigned: (keys ?? []).length > 0, keys, mail: mail.flat(), caa }
+  return { nameServers, keys, mail: mail.flat(), caa }
 }
 
 async function keysOf(server: Resolver, zone: string, signal: AbortSignal | undefined): Promise<readonly string[] | undefined> {

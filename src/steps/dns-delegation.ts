@@ -90,8 +90,6 @@ export async function transportFindings(
   run: StepRun,
 ): Promise<readonly Finding[]> {
   const others = (await overTcp?.()) ?? []
-  const [first] = names
-  if (first === undefined) return []
   const pairs = servers.flatMap((udp) => {
     const tcp = others.find(({ label }) => label === udp.label)
     return tcp === undefined ? [] : [{ udp, tcp }]

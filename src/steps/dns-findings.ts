@@ -32,7 +32,9 @@ export async function zoneFindings(question: ZoneQuestion, run: StepRun): Promis
   const around = await readSurroundings(servers, { zone: dns.zone, names: moved, site: site?.hostname }, run.signal)
   if (around === undefined) return [unasked(dns.zone, `${servers.map(({ label }) => label).join(', ')} gave no answer`)]
   const above = await delegationOf(dns, run)
-  const asked = dns.records.map(({ name, type }) => ({ name: canonicalName(name), type }))
+  const records = dns.records.map(({ name, type }) => ({ name: canonicalName(name), type }))
+  // Several addresses of one name are one question.
+  const asked = [...new Map(records.map((each) => [`${each.name} ${each.type}`, each])).values()]
   return [
     // Resolvers begin with what the zone above says.
     ...(await delegationFindings(dns, above?.nameServers ?? around.nameServers, run)),
@@ -175,8 +177,8 @@ function caaFindings(
   ]
 }
 
-const signedFindings = (zone: string, { isSigned }: Surroundings): readonly Finding[] =>
-  isSigned
+const signedFindings = (zone: string, { keys = [] }: Surroundings): readonly Finding[] =>
+  keys.length > 0
     ? [
         {
           severity: 'info',
