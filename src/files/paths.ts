@@ -3,7 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 import { shownPath } from './raw-names.ts'
 
 /** The longest name that common file systems take, bytes. */
-const NAME_MAX = 255
+export const NAME_MAX = 255
 const PART = '.migrate-part'
 
 /**

@@ -1,10 +1,8 @@
 import { MigrateError } from '../base/errors.ts'
 import type { HashedEntry } from '../files/merge.ts'
-import { joinPath, nameOf, parentOf } from '../files/paths.ts'
+import { joinPath, NAME_MAX, nameOf, parentOf } from '../files/paths.ts'
 import type { FileHost } from '../files/port.ts'
 
-/** The longest name that common file systems take, bytes. */
-const NAME_MAX = 255
 const MOST_TRIED = 100
 
 /**

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../base/clock.ts'
+import { isUnpackedFolder } from '../paths.ts'
 import { BLOCK, fileHeader, paddingOf } from '../tar.ts'
 import type { SftpChannel } from './channel.ts'
 import type { SftpPool } from './pool.ts'
@@ -16,9 +17,6 @@ const BUSY_BYTES = 512 * 1024
 const QUIET_MS = 10
 const SLAB = 64 * 1024
 const ENDS_ARCHIVE = Buffer.alloc(2 * BLOCK)
-
-/** Folders in the root that files are unpacked into, before each is renamed to where it belongs. */
-const UNPACKED = /^\.migrate-part-[0-9a-f]{12}$/
 
 interface Small {
   readonly bytes: Buffer
@@ -80,7 +78,7 @@ export class TarWrites {
   /** Waits until no folder of this one is left. */
   async close(): Promise<void> {
     this.#isOff = true
-    this.#filling?.giveUp()
+    this.#filling?.unpacked(false)
     this.#filling = undefined
     await Promise.all(this.#running)
     for (const lane of this.#lanes) lane.end()
@@ -149,7 +147,7 @@ export class TarWrites {
 async function sweep(pool: SftpPool, root: string, own: ReadonlySet<string>): Promise<void> {
   const left = await pool.use(({ channel }) => namesIn(channel, root)).catch(() => [])
   for (const name of left)
-    if (UNPACKED.test(name) && !own.has(name)) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
+    if (isUnpackedFolder(name) && !own.has(name)) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
 }
 
 /** What can't be removed does no harm, and is tried again at the next run. */
@@ -242,10 +240,6 @@ class Archive {
   unpacked(isThere: boolean): void {
     this.#slabs.splice(0)
     this.#tell(isThere)
-  }
-
-  giveUp(): void {
-    this.unpacked(false)
   }
 
   #put(bytes: Buffer): void {
