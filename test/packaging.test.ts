@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,13 +66,30 @@ describe('the packed program', () => {
     expect(said.status).toBe(0)
   })
 
-  test.skipIf(oldNode === undefined)('says in one line that a Node is too old (needs an old Node beside this one)', () => {
-    const said = spawnSync(oldNode ?? '', [program, '--version'], { encoding: 'utf8' })
-    expect(said.stdout).toBe('')
-    expect(said.stderr.trim().split('\n')).toHaveLength(1)
-    expect(said.stderr).toContain('needs Node')
-    expect(said.status).toBe(2)
-  })
+  test.skipIf(oldNode === undefined)(
+    'runs on the Node that comes with it where the machine’s is too old (needs an old Node beside this one)',
+    () => {
+      const said = spawnSync(oldNode ?? '', [program, 'check', join(folder, 'missing.yml')], { encoding: 'utf8' })
+      expect(said.stderr).toContain('missing.yml')
+      expect(said.stderr).not.toContain('needs Node')
+      expect(said.status).toBe(2)
+    },
+  )
+
+  test.skipIf(oldNode === undefined)(
+    'says in one line that a Node is too old, and none came with it (needs an old Node beside this one)',
+    () => {
+      mkdirSync(join(folder, 'alone', 'bin'), { recursive: true })
+      writeFileSync(join(folder, 'alone', 'package.json'), '{ "type": "module" }')
+      const alone = join(folder, 'alone', 'bin', 'migrate.js')
+      copyFileSync(join(ROOT, 'bin', 'migrate.js'), alone)
+      const said = spawnSync(oldNode ?? '', [alone, '--version'], { encoding: 'utf8' })
+      expect(said.stdout).toBe('')
+      expect(said.stderr.trim().split('\n')).toHaveLength(1)
+      expect(said.stderr).toContain('needs Node')
+      expect(said.status).toBe(2)
+    },
+  )
 })
 
 /** npm's standard output; its words on failure. */
