@@ -58,6 +58,8 @@ export interface ReportData {
   readonly startedAt: string
   /** Present when the run has ended: `migrate report` after it. */
   readonly ended: { readonly at: string; readonly outcome: string } | null
+  /** Titles of the steps that haven't finished, as long as nothing was taken back. */
+  readonly ahead: readonly string[]
   readonly log: readonly LogLine[]
   /** What each step moved, by unit: `{step: 'snapshot-files', figures: {bytes: …}}`. */
   readonly figures: readonly {
@@ -113,6 +115,8 @@ class ReportFold {
   #lowered: ReportData['lowered'] = []
   readonly #titles = new Map<string, string>()
   readonly #log: LogLine[] = []
+  readonly #finished = new Set<string>()
+  #rolledBack = false
   readonly #begun = new Map<string, string>()
   readonly #changes = new Map<
     number,
@@ -157,6 +161,7 @@ class ReportFold {
       playbook: run.playbook,
       startedAt: run.at,
       ended: this.#without === undefined ? this.#ended : null,
+      ahead: this.#rolledBack ? [] : [...this.#titles].flatMap(([id, title]) => (this.#isAhead(id) ? [title] : [])),
       log: this.#log,
       figures: [...this.#figures].map(([step, each]) => ({ title: this.#titleOf(step), ...each })),
       reconciled: this.#reconciliation(),
@@ -190,6 +195,7 @@ class ReportFold {
         this.#tellChange(record.of, time, 'taken back: ')
         return
       case 'step-finished':
+        this.#finished.add(record.step)
         if (record.skipped) return
         this.#write(time, record.step, `${this.#titleOf(record.step)}: done.`, record.seconds)
         this.#figures.set(record.step, { seconds: record.seconds, figures: record.figures })
@@ -206,6 +212,7 @@ class ReportFold {
         return
       }
       case 'rollback-started':
+        this.#rolledBack = true
         this.#write(time, null, 'The rollback began.', null)
         return
       case 'rolled-back':
@@ -235,6 +242,10 @@ class ReportFold {
       this.#log.push({ at: this.#resumedAt, step: null, text: 'The run was resumed.', seconds: null })
     this.#resumedAt = undefined
     this.#log.push({ at, step, text, seconds })
+  }
+
+  #isAhead(step: string): boolean {
+    return step !== this.#without && !this.#finished.has(step)
   }
 
   #titleOf(step: string): string {

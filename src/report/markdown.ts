@@ -21,8 +21,12 @@ export function renderMarkdown(data: ReportData): string {
 /** For people: no milliseconds, UTC. */
 const clockTime = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 19)}`
 
-function head({ playbook, run, startedAt, ended }: ReportData): string {
-  const end = ended === null ? '' : ` Ended ${clockTime(ended.at)}: ${ended.outcome}.`
+function head({ playbook, run, startedAt, ended, ahead }: ReportData): string {
+  const outcome = ended?.outcome === 'ok' ? 'done' : ended?.outcome
+  const end =
+    ended === null
+      ? ''
+      : ` Ended ${clockTime(ended.at)}: ${ahead.length > 0 && outcome === 'done' ? 'done as far as was asked' : outcome}.`
   return `# The move of ${cell(playbook)}\n\nRun ${run}, begun ${clockTime(startedAt)} (UTC).${end}`
 }
 
@@ -32,7 +36,8 @@ function timeLog({ log }: ReportData): string {
   return ['## Time log', '', '| when (UTC) | step | what | took |', '| --- | --- | --- | ---: |', ...log.map(line)].join('\n')
 }
 
-const amount = (unit: string, value: number): string => (unit === 'bytes' ? formatBytes(value) : `${formatCount(value)} ${unit}`)
+const amount = (unit: string, value: number): string =>
+  unit === 'bytes' ? formatBytes(value) : `${formatCount(value)} ${value === 1 ? unit.slice(0, -1) : unit}`
 
 function figures({ figures }: ReportData): string {
   const moved = figures.filter((each) => Object.keys(each.figures).length > 0)
@@ -108,8 +113,10 @@ function principals({ principals: all }: ReportData): string {
   )
 }
 
-function followUps({ did, lowered, noWayBack, findings: all }: ReportData): string {
+function followUps({ did, lowered, noWayBack, ahead, findings: all }: ReportData): string {
+  const [next] = ahead
   const items = [
+    ...(next === undefined ? [] : [`Go on: \`migrate run PLAYBOOK\`. ${notThrough(next, ahead.length - 1)}`]),
     ...(did.parked ? ['Decide about the rows that were parked: `migrate reconcile PLAYBOOK --resolve`.'] : []),
     ...(did.lowerTtl ? [raiseTtls(lowered)] : []),
     ...(did.cutover
@@ -127,6 +134,9 @@ function followUps({ did, lowered, noWayBack, findings: all }: ReportData): stri
   ]
   return items.length === 0 ? '' : ['## To do', '', ...items.map((item) => `- [ ] ${item}`)].join('\n')
 }
+
+const notThrough = (next: string, more: number): string =>
+  `The move isn’t through: ${cell(next)}${more === 0 ? '' : `, and ${formatCount(more)} more ${more === 1 ? 'step' : 'steps'}`}.`
 
 /** `Raise the TTL of the DNS records again: A shop.example from 60 s to 3600 s.` */
 function raiseTtls(lowered: ReportData['lowered']): string {

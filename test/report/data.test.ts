@@ -50,6 +50,26 @@ describe('what a report makes of the passes', () => {
 })
 
 describe('what a report says is still to be done', () => {
+  const two: JournalRecord = {
+    ...{ type: 'run-started', run: 'r', playbook: 'shop', hash: 'x', binding: { playbook: {}, endpoints: {} } },
+    steps: ['check', 'cutover-dns'].map((id) => ({ id, title: `Title of ${id}`, phase: 'prepare', undoable: true })),
+  }
+  const finished = (step: string): JournalRecord => ({ type: 'step-finished', step, skipped: false, seconds: 1, figures: {} })
+  const ended: JournalRecord = { type: 'run-finished', outcome: 'ok', exit: 0, seconds: 1 }
+
+  it('says that the move isn’t through, and never calls it done, as long as steps are still to come', () => {
+    const { text } = reported(two, finished('check'), ended)
+    expect(text).toContain('Ended 2026-11-22 03:30:00: done as far as was asked.')
+    expect(text).toContain('- [ ] Go on: `migrate run PLAYBOOK`. The move isn’t through: Title of cutover-dns.')
+    const { text: whole } = reported(two, finished('check'), finished('cutover-dns'), ended)
+    expect(whole).toContain('Ended 2026-11-22 03:30:00: done.')
+    expect(whole).not.toContain('isn’t through')
+  })
+
+  it('points nobody forward after a rollback', () => {
+    expect(reported(two, finished('check'), { type: 'rollback-started', run: 'r' }).text).not.toContain('isn’t through')
+  })
+
   it('names each record whose TTL was lowered, and the TTL that it had', () => {
     const { text } = reported(
       {
