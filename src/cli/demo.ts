@@ -38,7 +38,7 @@ export async function showDemo(session: Session & { readonly flags: DemoFlags })
       const seconds = (clock.monotonic() - started) / 1000
       display.tell(
         { ...stamp(), event: 'finished', outcome: outcomeOf(result.exit), exit: result.exit, seconds },
-        `The demo took ${formatDuration(seconds * 1000)}.`,
+        `The demo took ${formatDuration(seconds * 1000)}.${result.exit === 0 ? '\nA shop of your own begins with:  migrate init shop.yml' : ''}`,
       )
       return result.exit
     } finally {
@@ -56,7 +56,7 @@ async function move(
 ): Promise<number> {
   const { runSequence } = await import('../run/runner.ts')
   const { flags } = session
-  const shown = await displayFor('live', { ...session, playbook })
+  const shown = await displayFor('demo', session)
   const display = flags.json ? withoutFinished(shown) : shown
   try {
     const prepared = await prepare(playbook, { clock, env, flags, display, stops })

@@ -16,7 +16,7 @@ import { type Prepared, prepare, type Surroundings } from './prepare.ts'
 import { listenForSignals } from './signals.ts'
 
 /** How a command's events are best shown to a person. */
-export type View = 'live' | 'back' | 'rehearsal' | 'text' | PlanView
+export type View = 'live' | 'back' | 'rehearsal' | 'demo' | 'text' | PlanView
 
 /** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
 export async function displayFor(view: View, { flags, io, playbook }: Session): Promise<Display> {
@@ -52,7 +52,7 @@ async function displayWithin(view: View, flags: Flags, io: Io): Promise<Display>
   }
   if (view !== 'text' && io.isTerminal && flags.plain !== true) {
     const { screenDisplay } = await import('./display/screen.ts')
-    const work = view === 'back' ? 'rollback' : view === 'rehearsal' ? 'rehearsal' : 'run'
+    const work = view === 'back' ? 'rollback' : view === 'rehearsal' || view === 'demo' ? view : 'run'
     return screenDisplay({ output: io.stdout, notice, passing, clock: systemClock, coloured: io.isColoured, work, ask })
   }
   return plainDisplay({ write, notice, verbose, ask, fitted })

@@ -57,17 +57,11 @@ export function readDocument(text: string, surroundings: Surroundings): ReadDocu
   return { source: walk.source, ...both, redactor: walk.redactor }
 }
 
-/** Once the parser has lost its way, every further token is out of place; only the first says something. */
+/** Once the parser has lost its way, every further token is out of place; only the first says something. So does the first tab. */
 const withoutEchoes = (faults: readonly YAMLError[]): readonly YAMLError[] => {
   const tab = faults.find(({ code }) => code === 'TAB_AS_INDENT')
-  return faults.filter(
-    (fault, index) =>
-      (index === 0 || fault.code !== 'UNEXPECTED_TOKEN') && (tab === undefined || fault === tab || !INDENTATION.has(fault.code)),
-  )
+  return tab === undefined ? faults.filter(({ code }, index) => index === 0 || code !== 'UNEXPECTED_TOKEN') : [tab]
 }
-
-/** What one tab brings with it, there and in the lines that follow. */
-const INDENTATION: ReadonlySet<string> = new Set(['TAB_AS_INDENT', 'BAD_INDENT'])
 
 interface Both {
   readonly value: Value
@@ -274,8 +268,7 @@ const NOT_YAML = ['This is not valid YAML.', 'Check quotes, brackets and indenta
 /** In YAML's { } and [ ], a brace ends a value that isn't quoted. */
 const hasBareVariable = (line: string): boolean => {
   const before = line.slice(0, Math.max(0, line.indexOf('${')))
-  const isQuoted = before.replaceAll(/[^"]/g, '').length % 2 === 1
-  return /[{[]/.test(before) && !isQuoted
+  return /[{[]/.test(before) && before.split('"').length % 2 === 1
 }
 const UNQUOTED_HINT = `Within { } and [ ], a value that holds \${…} needs quotes: "\${NAME}".`
 const QUOTE = 'Put the value in quotes.'

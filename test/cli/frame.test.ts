@@ -141,6 +141,24 @@ describe('the screen', () => {
     ])
   })
 
+  it('names no command in the demo that would need what is gone with it', () => {
+    const model = new ScreenModel('demo', '/tmp/migrate-demo-x/playbook.yml', [[step('report')]], 'demo')
+    tell(model, 'report', { event: 'started' })
+    expect(draw(model, { rows: 30 }).at(-1)).toBe(
+      ' Ctrl-C stops safely. Way back in a run of your own: migrate rollback shop.yml',
+    )
+    tell(model, 'report', { event: 'done', seconds: 1 })
+    tell(model, null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 4 })
+    expect(draw(model, {}).join('\n')).not.toContain('/tmp')
+  })
+
+  it('says at the end of a whole run where to read what is left to do', () => {
+    const model = new ScreenModel('mugs', 'mugs.yml', [[step('report')]])
+    tell(model, 'report', { event: 'done', seconds: 1 })
+    tell(model, null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 4 })
+    expect(draw(model, {}).at(-1)).toBe(' Done (4 s). What is left to do:  migrate report mugs.yml')
+  })
+
   it('says of a rehearsal that customers notice nothing, and of no way back that is another run’s', () => {
     const model = new ScreenModel('mugs', 'mugs.yml', [[step('step-1'), step('step-2')]], 'rehearsal')
     tell(model, 'step-1', { event: 'started' })

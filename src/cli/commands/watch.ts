@@ -2,6 +2,8 @@ import type { Command } from 'commander'
 import { type Flags, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 
+const WATCHING: readonly string[] = ['watch-propagation', 'guard']
+
 /** `migrate watch`: watch-propagation again, and the guard where the playbook has one, after a run or beside it; they only look. */
 export function addWatch(program: Command, io: Io, finish: Finish): void {
   withFlags(program.command('watch <playbook>').description('watch again how customers move to the new host')).action(
@@ -9,9 +11,11 @@ export function addWatch(program: Command, io: Io, finish: Finish): void {
       const { withPlaybook } = await import('../session.ts')
       const { observeSteps } = await import('../../run/observe.ts')
       finish(
-        await withPlaybook(playbook, { io, flags }, 'live', ({ options }) => {
-          const guards = options.sequence.flat().filter(({ id }) => id === 'guard')
-          return observeSteps(options, ['watch-propagation', ...guards.map(({ id }) => id)])
+        await withPlaybook(playbook, { io, flags }, 'live', ({ options, playbook: { name }, display }) => {
+          const watching = options.sequence.flat().filter(({ id }) => WATCHING.includes(id))
+          // The steps that led here aren't gone through again, so they aren't shown.
+          display.begin({ name, playbook, sequence: [watching] })
+          return observeSteps(options, ['watch-propagation', ...watching.map(({ id }) => id)])
         }),
       )
     },

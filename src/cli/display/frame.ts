@@ -205,10 +205,10 @@ function endLines(model: ScreenModel, outcome: Outcome, { paint, columns }: Fram
 function outlookLines(model: ScreenModel, columns: number): readonly string[] {
   if (model.work === 'rollback') return ['Ctrl-C stops safely; the same command goes on with it.']
   if (model.work === 'rehearsal')
-    return [
-      nextWords(model),
-      'Customers notice nothing, and all of it is removed in the end, after Ctrl-C too.',
-    ]
+    return [nextWords(model), 'Customers notice nothing, and all of it is removed in the end, after Ctrl-C too.']
+  // What the demo made is gone when it ends, and its playbook too.
+  if (model.work === 'demo')
+    return [...aheadLines(model), 'Ctrl-C stops safely. Way back in a run of your own: migrate rollback shop.yml']
   return [...aheadLines(model), ...together(['Ctrl-C stops safely.', wayBackWords(model)], columns)]
 }
 

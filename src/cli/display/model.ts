@@ -4,8 +4,8 @@ import type { Phase, Sequence } from '../../run/step.ts'
 import { Meter } from './meter.ts'
 import { failedLines, findingLines, guardLines, reconciledLines, watchLines } from './words.ts'
 
-/** What the steps are gone through for: forwards, where customers don't see it, or back. */
-export type Work = 'run' | 'rehearsal' | 'rollback'
+/** What the steps are gone through for: forwards, where customers don't see it, where none of it lasts, or back. */
+export type Work = 'run' | 'rehearsal' | 'demo' | 'rollback'
 
 export type StepState = 'waiting' | 'running' | 'done' | 'skipped' | 'failed' | 'asking' | 'stopped' | 'undone'
 

@@ -166,7 +166,7 @@ class PlanPrinter {
     const known = this.#steps.find((each) => each.id === step)
     const label = title ?? known?.title ?? step
     this.#write(
-      `\n${number === 0 ? '   ' : `${String(number).padStart(2)}.`} ${this.#options.paint('bold', label)} ${this.#dim(`(${step})`)}`,
+      `\n${number === 0 ? '   ' : `${String(number).padStart(2)}.`} ${this.#options.paint('bold', label)} ${this.#options.paint('dim', `(${step})`)}`,
     )
     if (this.#options.what !== 'plan') return
     const remarks = [...(known?.phase === 'cutover' ? [MOVES] : []), ...(known !== undefined && !known.undo ? [LASTING] : [])]
@@ -288,10 +288,6 @@ class PlanPrinter {
 
   #count(count: number, noun: string): string {
     return `${count === 0 ? 'no' : formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
-  }
-
-  #dim(text: string): string {
-    return this.#options.paint('dim', text)
   }
 
   #write(text: string): void {

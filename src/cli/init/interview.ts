@@ -180,7 +180,8 @@ export class Interview {
     const { asker, tell } = this.#options
     const looked = await this.#look(side, part, host)
     for (const problem of looked.problems) tell(problem)
-    if (looked.seen !== undefined) this.#see(`${side} ${part}: ${looked.seen}`)
+    const { seen } = looked
+    if (seen !== undefined) this.#see(seen.startsWith(`${side} ${part} `) ? seen : `${side} ${part}: ${seen}`)
     const failed = looked.problems.find(({ severity }) => severity === 'error')
     if (failed === undefined) return 'keep'
     if (asker === undefined) {
