@@ -1,7 +1,7 @@
-import { isoTime } from '../base/clock.ts'
 import type { LedgerEntry, Row } from '../databases/port.ts'
 import { type ApplyContext, type CarriedTable, type CarryResult, NOTHING_CARRIED } from './apply-context.ts'
 import { type Copies, type WrittenCopies, writeCopies } from './apply-copies-write.ts'
+import { ledgerTime } from './apply-ledger.ts'
 import { readLedgers, standingOf } from './apply-prepare.ts'
 import { keyLabel } from './fingerprint.ts'
 import { copiesKey, copiesState, printOfKey } from './multiset.ts'
@@ -127,10 +127,10 @@ async function contentOf(
   return rows
 }
 
-function entryOf({ item, print, change }: WrittenCopies, { run, clock }: ApplyContext): LedgerEntry {
+function entryOf({ item, print, change }: WrittenCopies, context: ApplyContext): LedgerEntry {
   const copies = item.copies ?? { base: 0, source: 0, target: 0 }
   return {
-    run,
+    run: context.run,
     table: item.table,
     sourceKey: item.key,
     targetKey: copiesKey(print),
@@ -138,7 +138,7 @@ function entryOf({ item, print, change }: WrittenCopies, { run, clock }: ApplyCo
     // What both have in common now; on the way back, too, what the target has beside is its own.
     sourceState: copiesState(copies.source),
     targetState: copiesState(copies.source),
-    at: isoTime(clock.now()),
+    at: ledgerTime(item.table, item.key, context),
   }
 }
 
