@@ -85,6 +85,11 @@ export interface Transaction {
    */
   referenced(foreignKey: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]>
   ledger(entries: readonly LedgerEntry[]): Promise<void>
+  /**
+   * What the ledger says of a run's rows with these keys on the source, newest last: as it stands now, and not as it stood when this
+   * transaction began. At most 1,000 keys.
+   */
+  carried(run: string, table: string, sourceKeys: readonly string[]): Promise<readonly LedgerEntry[]>
   /** `lock`, each row with its fingerprint as it stands. Optional power: with `fingerprintMethod`. */
   lockPrinted?(table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]>
   /**

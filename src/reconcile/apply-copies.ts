@@ -2,6 +2,7 @@ import type { LedgerEntry, Row } from '../databases/port.ts'
 import { type ApplyContext, type CarriedTable, type CarryResult, NOTHING_CARRIED } from './apply-context.ts'
 import { type Copies, type WrittenCopies, writeCopies } from './apply-copies-write.ts'
 import { ledgerTime } from './apply-ledger.ts'
+import { carriedMeanwhile } from './apply-meanwhile.ts'
 import { readLedgers, standingOf } from './apply-prepare.ts'
 import { keyLabel } from './fingerprint.ts'
 import { copiesKey, copiesState, printOfKey } from './multiset.ts'
@@ -32,8 +33,14 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
   const open = items.filter(({ key, base }) => (context.index.of(table.name, key)?.sourceState ?? base[0]) === base[0])
   const { wanted, parked, later, gone } = await sorted(open, table, context)
   const entries = await context.target.transaction([table.target], async (transaction) => {
-    const written = await writeCopies(transaction, table, wanted)
-    const made = [...gone.map((item) => entryOf({ item, print: targetPrint(item, context), change: 0 }, context))]
+    const done = await carriedMeanwhile(transaction, open, context)
+    const written = await writeCopies(
+      transaction,
+      table,
+      wanted.filter(({ item }) => !done.has(item)),
+    )
+    const left = gone.filter((item) => !done.has(item))
+    const made = left.map((item) => entryOf({ item, print: targetPrint(item, context), change: 0 }, context))
     for (const each of written) made.push(entryOf(each, context))
     await transaction.ledger(made)
     return made

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
+import { LEDGER_START } from '../ledger.ts'
 import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table, type TableName } from '../schema.ts'
 import { printOf, removeCopies } from './copies.ts'
 import { findRows } from './find.ts'
 import { columnOf, readColumns } from './introspect-columns.ts'
 import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, parameterOf, rowsPerStatement } from './keys.ts'
-import { writeLedger } from './marks.ts'
+import { ledgerPageOf, writeLedger } from './marks.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
 import { LOCKED } from './paging.ts'
 import type { Parameter } from './parameters.ts'
@@ -123,6 +124,8 @@ const transactionOn = (session: Session, ledger: string): Transaction => ({
   countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
   printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
+  carried: async (run, table, keys) =>
+    (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries.filter(({ sourceKey }) => keys.includes(sourceKey)),
 })
 
 async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
