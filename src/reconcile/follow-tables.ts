@@ -74,6 +74,7 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
   const baseline = await openBaseline(options.directory)
   if (baseline === undefined) return { tables: [], ends: new Map(), source, target }
   try {
+    if (!baseline.isWhole) return { tables: [], ends: new Map(), source, target }
     const ends = new Map<string, KeyCells | undefined>()
     const printings = new Map<string, Printing>()
     const rules = options.rules(source)

@@ -4,7 +4,7 @@ import { carry } from './apply.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { Pace } from './apply-pace.ts'
 import { readLedgers } from './apply-prepare.ts'
-import { baselineTables } from './baseline-file.ts'
+import { hasWholeBaseline } from './baseline-file.ts'
 import { compareTables } from './compare.ts'
 import { readDecisions } from './decisions.ts'
 import { parentsFirst } from './order.ts'
@@ -58,9 +58,9 @@ export class Reconciler {
     this.#pace = new Pace(options.clock ?? systemClock)
   }
 
-  /** True when the run has a baseline to compare with. */
-  async ready(): Promise<boolean> {
-    return (await baselineTables(this.#options.directory)).size > 0
+  /** True when the run has a baseline to compare with, of all its tables. */
+  ready(): Promise<boolean> {
+    return hasWholeBaseline(this.#options.directory)
   }
 
   /** What is left to carry or to park, and how every row of both hosts stands while nothing of it is done; read-only. */
