@@ -42,6 +42,7 @@ export class Planner {
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
   readonly #sums = new Map<string, SumsOf>()
+  readonly #deletions = new Map<string, number>()
   readonly #maybeOpen: (id: string) => boolean
 
   /** `parkedIds`: rows that are parked now. */
@@ -151,6 +152,7 @@ export class Planner {
     const { index } = this.#options
     if (!row.hasBase) index.setWaiting(table.name, key, 'coming')
     if (action === 'delete' && row.target.key !== null) index.setUnsettled(table.name, row.target.key)
+    if (action === 'delete') this.#delete(table, 1)
     this.#store.put({
       table: table.name,
       key,
@@ -191,6 +193,7 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
     if (this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })) return 'parked'
+    if (more < 0) this.#delete(table, -more)
     this.#store.put({
       table: table.name,
       key,
@@ -202,6 +205,15 @@ export class Planner {
       copies: { base: copies.base, source: copies.source, target: copies.target },
     })
     return 'waiting'
+  }
+
+  #delete({ name }: CarriedTable, rows: number): void {
+    this.#deletions.set(name, (this.#deletions.get(name) ?? 0) + rows)
+  }
+
+  /** Rows that the plan deletes on the target, by table. */
+  get deletions(): ReadonlyMap<string, number> {
+    return this.#deletions
   }
 
   /** Rows that both hosts changed and that the playbook leaves to a person. */

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../base/clock.ts'
-import { fullName, type Schema } from '../databases/schema.ts'
+import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
 import { carry } from './apply.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { Pace } from './apply-pace.ts'
@@ -37,6 +37,15 @@ export interface PassCounts {
   readonly parked: number
 }
 
+export interface Planned {
+  readonly changes: readonly ReconcileChange[]
+  readonly proof: Proof
+  /** Rows of the target that go, by table. */
+  readonly deletions: ReadonlyMap<string, number>
+  /** Where the source's numbered columns stand. */
+  readonly numbers: readonly IdentityState[]
+}
+
 /** Signal and progress of whoever asks. */
 export interface Asking {
   readonly signal?: AbortSignal
@@ -64,13 +73,13 @@ export class Reconciler {
   }
 
   /** What is left to carry or to park, and how every row of both hosts stands while nothing of it is done; read-only. */
-  async plan(asking: Asking): Promise<{ readonly changes: readonly ReconcileChange[]; readonly proof: Proof }> {
+  async plan(asking: Asking): Promise<Planned> {
     const { source, target } = this.#options
     const { context, sourceSchema, targetSchema } = await this.#open()
     const { planner, parked } = await this.#compare(asking)
     await planner.forecast(context)
     const targets = [...context.tables.values()].map((table) => table.target)
-    const moves = await numberMoves(
+    const { moves, numbers } = await numberMoves(
       { database: source, schema: sourceSchema },
       { database: target, schema: targetSchema },
       (table) => context.tables.has(table),
@@ -78,7 +87,7 @@ export class Reconciler {
     const changes = [...moves, ...parkChanges(planner, parked), ...planner.carries(targets, context.foreignKeys)]
     // With nothing left to do, the plan is the proof.
     const tallies = changes.length === 0 ? await planner.talliesWithSums(context) : planner.tallies
-    return { changes, proof: proofOf(tallies) }
+    return { changes, proof: proofOf(tallies), deletions: planner.deletions, numbers }
   }
 
   /**

@@ -3,7 +3,7 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
-import type { Schema } from '../databases/schema.ts'
+import type { IdentityState, Schema } from '../databases/schema.ts'
 import { parkedPath } from '../reconcile/parked.ts'
 import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
 import type { Proof } from '../reconcile/proof.ts'
@@ -15,6 +15,7 @@ import { gather, missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
 import { readBoth, withRoomForLeaps } from './leap-moves.ts'
 import { policyFindings } from './policy-findings.ts'
+import { askIfWrong, rememberNumbers } from './reconcile-caution.ts'
 import { parkedFinding, remappedFinding, sumsApart, unaccounted } from './reconcile-findings.ts'
 import { movedRows, provenOf } from './reconcile-proven.ts'
 import { planWords } from './reconcile-words.ts'
@@ -39,6 +40,8 @@ class ReconcileStep implements Step<ReconcileChange> {
   #reconciler: Reconciler | undefined
   readonly #schemas = new Map<Side, Schema>()
   #proven: Proof | undefined
+  /** Where the source's numbered columns stood when this pass was planned. */
+  #numbers: readonly IdentityState[] | undefined
 
   constructor(id: string, world: World, direction: Direction) {
     this.id = id
@@ -59,7 +62,11 @@ class ReconcileStep implements Step<ReconcileChange> {
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
     const reconciler = await this.#open(run)
     if (await reconciler.ready()) {
-      const { changes, proof } = await reconciler.plan({ signal: run.signal, onRows: progress(run) })
+      const planned = await reconciler.plan({ signal: run.signal, onRows: progress(run) })
+      const { changes, proof } = planned
+      const { source } = this.#sides
+      await askIfWrong(run, planned, { world: this.#world, source, schema: await this.#schemaOf(source) })
+      this.#numbers = planned.numbers
       // Nothing to do is a result: everything was compared, and the proof is told without comparing it all again.
       this.#proven = changes.length === 0 && !run.dryRun ? proof : undefined
       if (this.#proven !== undefined) await this.#tell(run, this.#proven, passOf(run) + 1)
@@ -90,6 +97,7 @@ class ReconcileStep implements Step<ReconcileChange> {
     const parkedFile = parkedPath(run.directory)
     await run.remember(PASS_KEY, pass)
     await run.remember(PROVEN_KEY, provenOf({ pass, source, parkedFile }, proof, moved, parked))
+    if (this.#numbers !== undefined) await rememberNumbers(run, source, this.#numbers)
     if (this.#proven === undefined) await this.#tell(run, proof, pass)
     return [
       ...remappedFinding(moved, source),
