@@ -145,6 +145,22 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       })
     })
 
+    it.skipIf(abilities.network)('carries back that a row is gone which had won on the way there', async () => {
+      const policies = { orders: { conflict: { newest: 'placed' } } } as const
+      const made = { both: '' }
+      pair = await startedPair(host(), async (old) => {
+        made.both = await order(old, await customer(old, 'ada@example.com'))
+      })
+      await pair.old.update('orders', { id: made.both }, { placed: '2026-11-21 07:00:00' })
+      await pair.new.update('orders', { id: made.both }, { placed: '2026-11-22 07:00:00' })
+      await pass(reconciler(pair, { policies }))
+      await pair.new.remove('orders', { id: made.both })
+      const back = reconciler(pair, { policies, from: 'new' })
+      await pass(back)
+      expect(await back.parked()).toEqual([])
+      expect(await pair.old.rows('orders')).toEqual([])
+    })
+
     it('loses no row whose key changed in nothing but the case of its letters', async () => {
       pair = await startedPair(host(), async (old) => void (await old.insert('words', { word: 'shirt', meaning: 'garment' })))
       await pair.old.remove('words', { word: 'shirt' })
