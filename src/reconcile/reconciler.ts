@@ -135,6 +135,12 @@ export class Reconciler {
     return proofOf(await planner.talliesWithSums(context))
   }
 
+  /** Columns that are carried with their rows and compared by nobody, since they came after the baseline: `table.column`. */
+  async uncompared(): Promise<readonly string[]> {
+    const { context } = await this.#open()
+    return [...context.tables.values()].flatMap(({ name, added }) => added.map((column) => `${name}.${column}`))
+  }
+
   /** What this pass wrote, per table. */
   get counts(): ReadonlyMap<string, PassCounts> {
     return this.#counts
@@ -177,6 +183,7 @@ export class Reconciler {
         target,
         carried: (table) => index.pages(fullName(table.name)),
         printingOf: (table) => tables.get(fullName(table.name))?.targetPrinting ?? { columns: [], apart: [] },
+        printerOf: (table) => tables.get(fullName(table.name))?.printer,
         ...(asking.signal ? { signal: asking.signal } : {}),
         onRows: (table, count) => {
           rows += count

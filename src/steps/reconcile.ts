@@ -16,7 +16,7 @@ import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
 import { readBoth, withRoomForLeaps } from './leap-moves.ts'
 import { policyFindings } from './policy-findings.ts'
 import { askIfWrong, rememberNumbers } from './reconcile-caution.ts'
-import { parkedFinding, remappedFinding, sumsApart, unaccounted } from './reconcile-findings.ts'
+import { parkedFinding, remappedFinding, sumsApart, unaccounted, uncompared } from './reconcile-findings.ts'
 import { movedRows, provenOf } from './reconcile-proven.ts'
 import { planWords } from './reconcile-words.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
@@ -104,6 +104,7 @@ class ReconcileStep implements Step<ReconcileChange> {
       ...(parked.length === 0 ? [] : [parkedFinding(parked, source)]),
       ...unaccounted(proof, source),
       ...sumsApart(proof, source),
+      ...uncompared(await reconciler.uncompared()),
     ]
   }
 

@@ -145,6 +145,29 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       })
     })
 
+    // A shop's own update, on both hosts, while both take orders.
+    it.skipIf(!abilities.network)(
+      'goes on where a column was added on both hosts, takes it along, and overwrites nobody’s',
+      async () => {
+        let ada = ''
+        pair = await startedPair(host(), async (old) => {
+          ada = await customer(old, 'ada@example.com')
+        })
+        for (const database of [pair.oldDatabase, pair.newDatabase])
+          await database.runStatements(['ALTER TABLE customers ADD vat varchar(20)'])
+        await pair.new.update('customers', { id: ada }, { vat: 'new' })
+        await pair.old.update('customers', { id: ada }, { name: 'Ada L.', vat: 'old' })
+        const bob = await pair.old.insert('customers', { email: 'bob@example.com', name: 'Bob', note: null, vat: 'SE1' })
+        const each = reconciler(pair)
+        await pass(each)
+        expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'Ada L.', vat: 'new' })
+        expect(await find(pair.new, 'customers', { id: bob })).toMatchObject({ name: 'Bob', vat: 'SE1' })
+        expect([await each.parked(), (await each.uncompared()).map((name) => name.split('.').at(-1))]).toEqual([[], ['vat']])
+        expect((await each.prove({})).totals.unaccounted).toBe(0)
+        expect(await pass(reconciler(pair))).toEqual([])
+      },
+    )
+
     it.skipIf(abilities.network)('carries back that a row is gone which had won on the way there', async () => {
       const policies = { orders: { conflict: { newest: 'placed' } } } as const
       const made = { both: '' }

@@ -127,12 +127,7 @@ async function writeLedger(session: Session, entries: readonly LedgerEntry[]): P
 }
 
 /** See the port: what a plain SELECT reads here may be older than the transaction's first lock (REPEATABLE READ). */
-async function carried(
-  session: Session,
-  run: string,
-  table: string,
-  keys: readonly string[],
-): Promise<readonly LedgerEntry[]> {
+async function carried(session: Session, run: string, table: string, keys: readonly string[]): Promise<readonly LedgerEntry[]> {
   if (keys.length === 0) return []
   const { rows } = await session.query(
     `SELECT id, source_key, target_key, action, source_state, target_state, at FROM ${LEDGER} WHERE run = ${quoteText(run)}
