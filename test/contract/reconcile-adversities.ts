@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/base/clock.ts'
 import { type Decision, recordDecisions } from '../../src/reconcile/decisions.ts'
 import type { ParkedRow } from '../../src/reconcile/parked.ts'
+import type { ReconcileChange } from '../../src/reconcile/plan-items.ts'
+import type { Reconciler } from '../../src/reconcile/reconciler.ts'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
 import { customer, find, type Merging, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
 
@@ -69,10 +71,16 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       await pair.old.insert('visits', { page: '/', visitor: 'ada' })
       const [one, other] = [reconciler(pair, { policies }), reconciler(pair, { policies })]
       const plans = [await one.plan({}), await other.plan({})] as const
-      for (const change of plans[0].changes) await one.apply(change)
-      await pair.new.update('orders', { id: made.stray }, { status: 'sent' })
+      const applyAll = async (each: Reconciler, changes: readonly ReconcileChange[]): Promise<void> => {
+        for (const change of changes) await each.apply(change)
+      }
 
-      for (const change of plans[1].changes) await other.apply(change)
+      const first = applyAll(one, plans[0].changes)
+      // Where there are locks, both at the same time: whatever comes first, it must come to the same end.
+      if (!abilities.network) await first
+      if (!abilities.network) await pair.new.update('orders', { id: made.stray }, { status: 'sent' })
+      await Promise.all([first, applyAll(other, plans[1].changes)])
+      if (abilities.network) await pair.new.update('orders', { id: made.stray }, { status: 'sent' })
 
       expect((await pair.new.rows('orders')).map((row) => row.placed?.slice(8, 10)).sort()).toEqual(['20', '21', '22', '23'])
       expect(await find(pair.new, 'orders', { id: made.stray })).toMatchObject({ status: 'sent' })
