@@ -85,6 +85,7 @@ async function decideOn(
   const decided = candidates.map((candidate, at): Decided => {
     const orphan = orphans.get(seen[at] ?? candidate)
     if (orphan !== undefined && !candidate.paired) return { candidate, outcome: { do: 'park', reason: orphan.reason } }
+    if (isUnseen(candidate)) return { candidate, outcome: { do: 'later' } }
     const given = {
       sourceSide: context.sourceSide,
       matches: matches.get(candidate) ?? [],
@@ -96,6 +97,12 @@ async function decideOn(
   const later = all.filter(({ item }) => done.has(item)).map((candidate): Decided => ({ candidate, outcome: { do: 'later' } }))
   return [...later, ...(await withoutCollisions(transaction, decided))]
 }
+
+/** A person decided over a row that the target has changed since: it is shown anew. What only has the same number there isn't meant. */
+const isUnseen = ({ item, paired, rewritten, table, target }: Candidate): boolean =>
+  item.ruling === 'source' &&
+  (paired || (table.numbered === undefined && !rewritten)) &&
+  (target?.print ?? null) !== item.expect
 
 /** Of a row that is carried already, the target isn't as it was planned; or it has another row by its number. */
 const mayBeDone = ({ item, paired, target }: Candidate): boolean =>

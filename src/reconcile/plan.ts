@@ -70,7 +70,7 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const isRefused = this.#isRefused(key, row, table)
-    const found = this.#ruled(row, id, prints) ?? placeOf(row, table, this.#options, isRefused)
+    const found = this.#ruled(row, id, prints, table) ?? placeOf(row, table, this.#options, isRefused)
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
       this.#store.putBornThere(table.name, row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
@@ -167,11 +167,17 @@ export class Planner {
   }
 
   /** What a person decided about the row as it stands. */
-  #ruled(row: DifferentRow, id: string, prints: { source: string | null; target: string | null }): Placed | undefined {
+  #ruled(
+    row: DifferentRow,
+    id: string,
+    prints: { source: string | null; target: string | null },
+    table: CarriedTable,
+  ): Placed | undefined {
     const decision = this.#decisions.get(id)
     if (decision === undefined || row.difference === 'kept') return undefined
     // A row born on the source may have been parked beside what stood in its way, under another key.
-    const isAsSeen = decision.source === prints.source && (decision.target === prints.target || !row.hasBase)
+    const isBeside = !row.hasBase && (typeof decision.take === 'object' || !isKeyItsOwn(table))
+    const isAsSeen = decision.source === prints.source && (decision.target === prints.target || isBeside)
     if (!isAsSeen) return undefined
     const ruling = rulingOf(decision.take, this.#options.sourceSide)
     if (typeof ruling === 'object') return { place: 'carry', action: 'match', ruling }
@@ -263,6 +269,11 @@ const placeOf = (row: DifferentRow, table: CarriedTable, options: PlannerOptions
  * row's key, and there may be no conflict at all.
  */
 function isRelated(row: DifferentRow, table: CarriedTable): boolean {
-  if (row.difference !== 'same-key' || row.source.key === null) return false
-  return table.references.some(({ foreignKey }) => foreignKey.columns.some((name) => table.target.key.includes(name)))
+  return row.difference === 'same-key' && row.source.key !== null && isKeyOfParents(table)
 }
+
+const isKeyOfParents = ({ references, target: { key } }: CarriedTable): boolean =>
+  references.some(({ foreignKey }) => foreignKey.columns.some((name) => key.includes(name)))
+
+/** True where what has a row's key on the target can't be another thing, nor the row have another key there. */
+const isKeyItsOwn = (table: CarriedTable): boolean => table.numbered === undefined && !isKeyOfParents(table)

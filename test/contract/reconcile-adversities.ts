@@ -153,6 +153,44 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       })
     })
 
+    it.skipIf(abilities.network)('asks again where a customer has changed the other row since a person decided', async () => {
+      pair = await startedPair(host(), async (old) => void (await customer(old, 'ada@example.com')))
+      await pair.old.insert('words', { word: 'shirt', meaning: 'on old' })
+      await pair.new.insert('words', { word: 'shirt', meaning: 'on new' })
+      await pass(reconciler(pair))
+      const [row] = await reconciler(pair).parked()
+      await recordDecisions(pair.directory, [
+        { table: row?.table ?? '', key: row?.key ?? '', take: 'old', source: row?.source ?? null, target: row?.target ?? null },
+      ])
+      await pair.new.update('words', { word: 'shirt' }, { meaning: 'changed since' })
+      await pass(reconciler(pair))
+      expect(await find(pair.new, 'words', { word: 'shirt' })).toMatchObject({ meaning: 'changed since' })
+      expect(await reconciler(pair).parked()).toMatchObject([{ key: row?.key, targetRow: { meaning: 'changed since' } }])
+      expect(await pass(reconciler(pair))).toEqual([])
+    })
+
+    it.skipIf(abilities.network)('leaves what a customer changes between the plan of a decided row and its carrying', async () => {
+      let ada = ''
+      pair = await startedPair(host(), async (old) => {
+        ada = await customer(old, 'ada@example.com')
+      })
+      await pair.old.update('customers', { id: ada }, { name: 'on old' })
+      await pair.new.update('customers', { id: ada }, { name: 'on new' })
+      await pass(reconciler(pair))
+      const [row] = await reconciler(pair).parked()
+      await recordDecisions(pair.directory, [
+        { table: row?.table ?? '', key: row?.key ?? '', take: 'old', source: row?.source ?? null, target: row?.target ?? null },
+      ])
+      const each = reconciler(pair)
+      const { changes } = await each.plan({})
+      await pair.new.update('customers', { id: ada }, { name: 'just now' })
+      for (const change of changes) await each.apply(change)
+      expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
+      await pass(reconciler(pair))
+      expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
+      expect(await reconciler(pair).parked()).toMatchObject([{ targetRow: { name: 'just now' } }])
+    })
+
     // A shop's own update, on both hosts, while both take orders.
     it.skipIf(!abilities.network)(
       'goes on where a column was added on both hosts, takes it along, and overwrites nobody’s',
