@@ -100,9 +100,7 @@ async function decideOn(
 
 /** A person decided over a row that the target has changed since: it is shown anew. What only has the same number there isn't meant. */
 const isUnseen = ({ item, paired, rewritten, table, target }: Candidate): boolean =>
-  item.ruling === 'source' &&
-  (paired || (table.numbered === undefined && !rewritten)) &&
-  (target?.print ?? null) !== item.expect
+  item.ruling === 'source' && (paired || (table.numbered === undefined && !rewritten)) && (target?.print ?? null) !== item.expect
 
 /** Of a row that is carried already, the target isn't as it was planned; or it has another row by its number. */
 const mayBeDone = ({ item, paired, target }: Candidate): boolean =>

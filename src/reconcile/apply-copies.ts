@@ -31,7 +31,9 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
   if (table === undefined) return NOTHING_CARRIED
   await readLedgers([table.name, ...table.references.map(({ parent }) => parent)], context)
   const open = items.filter(({ key, base }) => (context.index.of(table.name, key)?.sourceState ?? base[0]) === base[0])
-  const { wanted, parked, later, gone } = await sorted(open, table, context)
+  const behind = open.filter(({ ruling }) => ruling === 'skip')
+  const rest = open.filter(({ ruling }) => ruling !== 'skip')
+  const { wanted, parked, later, gone } = await sorted(rest, table, context)
   const entries = await context.target.transaction([table.target], async (transaction) => {
     const done = await carriedMeanwhile(transaction, open, context)
     const written = await writeCopies(
@@ -42,6 +44,7 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
     const left = gone.filter((item) => !done.has(item))
     const made = left.map((item) => entryOf({ item, print: targetPrint(item, context), change: 0 }, context))
     for (const each of written) made.push(entryOf(each, context))
+    made.push(...behind.filter((item) => !done.has(item)).map((item) => leftBehind(item, context)))
     await transaction.ledger(made)
     return made
   })
@@ -148,6 +151,13 @@ function entryOf({ item, print, change }: WrittenCopies, context: ApplyContext):
     at: ledgerTime(item.table, item.key, context),
   }
 }
+
+/** A person decided that they stay where they are: each host keeps the copies that it has. */
+const leftBehind = (item: CarryItem, context: ApplyContext): LedgerEntry => ({
+  ...entryOf({ item, print: targetPrint(item, context), change: 0 }, context),
+  action: 'skipped',
+  targetState: copiesState(item.copies?.base ?? 0),
+})
 
 const parkedCopies = (item: CarryItem, table: CarriedTable, row: Row, reason: string): ParkedRow => ({
   table: item.table,

@@ -198,8 +198,12 @@ export class Planner {
     const key = copiesKey(copies.print)
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
-    if (this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })) return 'parked'
-    if (more < 0) this.#delete(table, -more)
+    const decision = this.#decisions.get(id)
+    const take = decision?.source === copies.print ? rulingOf(decision.take, this.#options.sourceSide) : undefined
+    const ruling = take === 'target' || take === 'skip' ? 'skip' : undefined
+    const isRefused = this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })
+    if (isRefused && ruling === undefined) return 'parked'
+    if (more < 0 && ruling === undefined) this.#delete(table, -more)
     this.#store.put({
       table: table.name,
       key,
@@ -209,6 +213,7 @@ export class Planner {
       expect: null,
       base: [copiesState(copies.base), copiesState(copies.base)],
       copies: { base: copies.base, source: copies.source, target: copies.target },
+      ...(ruling === undefined ? {} : { ruling }),
     })
     return 'waiting'
   }

@@ -169,26 +169,58 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       expect(await pass(reconciler(pair))).toEqual([])
     })
 
-    it.skipIf(abilities.network)('leaves what a customer changes between the plan of a decided row and its carrying', async () => {
-      let ada = ''
-      pair = await startedPair(host(), async (old) => {
-        ada = await customer(old, 'ada@example.com')
-      })
-      await pair.old.update('customers', { id: ada }, { name: 'on old' })
-      await pair.new.update('customers', { id: ada }, { name: 'on new' })
-      await pass(reconciler(pair))
-      const [row] = await reconciler(pair).parked()
-      await recordDecisions(pair.directory, [
-        { table: row?.table ?? '', key: row?.key ?? '', take: 'old', source: row?.source ?? null, target: row?.target ?? null },
-      ])
-      const each = reconciler(pair)
-      const { changes } = await each.plan({})
-      await pair.new.update('customers', { id: ada }, { name: 'just now' })
-      for (const change of changes) await each.apply(change)
-      expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
-      await pass(reconciler(pair))
-      expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
-      expect(await reconciler(pair).parked()).toMatchObject([{ targetRow: { name: 'just now' } }])
+    it.skipIf(abilities.network)(
+      'leaves what a customer changes between the plan of a decided row and its carrying',
+      async () => {
+        let ada = ''
+        pair = await startedPair(host(), async (old) => {
+          ada = await customer(old, 'ada@example.com')
+        })
+        await pair.old.update('customers', { id: ada }, { name: 'on old' })
+        await pair.new.update('customers', { id: ada }, { name: 'on new' })
+        await pass(reconciler(pair))
+        const [row] = await reconciler(pair).parked()
+        await recordDecisions(pair.directory, [
+          { table: row?.table ?? '', key: row?.key ?? '', take: 'old', source: row?.source ?? null, target: row?.target ?? null },
+        ])
+        const each = reconciler(pair)
+        const { changes } = await each.plan({})
+        await pair.new.update('customers', { id: ada }, { name: 'just now' })
+        for (const change of changes) await each.apply(change)
+        expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
+        await pass(reconciler(pair))
+        expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
+        expect(await reconciler(pair).parked()).toMatchObject([{ targetRow: { name: 'just now' } }])
+      },
+    )
+
+    it.skipIf(abilities.network)('leaves a row without a key behind when a person says so, on both ways', async () => {
+      const references: Merging['references'] = (tables) => {
+        const named = (name: string) => tables.find((table) => table.name.name.toLowerCase() === name)?.name
+        const [child, parent] = [named('visits'), named('words')]
+        if (child === undefined || parent === undefined) return []
+        const [columns, parentColumns] = [['visitor'], ['word']]
+        return [{ name: 'visits.visitor', table: child, columns, parent, parentColumns, enforced: false, sql: '' }]
+      }
+      pair = await startedPair(host(), async (old) => void (await customer(old, 'ada@example.com')))
+      await pair.old.insert('words', { word: 'ada', meaning: 'on old' })
+      await pair.new.insert('words', { word: 'ada', meaning: 'on new' })
+      await pair.old.insert('visits', { page: '/', visitor: 'ada' })
+      await pass(reconciler(pair, { references }))
+      const parked = await reconciler(pair, { references }).parked()
+      expect(parked.map(({ table }) => table.split('.').at(-1)?.toLowerCase()).sort()).toEqual(['visits', 'words'])
+      await recordDecisions(
+        pair.directory,
+        parked.map(({ table, key, source, target }) => ({ table, key, take: 'skip' as const, source, target })),
+      )
+      await pass(reconciler(pair, { references }))
+      expect(await reconciler(pair, { references }).parked()).toEqual([])
+      expect(await pair.new.rows('visits')).toEqual([])
+      expect(await pass(reconciler(pair, { references }))).toEqual([])
+      expect((await reconciler(pair, { references }).prove({})).totals.unaccounted).toBe(0)
+      await pass(reconciler(pair, { references, from: 'new' }))
+      expect(await pair.old.rows('visits')).toHaveLength(1)
+      expect(await pass(reconciler(pair, { references, from: 'new' }))).toEqual([])
     })
 
     // A shop's own update, on both hosts, while both take orders.
