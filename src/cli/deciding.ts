@@ -37,7 +37,7 @@ export async function isBackAlready(directory: string): Promise<boolean> {
 }
 
 /** Keeps what a person decides, for the pass that follows. */
-export async function decide(prepared: Prepared, playbook: string, flags: ReconcileFlags, io: Io): Promise<void> {
+export async function decide(prepared: Prepared, flags: ReconcileFlags, io: Io): Promise<void> {
   const { options, display, world } = prepared
   const { directory } = options
   const target = (await isBackAlready(directory)) ? world.old : world.new
@@ -46,7 +46,7 @@ export async function decide(prepared: Prepared, playbook: string, flags: Reconc
     display.tell({ time: isoTime(options.clock.now()), run: null, step: null, event, ...more }, text)
   const { rows, files } =
     flags.decisions === undefined
-      ? await askPerson(parked, target, playbook, { flags, io })
+      ? await askPerson(parked, target, { flags, io })
       : await readFile(flags.decisions, parked, directory, (text, settled) => tell('settled', text, settled))
   await recordDecisions(directory, rows)
   await recordFileDecisions(directory, files)
@@ -79,11 +79,10 @@ async function readFile(
 async function askPerson(
   { rows, files }: Waiting,
   target: Host,
-  playbook: string,
   { flags, io }: { readonly flags: ReconcileFlags; readonly io: Io },
 ): Promise<Decided> {
   if (rows.length + files.length === 0) return { rows: [], files: [] }
-  if (!io.isTerminal || flags.json === true || flags.yes === true) throw nobodyToAsk(rows, files, playbook)
+  if (!io.isTerminal || flags.json === true || flags.yes === true) throw nobodyToAsk(rows, files)
   let isOver = false
   const choose = async <T extends string>(question: string, choices: readonly Choice<T>[]): Promise<T | undefined> => {
     const answer = await chooseInTerminal(question, choices)

@@ -51,11 +51,12 @@ export async function showDemo(session: Session & { readonly flags: DemoFlags })
 async function move(
   playbook: string,
   env: Readonly<Record<string, string>>,
-  { io, flags }: Session,
+  session: Session,
   { clock, stops }: { readonly clock: Clock; readonly stops: Stops },
 ): Promise<number> {
   const { runSequence } = await import('../run/runner.ts')
-  const shown = await displayFor('live', flags, io)
+  const { flags } = session
+  const shown = await displayFor('live', { ...session, playbook })
   const display = flags.json ? withoutFinished(shown) : shown
   try {
     const prepared = await prepare(playbook, { clock, env, flags, display, stops })

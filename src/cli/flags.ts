@@ -7,6 +7,7 @@ export interface Flags {
   readonly yes?: boolean
   readonly state?: string
   readonly verbose?: boolean
+  readonly plain?: boolean
 }
 
 export const withFlags = (command: Command): Command =>
@@ -15,6 +16,7 @@ export const withFlags = (command: Command): Command =>
     .option('--yes', 'answer every question with yes')
     .option('--state <dir>', 'keep the run here (default: .migrate/NAME beside the playbook)')
     .option('--verbose', 'tell more')
+    .option('--plain', 'lines, no live screen: for screen readers; questions are asked all the same')
 
 /** Where a run is kept, absolute. */
 export const stateDirectory = (flags: Flags, playbook: string, name: string): string =>

@@ -13,14 +13,11 @@ import { utcWords } from './status-text.ts'
  */
 export async function showLookup(playbook: string, table: string, key: string, session: Session): Promise<number> {
   const { withDisplay } = await import('./session.ts')
-  return await withDisplay(session, 'text', async ({ display, clock }) => {
+  return await withDisplay({ ...session, playbook }, 'text', async ({ display, clock }) => {
     const { concluded } = await import('./conclusion.ts')
     const started = clock.monotonic()
     const { run, answer } = await look(playbook, table, key, session, clock)
-    display.tell(
-      { time: isoTime(clock.now()), run, step: null, event: 'lookup', ...answer },
-      lookupLines(answer, playbook).join('\n'),
-    )
+    display.tell({ time: isoTime(clock.now()), run, step: null, event: 'lookup', ...answer }, lookupLines(answer).join('\n'))
     return answer.rows.length > 0 ? concluded(display, clock, started) : concluded(display, clock, started, 1, 'failed')
   })
 }
@@ -39,7 +36,7 @@ async function look(
   const playbook = await loadPlaybook(file, io.env)
   const directory = stateDirectory(flags, resolve(file), playbook.name)
   const { history } = await readHistory(directory)
-  if (history.run === undefined) throw noRun(playbook.name, file)
+  if (history.run === undefined) throw noRun(playbook.name)
   const world = await buildWorld(playbook, { clock })
   try {
     const answer = await lookUp({
@@ -57,10 +54,10 @@ async function look(
   }
 }
 
-const noRun = (name: string, playbook: string): MigrateError =>
+const noRun = (name: string): MigrateError =>
   new MigrateError('run-missing', `There is no run of ${name} yet, so no row has been carried.`, {
     ending: 'usage',
-    hint: `Begin with  migrate run ${playbook}, or name the folder of the run with --state DIR.`,
+    hint: 'Begin with  migrate run PLAYBOOK, or name the folder of the run with --state DIR.',
   })
 
 function present(database: Database | undefined): Database {
@@ -72,8 +69,8 @@ function present(database: Database | undefined): Database {
 }
 
 /** The answer for people, one line for each row that has this number on either host. */
-export function lookupLines({ table, key, rows, oldUnreachable }: Lookup, playbook: string): readonly string[] {
-  const lines = rows.flatMap((row) => [`${sentence(table, row)}${goneWords(row)}`, ...hintFor(row, playbook)])
+export function lookupLines({ table, key, rows, oldUnreachable }: Lookup): readonly string[] {
+  const lines = rows.flatMap((row) => [`${sentence(table, row)}${goneWords(row)}`, ...hintFor(row)])
   const unknown = `Neither host has a row ${table} ${key}, and the ledger knows of none.`
   const quiet = oldUnreachable === undefined ? [] : [`The old host couldn't be asked: ${oldUnreachable}`]
   return [...(lines.length === 0 ? [unknown] : lines), ...quiet]
@@ -120,9 +117,9 @@ function sentence(table: string, row: LookedUp): string {
   }
 }
 
-function hintFor({ became }: LookedUp, playbook: string): readonly string[] {
-  if (became === 'parked') return [`→ migrate reconcile ${playbook} --resolve  asks you about it.`]
-  if (became === 'not-carried') return [`→ migrate reconcile ${playbook}  carries it.`]
-  if (became === 'differs') return [`→ migrate reconcile ${playbook} --dry-run  says what would be done.`]
+function hintFor({ became }: LookedUp): readonly string[] {
+  if (became === 'parked') return ['→ migrate reconcile PLAYBOOK --resolve  asks you about it.']
+  if (became === 'not-carried') return ['→ migrate reconcile PLAYBOOK  carries it.']
+  if (became === 'differs') return ['→ migrate reconcile PLAYBOOK --dry-run  says what would be done.']
   return []
 }

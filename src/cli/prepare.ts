@@ -39,6 +39,7 @@ export async function prepareFrom(
   directory: string,
   { clock, flags, display, stops }: Surroundings,
 ): Promise<Prepared> {
+  display.checking(`asking both hosts of ${playbook.name}`)
   const world = await buildWorld(playbook, { clock })
   const sequence = buildSequence(playbook, world)
   const { history } = await readHistory(directory)
@@ -60,6 +61,7 @@ export async function prepareFrom(
     interrupt: stops.interrupt,
     abort: stops.abort,
     hooks: hooksOf(world),
+    checking: ({ title }) => display.checking(title),
     checkHooks: (signal) => checkHooks(world, clock, signal),
   }
   return { playbook, world, options, display }

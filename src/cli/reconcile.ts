@@ -10,7 +10,7 @@ import { withPlaybook } from './session.ts'
 export async function reconcile(playbook: string, flags: ReconcileFlags, io: Io): Promise<number> {
   const dryRun = flags.dryRun ?? false
   return await withPlaybook(playbook, { io, flags }, dryRun ? 'reconcile' : 'live', async (prepared) => {
-    if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, playbook, flags, io)
+    if (flags.resolve === true || flags.decisions !== undefined) await decide(prepared, flags, io)
     // After the way back the old host is where customers are: there is nothing of it to follow.
     if (flags.follow !== true || (await isBackAlready(prepared.options.directory))) return await onePass(prepared, dryRun)
     const { follow } = await import('./follow.ts')

@@ -55,6 +55,7 @@ export function timesText({ steps, rtoSeconds, rpoSeconds }: RehearsalTimes, lef
     `From the first byte saved until the new host is ready: ${formatDuration(rtoSeconds * 1000)} (RTO, without DNS).`,
     `The newest order there is then ${formatDuration(rpoSeconds * 1000)} old (RPO): reconcile carries what came since, as long as the old host lives.`,
     ...(leftOut.length === 0 ? [] : [`Not rehearsed: ${leftOut.join(', ')}.`]),
+    'What the rehearsal made on the new host has been removed.',
     '',
   ].join('\n')
 }

@@ -35,7 +35,7 @@ interface Stage {
  * away again, also after a failure or Ctrl-C; what a killed rehearsal left is removed by the next one. Returns the exit code.
  */
 export async function rehearse(file: string, session: Session, onlyClean: boolean): Promise<number> {
-  return await withDisplay(session, 'live', async ({ display, clock }) => {
+  return await withDisplay({ ...session, playbook: file }, 'rehearsal', async ({ display, clock }) => {
     const stops = listenForSignals(display.notice, process.exit)
     const surroundings: Surroundings = { clock, env: session.io.env, flags: session.flags, display, stops }
     try {
@@ -129,7 +129,7 @@ async function makeDatabase({ new: target }: World, name: string): Promise<void>
     await target.database?.scratch?.create(name)
   } catch (error) {
     if (!(error instanceof MigrateError) || error.code !== 'database-permission-denied') throw error
-    throw new MigrateError(error.code, `${error.message} The rehearsal needs a database of its own beside the shop’s.`, {
+    throw new MigrateError(error.code, `${error.message}\nThe rehearsal needs a database of its own beside the shop’s.`, {
       hint: 'Give that account the right to make databases, or make an empty one in the control panel and name it: rehearsal: { database: … }.',
       cause: error,
     })
@@ -181,7 +181,7 @@ async function takeBack(stage: Stage, record: RehearsalRecord): Promise<void> {
     if (result.exit === 0) return
     const why = failure?.event === 'failed' ? ` ${failure.message}` : ''
     throw new MigrateError('rehearsal-not-removed', `What the rehearsal made on the new host could not all be removed.${why}`, {
-      hint: `Say  migrate rehearse ${stage.file} --clean  to try again.`,
+      hint: 'Say  migrate rehearse PLAYBOOK --clean  to try again.',
     })
   })
 }

@@ -87,7 +87,7 @@ function sideHint(
 }
 
 /** Without a terminal nobody is asked: how to decide all the same. */
-export function nobodyToAsk(parked: readonly ParkedRow[], files: readonly SeenFile[], playbook: string): MigrateError {
+export function nobodyToAsk(parked: readonly ParkedRow[], files: readonly SeenFile[]): MigrateError {
   const counted = [
     ...(parked.length === 0 ? [] : [`${formatCount(parked.length)} ${parked.length === 1 ? 'row' : 'rows'}`]),
     ...(files.length === 0 ? [] : [`${formatCount(files.length)} ${files.length === 1 ? 'file' : 'files'}`]),
@@ -99,7 +99,7 @@ export function nobodyToAsk(parked: readonly ParkedRow[], files: readonly SeenFi
     `${counted.join(' and ')} ${parked.length + files.length === 1 ? 'is' : 'are'} parked, and there is no terminal to ask in. Nothing was changed.`,
     {
       ending: 'waiting',
-      hint: `Run it in a terminal, or write your decisions (take: ${takes}) to a file, then:  migrate reconcile ${playbook} --decisions decisions.yml\n${lines.join('\n')}`,
+      hint: `Run it in a terminal, or write your decisions (take: ${takes}) to a file, then:  migrate reconcile PLAYBOOK --decisions decisions.yml\n${lines.join('\n')}`,
     },
   )
 }

@@ -3,9 +3,11 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { shownPath } from '../files/raw-names.ts'
 import { askInTerminal } from './ask.ts'
 import { asOwn, conclude } from './conclusion.ts'
+import { playbookWords, speakingOf } from './display/commands.ts'
 import type { Display } from './display/display.ts'
 import { wrap } from './display/frame.ts'
 import { jsonDisplay } from './display/json.ts'
+import { noPassing, passingOn } from './display/passing.ts'
 import { plainDisplay } from './display/plain.ts'
 import { type PlanView, planDisplay } from './display/plan.ts'
 import type { Flags } from './flags.ts'
@@ -14,20 +16,33 @@ import { type Prepared, prepare, type Surroundings } from './prepare.ts'
 import { listenForSignals } from './signals.ts'
 
 /** How a command's events are best shown to a person. */
-export type View = 'live' | 'back' | 'text' | PlanView
+export type View = 'live' | 'back' | 'rehearsal' | 'text' | PlanView
 
 /** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
-export async function displayFor(view: View, flags: Flags, io: Io): Promise<Display> {
+export async function displayFor(view: View, { flags, io, playbook }: Session): Promise<Display> {
+  const display = await displayWithin(view, flags, io)
+  return playbook === undefined ? display : speakingOf(playbookWords(playbook, flags), display)
+}
+
+async function displayWithin(view: View, flags: Flags, io: Io): Promise<Display> {
   const fitted = (text: string): string => (io.isTerminal ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text)
   const notice = (text: string): void => void io.stderr.write(`${fitted(text)}\n`)
   const write = (text: string): void => void io.stdout.write(flags.json ? text : shownPath(text))
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
+  const passing =
+    io.isTerminal && flags.plain !== true
+      ? passingOn(
+          (text) => io.stderr.write(text),
+          () => io.stderr.columns ?? 80,
+        )
+      : noPassing
   const verbose = flags.verbose ?? false
   if (view === 'plan' || view === 'check' || view === 'rollback' || view === 'reconcile') {
     return planDisplay({
       write,
       notice,
+      passing,
       verbose,
       ask,
       what: view,
@@ -35,17 +50,19 @@ export async function displayFor(view: View, flags: Flags, io: Io): Promise<Disp
       paint: (colour, text) => (io.isColoured ? styleText(colour, text, { validateStream: false }) : text),
     })
   }
-  if (view !== 'text' && io.isTerminal) {
+  if (view !== 'text' && io.isTerminal && flags.plain !== true) {
     const { screenDisplay } = await import('./display/screen.ts')
-    const work = view === 'back' ? 'rollback' : 'run'
-    return screenDisplay({ output: io.stdout, notice, clock: systemClock, coloured: io.isColoured, work, ask })
+    const work = view === 'back' ? 'rollback' : view === 'rehearsal' ? 'rehearsal' : 'run'
+    return screenDisplay({ output: io.stdout, notice, passing, clock: systemClock, coloured: io.isColoured, work, ask })
   }
-  return plainDisplay({ write, notice, verbose, ask })
+  return plainDisplay({ write, notice, verbose, ask, fitted })
 }
 
 export interface Session {
   readonly io: Io
   readonly flags: Flags
+  /** As the person named it: messages name commands that can be typed. */
+  readonly playbook?: string
 }
 
 /** A command that works on a playbook's run: prepared, shown, stopped by signals, and always ended by `finished`. Returns the exit code. */
@@ -55,7 +72,7 @@ export async function withPlaybook(
   view: View,
   work: (prepared: Prepared) => Promise<{ readonly exit: number }>,
 ): Promise<number> {
-  return await withDisplay(session, view, async ({ display, clock }) => {
+  return await withDisplay({ ...session, playbook: file }, view, async ({ display, clock }) => {
     const stops = listenForSignals(display.notice, process.exit)
     const surroundings: Surroundings = { clock, env: session.io.env, flags: session.flags, display, stops }
     try {
@@ -73,13 +90,14 @@ export async function withPlaybook(
 
 /** Shows what `work` tells; when it throws, the error and `finished` are told here. */
 export async function withDisplay(
-  { io, flags }: Session,
+  session: Session,
   view: View,
   work: (given: { readonly display: Display; readonly clock: Clock }) => Promise<number>,
 ): Promise<number> {
+  const { flags, io } = session
   const clock = systemClock
   const started = clock.monotonic()
-  const display = await displayFor(view, flags, io)
+  const display = await displayFor(view, session)
   try {
     return await work({ display, clock })
   } catch (error) {

@@ -10,17 +10,20 @@ const OUTCOMES = {
   interrupted: 'interrupted at a safe point; run again to resume',
 } as const
 
+/** It was interrupted, or waits for a person. */
+const STOPPED = '■'
+
 type Run = Extract<Status, { readonly state: 'run' }>
 
-/** Where a run stands, for people. */
-export function statusText(status: Status, name: string, playbook: string): string {
+/** Where a run stands, for people. `playbook`: what stands behind `migrate run`. `isAtWork`: a process holds it now. */
+export function statusText(status: Status, name: string, playbook: string, isAtWork = false): string {
   if (status.state === 'none') return `No run of ${name} yet. Begin with:  migrate run ${playbook}`
   const steps = status.steps.map((step) => {
-    const changes = step.begun === 0 ? '' : `  ${formatCount(step.applied)} of ${formatCount(step.begun)} changes made`
-    return ` ${MARKS[step.status]} ${step.title} (${step.id})${changes}${step.undone > 0 ? `, ${formatCount(step.undone)} taken back` : ''}`
+    const isStopped = step.status === 'failed' && (status.outcome === 'interrupted' || status.outcome === 'waiting')
+    return ` ${isStopped ? STOPPED : MARKS[step.status]} ${step.title} (${step.id})${changeWords(step)}`
   })
   const parts = [
-    `Run ${status.run} of ${status.playbook}, begun ${utcWords(status.startedAt)}: ${stateWords(status)}.`,
+    `Run ${status.run} of ${status.playbook}, begun ${utcWords(status.startedAt)}: ${stateWords(status, isAtWork)}.`,
     ...steps,
     ...failureLines(status),
     ...decisionLines(status),
@@ -28,6 +31,19 @@ export function statusText(status: Status, name: string, playbook: string): stri
     ...endLines(status, playbook),
   ]
   return parts.join('\n')
+}
+
+const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+
+/** `24 changes`; `3 of 24 changes made`; `1 taken back`. */
+function changeWords({ begun, applied, undone }: Run['steps'][number]): string {
+  const standing = begun - undone
+  const made =
+    standing === 0
+      ? []
+      : [applied === standing ? counted(applied, 'change') : `${formatCount(applied)} of ${formatCount(standing)} changes made`]
+  const words = [...made, ...(undone === 0 ? [] : [`${formatCount(undone)} taken back`])]
+  return words.length === 0 ? '' : `  ${words.join(', ')}`
 }
 
 /** Asks about the rows and files that wait for a person. */
@@ -40,19 +56,22 @@ export const utcWords = (time: string): string => `${time.slice(0, 16).replace('
 const wentBack = ({ cutOver, rollback, steps }: Run): boolean =>
   !cutOver && rollback === 'none' && steps.some((step) => step.phase === 'cutover' && step.undone > 0)
 
-function stateWords(status: Run): string {
+function stateWords(status: Run, isAtWork: boolean): string {
+  if (isAtWork) return 'at work now'
   if (status.rollback === 'complete') return 'taken back'
-  if (status.rollback === 'unfinished') return 'being taken back; run "migrate rollback" again to go on'
+  if (status.rollback === 'unfinished') return 'being taken back; run  migrate rollback PLAYBOOK  again to go on'
   if (isGoingBack(status) && status.outcome !== null) return 'going back to the old host, not done yet; run again to go on'
   if (wentBack(status) && status.outcome === 'ok') return 'taken back after its cutover'
-  return status.outcome === null ? 'at work now, or its process died; run again to resume' : OUTCOMES[status.outcome]
+  const left = status.steps.filter((step) => step.status !== 'finished').length
+  if (status.outcome === 'ok' && left > 0) return `done as far as was asked; ${counted(left, 'step')} still to come`
+  return status.outcome === null ? 'cut off: its process is gone; run again to resume' : OUTCOMES[status.outcome]
 }
 
-const failureLines = ({ failure }: Run): readonly string[] =>
+const failureLines = ({ failure, outcome }: Run): readonly string[] =>
   failure === null
     ? []
     : [
-        `Failed${failure.step === null ? '' : ` in ${failure.step}`}: ${failure.message}`,
+        `${outcome === 'interrupted' ? 'Stopped' : outcome === 'waiting' ? 'Waits' : 'Failed'}${failure.step === null ? '' : ` in ${failure.step}`}: ${failure.message}`,
         ...(failure.hint === undefined ? [] : [`→ ${failure.hint}`]),
       ]
 
@@ -67,6 +86,8 @@ const decisionLines = ({ goingBack }: Run): readonly string[] => {
 /** It was decided to go back, and customers are still sent to the new host. */
 const isGoingBack = ({ goingBack, cutOver }: Run): boolean => goingBack?.decision === 'back' && cutOver
 
+const REMAINING_SHOWN = 3
+
 function endLines(status: Run, playbook: string): readonly string[] {
   if (wentBack(status)) {
     return [
@@ -74,18 +95,22 @@ function endLines(status: Run, playbook: string): readonly string[] {
       ...(status.goingBack?.decision === 'back' && status.outcome !== 'ok'
         ? ['What they ordered on the new host is not all on the old one yet.']
         : []),
-      `Should orders still have arrived on the new host, "migrate rollback ${playbook}" carries them over too.`,
+      `Should orders still have arrived on the new host,  migrate rollback ${playbook}  carries them over too.`,
     ]
   }
   const where = status.cutOver ? 'Customers may be on the new host.' : 'Customers are on the old host.'
-  const next = status.next === null || status.rollback === 'complete' ? [] : [`Next: ${status.next}.`]
+  const next = status.steps.find((step) => step.id === status.next)
+  const ahead =
+    next === undefined || status.rollback !== 'none' ? [] : [`Next: ${next.title}. To go on:  migrate run ${playbook}`]
   const { undoable, remaining } = status.wayBack
-  const command = `The way back: "migrate rollback ${playbook}"`
+  const command = `The way back:  migrate rollback ${playbook} `
   const back = status.cutOver
     ? [`${command} moves DNS back and carries the new host's orders to the old one; what was prepared on the new host stays.`]
     : undoable === 0
       ? []
       : [`${command} takes back ${formatCount(undoable)} ${undoable === 1 ? 'change' : 'changes'}.`]
-  const lasting = remaining.length === 0 ? [] : [`It can't take back: ${remaining.join('; ')}.`]
-  return [where, ...next, ...back, ...lasting]
+  const shown = remaining.slice(0, REMAINING_SHOWN)
+  const more = remaining.length > shown.length ? `; and ${formatCount(remaining.length - shown.length)} more` : ''
+  const lasting = remaining.length === 0 ? [] : [`It can't take back: ${shown.join('; ')}${more}.`]
+  return [where, ...ahead, ...back, ...lasting]
 }

@@ -87,8 +87,6 @@ export async function hasGoneBack(history: RunHistory): Promise<boolean> {
 const GUARD = 'guard'
 
 interface Running {
-  /** The playbook's, for messages. */
-  readonly file: string
   /** All steps are run, not a choice of them. */
   readonly isWhole: boolean
   run(options: CommandOptions): Promise<RunResult>
@@ -112,7 +110,7 @@ async function guardAlone(options: CommandOptions): Promise<RunResult | undefine
  * `migrate run`, and the way back when it was decided on in it or by an earlier process: nobody decides anew. A run that went back
  * ends as failed, since the move didn't come about.
  */
-export async function runOrGoBack(prepared: Prepared, { file, isWhole, run }: Running): Promise<RunResult> {
+export async function runOrGoBack(prepared: Prepared, { isWhole, run }: Running): Promise<RunResult> {
   const { options, world } = prepared
   const { goingBack } = await import('../steps/carry-back.ts')
   const carrying = goingBack(world, options.sequence)
@@ -142,24 +140,24 @@ export async function runOrGoBack(prepared: Prepared, { file, isWhole, run }: Ru
   const seconds = (options.clock.monotonic() - started) / 1000
   const result: RunResult = back.exit === 0 ? { ...back, outcome: 'failed', exit: 1 } : back
   const isParked = back.outcome === 'parked'
-  if (back.exit === 0 || isParked) tell(back.runId, { event: 'failed', seconds, ...wentBack(due, file, isParked) })
-  else tell(back.runId, { event: 'finding', ...stillDue((await readHistory(options.directory)).history, file) })
+  if (back.exit === 0 || isParked) tell(back.runId, { event: 'failed', seconds, ...wentBack(due, isParked) })
+  else tell(back.runId, { event: 'finding', ...stillDue((await readHistory(options.directory)).history) })
   held.release(result)
   return result
 }
 
-const wentBack = ({ reason, at }: GoingBack, file: string, isParked: boolean) => ({
+const wentBack = ({ reason, at }: GoingBack, isParked: boolean) => ({
   code: 'failback',
   message: `Customers are sent to the old host again, as was decided at ${at.slice(11, 19)} UTC: ${reason}. What they ordered on the new host is on the old one too${isParked ? ', but for the rows that wait for a decision' : ''}. Nothing on the new host was touched.`,
-  hint: `${isParked ? `To decide:  migrate reconcile ${file} --resolve. ` : ''}Resolvers may send some customers to the new host until their TTL ends: after that, run  migrate rollback ${file}  once more. To move again, mend the new host, empty its database, and begin anew with --fresh.`,
+  hint: `${isParked ? 'To decide:  migrate reconcile PLAYBOOK --resolve. ' : ''}Resolvers may send some customers to the new host until their TTL ends: after that, run  migrate rollback PLAYBOOK  once more. To move again, mend the new host, empty its database, and begin anew with --fresh.`,
 })
 
-const stillDue = ({ cutOver }: RunHistory, file: string) =>
+const stillDue = ({ cutOver }: RunHistory) =>
   ({
     severity: 'error',
     code: cutOver ? 'failback-unfinished' : 'carry-back-due',
     message: cutOver
       ? 'It was decided to go back to the old host, and that isn’t done: customers may still be sent to the new one.'
       : 'Customers are sent to the old host again. What they ordered on the new host isn’t on the old one yet: it waits there until it can be carried.',
-    hint: `When what stands in the way is mended: migrate rollback ${file}  goes on with it, as often as it takes.`,
+    hint: 'When what stands in the way is mended: migrate rollback PLAYBOOK  goes on with it, as often as it takes.',
   }) as const

@@ -58,8 +58,16 @@ export function readDocument(text: string, surroundings: Surroundings): ReadDocu
 }
 
 /** Once the parser has lost its way, every further token is out of place; only the first says something. */
-const withoutEchoes = (faults: readonly YAMLError[]): readonly YAMLError[] =>
-  faults.filter((fault, index) => index === 0 || fault.code !== 'UNEXPECTED_TOKEN')
+const withoutEchoes = (faults: readonly YAMLError[]): readonly YAMLError[] => {
+  const tab = faults.find(({ code }) => code === 'TAB_AS_INDENT')
+  return faults.filter(
+    (fault, index) =>
+      (index === 0 || fault.code !== 'UNEXPECTED_TOKEN') && (tab === undefined || fault === tab || !INDENTATION.has(fault.code)),
+  )
+}
+
+/** What one tab brings with it, there and in the lines that follow. */
+const INDENTATION: ReadonlySet<string> = new Set(['TAB_AS_INDENT', 'BAD_INDENT'])
 
 interface Both {
   readonly value: Value
@@ -264,7 +272,11 @@ const scalarValue = (value: unknown): string | number | boolean | null => {
 
 const NOT_YAML = ['This is not valid YAML.', 'Check quotes, brackets and indentation here and in the line above.'] as const
 /** In YAML's { } and [ ], a brace ends a value that isn't quoted. */
-const hasBareVariable = (line: string): boolean => /[{[]/.test(line.slice(0, Math.max(0, line.indexOf('${'))))
+const hasBareVariable = (line: string): boolean => {
+  const before = line.slice(0, Math.max(0, line.indexOf('${')))
+  const isQuoted = before.replaceAll(/[^"]/g, '').length % 2 === 1
+  return /[{[]/.test(before) && !isQuoted
+}
 const UNQUOTED_HINT = `Within { } and [ ], a value that holds \${…} needs quotes: "\${NAME}".`
 const QUOTE = 'Put the value in quotes.'
 const YAML_FAULTS: Readonly<Record<string, readonly [string, string]>> = {
@@ -274,7 +286,7 @@ const YAML_FAULTS: Readonly<Record<string, readonly [string, string]>> = {
     'Put a value that holds ": " in quotes; start a nested part on a new line, indented.',
   ],
   MULTILINE_IMPLICIT_KEY: ['A key runs over several lines.', 'Check the indentation and the colon of this line.'],
-  TAB_AS_INDENT: ['Tabs may not be used to indent.', 'Use spaces.'],
+  TAB_AS_INDENT: ['Tabs may not be used to indent.', 'Use spaces, here and wherever else a line begins with a tab.'],
   BAD_INDENT: ['The indentation is wrong, or a bracket isn’t closed.', 'Parts of one list or mapping begin in the same column.'],
   MISSING_CHAR: ['A quote, bracket or colon is missing.', 'Look here and in the line above.'],
   BAD_DQ_ESCAPE: ['In double quotes, a backslash begins an escape, and this isn’t one.', 'Write \\\\ or use single quotes.'],

@@ -19,7 +19,7 @@ export class PlaybookError extends MigrateError {
   constructor(file: string, problems: readonly Problem[], what: 'playbook' | 'decisions' = 'playbook') {
     const lines = problems
       .slice(0, LISTED)
-      .map((each) => `${file}:${each.line}:${each.column}: ${each.message}\n    ${each.hint}`)
+      .map((each) => `${file}:${each.line}:${each.column}: ${each.message}\n    → ${each.hint}`)
     if (problems.length > LISTED) lines.push(`… and ${problems.length - LISTED} more.`)
     const noun = what === 'playbook' ? 'The playbook has' : 'The file of decisions has'
     const count = problems.length === 1 ? `${noun} a mistake` : `${noun} ${problems.length} mistakes`

@@ -28,7 +28,7 @@ export const readDecisions = (directory: string): Promise<readonly Decision[]> =
   readJsonFile(decisionsPath(directory), z.array(decisionSchema), {
     code: 'decisions-damaged',
     what: 'The list of decisions',
-    hint: 'Move the file away and decide again: migrate reconcile --resolve.',
+    hint: 'Move the file away and decide again:  migrate reconcile PLAYBOOK --resolve',
   })
 
 /** Adds decisions to a run's; a later one about the same row replaces the earlier. */

@@ -222,5 +222,5 @@ const notAsWritten = (table: Table, key: string, label: string): MigrateError =>
   new MigrateError(
     'row-written-differs',
     `Row ${key} of ${fullName(table.name)}, read back from the ${label}, isn't what was written there. It was taken back.`,
-    { hint: 'Something on that host changes rows as they are written. The full pass says more: migrate reconcile.' },
+    { hint: 'Something on that host changes rows as they are written. The full pass says more:  migrate reconcile PLAYBOOK' },
   )

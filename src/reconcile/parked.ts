@@ -39,7 +39,7 @@ export const readParked = (directory: string): Promise<readonly ParkedRow[]> =>
   readJsonFile(parkedPath(directory), z.array(parkedRowSchema), {
     code: 'parked-damaged',
     what: 'The list of parked rows',
-    hint: 'Move the file away and run "migrate reconcile" again: it finds every conflict anew.',
+    hint: 'Move the file away and run  migrate reconcile PLAYBOOK  again: it finds every conflict anew.',
   })
 
 /** Replaces the list in one step. */

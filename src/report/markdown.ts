@@ -7,12 +7,12 @@ import { provenLines } from './proof-markdown.ts'
 export function renderMarkdown(data: ReportData): string {
   const sections = [
     head(data),
+    followUps(data),
     timeLog(data),
     figures(data),
     reconciled(data),
     findings(data),
     principals(data),
-    followUps(data),
     POST_MORTEM,
   ]
   return `${sections.filter((section) => section !== '').join('\n\n')}\n`
@@ -120,7 +120,7 @@ function followUps({ did, lowered, noWayBack, findings: all }: ReportData): stri
         ]
       : []),
     ...(did.cutover && !did.reconcile
-      ? ['Run `migrate reconcile`: orders may have been written on the old host since the snapshot.']
+      ? ['Run `migrate reconcile PLAYBOOK`: orders may have been written on the old host since the snapshot.']
       : []),
     ...(all.some((finding) => finding.severity === 'warning') ? ['Go through the warnings above.'] : []),
     ...noWayBack.map((summary) => `Can’t be taken back by migrate: ${cell(summary)}.`),

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, isoTime } from '../base/clock.ts'
-import { type Finding, MigrateError } from '../base/errors.ts'
+import { MigrateError } from '../base/errors.ts'
 import type { Redactor } from '../base/secret.ts'
 import type { EventSink, Outcome } from './events.ts'
 import { asMigrateError, interruptedError, type Verdict, verdictOf } from './failures.ts'
 import type { RunHistory } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { Holder } from './lock.ts'
+import type { PreflightHooks } from './preflight.ts'
 import type { Binding, PlannedStep } from './records.ts'
 import { redactJson } from './redaction.ts'
 import { type Ask, Session } from './session.ts'
@@ -16,7 +17,7 @@ import { noStop } from './stopping.ts'
 import type { Hook } from './tell-outbox.ts'
 
 /** What every command that works on a run is given. */
-export interface CommandOptions {
+export interface CommandOptions extends PreflightHooks {
   /** The playbook's name. */
   readonly name: string
   /** The state directory, absolute. */
@@ -39,8 +40,6 @@ export interface CommandOptions {
   readonly isPart?: boolean
   /** Who is told of what happens, by the playbook's `notify:`. */
   readonly hooks?: readonly Hook[]
-  /** Looks whether they could be told; sends nothing. */
-  readonly checkHooks?: (signal: AbortSignal) => Promise<readonly Finding[]>
   /** Wraps everything that is written to the state directory; for simulations. */
   readonly effects?: Effects
   /** Who holds the lock; for simulations. This process when absent. */

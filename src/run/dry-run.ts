@@ -24,7 +24,7 @@ export async function rehearse(
   for (const id of namedSteps(options)) session.named.add(id)
   session.emit(null, { event: 'started', playbook: options.name, dryRun: true, resumed: session.history.run !== undefined })
   const stops = stopsOf(options)
-  const found = await preflight(session, dueSteps(session, selected), stops, options.checkHooks)
+  const found = await preflight(session, dueSteps(session, selected), stops, options)
   let failed = false
   for (const step of selected.flat()) {
     stops.signal.throwIfAborted()
@@ -38,7 +38,7 @@ export async function rehearse(
 export async function checkAll(options: CommandOptions, selected: Sequence, conclusion: Conclusion): Promise<Verdict> {
   const session = await readingSession(options, conclusion)
   session.emit(null, { event: 'started', playbook: options.name, dryRun: true, resumed: session.history.run !== undefined })
-  const found = await preflight(session, dueSteps(session, selected), stopsOf(options), options.checkHooks)
+  const found = await preflight(session, dueSteps(session, selected), stopsOf(options), options)
   return verdictAmong(found)
 }
 

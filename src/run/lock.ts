@@ -219,7 +219,7 @@ async function lockedBy(directory: string, number: number): Promise<MigrateError
     `This run is in the hands of ${name} (${lockPath(directory, number)}). Nothing was changed.`,
     {
       hint:
-        'Look at it with "migrate status", let it finish, or stop it with Ctrl-C, then try again. ' +
+        'Look at it with  migrate status PLAYBOOK, let it finish, or stop it with Ctrl-C, then try again. ' +
         'A holder on this machine that has died is taken over by itself, one on another machine 60 s after its last sign of life.',
     },
   )

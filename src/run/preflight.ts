@@ -4,6 +4,13 @@ import { findingFields, type Session } from './session.ts'
 import type { Step } from './step.ts'
 import { within } from './stopping.ts'
 
+export interface PreflightHooks {
+  /** Looks who would be told of what. */
+  readonly checkHooks?: (signal: AbortSignal) => Promise<readonly Finding[]>
+  /** Hears which step is asked next: with far hosts that takes a while. */
+  readonly checking?: (step: Step) => void
+}
+
 export interface PreflightStops {
   readonly signal: AbortSignal
   readonly abort: AbortSignal
@@ -11,18 +18,19 @@ export interface PreflightStops {
 
 /**
  * Asks every step for its preconditions and reports all that was found. A check that throws is one finding among the others.
- * `checkHooks` looks who would be told of what. Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
+ * Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
  */
 export async function preflight(
   session: Session,
   steps: readonly Step[],
   stops: PreflightStops,
-  checkHooks: (signal: AbortSignal) => Promise<readonly Finding[]> = async () => [],
+  { checkHooks = async () => [], checking = () => undefined }: PreflightHooks = {},
 ): Promise<ReadonlyMap<string, readonly Finding[]>> {
   const found = new Map<string, readonly Finding[]>()
   const told = new Set<string>()
   for (const finding of await checkHooks(stops.signal)) session.emit(null, { event: 'finding', ...findingFields(finding) })
   for (const step of steps) {
+    checking(step)
     const findings = [...(await checkStep(session, step, stops)), ...noWayBack(step)]
     for (const finding of findings) {
       // Several steps may need the same thing; it is told once.

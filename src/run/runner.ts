@@ -126,7 +126,7 @@ const cutOverAlready = (run: string): MigrateError =>
     `Run ${run} has begun the cutover: customers may be on the new host. No new run was begun.`,
     {
       ending: 'usage',
-      hint: 'A new run would copy the old host over the new one. Take the earlier run back first with "migrate rollback", or say --fresh --yes.',
+      hint: 'A new run would copy the old host over the new one. Take the earlier run back first with  migrate rollback PLAYBOOK, or say --fresh --yes.',
     },
   )
 
@@ -135,7 +135,7 @@ async function runAll(session: Session, options: RunOptions, selected: Sequence)
   const abort = options.abort ?? noStop()
   for (const id of namedSteps(options)) session.named.add(id)
   const due = selected.flat().filter((step) => session.history.statusOf(step.id) !== 'finished')
-  const found = await preflight(session, due, { signal: AbortSignal.any([interrupt, abort]), abort }, options.checkHooks)
+  const found = await preflight(session, due, { signal: AbortSignal.any([interrupt, abort]), abort }, options)
   for (const [step, findings] of found) {
     for (const finding of findings) await session.record({ type: 'finding', step, ...findingFields(finding) })
   }

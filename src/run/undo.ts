@@ -1,5 +1,6 @@
 import { MigrateError } from '../base/errors.ts'
 import type { Json } from '../base/json.ts'
+import { formatCount } from '../base/units.ts'
 import { assertSameBinding } from './binding.ts'
 import {
   type CommandOptions,
@@ -119,13 +120,9 @@ async function takeBackAll(session: Session, options: RollbackOptions): Promise<
   for (const undoing of all) {
     if (interrupt.aborted || options.abort?.aborted === true) return INTERRUPTED
     const step = steps.get(undoing.step)
-    const reason = whyNot(step, undoing)
     // Older changes of a step wait with the newer one.
     if (failed.has(undoing.step)) continue
-    if (step === undefined || reason !== undefined) {
-      session.emit(undoing.step, { event: 'finding', ...remains(undoing, reason) })
-      continue
-    }
+    if (step === undefined || whyNot(step, undoing) !== undefined) continue
     try {
       await takeBack(session, options, step, undoing)
     } catch (error) {
@@ -134,6 +131,7 @@ async function takeBackAll(session: Session, options: RollbackOptions): Promise<
       session.emit(step.id, { event: 'finding', ...waits(error) })
     }
   }
+  tellRemaining(session, all, steps, options)
   const [first] = failed.values()
   if (first !== undefined) return verdictOf(first)
   const left = undoings(session.history, (change) => whyNot(steps.get(change.step), change) === undefined)
@@ -155,17 +153,39 @@ const isLeftForLater = (error: unknown, step: Step, options: RollbackOptions): e
 const waits = ({ message, hint }: MigrateError) => ({ severity: 'warning', code: 'not-taken-back-yet', message, hint }) as const
 
 function whyNot(step: Step | undefined, undoing: Pick<Undoing, 'undoable' | 'redacted'>): string | undefined {
-  if (step?.undo === undefined || !undoing.undoable) return 'this step can’t be taken back'
+  if (step === undefined) return 'the playbook has no such step any more'
+  if (step.undo === undefined || !undoing.undoable) return 'this step can’t be taken back'
   return undoing.redacted ? 'it held a secret, which is not kept in the journal' : undefined
 }
 
-const remains = (undoing: Undoing, reason: string | undefined) =>
-  ({
-    severity: 'warning',
-    code: 'not-taken-back',
-    message: `Remains as it is: ${undoing.summary} (${reason ?? 'the playbook has no such step any more'}).`,
-    hint: 'Take it back by hand if it is in the way.',
-  }) as const
+/** What stays as it is, said once for each step. */
+function tellRemaining(
+  session: Session,
+  all: readonly Undoing[],
+  steps: ReadonlyMap<string, Step>,
+  { customersFirst }: RollbackOptions,
+): void {
+  const staying = all.filter((undoing) => whyNot(steps.get(undoing.step), undoing) !== undefined)
+  for (const [id, own] of Map.groupBy(staying, ({ step }) => step)) {
+    const [first] = own
+    if (first === undefined) continue
+    const shown = own.slice(0, REMAINING_SHOWN).map(({ summary }) => summary)
+    const more = own.length > shown.length ? `; and ${formatCount(own.length - shown.length)} more` : ''
+    session.emit(id, {
+      event: 'finding',
+      severity: 'warning',
+      code: 'not-taken-back',
+      message: `Remains as it is: ${shown.join('; ')}${more} (${whyNot(steps.get(id), first)}).`,
+      // After the cutover what was carried to the new host belongs there; before it, nothing has been carried.
+      hint:
+        customersFirst === true
+          ? 'It does no harm where it is: customers are sent to the old host.'
+          : 'Take it back by hand if it is in the way.',
+    })
+  }
+}
+
+const REMAINING_SHOWN = 3
 
 async function takeBack(session: Session, options: RollbackOptions, step: Step, undoing: Undoing): Promise<void> {
   const abort = options.abort ?? noStop()
@@ -193,7 +213,11 @@ function cantTakeBack(thrown: unknown, undoing: Undoing): MigrateError {
   return new MigrateError(
     code,
     `"${undoing.summary}" (${undoing.step}) could not be taken back: ${message} What was begun before it still stands.`,
-    { ending, cause: thrown, hint: `${hint === undefined ? '' : `${hint} `}Then run "migrate rollback" again: it goes on here.` },
+    {
+      ending,
+      cause: thrown,
+      hint: `${hint === undefined ? '' : `${hint} `}Then run  migrate rollback PLAYBOOK  again: it goes on here.`,
+    },
   )
 }
 
@@ -205,13 +229,11 @@ async function tellOnly(options: RollbackOptions, conclusion: Conclusion): Promi
   const steps = new Map(options.sequence.flat().map((step) => [step.id, step]))
   const all = inOrder(undoings(history, wantedBy(options)), steps, options)
   if (all.length === 0) session.emit(null, { event: 'note', message: 'Nothing to take back.' })
+  tellRemaining(session, all, steps, options)
   for (const undoing of all) {
-    const reason = whyNot(steps.get(undoing.step), undoing)
-    if (reason !== undefined) session.emit(undoing.step, { event: 'finding', ...remains(undoing, reason) })
-    else {
-      const { change, summary } = undoing
-      session.emit(undoing.step, { event: 'change', phase: 'planned', change, summary: `take back: ${summary}`, undoable: true })
-    }
+    if (whyNot(steps.get(undoing.step), undoing) !== undefined) continue
+    const { change, summary } = undoing
+    session.emit(undoing.step, { event: 'change', phase: 'planned', change, summary: `take back: ${summary}`, undoable: true })
   }
   return OK
 }

@@ -58,7 +58,7 @@ const newHostKept: Finding = {
   code: 'new-host-kept',
   message:
     'Customers are being sent to the old host again, and what was placed on the new one is there too. The new host was left as it is.',
-  hint: 'Resolvers may send some customers to the new host until their TTL ends: run "migrate rollback" once more after that, it carries the rest.',
+  hint: 'Resolvers may send some customers to the new host until their TTL ends: run  migrate rollback PLAYBOOK  once more after that, it carries the rest.',
 }
 
 async function raises(world: World, run: StepRun): Promise<readonly Raise[]> {

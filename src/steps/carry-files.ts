@@ -242,7 +242,7 @@ const leftFinding = (changes: readonly CarryChange[], label: string): Finding =>
     severity: 'warning',
     code: 'files-not-carried-back',
     message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${some(paths)}. They stand on the new host.`,
-    hint: 'Give the account the right to write there and run "migrate rollback" again, or copy them by hand.',
+    hint: 'Give the account the right to write there and run  migrate rollback PLAYBOOK  again, or copy them by hand.',
   }
 }
 

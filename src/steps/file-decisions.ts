@@ -24,7 +24,7 @@ export const readFileDecisions = (directory: string): Promise<readonly FileDecis
   readJsonFile(decisionsPath(directory), z.array(fileDecisionSchema), {
     code: 'decisions-damaged',
     what: 'The list of decisions about files',
-    hint: 'Move the file away and decide again: migrate reconcile --resolve.',
+    hint: 'Move the file away and decide again:  migrate reconcile PLAYBOOK --resolve',
   })
 
 /** Adds decisions to a run's; a later one about the same file replaces the earlier. */

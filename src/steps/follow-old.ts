@@ -58,5 +58,5 @@ async function follow(world: World, { quietMs }: Change, followed: Followed, run
 
 const baselineMissing = (): MigrateError =>
   new MigrateError('baseline-missing', "There is no baseline yet, so it can't be told which rows are new. Nothing was changed.", {
-    hint: 'It is taken at the end of restore-database. Run "migrate run" first; it goes on where it stopped.',
+    hint: 'It is taken at the end of restore-database. Run  migrate run PLAYBOOK  first; it goes on where it stopped.',
   })

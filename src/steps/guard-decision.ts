@@ -27,7 +27,7 @@ export const goesBack = ({ by, reason }: GoingBack): RunEnding =>
   new RunEnding(
     'failback',
     `${by === 'guard' ? 'It was decided' : 'A person decided'} to send customers back to the old host: ${reason}.`,
-    { hint: 'It goes on by itself with what "migrate rollback" does.' },
+    { hint: 'It goes on by itself with what a rollback does.' },
   )
 
 interface Failure {

@@ -86,7 +86,7 @@ export function parkedFilesFinding(parked: readonly ParkedFile[], run: StepRun):
       severity: 'warning',
       code: 'files-parked',
       message: `${formatCount(count)} ${count === 1 ? 'file is' : 'files are'} parked for you to decide: ${named.join('; ')}${more}.`,
-      hint: `The ${other} host keeps its own; the ${first.from} host’s are in ${join(run.directory, 'parked-files')}, listed with times and hashes in ${parkedFilesPath(run)}. "migrate reconcile PLAYBOOK --resolve" asks you about each.`,
+      hint: `The ${other} host keeps its own; the ${first.from} host’s are in ${join(run.directory, 'parked-files')}, listed with times and hashes in ${parkedFilesPath(run)}. migrate reconcile PLAYBOOK --resolve  asks you about each.`,
     },
   ]
 }

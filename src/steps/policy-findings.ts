@@ -149,6 +149,8 @@ const unsure = (use: Use, name: string, column: Column, what: string): Finding =
 function looseMatch({ table, rules, place }: Ruling): readonly Finding[] {
   if (rules.match.length === 0) return []
   const given = new Set(rules.match.map((name) => name.toLowerCase()))
+  // A column that isn't there is a problem of its own.
+  if (!table.columns.some(({ name }) => given.has(name.toLowerCase()))) return []
   const keys = [table.key, ...table.uniqueKeys.map((key) => key.columns)]
   if (keys.some((columns) => columns.length > 0 && columns.every((name) => given.has(name.toLowerCase())))) return []
   const index = `CREATE INDEX ${table.name.name}_${rules.match.join('_')} ON ${fullName(table.name)} (${rules.match.join(', ')})`

@@ -10,7 +10,7 @@ const NAMED = 3
 
 type Side = 'old' | 'new'
 const other = (side: Side): Side => (side === 'old' ? 'new' : 'old')
-const commandFor = (source: Side): string => (source === 'old' ? 'migrate reconcile' : 'migrate rollback')
+const commandFor = (source: Side): string => (source === 'old' ? 'migrate reconcile PLAYBOOK' : 'migrate rollback PLAYBOOK')
 const rows = (count: number): string => `${formatCount(count)} ${count === 1 ? 'row' : 'rows'}`
 
 /** The finding that keeps a run from ending as done while a person still has to decide. */
@@ -21,7 +21,7 @@ export const parkedFinding = (parked: readonly ParkedRow[], source: Side): Findi
     parked.map((row) => `${row.table} ${keyLabel(row.key)} (${row.reason})`),
     '; ',
   )}.`,
-  hint: `"migrate reconcile PLAYBOOK --resolve" shows each with both hosts' versions and asks; on the ${other(source)} host nothing of them was overwritten.`,
+  hint: `migrate reconcile PLAYBOOK --resolve  shows each with both hosts' versions and asks; on the ${other(source)} host nothing of them was overwritten.`,
 })
 
 /** Numbers that customers may know, and that aren't theirs any more: both are said. */
@@ -36,7 +36,7 @@ export function remappedFinding({ remapped, remappedRows }: Moved, source: Side)
         ', ',
         remappedRows,
       )}.`,
-      hint: `Theirs had been given to other rows there. Whoever was told the old number wants to know; "migrate reconcile PLAYBOOK --lookup TABLE NUMBER" answers for each.`,
+      hint: `Theirs had been given to other rows there. Whoever was told the old number wants to know; migrate reconcile PLAYBOOK --lookup TABLE NUMBER  answers for each.`,
     },
   ]
 }
@@ -52,7 +52,7 @@ export function unaccounted(proof: Proof, source: Side): readonly Finding[] {
       severity: 'error',
       code: 'rows-unaccounted',
       message: `${rows(proof.totals.unaccounted)} arrived while rows were being carried over and aren't on the ${other(source)} host yet (${tables.join(', ')}).`,
-      hint: `Run "${commandFor(source)}" again: it carries them. What was carried so far stays.`,
+      hint: `Run  ${commandFor(source)}  again: it carries them. What was carried so far stays.`,
     },
   ]
 }
@@ -94,7 +94,7 @@ export function sumsApart(proof: Proof, source: Side): readonly Finding[] {
       severity: 'warning',
       code: 'sums-unexplained',
       message: `Sums differ between the hosts, and no row that was carried, changed or parked explains it: ${listed(apart, ', ')}.`,
-      hint: `Run "${commandFor(source)}" again, when fewer customers buy: rows may have been written while the columns were added up. If it stays, compare the table by hand before you close the ${source} host.`,
+      hint: `Run  ${commandFor(source)}  again, when fewer customers buy: rows may have been written while the columns were added up. If it stays, compare the table by hand before you close the ${source} host.`,
     },
   ]
 }

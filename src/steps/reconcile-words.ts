@@ -19,7 +19,7 @@ function lineWords(line: PlanLine): string {
   const which =
     line.examples.length === 0
       ? ''
-      : `: ${line.examples.join(line.action === 'park' ? '; ' : ', ')}${line.rows > line.examples.length ? ', …' : ''}`
+      : `: ${line.examples.join(line.action === 'park' || line.examples.some((each) => each.includes(',')) ? '; ' : ', ')}${line.rows > line.examples.length ? ', …' : ''}`
   switch (line.action) {
     case 'insert':
       return `insert ${rows}${which}`

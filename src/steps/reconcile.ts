@@ -78,7 +78,7 @@ class ReconcileStep implements Step<ReconcileChange> {
       'baseline-missing',
       "There is no baseline yet, so it can't be told which rows are new. Nothing was changed.",
       {
-        hint: 'It is taken at the end of restore-database. Run "migrate run" first; it goes on where it stopped.',
+        hint: 'It is taken at the end of restore-database. Run  migrate run PLAYBOOK  first; it goes on where it stopped.',
       },
     )
   }

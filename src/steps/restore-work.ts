@@ -224,7 +224,7 @@ export function writtenFindings(baseline: ReadonlyMap<string, { readonly written
       severity: 'error',
       code: 'written-before-baseline',
       message: `Something wrote to the new host while its rows were being fingerprinted, in ${written.join(', ')}: what is there isn't what was restored. Customers still use the old host.`,
-      hint: 'Find what writes there (a scheduled job, a worker, a copy of the shop that runs already) and stop it. Then "migrate rollback" and "migrate run" restore anew.',
+      hint: 'Find what writes there (a scheduled job, a worker, a copy of the shop that runs already) and stop it. Then  migrate rollback PLAYBOOK  and  migrate run PLAYBOOK  restore anew.',
     },
   ]
 }

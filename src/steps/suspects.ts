@@ -226,5 +226,5 @@ const notSampled = (error: MigrateError): Finding => ({
   severity: 'warning',
   code: 'references-not-sampled',
   message: `Whether columns refer to other tables without saying so couldn't be found out: ${messageOf(error)}`,
-  hint: 'Run "migrate check" again later, or declare under "references:" what the schema does not.',
+  hint: 'Run  migrate check PLAYBOOK  again later, or declare under "references:" what the schema does not.',
 })

@@ -218,6 +218,6 @@ function notDrained(options: Options, resolvers: ServersView, { quietForMs, quie
   const message = `Not drained after ${formatDuration(options.max ?? 0)}: ${resolvers.agreed} of ${resolvers.total} name servers agree, and the old host has been quiet for ${quiet} of the ${formatDuration(quietMs)} needed. Nothing is lost: orders there are still kept.`
   return new MigrateError('watch-not-drained', message, {
     ending: 'waiting',
-    hint: 'Run again to watch on; migrate reconcile carries over what has come so far.',
+    hint: 'Run again to watch on; migrate reconcile PLAYBOOK  carries over what has come so far.',
   })
 }

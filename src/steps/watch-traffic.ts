@@ -183,8 +183,12 @@ export function ordersIdentities(
   orders: string | undefined,
 ): readonly string[] {
   const all = [...states]
-  const of = (table: Table): readonly string[] =>
-    all.filter(([, { identity }]) => fullName(identity.table) === fullName(table.name)).map(([name]) => name)
+  const of = (table: Table): readonly string[] => {
+    const own = all.filter(([, { identity }]) => fullName(identity.table) === fullName(table.name))
+    // A row may get several numbers, such as its key and an invoice's: it counts once.
+    const key = own.find(([, { identity }]) => table.primaryKey?.columns.includes(identity.column) === true)
+    return (key === undefined ? own.slice(0, 1) : [key]).map(([name]) => name)
+  }
   if (orders !== undefined) {
     const table = findTable(tables, orders)
     if (table === undefined || table === 'ambiguous') {

@@ -82,7 +82,11 @@ describe('the screen', () => {
     const model = modelOf(3)
     tell(model, 'step-1', { event: 'done', seconds: 1 })
     tell(model, null, { event: 'finished', outcome: 'ok', exit: 0, seconds: 4 })
-    expect(draw(model, {})).toContain(' Done as far as was asked (4 s). Not run this time: Title of step-2, and what follows.')
+    expect(draw(model, {}).slice(-3)).toEqual([
+      ' Done as far as was asked (4 s).',
+      ' Not run this time: Title of step-2, and what follows.',
+      ' Go on:  migrate run shop.yml',
+    ])
   })
 
   it('shows of a rollback what was taken back, and steps of its own', () => {
@@ -119,7 +123,31 @@ describe('the screen', () => {
     const lines = draw(model, { rows: 30 })
     expect(lines).toContain(' Next: Title of step-2.')
     expect(lines).toContain(' Customers notice nothing before: Title of step-5.')
-    expect(lines.at(-1)).toBe(' Ctrl-C stops safely. Way back: migrate rollback shop.yml.')
+    expect(lines.at(-1)).toBe(' Ctrl-C stops safely. Way back: migrate rollback shop.yml')
+  })
+
+  it('breaks the way back between words rather than cutting it off, in a terminal that is too narrow for it', () => {
+    const playbook = '/home/ada/moving-the-shop-today/mugs.yml'
+    const model = new ScreenModel('mugs', playbook, [[step('step-1')]])
+    tell(model, 'step-1', { event: 'started' })
+    expect(draw(model, { rows: 30, columns: 80 }).slice(-2)).toEqual([
+      ' Ctrl-C stops safely.',
+      ` Way back: migrate rollback ${playbook}`,
+    ])
+    tell(model, null, { event: 'finished', outcome: 'interrupted', exit: 130, seconds: 4 })
+    expect(draw(model, { columns: 80 }).slice(-2)).toEqual([
+      ' Interrupted at a safe point; run again to resume (4 s).',
+      ` See  migrate status ${playbook}`,
+    ])
+  })
+
+  it('says of a rehearsal that customers notice nothing, and of no way back that is another run’s', () => {
+    const model = new ScreenModel('mugs', 'mugs.yml', [[step('step-1'), step('step-2')]], 'rehearsal')
+    tell(model, 'step-1', { event: 'started' })
+    const text = draw(model, { rows: 30 }).join('\n')
+    expect(text).toContain('Next: Title of step-2.')
+    expect(text).toMatch(/Customers notice nothing, and all of it is removed in the end, after Ctrl-C too\./)
+    expect(text).not.toContain('rollback')
   })
 
   it('shows the watch: resolvers, both hosts, and the headroom that runs out first', () => {
@@ -230,6 +258,7 @@ describe('lines', () => {
   it('are broken between words, longer words where they must be', () => {
     expect(wrap('one two three', 7)).toEqual(['one two', 'three'])
     expect(wrap('abcdefghij', 4)).toEqual(['abcd', 'efgh', 'ij'])
+    expect(wrap('one\n  two three', 7)).toEqual(['one', '  two', '  three'])
   })
 })
 

@@ -28,6 +28,7 @@ function shown(what: PlanView, columns: number | undefined, bodies: readonly (re
       text += part
     },
     notice: () => undefined,
+    passing: () => undefined,
     verbose: false,
     paint: (_colour, part) => part,
     ask: undefined,
@@ -71,7 +72,7 @@ describe('a plan', () => {
     const text = shown('plan', undefined, PLAN)
     expect(text).toMatch(/2\. Point DNS \(cutover-dns\)\n\s+customers move to the new host here\n/)
     expect(text).toMatch(
-      /3\. Carry \(reconcile\)\n\s+point of no return.*\n\s+what there is to do is known only when its turn comes\n/,
+      /3\. Carry \(reconcile\)\n\s+what this does stays: a rollback can’t take it back\n\s+what there is to do is known only when its turn comes\n/,
     )
   })
 
@@ -83,8 +84,7 @@ describe('a plan', () => {
         ' 2. cutover-dns        customers move · ± MODIFY A shop.example 203.0.113.10 → 198.51.100.20',
         ' 3. reconcile          no way back · known when its turn comes',
         '',
-        'Can’t be taken back: reconcile.',
-        'The way back, at any time: migrate rollback shop.yml',
+        'The way back, at any time: migrate rollback shop.yml (what these do stays: reconcile)',
         '3 steps, 3 changes; no problems, no warnings (planned in 2 s). It can be run: migrate run shop.yml',
         '',
       ].join('\n'),
@@ -117,6 +117,17 @@ describe('a plan', () => {
     expect(text.split('\n').filter((line) => line.length > 70)).toEqual([])
     expect(text).toMatch(/ {2}✖ problem {2}new database shop/)
     expect(text).toContain('Not ready to run: 1 problem')
+  })
+})
+
+describe('a check', () => {
+  it.each([
+    ['info', /\nReady to run: no problems, no warnings \(2 s\)\. Next: migrate run shop\.yml --dry-run\n$/],
+    ['error', /\nNot ready to run: 1 problem, no warnings \(2 s\)\. Mend the problems, and check again\.\n$/],
+  ] as const)('ends with what to do next (%s)', (severity, end) => {
+    const finding: EventBody = { event: 'finding', severity, code: 'x', message: 'Something.' }
+    const text = shown('check', undefined, [...PLAN.slice(0, 1), [null, finding], ...PLAN.slice(-1)])
+    expect(text).toMatch(end)
   })
 })
 

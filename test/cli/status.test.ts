@@ -40,9 +40,9 @@ const text = (more: Partial<Run>): string => statusText(runOf(more), 'shop', 'sh
 describe('status', () => {
   it('says before the cutover that everything can be taken back', () => {
     const said = text({ steps: [summary('restore-files'), summary('cutover-dns', { status: 'waiting' })], next: 'cutover-dns' })
-    expect(said).toMatch(/^Run r of shop, begun 2026-11-22 03:30 UTC: done\.\n/)
-    expect(said).toContain('Customers are on the old host.\nNext: cutover-dns.\n')
-    expect(said).toMatch(/"migrate rollback shop\.yml" takes back 1 change\.$/)
+    expect(said).toMatch(/^Run r of shop, begun 2026-11-22 03:30 UTC: done as far as was asked; 1 step still to come\.\n/)
+    expect(said).toContain('Customers are on the old host.\nNext: Title of cutover-dns. To go on:  migrate run shop.yml\n')
+    expect(said).toMatch(/migrate rollback shop\.yml {2}takes back 1 change\.$/)
   })
 
   it('says after the cutover what going back means', () => {
@@ -50,6 +50,25 @@ describe('status', () => {
     expect(said).toContain('Customers may be on the new host.')
     expect(said).toContain("moves DNS back and carries the new host's orders to the old one")
     expect(said).toContain("It can't take back: insert Orders: 3 rows.")
+  })
+
+  it('names the first of many things that can’t be taken back, and counts the rest', () => {
+    const remaining = ['a', 'b', 'c', 'd', 'e']
+    expect(text({ cutOver: true, wayBack: { undoable: 2, remaining } })).toContain("It can't take back: a; b; c; and 2 more.")
+  })
+
+  it('calls a step that was interrupted stopped, not failed', () => {
+    const failure = { step: 'restore-files', code: 'interrupted', message: 'Stopped, as asked.', hint: undefined, time: '' }
+    const said = text({ steps: [summary('restore-files', { status: 'failed' })], outcome: 'interrupted', failure })
+    expect(said).toContain(' ■ Title of restore-files (restore-files)')
+    expect(said).toContain('Stopped in restore-files: Stopped, as asked.')
+    expect(said).not.toMatch(/Failed|✖/)
+  })
+
+  it('tells a run that is at work from one whose process is gone', () => {
+    const run = runOf({ outcome: null, steps: [summary('restore-files', { status: 'running' })] })
+    expect(statusText(run, 'shop', 'shop.yml', true)).toContain('at work now.')
+    expect(statusText(run, 'shop', 'shop.yml', false)).toContain('cut off: its process is gone; run again to resume.')
   })
 
   it('says how to decide about parked rows', () => {
@@ -63,7 +82,7 @@ describe('status', () => {
     const said = text({ steps: [summary('restore-files'), cutover], next: 'cutover-dns' })
     expect(said).toContain('taken back after its cutover.')
     expect(said).toContain('Customers are on the old host again')
-    expect(said).toContain('"migrate rollback shop.yml" carries them over too')
+    expect(said).toContain('migrate rollback shop.yml  carries them over too')
     expect(said).not.toMatch(/Next:|takes back/)
   })
 

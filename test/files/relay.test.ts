@@ -66,6 +66,18 @@ describe('files that are put on the new host while others are still fetched', ()
     expect(move.new.site.image()).toEqual(before)
   })
 
+  it('are taken back whole when one of them was cut off on its way', async () => {
+    move.new.site.put('web.config', Buffer.from('the host’s own welcome'), 0o600, 1_000_000_000)
+    const before = move.new.site.image()
+    const done = await relayed()
+    // As a process leaves it that was killed.
+    rmSync(join(move.new.site.path, 'images/poster.tif'))
+    move.new.site.put('images/.poster.tif.migrate-part', Buffer.alloc(1000))
+    move.new.site.put('.web.config.migrate-part', Buffer.alloc(10))
+    await takeBack(move.restore(), done, move.run)
+    expect(move.new.site.image()).toEqual(before)
+  })
+
   it('leave what stood there already as it was saved, also when all is taken back', async () => {
     await relayed()
     const image = move.new.site.image()

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { Json } from '../../src/base/json.ts'
@@ -24,6 +26,19 @@ async function errorOf(work: Promise<unknown>): Promise<MigrateError> {
 }
 
 describe('files from one host to another', () => {
+  it('leave nothing of one that was cut off on its way, when all is taken back', async () => {
+    move.new.site.put('web.config', Buffer.from('the host’s own welcome'))
+    const before = move.new.site.image()
+    await perform(move.snapshot(), move.run)
+    const done = await perform(move.restore(), move.run)
+    // As a process leaves it that was killed.
+    rmSync(join(move.new.site.path, 'images/poster.tif'))
+    move.new.site.put('images/.poster.tif.migrate-part', Buffer.alloc(1000))
+    move.new.site.put('.web.config.migrate-part', Buffer.alloc(10))
+    await takeBack(move.restore(), done, move.run)
+    expect(move.new.site.image()).toEqual(before)
+  })
+
   it('arrive as they were, and then nothing is left to do', async () => {
     const image = move.old.site.image()
     expect(await move.snapshot().check(move.run)).toEqual([])

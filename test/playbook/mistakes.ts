@@ -268,6 +268,11 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [small('site: *home'), '4:7 This alias (a value that begins with *) has no anchor before it.', 'quotes'],
       [small('site: !secret x'), '4:7 This tag (a value that begins with !) has no meaning in a playbook.', 'quotes'],
       [small('site: "https://shop'), '4:20 A quote, bracket or colon is missing.'],
+      [
+        small('\tsite: x\n\tfiles: { url: "${NAME}" }'),
+        '4:1 Tabs may not be used to indent.',
+        'wherever else a line begins with a tab',
+      ],
       [small('\tsite: x'), '4:1 Tabs may not be used to indent.', 'spaces'],
       [small('site: a: b'), '4:7 A second key stands where a value is expected.', 'quotes'],
       [small('site: x\n---\nname: other'), '5:1 A playbook is one document; here a second one begins.', 'own file'],

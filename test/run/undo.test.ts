@@ -86,7 +86,7 @@ describe('a rollback', () => {
     expect(events.find((event) => event.event === 'failed')).toMatchObject({
       code: 'no-right',
       message: '"put b=2" (two) could not be taken back: permission denied What was begun before it still stands.',
-      hint: 'Grant it. Then run "migrate rollback" again: it goes on here.',
+      hint: 'Grant it. Then run  migrate rollback PLAYBOOK  again: it goes on here.',
     })
     expect(shelf.contents).toEqual({ a: '1', b: '2' })
     expect(await readStatus(options.directory)).toMatchObject({ rollback: 'unfinished' })
@@ -115,6 +115,21 @@ describe('a rollback', () => {
     expect(await rollback(options)).toMatchObject({ outcome: 'ok' })
     expect(storyOf(events)).toEqual(['undone put b=2', 'warning not-taken-back', 'finished ok 0'])
     expect(shelf.contents).toEqual({ sent: 'yes' })
+  })
+
+  it('says what remains once for each step, however much it is', async () => {
+    const shelf = new Shelf()
+    const puts = { a: '1', b: '2', c: '3', d: '4', e: '5' }
+    const { events, options } = await runOver([[withoutUndo(putStep(shelf, { id: 'mail', puts }))]])
+    await runSequence(options)
+    events.length = 0
+
+    await rollback({ ...options, dryRun: true })
+    await rollback(options)
+
+    const remains = events.flatMap((event) => (event.event === 'finding' && event.code === 'not-taken-back' ? [event.message] : []))
+    const all = 'Remains as it is: put e=5; put d=4; put c=3; and 2 more (this step can’t be taken back).'
+    expect(remains).toEqual([all, all])
   })
 
   it('never hands a step a change that a secret was blanked in', async () => {

@@ -13,11 +13,11 @@ export function addReport(program: Command, io: Io, finish: Finish): void {
       const { concluded } = await import('../conclusion.ts')
       const { loadPlaybookName } = await import('../../playbook/index.ts')
       const { reportOf } = await import('../../report/index.ts')
-      const code = await withDisplay({ io, flags }, 'text', async ({ display, clock }) => {
+      const code = await withDisplay({ io, flags, playbook }, 'text', async ({ display, clock }) => {
         const started = clock.monotonic()
         const name = await loadPlaybookName(playbook)
         const markdown = await reportOf(stateDirectory(flags, resolve(playbook), name))
-        if (markdown === undefined) throw noRun(name, playbook)
+        if (markdown === undefined) throw noRun(name)
         display.tell({ time: isoTime(clock.now()), run: null, step: null, event: 'report', markdown }, markdown.trimEnd())
         return concluded(display, clock, started)
       })
@@ -26,8 +26,8 @@ export function addReport(program: Command, io: Io, finish: Finish): void {
   )
 }
 
-const noRun = (name: string, playbook: string): MigrateError =>
+const noRun = (name: string): MigrateError =>
   new MigrateError('run-missing', `There is no run of ${name} yet, so there is nothing to report.`, {
     ending: 'usage',
-    hint: `Begin with  migrate run ${playbook}, or name the folder of the run with --state DIR.`,
+    hint: 'Begin with  migrate run PLAYBOOK, or name the folder of the run with --state DIR.',
   })

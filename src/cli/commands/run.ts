@@ -30,13 +30,13 @@ export function addRun(program: Command, io: Io, finish: Finish): void {
           const run = (options: CommandOptions) => runSequence({ ...options, dryRun, fresh, from, until, only })
           if (fresh) return await run(prepared.options)
           const onwards = async (options: CommandOptions) => {
-            await refuseAfterWayBack(options.directory, playbook)
+            await refuseAfterWayBack(options.directory)
             return await run(options)
           }
           if (dryRun) return await onwards(prepared.options)
           const { runOrGoBack } = await import('../way-back.ts')
           const isWhole = [from, until, only].every((id) => id === undefined)
-          return await runOrGoBack(prepared, { file: playbook, isWhole, run: onwards })
+          return await runOrGoBack(prepared, { isWhole, run: onwards })
         }),
       )
     })
@@ -46,7 +46,7 @@ export function addRun(program: Command, io: Io, finish: Finish): void {
  * After a way back from the cutover the old host numbers beyond the new one: going forward again in the same run would send
  * customers to numbers that the old host has given out.
  */
-async function refuseAfterWayBack(directory: string, playbook: string): Promise<void> {
+async function refuseAfterWayBack(directory: string): Promise<void> {
   const { readHistory } = await import('../../run/state.ts')
   const { hasGoneBack } = await import('../way-back.ts')
   const { history } = await readHistory(directory)
@@ -56,7 +56,7 @@ async function refuseAfterWayBack(directory: string, playbook: string): Promise<
     'This run was taken back after its cutover. The old host has gone on from there, and the numbers prepared on the new host don’t fit any more. Nothing was changed.',
     {
       ending: 'usage',
-      hint: `To fetch orders that still arrived on the new host:  migrate rollback ${playbook}. To move again, empty the new host's database, then begin anew with --fresh.`,
+      hint: "To fetch orders that still arrived on the new host:  migrate rollback PLAYBOOK. To move again, empty the new host's database, then begin anew with --fresh.",
     },
   )
 }

@@ -21,6 +21,8 @@ export interface Display {
   sink(event: RunEvent): void
   /** What isn't an event of a run; `text` is how a person reads it. */
   tell(event: CommandEvent, text: string): void
+  /** What is being looked at, before anything happens: shown in passing where somebody sees it. */
+  checking(what: string): void
   /** A word to the person at once: "stopping at the next safe point". Not part of `--json`. */
   notice(text: string): void
   readonly ask: Ask | undefined

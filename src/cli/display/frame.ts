@@ -23,7 +23,9 @@ export function frame(model: ScreenModel, options: FrameOptions): readonly strin
   const isBack = model.work === 'rollback'
   const asking = !isBack && model.outcome === undefined && model.steps.every((step) => step.state === 'waiting')
   const checking = asking
-    ? [` ${options.paint('cyan', options.spinner)} Checking what every step needs, before anything is changed`]
+    ? [
+        ` ${options.paint('cyan', options.spinner)} Checking before anything is changed${model.checking === undefined ? '' : `: ${model.checking}`}`,
+      ]
     : []
   const head = [header(model, options), '', ...checking]
   const foot = footer(model, options)
@@ -42,11 +44,8 @@ function header(model: ScreenModel, options: FrameOptions): string {
     const back = model.steps.filter((step) => step.state === 'undone').length
     return spread(`${name} · rollback`, `${back} ${back === 1 ? 'step' : 'steps'} taken back · ${wholeSeconds(ms)}`, options)
   }
-  return spread(
-    `${name}${model.resumed ? ' · resumed' : ''}`,
-    `${done} of ${model.steps.length} steps · ${wholeSeconds(ms)}`,
-    options,
-  )
+  const work = model.work === 'rehearsal' ? ' · rehearsal' : model.resumed ? ' · resumed' : ''
+  return spread(`${name}${work}`, `${done} of ${model.steps.length} steps · ${wholeSeconds(ms)}`, options)
 }
 
 const isOver = (state: StepState): boolean => state === 'done' || state === 'skipped'
@@ -177,29 +176,40 @@ function footer(model: ScreenModel, options: FrameOptions): readonly string[] {
     .flatMap((line) => wrap(line, columns - 2))
     .map((line) => ` ${line}`)
   const spoken = model.notice === undefined || model.outcome !== undefined ? [] : [paint('yellow', ` ${model.notice}`)]
-  const outlook = model.outcome === undefined ? outlookLines(model) : []
-  const end = model.outcome === undefined ? [] : endLines(model, model.outcome, paint)
-  const lines = [...messages, ...spoken, ...end, ...outlook.map((line) => paint('dim', ` ${line}`))]
+  const outlook = model.outcome === undefined ? outlookLines(model, columns - 2) : []
+  const end = model.outcome === undefined ? [] : endLines(model, model.outcome, options)
+  const ahead = outlook.flatMap((line) => wrap(line, columns - 2)).map((line) => paint('dim', ` ${line}`))
+  const lines = [...messages, ...spoken, ...end, ...ahead]
   return lines.length === 0 ? [] : ['', ...lines]
 }
 
-function endLines(model: ScreenModel, outcome: Outcome, paint: Paint): readonly string[] {
+function endLines(model: ScreenModel, outcome: Outcome, { paint, columns }: FrameOptions): readonly string[] {
   const colour = outcome === 'ok' ? 'green' : outcome === 'failed' ? 'red' : 'yellow'
   const next = outcome === 'parked' ? `Decide:  ${resolveCommand(model.playbook)}` : `See  migrate status ${model.playbook}`
-  const resumable = outcome === 'ok' || model.steps.length === 0 ? '' : ` ${next}`
+  const isWhole = model.work === 'run' && model.steps.some(({ id }) => id === 'report')
+  const after = isWhole ? [`What is left to do:  migrate report ${model.playbook}`] : []
+  const resumable = model.steps.length === 0 ? [] : outcome === 'ok' ? after : [next]
   const rest = model.steps.slice(model.steps.findLastIndex((step) => isOver(step.state)) + 1)
   const [left] = rest
   if (outcome === 'ok' && model.work === 'run' && left !== undefined && rest.length < model.steps.length) {
     const more = rest.length === 1 ? '' : ', and what follows'
     const time = formatDuration((model.seconds ?? 0) * 1000)
-    return [` ${paint('green', `Done as far as was asked (${time}).`)} Not run this time: ${left.title}${more}.`]
+    const done = `Done as far as was asked (${time}).`
+    const words = [paint('green', done), `Not run this time: ${left.title}${more}.`, `Go on:  migrate run ${model.playbook}`]
+    return together(words, columns - 2).map((line) => ` ${line}`)
   }
-  return [` ${paint(colour, finishedWords({ outcome, seconds: model.seconds ?? 0 }))}${resumable}`]
+  const said = paint(colour, finishedWords({ outcome, seconds: model.seconds ?? 0 }))
+  return together([said, ...resumable], columns - 2).map((line) => ` ${line}`)
 }
 
-function outlookLines(model: ScreenModel): readonly string[] {
+function outlookLines(model: ScreenModel, columns: number): readonly string[] {
   if (model.work === 'rollback') return ['Ctrl-C stops safely; the same command goes on with it.']
-  return [...aheadLines(model), wayBackWords(model)]
+  if (model.work === 'rehearsal')
+    return [
+      nextWords(model),
+      'Customers notice nothing, and all of it is removed in the end, after Ctrl-C too.',
+    ]
+  return [...aheadLines(model), ...together(['Ctrl-C stops safely.', wayBackWords(model)], columns)]
 }
 
 function aheadLines(model: ScreenModel): readonly string[] {
@@ -207,7 +217,12 @@ function aheadLines(model: ScreenModel): readonly string[] {
   const next = ahead[0]
   const cutover = ahead.find((step) => step.phase === 'cutover')
   const quiet = cutover === undefined || cutover === next ? [] : [`Customers notice nothing before: ${cutover.title}.`]
-  return [next === undefined ? 'Next: the end.' : `Next: ${next.title}.`, ...quiet]
+  return [nextWords(model), ...quiet]
+}
+
+function nextWords({ steps }: ScreenModel): string {
+  const next = steps.find((step) => step.state === 'waiting')
+  return next === undefined ? 'Next: the end.' : `Next: ${next.title}.`
 }
 
 /** Beyond a step that can't be taken back, the way back doesn't reach; it says so. */
@@ -215,8 +230,12 @@ function wayBackWords(model: ScreenModel): string {
   const begun = model.steps.filter((step) => step.state !== 'waiting' && step.state !== 'skipped')
   const lasting = begun.filter((step) => !step.undoable && step.applied > 0)
   const remains = lasting.length === 0 ? '' : ` except ${lasting.map((step) => step.id).join(', ')}`
-  return `Ctrl-C stops safely. Way back: migrate rollback ${model.playbook}${remains}.`
+  return `Way back: migrate rollback ${model.playbook}${remains}`
 }
+
+/** On one line where there is room; a command is easier to copy when it isn't broken. */
+const together = (parts: readonly string[], columns: number): readonly string[] =>
+  width(parts.join(' ')) <= columns ? [parts.join(' ')] : parts
 
 const width = (text: string): number => [...stripVTControlCharacters(text)].length
 
@@ -252,21 +271,26 @@ export function clip(line: string, columns: number): string {
   return `${result}…${open ? '\u001b[0m' : ''}`
 }
 
-/** Breaks a text between words; a longer word is broken where it must be. */
+/** Breaks a text between words, keeping the indentation of each line; a longer word is broken where it must be. */
 export function wrap(text: string, columns: number): readonly string[] {
   return text.split('\n').flatMap((line) => {
-    const lines: string[] = []
-    let current = ''
-    for (const word of line.split(' ')) {
-      if (current !== '' && width(current) + 1 + width(word) > columns) {
-        lines.push(current)
-        current = word
-      } else current = current === '' ? word : `${current} ${word}`
-      while (width(current) > columns) {
-        lines.push([...current].slice(0, columns).join(''))
-        current = [...current].slice(columns).join('')
-      }
-    }
-    return [...lines, current]
+    const indent = /^ */.exec(line)?.[0].slice(0, Math.floor(columns / 2)) ?? ''
+    return wrapLine(line.trimStart(), columns - indent.length).map((part) => indent + part)
   })
+}
+
+function wrapLine(line: string, columns: number): readonly string[] {
+  const lines: string[] = []
+  let current = ''
+  for (const word of line.split(' ')) {
+    if (current !== '' && width(current) + 1 + width(word) > columns) {
+      lines.push(current)
+      current = word
+    } else current = current === '' ? word : `${current} ${word}`
+    while (width(current) > columns) {
+      lines.push([...current].slice(0, columns).join(''))
+      current = [...current].slice(columns).join('')
+    }
+  }
+  return [...lines, current]
 }

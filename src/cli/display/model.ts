@@ -4,8 +4,8 @@ import type { Phase, Sequence } from '../../run/step.ts'
 import { Meter } from './meter.ts'
 import { failedLines, findingLines, guardLines, reconciledLines, watchLines } from './words.ts'
 
-/** What the steps are gone through for: forwards, or back. */
-export type Work = 'run' | 'rollback'
+/** What the steps are gone through for: forwards, where customers don't see it, or back. */
+export type Work = 'run' | 'rehearsal' | 'rollback'
 
 export type StepState = 'waiting' | 'running' | 'done' | 'skipped' | 'failed' | 'asking' | 'stopped' | 'undone'
 
@@ -60,6 +60,8 @@ export class ScreenModel {
   /** What concerns no step. */
   messages: readonly string[] = []
   notice: string | undefined
+  /** What is being looked at, before anything is changed. */
+  checking: string | undefined
   readonly #byId: Map<string, StepView>
 
   constructor(name: string, playbook: string, sequence: Sequence, work: Work = 'run') {

@@ -9,6 +9,8 @@ export interface PlainOptions {
   readonly notice: (text: string) => void
   readonly verbose: boolean
   readonly ask?: Ask | undefined
+  /** Breaks what is told between words, where a terminal is; a report is kept as it is, to be copied. */
+  readonly fitted?: (text: string) => string
 }
 
 /** Between two lines of progress of one step, milliseconds. */
@@ -16,16 +18,17 @@ const PROGRESS_EVERY_MS = 10_000
 const STEP_WIDTH = 18
 
 /** Lines for a log: time, step, words. No line is ever taken back. */
-export function plainDisplay({ write, notice, verbose, ask }: PlainOptions): Display {
+export function plainDisplay({ write, notice, verbose, ask, fitted = (text) => text }: PlainOptions): Display {
   const progress = new Thinned()
   return {
     begin: () => undefined,
+    checking: () => undefined,
     sink: (event) => {
       const lines = event.event === 'progress' ? progress.lines(event) : eventLines(event, verbose)
       const head = `${event.time.slice(11, 19)}  ${(event.step ?? '').padEnd(STEP_WIDTH)} `
       for (const line of lines) write(`${head}${line}\n`.replaceAll(/\n(?=.)/g, `\n${' '.repeat(head.length)}`))
     },
-    tell: (_event, text) => write(text === '' ? '' : `${text}\n`),
+    tell: (event, text) => write(text === '' ? '' : `${event.event === 'report' ? text : fitted(text)}\n`),
     notice,
     ask,
     close: async () => undefined,

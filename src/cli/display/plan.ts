@@ -8,11 +8,13 @@ import { foundLines } from './found.ts'
 import { type Colour, clip, type Paint } from './frame.ts'
 import { hanging } from './hanging.ts'
 import { MergePlan } from './merge-plan.ts'
+import type { Passing } from './passing.ts'
 import { eventLines } from './words.ts'
 
 export interface PlanOptions {
   readonly write: (text: string) => void
   readonly notice: (text: string) => void
+  readonly passing: Passing
   readonly verbose: boolean
   readonly paint: Paint
   readonly ask: Ask | undefined
@@ -31,16 +33,20 @@ export function planDisplay(options: PlanOptions): Display {
   const printer = new PlanPrinter(options)
   return {
     begin: ({ sequence, playbook }) => printer.begin(sequence, playbook),
+    checking: (what) => options.passing(what),
     sink: (event) => printer.add(event),
-    tell: (_event, text) => options.write(text === '' ? '' : `${text}\n`),
+    tell: (_event, text) => {
+      options.passing(undefined)
+      options.write(text === '' ? '' : `${text}\n`)
+    },
     notice: options.notice,
     ask: options.ask,
-    close: async () => undefined,
+    close: async () => options.passing(undefined),
   }
 }
 
 const MOVES = 'customers move to the new host here'
-const LASTING = 'point of no return: "migrate rollback" can’t take this back'
+const LASTING = 'what this does stays: a rollback can’t take it back'
 
 /** Why a step has no change: it only looks, it is done, or what it will do can't be known before its time. */
 function nothingWords(step: Step | undefined, resumed: boolean): string {
@@ -194,7 +200,7 @@ class PlanPrinter {
     this.#said = true
     const indent = step === null ? '' : '      '
     for (const [index, line] of text.split('\n').entries()) {
-      for (const part of this.#broken(`${indent}${index === 0 ? '' : '  '}${line}`)) {
+      for (const part of this.#broken(`${indent}${index === 0 || !text.startsWith('•') ? '' : '  '}${line}`)) {
         this.#write(colour === undefined ? part : this.#options.paint(colour, part))
       }
     }
@@ -207,7 +213,8 @@ class PlanPrinter {
     const time = formatDuration(event.seconds * 1000)
     if (this.#options.what === 'check') {
       const verdict = this.#problems === 0 ? 'Ready to run' : 'Not ready to run'
-      this.#write(`\n${verdict}: ${found} (${time}).`)
+      const next = this.#problems === 0 ? `Next: migrate run ${this.#playbook} --dry-run` : 'Mend the problems, and check again.'
+      this.#say(`\n${verdict}: ${found} (${time}). ${next}`)
       return
     }
     if (this.#options.what === 'rollback') this.#endRollback(event)
@@ -222,14 +229,14 @@ class PlanPrinter {
       for (const [index, step] of this.#steps.entries()) this.#write(this.#shortLine(step, index + 1))
     }
     this.#write('')
-    if (this.#lasting.size > 0) this.#say(`Can’t be taken back: ${[...this.#lasting].join(', ')}.`)
     const verdict =
       event.exit === 0
         ? `It can be run: migrate run ${this.#playbook}`
         : event.outcome === 'interrupted'
           ? 'Interrupted.'
           : 'It can’t be run like this.'
-    if (changes > 0) this.#say(`The way back, at any time: migrate rollback ${this.#playbook}`)
+    const stays = this.#lasting.size === 0 ? '' : ` (what these do stays: ${[...this.#lasting].join(', ')})`
+    if (changes > 0) this.#say(`The way back, at any time: migrate rollback ${this.#playbook}${stays}`)
     this.#say(`${this.#count(this.#steps.length, 'step')}, ${this.#count(changes, 'change')}; ${found}. ${verdict}`)
   }
 
@@ -288,6 +295,7 @@ class PlanPrinter {
   }
 
   #write(text: string): void {
+    this.#options.passing(undefined)
     this.#options.write(`${text}\n`)
   }
 }

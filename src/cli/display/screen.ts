@@ -6,9 +6,12 @@ import type { Ask } from '../../run/session.ts'
 import type { Display, ShowOptions } from './display.ts'
 import { type FrameOptions, frame, type Paint, wrap } from './frame.ts'
 import { ScreenModel, type Work } from './model.ts'
+import type { Passing } from './passing.ts'
 
 export interface ScreenOptions {
   readonly output: NodeJS.WriteStream
+  /** Shows what is looked at before the screen is there. */
+  readonly passing: Passing
   /** Where words go that come when the screen isn't there. */
   readonly notice: (text: string) => void
   readonly clock: Clock
@@ -42,18 +45,27 @@ export function screenDisplay(options: ScreenOptions): Display {
     },
     sink: (event: RunEvent) => {
       if (begun && !model) {
+        options.passing(undefined)
         model = new ScreenModel(begun.name, begun.playbook, begun.sequence, options.work)
         start()
       }
       model?.add(event)
     },
+    checking: (what) => {
+      if (model && shown) model.checking = what
+      else options.passing(what)
+    },
     tell: (_event, text) => {
+      options.passing(undefined)
       const lines = wrap(text, Math.max(40, options.output.columns ?? 80))
       if (text !== '') options.output.write(`${lines.join('\n')}\n`)
     },
     notice: (text) => {
       if (model && shown) model.notice = text
-      else options.notice(text)
+      else {
+        options.passing(undefined)
+        options.notice(text)
+      }
     },
     ask:
       options.ask &&
@@ -65,7 +77,10 @@ export function screenDisplay(options: ScreenOptions): Display {
           start()
         }
       }),
-    close: () => stop(true),
+    close: async () => {
+      options.passing(undefined)
+      await stop(true)
+    },
   }
 }
 

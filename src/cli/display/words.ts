@@ -22,8 +22,11 @@ export function progressWords(done: number, total: number | null, unit: Progress
 export const rateWords = (perSecond: number, unit: ProgressUnit): string =>
   unit === 'bytes' ? `${formatBytes(perSecond)}/s` : `${formatCount(Math.round(perSecond))} ${unit}/s`
 
+/** Tenths of what is many say nothing. */
+const rounded = (count: number): string => formatCount(count < 10 ? Math.round(count * 10) / 10 : Math.round(count))
+
 const perMinute = (count: number | null, what: string): readonly string[] =>
-  count === null ? [] : [`${formatCount(Math.round(count * 10) / 10)} ${what}/min`]
+  count === null ? [] : [`${rounded(count)} ${what}/min`]
 
 const trafficWords = (side: string, traffic: Body<'watch'>['old']): string => {
   const figures = [...perMinute(traffic.ordersPerMinute, 'orders'), ...perMinute(traffic.hitsPerMinute, 'hits')]
@@ -81,8 +84,8 @@ const carryingWords = (carrying: Body<'watch'>['carrying']): readonly string[] =
 /** The guard in lines: what it looks at, what is wrong since when, and when that counts. */
 export function guardLines(guard: Body<'guard'>): readonly string[] {
   const { state, watched, faults, since, decidesAt, orders } = guard
-  const rate = orders.perMinute === null ? '' : ` · ${formatCount(Math.round(orders.perMinute * 10) / 10)} orders/min`
-  const expected = orders.expected === null ? '' : ` of about ${formatCount(Math.round(orders.expected * 10) / 10)} expected`
+  const rate = orders.perMinute === null ? '' : ` · ${rounded(orders.perMinute)} orders/min`
+  const expected = orders.expected === null ? '' : ` of about ${rounded(orders.expected)} expected`
   const what = `new host ${GUARD_STATES[state]} (${watched.join(', ')})${rate}${rate === '' ? '' : expected}`
   const wrong = faults.map(({ message }) => message).join('; ')
   const until = decidesAt === null ? '' : `; it counts from ${decidesAt.slice(11, 19)} UTC on: ${GUARD_ACTIONS[guard.failback]}`

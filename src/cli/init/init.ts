@@ -41,7 +41,7 @@ export async function writePlaybook(
   file: string,
   { io, flags }: { readonly io: Session['io']; readonly flags: InitFlags },
 ): Promise<number> {
-  return await withDisplay({ io, flags }, 'text', async ({ display, clock }) => {
+  return await withDisplay({ io, flags, playbook: file }, 'text', async ({ display, clock }) => {
     const started = clock.monotonic()
     if (existsSync(file)) throw exists(file)
     const canAsk = io.isTerminal && !flags.yes && !flags.json

@@ -196,7 +196,7 @@ export class Interview {
     const answer = await asker.choose<'trust' | 'again' | 'keep'>('What now?', [
       ...(fingerprint === undefined ? [] : [trust]),
       { value: 'again', label: 'Write it anew', hint: 'nothing was written so far' },
-      ...(failed.ending === 'usage' ? [] : [{ value: 'keep', label: 'Keep it', hint: 'migrate check will ask again' } as const]),
+      ...(failed.ending === 'usage' ? [] : [{ value: 'keep', label: 'Keep it', hint: 'the check will ask again' } as const]),
     ])
     return answer === 'trust' && fingerprint !== undefined ? { fingerprint } : answer === 'keep' ? 'keep' : 'again'
   }
@@ -271,7 +271,7 @@ const unlooked = (side: Side, part: Part): Finding => ({
   severity: 'warning',
   code: 'host-not-looked-at',
   message: `The ${side} host's ${part} could not be looked at: a variable in its URL has no value here.`,
-  hint: 'Set it before  migrate check.',
+  hint: 'Set it before  migrate check PLAYBOOK',
 })
 
 const EMPTY: Draft = { name: 'draft', site: 'https://shop.example', old: {}, new: {}, rewrites: [], seen: [] }

@@ -148,7 +148,7 @@ export function statementError(error: unknown, sql: string, where: Where, retryS
   const words = messageOf(error)
   if (/string longer than 0x/.test(words))
     return new MigrateError('row-too-large', `${where.label}: a value is too large to be read (${firstLine(sql)}).`, {
-      hint: '`migrate check` names its table, key and column; set that table to skip in the playbook and move it by hand.',
+      hint: 'migrate check PLAYBOOK  names its table, key and column; set that table to skip in the playbook and move it by hand.',
       cause: error,
     })
   const options = { cause: error }

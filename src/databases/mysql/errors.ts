@@ -116,7 +116,7 @@ const TOLD: readonly Told[] = [
     numbers: DENIED,
     code: 'database-permission-denied',
     message: (label, words, statement) => `The account may not do this on the ${label}: ${words}${statement}`,
-    hint: 'migrate check lists every right that is missing, with the GRANT statement to run as an account that may grant it.',
+    hint: 'migrate check PLAYBOOK  lists every right that is missing, with the GRANT statement to run as an account that may grant it.',
   },
   {
     numbers: READ_ONLY,

@@ -50,6 +50,17 @@ function connectError(error: unknown, code: string | undefined, words: string, d
       },
     )
   }
+  // The driver's own words when the server wants a password and the playbook gives none.
+  if (/client password must be a/.test(words)) {
+    return new MigrateError(
+      'database-login-failed',
+      `The ${label} wants a password, and the playbook gives none. Nothing was read or written.`,
+      {
+        hint: `Write a variable behind the user in the URL, such as postgres://shop:\${OLD_DB_PASSWORD}@…, and set it before you start.`,
+        cause: error,
+      },
+    )
+  }
   if (code === '3D000') {
     return new MigrateError('database-missing', `The ${label} isn't there: ${words}. Nothing was read or written.`, {
       hint: 'Check the name at the end of the database URL, or create the database (CREATE DATABASE …) and run again.',
@@ -95,7 +106,7 @@ function knownError(error: unknown, code: string | undefined, words: string, doi
       'database-permission-denied',
       `The account may not do this on the ${label}: ${words}${statement(doing)}`,
       {
-        hint: 'migrate check lists every right that is missing, with the GRANT statement to run as the database owner.',
+        hint: 'migrate check PLAYBOOK  lists every right that is missing, with the GRANT statement to run as the database owner.',
         cause: error,
       },
     )

@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { playbookWords, speakingOf, withCommands } from '../../src/cli/display/commands.ts'
+import type { Display } from '../../src/cli/display/display.ts'
+
+const SOURCE = fileURLToPath(new URL('../../src', import.meta.url))
+
+describe('commands in messages', () => {
+  it('name the playbook as the person did, and where its run is kept', () => {
+    const hint = 'Say  migrate reconcile PLAYBOOK --resolve, or  migrate rollback PLAYBOOK.'
+    expect(withCommands(hint, playbookWords('shops/mugs.yml', { state: '/var/runs' }))).toBe(
+      'Say  migrate reconcile shops/mugs.yml --state /var/runs --resolve, or  migrate rollback shops/mugs.yml --state /var/runs.',
+    )
+  })
+
+  it('are quoted for the shell where a name needs it', () => {
+    expect(playbookWords("my shop's.yml", {})).toBe(`'my shop'\\''s.yml'`)
+    expect(playbookWords('~/mugs.yml', {})).toBe('~/mugs.yml')
+  })
+
+  it('are told so by every way of showing', () => {
+    const heard: unknown[] = []
+    const display: Display = {
+      begin: ({ playbook }) => void heard.push(playbook),
+      checking: (what) => void heard.push(what),
+      sink: (event) => void heard.push(event),
+      tell: (event, text) => void heard.push(event, text),
+      notice: (text) => void heard.push(text),
+      ask: undefined,
+      close: async () => undefined,
+    }
+    const speaking = speakingOf('mugs.yml', display)
+    const hint = 'Run  migrate run PLAYBOOK  again.'
+    const said = 'Run  migrate run mugs.yml  again.'
+    speaking.begin({ name: 'mugs', playbook: 'elsewhere', sequence: [] })
+    speaking.sink({ time: '', run: 'r', step: null, event: 'finding', severity: 'error', code: 'x', message: 'PLAYBOOK', hint })
+    speaking.tell({ time: '', run: null, step: null, event: 'report', markdown: hint }, hint)
+    speaking.notice(hint)
+    expect(heard).toEqual([
+      'mugs.yml',
+      expect.objectContaining({ message: 'PLAYBOOK', hint: said }),
+      expect.objectContaining({ markdown: said }),
+      said,
+      said,
+    ])
+  })
+
+  it('can be typed as they stand in every hint of the program', () => {
+    const bare = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
+      // These two hold what a playbook says, not what a command does.
+      .filter((path) => path.endsWith('.ts') && !/playbook\/(schema|draft)\.ts$/.test(path))
+      .flatMap((path) => readFileSync(join(SOURCE, path), 'utf8').split('\n'))
+      .filter((line) => /^\s*(hint:|\{ hint:|['"`])/.test(line))
+      .filter((line) =>
+        /\bmigrate (check|run|rehearse|watch|reconcile|rollback|status|report)\b(?! (PLAYBOOK|shop\.yml|\$\{))/.test(line),
+      )
+    expect(bare).toEqual([])
+  })
+})
