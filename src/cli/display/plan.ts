@@ -7,6 +7,7 @@ import type { Display } from './display.ts'
 import { foundLines } from './found.ts'
 import { type Colour, clip, type Paint } from './frame.ts'
 import { hanging } from './hanging.ts'
+import { legible } from './legible.ts'
 import { MergePlan } from './merge-plan.ts'
 import { eventLines } from './words.ts'
 
@@ -31,7 +32,7 @@ export function planDisplay(options: PlanOptions): Display {
   const printer = new PlanPrinter(options)
   return {
     begin: ({ sequence, playbook }) => printer.begin(sequence, playbook),
-    sink: (event) => printer.add(event),
+    sink: (event) => printer.add(legible(event)),
     tell: (_event, text) => options.write(text === '' ? '' : `${text}\n`),
     notice: options.notice,
     ask: options.ask,
