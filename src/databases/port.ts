@@ -1,6 +1,7 @@
 import type { Finding } from '../base/errors.ts'
 import type { ClosingPower } from './closing-port.ts'
 import type { NativePower } from './native-port.ts'
+import type { PresencePower } from './presence-port.ts'
 import type {
   Fingerprint,
   KeyCells,
@@ -282,6 +283,8 @@ export interface Database {
   readonly closing?: ClosingPower
   /** Absent where no databases can be made. */
   readonly scratch?: ScratchPower
+  /** Optional power: where two servers may have one fingerprint. */
+  readonly presence?: PresencePower
 
   /** Statements of a `sql` step, in one transaction where the engine allows it; returns the rows each affected or returned. */
   runStatements(statements: readonly string[]): Promise<readonly number[]>

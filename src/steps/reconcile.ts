@@ -54,8 +54,11 @@ class ReconcileStep implements Step<ReconcileChange> {
     const { old, new: fresh } = this.#world
     const without = [old, fresh].filter((host) => host.database === undefined)
     // Going back, the rules are those that the way forward was checked with.
-    const rules = async (): Promise<readonly Finding[]> =>
-      this.#direction === 'reverse' || old.database === undefined ? [] : policyFindings(this.#world, await old.database.schema())
+    const rules = async (): Promise<readonly Finding[]> => {
+      if (this.#direction === 'reverse' || old.database === undefined) return []
+      const isMatched = [...this.#world.tables.values()].some(({ match }) => match.length > 0)
+      return policyFindings(this.#world, await old.database.schema(), isMatched ? await fresh.database?.schema() : undefined)
+    }
     return [...without.map((host) => missingDatabase(this.id, host)), ...(await gather(rules))]
   }
 

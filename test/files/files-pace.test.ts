@@ -11,6 +11,7 @@ import { copyToStore, FILES_PACE } from '../../src/steps/file-fetch.ts'
 import { FileStore } from '../../src/steps/file-store.ts'
 import { atOldShopsPace } from '../../src/steps/old-shop-pace.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
+import { PageClock } from '../fakes/page-clock.ts'
 import { TestRun, testWorld } from '../fakes/step-run.ts'
 import { startWeb } from '../servers/web.ts'
 
@@ -43,15 +44,17 @@ it('files are fetched from a shop that answers slowly one at a time, and it is s
   const directory = await mkdtemp(join(tmpdir(), 'migrate-files-pace-'))
   const host = new SlowFiles()
   for (let index = 0; index < FILES; index += 1) host.put(`f${index}`, `content ${index}`)
+  const clock = new PageClock()
   const web = await startWeb(
-    (_request, response) =>
-      void systemClock.sleep(QUIET_MS + Math.min(6, host.active) * BURDEN_MS).then(() => response.end('<h1>Shop</h1>')),
+    (_request, response) => {
+      void clock.spend(QUIET_MS + Math.min(6, host.active) * BURDEN_MS).then(() => response.end('<h1>Shop</h1>'))
+    },
     undefined,
     '127.0.47.7',
   )
   const store = FileStore.open(directory, directly)
   try {
-    const run = new TestRun(directory)
+    const run = new TestRun(directory, clock)
     // However fast this machine is, the copy lasts until its effect was measured.
     host.held = () => vi.waitUntil(() => run.events.some(isSlowest), { timeout: 60_000, interval: 5 })
     const world = testWorld({ old: { files: host, site: web.url } })

@@ -127,7 +127,9 @@ describe('a rollback', () => {
     await rollback({ ...options, dryRun: true })
     await rollback(options)
 
-    const remains = events.flatMap((event) => (event.event === 'finding' && event.code === 'not-taken-back' ? [event.message] : []))
+    const remains = events.flatMap((event) =>
+      event.event === 'finding' && event.code === 'not-taken-back' ? [event.message] : [],
+    )
     const all = 'Remains as it is: put e=5; put d=4; put c=3; and 2 more (this step can’t be taken back).'
     expect(remains).toEqual([all, all])
   })

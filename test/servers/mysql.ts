@@ -2,12 +2,12 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import mysql, { type Connection } from 'mysql2/promise'
 import { Secret } from '../../src/base/secret.ts'
 import type { MysqlOptions } from '../../src/databases/mysql/index.ts'
+import { freePort } from './ports.ts'
 
 const SERVER = '/usr/sbin/mariadbd'
 
@@ -194,15 +194,6 @@ function untilReady(child: ChildProcess): Promise<string | null> {
     // The shell waits on; what the server wrote last says why it ended.
     child.stderr?.on('close', () => resolve(words))
   })
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, host, resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new Error(`no free port on ${host}`)
-  return address.port
 }
 
 interface Described {

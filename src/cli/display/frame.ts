@@ -205,10 +205,7 @@ function endLines(model: ScreenModel, outcome: Outcome, { paint, columns }: Fram
 function outlookLines(model: ScreenModel, columns: number): readonly string[] {
   if (model.work === 'rollback') return ['Ctrl-C stops safely; the same command goes on with it.']
   if (model.work === 'rehearsal')
-    return [
-      nextWords(model),
-      'Customers notice nothing, and all of it is removed in the end, after Ctrl-C too.',
-    ]
+    return [nextWords(model), 'Customers notice nothing, and all of it is removed in the end, after Ctrl-C too.']
   return [...aheadLines(model), ...together(['Ctrl-C stops safely.', wayBackWords(model)], columns)]
 }
 

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../servers/sshd.ts'
+import { freePort } from '../../servers/ports.ts'
 import { type BenchEngine, type Data, type Job, PARALLEL, type Place, type Tool, tableNames } from './engine.ts'
 import { Meter } from './measure.ts'
 
