@@ -1,19 +1,21 @@
 import { createHash, hash, randomUUID } from 'node:crypto'
-import { createReadStream, existsSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
+import { giveBack, Lender } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
 import { Incoming } from './file-incoming.ts'
 
 /** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
-/** Large contents are read in pieces of this size: two of SFTP's largest requests. */
+/** Large contents are read in pieces of this size, two of SFTP's largest requests; so many lie idle at most. */
 const READ_BYTES = 510 * 1024
+const pieces = new Lender(READ_BYTES, 16)
 /** Larger files than this are gone on with when they were broken off. */
 export const RESUMED_BYTES = 2 * 1024 * 1024
 
@@ -118,7 +120,7 @@ export class Objects {
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
     if (size > SMALL_BYTES) {
-      const bytes = createReadStream(this.#path(sha256), { highWaterMark: READ_BYTES })
+      const bytes = piecesOf(this.#path(sha256))
       // It ends well only when its hash is that one.
       return hashesItself(Readable.from(checked(bytes, sha256), { objectMode: false, highWaterMark: 1 }), () => sha256)
     }
@@ -154,6 +156,7 @@ class LargeFile {
 
   async write(chunks: readonly Buffer[]): Promise<void> {
     await this.#handle.writev([...chunks])
+    for (const chunk of chunks) giveBack(chunk)
   }
 
   async sync(): Promise<void> {
@@ -170,6 +173,28 @@ class LargeFile {
   async discard(): Promise<void> {
     await this.#handle.close()
     await rm(this.#path, { force: true })
+  }
+}
+
+/** A file's bytes, the next piece always being read ahead. */
+async function* piecesOf(path: string): AsyncGenerator<Buffer> {
+  const handle = await open(path)
+  let position = 0
+  const read = async (): Promise<Buffer> => {
+    const piece = pieces.lend(READ_BYTES)
+    const { bytesRead } = await handle.read(piece, 0, READ_BYTES, position)
+    position += bytesRead
+    return bytesRead === READ_BYTES ? piece : piece.subarray(0, bytesRead)
+  }
+  let next = read()
+  try {
+    for (let piece = await next; piece.length > 0; piece = await next) {
+      next = read()
+      yield piece
+    }
+  } finally {
+    await next.catch(() => undefined) // thrown to the reader, unless it stopped before
+    await handle.close()
   }
 }
 
