@@ -14,7 +14,7 @@ import { MemoryFiles } from '../fakes/memory-files.ts'
 import { TestRun, testWorld } from '../fakes/step-run.ts'
 import { startWeb } from '../servers/web.ts'
 
-const FILES = 1200
+const FILES = 1500
 /** From this one on the host holds back what it is asked for until the shop was found to be slow. */
 const HELD_FROM = 200
 const QUIET_MS = 5

@@ -48,6 +48,15 @@ export class SftpPool {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
       connection = await this.#pick()
     }
+    return this.#lend(connection)
+  }
+
+  /** The same for a command, which holds no file open there: it waits for nobody. */
+  async leaseForCommand(): Promise<Lease> {
+    return this.#lend(await this.#pick())
+  }
+
+  #lend(connection: SftpConnection): Lease {
     connection.load += 1
     return {
       connection,

@@ -30,7 +30,7 @@ export class SmallFiles {
    * each way when the host's programs could not be used after all, with the last that they said.
    */
   constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean | null>, fellBack: FellBack) {
-    // Nothing waits for the answer, which may take seconds: until it is there, files go by SFTP.
+    // The answer may take seconds: until it is there, files go by SFTP.
     let answer: boolean | undefined
     let asked: Promise<boolean> | undefined
     this.#hasPrograms = () => {
@@ -41,10 +41,7 @@ export class SmallFiles {
       })
       return asked
     }
-    const known = (): boolean => {
-      if (answer === undefined) void this.#hasPrograms()
-      return answer ?? false
-    }
+    const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
     this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
   }

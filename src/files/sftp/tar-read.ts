@@ -1,6 +1,7 @@
 import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
 import { nameBytes, nameFrom } from '../raw-names.ts'
+import { Beside } from './beside.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { Lease, SftpPool } from './pool.ts'
 import { type Found, TarMembers } from './tar-members.ts'
@@ -14,8 +15,6 @@ const MOST_FILES = 2048
 const MOST_BYTES = 8 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
 const BUSY_FILES = 256
-/** Files that go another way while the first command starts; the others wait for it. */
-const MOST_BESIDE = 192
 /** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
 const LOOK_MS = 20
 /** A command that gives nothing for so long, while something is wanted of it, hangs. */
@@ -41,16 +40,16 @@ const command = (root: string): string =>
 export class TarReads {
   readonly #pool: SftpPool
   readonly #most: number
-  readonly #isUsable: () => boolean
+  readonly #isUsable: () => boolean | Promise<boolean>
   readonly #refused: (said: string) => void
   readonly #streams: TarStream[] = []
   #waiting = 0
-  #beside = 0
+  readonly #beside = new Beside()
   #isOff = false
   #wasUseful = false
 
   /** `refused`: is told, once, what the host's tar said when it could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean, refused: (said: string) => void) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
@@ -63,7 +62,7 @@ export class TarReads {
     try {
       const stream = await this.#streamFor(root)
       const bytes = await stream?.read(path, entry.size)
-      return bytes?.length === entry.size ? bytes : await this.#otherwise(otherwise)
+      return bytes?.length === entry.size ? bytes : await this.#beside.run(otherwise)
     } finally {
       this.#waiting -= 1
     }
@@ -77,20 +76,13 @@ export class TarReads {
   async #streamFor(root: string): Promise<TarStream | undefined> {
     for (;;) {
       const isMany = this.#waiting >= WORTH || this.#streams.length > 0
-      if (!isMany || this.#isOff || !this.#isUsable()) return undefined
-      const stream = this.#stream(root)
-      const starting = this.#streams.find((each) => !each.isUseful)
-      if (stream !== undefined || starting === undefined || this.#beside < MOST_BESIDE) return stream
-      await starting.shown
-    }
-  }
-
-  async #otherwise<T>(read: () => Promise<T>): Promise<T> {
-    this.#beside += 1
-    try {
-      return await read()
-    } finally {
-      this.#beside -= 1
+      if (!isMany || this.#isOff) return undefined
+      const usable = this.#isUsable()
+      if (usable === false) return undefined
+      const stream = usable === true ? this.#stream(root) : undefined
+      const awaited = usable === true ? this.#streams.find((each) => !each.isUseful)?.shown : usable
+      if (stream !== undefined || awaited === undefined || !this.#beside.isFull) return stream
+      await this.#beside.placeOr(awaited)
     }
   }
 
@@ -211,7 +203,7 @@ class TarStream {
   async #run(command: string): Promise<void> {
     let lease: Lease | undefined
     try {
-      lease = await this.#pool.lease()
+      lease = await this.#pool.leaseForCommand()
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
       this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../base/clock.ts'
 import { isUnpackedFolder } from '../paths.ts'
 import { BLOCK, fileHeader, paddingOf } from '../tar.ts'
+import { Beside } from './beside.ts'
 import { namesIn } from './listing.ts'
 import type { SftpPool } from './pool.ts'
 import { TarLane } from './tar-lane.ts'
@@ -13,8 +14,6 @@ const MOST_FILES = 256
 const MOST_BYTES = 1024 * 1024
 /** Unanswered of one lane before another connection's is begun beside it. */
 const BUSY_BYTES = 512 * 1024
-/** Files that go another way while the first command starts; the others wait for it. */
-const MOST_BESIDE = 192
 /** No more files are waited for when none came for so long. */
 const QUIET_MS = 10
 const SLAB = 64 * 1024
@@ -33,7 +32,7 @@ interface Small {
 export class TarWrites {
   readonly #pool: SftpPool
   readonly #most: number
-  readonly #isUsable: () => boolean
+  readonly #isUsable: () => boolean | Promise<boolean>
   readonly #refused: (said: string) => void
   #swept: Promise<void> | undefined
   /** Names of the folders that this one fills. */
@@ -41,13 +40,13 @@ export class TarWrites {
   readonly #lanes: TarLane[] = []
   #filling: Archive | undefined
   #waiting = 0
-  #beside = 0
+  readonly #beside = new Beside()
   #isOff = false
   #wasUseful = false
   readonly #running = new Set<Promise<void>>()
 
   /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean, refused: (said: string) => void) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
@@ -59,7 +58,7 @@ export class TarWrites {
     this.#waiting += 1
     try {
       const unpacked = await this.#unpackIfMany(root, file)
-      if (unpacked === undefined) return await this.#otherwise(otherwise)
+      if (unpacked === undefined) return await this.#beside.run(otherwise)
       try {
         return await place(unpacked.path)
       } finally {
@@ -101,25 +100,18 @@ export class TarWrites {
     return this.#swept
   }
 
-  async #otherwise<T>(write: () => Promise<T>): Promise<T> {
-    this.#beside += 1
-    try {
-      return await write()
-    } finally {
-      this.#beside -= 1
-    }
-  }
-
   async #unpackIfMany(root: string, file: Small): Promise<Unpacked | undefined> {
-    const isMany = (): boolean => this.#waiting >= WORTH && !this.#isOff && this.#isUsable()
-    if (!isMany()) return undefined
-    await this.#sweepOnce(root)
-    // The first one shows whether it works: some others go another way meanwhile.
-    while (!this.#wasUseful && this.#filling === undefined && this.#running.size > 0) {
-      if (this.#beside < MOST_BESIDE) return undefined
-      await Promise.race(this.#running)
+    for (;;) {
+      if (this.#waiting < WORTH || this.#isOff) return undefined
+      const usable = this.#isUsable()
+      if (usable === false) return undefined
+      if (usable === true) await this.#sweepOnce(root)
+      // The first one shows whether it works: some others go another way meanwhile.
+      const isShowing = !this.#wasUseful && this.#filling === undefined && this.#running.size > 0
+      if (usable === true && !isShowing && !this.#isOff) return this.#unpack(root, file)
+      if (!this.#beside.isFull) return undefined
+      await this.#beside.placeOr(usable === true ? Promise.race(this.#running) : usable)
     }
-    return isMany() ? this.#unpack(root, file) : undefined
   }
 
   async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
