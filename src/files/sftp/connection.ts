@@ -102,11 +102,12 @@ async function end(login: LoginClient, sock: Socket): Promise<void> {
   sock.destroy()
 }
 
+/** Asking for none costs a round trip, and only hosts that want nothing else give it. */
 const methods = (options: SftpOptions): AuthenticationType[] => [
-  'none',
   ...(options.key === undefined ? [] : (['publickey'] as const)),
   ...(options.agent === undefined ? [] : (['agent'] as const)),
   ...(options.password === undefined ? [] : (['password', 'keyboard-interactive'] as const)),
+  'none',
 ]
 
 async function readKey(options: SftpOptions, file: string): Promise<Buffer> {
