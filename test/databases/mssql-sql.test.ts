@@ -1,15 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
-import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
+import { orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
 import { dateTimeParts, daysSinceYearOne } from '../../src/databases/mssql/dates.ts'
 import { cacheOf } from '../../src/databases/mssql/identities.ts'
+import { insertValuesSql } from '../../src/databases/mssql/insert.ts'
 import { identityOf } from '../../src/databases/mssql/introspect-columns.ts'
 import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToCondition } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
-import { oversizeSql, refuseOversize } from '../../src/databases/mssql/oversize.ts'
+import { oversizeFinding, oversizeSql, refuseKeyless, refuseOversize } from '../../src/databases/mssql/oversize.ts'
 import { boundarySql, pageSql, rowShape } from '../../src/databases/mssql/paging.ts'
 import {
   cellOf,
@@ -168,16 +169,16 @@ describe('dates and times as the driver gives them', () => {
 
 describe('reading', () => {
   it('goes page by page along the key, the server comparing', () => {
-    expect(pageSql(orders, rowShape(orders).list, 500, { after: false, upTo: false })).toBe(
+    expect(pageSql(orders, rowShape(orders), 500, { after: false, upTo: false })).toBe(
       'SELECT TOP (500) t.[OrderID], CONVERT(nvarchar(20), t.[Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), t.[Total])), t.[Photo] FROM [dbo].[Orders] AS t ORDER BY [OrderID]',
     )
-    expect(pageSql(orders, rowShape(orders).list, 500, { after: true, upTo: false })).toContain(
+    expect(pageSql(orders, rowShape(orders), 500, { after: true, upTo: false })).toContain(
       ' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY',
     )
   })
 
   it('follows a key of several columns from the right place', () => {
-    expect(pageSql(orders, rowShape(orders).list, 500, { after: true, upTo: true })).toContain(
+    expect(pageSql(orders, rowShape(orders), 500, { after: true, upTo: true })).toContain(
       ' WHERE [OrderID] > CONVERT(int, @p0) AND [OrderID] <= CONVERT(int, @p1) ORDER BY',
     )
     expect(upToCondition(keyColumns(lines), 2)).toBe(
@@ -261,11 +262,19 @@ describe('the ledger', () => {
   })
 })
 
-describe('rows too large for a JavaScript string', () => {
+describe('rows too large', () => {
+  const keyless = { ...orders, key: [] }
+
   it('are asked for by their length alone, with key and column', () => {
     expect(oversizeSql(orders)).toBe(
-      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), t.[OrderID]), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [bytes]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
+      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), t.[OrderID]), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [size], 0 AS [unreadable]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
     )
+  })
+
+  it('are smaller where no key tells them apart, and no longer than Unicode can be', () => {
+    expect(oversizeSql(keyless)).toContain('WHERE ISNULL(CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 67108864')
+    const text = { ...orders, columns: [column('OrderID', 'int'), column('Words', 'varchar(max)')] }
+    expect(oversizeSql(text)).toContain('CASE WHEN DATALENGTH(t.[Words]) > 1073741823 THEN 1 ELSE 0 END AS [unreadable]')
   })
 
   it('are refused by name as they are read', () => {
@@ -274,5 +283,20 @@ describe('rows too large for a JavaScript string', () => {
       'The row 17 of dbo.Orders is too large to be read: its values, of which Photo is the largest',
     )
     expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo.subarray(0, 1000)])).not.toThrow()
+    expect(refuseKeyless(keyless, 2 ** 31).message).toBe(
+      'A row of dbo.Orders, which has no key, is too large to be read at once: its values take 2.00 GiB; 64.0 MiB is the most, since nothing tells it apart to be read in pieces.',
+    )
+  })
+
+  it.each([
+    ['a warning where it is copied in pieces', orders, 0, 'warning', 'row-too-large-to-carry', 'The row 17 of dbo.Orders is copied in pieces'],
+    ['an error where Unicode can’t hold it', orders, 1, 'error', 'row-too-large', 'The row 17 of dbo.Orders is too large to be read'],
+    ['an error without a key', keyless, 0, 'error', 'row-too-large', 'A row of dbo.Orders, which has no key'],
+  ])('are in check %s', (_what, table, unreadable, severity, code, message) => {
+    expect(oversizeFinding(table, { key: '17', column: 'Photo', size: String(2 ** 30), unreadable })).toMatchObject({
+      severity,
+      code,
+      message: expect.stringContaining(message),
+    })
   })
 })

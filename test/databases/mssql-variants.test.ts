@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { insertValuesSql, updateSql } from '../../src/databases/mssql/apply.ts'
+import { updateSql } from '../../src/databases/mssql/apply.ts'
+import { insertValuesSql } from '../../src/databases/mssql/insert.ts'
 import { removeSql } from '../../src/databases/mssql/copies.ts'
 import { searchSql } from '../../src/databases/mssql/find.ts'
 import { oversizeSql } from '../../src/databases/mssql/oversize.ts'

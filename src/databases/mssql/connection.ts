@@ -79,7 +79,8 @@ export function configuration(options: MssqlOptions, authority?: string): Connec
 
 const whereOf = (options: MssqlOptions): Where => ({ label: options.label, user: options.user, database: options.database })
 
-async function authority({ ca, label }: MssqlOptions): Promise<string | undefined> {
+/** The text of `ca`, where it is given. */
+export async function authority({ ca, label }: MssqlOptions): Promise<string | undefined> {
   if (ca === undefined) return undefined
   try {
     return await readFile(ca, 'utf8')

@@ -1,6 +1,7 @@
 import type { Cell, Row } from '../port.ts'
-import { type Column, readableColumns, type Table } from '../schema.ts'
-import { insertSql, miscount } from './apply.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { isLargeRow, type LargeRow, type Piece } from './blocks.ts'
+import { insertSql, miscount } from './insert.ts'
 import type { BulkValue, Session } from './session.ts'
 import { type Native, nativeOf, nativeValue, type Wire, wireOf, wireValue, writeExpression } from './values.ts'
 import { arrivingAmong, byForms, type VariantForms } from './variants.ts'
@@ -25,7 +26,7 @@ export const stageSql = (columns: readonly Column[]): string =>
  * converts some types with loss, so these are bulk loaded as text or bytes into a temporary table and converted by the server on their way
  * into the table ("SET IDENTITY_INSERT").
  */
-export async function loadRows(session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> {
+export async function loadRows(session: Session, table: Table, rows: AsyncIterable<readonly Row[] | LargeRow>): Promise<number> {
   const columns = readableColumns(table)
   const staged = columns.map((column, index) => ({ name: `c${index}`, kind: nativeOf(column) ?? wireOf(column) }))
   await session.batch(stageSql(columns))
@@ -33,7 +34,10 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
   let total = 0
   try {
     while (true) {
-      const count = await loadChunk(session, table, { columns, staged }, await chunks.next())
+      const next = await chunks.next()
+      const count = isLargeRow(next)
+        ? await loadLarge(session, table, { columns, staged }, next)
+        : await loadChunk(session, table, { columns, staged }, next)
       if (count === 0) break
       total += count
     }
@@ -49,14 +53,80 @@ interface Staged {
   readonly staged: readonly { readonly name: string; readonly kind: Wire | Native }[]
 }
 
-async function loadChunk(session: Session, table: Table, { columns, staged }: Staged, rows: readonly Row[]): Promise<number> {
+/** `fill` changes what stands in the staging table, before it goes into the table. */
+async function loadChunk(
+  session: Session,
+  table: Table,
+  { columns, staged }: Staged,
+  rows: readonly Row[],
+  fill?: () => Promise<void>,
+): Promise<number> {
   for (const { rows: part, forms } of byForms(columns, rows, true)) {
     await session.bulk(STAGE, staged, parametersOf(columns, part))
+    await fill?.()
     const result = await session.batch(`${insertSql(table, STAGE, fromStage(forms))};\nTRUNCATE TABLE ${STAGE}`)
     const count = Number(result.rows.at(-1)?.[0] ?? -1)
     if (count !== part.length) throw miscount(session, table.name, 'loaded', part.length, count)
   }
   return rows.length
+}
+
+/** A row by itself: in the staging table its values of unlimited length are set piece by piece. */
+async function loadLarge(session: Session, table: Table, staged: Staged, { row, columns, pieces }: LargeRow): Promise<number> {
+  const source = new PieceSource(pieces)
+  const sql = `UPDATE ${STAGE} SET ${columns.map((column, index) => `c${column} = @p${index}`).join(', ')}`
+  return await loadChunk(session, table, staged, [row], async () => {
+    const parameters = columns.map((at) => {
+      const column = staged.columns[at]
+      if (column === undefined) throw new RangeError(`There is no column ${at} in ${fullName(table.name)}.`)
+      return { kind: wireOf(column).kind, pieces: source.of(at) }
+    })
+    await source.through(() => session.send(sql, parameters))
+  })
+}
+
+/** The pieces of several values that come one after the other, apart by value. */
+class PieceSource {
+  readonly #pieces: AsyncIterator<Piece>
+  #ahead: Piece | undefined
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(pieces: AsyncIterator<Piece>) {
+    this.#pieces = pieces
+  }
+
+  /** The pieces of one value; those of the values before it must have been taken. */
+  async *of(column: number): AsyncGenerator<Buffer> {
+    for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
+      if (piece.column !== column) {
+        this.#ahead = piece
+        return
+      }
+      yield piece.bytes
+    }
+  }
+
+  /** Does what takes the pieces. Fails as the source of them did, where it was that. */
+  async through(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      throw this.#failure === undefined ? error : this.#failure.error
+    }
+  }
+
+  async #next(): Promise<Piece | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (ahead !== undefined) return ahead
+    try {
+      const next = await this.#pieces.next()
+      return next.done === true ? undefined : next.value
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
+  }
 }
 
 /** What stands in the staging table in the column's own kind of type is assigned as it is. */
@@ -79,21 +149,25 @@ function encoderOf(column: Column): (cell: Cell) => BulkValue {
   return native === undefined ? (cell) => wireValue(cell, wire) : (cell) => nativeValue(cell, native)
 }
 
-/** The same rows in chunks of bounded size; nothing of one is held here while the next is gathered, since a single row may be large. */
+/**
+ * The same rows in chunks of bounded size, large ones by themselves; nothing of one is held here while the next is gathered, since a single
+ * row may be large.
+ */
 class Chunks {
-  readonly #batches: AsyncIterator<readonly Row[]>
+  readonly #batches: AsyncIterator<readonly Row[] | LargeRow>
   #batch: readonly Row[] = []
   #at = 0
+  #large: LargeRow | undefined
 
-  constructor(batches: AsyncIterator<readonly Row[]>) {
+  constructor(batches: AsyncIterator<readonly Row[] | LargeRow>) {
     this.#batches = batches
   }
 
   /** [] when there are no more rows. */
-  async next(): Promise<readonly Row[]> {
+  async next(): Promise<readonly Row[] | LargeRow> {
     const chunk: Row[] = []
     let bytes = 0
-    while (chunk.length < STAGED_ROWS && bytes < STAGED_BYTES) {
+    while (this.#large === undefined && chunk.length < STAGED_ROWS && bytes < STAGED_BYTES) {
       const row = this.#batch[this.#at]
       if (row !== undefined) {
         this.#at += 1
@@ -101,14 +175,18 @@ class Chunks {
         bytes += row.reduce((sum, cell) => sum + 2 * (cell?.length ?? 0), 16)
       } else if (!(await this.#more())) break
     }
-    return chunk
+    const large = this.#large
+    if (chunk.length > 0 || large === undefined) return chunk
+    this.#large = undefined
+    return large
   }
 
   async #more(): Promise<boolean> {
     this.#batch = []
     const next = await this.#batches.next()
     if (next.done === true) return false
-    this.#batch = next.value
+    if (isLargeRow(next.value)) this.#large = next.value
+    else this.#batch = next.value
     this.#at = 0
     return true
   }

@@ -4,7 +4,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
 import { bulkType } from './bulk-types.ts'
 import { statementError, type Where } from './errors.ts'
-import { bind, type Parameter } from './parameters.ts'
+import { bind, bindStreamed, type Parameter, type Streamed } from './parameters.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
 import type { Native, Wire } from './values.ts'
 
@@ -59,6 +59,14 @@ export class Session implements Line {
     return this.#run(sql, (request) => {
       bind(request, parameters)
       request.setTimeout(this.#questionMs)
+      this.#connection.execSql(request)
+    })
+  }
+
+  /** Runs a statement that writes with parameters that are sent as they come. */
+  send(sql: string, parameters: readonly Streamed[]): Promise<Result> {
+    return this.#run(sql, (request) => {
+      bindStreamed(request, parameters)
       this.#connection.execSql(request)
     })
   }
