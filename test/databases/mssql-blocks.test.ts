@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest'
 import {
   endBlock,
   isLargeRow,
+  isRaw,
   largeBlock,
   pieceBlock,
   rowsBlock,
   rowsOfBlock,
   unpack,
 } from '../../src/databases/mssql/blocks.ts'
+import { cellsOf } from '../../src/databases/mssql/raw-cells.ts'
 import { clippedShape, largeRowSql } from '../../src/databases/mssql/read-blocks.ts'
 import type { Block, Row } from '../../src/databases/port.ts'
 import { failureOf } from '../contract/database-kit.ts'
@@ -21,7 +23,8 @@ async function* sent(...blocks: readonly Block[]): AsyncGenerator<Buffer> {
 async function held(blocks: AsyncIterable<Buffer>): Promise<readonly unknown[]> {
   const all: unknown[] = []
   for await (const rows of unpack(blocks)) {
-    if (!isLargeRow(rows)) all.push(...rows)
+    if (isRaw(rows)) all.push(...cellsOf(rows.columns, rows.codePages, rows.bytes))
+    else if (!isLargeRow(rows)) all.push(...rows)
     else {
       const values = new Map<number, Buffer>(rows.columns.map((at) => [at, Buffer.alloc(0)]))
       for (let piece = await rows.pieces.next(); piece.done !== true; piece = await rows.pieces.next())

@@ -1,7 +1,7 @@
 import type { BlockLoad, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
 import { withoutTriggers } from './apply.ts'
-import { isLargeRow, type LargeRow, unpack } from './blocks.ts'
+import { type Held, isLargeRow, isRaw, unpack } from './blocks.ts'
 import { underMark } from './execute.ts'
 import { type Insert, insertTogether } from './insert.ts'
 import { MOST_PARAMETERS } from './keys.ts'
@@ -11,7 +11,7 @@ import { MARKS_TABLE } from './names.ts'
 import type { Session } from './session.ts'
 
 /** See the port. */
-export const load = (session: Session, table: Table, rows: AsyncIterable<readonly Row[] | LargeRow>, mark: Mark): Promise<number> =>
+export const load = (session: Session, table: Table, rows: AsyncIterable<Held>, mark: Mark): Promise<number> =>
   underMark(session, mark, 0, () => withoutTriggers(session, [table], () => loadRows(session, table, rows)))
 
 /** See the port. */
@@ -53,23 +53,21 @@ async function loadAll(session: Session, loads: readonly BlockLoad[]): Promise<R
   return counts
 }
 
-type Batch = readonly Row[] | LargeRow
-
 /** All rows, or where they are many, the first of them and the `rest`. */
 async function takeSmall(
   columns: number,
-  batches: AsyncGenerator<Batch>,
-): Promise<{ readonly rows: readonly Row[]; readonly rest?: AsyncGenerator<Batch> }> {
+  batches: AsyncGenerator<Held>,
+): Promise<{ readonly rows: readonly Row[]; readonly rest?: AsyncGenerator<Held> }> {
   const rows: Row[] = []
   for (let next = await batches.next(); next.done !== true; next = await batches.next()) {
-    if (isLargeRow(next.value)) return { rows, rest: chained(next.value, batches) }
+    if (isLargeRow(next.value) || isRaw(next.value)) return { rows, rest: chained(next.value, batches) }
     rows.push(...next.value)
     if (rows.length * columns > MOST_SMALL_VALUES) return { rows, rest: batches }
   }
   return { rows }
 }
 
-async function* chained(first: Batch, rest: AsyncGenerator<Batch>): AsyncGenerator<Batch> {
+async function* chained(first: Held, rest: AsyncGenerator<Held>): AsyncGenerator<Held> {
   try {
     yield first
     yield* rest

@@ -1,10 +1,12 @@
 import type { Block, KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
-import { endBlock, largeBlock, pieceBlock, rowsBlock } from './blocks.ts'
+import { endBlock, largeBlock, pieceBlock, rawBlock, rowsBlock } from './blocks.ts'
 import { keyColumns, keyCondition, keyParameters } from './keys.ts'
 import { quoteName } from './names.ts'
 import { MOST_KEYLESS_BYTES, refuseKeyless, sentBytes, unlimitedColumns } from './oversize.ts'
-import { fromSql, readShaped, rowShape, type Shape } from './paging.ts'
+import { fromSql, pageSql, rangeOf, readShaped, rowShape, type Shape } from './paging.ts'
+import { cellsOf } from './raw-cells.ts'
+import { travelsRaw } from './raw-tables.ts'
 import type { Session } from './session.ts'
 import { decoderOf, selectExpression, wireOf } from './values.ts'
 
@@ -26,17 +28,14 @@ interface Clipped {
  */
 export function clippedShape(table: Table, most: number): Shape<Clipped> {
   const columns = readableColumns(table)
-  const unlimited = unlimitedColumns(table)
   const decoders = columns.map(decoderOf)
   const positions = keyPositions(table)
-  const list = columns.map((column) => {
-    const expression = selectExpression(column, `t.${quoteName(column.name)}`)
-    return unlimited.includes(column) ? `CASE WHEN s.migrate_bytes > ${most} THEN NULL ELSE ${expression} END` : expression
-  })
-  const bytes = unlimited.map((column) => `ISNULL(${sentBytes(column, `t.${quoteName(column.name)}`)}, 0)`).join(' + ')
   return {
-    list: `${list.join(', ')}, CASE WHEN s.migrate_bytes > ${most} THEN s.migrate_bytes END`,
-    join: ` CROSS APPLY (SELECT ${bytes} AS migrate_bytes) AS s`,
+    ...clippedList(
+      table,
+      most,
+      columns.map((column) => selectExpression(column, `t.${quoteName(column.name)}`)),
+    ),
     of: (batch) =>
       batch.map((values) => ({
         row: decoders.map((decode, index) => decode(values[index])),
@@ -47,27 +46,143 @@ export function clippedShape(table: Table, most: number): Shape<Clipped> {
   }
 }
 
+/** `expressions`: what is read of each column. */
+function clippedList(
+  table: Table,
+  most: number,
+  expressions: readonly string[],
+): { readonly list: string; readonly join: string } {
+  const columns = readableColumns(table)
+  const unlimited = unlimitedColumns(table)
+  const isTooMuch = `s.migrate_bytes > ${most}`
+  const list = expressions.map((expression, index) => {
+    const column = columns[index]
+    return column !== undefined && unlimited.includes(column) ? `CASE WHEN ${isTooMuch} THEN NULL ELSE ${expression} END` : expression
+  })
+  const bytes = unlimited.map((column) => `ISNULL(${sentBytes(column, `t.${quoteName(column.name)}`)}, 0)`).join(' + ')
+  return {
+    list: `${list.join(', ')}, CASE WHEN ${isTooMuch} THEN s.migrate_bytes END`,
+    join: ` CROSS APPLY (SELECT ${bytes} AS migrate_bytes) AS s`,
+  }
+}
+
+/** The same where no column is of unlimited length. */
+function wholeShape(table: Table): Shape<Clipped> {
+  const { list, of, keyOf, sizeOf: sizeOfRow } = rowShape(table)
+  return {
+    list,
+    of: (batch) => of(batch).map((row) => ({ row, leftOut: null })),
+    keyOf: ({ row }) => keyOf(row),
+    sizeOf: ({ row }) => sizeOfRow(row),
+  }
+}
+
 const sizeOf = (row: Row): number => row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16)
+
+/** Rows of the first page of a table that is read from its beginning: most tables have no more, and are quicker read as cells. */
+const FIRST_ROWS = 200
+/** Rows of the next pages: the first of them is small, since nobody knows yet how large rows are; later ones aim at PAGE_BYTES. */
+const SMALL_PAGE = 1000
+const LARGEST_PAGE = 20_000
+const PAGE_BYTES = 4 * 2 ** 20
 
 /** See the port. Memory doesn't grow with the rows: those that are large come in pieces, after the others. */
 export async function* readBlocks(session: Session, table: Table, options: ReadOptions): AsyncGenerator<Block> {
-  if (unlimitedColumns(table).length === 0) {
-    for await (const rows of readShaped(session, table, rowShape(table), options)) if (rows.length > 0) yield rowsBlock(rows)
-    return
-  }
+  const reading = new Reading(session, table)
   const hasKey = table.key.length > 0
-  const shape = clippedShape(table, hasKey ? LARGE_BYTES : MOST_KEYLESS_BYTES)
-  const large: KeyCells[] = []
-  for await (const items of readShaped(session, table, shape, options)) {
-    const rows: Row[] = []
-    for (const item of items) {
-      if (item.leftOut === null) rows.push(item.row)
-      else if (hasKey) large.push(shape.keyOf(item))
-      else throw refuseKeyless(table, Number(item.leftOut))
-    }
-    if (rows.length > 0) yield rowsBlock(rows)
+  // A row without a key may be large, and comes whole.
+  if (!travelsRaw(table) || (!hasKey && unlimitedColumns(table).length > 0)) yield* reading.cells(options)
+  else if (!hasKey) yield* reading.raw(options, undefined)
+  else yield* rawPages(reading, options)
+  for (const key of reading.large) yield* largeRow(session, table, key, options.signal)
+}
+
+async function* rawPages(reading: Reading, options: ReadOptions): AsyncGenerator<Block> {
+  let after = options.after
+  let page = SMALL_PAGE
+  if (after === undefined && options.upTo === undefined) {
+    yield* reading.cells({ ...options, limit: FIRST_ROWS })
+    if (reading.rows < FIRST_ROWS) return
+    after = reading.last
   }
-  for (const key of large) yield* largeRow(session, table, key, options.signal)
+  for (;;) {
+    const [rows, bytes] = [reading.rows, reading.bytes]
+    yield* reading.raw({ ...options, ...(after === undefined ? {} : { after }) }, page)
+    const got = reading.rows - rows
+    if (got < page) return
+    after = reading.last
+    page = Math.max(1, Math.min(LARGEST_PAGE, Math.ceil((got * PAGE_BYTES) / Math.max(reading.bytes - bytes, 1)), page * 4))
+  }
+}
+
+/** One table, or a range of it, as it is read. */
+class Reading {
+  readonly #session: Session
+  readonly #table: Table
+  readonly #hasKey: boolean
+  readonly #hasUnlimited: boolean
+  readonly #most: number
+  /** Keys of rows that are to be read by themselves. */
+  readonly large: KeyCells[] = []
+  /** Of all that came so far, large ones too. */
+  rows = 0
+  bytes = 0
+  last: KeyCells | undefined
+
+  constructor(session: Session, table: Table) {
+    this.#session = session
+    this.#table = table
+    this.#hasKey = table.key.length > 0
+    this.#hasUnlimited = unlimitedColumns(table).length > 0
+    this.#most = this.#hasKey ? LARGE_BYTES : MOST_KEYLESS_BYTES
+  }
+
+  /** As cells. */
+  async *cells(options: ReadOptions): AsyncGenerator<Block> {
+    const shape = this.#hasUnlimited ? clippedShape(this.#table, this.#most) : wholeShape(this.#table)
+    for await (const items of readShaped(this.#session, this.#table, shape, options)) {
+      const rows: Row[] = []
+      for (const item of items) {
+        if (item.leftOut === null) rows.push(item.row)
+        else this.#leftOut(shape.keyOf(item), item.leftOut)
+      }
+      const last = items.at(-1)
+      if (last !== undefined && this.#hasKey) this.last = shape.keyOf(last)
+      this.rows += items.length
+      if (rows.length > 0) yield rowsBlock(rows)
+    }
+  }
+
+  /** As bytes: a page of so many rows, or the whole of a table without a key. */
+  async *raw(options: ReadOptions, page: number | undefined): AsyncGenerator<Block> {
+    const { list, join } = this.#rawShape()
+    const { ends, parameters } = rangeOf(this.#table, options)
+    const sql =
+      page === undefined ? `SELECT ${list} ${fromSql(this.#table)}${join}` : pageSql(this.#table, { list, join }, page, ends)
+    const flow = this.#session.streamRaw(sql, parameters, { signal: options.signal, flagged: this.#hasUnlimited })
+    for await (const { columns, codePages, rows, bytes, last, clipped, endsClipped } of flow) {
+      const keyIn = (some: Buffer): KeyCells => {
+        const [row] = cellsOf(columns, codePages, some)
+        return keyPositions(this.#table).map((at) => row?.[at] ?? null)
+      }
+      for (const row of clipped) this.large.push(keyIn(row))
+      if (this.#hasKey) this.last = endsClipped ? this.large.at(-1) : keyIn(bytes.subarray(last))
+      this.rows += rows + clipped.length
+      this.bytes += bytes.length
+      if (rows > 0) yield rawBlock(columns, codePages, rows, bytes)
+    }
+  }
+
+  #leftOut(key: KeyCells, bytes: string): void {
+    if (!this.#hasKey) throw refuseKeyless(this.#table, Number(bytes))
+    this.large.push(key)
+  }
+
+  /** As clippedShape, of columns as they are. */
+  #rawShape(): { readonly list: string; readonly join: string } {
+    const names = readableColumns(this.#table).map((column) => `t.${quoteName(column.name)}`)
+    return this.#hasUnlimited ? clippedList(this.#table, this.#most, names) : { list: names.join(', '), join: '' }
+  }
 }
 
 /**
