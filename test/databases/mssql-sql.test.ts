@@ -289,8 +289,22 @@ describe('rows too large', () => {
   })
 
   it.each([
-    ['a warning where it is copied in pieces', orders, 0, 'warning', 'row-too-large-to-carry', 'The row 17 of dbo.Orders is copied in pieces'],
-    ['an error where Unicode can’t hold it', orders, 1, 'error', 'row-too-large', 'The row 17 of dbo.Orders is too large to be read'],
+    [
+      'a warning where it is copied in pieces',
+      orders,
+      0,
+      'warning',
+      'row-too-large-to-carry',
+      'The row 17 of dbo.Orders is copied in pieces',
+    ],
+    [
+      'an error where Unicode can’t hold it',
+      orders,
+      1,
+      'error',
+      'row-too-large',
+      'The row 17 of dbo.Orders is too large to be read',
+    ],
     ['an error without a key', keyless, 0, 'error', 'row-too-large', 'A row of dbo.Orders, which has no key'],
   ])('are in check %s', (_what, table, unreadable, severity, code, message) => {
     expect(oversizeFinding(table, { key: '17', column: 'Photo', size: String(2 ** 30), unreadable })).toMatchObject({

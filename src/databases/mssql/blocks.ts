@@ -4,7 +4,7 @@ import { giveBack, LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { Block, Row } from '../port.ts'
 import { parseRow, rowLine } from '../row-lines.ts'
 import { cellsOf } from './raw-cells.ts'
-import type { RawColumn } from './tds-rows.ts'
+import type { RawColumn } from './tds-columns.ts'
 
 /**
  * Rows on their way from one SQL Server to another. The first byte of a block says what it is: ROWS, a line of cells each; LARGE, a row
@@ -60,7 +60,12 @@ export interface RawRowsBlock {
 }
 
 /** The bytes that were lent for the rows are given back. */
-export function rawBlock(columns: readonly RawColumn[], codePages: RawRowsBlock['codePages'], count: number, bytes: Buffer): Block {
+export function rawBlock(
+  columns: readonly RawColumn[],
+  codePages: RawRowsBlock['codePages'],
+  count: number,
+  bytes: Buffer,
+): Block {
   const told = { count, columns: columns.map(({ kind, bytes, type }) => [kind, bytes, type.toString('hex')]), codePages }
   const head = Buffer.from(JSON.stringify(told))
   const length = RAW_HEAD + head.length + bytes.length

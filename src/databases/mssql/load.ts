@@ -1,10 +1,11 @@
 import type { Cell, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { type Held, isLargeRow, isRaw, type LargeRow, type Piece, type RawRowsBlock } from './blocks.ts'
+import type { BulkValue } from './flow.ts'
 import { insertSql, miscount } from './insert.ts'
 import { quoteTable } from './names.ts'
 import { rawTargets } from './raw-tables.ts'
-import type { BulkValue, Session } from './session.ts'
+import type { Session } from './session.ts'
 import { type Native, nativeOf, nativeValue, type Wire, wireOf, wireValue, writeExpression } from './values.ts'
 import { arrivingAmong, byForms, type VariantForms } from './variants.ts'
 

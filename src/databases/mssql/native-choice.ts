@@ -133,7 +133,9 @@ export function restoreMeans(at: Circumstances): NativeMeans {
     return impossible('Azure SQL Database has no RESTORE: only a .bacpac can be brought in')
   // "RESTORE Statements (Transact-SQL)", Azure SQL Managed Instance: no option of WITH, and a database that exists is error 1801.
   if (server.engineEdition === MANAGED_INSTANCE)
-    return impossible('a managed instance restores a backup only under a name that no database has yet, while new.database is there')
+    return impossible(
+      'a managed instance restores a backup only under a name that no database has yet, while new.database is there',
+    )
   // Before restore-database tells where the server finds the backup, the format is all that can be answered.
   if (wishes.server === undefined)
     return impossible('restore-database doesn’t say where the new server finds the backup (backup: { path, file } or { url })')

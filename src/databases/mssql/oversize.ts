@@ -95,7 +95,9 @@ export function oversizeFinding(table: Table, row: z.infer<typeof oversizeRow>):
   const size = Number(row.size)
   if (table.key.length > 0 && row.unreadable === 0) return carriedOnce(table, row.key ?? '', row.column, size)
   const { message, code, hint } =
-    table.key.length === 0 ? refuseKeyless(table, size, row.column) : tooLarge(table, row.key ?? '', row.column, size, MOST_CHARACTERS)
+    table.key.length === 0
+      ? refuseKeyless(table, size, row.column)
+      : tooLarge(table, row.key ?? '', row.column, size, MOST_CHARACTERS)
   return { severity: 'error', code, message, hint }
 }
 

@@ -82,7 +82,12 @@ export const LOCKED = ' WITH (UPDLOCK, ROWLOCK, HOLDLOCK)'
 export const fromSql = (table: Table, hints = ''): string => `FROM ${quoteTable(table.name)} AS t${hints}`
 
 /** One page of a table with a key. */
-export function pageSql(table: Table, { list, join = '' }: Pick<Shape<unknown>, 'list' | 'join'>, rows: number, ends: Ends): string {
+export function pageSql(
+  table: Table,
+  { list, join = '' }: Pick<Shape<unknown>, 'list' | 'join'>,
+  rows: number,
+  ends: Ends,
+): string {
   const columns = keyColumns(table)
   return `SELECT TOP (${rows}) ${list} ${fromSql(table)}${join}${rangeSql(columns, ends)}${orderSql(columns)}`
 }

@@ -1,7 +1,7 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Cell, Row } from '../port.ts'
 import { dateTime2Cell, dateTimeCell, dateTimeOffsetCell, dayCell, smallDateTimeCell, timeCell } from './raw-dates.ts'
-import { endOfValue, type RawColumn } from './tds-rows.ts'
+import { endOfValue, type RawColumn } from './tds-columns.ts'
 import { floatText } from './values.ts'
 
 /** What makes a cell of a value's bytes, which are those of its type ([MS-TDS] 2.2.5.5). */
@@ -113,9 +113,13 @@ function codePage(name: string | null | undefined): Decoder {
     return (bytes) => decoder.decode(bytes)
   }
   return () => {
-    throw new MigrateError('snapshot-format-unknown', `Text of the code page ${name ?? 'of its column'} is read by its server alone.`, {
-      hint: 'It is copied as it is; to see it, look at the row on one of the hosts.',
-    })
+    throw new MigrateError(
+      'snapshot-format-unknown',
+      `Text of the code page ${name ?? 'of its column'} is read by its server alone.`,
+      {
+        hint: 'It is copied as it is; to see it, look at the row on one of the hosts.',
+      },
+    )
   }
 }
 

@@ -2,7 +2,7 @@ import { type Column, readableColumns, type Table } from '../schema.ts'
 import type { RawTarget } from './bulk-types.ts'
 import { keyColumns } from './keys.ts'
 import { quoteName } from './names.ts'
-import type { RawColumn } from './tds-rows.ts'
+import type { RawColumn } from './tds-columns.ts'
 import { parseType } from './values.ts'
 
 /** Types whose values a server sends as it takes them in a bulk load: they pass from one to the other without being looked into. */

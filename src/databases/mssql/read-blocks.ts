@@ -57,7 +57,9 @@ function clippedList(
   const isTooMuch = `s.migrate_bytes > ${most}`
   const list = expressions.map((expression, index) => {
     const column = columns[index]
-    return column !== undefined && unlimited.includes(column) ? `CASE WHEN ${isTooMuch} THEN NULL ELSE ${expression} END` : expression
+    return column !== undefined && unlimited.includes(column)
+      ? `CASE WHEN ${isTooMuch} THEN NULL ELSE ${expression} END`
+      : expression
   })
   const bytes = unlimited.map((column) => `ISNULL(${sentBytes(column, `t.${quoteName(column.name)}`)}, 0)`).join(' + ')
   return {
@@ -198,7 +200,10 @@ async function* largeRow(session: Session, table: Table, key: KeyCells, signal?:
     for (const values of batch) {
       if (isFirst) {
         const row = decoders.map((decode, index) => decode(values[index]))
-        yield largeBlock(row, unlimited.filter((index) => row[index] !== null))
+        yield largeBlock(
+          row,
+          unlimited.filter((index) => row[index] !== null),
+        )
         isFirst = false
       } else yield pieceOf(values)
     }

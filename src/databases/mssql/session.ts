@@ -4,8 +4,9 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
 import { bulkType, type RawTarget, rawType } from './bulk-types.ts'
 import { statementError, type Where } from './errors.ts'
+import { type BulkValue, type Flow, firstOf, type StreamOptions, toRows } from './flow.ts'
 import { bind, bindStreamed, type Parameter, type Streamed } from './parameters.ts'
-import { type RowConnection, RawRows } from './raw-rows.ts'
+import { RawRows, type RowConnection } from './raw-rows.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
 import type { RawBatch } from './tds-rows.ts'
 import type { Native, Wire } from './values.ts'
@@ -20,30 +21,12 @@ export interface Result {
 
 /** How long a statement waits for a lock, milliseconds; then its transaction ends as `database-busy`. */
 export const LOCK_TIMEOUT_MS = 10_000
-/** A value of a bulk load: what a column of its kind takes. */
-export type BulkValue = string | Buffer | null | number
-
 interface Column {
   readonly value: unknown
 }
 
 type BulkLoad = ReturnType<RowConnection['newBulkLoad']>
 type BulkLoadOptions = Parameters<RowConnection['newBulkLoad']>[1]
-
-interface StreamOptions {
-  readonly signal?: AbortSignal | undefined
-}
-
-/** What comes of a running request, until it is taken. */
-interface Flow<T> {
-  readonly request: Request
-  /** Set when the request has ended, with its error if it failed: what can be taken then is the last. */
-  readonly end: { readonly error: unknown } | undefined
-  filled(): Promise<void>
-  take(): T | undefined
-  resume(): void
-  drop(cancel: boolean): Promise<void>
-}
 
 /** One connection, one statement at a time. Parameters are @p0, @p1, … */
 export class Session implements Line {
@@ -309,12 +292,4 @@ export class Session implements Line {
   #explain(error: unknown, sql: string): MigrateError {
     return statementError(error, sql, this.where, !this.#unsure)
   }
-}
-
-async function* firstOf(batches: AsyncIterable<Buffer>): AsyncGenerator<[Buffer]> {
-  for await (const batch of batches) yield [batch]
-}
-
-const toRows = function* (rows: Iterable<readonly BulkValue[]>): Generator<BulkValue[]> {
-  for (const row of rows) yield [...row]
 }

@@ -1,48 +1,13 @@
-import { MigrateError } from '../../base/errors.ts'
 import { lendBuffer } from '../buffers.ts'
-
-/** How a column's values are measured in a row ([MS-TDS] 2.2.5.4, 2.2.5.5, 2.2.7.19). */
-export type Kind = 'fixed' | 'byte-length' | 'decimal' | 'short-length' | 'pieces'
-
-export interface RawColumn {
-  readonly kind: Kind
-  /** Of a value of `fixed` length. */
-  readonly bytes: number
-  /** TYPE_INFO, as it is sent in a bulk load too. */
-  readonly type: Buffer
-}
+import { columnsAt, DECIMAL_BYTES, endOfValue, type Kind, type RawColumn } from './tds-columns.ts'
 
 const ROW = 0xd1
 const NBC_ROW = 0xd2
 const COL_METADATA = 0x81
-const NO_METADATA = 0xffff
 /** Tokens between rows and around them: 13 bytes, 5 bytes, or their length in two bytes after the first. */
 const DONES = [0xfd, 0xfe, 0xff]
 const RETURN_STATUS = 0x79
 const WITH_LENGTH = [0xa9, 0xaa, 0xab, 0xe3]
-
-const FIXED: Readonly<Record<number, number>> = {
-  0x30: 1,
-  0x32: 1,
-  0x34: 2,
-  0x38: 4,
-  0x3a: 4,
-  0x3b: 4,
-  0x3c: 8,
-  0x3d: 8,
-  0x3e: 8,
-  0x7a: 4,
-  0x7f: 8,
-}
-/** Bytes of TYPE_INFO after the first, of types whose values have their length in one byte. */
-const BYTE_LENGTH: Readonly<Record<number, number>> = { 0x24: 1, 0x26: 1, 0x68: 1, 0x6d: 1, 0x6e: 1, 0x6f: 1, 0x28: 0, 0x29: 1, 0x2a: 1, 0x2b: 1 }
-const DECIMALS = [0x6a, 0x6c]
-/** The same of types whose values have it in two bytes: a length, and of text a collation. */
-const SHORT_LENGTH: Readonly<Record<number, number>> = { 0xa5: 2, 0xad: 2, 0xa7: 7, 0xaf: 7, 0xe7: 7, 0xef: 7 }
-const UNLIMITED = 0xffff
-/** Every decimal has a sign and 16 bytes, the lowest first, as one of 38 digits has ([MS-TDS] 2.2.5.5.1.6). */
-export const DECIMAL_BYTES = 17
-const DECIMAL_DIGITS = 38
 
 /** Thrown where more must come. */
 const SHORT = new RangeError('A token of the answer is not whole yet.')
@@ -60,47 +25,6 @@ class Incoming {
   need(end: number): void {
     if (end > this.buffer.length) throw SHORT
   }
-}
-
-/** The columns that a COLMETADATA token at `at` describes, and where it ends. */
-function columnsAt(incoming: Incoming, at: number): { readonly columns: readonly RawColumn[]; readonly end: number } {
-  const { buffer } = incoming
-  incoming.need(at + 3)
-  const count = buffer.readUInt16LE(at + 1)
-  const columns: RawColumn[] = []
-  let place = at + 3
-  if (count === NO_METADATA) return { columns, end: place }
-  for (let index = 0; index < count; index += 1) {
-    // UserType and flags.
-    place += 6
-    incoming.need(place + 8)
-    const column = columnOf(buffer, place)
-    columns.push(column.raw)
-    place += column.bytes
-    incoming.need(place + 1)
-    place += 1 + 2 * (buffer[place] ?? 0)
-    incoming.need(place)
-  }
-  return { columns, end: place }
-}
-
-function columnOf(buffer: Buffer, at: number): { readonly raw: RawColumn; readonly bytes: number } {
-  const type = buffer[at] ?? 0
-  const info = (kind: Kind, more: number, bytes = 0) => ({
-    raw: { kind, bytes, type: Buffer.from(buffer.subarray(at, at + 1 + more)) },
-    bytes: 1 + more,
-  })
-  const fixed = FIXED[type]
-  if (fixed !== undefined) return info('fixed', 0, fixed)
-  const byteLength = BYTE_LENGTH[type]
-  if (byteLength !== undefined) return info('byte-length', byteLength)
-  if (DECIMALS.includes(type)) {
-    const scale = buffer[at + 3] ?? 0
-    return { raw: { kind: 'decimal', bytes: 0, type: Buffer.from([type, DECIMAL_BYTES, DECIMAL_DIGITS, scale]) }, bytes: 4 }
-  }
-  const short = SHORT_LENGTH[type]
-  if (short !== undefined) return info(buffer.readUInt16LE(at + 1) === UNLIMITED ? 'pieces' : 'short-length', short)
-  throw new MigrateError('fault', `A type 0x${type.toString(16)} came where none was asked for. This is a fault in migrate.`)
 }
 
 /** Rows as they came, each a ROW token, one after the other. */
@@ -207,7 +131,7 @@ export class RowSplitter {
   #skip(token: number, at: number): number {
     const incoming = this.#incoming
     if (token === COL_METADATA) {
-      const { columns, end } = columnsAt(incoming, at)
+      const { columns, end } = columnsAt(incoming.buffer, at, (end) => incoming.need(end))
       if (columns.length > 0) this.#columns = columns
       return end
     }
@@ -326,36 +250,4 @@ export class RowSplitter {
     this.#out.copy(larger, 0, 0, this.#used)
     this.#out = larger
   }
-}
-
-/** Where a value ends; beyond the buffer's end where it isn't whole. */
-export function endOfValue(buffer: Buffer, at: number, { kind, bytes }: Pick<RawColumn, 'kind' | 'bytes'>): number {
-  const end = buffer.length
-  switch (kind) {
-    case 'fixed':
-      return at + bytes
-    case 'byte-length':
-    case 'decimal':
-      return at < end ? at + 1 + (buffer[at] ?? 0) : end + 1
-    case 'short-length': {
-      if (at + 2 > end) return end + 1
-      const length = (buffer[at] ?? 0) | ((buffer[at + 1] ?? 0) << 8)
-      return length === UNLIMITED ? at + 2 : at + 2 + length
-    }
-    case 'pieces':
-      return endOfPieces(buffer, at)
-  }
-}
-
-/** [MS-TDS] 2.2.5.2.3: the whole length, all ones for NULL; then pieces with their own, the last of which is 0. */
-function endOfPieces(buffer: Buffer, at: number): number {
-  const end = buffer.length
-  if (at + 8 > end) return end + 1
-  if (buffer.readUInt32LE(at + 4) === 0xffff_ffff && buffer.readUInt32LE(at) === 0xffff_ffff) return at + 8
-  for (let place = at + 8; place + 4 <= end; ) {
-    const length = buffer.readUInt32LE(place)
-    place += 4 + length
-    if (length === 0) return place
-  }
-  return end + 1
 }
