@@ -63,8 +63,11 @@ export type KeyRange = Pick<ReadOptions, 'after' | 'upTo'>
 
 /** Whole rows as the engine's own bulk text (COPY, LOAD DATA), passed from host to host without being taken apart. */
 export interface Block {
+  /** Rows that begin in it. */
   readonly rows: number
   readonly bytes: Buffer
+  /** Only of a row that is too large for one block: true when it goes on in the next block, false for the last of it. */
+  readonly continues?: boolean | undefined
 }
 
 /** Blocks for one table, and the mark under which they are loaded. */
@@ -193,7 +196,7 @@ export interface Database {
   printedByKey?(table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]>
   /** Rows with these fingerprints, every copy: for tables without a key. At most 1,000. Optional power: with `fingerprintMethod`. */
   printedByPrint?(table: Table, printing: Printing, prints: readonly Fingerprint[]): Promise<readonly WholePrintedRow[]>
-  /** The rows of a block of `blockFormat`, as `Reader.rows` gives them. Optional power: together with `loadBlocks`. */
+  /** The rows of a block of `blockFormat`, as `Reader.rows` gives them, without those that are in several. Optional power: together with `loadBlocks`. */
   unpackBlock?(table: Table, bytes: Buffer): readonly Row[]
 
   /** What an older or lesser server than `source` means for what is carried; [] when it is none. Pure. */
@@ -232,7 +235,7 @@ export interface Database {
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: { readonly run: string; readonly name: string }): Promise<number>
   /** Names the format of blocks, with a version ("postgres-copy-text-1"): blocks are only loaded where it is the same. */
   readonly blockFormat?: string
-  /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows. */
+  /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows, or is part of one: then all of it comes, in its order. */
   loadBlocks?(table: Table, blocks: AsyncIterable<Buffer>, mark: { readonly run: string; readonly name: string }): Promise<number>
   /**
    * `loadBlocks` for several small loads in one transaction: all of them or none. Returns the rows of each, 0 for one whose mark was

@@ -111,6 +111,8 @@ class PartSource {
   bytes = 0
   lastKey: KeyCells | null = null
   ended = false
+  /** A row of which more is to come. */
+  #open = false
 
   constructor(chunks: AsyncIterator<Chunk>, limits: PartLimits) {
     this.#chunks = chunks
@@ -119,7 +121,7 @@ class PartSource {
 
   /** True when nothing more comes into this part. */
   get isOver(): boolean {
-    return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
+    return this.ended || (!this.#open && (this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes))
   }
 
   async next(): Promise<Buffer | LargeBytes | undefined> {
@@ -129,7 +131,8 @@ class PartSource {
         this.ended = true
         return undefined
       }
-      if (next.value.rows === 0) continue
+      if (next.value.rows === 0 && next.value.continues === undefined) continue
+      this.#open = next.value.continues === true
       this.rows += next.value.rows
       this.bytes += next.value.bytes.length
       this.lastKey = next.value.lastKey

@@ -32,6 +32,8 @@ export interface Chunk {
   readonly bytes: Buffer | LargeBytes
   /** The key of its last row where rows come in key order; `null` otherwise. */
   readonly lastKey: KeyCells | null
+  /** See Block: the next chunk belongs into the same part. */
+  readonly continues?: boolean | undefined
 }
 
 /** A full disk as the reader needs it said; anything else as it was. */
