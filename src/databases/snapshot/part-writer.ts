@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import * as zlib from 'node:zlib'
-import { giveBack } from '../buffers.ts'
+import { freed, giveBack } from '../buffers.ts'
 import type { KeyCells } from '../port.ts'
 import type { LargeBytes } from './json-lines.ts'
 import { AT_ONCE_BYTES, CHUNK_BYTES, type Chunk, diskError, LENGTH_BYTES, type PartLimits } from './part.ts'
@@ -78,7 +78,7 @@ async function pack(
     done(Buffer.isBuffer(bytes) ? bytes : undefined)
   }
   const storing = (async () => {
-    for await (const piece of packer as AsyncIterable<Buffer>) await store(piece)
+    for await (const piece of freed(packer)) await store(piece)
   })().catch(failed)
   try {
     for (const bytes of first) await take(bytes)
