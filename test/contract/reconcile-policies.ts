@@ -234,10 +234,13 @@ export function policyContract(host: () => DatabaseHost): void {
       ])
       await pair.new.update('customers', { id: late }, { name: 'changed after the decision' })
       await pass(reconciler(pair))
-      const names: (string | null | undefined)[] = []
-      // One after the other: a shop has one connection.
-      for (const id of [old, fresh, skip, late]) names.push((await find(pair.new, 'customers', { id }))?.name)
-      expect(names).toEqual(['from old', 'from new', 'from new', 'changed after the decision'])
+      const nameOf = async (id: string) => (await find(pair.new, 'customers', { id }))?.name
+      expect(await Promise.all([old, fresh, skip, late].map(nameOf))).toEqual([
+        'from old',
+        'from new',
+        'from new',
+        'changed after the decision',
+      ])
       expect((await reconciler(pair).parked()).map((row) => row.key)).toEqual([key(late)])
       expect(await pass(reconciler(pair))).toEqual([])
       const proof = await reconciler(pair).prove({})
