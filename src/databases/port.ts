@@ -6,6 +6,7 @@ import type {
   Fingerprint,
   KeyCells,
   LedgerEntry,
+  PackedPrints,
   PrintedRow,
   Printing,
   RangeSum,
@@ -140,8 +141,18 @@ export interface Reader {
    * power: with `fingerprintMethod`; without it, ranges are asked for one by one.
    */
   sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
+  /**
+   * How many rows a table has, and a checksum over what the server itself notes of each row's last write: another one after any row was
+   * inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
+   */
+  stamp?(table: Table, signal?: AbortSignal): Promise<RangeSum>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
+  /**
+   * `prints` where no column is apart, packed by the server, `rows` at a time but for the last: of a long table, that takes a fraction of
+   * what taking its rows apart takes here. Optional power: with `fingerprintMethod`.
+   */
+  packedPrints?(table: Table, printing: Printing, rows: number, options?: ReadOptions): AsyncIterable<PackedPrints>
   /**
    * `prints` of the rows in several ranges, none of which overlaps another, asked for together; in no set order. At most 1,000 ranges.
    * Optional power: with `fingerprintMethod`; without it, ranges are asked for one by one.

@@ -63,6 +63,15 @@ export interface WholePrintedRow extends PrintedRow {
   readonly row: Row
 }
 
+/** Fingerprints of some rows that follow one another, without what can be told from them. */
+export interface PackedPrints {
+  readonly rows: number
+  /** Of each row the first 12 bytes of SHA-256 over its key, a JSON array of its cells (none in a table without a key); the 8 of `print`. */
+  readonly prints: Buffer
+  /** The last row's key. */
+  readonly last: KeyCells
+}
+
 /** Checksum over the rows between two keys: it doesn't depend on their order. */
 export interface RangeSum {
   readonly rows: number

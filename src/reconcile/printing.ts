@@ -3,6 +3,7 @@ import type {
   Database,
   KeyCells,
   KeyRange,
+  PackedPrints,
   PrintedRow,
   Printing,
   RangeSum,
@@ -85,6 +86,17 @@ export class Printer {
     if (!this.byServer) return printed(reader, table, printing, options)
     if (reader.prints === undefined) throw powerMissing(this.method, 'prints')
     return reader.prints(table, printing, options)
+  }
+
+  /** As `Reader.packedPrints`; `undefined` where there is no such thing. */
+  packed(
+    reader: Reader,
+    table: Table,
+    printing: Printing,
+    rows: number,
+    options: ReadOptions,
+  ): AsyncIterable<PackedPrints> | undefined {
+    return this.byServer && printing.apart.length === 0 ? reader.packedPrints?.(table, printing, rows, options) : undefined
   }
 
   /** As `Reader.printsWithin`, any number of ranges; only where the server computes fingerprints (`byServer`). */
