@@ -55,9 +55,7 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     expect(text).toContain("`choice` enum('a)','it''s') CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL DEFAULT 'a)'")
     expect(text).toContain('`said` varchar(20) CHARACTER SET latin1 COLLATE latin1_bin DEFAULT NULL')
     expect(text).toContain("`id` int(11) NOT NULL AUTO_INCREMENT COMMENT 'CHARACTER SET x'")
-    expect(text).toContain(
-      ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci COMMENT='DEFAULT CHARSET=utf8'",
-    )
+    expect(text).toContain(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci COMMENT='DEFAULT CHARSET=utf8'")
     expect(created(columns, text, 'utf8mb4_unicode_ci')).toBe(text)
   })
 
@@ -83,7 +81,7 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     expect(indexes).toEqual(['UNIQUE KEY `low` ((lower(`plain`)))', 'KEY `down` (`id` DESC) /*!80000 INVISIBLE */'])
     for (const part of ['/*!80023 INVISIBLE */', '(uuid_short())', '/*!80003 SRID 4326 */', '/*!80016 NOT ENFORCED */'])
       expect(createSql).toContain(part)
-    expect(createSql).toContain("\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci\n/*!50100 PARTITION")
+    expect(createSql).toContain('\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci\n/*!50100 PARTITION')
     expect(createSql).toContain('LESS THAN (10) ENGINE = InnoDB')
   })
 
@@ -174,7 +172,11 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwis
       ],
       objects: [
         object('engine', 'logs', 'ALTER TABLE `logs` ENGINE=PLUTO'),
-        object('table', 'orders', "CREATE TABLE `orders` (`z` text COMMENT 'COLLATE none' /*!990000 INVISIBLE */) COLLATE=utf8mb4_future_ci"),
+        object(
+          'table',
+          'orders',
+          "CREATE TABLE `orders` (`z` text COMMENT 'COLLATE none' /*!990000 INVISIBLE */) COLLATE=utf8mb4_future_ci",
+        ),
       ],
     }
     expect(await codes(changed)).toEqual([

@@ -77,7 +77,14 @@ const PRIVATE: Readonly<Record<string, string>> = {
   'performance-schema': '0',
   ...(isMariadb
     ? { 'innodb-log-file-size': '48M' }
-    : { 'innodb-redo-log-capacity': '96M', mysqlx: 'OFF', 'local-infile': '1', 'skip-log-bin': '1' }),
+    : {
+        'innodb-redo-log-capacity': '96M',
+        mysqlx: 'OFF',
+        'local-infile': '1',
+        'skip-log-bin': '1',
+        'secure-file-priv': '',
+        'innodb-strict-mode': 'OFF',
+      }),
 }
 
 let accounts = 0

@@ -42,7 +42,9 @@ export async function runDefinition(session: Session, sql: string): Promise<void
  * What they stood for is named beside them (MSSQL: PIPES_AS_CONCAT,ANSI_QUOTES,…), or means nothing to a program.
  */
 const GONE_MODES = new Set(
-  'NO_AUTO_CREATE_USER,DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,ORACLE,POSTGRESQL,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,NO_TABLE_OPTIONS'.split(','),
+  'NO_AUTO_CREATE_USER,DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,ORACLE,POSTGRESQL,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,NO_TABLE_OPTIONS'.split(
+    ',',
+  ),
 )
 
 /** A setting as this server takes it. Pure. */
@@ -78,6 +80,7 @@ async function define(session: Session, sql: string, statement: string, mark: Ma
   const probe = probeOfStatement(statement)
   if (state === 'none') await setMark(session, mark, probe)
   try {
+    if (probe.kind === 'foreign key') await allowLooseReferences(session)
     if (state === 'none' || !(await isStanding(session, state))) await runDefinition(session, sql)
     if (probe.kind === 'foreign key') await proveReferences(session, probe.table, statement)
   } catch (error) {
@@ -86,6 +89,21 @@ async function define(session: Session, sql: string, statement: string, mark: Ma
     throw error
   }
   await completeMark(session, mark)
+}
+
+/**
+ * MySQL 8.4 and later take no foreign key to what isn't a whole unique key, unless told to ("restrict_fk_on_non_standard_key"). False
+ * where the account may not say so.
+ */
+export async function allowLooseReferences(session: Session): Promise<boolean> {
+  if (!isSince(session.kind, 'mysql', 8, 4)) return true
+  try {
+    await session.query('SET SESSION restrict_fk_on_non_standard_key = 0')
+    return true
+  } catch (error) {
+    if (session.error(error).code === 'database-permission-denied') return false
+    throw error
+  }
 }
 
 /** See the port. Statements that are no definitions, or make what nobody can be asked about, are run by themselves. */

@@ -35,8 +35,7 @@ export const loadBlocks = (
   table: Table,
   blocks: AsyncIterable<Buffer>,
   mark: Mark,
-): Promise<number> =>
-  marked(session, guards, table, mark, () => loadSome(session, table, blocks))
+): Promise<number> => marked(session, guards, table, mark, () => loadSome(session, table, blocks))
 
 /** See the port. */
 export async function loadTogether(session: Session, guards: Guards, loads: readonly BlockLoad[]): Promise<readonly number[]> {
@@ -118,7 +117,7 @@ async function loadData(session: Session, table: Table, blocks: AsyncIterable<Bu
   const source = Readable.from(counted(), { objectMode: true, highWaterMark: 1 })
   const { count, info, warnings } = await session.loadLocal(sql, source)
   for (const block of handed) giveBack(block)
-  if (warnings > 0) await refuseWarnings(session, readableColumns(table), sql)
+  if (warnings > 0) await refuseWarnings(session, readableColumns(table), sql, warnings)
   const skipped = Number(/Skipped: (\d+)/.exec(info)?.[1] ?? 0)
   if (count === lines && skipped === 0) return count
   throw new MigrateError(

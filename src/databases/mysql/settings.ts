@@ -47,7 +47,8 @@ export function settingsOf(kind: ServerKind): string {
     ['sql_select_limit', '18446744073709551615'],
     ['sql_big_selects', '1'],
     ['sql_notes', '1'],
-    ['max_error_count', '65535'],
+    // All warnings of a statement are looked at (insert.ts). Where only an administrator may say so, fewer may be told.
+    ...(isSince(kind, 'mysql', 8, 0, 14) ? [] : ([['max_error_count', '65535']] as const)),
     ['group_concat_max_len', '4194304'],
     // Customers never queue long behind us.
     ['innodb_lock_wait_timeout', '5'],

@@ -1,6 +1,7 @@
 import type { Finding } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
 import { fullName, type Schema, type Table } from '../schema.ts'
+import { allowLooseReferences } from './execute.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
 import { splitCreateTable } from './sql-text.ts'
 
@@ -29,7 +30,7 @@ interface Settings {
   readonly tableNames: string
   readonly requiresKey: boolean
   readonly addsKey: boolean
-  readonly refusesLooseReferences: boolean
+  readonly takesLooseReferences: boolean
   readonly explicitTimestamps: boolean
 }
 
@@ -60,13 +61,16 @@ async function askSettings(session: Session): Promise<Settings> {
   const engines = await column("SELECT ENGINE FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')")
   const variables = [
     '@@GLOBAL.lower_case_table_names',
-    isMysql(8, 0, 13) ? '@@SESSION.sql_require_primary_key' : kind.family === 'mariadb' ? '@@GLOBAL.innodb_force_primary_key' : '0',
+    isMysql(8, 0, 13)
+      ? '@@SESSION.sql_require_primary_key'
+      : kind.family === 'mariadb'
+        ? '@@GLOBAL.innodb_force_primary_key'
+        : '0',
     isMysql(8, 0, 30) ? '@@SESSION.sql_generate_invisible_primary_key' : '0',
-    isMysql(8, 4) ? '@@SESSION.restrict_fk_on_non_standard_key' : '0',
     '@@explicit_defaults_for_timestamp',
     kind.family === 'mysql' ? '@@GLOBAL.disabled_storage_engines' : "''",
   ]
-  const [[names, requires, adds, refuses, explicit, disabled] = []] = (await session.question(`SELECT ${variables.join(', ')}`)).rows
+  const [[names, requires, adds, explicit, disabled] = []] = (await session.question(`SELECT ${variables.join(', ')}`)).rows
   const off = new Set((disabled ?? '').toLowerCase().split(','))
   return {
     collations: new Set(collations.map(commonName)),
@@ -74,7 +78,7 @@ async function askSettings(session: Session): Promise<Settings> {
     tableNames: names ?? EXACT,
     requiresKey: requires === '1',
     addsKey: adds === '1',
-    refusesLooseReferences: refuses === '1',
+    takesLooseReferences: await allowLooseReferences(session),
     explicitTimestamps: explicit === '1',
   }
 }
@@ -167,7 +171,8 @@ function leftOut(schema: Schema, kind: ServerKind): readonly Finding[] {
   return schema.objects.flatMap((object): readonly Finding[] => {
     const text = object.sql.replace(QUOTED, "''")
     const words = [...text.matchAll(VERSIONED)].filter(([, since]) => Number(since) > own).map(([, , what]) => what ?? '')
-    const isCheckIgnored = kind.family === 'mysql' && !isSince(kind, 'mysql', 8, 0, 16) && object.kind === 'table' && / CHECK \(/.test(text)
+    const isCheckIgnored =
+      kind.family === 'mysql' && !isSince(kind, 'mysql', 8, 0, 16) && object.kind === 'table' && / CHECK \(/.test(text)
     const lost = [...new Set([...words, ...(isCheckIgnored ? ['CHECK'] : [])])]
     if (lost.length === 0) return []
     return [
@@ -199,9 +204,8 @@ function keyless(schema: Schema, { requiresKey, addsKey }: Settings): readonly F
   return requiresKey && !addsKey ? [required] : addsKey ? [added] : []
 }
 
-/** "restrict_fk_on_non_standard_key", on by itself since MySQL 8.4. */
-function looseReferences(schema: Schema, { refusesLooseReferences }: Settings): readonly Finding[] {
-  if (!refusesLooseReferences) return []
+function looseReferences(schema: Schema, { takesLooseReferences }: Settings): readonly Finding[] {
+  if (takesLooseReferences) return []
   const tables = new Map(schema.tables.map((table) => [fullName(table.name), table]))
   return schema.foreignKeys
     .filter(({ parent, parentColumns }) => {
@@ -222,7 +226,9 @@ function looseReferences(schema: Schema, { refusesLooseReferences }: Settings): 
 /** A server that stores names in lower case finds them however they are spelled, but not two that differ in nothing else. */
 function loweredNames(schema: Schema, { tableNames }: Settings): readonly Finding[] {
   if (tableNames === EXACT) return []
-  const groups = [...Map.groupBy(schema.tables, ({ name }) => fullName(name).toLowerCase()).values()].filter(({ length }) => length > 1)
+  const groups = [...Map.groupBy(schema.tables, ({ name }) => fullName(name).toLowerCase()).values()].filter(
+    ({ length }) => length > 1,
+  )
   const clashes = groups.map(
     (group): Finding => ({
       severity: 'error',
@@ -248,7 +254,9 @@ function loweredNames(schema: Schema, { tableNames }: Settings): readonly Findin
 function implicitTimestamps(schema: Schema, { explicitTimestamps }: Settings): readonly Finding[] {
   if (explicitTimestamps) return []
   const tables = schema.tables.filter(({ columns }) =>
-    columns.some(({ type, nullable, default: own, computed }) => /^timestamp/i.test(type) && !nullable && own === null && computed === null),
+    columns.some(
+      ({ type, nullable, default: own, computed }) => /^timestamp/i.test(type) && !nullable && own === null && computed === null,
+    ),
   )
   if (tables.length === 0) return []
   return [
