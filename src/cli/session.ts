@@ -26,7 +26,7 @@ export async function displayFor(view: View, { flags, io, playbook }: Session): 
 
 async function displayWithin(view: View, flags: Flags, io: Io): Promise<Display> {
   const fitted = (text: string): string => (io.isTerminal ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text)
-  const notice = (text: string): void => void io.stderr.write(`${fitted(text)}\n`)
+  const notice = (text: string): void => void io.stderr.write(`${fitted(shownPath(text))}\n`)
   const write = (text: string): void => void io.stdout.write(flags.json ? text : shownPath(text))
   if (flags.json) return jsonDisplay(write, notice)
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined

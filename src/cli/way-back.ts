@@ -1,6 +1,6 @@
 import { type Clock, isoTime } from '../base/clock.ts'
 import type { CommandOptions, RunResult } from '../run/command.ts'
-import type { EventBody, EventSink, RunEvent } from '../run/events.ts'
+import type { EventSink, RunEvent } from '../run/events.ts'
 import { type GoingBack, goingBackOf } from '../run/going-back.ts'
 import type { RunHistory } from '../run/history.ts'
 import { readHistory } from '../run/state.ts'
@@ -16,7 +16,8 @@ export async function goBack({ options, world }: Prepared, dryRun: boolean): Pro
   const held = new HeldEnd(options)
   const parts = { ...options, dryRun, sink: held.sink }
   const isFollowed = (await partsOfCarrying(world, options.sequence, (await readHistory(options.directory)).history)).length > 0
-  const back = await rollback({ ...parts, phases: ['cutover', 'settle'], customersFirst: true, isPart: isFollowed })
+  const isPart = options.isPart === true || isFollowed
+  const back = await rollback({ ...parts, phases: ['cutover', 'settle'], customersFirst: true, isPart })
   const ends = [back]
   const { history } = await readHistory(options.directory)
   // What isn't for customers may be left for later; where they are sent must be the old host before their orders go there.
@@ -24,7 +25,7 @@ export async function goBack({ options, world }: Prepared, dryRun: boolean): Pro
     const { runSequence } = await import('../run/runner.ts')
     const sequences = await partsOfCarrying(world, options.sequence, history)
     for (const [index, sequence] of sequences.entries())
-      ends.push(await runSequence({ ...parts, sequence, isPart: index < sequences.length - 1 }))
+      ends.push(await runSequence({ ...parts, sequence, isPart: options.isPart === true || index < sequences.length - 1 }))
   }
   const last = ends.findLast(({ exit }) => exit !== 0) ?? ends.at(-1) ?? back
   held.release(last)
@@ -134,14 +135,17 @@ export async function runOrGoBack(prepared: Prepared, { isWhole, run }: Running)
     }
   }
   const started = options.clock.monotonic()
-  const tell = (runId: string, body: EventBody): void =>
-    options.sink({ time: isoTime(options.clock.now()), run: runId, step: null, ...body })
-  const back = await goBack({ ...prepared, options: { ...options, sink: held.sink } }, false)
+  // Each part of it may end well and the whole not: what came of it is told below.
+  const back = await goBack({ ...prepared, options: { ...options, sink: held.sink, isPart: true } }, false)
   const seconds = (options.clock.monotonic() - started) / 1000
   const result: RunResult = back.exit === 0 ? { ...back, outcome: 'failed', exit: 1 } : back
   const isParked = back.outcome === 'parked'
-  if (back.exit === 0 || isParked) tell(back.runId, { event: 'failed', seconds, ...wentBack(due, isParked) })
-  else tell(back.runId, { event: 'finding', ...stillDue((await readHistory(options.directory)).history) })
+  const { tellOfRun } = await import('../run/tell-after.ts')
+  if (back.exit === 0 || isParked) await tellOfRun(options, back.runId, { event: 'failed', seconds, ...wentBack(due, isParked) })
+  else {
+    const { history } = await readHistory(options.directory)
+    await tellOfRun(options, back.runId, { event: 'finding', ...stillDue(history) })
+  }
   held.release(result)
   return result
 }

@@ -37,3 +37,26 @@ export function giveBack({ buffer, byteLength }: Buffer): void {
     throw new MigrateError('fault', 'A buffer was given back twice. This is a fault in migrate.')
   if (idle.length < MOST_IDLE) idle.push(Buffer.from(buffer, 0, LENT_BYTES))
 }
+
+/** Smaller ones may be shared with others (Buffer.poolSize). */
+const OWN_BYTES = 128 * 1024
+
+/**
+ * The pieces of a stream that cuts them from large buffers of its own, as those of zlib do: a buffer is freed when the next one has begun,
+ * without waiting for the garbage collector, which would be called for the sake of them alone (see `lendBuffer`). So a piece may be
+ * used until the next is asked for, and no longer.
+ */
+export async function* freed(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let before: ArrayBufferLike | undefined
+  for await (const piece of pieces) {
+    if (before !== piece.buffer) free(before)
+    before = piece.buffer
+    yield piece
+  }
+  free(before)
+}
+
+/** Frees the memory of a buffer that nobody uses any more, when it is large and its own. */
+export function free(buffer: ArrayBufferLike | undefined): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength >= OWN_BYTES && !lent.has(buffer)) buffer.transfer(0)
+}

@@ -1,10 +1,12 @@
 import type { Finding } from '../base/errors.ts'
 import type { ClosingPower } from './closing-port.ts'
 import type { NativePower } from './native-port.ts'
+import type { PresencePower } from './presence-port.ts'
 import type {
   Fingerprint,
   KeyCells,
   LedgerEntry,
+  PackedPrints,
   PrintedRow,
   Printing,
   RangeSum,
@@ -62,8 +64,11 @@ export type KeyRange = Pick<ReadOptions, 'after' | 'upTo'>
 
 /** Whole rows as the engine's own bulk text (COPY, LOAD DATA), passed from host to host without being taken apart. */
 export interface Block {
+  /** Rows that begin in it. */
   readonly rows: number
   readonly bytes: Buffer
+  /** Only of a row that is too large for one block: true when it goes on in the next block, false for the last of it. */
+  readonly continues?: boolean | undefined
 }
 
 /** Blocks for one table, and the mark under which they are loaded. */
@@ -136,8 +141,18 @@ export interface Reader {
    * power: with `fingerprintMethod`; without it, ranges are asked for one by one.
    */
   sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
+  /**
+   * How many rows a table has, and a checksum over what the server itself notes of each row's last write: another one after any row was
+   * inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
+   */
+  stamp?(table: Table, signal?: AbortSignal): Promise<RangeSum>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
+  /**
+   * `prints` where no column is apart, packed by the server, `rows` at a time but for the last: of a long table, that takes a fraction of
+   * what taking its rows apart takes here. Optional power: with `fingerprintMethod`.
+   */
+  packedPrints?(table: Table, printing: Printing, rows: number, options?: ReadOptions): AsyncIterable<PackedPrints>
   /**
    * `prints` of the rows in several ranges, none of which overlaps another, asked for together; in no set order. At most 1,000 ranges.
    * Optional power: with `fingerprintMethod`; without it, ranges are asked for one by one.
@@ -192,7 +207,7 @@ export interface Database {
   printedByKey?(table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]>
   /** Rows with these fingerprints, every copy: for tables without a key. At most 1,000. Optional power: with `fingerprintMethod`. */
   printedByPrint?(table: Table, printing: Printing, prints: readonly Fingerprint[]): Promise<readonly WholePrintedRow[]>
-  /** The rows of a block of `blockFormat`, as `Reader.rows` gives them. Optional power: together with `loadBlocks`. */
+  /** The rows of a block of `blockFormat`, as `Reader.rows` gives them, without those that are in several. Optional power: together with `loadBlocks`. */
   unpackBlock?(table: Table, bytes: Buffer): readonly Row[]
 
   /** What an older or lesser server than `source` means for what is carried; [] when it is none. Pure. */
@@ -231,7 +246,7 @@ export interface Database {
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: { readonly run: string; readonly name: string }): Promise<number>
   /** Names the format of blocks, with a version ("postgres-copy-text-1"): blocks are only loaded where it is the same. */
   readonly blockFormat?: string
-  /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows. */
+  /** `load` for blocks as a reader of the same `blockFormat` gave them. Each buffer holds whole rows, or is part of one: then all of it comes, in its order. */
   loadBlocks?(table: Table, blocks: AsyncIterable<Buffer>, mark: { readonly run: string; readonly name: string }): Promise<number>
   /**
    * `loadBlocks` for several small loads in one transaction: all of them or none. Returns the rows of each, 0 for one whose mark was
@@ -282,6 +297,8 @@ export interface Database {
   readonly closing?: ClosingPower
   /** Absent where no databases can be made. */
   readonly scratch?: ScratchPower
+  /** Optional power: where two servers may have one fingerprint. */
+  readonly presence?: PresencePower
 
   /** Statements of a `sql` step, in one transaction where the engine allows it; returns the rows each affected or returned. */
   runStatements(statements: readonly string[]): Promise<readonly number[]>

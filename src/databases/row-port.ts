@@ -63,6 +63,15 @@ export interface WholePrintedRow extends PrintedRow {
   readonly row: Row
 }
 
+/** Fingerprints of some rows that follow one another, without what can be told from them. */
+export interface PackedPrints {
+  readonly rows: number
+  /** Of each row the first 12 bytes of SHA-256 over its key, a JSON array of its cells (none in a table without a key); the 8 of `print`. */
+  readonly prints: Buffer
+  /** The last row's key. */
+  readonly last: KeyCells
+}
+
 /** Checksum over the rows between two keys: it doesn't depend on their order. */
 export interface RangeSum {
   readonly rows: number
@@ -85,6 +94,11 @@ export interface Transaction {
    */
   referenced(foreignKey: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]>
   ledger(entries: readonly LedgerEntry[]): Promise<void>
+  /**
+   * What the ledger says of a run's rows with these keys on the source, newest last: as it stands now, and not as it stood when this
+   * transaction began. At most 1,000 keys.
+   */
+  carried(run: string, table: string, sourceKeys: readonly string[]): Promise<readonly LedgerEntry[]>
   /** `lock`, each row with its fingerprint as it stands. Optional power: with `fingerprintMethod`. */
   lockPrinted?(table: Table, printing: Printing, keys: readonly KeyCells[]): Promise<readonly WholePrintedRow[]>
   /**

@@ -15,9 +15,12 @@ export async function lastLook(
   if (replaces === undefined) return
   const there = await look()
   if (there === undefined ? replaces === null : replaces !== null && looksAlike(replaces, there)) return
-  throw new MigrateError(
+  throw changedMeanwhile(label, path, there === undefined ? 'removed' : replaces === null ? 'made' : 'changed')
+}
+
+export const changedMeanwhile = (label: string, path: string, how: 'removed' | 'made' | 'changed'): MigrateError =>
+  new MigrateError(
     'file-changed-meanwhile',
-    `${shownPath(JSON.stringify(path))} on ${label} was ${there === undefined ? 'removed' : replaces === null ? 'made' : 'changed'} by somebody else while it was to be written. It was left as it is.`,
+    `${shownPath(JSON.stringify(path))} on ${label} was ${how} by somebody else while it was to be written. It was left as it is.`,
     { hint: 'Run again: what stands there now is looked at anew.' },
   )
-}

@@ -9,8 +9,9 @@ import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { foldsCase } from './case-folding.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
+import { FolderEntries } from './folder-entries.ts'
 import { lastLook } from './last-look.ts'
-import { comparePaths, escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
+import { escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
 import { wholeContent } from './whole.ts'
@@ -18,6 +19,8 @@ import { wholeContent } from './whole.ts'
 /** Files up to this length are read at once. */
 const SMALL_BYTES = 128 * 1024
 const NAMES: Readonly<Record<string, FilePowers['names']>> = { win32: 'windows', darwin: 'unicode' }
+/** Entries of a folder that are looked at together. */
+const LOOKED_AT_ONCE = 256
 /** Files open at once: a process may often have no more than 256. */
 const OPEN_AT_ONCE = 64
 
@@ -80,23 +83,33 @@ class LocalFiles implements FileHost {
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
     const full = folder === '' ? this.#root : await this.#inside(folder, true)
-    const names = await this.#do(folder, 'list', () => fs.readdir(full, BYTES))
-    const entries = await Promise.all(names.map((name) => this.#entryOf(joinPath(folder, nameFrom(name)))))
-    entries.sort((a, b) => comparePaths(a.path, b.path))
-    for (const entry of entries) {
+    // Latin 1 has a letter for each byte: buffers of their own would take several times the room.
+    const names = await this.#do(folder, 'list', () => fs.readdir(full, { encoding: 'latin1' }))
+    const entries = new FolderEntries(folder)
+    for (let at = 0; at < names.length; at += LOOKED_AT_ONCE) {
+      signal?.throwIfAborted()
+      const some = names.slice(at, at + LOOKED_AT_ONCE).map((name) => this.#entryIn(folder, Buffer.from(name, 'latin1')))
+      for (const entry of await Promise.all(some)) entries.add(entry)
+    }
+    for (const entry of entries.sort()) {
       yield entry
       if (entry.kind === 'folder' && depth === 'below') yield* this.list(entry.path, signal)
     }
   }
 
-  async #entryOf(path: string): Promise<FileEntry> {
-    const entry = await this.stat(path)
+  /** Of a folder that was found to be within. */
+  async #entryIn(folder: string, name: Buffer): Promise<FileEntry> {
+    const path = joinPath(folder, nameFrom(name))
+    const entry = await this.#look(path, onDisk(join(this.#root, path)))
     if (entry === undefined) throw fileMissing(this.label, path)
     return entry
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
-    const full = await this.#inside(path, false)
+    return this.#look(path, await this.#inside(path, false))
+  }
+
+  async #look(path: string, full: string | Buffer): Promise<FileEntry | undefined> {
     try {
       const stats = await fs.lstat(full)
       const target = stats.isSymbolicLink() ? nameFrom(await fs.readlink(full, BYTES)) : null

@@ -81,11 +81,11 @@ export const isPartPath = (path: string): boolean => nameOf(path).startsWith('.'
 
 /**
  * The one order of paths: depth first, a folder right before what it holds, names of a folder by their UTF-8 bytes. Listings and
- * the store keep it, so that two of them can be compared while they stream. Negative, 0 or positive.
+ * the store keep it, so that two of them can be compared while they stream. Negative, 0 or positive. `from`: up to there they are the same.
  */
-export function comparePaths(a: string, b: string): number {
+export function comparePaths(a: string, b: string, from = 0): number {
   const length = Math.min(a.length, b.length)
-  for (let index = 0; index < length; index += 1) {
+  for (let index = from; index < length; index += 1) {
     const left = a.charCodeAt(index)
     const right = b.charCodeAt(index)
     if (left !== right) return rank(left) - rank(right)

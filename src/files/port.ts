@@ -126,6 +126,11 @@ export interface FileHost {
   /** How many files more fit (inodes); `null` when the host can't say or doesn't count them. */
   freeFiles(): Promise<number | null>
   /**
+   * Many small files are about to be read, or written: begins what takes a while to begin, such as a program on the host, without waiting for
+   * it. `read` changes nothing there. Absent where there is nothing to begin.
+   */
+  prepare?(purpose: 'read' | 'write'): void
+  /**
    * Waits until nothing of what was written is still under a temporary name of this program's own making (a folder in which many files
    * arrive together), and removes such as were left by one that was killed. Absent where there are none.
    */

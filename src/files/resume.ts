@@ -40,7 +40,7 @@ export async function* afterFirst(
   let left = skipped
   for await (const chunk of content) {
     seen(chunk)
-    const piece = chunk.subarray(Math.min(left, chunk.length))
+    const piece = left === 0 ? chunk : chunk.subarray(Math.min(left, chunk.length))
     left -= chunk.length - piece.length
     if (piece.length > 0) yield piece
   }

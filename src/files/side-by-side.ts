@@ -15,7 +15,7 @@ export async function* sideBySide(
 ): AsyncGenerator<Met> {
   const heads = [new Head(fromSync(base)), new Head(unhashed(source)), new Head(unhashed(target))] as const
   try {
-    for (const head of heads) await head.advance()
+    await Promise.all(heads.map((head) => head.advance()))
     for (let path = least(heads); path !== undefined; path = least(heads)) {
       const [fromBase, fromSource, fromTarget] = [heads[0].at(path), heads[1].at(path), heads[2].at(path)]
       yield { path, base: fromBase, source: fromSource, target: fromTarget }

@@ -17,28 +17,31 @@ export function hashesItself(stream: Readable, digest: () => string): Readable {
 }
 
 /** The SHA-256 of a stream that hashes itself, to be asked once it has ended; `undefined` for other streams. */
-export const digestOf = (content: Readable): (() => string) | undefined => digests.get(content)
+export const digestOf = (content: Readable): (() => string) | undefined =>
+  content instanceof WholeContent ? () => content.sha256 : digests.get(content)
 
-const known = new WeakMap<Readable, Whole>()
+class WholeContent extends Readable implements Whole {
+  readonly bytes: Buffer
+  readonly sha256: string
+  #isGiven = false
+
+  constructor(bytes: Buffer, sha256: string) {
+    super({ highWaterMark: 0 })
+    this.bytes = bytes
+    this.sha256 = sha256
+  }
+
+  override _read(): void {
+    this.push(this.#isGiven || this.bytes.length === 0 ? null : this.bytes)
+    this.#isGiven = true
+  }
+}
 
 /**
  * A stream of bytes that are at hand already. Who knows how takes them with `wholeOf` and leaves the stream alone: for a small file the
  * stream's own work costs more than everything else. `sha256`: when it is known, so that it isn't counted again.
  */
-export function wholeContent(bytes: Buffer, sha256 = hash('sha256', bytes, 'hex')): Readable {
-  let isGiven = false
-  const stream = new Readable({
-    highWaterMark: 0,
-    read() {
-      if (!isGiven && bytes.length > 0) this.push(bytes)
-      else this.push(null)
-      isGiven = true
-    },
-  })
-  known.set(stream, { bytes, sha256 })
-  digests.set(stream, () => sha256)
-  return stream
-}
+export const wholeContent = (bytes: Buffer, sha256 = hash('sha256', bytes, 'hex')): Readable => new WholeContent(bytes, sha256)
 
 /** What `wholeContent` was made of; `undefined` for other streams. */
-export const wholeOf = (content: Readable): Whole | undefined => known.get(content)
+export const wholeOf = (content: Readable): Whole | undefined => (content instanceof WholeContent ? content : undefined)

@@ -10,6 +10,8 @@ export interface DraftHost {
 export interface DraftDns {
   readonly provider: 'cloudflare' | 'rfc2136' | 'manual'
   readonly zone: string
+  /** Nobody said what the zone is, and DNS didn't either. */
+  readonly isZoneGuess?: true
   /** For rfc2136: the primary name server, and the TSIG key's name. */
   readonly server?: string
   readonly key?: string
@@ -116,7 +118,7 @@ function dnsLines(dns: DraftDns): readonly string[] {
   return [
     'dns:',
     `  provider: ${dns.provider}`,
-    `  zone: ${scalar(dns.zone)}`,
+    `  zone: ${scalar(dns.zone)}${dns.isZoneGuess === true ? '   # a guess, DNS does not say it: check it' : ''}`,
     ...access,
     '  records:                           # what moves, and nothing else',
     ...dns.records.map(

@@ -57,7 +57,8 @@ const stands = ({ row, target, open }: Candidate, reference: KeyReference): bool
 
 function withoutStuck(each: Decided, stuck: ReadonlyMap<string, Outcome['do']>, { tables }: ApplyContext): Decided {
   const { candidate, outcome } = each
-  if (outcome.do === 'park' || candidate.source === undefined || candidate.item.ruling !== undefined) return each
+  const { ruling } = candidate.item
+  if (outcome.do === 'park' || candidate.source === undefined || (ruling !== undefined && ruling !== 'source')) return each
   for (const reference of candidate.table.references) {
     const key = parentKey(candidate.source.row, reference)
     const how = key === undefined ? undefined : stuck.get(`${reference.parent} ${key}`)

@@ -3,6 +3,7 @@ import { setApart, withoutMissing, withoutTwins } from './apply-apart.ts'
 import type { ApplyContext, Candidate, CarriedTable, CarryResult } from './apply-context.ts'
 import { decide, type Outcome, REASONS } from './apply-decide.ts'
 import { cellsOf, equalRows } from './apply-find.ts'
+import { carriedMeanwhile } from './apply-meanwhile.ts'
 import { orphansAmong } from './apply-orphans.ts'
 import { type Draft, keyOf } from './apply-prepare.ts'
 import { nextStage } from './apply-stages.ts'
@@ -68,7 +69,13 @@ async function decideOn(
   cyclic: boolean,
   context: ApplyContext,
 ): Promise<readonly Decided[]> {
-  const seen = await locked(transaction, drafts)
+  const all = await locked(transaction, drafts)
+  const done = await carriedMeanwhile(
+    transaction,
+    all.filter(mayBeDone).map(({ item }) => item),
+    context,
+  )
+  const seen = all.filter(({ item }) => !done.has(item))
   const orphans = await orphansAmong(transaction, seen, cyclic, context)
   const candidates = seen.map((candidate): Candidate => {
     const missing = candidate.paired ? orphans.get(candidate) : undefined
@@ -78,6 +85,7 @@ async function decideOn(
   const decided = candidates.map((candidate, at): Decided => {
     const orphan = orphans.get(seen[at] ?? candidate)
     if (orphan !== undefined && !candidate.paired) return { candidate, outcome: { do: 'park', reason: orphan.reason } }
+    if (isUnseen(candidate)) return { candidate, outcome: { do: 'later' } }
     const given = {
       sourceSide: context.sourceSide,
       matches: matches.get(candidate) ?? [],
@@ -86,8 +94,17 @@ async function decideOn(
     }
     return { candidate, outcome: withoutMissing(candidate, decide(candidate, given)) }
   })
-  return await withoutCollisions(transaction, decided)
+  const later = all.filter(({ item }) => done.has(item)).map((candidate): Decided => ({ candidate, outcome: { do: 'later' } }))
+  return [...later, ...(await withoutCollisions(transaction, decided))]
 }
+
+/** A person decided over a row that the target has changed since: it is shown anew. What only has the same number there isn't meant. */
+const isUnseen = ({ item, paired, rewritten, table, target }: Candidate): boolean =>
+  item.ruling === 'source' && (paired || (table.numbered === undefined && !rewritten)) && (target?.print ?? null) !== item.expect
+
+/** Of a row that is carried already, the target isn't as it was planned; or it has another row by its number. */
+const mayBeDone = ({ item, paired, target }: Candidate): boolean =>
+  (target?.print ?? null) !== item.expect || (!paired && target !== undefined)
 
 /** Of a number that two rows go by, one after the other, neither host could say which of them is meant. */
 const isSpent = ({ item, table, targetKey }: Candidate, { index }: ApplyContext): boolean =>

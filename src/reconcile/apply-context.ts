@@ -16,6 +16,8 @@ export interface CarriedTable {
   readonly source: Table
   readonly target: Table
   readonly policy: TablePolicy
+  /** Columns that it got since the baseline: rows take them along, and nobody compares them (they are among `policy.ignore`). */
+  readonly added: readonly string[]
   readonly printer: Printer
   readonly sourcePrinting: Printing
   readonly targetPrinting: Printing

@@ -1,7 +1,8 @@
-import { isoTime } from '../base/clock.ts'
 import type { LedgerEntry, Row } from '../databases/port.ts'
 import { type ApplyContext, type CarriedTable, type CarryResult, NOTHING_CARRIED } from './apply-context.ts'
 import { type Copies, type WrittenCopies, writeCopies } from './apply-copies-write.ts'
+import { ledgerTime } from './apply-ledger.ts'
+import { carriedMeanwhile } from './apply-meanwhile.ts'
 import { readLedgers, standingOf } from './apply-prepare.ts'
 import { keyLabel } from './fingerprint.ts'
 import { copiesKey, copiesState, printOfKey } from './multiset.ts'
@@ -30,11 +31,20 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
   if (table === undefined) return NOTHING_CARRIED
   await readLedgers([table.name, ...table.references.map(({ parent }) => parent)], context)
   const open = items.filter(({ key, base }) => (context.index.of(table.name, key)?.sourceState ?? base[0]) === base[0])
-  const { wanted, parked, later, gone } = await sorted(open, table, context)
+  const behind = open.filter(({ ruling }) => ruling === 'skip')
+  const rest = open.filter(({ ruling }) => ruling !== 'skip')
+  const { wanted, parked, later, gone } = await sorted(rest, table, context)
   const entries = await context.target.transaction([table.target], async (transaction) => {
-    const written = await writeCopies(transaction, table, wanted)
-    const made = [...gone.map((item) => entryOf({ item, print: targetPrint(item, context), change: 0 }, context))]
+    const done = await carriedMeanwhile(transaction, open, context)
+    const written = await writeCopies(
+      transaction,
+      table,
+      wanted.filter(({ item }) => !done.has(item)),
+    )
+    const left = gone.filter((item) => !done.has(item))
+    const made = left.map((item) => entryOf({ item, print: targetPrint(item, context), change: 0 }, context))
     for (const each of written) made.push(entryOf(each, context))
+    made.push(...behind.filter((item) => !done.has(item)).map((item) => leftBehind(item, context)))
     await transaction.ledger(made)
     return made
   })
@@ -127,10 +137,10 @@ async function contentOf(
   return rows
 }
 
-function entryOf({ item, print, change }: WrittenCopies, { run, clock }: ApplyContext): LedgerEntry {
+function entryOf({ item, print, change }: WrittenCopies, context: ApplyContext): LedgerEntry {
   const copies = item.copies ?? { base: 0, source: 0, target: 0 }
   return {
-    run,
+    run: context.run,
     table: item.table,
     sourceKey: item.key,
     targetKey: copiesKey(print),
@@ -138,9 +148,16 @@ function entryOf({ item, print, change }: WrittenCopies, { run, clock }: ApplyCo
     // What both have in common now; on the way back, too, what the target has beside is its own.
     sourceState: copiesState(copies.source),
     targetState: copiesState(copies.source),
-    at: isoTime(clock.now()),
+    at: ledgerTime(item.table, item.key, context),
   }
 }
+
+/** A person decided that they stay where they are: each host keeps the copies that it has. */
+const leftBehind = (item: CarryItem, context: ApplyContext): LedgerEntry => ({
+  ...entryOf({ item, print: targetPrint(item, context), change: 0 }, context),
+  action: 'skipped',
+  targetState: copiesState(item.copies?.base ?? 0),
+})
 
 const parkedCopies = (item: CarryItem, table: CarriedTable, row: Row, reason: string): ParkedRow => ({
   table: item.table,

@@ -1,6 +1,7 @@
 import type { LedgerAction, Row, WholePrintedRow } from '../databases/port.ts'
 import { readableColumns } from '../databases/schema.ts'
 import type { Candidate, CarriedTable } from './apply-context.ts'
+import { cellsOf, like } from './apply-find.ts'
 import { MIXED } from './difference.ts'
 import { keyLabel } from './fingerprint.ts'
 import { type Merged, mergeRows, winner } from './merge.ts'
@@ -96,12 +97,15 @@ function winningSide({ item, table }: Candidate, { sourceSide }: Seen): 'source'
 /** A row that was born on the source. */
 function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   const { item, table, source, row, rewritten, target } = candidate
-  if (item.ruling === 'skip' || (item.ruling === 'target' && target === undefined)) return { do: 'forsake' }
+  const isAlone = target === undefined || isStranger(candidate, target)
+  if (item.ruling === 'skip' || (item.ruling === 'target' && isAlone)) return { do: 'forsake' }
   if (source === undefined || row === undefined) return { do: 'leave' }
   if (target !== undefined && target.print === source.print && !rewritten) return { do: 'leave' }
   // With a number of its own, a row is another thing even where all that it holds is the same by now.
   if (target !== undefined && rewritten && table.numbered === undefined && isSame(table, row, target.row))
     return { do: 'note', action: 'remapped' }
+  if (item.ruling === 'source' && table.numbered !== undefined && target !== undefined && isAlone)
+    return { do: 'number', row, column: table.numbered.column }
   if (item.ruling === 'source' || item.ruling === 'target') return ruled(candidate, row, item.ruling, seen)
   if (seen.taken !== undefined)
     return {
@@ -117,6 +121,17 @@ function decideBorn(candidate: Candidate, seen: Seen): Outcome {
   if (table.numbered !== undefined) return { do: 'number', row, column: table.numbered.column }
   const side = winner(table.target, table.policy, seen.sourceSide, row, target.row)
   return side === undefined ? { do: 'park', reason: REASONS.sameKey } : ruled(candidate, row, side, seen)
+}
+
+/**
+ * True of a row of the target that only has the number of one born on the source: whatever a person says of the one, isn't about the other.
+ * One with the same natural key is the same thing.
+ */
+function isStranger({ table, row }: Candidate, target: WholePrintedRow): boolean {
+  const { match } = table.policy
+  if (table.numbered === undefined) return false
+  const [there, here] = [row, target.row].map((each) => (each === undefined ? undefined : cellsOf(table.target, each, match)))
+  return match.length === 0 || there === undefined || here === undefined || like(there) !== like(here)
 }
 
 /** A row that is the target's to the letter, and yet another one: what it refers to gets another number there. */

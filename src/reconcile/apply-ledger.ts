@@ -21,20 +21,30 @@ export interface Written {
 
 const WRITTEN = new Set<Outcome['do']>(['insert', 'number', 'update', 'match'])
 
+/**
+ * Now, or just after what the ledgers say of the row so far, if that is later: the newest entry counts, and clocks are set back, or differ
+ * between the machines that passes are made from.
+ */
+export function ledgerTime(table: string, sourceKey: string, { index, clock }: Pick<ApplyContext, 'index' | 'clock'>): string {
+  const now = clock.now()
+  const last = Date.parse(index.of(table, sourceKey)?.at ?? '')
+  return isoTime(last >= now ? last + 1 : now)
+}
+
 /** What the ledger says of a row that was written. */
-export function entryOf(each: Written, back: WholePrintedRow | undefined, { run, clock }: ApplyContext): LedgerEntry {
+export function entryOf(each: Written, back: WholePrintedRow | undefined, context: ApplyContext): LedgerEntry {
   const { candidate, key, action, half } = each
   const { item, source } = candidate
   const state = source ?? null
   return {
-    run,
+    run: context.run,
     table: item.table,
     sourceKey: item.key,
     targetKey: key,
     action: action === 'updated' && !candidate.paired && key !== item.key ? 'remapped' : action,
     sourceState: half ? stateText({ print: HALF, rest: HALF, apart: state?.apart ?? [] }) : stateText(state),
     targetState: stateText(withMixture(each, back ?? null)),
-    at: isoTime(clock.now()),
+    at: ledgerTime(item.table, item.key, context),
   }
 }
 
@@ -65,10 +75,11 @@ export function noted(
   candidate: Candidate,
   outcome: Outcome,
   kept: readonly Candidate[],
-  { run, clock }: ApplyContext,
+  context: ApplyContext,
 ): readonly LedgerEntry[] {
   const { item, table, source, targetKey } = candidate
-  const entry = { run, table: item.table, sourceKey: item.key, at: isoTime(clock.now()) }
+  const at = ledgerTime(item.table, item.key, context)
+  const entry = { run: context.run, table: item.table, sourceKey: item.key, at }
   const both = { sourceState: stateText(source ?? null), targetState: stateText(stateThere(candidate)) }
   if (WRITTEN.has(outcome.do)) return []
   if (outcome.do === 'note') return [{ ...entry, targetKey, action: outcome.action, ...both }]

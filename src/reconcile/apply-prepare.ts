@@ -93,7 +93,9 @@ async function draftOf(
     return { reason: `Two of its references, one of them ${translated.torn}, need different numbers in one column` }
   const open: KeyReference[] = []
   let missing: Draft['missing']
-  for (const { reference, parentKey, standing } of item.ruling === undefined ? (translated?.open ?? []) : []) {
+  // Where a person decided that it isn't written there, it doesn't matter what it belongs to.
+  const isWritten = item.ruling === undefined || item.ruling === 'source'
+  for (const { reference, parentKey, standing } of isWritten ? (translated?.open ?? []) : []) {
     if (standing === 'parked') {
       const reason = `It belongs to ${reference.parent} ${keyLabel(parentKey)}, which isn't on the host that receives it`
       if (!paired && !isLikelyTwin(item, table, reference, context)) return { reason }

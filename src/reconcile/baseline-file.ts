@@ -71,6 +71,17 @@ export async function baselineTables(directory: string): Promise<ReadonlyMap<str
   }
 }
 
+/** True when the run's baseline is there with every table that was begun. */
+export async function hasWholeBaseline(directory: string): Promise<boolean> {
+  const file = await openBaseline(directory)
+  if (file === undefined) return false
+  try {
+    return file.isWhole
+  } finally {
+    file.close()
+  }
+}
+
 /** The run's baseline, opened for reading; `undefined` when there is none. To be closed. */
 export async function openBaseline(directory: string): Promise<BaselineFile | undefined> {
   const path = baselinePath(directory)
@@ -102,6 +113,15 @@ export class BaselineFile {
   tables(): ReadonlyMap<string, BaselineTable> {
     const rows = this.#prepared('SELECT * FROM baseline_tables WHERE complete = 1 ORDER BY ordinal').all()
     return new Map(rows.map((row) => [String(row.name), tableOf(row)]))
+  }
+
+  /**
+   * False where its making was cut off: of a table that it doesn't hold yet, every row would seem to have been born on both hosts, and one
+   * that the old host has changed since would be taken for two.
+   */
+  get isWhole(): boolean {
+    const row = this.#prepared('SELECT count(*) AS n, coalesce(min(complete), 0) AS whole FROM baseline_tables').get()
+    return Number(row?.n ?? 0) > 0 && row?.whole === 1
   }
 
   table(table: Table): BaselineTable | undefined {

@@ -8,20 +8,31 @@ export interface TableStart extends Pick<BaselineTable, 'method' | 'printing' | 
   readonly name: string
 }
 
+/** What a table held at one moment: by the sum of its rows' fingerprints, or by their stamps (`Reader.stamp`). */
+export interface Held extends RangeSum {
+  readonly by: 'prints' | 'stamp'
+}
+
 /** A table as far as it is kept. */
 export interface TableProgress extends BaselineTable {
   readonly complete: boolean
   /** What it held before the first of its rows was fingerprinted, where its server could say so. */
-  readonly begun: RangeSum | undefined
+  readonly begun: Held | undefined
   readonly isNew: boolean
 }
 
 const progressOf = (row: Readonly<Record<string, unknown>>): TableProgress => ({
   ...tableOf(row),
   complete: row.complete === 1,
-  begun: typeof row.begun_sum === 'string' ? { rows: Number(row.begun_rows), sum: BigInt(row.begun_sum) } : undefined,
+  begun: typeof row.begun_sum === 'string' ? heldOf(Number(row.begun_rows), row.begun_sum) : undefined,
   isNew: false,
 })
+
+const STAMP = 'stamp '
+const heldOf = (rows: number, text: string): Held =>
+  text.startsWith(STAMP)
+    ? { rows, sum: BigInt(text.slice(STAMP.length)), by: 'stamp' }
+    : { rows, sum: BigInt(text), by: 'prints' }
 
 /** Leaves that are put on disk together. */
 const LEAVES_TOGETHER = 64
@@ -56,9 +67,10 @@ export class BaselineWriter {
   }
 
   /** Notes what a table held before anything of it was fingerprinted. */
-  note({ ordinal }: BaselineTable, { rows, sum }: RangeSum): void {
+  note({ ordinal }: BaselineTable, { rows, sum, by }: Held): void {
     const update = 'UPDATE baseline_tables SET begun_rows = ?, begun_sum = ? WHERE ordinal = ?'
-    this.#later(() => this.#store.prepare(update).run(rows, String(sum), ordinal))
+    const text = by === 'stamp' ? `${STAMP}${sum}` : String(sum)
+    this.#later(() => this.#store.prepare(update).run(rows, text, ordinal))
   }
 
   /** How far a table is kept. */

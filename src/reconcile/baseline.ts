@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { keepingError } from '../base/disk-full.ts'
-import type { Database, PrintedRow, Printing, RangeSum, Reader } from '../databases/port.ts'
+import type { Database, Printing, RangeSum, Reader } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineTable, baselinePath } from './baseline-file.ts'
-import { addSums, type PackedLeaf, packLeaf } from './baseline-leaf.ts'
-import { BaselineWriter, type TableProgress } from './baseline-writer.ts'
+import { addSums } from './baseline-leaf.ts'
+import { type Taking, takeRanges } from './baseline-ranges.ts'
+import { BaselineWriter, type Held, type TableProgress } from './baseline-writer.ts'
 import { keyOrder } from './key-order.ts'
 import { commonMethod, Printer, printingFor } from './printing.ts'
 
@@ -16,6 +17,8 @@ export interface BaselineOptions {
   /** The old host's, which will be compared with it: rows are fingerprinted as both can. Its tables are asked nothing. */
   readonly peer?: Database
   readonly tables: readonly Table[]
+  /** Readers side by side; one when absent. */
+  readonly connections?: number
   /** What of a table is fingerprinted; all of it when absent. */
   readonly printingOf?: (table: Table) => Printing
   /** Rows of one leaf. */
@@ -25,16 +28,14 @@ export interface BaselineOptions {
   readonly onRows?: (rows: number) => void
 }
 
-const LEAF_ROWS = 1024
-
 /** One writer at a time for each baseline file: a second transaction would wait inside SQLite and hold up the whole process. */
 const writers = new Map<string, Promise<void>>()
 
 /**
  * Fingerprints every row of `tables` into the run's baseline. A table that is in it already is left alone: what was taken before
  * the new host's first write must not be taken again after it. What was begun goes on behind the last row that was kept; a table
- * without a key begins anew. Each table's sum is asked before the first is read and after the last: one that was written to in between
- * is noted as such (`BaselineTable.written`), since what was written there would otherwise pass for what was restored.
+ * without a key begins anew. Each table is asked what it holds before the first is read and after the last: one that was written to in
+ * between is noted as such (`BaselineTable.written`), since what was written there would otherwise pass for what was restored.
  */
 export async function takeBaseline(options: BaselineOptions): Promise<void> {
   const path = baselinePath(options.directory)
@@ -53,19 +54,14 @@ async function takeAll(options: BaselineOptions, path: string): Promise<void> {
   await mkdir(options.directory, { recursive: true })
   const writer = new BaselineWriter(path)
   try {
-    const taken: (readonly [Table, TableProgress])[] = []
-    let rows = 0
-    const tables = await begun(writer, options)
-    // One reader for all tables: many small ones would each take the server as long to begin as to read.
-    await reading(options, tables, async (reader, [table, kept]) => {
-      const counted = (count: number): void => {
-        rows += count
-        options.onRows?.(rows)
-      }
-      taken.push([table, await takeTable(writer, reader, [table, kept], options, counted)])
-    })
-    const unchecked = taken.filter(([, { written }]) => written === undefined)
-    await reading(options, unchecked, (reader, [table, kept]) => check(writer, reader, [table, kept], options))
+    const begun: Taking[] = []
+    for (const table of options.tables) begun.push(await begin(writer, options, table))
+    const taken = await takeBegun(writer, options, begun)
+    await checkAll(
+      writer,
+      options,
+      taken.filter(([, { written }]) => written === undefined),
+    )
     writer.flush()
   } catch (error) {
     throw keepingError(error, options.directory)
@@ -74,85 +70,110 @@ async function takeAll(options: BaselineOptions, path: string): Promise<void> {
   }
 }
 
-type Taking = readonly [Table, TableProgress]
-
-/** Does something with each table, in their order, through one reader; with none of them, nothing is asked. */
-async function reading(
-  { database, signal }: BaselineOptions,
-  tables: readonly Taking[],
-  each: (reader: Reader, taking: Taking) => Promise<void>,
-): Promise<void> {
-  if (tables.length === 0) return
-  await database.read(1, async ([reader]) => {
-    for (const taking of tables) {
-      signal?.throwIfAborted()
-      await each(reader, taking)
-    }
-  })
-}
-
-/** Begins every table: before any is read, each is asked what it holds. */
-async function begun(writer: BaselineWriter, options: BaselineOptions): Promise<readonly Taking[]> {
-  const { database, peer } = options
-  const hosts = peer === undefined ? [database] : [database, peer]
-  const tables: Taking[] = []
-  for (const table of options.tables) {
-    options.signal?.throwIfAborted()
-    const start = {
-      name: fullName(table.name),
-      printing: options.printingOf?.(table) ?? printingFor(table, { ignore: [] }),
-      method: await commonMethod(hosts.map((host) => [host, table])),
-      keyOrder: await keyOrder(database, table),
-    }
-    let kept = writer.begin(start)
-    if (!kept.complete && !kept.isNew && (table.key.length === 0 || !isSameStart(kept, start))) {
-      writer.forget(kept)
-      kept = { ...writer.begin(start), begun: isSameStart(kept, start) ? kept.begun : undefined }
-      if (kept.begun !== undefined) writer.note(kept, kept.begun)
-    }
-    tables.push([table, kept])
-  }
-  const asked = new Map<Table, RangeSum>()
-  const isAsked = ([, kept]: Taking): boolean => !kept.complete && kept.begun === undefined && new Printer(kept.method).byServer
-  await reading(options, tables.filter(isAsked), async (reader, [table, kept]) => {
-    const sum = await sumNow(reader, table, kept, options)
-    writer.note(kept, sum)
-    asked.set(table, sum)
-  })
-  return tables.map(([table, kept]) => [table, { ...kept, begun: kept.begun ?? asked.get(table) }])
-}
-
-async function takeTable(
+/** Begins a table, or takes up what is kept of it. */
+async function begin(
   writer: BaselineWriter,
-  reader: Reader,
-  [table, kept]: Taking,
-  options: BaselineOptions,
-  counted: (rows: number) => void,
-): Promise<TableProgress> {
-  counted(kept.rows)
-  if (kept.complete) return kept
-  const { signal, leafRows = LEAF_ROWS } = options
-  const { leaves, last } = writer.progress(kept)
-  const printer = new Printer(kept.method)
-  let [next, rows, sum] = [leaves, kept.rows, kept.sum]
-  const range = { ...(last === undefined ? {} : { after: last }), ...(signal ? { signal } : {}) }
-  for await (const leaf of leavesOf(printer.prints(reader, table, kept.printing, range), leafRows)) {
-    signal?.throwIfAborted()
-    rows += leaf.rows
-    sum = addSums(sum, leaf.sum)
-    writer.add(kept, next, leaf, { rows, sum })
-    next += 1
-    counted(leaf.rows)
+  { database, peer, printingOf, signal }: BaselineOptions,
+  table: Table,
+): Promise<Taking> {
+  signal?.throwIfAborted()
+  const hosts = peer === undefined ? [database] : [database, peer]
+  const start = {
+    name: fullName(table.name),
+    printing: printingOf?.(table) ?? printingFor(table, { ignore: [] }),
+    method: await commonMethod(hosts.map((host) => [host, table])),
+    keyOrder: await keyOrder(database, table),
   }
-  writer.complete(kept)
-  return { ...kept, rows, sum, complete: true }
+  const kept = writer.begin(start)
+  if (kept.complete || kept.isNew || (table.key.length > 0 && isSameStart(kept, start))) return [table, kept]
+  writer.forget(kept)
+  const anew = { ...writer.begin(start), begun: isSameStart(kept, start) ? kept.begun : undefined }
+  if (anew.begun !== undefined) writer.note(anew, anew.begun)
+  return [table, anew]
+}
+
+/** Asks what each table holds, and then takes the rows of all, through readers of one instant where the engine has such. */
+async function takeBegun(writer: BaselineWriter, options: BaselineOptions, begun: readonly Taking[]): Promise<readonly Taking[]> {
+  let rows = 0
+  const counted = (count: number): void => {
+    rows += count
+    options.onRows?.(rows)
+  }
+  for (const [, kept] of begun) counted(kept.rows)
+  const whole = begun.filter(([, { complete }]) => complete)
+  const left = begun.filter(([, { complete }]) => !complete)
+  const taken = await reading(options, left.length, async (readers) => {
+    const asked = new Map<Taking, number>()
+    const noted = await sideBySide(readers, left, async (reader, taking) => {
+      const [table, kept] = taking
+      const held = kept.begun !== undefined && reader.stamp === undefined ? kept.begun : await before(reader, taking, options)
+      if (kept.begun === undefined && held !== undefined) writer.note(kept, held)
+      const isWritten = kept.begun !== undefined && held !== undefined && !isSame(kept.begun, held)
+      const noted: Taking = [table, { ...kept, begun: kept.begun ?? held, ...(isWritten ? { written: true } : {}) }]
+      asked.set(noted, held?.rows ?? 0)
+      return noted
+    })
+    const size = (taking: Taking): number => asked.get(taking) ?? 0
+    return await takeRanges({ writer, readers, tables: noted, size, leafRows: options.leafRows, signal: options.signal, counted })
+  })
+  for (const [, kept] of taken ?? []) if (kept.written === true) writer.checked(kept, true)
+  return [...whole, ...(taken ?? [])]
 }
 
 /** Asks a table once more what it holds: one that was written to meanwhile isn't what was restored. */
-async function check(writer: BaselineWriter, reader: Reader, [table, kept]: Taking, options: BaselineOptions): Promise<void> {
-  const now = await sumNow(reader, table, kept, options)
-  const isAsTaken = (sum: RangeSum): boolean => sum.rows === kept.rows && sum.sum === kept.sum
-  writer.checked(kept, !isAsTaken(now) || (kept.begun !== undefined && !isAsTaken(kept.begun)))
+const checkAll = (writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<unknown> =>
+  reading(options, tables.length, (readers) =>
+    sideBySide(readers, tables, async (reader, [table, kept]) => {
+      const stamped = kept.begun?.by === 'stamp' ? await stampOf(reader, table, options) : undefined
+      const now = stamped ?? { ...(await sumNow(reader, table, kept, options)), by: 'prints' as const }
+      const isAsTaken = now.rows === kept.rows && (now.by === 'stamp' || now.sum === kept.sum)
+      writer.checked(kept, !isAsTaken || (kept.begun !== undefined && !isSame(kept.begun, now)))
+    }),
+  )
+
+/** What a table holds before any of it is fingerprinted; `undefined` where that would take as long as the fingerprints themselves. */
+async function before(reader: Reader, [table, kept]: Taking, options: BaselineOptions): Promise<Held | undefined> {
+  const stamped = await stampOf(reader, table, options)
+  if (stamped !== undefined) return stamped
+  return new Printer(kept.method).byServer ? { ...(await sumNow(reader, table, kept, options)), by: 'prints' } : undefined
+}
+
+async function stampOf(reader: Reader, table: Table, { signal }: BaselineOptions): Promise<Held | undefined> {
+  const stamp = await reader.stamp?.(table, signal)
+  return stamp === undefined ? undefined : { ...stamp, by: 'stamp' }
+}
+
+/** Opens readers for so many tables; with none of them, nothing is asked. */
+async function reading<T>(
+  { database, connections = 1 }: BaselineOptions,
+  tables: number,
+  work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
+): Promise<T | undefined> {
+  return tables === 0 ? undefined : await database.read(connections, work)
+}
+
+/** Does something with each table through whichever reader is free; the results in the tables' order. Ends when all have stopped. */
+async function sideBySide<T>(
+  readers: readonly Reader[],
+  tables: readonly Taking[],
+  each: (reader: Reader, taking: Taking) => Promise<T>,
+): Promise<readonly T[]> {
+  const results: T[] = []
+  const waiting = [...tables.entries()]
+  const ends = await Promise.allSettled(
+    readers.map(async (reader) => {
+      try {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+          results[next[0]] = await each(reader, next[1])
+      } catch (error) {
+        waiting.length = 0
+        throw error
+      }
+    }),
+  )
+  const failed = ends.find((end) => end.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+  return results
 }
 
 async function sumNow(
@@ -172,22 +193,10 @@ async function sumNow(
   return { rows, sum }
 }
 
+const isSame = (a: Held, b: Held): boolean => a.by === b.by && a.rows === b.rows && a.sum === b.sum
+
 /** Leaves that were taken of the same things, in the same way and order. */
 const isSameStart = (kept: BaselineTable, start: Pick<BaselineTable, 'method' | 'printing' | 'keyOrder'>): boolean =>
   kept.method === start.method &&
   kept.keyOrder === start.keyOrder &&
   JSON.stringify(kept.printing) === JSON.stringify(start.printing)
-
-/** The rows of a table as leaves. */
-async function* leavesOf(rows: AsyncIterable<readonly PrintedRow[]>, leafRows: number): AsyncGenerator<PackedLeaf> {
-  let waiting: PrintedRow[] = []
-  for await (const batch of rows) {
-    for (const row of batch) {
-      waiting.push(row)
-      if (waiting.length < leafRows) continue
-      yield packLeaf(waiting)
-      waiting = []
-    }
-  }
-  if (waiting.length > 0) yield packLeaf(waiting)
-}

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { isLedgerAction, type LedgerAction } from '../databases/port.ts'
 import type { Difference } from './classify.ts'
-import { type DifferentRow, type InStep, type RowState, type Standing, stateOf } from './difference.ts'
+import { type DifferentRow, type InStep, MIXED, type RowState, type Standing, stateOf } from './difference.ts'
 
 /** One row with how it stands on both hosts. */
 interface Pairing {
@@ -51,6 +51,10 @@ export function join(scratch: DatabaseSync): Joined {
 /** Answers of a person, and rows that became one: what the source does to its row afterwards isn't the target's row's business. */
 const DIVERGED: ReadonlySet<LedgerAction | null> = new Set(['skipped', 'merged'])
 
+/** On the way back, the row that won here is what this host did since both last had it in common. */
+const isDiverged = (source: Standing, action: LedgerAction | null): boolean =>
+  DIVERGED.has(action) && source.base?.print !== MIXED
+
 function classifyPair({ source, target, action }: Pairing): Difference | 'same' | 'in-step' {
   const changed = ({ base, now }: Standing): boolean => base?.print !== now?.print
   const sourceChanged = changed(source)
@@ -59,7 +63,7 @@ function classifyPair({ source, target, action }: Pairing): Difference | 'same' 
     return isAlike(source, target, action) ? 'alike' : 'same'
   }
   if (!sourceChanged) return changed(target) ? 'kept' : 'same'
-  if (!changed(target) && !DIVERGED.has(action)) {
+  if (!changed(target) && !isDiverged(source, action)) {
     if (source.now === null) return 'delete'
     return target.now === null ? 'insert' : 'update'
   }

@@ -5,7 +5,7 @@ import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineFile, openBaseline } from './baseline-file.ts'
 import { makeLedger, type TablePair } from './compare-ledger.ts'
 import { keyOrder } from './key-order.ts'
-import { Printers, printingOn } from './printing.ts'
+import { type Printer, Printers, printingOn } from './printing.ts'
 import type { SideReading } from './side.ts'
 import { TableBase } from './side-base.ts'
 import { type SideName, SideStore } from './side-store.ts'
@@ -19,6 +19,8 @@ export interface CompareOptions {
   readonly target: Database
   /** What of a table (the target's) is compared. */
   readonly printingOf: (table: Table) => Printing
+  /** How it is fingerprinted, where that is known already. */
+  readonly printerOf?: (table: Table) => Printer | undefined
   /** What the ledgers of both hosts say of a table (the target's), where it was read already. */
   readonly carried?: (table: Table) => Iterable<readonly Omit<LedgerEntry, 'run' | 'table'>[]>
   /** Rows that the first sum spans; later ones span what takes half a second. */
@@ -67,7 +69,7 @@ export class Comparing {
     if (held !== undefined && spelling(held.printing.columns) !== spelling(printing.columns)) throw columnsDiffer(targetTable)
     const base = this.#baseline === undefined || held === undefined ? undefined : new TableBase(this.#baseline, held, printing)
     const common = {
-      printer: await this.#printers.of(sourceTable, targetTable),
+      printer: options.printerOf?.(targetTable) ?? (await this.#printers.of(sourceTable, targetTable)),
       base,
       firstRows: options.firstRows ?? FIRST_ROWS,
       ...(options.signal ? { signal: options.signal } : {}),
@@ -107,6 +109,8 @@ async function isOrdered(database: Database, table: Table, base: TableBase | und
 const columnsDiffer = (table: Table): MigrateError =>
   new MigrateError(
     'baseline-columns-differ',
-    `The playbook compares other columns of ${fullName(table.name)} than when its baseline was taken. Nothing was changed.`,
-    { hint: `Put "ignore" of ${table.name.name} back as it was: what was fingerprinted then can't be fingerprinted anew.` },
+    `Other columns of ${fullName(table.name)} are to be compared than when its baseline was taken. Nothing was changed.`,
+    {
+      hint: `A column was dropped or renamed since, or "ignore" of ${table.name.name} is another now: put it back as it was, since what was fingerprinted then can't be fingerprinted anew.`,
+    },
   )

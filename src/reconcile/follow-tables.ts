@@ -13,7 +13,13 @@ import {
 import { openBaseline } from './baseline-file.ts'
 import { Frontier } from './follow-frontier.ts'
 import { parentsFirst } from './order.ts'
-import { type Printer, Printers, printingOn } from './printing.ts'
+import { addedColumns, type Printer, Printers, printingOn, withoutColumns } from './printing.ts'
+
+interface FollowRules {
+  readonly mode: string
+  readonly match: readonly string[]
+  readonly ignore?: readonly string[]
+}
 
 export interface FollowOptions {
   readonly run: string
@@ -22,7 +28,7 @@ export interface FollowOptions {
   readonly source: Database
   readonly target: Database
   /** What the playbook says of a table, by the old host's schema: whether it is reconciled, and its natural key. */
-  readonly rules: (schema: Schema) => (table: Table) => { readonly mode: string; readonly match: readonly string[] }
+  readonly rules: (schema: Schema) => (table: Table) => FollowRules
   /** Foreign keys that the playbook names, in the tables that the target has. */
   readonly references: (tables: readonly Table[]) => readonly ForeignKey[]
   readonly clock: Clock
@@ -74,8 +80,10 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
   const baseline = await openBaseline(options.directory)
   if (baseline === undefined) return { tables: [], ends: new Map(), source, target }
   try {
+    if (!baseline.isWhole) return { tables: [], ends: new Map(), source, target }
     const ends = new Map<string, KeyCells | undefined>()
     const printings = new Map<string, Printing>()
+    const added = new Map<string, readonly string[]>()
     const rules = options.rules(source)
     const sourceOf = new Map(source.tables.map((table) => [fullName(table.name).toLowerCase(), table]))
     const pairs = new Map(
@@ -90,6 +98,7 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
       if (held === undefined) continue
       ends.set(fullName(table.name), baseline.bounds(held).at(-1)?.last)
       printings.set(fullName(table.name), held.printing)
+      added.set(fullName(table.name), addedColumns(table, held, rules(pairs.get(table) ?? table).ignore ?? []))
     }
     const printers = new Printers(options)
     const foreignKeys = [...target.foreignKeys.filter((key) => key.enforced), ...options.references(targets)]
@@ -100,11 +109,12 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
       if (other === undefined || printing === undefined || !isSame(other, table)) continue
       const signals = signalsOf(other, source, foreignKeys)
       if (signals.size === 0) continue
+      const late = added.get(name) ?? []
       tables.push({
         name,
         source: other,
         target: table,
-        printer: await printers.of(other, table),
+        printer: await printers.of(withoutColumns(other, late), withoutColumns(table, late)),
         printing: { source: printingOn(other, table, printing), target: printing },
         frontier: new Frontier(ends.get(name)),
         signals,

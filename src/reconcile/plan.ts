@@ -42,6 +42,7 @@ export class Planner {
   /** Rows that aren't simply as they were, by `parkedId`: a parked one that isn't among them has settled by itself. */
   readonly #open = new Set<string>()
   readonly #sums = new Map<string, SumsOf>()
+  readonly #deletions = new Map<string, number>()
   readonly #maybeOpen: (id: string) => boolean
 
   /** `parkedIds`: rows that are parked now. */
@@ -69,7 +70,7 @@ export class Planner {
     const id = parkedId({ table: table.name, key })
     const prints = { source: row.source.now?.print ?? null, target: row.target.now?.print ?? null }
     const isRefused = this.#isRefused(key, row, table)
-    const found = this.#ruled(row, id, prints) ?? placeOf(row, table, this.#options, isRefused)
+    const found = this.#ruled(row, id, prints, table) ?? placeOf(row, table, this.#options, isRefused)
     if (row.target.now !== null && row.target.key !== null && !row.hasBase && table.policy.match.length > 0)
       this.#store.putBornThere(table.name, row.target.key)
     if (found.place === 'kept' || found.place === 'same') return found.place
@@ -151,6 +152,7 @@ export class Planner {
     const { index } = this.#options
     if (!row.hasBase) index.setWaiting(table.name, key, 'coming')
     if (action === 'delete' && row.target.key !== null) index.setUnsettled(table.name, row.target.key)
+    if (action === 'delete') this.#delete(table, 1)
     this.#store.put({
       table: table.name,
       key,
@@ -165,11 +167,17 @@ export class Planner {
   }
 
   /** What a person decided about the row as it stands. */
-  #ruled(row: DifferentRow, id: string, prints: { source: string | null; target: string | null }): Placed | undefined {
+  #ruled(
+    row: DifferentRow,
+    id: string,
+    prints: { source: string | null; target: string | null },
+    table: CarriedTable,
+  ): Placed | undefined {
     const decision = this.#decisions.get(id)
     if (decision === undefined || row.difference === 'kept') return undefined
     // A row born on the source may have been parked beside what stood in its way, under another key.
-    const isAsSeen = decision.source === prints.source && (decision.target === prints.target || !row.hasBase)
+    const isBeside = !row.hasBase && (typeof decision.take === 'object' || !isKeyItsOwn(table))
+    const isAsSeen = decision.source === prints.source && (decision.target === prints.target || isBeside)
     if (!isAsSeen) return undefined
     const ruling = rulingOf(decision.take, this.#options.sourceSide)
     if (typeof ruling === 'object') return { place: 'carry', action: 'match', ruling }
@@ -190,7 +198,12 @@ export class Planner {
     const key = copiesKey(copies.print)
     const id = parkedId({ table: table.name, key })
     if (this.#maybeOpen(id)) this.#open.add(id)
-    if (this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })) return 'parked'
+    const decision = this.#decisions.get(id)
+    const take = decision?.source === copies.print ? rulingOf(decision.take, this.#options.sourceSide) : undefined
+    const ruling = take === 'target' || take === 'skip' ? 'skip' : undefined
+    const isRefused = this.#options.isRefused({ table: table.name, key, source: copies.print, target: null })
+    if (isRefused && ruling === undefined) return 'parked'
+    if (more < 0 && ruling === undefined) this.#delete(table, -more)
     this.#store.put({
       table: table.name,
       key,
@@ -200,8 +213,18 @@ export class Planner {
       expect: null,
       base: [copiesState(copies.base), copiesState(copies.base)],
       copies: { base: copies.base, source: copies.source, target: copies.target },
+      ...(ruling === undefined ? {} : { ruling }),
     })
     return 'waiting'
+  }
+
+  #delete({ name }: CarriedTable, rows: number): void {
+    this.#deletions.set(name, (this.#deletions.get(name) ?? 0) + rows)
+  }
+
+  /** Rows that the plan deletes on the target, by table. */
+  get deletions(): ReadonlyMap<string, number> {
+    return this.#deletions
   }
 
   /** Rows that both hosts changed and that the playbook leaves to a person. */
@@ -251,6 +274,11 @@ const placeOf = (row: DifferentRow, table: CarriedTable, options: PlannerOptions
  * row's key, and there may be no conflict at all.
  */
 function isRelated(row: DifferentRow, table: CarriedTable): boolean {
-  if (row.difference !== 'same-key' || row.source.key === null) return false
-  return table.references.some(({ foreignKey }) => foreignKey.columns.some((name) => table.target.key.includes(name)))
+  return row.difference === 'same-key' && row.source.key !== null && isKeyOfParents(table)
 }
+
+const isKeyOfParents = ({ references, target: { key } }: CarriedTable): boolean =>
+  references.some(({ foreignKey }) => foreignKey.columns.some((name) => key.includes(name)))
+
+/** True where what has a row's key on the target can't be another thing, nor the row have another key there. */
+const isKeyItsOwn = (table: CarriedTable): boolean => table.numbered === undefined && !isKeyOfParents(table)

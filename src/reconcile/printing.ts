@@ -3,6 +3,7 @@ import type {
   Database,
   KeyCells,
   KeyRange,
+  PackedPrints,
   PrintedRow,
   Printing,
   RangeSum,
@@ -51,6 +52,22 @@ export function printingOn(table: Table, of: Table, printing: Printing): Printin
   return { columns: spelt(printing.columns), apart: spelt(printing.apart) }
 }
 
+/**
+ * The columns that a table got after its baseline was taken (a shop's update adds some while both hosts take orders): neither fingerprinted
+ * then nor left out by the playbook. Nobody can tell what they held, so they are never compared. Pure.
+ */
+export function addedColumns(table: Table, held: BaselineTable | undefined, ignore: readonly string[]): readonly string[] {
+  if (held === undefined) return []
+  const known = new Set([...held.printing.columns, ...ignore].map((name) => name.toLowerCase()))
+  return readableColumns(table).flatMap(({ name }) => (known.has(name.toLowerCase()) ? [] : [name]))
+}
+
+/** The table as its baseline found it, by which its fingerprints are made. Pure. */
+export function withoutColumns(table: Table, names: readonly string[]): Table {
+  const left = new Set(names.map((name) => name.toLowerCase()))
+  return left.size === 0 ? table : { ...table, columns: table.columns.filter(({ name }) => !left.has(name.toLowerCase())) }
+}
+
 /** Fingerprints of one table's rows, all by one method: by the servers themselves, or computed here from whole rows. */
 export class Printer {
   readonly method: string
@@ -69,6 +86,17 @@ export class Printer {
     if (!this.byServer) return printed(reader, table, printing, options)
     if (reader.prints === undefined) throw powerMissing(this.method, 'prints')
     return reader.prints(table, printing, options)
+  }
+
+  /** As `Reader.packedPrints`; `undefined` where there is no such thing. */
+  packed(
+    reader: Reader,
+    table: Table,
+    printing: Printing,
+    rows: number,
+    options: ReadOptions,
+  ): AsyncIterable<PackedPrints> | undefined {
+    return this.byServer && printing.apart.length === 0 ? reader.packedPrints?.(table, printing, rows, options) : undefined
   }
 
   /** As `Reader.printsWithin`, any number of ranges; only where the server computes fingerprints (`byServer`). */
@@ -216,7 +244,9 @@ export class Printers {
     throw new MigrateError(
       'fingerprint-method-changed',
       `The baseline of ${fullName(targetTable.name)} was taken by ${taken}, and the two hosts no longer both fingerprint rows so (${common}). Nothing was changed.`,
-      { hint: 'A host was upgraded or replaced since. Put the former version back, or start anew with --fresh.' },
+      {
+        hint: 'A host was upgraded or replaced since, or a column was given another type. Put the former version or type back, on both hosts, until the rows are carried; or start anew with --fresh.',
+      },
     )
   }
 

@@ -2,8 +2,9 @@ import { MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
 import { type ForeignKey, fullName, type Identity, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import type { CarriedTable } from './apply-context.ts'
+import { baselineTables } from './baseline-file.ts'
 import type { TablePolicy } from './policy.ts'
-import { Printers, printingFor, printingOn } from './printing.ts'
+import { addedColumns, Printers, printingFor, printingOn, withoutColumns } from './printing.ts'
 import { keyReferences } from './remap-references.ts'
 
 export interface TablesOptions {
@@ -45,17 +46,21 @@ export async function reconciledTables(options: TablesOptions): Promise<Reconcil
   })
   const all = new Map(pairs.map((pair) => [fullName(pair.target.name), pair.target]))
   const foreignKeys = [...targetSchema.foreignKeys.filter((key) => key.enforced), ...references([...all.values()])]
-  const printers = new Printers(options)
+  const held = await baselineTables(options.directory)
+  const printers = new Printers(options, held)
   const tables = new Map<string, CarriedTable>()
   for (const pair of pairs) {
-    const policy = policyOf(pair.target)
-    const targetPrinting = printingFor(pair.target, policy)
     const name = fullName(pair.target.name)
+    const rules = policyOf(pair.target)
+    const added = addedColumns(pair.target, held.get(name) ?? held.get(fullName(pair.source.name)), rules.ignore)
+    const policy = { ...rules, ignore: [...rules.ignore, ...added] }
+    const targetPrinting = printingFor(pair.target, policy)
     tables.set(name, {
       name,
       ...pair,
       policy,
-      printer: await printers.of(pair.source, pair.target),
+      added,
+      printer: await printers.of(withoutColumns(pair.source, added), withoutColumns(pair.target, added)),
       sourcePrinting: printingOn(pair.source, pair.target, targetPrinting),
       targetPrinting,
       numbered: numberedBy(pair.target, targetSchema),

@@ -1,10 +1,10 @@
 import { type Clock, systemClock } from '../base/clock.ts'
-import { fullName, type Schema } from '../databases/schema.ts'
+import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
 import { carry } from './apply.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { Pace } from './apply-pace.ts'
 import { readLedgers } from './apply-prepare.ts'
-import { baselineTables } from './baseline-file.ts'
+import { hasWholeBaseline } from './baseline-file.ts'
 import { compareTables } from './compare.ts'
 import { readDecisions } from './decisions.ts'
 import { parentsFirst } from './order.ts'
@@ -37,6 +37,15 @@ export interface PassCounts {
   readonly parked: number
 }
 
+export interface Planned {
+  readonly changes: readonly ReconcileChange[]
+  readonly proof: Proof
+  /** Rows of the target that go, by table. */
+  readonly deletions: ReadonlyMap<string, number>
+  /** Where the source's numbered columns stand. */
+  readonly numbers: readonly IdentityState[]
+}
+
 /** Signal and progress of whoever asks. */
 export interface Asking {
   readonly signal?: AbortSignal
@@ -58,19 +67,19 @@ export class Reconciler {
     this.#pace = new Pace(options.clock ?? systemClock)
   }
 
-  /** True when the run has a baseline to compare with. */
-  async ready(): Promise<boolean> {
-    return (await baselineTables(this.#options.directory)).size > 0
+  /** True when the run has a baseline to compare with, of all its tables. */
+  ready(): Promise<boolean> {
+    return hasWholeBaseline(this.#options.directory)
   }
 
   /** What is left to carry or to park, and how every row of both hosts stands while nothing of it is done; read-only. */
-  async plan(asking: Asking): Promise<{ readonly changes: readonly ReconcileChange[]; readonly proof: Proof }> {
+  async plan(asking: Asking): Promise<Planned> {
     const { source, target } = this.#options
     const { context, sourceSchema, targetSchema } = await this.#open()
     const { planner, parked } = await this.#compare(asking)
     await planner.forecast(context)
     const targets = [...context.tables.values()].map((table) => table.target)
-    const moves = await numberMoves(
+    const { moves, numbers } = await numberMoves(
       { database: source, schema: sourceSchema },
       { database: target, schema: targetSchema },
       (table) => context.tables.has(table),
@@ -78,7 +87,7 @@ export class Reconciler {
     const changes = [...moves, ...parkChanges(planner, parked), ...planner.carries(targets, context.foreignKeys)]
     // With nothing left to do, the plan is the proof.
     const tallies = changes.length === 0 ? await planner.talliesWithSums(context) : planner.tallies
-    return { changes, proof: proofOf(tallies) }
+    return { changes, proof: proofOf(tallies), deletions: planner.deletions, numbers }
   }
 
   /**
@@ -126,6 +135,12 @@ export class Reconciler {
     return proofOf(await planner.talliesWithSums(context))
   }
 
+  /** Columns that are carried with their rows and compared by nobody, since they came after the baseline: `table.column`. */
+  async uncompared(): Promise<readonly string[]> {
+    const { context } = await this.#open()
+    return [...context.tables.values()].flatMap(({ name, added }) => added.map((column) => `${name}.${column}`))
+  }
+
   /** What this pass wrote, per table. */
   get counts(): ReadonlyMap<string, PassCounts> {
     return this.#counts
@@ -168,6 +183,7 @@ export class Reconciler {
         target,
         carried: (table) => index.pages(fullName(table.name)),
         printingOf: (table) => tables.get(fullName(table.name))?.targetPrinting ?? { columns: [], apart: [] },
+        printerOf: (table) => tables.get(fullName(table.name))?.printer,
         ...(asking.signal ? { signal: asking.signal } : {}),
         onRows: (table, count) => {
           rows += count

@@ -11,20 +11,21 @@ const nameOf = (identity: Identity): string => `${fullName(identity.table)}.${id
 /**
  * Moves of the target's numbering, where it isn't beyond every number that the source has handed out for a tracked table: before rows
  * with those numbers are carried there, and before fresh numbers are given. A target that goes by its largest key follows by itself;
- * one that doesn't (a sequence) would hand such a number out a second time. Read-only.
+ * one that doesn't (a sequence) would hand such a number out a second time. `numbers`: where the source's columns stand. Read-only.
  */
 export async function numberMoves(
   source: { readonly database: Database; readonly schema: Schema },
   target: { readonly database: Database; readonly schema: Schema },
   isTracked: (table: string) => boolean,
-): Promise<readonly ReconcileChange[]> {
+): Promise<{ readonly moves: readonly ReconcileChange[]; readonly numbers: readonly IdentityState[] }> {
   const [from, to] = await Promise.all([identitiesOf(source), identitiesOf(target)])
   const lasts = new Map(from.map((state) => [nameOf(state.identity), state.last]))
-  return to.flatMap(({ identity, next }): ReconcileChange[] => {
+  const moves = to.flatMap(({ identity, next }): ReconcileChange[] => {
     const last = lasts.get(nameOf(identity)) ?? null
     if (last === null || !isTracked(fullName(identity.table)) || isBeyond(next, last, identity.increment)) return []
     return [{ kind: 'number', identity, from: String(last), to: String(withRoom(last, identity)) }]
   })
+  return { moves, numbers: from }
 }
 
 /** Only columns: a sequence that numbers no column says nothing of any row. */

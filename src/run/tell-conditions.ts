@@ -23,6 +23,9 @@ export type Signal =
 /** What the guard says of a new host that fails is over when it is well again. */
 const GUARDED = ['new-host-failing', 'failback-not-possible'] as const
 
+/** What waits on the new host after the way back is over when this step has carried it. */
+const [CARRY_BACK, DUE] = ['carry-back', ['carry-back-due', 'failback-unfinished']] as const
+
 type Of<E extends RunEvent['event']> = RunEvent & { readonly event: E }
 
 /** A run's events, folded into what people may want to hear of. `playbook`: its name, at the head of each title. */
@@ -52,6 +55,7 @@ export class Conditions {
         return [
           { kind: 'gone', key: `failed ${event.step} ` },
           { kind: 'gone', key: `waiting ${event.step} ` },
+          ...(event.step === CARRY_BACK ? DUE.map((code) => this.#carriedBack(code, event)) : []),
           ...this.#done(event),
         ]
       case 'watch':
@@ -85,6 +89,11 @@ export class Conditions {
       key: `finding ${code} `,
       over: this.#about(event, 'guard', 'info', 'the new host is well again', text),
     }
+  }
+
+  #carriedBack(code: string, event: Of<'done'>): Signal {
+    const text = { message: 'What customers ordered on the new host is on the old one now.' }
+    return { kind: 'gone', key: `finding ${code} `, over: this.#about(event, 'guard', 'info', 'carried back', text) }
   }
 
   #change(event: Of<'change'>): readonly Signal[] {

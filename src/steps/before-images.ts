@@ -26,7 +26,7 @@ export class BeforeImages {
       .update(`${step} ${canonicalJson(change)}`)
       .digest('hex')
       .slice(0, 24)
-    return new BeforeImages(FileStore.open(join(run.directory, 'files-before'), effects), name)
+    return new BeforeImages(FileStore.open(join(run.directory, 'files-before'), effects, { toDisk: true }), name)
   }
 
   get(path: string): StoredEntry | undefined {

@@ -1,10 +1,11 @@
 import { codeOf } from '../base/errors.ts'
+import { changedMeanwhile } from '../files/last-look.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
-import type { FileEntry, FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost, WrittenFile } from '../files/port.ts'
 import { BeforeImages } from './before-images.ts'
 import type { CarryChange, CarryItem, Carrying, Conflict } from './carry-files-plan.ts'
 import { folderMode } from './file-batches.ts'
-import { type Putting, sideBySide, tellChanged } from './file-put.ts'
+import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
 import { dropCopy, keepCopy, keptPath, type ParkedFile, readParkedFiles, writeParkedFiles } from './parked-files.ts'
@@ -48,11 +49,8 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
         done += item.entry.size
         to.run.progress(done, change.bytes, 'bytes', item.entry.path)
       }
-      for (const item of change.items) {
-        // Folders one after the other, before what they hold; everything else side by side.
-        if (item.entry.kind === 'folder') await carry(item)
-        else await flight.start(item.entry.size, () => carry(item))
-      }
+      const inTurn = new InTurn()
+      for (const item of change.items) await inTurn.start(flight, item.entry, () => carry(item))
       await flight.drain()
       const parked = new Set(late.map(({ path }) => path))
       await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))
@@ -130,8 +128,15 @@ async function send(work: Work, { entry, now }: CarryItem, signal: AbortSignal):
       return { ...reading, size: written.size, sha256: written.sha256 }
     }
     reading = after
-    replaces = (await host.stat(path)) ?? null
+    replaces = await asWritten(host, path, written)
   }
+}
+
+/** What stands there after it was written, to be replaced by a newer one. Throws `file-changed-meanwhile` when it is somebody else's by now. */
+async function asWritten(host: FileHost, path: string, written: WrittenFile): Promise<FileEntry> {
+  const there = await host.stat(path)
+  if (there?.kind === 'file' && there.size === written.size && (await host.sha256(path)) === written.sha256) return there
+  throw changedMeanwhile(host.label, path, there === undefined ? 'removed' : 'changed')
 }
 
 const keepsChanging = (path: string) =>

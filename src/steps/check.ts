@@ -78,7 +78,7 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
   const schema = await old.schema()
   const copied = { ...schema, tables: copiedTables(world, schema) }
   return gather(
-    async () => (target === undefined ? [] : serverFindings(await old.info(), await target.info(), target)),
+    async () => (target === undefined ? [] : serverFindings(old, target)),
     async () => (await target?.unmet?.(schema)) ?? [],
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
     async () => (await old.oversize?.(copied)) ?? [],

@@ -5,7 +5,7 @@ import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 /** So much at most is one change: small enough to plan, journal and undo at a time. */
-const BATCH_ENTRIES = 4000
+const BATCH_ENTRIES = 16_000
 const BATCH_BYTES = 256 * 1024 * 1024
 
 /** A FileEntry as a journal keeps it. */

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
 import { link, mkdir, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { namesIn } from '../base/disk.ts'
 import { codeOf } from '../base/errors.ts'
 import type { Effects } from '../run/step.ts'
+import { indexPath, OTHER_FORMAT } from './file-database.ts'
 import { FileStore } from './file-store.ts'
 
 /** The host that a store's entries are of. */
@@ -21,7 +22,7 @@ export async function openEarlier(directory: string, host: string, effects: Effe
  * as it is. Does nothing when there is a snapshot already, whole or not.
  */
 export async function takeOverEarlier(directory: string, store: string, host: string, effects: Effects): Promise<void> {
-  if (existsSync(join(store, 'index.db'))) return
+  if (existsSync(indexPath(store))) return
   const earlier = await earlierFolder(directory, host, effects)
   if (earlier !== undefined) await effects('files: take over an earlier snapshot', () => takeOver(earlier, store))
 }
@@ -30,7 +31,7 @@ async function earlierFolder(directory: string, host: string, effects: Effects):
   const runs = (await namesIn(directory)).filter((name) => name.startsWith('earlier-')).sort()
   for (const run of runs.reverse()) {
     const folder = join(directory, run, 'files')
-    const store = FileStore.openExisting(folder, effects)
+    const store = openIfOurs(folder, effects)
     try {
       if (store?.fact(HOST) === host) return folder
     } finally {
@@ -40,17 +41,28 @@ async function earlierFolder(directory: string, host: string, effects: Effects):
   return undefined
 }
 
+/** What another version kept is as good as nothing. */
+function openIfOurs(folder: string, effects: Effects): FileStore | undefined {
+  try {
+    return FileStore.openExisting(folder, effects)
+  } catch (error) {
+    if (codeOf(error) === OTHER_FORMAT) return undefined
+    throw error
+  }
+}
+
 /** The index comes last: without it the rest counts for nothing. */
 async function takeOver(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o700 })
-  for (const folder of await namesIn(join(from, 'objects'))) {
-    await mkdir(join(to, 'objects', folder), { recursive: true })
-    for (const name of await namesIn(join(from, 'objects', folder)))
-      await link(join(from, 'objects', folder, name), join(to, 'objects', folder, name)).catch(ignoreThere)
+  const folders = (await namesIn(join(from, 'objects'))).map((folder) => join('objects', folder))
+  for (const folder of ['packs', ...folders]) {
+    await mkdir(join(to, folder), { recursive: true, mode: 0o700 })
+    for (const name of await namesIn(join(from, folder)))
+      await link(join(from, folder, name), join(to, folder, name)).catch(ignoreThere)
   }
-  const part = join(to, 'index.db.part')
+  const part = `${indexPath(to)}.part`
   await rm(part, { force: true })
-  const source = new DatabaseSync(join(from, 'index.db'), { readOnly: true })
+  const source = new DatabaseSync(indexPath(from), { readOnly: true })
   try {
     await backup(source, part)
   } finally {
@@ -64,7 +76,7 @@ async function takeOver(from: string, to: string): Promise<void> {
   } finally {
     index.close()
   }
-  await rename(part, join(dirname(part), 'index.db'))
+  await rename(part, indexPath(to))
 }
 
 function ignoreThere(error: unknown): void {

@@ -8,8 +8,10 @@ import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
-export const FILES_AT_ONCE = 800
-export const BYTES_AT_ONCE = 16 * 1024 * 1024
+export const FILES_AT_ONCE = 1024
+export const BYTES_AT_ONCE = 8 * 1024 * 1024
+/** From so many small files on, what takes a while to begin on a host is worth it. */
+export const MANY = 24
 
 const FULL_PACE = 16
 /** How fast files are fetched by what the old shop's answers take. Below the full pace it is so many at once as it says. */
@@ -24,22 +26,27 @@ export const FILES_PACE = {
 /** A file that changes at every reading is taken as it is after so many rounds. */
 const MOST_ROUNDS = 5
 
+/** What is to be brought to the store, and from where. */
+export interface Copying {
+  readonly host: FileHost
+  readonly store: FileStore
+  readonly wanted: (path: string) => boolean
+  readonly totalBytes: number
+  /** A whole listing of a moment ago: the first round goes by it. The next one looks anew, so that what has changed since is seen. */
+  readonly listed?: readonly FileEntry[] | undefined
+  readonly throttle?: Throttle | undefined
+}
+
 /**
  * Brings the store to what the host holds: fetches what isn't there yet, forgets what is gone, and looks again until a round finds
  * nothing changed, so that a file that changed while it was read is read again.
  */
-export async function copyToStore(
-  host: FileHost,
-  store: FileStore,
-  wanted: (path: string) => boolean,
-  totalBytes: number,
-  run: StepRun,
-  throttle?: Throttle,
-): Promise<void> {
+export async function copyToStore({ totalBytes, listed, ...copying }: Copying, run: StepRun): Promise<void> {
   const progress = new Progress(run, totalBytes)
   for (let round = 1; ; round += 1) {
-    const fetched = await oneRound({ host, store, wanted, round, progress, throttle }, run)
-    if (fetched === 0 || round === MOST_ROUNDS) return
+    const known = round === 1 ? listed : undefined
+    const fetched = await oneRound({ ...copying, listed: known, round, progress }, run)
+    if ((fetched === 0 && known === undefined) || round === MOST_ROUNDS) return
   }
 }
 
@@ -48,13 +55,9 @@ export function tellRemarks(host: FileHost, run: StepRun): void {
   for (const message of host.remarks?.() ?? []) run.emit({ event: 'note', message })
 }
 
-interface Round {
-  readonly host: FileHost
-  readonly store: FileStore
-  readonly wanted: (path: string) => boolean
+interface Round extends Omit<Copying, 'totalBytes'> {
   readonly round: number
   readonly progress: Progress
-  readonly throttle: Throttle | undefined
 }
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
@@ -67,13 +70,13 @@ async function oneRound(round: Round, run: StepRun): Promise<number> {
 }
 
 async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
-  const { host, store, wanted, progress } = round
+  const { host, store, wanted, listed, progress } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
   const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
-  for await (const entry of host.list('', flight.signal)) {
+  for await (const entry of listed ?? host.list('', flight.signal)) {
     while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       await store.forget(next.value.path)
       next = kept.next()
@@ -81,10 +84,10 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
     const former = next.done !== true && next.value.path === entry.path ? next.value : undefined
     if (former !== undefined) next = kept.next()
     while (folders.length > 0 && parentOf(entry.path) !== folders.at(-1)?.entry.path) folders.pop()
-    if (entry.kind === 'folder') folders.push({ entry, isKept: false })
+    if (entry.kind === 'folder') folders.push({ entry, isKept: false, isConfirmed: false })
     if (!wanted(entry.path)) continue
     if (former !== undefined && isSame(store, entry, former)) {
-      if (confirming) await confirm(store, [...folders.map((above) => above.entry), entry])
+      if (confirming) await confirm(store, folders, entry)
       progress.has(entry, round.round)
       continue
     }
@@ -115,11 +118,17 @@ async function atPace({ throttle }: Round, signal: AbortSignal, fetch: () => Pro
 interface Above {
   readonly entry: FileEntry
   isKept: boolean
+  isConfirmed: boolean
 }
 
-/** What an earlier snapshot had of an entry still holds, and of the folders above it. */
-async function confirm(store: FileStore, entries: readonly FileEntry[]): Promise<void> {
-  for (const entry of entries) if (entry.kind !== 'folder' || isKept(store, entry)) await store.confirm(entry.path)
+/** What an earlier snapshot had of an entry still holds, and of the folders above it; of which it may be the last. */
+async function confirm(store: FileStore, folders: readonly Above[], entry: FileEntry): Promise<void> {
+  for (const above of folders) {
+    if (above.isConfirmed) continue
+    above.isConfirmed = true
+    if (isKept(store, above.entry)) await store.confirm(above.entry.path)
+  }
+  if (entry.kind !== 'folder') await store.confirm(entry.path)
 }
 
 async function keepFolder(store: FileStore, folder: Above): Promise<void> {
@@ -160,17 +169,19 @@ export interface Outstanding {
   readonly differs: boolean
 }
 
-/** Compares the store with what the host holds now. Reads listings alone. */
+/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry. */
 export async function outstanding(
   host: FileHost,
   store: FileStore | undefined,
   wanted: (path: string) => boolean,
   signal: AbortSignal,
+  seen: (entry: FileEntry) => void = () => undefined,
 ): Promise<Outstanding> {
   const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }
   const kept = store?.entries()
   let next = kept?.next()
   for await (const entry of host.list('', signal)) {
+    seen(entry)
     while (next !== undefined && next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       found.differs = true
       next = kept?.next()

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import { codeOf } from '../base/errors.ts'
+import { giveBack } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 
 /** Between two marks of how far a file has come, bytes: so much may have to be fetched again after a kill. */
@@ -109,6 +110,7 @@ export class Incoming {
       // A regular file takes less than it was given when there is no more room (POSIX, write).
       if (bytesWritten !== length)
         throw Object.assign(new Error(`only ${bytesWritten} of ${length} bytes could be written`), { code: 'ENOSPC' })
+      for (const chunk of chunks) giveBack(chunk)
     })
     this.#writing.catch(() => undefined)
   }

@@ -1,50 +1,47 @@
-import { createHash, hash, randomUUID } from 'node:crypto'
-import { createReadStream, existsSync, statSync } from 'node:fs'
+import { createHash, randomUUID } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
+import { giveBack, Lender } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
+import { SmallContents } from './file-contents.ts'
 import { Incoming } from './file-incoming.ts'
 
-/** Smaller contents are rows of the index: cheaper than a file each, and committed together with what refers to them. */
+/** Smaller contents lie together in packs, and where is a row of the index, committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
-/** Large contents are read in pieces of this size: two of SFTP's largest requests. */
+/** Large contents are read in pieces of this size, two of SFTP's largest requests; so many lie idle at most. */
 const READ_BYTES = 510 * 1024
+const pieces = new Lender(READ_BYTES, 16)
 /** Larger files than this are gone on with when they were broken off. */
 export const RESUMED_BYTES = 2 * 1024 * 1024
 
 export interface KeptContent {
   readonly sha256: string
   readonly size: number
-  /** The bytes themselves, when they are small and still to be kept with `keepSmall`. */
+  /** The bytes themselves, when they are small and still to be kept with `small.keep`. */
   readonly small: Buffer | null
   /** Bytes that an earlier try had fetched; absent when there were none. */
   readonly resumedAt?: number
 }
 
-/** Contents by their SHA-256, in a folder of the run: small ones in the index (SQLite), larger ones as files. */
+/** Contents by their SHA-256, in a folder of the run: small ones in packs, larger ones as files. */
 export class Objects {
   readonly #directory: string
-  readonly #database: DatabaseSync
-  #insert: StatementSync | undefined
-  #look: StatementSync | undefined
-  #select: StatementSync | undefined
+  readonly small: SmallContents
 
   constructor(directory: string, database: DatabaseSync) {
     this.#directory = directory
-    this.#database = database
+    this.small = new SmallContents(directory, database)
   }
-
-  /** For an index that is being made. */
-  static readonly table = 'CREATE TABLE IF NOT EXISTS objects (sha256 TEXT PRIMARY KEY, bytes BLOB NOT NULL)'
 
   /**
    * Takes in a content. A large one is on disk under its hash when this returns, whole; a small one is handed back for
-   * `keepSmall`, which belongs into the caller's transaction.
+   * `small.keep`, which belongs into the caller's transaction.
    */
   async take(content: Readable): Promise<KeptContent> {
     const whole = wholeOf(content)
@@ -104,29 +101,20 @@ export class Objects {
     return { sha256, size, small: null, ...(resumedAt === 0 ? {} : { resumedAt }) }
   }
 
-  keepSmall(sha256: string, bytes: Buffer): void {
-    this.#insert ??= this.#database.prepare('INSERT OR IGNORE INTO objects VALUES (?, ?)')
-    this.#insert.run(sha256, bytes)
-  }
-
   has(sha256: string, size: number): boolean {
     if (size > SMALL_BYTES) return existsSync(this.#path(sha256)) && statSync(this.#path(sha256)).size === size
-    this.#look ??= this.#database.prepare('SELECT 1 FROM objects WHERE sha256 = ? AND length(bytes) = ?')
-    return this.#look.get(sha256, size) !== undefined
+    return this.small.has(sha256, size)
   }
 
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
     if (size > SMALL_BYTES) {
-      const bytes = createReadStream(this.#path(sha256), { highWaterMark: READ_BYTES })
+      const bytes = piecesOf(this.#path(sha256))
       // It ends well only when its hash is that one.
       return hashesItself(Readable.from(checked(bytes, sha256), { objectMode: false, highWaterMark: 1 }), () => sha256)
     }
-    this.#select ??= this.#database.prepare('SELECT bytes FROM objects WHERE sha256 = ?')
-    const row = this.#select.get(sha256)
-    if (!(row?.bytes instanceof Uint8Array)) throw damaged(sha256)
-    const bytes = Buffer.from(row.bytes.buffer, row.bytes.byteOffset, row.bytes.byteLength)
-    if (hash('sha256', bytes, 'hex') !== sha256) throw damaged(sha256)
+    const bytes = this.small.read(sha256)
+    if (bytes === undefined) throw damaged(sha256)
     return wholeContent(bytes, sha256)
   }
 
@@ -154,6 +142,7 @@ class LargeFile {
 
   async write(chunks: readonly Buffer[]): Promise<void> {
     await this.#handle.writev([...chunks])
+    for (const chunk of chunks) giveBack(chunk)
   }
 
   async sync(): Promise<void> {
@@ -170,6 +159,28 @@ class LargeFile {
   async discard(): Promise<void> {
     await this.#handle.close()
     await rm(this.#path, { force: true })
+  }
+}
+
+/** A file's bytes, the next piece always being read ahead. */
+async function* piecesOf(path: string): AsyncGenerator<Buffer> {
+  const handle = await open(path)
+  let position = 0
+  const read = async (): Promise<Buffer> => {
+    const piece = pieces.lend(READ_BYTES)
+    const { bytesRead } = await handle.read(piece, 0, READ_BYTES, position)
+    position += bytesRead
+    return bytesRead === READ_BYTES ? piece : piece.subarray(0, bytesRead)
+  }
+  let next = read()
+  try {
+    for (let piece = await next; piece.length > 0; piece = await next) {
+      next = read()
+      yield piece
+    }
+  } finally {
+    await next.catch(() => undefined) // thrown to the reader, unless it stopped before
+    await handle.close()
   }
 }
 

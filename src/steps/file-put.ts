@@ -6,7 +6,7 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
-import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
+import { BYTES_AT_ONCE, FILES_AT_ONCE, MANY } from './file-fetch.ts'
 import { RESUMED_BYTES } from './file-objects.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
@@ -25,8 +25,9 @@ export interface Putting {
 export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<void> =>
   withImages(to, batch, (before) =>
     sideBySide(to.run, async (flight) => {
+      if (batch.files >= MANY) to.host.prepare?.('write')
       const replaced = new Set(batch.before.map((entry) => entry.path))
-      const folders = new FoldersFirst()
+      const inTurn = new InTurn()
       let done = 0
       const put = async (entry: StoredEntry): Promise<void> => {
         if (replaced.has(entry.path)) await before.save(to.host, entry.path, flight.signal)
@@ -35,7 +36,7 @@ export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<v
         to.run.progress(done, batch.bytes, 'bytes', entry.path)
       }
       for (const entry of entriesOf(store, batch)) {
-        await folders.start(flight, entry, () => put(entry))
+        await inTurn.start(flight, entry, () => put(entry))
       }
       await flight.drain()
     }),
@@ -51,20 +52,21 @@ async function withImages(to: Putting, change: Batch | Deletion, work: (before: 
   }
 }
 
-/** Puts entries side by side, each when its folder is there: one folder after the other would cost round trips for each. */
-export class FoldersFirst {
+/**
+ * Puts entries side by side: each when its folder is there (one folder after the other would cost round trips for each), and when an
+ * earlier one of the same path is.
+ */
+export class InTurn {
+  /** Paths under way. */
   readonly #underWay = new Map<string, Promise<void>>()
 
-  /** Entries come in order, a folder before what it holds. */
-  async start(flight: InFlight, entry: StoredEntry, put: () => Promise<void>): Promise<void> {
-    const putWhenReady = async (): Promise<void> => {
-      await this.#underWay.get(parentOf(entry.path))
-      await put()
-    }
-    if (entry.kind !== 'folder') return flight.start(entry.size, putWhenReady)
-    await flight.start(0, () => {
-      const made = putWhenReady().finally(() => this.#underWay.delete(entry.path))
-      this.#underWay.set(entry.path, made)
+  /** Entries come with a folder before what it holds. */
+  async start(flight: InFlight, { path, size }: FileEntry, put: () => Promise<void>): Promise<void> {
+    await this.#underWay.get(path)
+    await flight.start(size, () => {
+      const ready = this.#underWay.get(parentOf(path))
+      const made = (ready === undefined ? put() : ready.then(put)).finally(() => this.#underWay.delete(path))
+      this.#underWay.set(path, made)
       return made
     })
   }

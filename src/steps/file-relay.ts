@@ -5,7 +5,7 @@ import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { isRight, refuseOtherKind } from './file-batches.ts'
-import { FoldersFirst, type Putting, putEntry, removeOurs, removePart, sideBySide } from './file-put.ts'
+import { InTurn, type Putting, putEntry, removeOurs, removePart, sideBySide } from './file-put.ts'
 import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.ts'
 
 /** Puts the files of a snapshot on the new host while it is being taken. Which they are is known only when it is whole. */
@@ -124,8 +124,6 @@ interface Parts extends Relaying {
 
 class Relayer {
   readonly #parts: Parts
-  /** Paths under way: a file that changed meanwhile comes again, and waits for the first. */
-  readonly #underWay = new Map<string, Promise<void>>()
   #bytes = 0
 
   constructor(parts: Parts) {
@@ -134,11 +132,10 @@ class Relayer {
 
   async run(): Promise<void> {
     await sideBySide(this.#parts.run, async (flight) => {
-      const folders = new FoldersFirst()
-      for await (const entry of this.#arrivals(flight.signal)) {
-        await this.#underWay.get(entry.path)
-        await folders.start(flight, entry, () => this.#putOnce(entry, flight.signal))
-      }
+      // A file that changed meanwhile comes again, and waits for the first.
+      const inTurn = new InTurn()
+      for await (const entry of this.#arrivals(flight.signal))
+        await inTurn.start(flight, entry, () => this.#put(entry, flight.signal))
       await flight.drain()
     })
   }
@@ -160,15 +157,6 @@ class Relayer {
       if (isOver) throw vanished(this.#parts)
       await run.clock.sleep(LOOK_AGAIN_MS, signal)
     }
-  }
-
-  #putOnce(entry: StoredEntry, signal: AbortSignal): Promise<void> {
-    const putting = this.#put(entry, signal).finally(() => this.#underWay.delete(entry.path))
-    this.#underWay.set(
-      entry.path,
-      putting.catch(() => undefined),
-    )
-    return putting
   }
 
   async #put(entry: StoredEntry, signal: AbortSignal): Promise<void> {

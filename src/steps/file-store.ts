@@ -1,28 +1,16 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import type { Effects } from '../run/step.ts'
-import {
-  type Arrived,
-  addArrivals,
-  fromRow,
-  isBusy,
-  type SnapshotTotals,
-  type StoredEntry,
-  sortKey,
-  TABLES,
-  totalsSchema,
-} from './file-index.ts'
+import { openIndex, openIndexToRead, restIndex } from './file-database.ts'
+import { type Arrived, fromRow, type SnapshotTotals, type StoredEntry, sortKey, totalsSchema } from './file-index.ts'
 import { dropUnused } from './file-leftovers.ts'
 import { Objects } from './file-objects.ts'
 
 export type { SnapshotTotals, StoredEntry } from './file-index.ts'
 
-const INDEX = 'index.db'
 /** Facts of a store. */
 const COMPLETE = 'complete'
 /** Something was replaced or forgotten: contents may lie there that nothing refers to. */
@@ -40,47 +28,40 @@ export class FileStore {
   readonly #directory: string
   readonly #database: DatabaseSync
   readonly #effects: Effects
+  readonly #toDisk: boolean
   readonly #statements = new Map<string, StatementSync>()
   #lastArrival: number | undefined
   #queue: (() => void)[] = []
+  #syncs = false
   #flushing: Promise<void> | undefined
 
-  private constructor(directory: string, database: DatabaseSync, effects: Effects) {
+  private constructor(directory: string, database: DatabaseSync, effects: Effects, toDisk: boolean) {
     this.#directory = directory
     this.#database = database
     this.#effects = effects
+    this.#toDisk = toDisk
     this.objects = new Objects(directory, database)
   }
 
-  /** Opens the store for writing, made when missing. Close it. */
-  static open(directory: string, effects: Effects): FileStore {
-    let database: DatabaseSync | undefined
+  /**
+   * Opens the store for writing, made when missing. `toDisk`: what was committed outlives a power cut too, for things that can't be fetched
+   * again. Close it. Throws MigrateError `disk-full`, `run-of-another-version`.
+   */
+  static open(directory: string, effects: Effects, { toDisk = false } = {}): FileStore {
+    const store = new FileStore(directory, openIndex(directory, toDisk), effects, toDisk)
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      database = new DatabaseSync(join(directory, INDEX))
-      // Committed is what a kill can't undo; after a power cut the last commits may be missing, never half there.
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;')
-      // In one transaction: a kill leaves all tables or none.
-      database.exec(`BEGIN IMMEDIATE; ${TABLES}`)
-      addArrivals(database)
-      database.exec('COMMIT')
+      store.objects.small.proveUnsynced()
     } catch (error) {
-      database?.close()
+      store.close()
       throw keepingError(error, directory)
     }
-    return new FileStore(directory, database, effects)
+    return store
   }
 
   /** Opens it for reading alone; `undefined` when there is none, or only the empty file of one whose maker was killed at once. */
   static openExisting(directory: string, effects: Effects): FileStore | undefined {
-    const path = join(directory, INDEX)
-    if (!existsSync(path)) return undefined
-    const database = new DatabaseSync(path, { readOnly: true })
-    if (database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'facts'").get() !== undefined) {
-      return new FileStore(directory, database, effects)
-    }
-    database.close()
-    return undefined
+    const database = openIndexToRead(directory)
+    return database === undefined ? undefined : new FileStore(directory, database, effects, false)
   }
 
   static remove(directory: string, effects: Effects): Promise<void> {
@@ -98,10 +79,15 @@ export class FileStore {
   }
 
   *#pages(after: string | null): Generator<readonly StoredEntry[]> {
-    const page = this.#prepared('SELECT * FROM entries WHERE sort > ? ORDER BY sort LIMIT ?')
+    const page = this.#prepared(
+      `SELECT entries.*, pack, start, length FROM entries LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256)
+        WHERE sort > ? ORDER BY sort LIMIT ?`,
+    )
     let last = after === null ? Buffer.alloc(0) : sortKey(after)
     while (true) {
-      const entries = page.all(last, PAGE).map(fromRow)
+      const rows = page.all(last, PAGE)
+      this.objects.small.expect(rows)
+      const entries = rows.map(fromRow)
       yield entries
       const end = entries.at(-1)
       if (end === undefined || entries.length < PAGE) return
@@ -118,7 +104,7 @@ export class FileStore {
   /** Keeps an entry, and its content if it is a small one. Returns when it is committed. */
   keep(entry: StoredEntry, small: Buffer | null): Promise<void> {
     return this.#write(() => {
-      if (small !== null && entry.sha256 !== null) this.objects.keepSmall(entry.sha256, small)
+      if (small !== null && entry.sha256 !== null) this.objects.small.keep(entry.sha256, small)
       const sort = sortKey(entry.path)
       const former = this.#prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
       if (former !== null && former !== entry.sha256) this.#setFact(OUTDATED, '')
@@ -181,33 +167,37 @@ export class FileStore {
     return this.#write(() => this.#setFact(name, value))
   }
 
-  /** Counts and hashes everything, in turns with whatever else is going on. */
-  async totals(): Promise<SnapshotTotals> {
+  /** Counts and hashes everything, in turns with whatever else is going on; `isRight` may end it, with `undefined`. */
+  async #totals(isRight: (entry: StoredEntry) => boolean): Promise<SnapshotTotals | undefined> {
     const hash = createHash('sha256')
     let [entries, files, bytes] = [0, 0, 0]
     for (const page of this.#pages(null)) {
+      let text = ''
       for (const entry of page) {
-        hash.update(`${JSON.stringify(Object.values(entry))}\n`)
+        if (!isRight(entry)) return undefined
+        text += `${JSON.stringify(Object.values(entry))}\n`
         entries += 1
         if (entry.kind !== 'file') continue
         files += 1
         bytes += entry.size
       }
+      hash.update(text)
       await new Promise((resolve) => setImmediate(resolve))
     }
     return { entries, files, bytes, digest: hash.digest('hex') }
   }
 
   /** Marks the snapshot as whole, drops contents that nothing refers to any more, and lets the index rest. */
-  async complete(): Promise<SnapshotTotals> {
-    const totals = await this.totals()
-    await this.setFact(COMPLETE, JSON.stringify(totals))
+  async complete(): Promise<void> {
+    const totals = await this.#totals(() => true)
+    await this.#write(() => this.#setFact(COMPLETE, JSON.stringify(totals)), true)
     if (this.fact(OUTDATED) !== undefined) {
-      await this.#effects('files: drop what nothing refers to', () => dropUnused(this.#database, this.#directory))
+      await this.#effects('files: drop what nothing refers to', () =>
+        dropUnused(this.#database, this.#directory, this.objects.small),
+      )
       await this.#write(() => void this.#prepared('DELETE FROM facts WHERE name = ?').run(OUTDATED))
     }
     this.rest()
-    return totals
   }
 
   /** Takes the mark of a whole snapshot away, before anything of it changes. What it was told of single paths is forgotten. */
@@ -220,13 +210,7 @@ export class FileStore {
 
   /** Lets the index be read without writing beside it, as far as nobody else is at work on it: whoever is will do it. */
   rest(): void {
-    try {
-      this.#database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE;')
-    } catch (error) {
-      if (!isBusy(error)) throw error
-    } finally {
-      this.#database.exec('PRAGMA busy_timeout = 5000')
-    }
+    restIndex(this.#database)
   }
 
   /** What the snapshot was marked with when it became whole; not proof that it still is. */
@@ -238,12 +222,9 @@ export class FileStore {
   /** Of a snapshot that is whole: marked so, its manifest unchanged, every content there. `undefined` otherwise. */
   async whole(): Promise<SnapshotTotals | undefined> {
     const marked = this.marked()
-    if (marked === undefined || (await this.totals()).digest !== marked.digest) return undefined
-    for (const page of this.#pages(null)) {
-      for (const { sha256, size } of page) if (sha256 !== null && !this.objects.has(sha256, size)) return undefined
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    return marked
+    if (marked === undefined) return undefined
+    const totals = await this.#totals(({ sha256, size }) => sha256 === null || this.objects.has(sha256, size))
+    return totals?.digest === marked.digest ? marked : undefined
   }
 
   content(entry: StoredEntry): Readable {
@@ -251,31 +232,38 @@ export class FileStore {
   }
 
   close(): void {
+    this.objects.small.close()
     this.#database.close()
   }
 
-  /** Commits together what is asked for in one turn of the event loop. */
-  #write(work: () => void): Promise<void> {
+  /** Commits together what is asked for in one turn of the event loop. `toDisk`: all contents are on disk before that commit. */
+  #write(work: () => void, toDisk = this.#toDisk): Promise<void> {
     this.#queue.push(work)
+    this.#syncs ||= toDisk
     this.#flushing ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
-      const queue = this.#queue
+      const [queue, syncs] = [this.#queue, this.#syncs]
       this.#queue = []
+      this.#syncs = false
       this.#flushing = undefined
-      return this.#effects('files: keep', async () => this.#commit(queue))
+      return this.#effects('files: keep', async () => this.#commit(queue, syncs))
     })
     return this.#flushing
   }
 
-  #commit(queue: readonly (() => void)[]): void {
+  #commit(queue: readonly (() => void)[], toDisk: boolean): void {
+    const { small } = this.objects
     try {
       this.#database.exec('BEGIN IMMEDIATE')
       for (const work of queue) work()
+      small.settle(toDisk)
       this.#database.exec('COMMIT')
     } catch (error) {
+      small.drop()
       // A full disk takes the transaction back by itself.
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw keepingError(error, this.#directory)
     }
+    small.syncWhenDue()
   }
 
   #setFact(name: string, value: string): void {

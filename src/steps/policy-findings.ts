@@ -1,5 +1,13 @@
 import type { Finding } from '../base/errors.ts'
-import { type Column, findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import {
+  type Column,
+  findTable,
+  fullName,
+  readableColumns,
+  type Schema,
+  type Table,
+  type TableName,
+} from '../databases/schema.ts'
 import type { TableRules, World } from './world.ts'
 
 type Ruled = Pick<World, 'tables' | 'where'>
@@ -22,20 +30,21 @@ interface Use {
 
 /**
  * Rules of the playbook that the tables' columns can't keep, each at its place. `schema` is the old database's; names that it hasn't got
- * are left to `unknownNames`, tables without a key to the snapshot's check. Pure.
+ * are left to `unknownNames`, tables without a key to the snapshot's check. `there`: the new database's, whose indexes count for tables that
+ * it has by now. Pure.
  */
-export const policyFindings = (world: Ruled, schema: Schema): readonly Finding[] => [
+export const policyFindings = (world: Ruled, schema: Schema, there?: Schema): readonly Finding[] => [
   ...[...world.tables].flatMap(([name, rules]) => {
     const table = findTable(schema.tables, name)
     if (table === undefined || table === 'ambiguous' || rules.mode !== 'track') return []
-    return ofTable({ table, rules, place: (...path) => world.where(['tables', name, ...path]) })
+    return ofTable({ table, rules, place: (...path) => world.where(['tables', name, ...path]) }, [there, schema])
   }),
 ]
 
-const ofTable = (ruling: Ruling): readonly Finding[] => [
+const ofTable = (ruling: Ruling, schemas: readonly (Schema | undefined)[]): readonly Finding[] => [
   ...(ruling.table.key.length === 0
     ? []
-    : [...rowUses(ruling).flatMap((use) => unfit(use, ruling.table)), ...looseMatch(ruling)]),
+    : [...rowUses(ruling).flatMap((use) => unfit(use, ruling.table)), ...looseMatch(ruling), ...slowMatch(ruling, schemas)]),
   ...ruling.rules.sums.flatMap((column, index) =>
     unfit({ column, place: ruling.place('sums', index), word: 'sums', wants: 'exact number' }, ruling.table),
   ),
@@ -145,23 +154,54 @@ const unsure = (use: Use, name: string, column: Column, what: string): Finding =
   hint: 'A row that can’t be decided by it is parked: nothing is lost, but it is work for you.',
 })
 
-/** Two rows with one natural key would leave open which of them is meant; and without an index they are looked for one by one. */
+/** Two rows with one natural key would leave open which of them is meant. */
 function looseMatch({ table, rules, place }: Ruling): readonly Finding[] {
-  if (rules.match.length === 0) return []
-  const given = new Set(rules.match.map((name) => name.toLowerCase()))
+  if (rules.match.length === 0 || keysOf(table).some((columns) => columns.every((name) => isNamed(rules.match, name)))) return []
   // A column that isn't there is a problem of its own.
-  if (!table.columns.some(({ name }) => given.has(name.toLowerCase()))) return []
-  const keys = [table.key, ...table.uniqueKeys.map((key) => key.columns)]
-  if (keys.some((columns) => columns.length > 0 && columns.every((name) => given.has(name.toLowerCase())))) return []
-  const index = `CREATE INDEX ${table.name.name}_${rules.match.join('_')} ON ${fullName(table.name)} (${rules.match.join(', ')})`
+  if (!table.columns.some(({ name }) => isNamed(rules.match, name))) return []
   return [
     {
       severity: 'warning',
       code: 'match-not-unique',
       message: `${place('match')}: ${fullName(table.name)} has no unique key on ${rules.match.join(', ')}: several rows may have the same.`,
-      hint: `A row that matches several is parked for you to decide. A unique key on these columns makes it certain. Without any index on them, the new host's whole table is read for every few hundred new rows: at the least, add one there: ${index}`,
+      hint: 'A row that matches several is parked for you to decide. A unique key on these columns makes it certain.',
     },
   ]
+}
+
+/** Without an index, rows that are the same by their natural key are found by reading all of them. */
+function slowMatch({ table, rules, place }: Ruling, schemas: readonly (Schema | undefined)[]): readonly Finding[] {
+  const isOurs = (name: TableName | undefined): boolean =>
+    name !== undefined && fullName(name).toLowerCase() === fullName(table.name).toLowerCase()
+  const schema = schemas.find((each) => each?.tables.some(({ name }) => isOurs(name)))
+  const own = schema?.tables.find(({ name }) => isOurs(name)) ?? table
+  if (!table.columns.some(({ name }) => isNamed(rules.match, name))) return []
+  const indexes = (schema?.objects ?? []).filter((object) => isOurs(object.table) && object.kind.startsWith('index'))
+  const leading = [...keysOf(own).map(([first]) => first), ...indexes.flatMap(({ sql }) => leadingColumns(sql))]
+  if (rules.match.length === 0 || leading.some((name) => name !== undefined && isNamed(rules.match, name))) return []
+  const name = `${table.name.name}_${rules.match.join('_')}`.replaceAll(/\W/g, '_')
+  return [
+    {
+      severity: 'warning',
+      code: 'match-without-index',
+      message: `${place('match')}: no index of ${fullName(table.name)} begins with ${rules.match.join(' or ')}: the new host's whole table is read for every few hundred new rows that reconcile carries.`,
+      hint: `Add one on both hosts, or on the new one once it is restored: CREATE INDEX ${name} ON ${fullName(table.name)} (${rules.match.join(', ')})`,
+    },
+  ]
+}
+
+const keysOf = (table: Table): readonly (readonly string[])[] =>
+  [table.key, ...table.uniqueKeys.map((key) => key.columns)].filter((columns) => columns.length > 0)
+
+const isNamed = (names: readonly string[], name: string): boolean =>
+  names.some((each) => each.toLowerCase() === name.toLowerCase())
+
+/** First columns of the indexes that a statement makes, as all engines spell it; none of those that aren't searched by whole values. */
+function leadingColumns(sql: string): readonly string[] {
+  if (/\bUSING (?!btree|hash)\w|\b(?:COLUMNSTORE|XML|SPATIAL|FULLTEXT)\b/i.test(sql)) return []
+  return [...sql.matchAll(/\b(?:ON|KEY)\s[^(]*\(\s*(?:`([^`]+)`|"([^"]+)"|\[([^\]]+)\]|([\w$]+))/gi)].flatMap(
+    ([, ...spellings]) => spellings.find((name) => name !== undefined) ?? [],
+  )
 }
 
 /** Only the playbook can be mended, so it ends a command as wrong usage. */

@@ -57,6 +57,19 @@ export function unaccounted(proof: Proof, source: Side): readonly Finding[] {
   ]
 }
 
+/** Columns that a shop's update brought while both hosts took orders. */
+export const uncompared = (columns: readonly string[]): readonly Finding[] =>
+  columns.length === 0
+    ? []
+    : [
+        {
+          severity: 'warning',
+          code: 'columns-uncompared',
+          message: `${listed(columns, ', ')} ${columns.length === 1 ? 'was' : 'were'} added after the restore: rows that are carried take ${columns.length === 1 ? 'it' : 'them'} along, but a change in ${columns.length === 1 ? 'it' : 'them'} alone isn't seen.`,
+          hint: 'Look at the rows that the old host changed in them yourself; better, update the shop when the move is over.',
+        },
+      ]
+
 /** Money and quantities that nothing explains, or that can't be added up. */
 export function sumsApart(proof: Proof, source: Side): readonly Finding[] {
   const apart = [...proof.tables].flatMap(([name, { sums }]) =>

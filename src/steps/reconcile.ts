@@ -3,7 +3,7 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import type { Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
-import type { Schema } from '../databases/schema.ts'
+import type { IdentityState, Schema } from '../databases/schema.ts'
 import { parkedPath } from '../reconcile/parked.ts'
 import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
 import type { Proof } from '../reconcile/proof.ts'
@@ -15,7 +15,8 @@ import { gather, missingDatabase } from './database-parts.ts'
 import { headroomUse, identityName, recallHeadroom } from './headroom.ts'
 import { readBoth, withRoomForLeaps } from './leap-moves.ts'
 import { policyFindings } from './policy-findings.ts'
-import { parkedFinding, remappedFinding, sumsApart, unaccounted } from './reconcile-findings.ts'
+import { askIfWrong, rememberNumbers } from './reconcile-caution.ts'
+import { parkedFinding, remappedFinding, sumsApart, unaccounted, uncompared } from './reconcile-findings.ts'
 import { movedRows, provenOf } from './reconcile-proven.ts'
 import { planWords } from './reconcile-words.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
@@ -39,6 +40,8 @@ class ReconcileStep implements Step<ReconcileChange> {
   #reconciler: Reconciler | undefined
   readonly #schemas = new Map<Side, Schema>()
   #proven: Proof | undefined
+  /** Where the source's numbered columns stood when this pass was planned. */
+  #numbers: readonly IdentityState[] | undefined
 
   constructor(id: string, world: World, direction: Direction) {
     this.id = id
@@ -51,15 +54,22 @@ class ReconcileStep implements Step<ReconcileChange> {
     const { old, new: fresh } = this.#world
     const without = [old, fresh].filter((host) => host.database === undefined)
     // Going back, the rules are those that the way forward was checked with.
-    const rules = async (): Promise<readonly Finding[]> =>
-      this.#direction === 'reverse' || old.database === undefined ? [] : policyFindings(this.#world, await old.database.schema())
+    const rules = async (): Promise<readonly Finding[]> => {
+      if (this.#direction === 'reverse' || old.database === undefined) return []
+      const isMatched = [...this.#world.tables.values()].some(({ match }) => match.length > 0)
+      return policyFindings(this.#world, await old.database.schema(), isMatched ? await fresh.database?.schema() : undefined)
+    }
     return [...without.map((host) => missingDatabase(this.id, host)), ...(await gather(rules))]
   }
 
   async plan(run: StepRun): Promise<readonly ReconcileChange[]> {
     const reconciler = await this.#open(run)
     if (await reconciler.ready()) {
-      const { changes, proof } = await reconciler.plan({ signal: run.signal, onRows: progress(run) })
+      const planned = await reconciler.plan({ signal: run.signal, onRows: progress(run) })
+      const { changes, proof } = planned
+      const { source } = this.#sides
+      await askIfWrong(run, planned, { world: this.#world, source, schema: await this.#schemaOf(source) })
+      this.#numbers = planned.numbers
       // Nothing to do is a result: everything was compared, and the proof is told without comparing it all again.
       this.#proven = changes.length === 0 && !run.dryRun ? proof : undefined
       if (this.#proven !== undefined) await this.#tell(run, this.#proven, passOf(run) + 1)
@@ -90,12 +100,14 @@ class ReconcileStep implements Step<ReconcileChange> {
     const parkedFile = parkedPath(run.directory)
     await run.remember(PASS_KEY, pass)
     await run.remember(PROVEN_KEY, provenOf({ pass, source, parkedFile }, proof, moved, parked))
+    if (this.#numbers !== undefined) await rememberNumbers(run, source, this.#numbers)
     if (this.#proven === undefined) await this.#tell(run, proof, pass)
     return [
       ...remappedFinding(moved, source),
       ...(parked.length === 0 ? [] : [parkedFinding(parked, source)]),
       ...unaccounted(proof, source),
       ...sumsApart(proof, source),
+      ...uncompared(await reconciler.uncompared()),
     ]
   }
 

@@ -3,6 +3,7 @@ import { statementMark } from '../databases/plan/restore.ts'
 import type { Database, ServerInfo } from '../databases/port.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
 import { copiedTables } from './rules.ts'
+import { sameDatabase } from './same-database.ts'
 import type { World } from './world.ts'
 
 /**
@@ -16,9 +17,8 @@ export async function checkTarget(
   schema: Schema,
   old: Database,
 ): Promise<readonly Finding[]> {
-  const [from, to, there, marks, sizes] = await Promise.all([
-    old.info(),
-    target.info(),
+  const [servers, there, marks, sizes] = await Promise.all([
+    serverFindings(old, target),
     target.schema(),
     target.marks(run),
     old.sizes(),
@@ -33,7 +33,7 @@ export async function checkTarget(
       return own !== undefined && !ours(own)
     })
   return [
-    ...serverFindings(from, to, target),
+    ...servers,
     ...((await target.unmet?.(schema)) ?? []),
     ...occupied.map(
       (name): Finding => ({
@@ -47,8 +47,9 @@ export async function checkTarget(
   ]
 }
 
-/** `target`: the database on the new host, whose engine tells what a difference means. */
-export function serverFindings(from: ServerInfo, to: ServerInfo, target?: Database): readonly Finding[] {
+/** What the two servers are; the new host's engine tells what a difference means. Read-only. */
+export async function serverFindings(old: Database, target: Database): Promise<readonly Finding[]> {
+  const [from, to] = await Promise.all([old.info(), target.info()])
   if (from.engine !== to.engine) {
     return [
       {
@@ -59,19 +60,16 @@ export function serverFindings(from: ServerInfo, to: ServerInfo, target?: Databa
       },
     ]
   }
+  const isAlike = from.fingerprint === to.fingerprint
+  return [...(isAlike ? [await sameDatabase(old, target, to.database)] : []), ...differences(from, to, target)]
+}
+
+function differences(from: ServerInfo, to: ServerInfo, target: Database): readonly Finding[] {
   const findings: Finding[] = []
-  if (from.fingerprint === to.fingerprint) {
-    findings.push({
-      severity: 'error',
-      code: 'same-database',
-      message: `old.database and new.database are the same database (${to.database}).`,
-      hint: "Give the new host's database as new.database.",
-    })
-  }
   if (isOlder(to.version, from.version)) {
     findings.push({
       // An engine that can say what it means is believed; else it may mean anything.
-      severity: target?.consequences === undefined ? 'error' : 'warning',
+      severity: target.consequences === undefined ? 'error' : 'warning',
       code: 'target-older',
       message: `The new database is ${to.product}, older than the old host's ${from.product}: it may not take everything that the old one holds.`,
       hint: `Ask the new host for ${from.product} or later.`,
@@ -85,7 +83,7 @@ export function serverFindings(from: ServerInfo, to: ServerInfo, target?: Databa
       hint: `Create the new database with ${from.collation}.`,
     })
   }
-  return [...findings, ...(target?.consequences?.(from, to) ?? [])]
+  return [...findings, ...(target.consequences?.(from, to) ?? [])]
 }
 
 /** Compares release numbers by their first part alone: hosts mend minor releases on their own. */

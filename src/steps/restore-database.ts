@@ -234,6 +234,7 @@ class RestoreDatabase implements Step<RestoreChange> {
         directory: run.directory,
         database: target,
         tables,
+        connections: this.#world.new.connections,
         ...(this.#world.old.database === undefined ? {} : { peer: this.#world.old.database }),
         printingOf: (table: Table) => printingFor(table, rules(table)),
         signal: run.signal,

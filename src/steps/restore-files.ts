@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
+import { askedAtOnce } from '../files/asked-at-once.ts'
 import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -160,12 +161,14 @@ class RestoreFiles implements Step<Change> {
     const relayed = run.recall(this.#relayedKey(totals.digest)) === true
     const settled = (batch: number): boolean =>
       relayed || run.recall(this.#settledKey({ snapshot: totals.digest, batch })) === true
+    // Asked side by side: each takes some round trips.
+    const listed = askedAtOnce(this.#listed(run))
     const powers = await host.powers()
     const rules = { powers, isSettled: settled, rewritten: new Set(rewrittenFiles(run).keys()) }
     const surplus = new Surplus(store, this.#options.delete, powers, RelayRecords.openPut(run, this.#context.world.effects))
     const changes: Change[] = []
     try {
-      for await (const batch of planBatches(store, totals.digest, this.#listed(run), rules, (entry) => surplus.add(entry))) {
+      for await (const batch of planBatches(store, totals.digest, listed, rules, (entry) => surplus.add(entry))) {
         // A batch cut off between its last file and the note that it is done is gone through once more, so that the note is made.
         if (batch.write !== '' || (begun && !settled(batch.batch))) changes.push(batch)
       }

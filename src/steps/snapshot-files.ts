@@ -10,7 +10,8 @@ import type { Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
 import { filesTime } from './estimate.ts'
 import { HOST, openEarlier, takeOverEarlier } from './file-earlier.ts'
-import { copyToStore, FILES_PACE, outstanding, tellRemarks } from './file-fetch.ts'
+import { copyToStore, FILES_PACE, MANY, outstanding, tellRemarks } from './file-fetch.ts'
+import { RecentListing } from './file-recent.ts'
 import { FileStore } from './file-store.ts'
 import { atOldShopsPace, throttleShape } from './old-shop-pace.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
@@ -75,6 +76,7 @@ class SnapshotFiles implements Step<Change> {
   readonly change = changeSchema
   readonly #context: StepContext
   readonly #options: Options
+  #recent: RecentListing | undefined
   /** Whether the playbook wants a path of the old host saved. */
   readonly isChosen: (path: string) => boolean
 
@@ -101,7 +103,10 @@ class SnapshotFiles implements Step<Change> {
       // was restored from it, and never once customers are on the new one.
       if (isWhole && (!run.named || recallCutover(run) !== undefined)) return []
       const host = this.#old()
-      const { differs, ...counts } = await outstanding(host, store, this.isChosen, run.signal)
+      if (store === undefined) host.prepare?.('read')
+      const recent = new RecentListing(run.clock)
+      const { differs, ...counts } = await outstanding(host, store, this.isChosen, run.signal, (entry) => recent.add(entry))
+      this.#recent = recent
       return isWhole && !differs ? [] : [{ from: host.label, ...counts }]
     } finally {
       store?.close()
@@ -111,6 +116,9 @@ class SnapshotFiles implements Step<Change> {
   async apply(change: Change, run: StepRun): Promise<void> {
     const { effects } = this.#context.world
     const host = this.#old()
+    if (change.fetchFiles >= MANY) host.prepare?.('read')
+    const listed = this.#recent?.entries()
+    this.#recent = undefined
     await takeOverEarlier(run.directory, filesDirectory(run), host.label, effects)
     const store = FileStore.open(filesDirectory(run), effects)
     try {
@@ -121,7 +129,8 @@ class SnapshotFiles implements Step<Change> {
       await store.setFact(SELECTION, JSON.stringify({ include: this.#options.include, exclude: this.#options.exclude }))
       // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
       if (!isAnother) run.handOver()
-      await this.#atPace(change, run, (throttle) => copyToStore(host, store, this.isChosen, change.bytes, run, throttle))
+      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed }
+      await this.#atPace(change, run, (throttle) => copyToStore({ ...copying, throttle }, run))
       await store.complete()
     } finally {
       store.close()

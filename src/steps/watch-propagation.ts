@@ -17,6 +17,7 @@ import { type HitsView, HostHits } from './watch-hits.ts'
 import { type ServersView, ServerWatch } from './watch-servers.ts'
 import { tellShare } from './watch-share.ts'
 import { HostTraffic, lastValues, type TrafficView } from './watch-traffic.ts'
+import { cantSeeOrders } from './watch-unseen.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 const optionsSchema = z
@@ -94,6 +95,7 @@ function check(world: World, options: Options, run: StepRun): Promise<readonly F
   return gather(
     async () => findings,
     () => cantLeap(world),
+    () => cantSeeOrders(world, options.orders),
     () => cantCountHits(world, options, run),
   )
 }

@@ -171,7 +171,7 @@ function used(before: Sample, after: Sample, name: string): number {
 }
 
 /** `Orders`, `order`, `wp_wc_orders`, `tblOrders`: the table as shops name it. */
-const LOOKS_LIKE_ORDERS = /^(?:.*[_-]|tbl)?orders?$/i
+export const LOOKS_LIKE_ORDERS = /^(?:.*[_-]|tbl)?orders?$/i
 
 /**
  * The identities by which orders are counted: of the table that the playbook names, else of the one whose name looks like orders,

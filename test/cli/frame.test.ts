@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { clip, frame, wrap } from '../../src/cli/display/frame.ts'
 import { Meter } from '../../src/cli/display/meter.ts'
 import { ScreenModel } from '../../src/cli/display/model.ts'
+import { nameFrom } from '../../src/files/raw-names.ts'
 import type { EventBody } from '../../src/run/events.ts'
 import type { Phase, Step } from '../../src/run/step.ts'
 
@@ -47,6 +48,18 @@ describe('the screen', () => {
     for (const severity of ['error', 'warning', 'warning'] as const)
       tell(model, 'step-1', { event: 'finding', severity, code: 'x', message: 'm' })
     expect(draw(model, {})).toContain(' · Title of step-1 · 1 problem · 2 warnings')
+  })
+
+  it('shows names as a terminal can: bytes that aren’t UTF-8, and characters that would move the cursor, spelt out', () => {
+    const model = modelOf(2)
+    const name = `${nameFrom(Buffer.from('caf\xe9', 'latin1'))}/\u001b[2J\u009b1m.jpg`
+    tell(model, 'step-1', { event: 'started' })
+    tell(model, 'step-1', { event: 'progress', done: 1, total: 2, unit: 'files', item: name })
+    tell(model, 'step-1', { event: 'change', phase: 'applying', change: null, undoable: true, summary: `put ${name}` })
+    const lines = draw(model, {}).join('\n')
+    expect(lines).toContain('· caf\\xE9/\\x1B[2J\\x9B1m.jpg')
+    expect(lines).toContain('put caf\\xE9/')
+    expect(lines).not.toMatch(/[\u{10fe80}-\u{10feff}\u009b]/u)
   })
 
   it('adds up what is carried over as it comes, beside the figures of the watch', () => {

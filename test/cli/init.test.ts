@@ -114,6 +114,22 @@ describe('migrate init with its answers given', () => {
     expect(await readdir(folder)).toEqual(['new'])
   })
 
+  it('asks DNS for the zone, by whatever name of it the shop goes, and says where it could only guess', async () => {
+    const write = async (site: string) => {
+      const { exit, stderr } = await init(...answers().map((each) => (each === ZONE ? site : each)))
+      const text = await readFile(path(), 'utf8')
+      await rm(path())
+      return { exit, stderr, zone: /^ {2}zone: (.*)$/m.exec(text)?.[1] }
+    }
+    // An alias of the zone's own name.
+    expect(await write(`https://www.${ZONE}`)).toEqual({ exit: 0, stderr: '', zone: ZONE })
+    const guessed = await write('https://www.tees.co.uk')
+    expect(guessed).toMatchObject({ exit: 0, zone: 'tees.co.uk   # a guess, DNS does not say it: check it' })
+    expect(guessed.stderr).toMatch(/in which zone www\.tees\.co\.uk is: .*tees\.co\.uk, which is a guess/)
+    // Not in DNS yet: the zone answers that it has no such name.
+    expect(await write(`https://new.shops.${ZONE}`)).toMatchObject({ zone: expect.stringMatching(`^${ZONE} +# a guess`) })
+  })
+
   it('never overwrites a file', async () => {
     await writeFile(path(), 'mine')
     const { exit, stderr } = await init(...answers())
@@ -138,6 +154,8 @@ describe.skipIf(terminalMissing !== null)(
       terminal.press(KEYS.down, KEYS.down, KEYS.enter)
       await answer('Password on the old host', 'mistyped')
       await answer('It is the right one', '')
+      // The question that was answered is shown once more before the next one comes.
+      await terminal.until('could not log in')
       await terminal.until('What now?')
       terminal.press(KEYS.enter)
       await answer('files on the old host', `sftp://site@${sftp.address}:${sftp.port}/`)

@@ -7,13 +7,16 @@ const BIN = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
 /** Why no terminal can be lent to a program here (util-linux's `script` does); `null` when one can. For the titles of skipped suites. */
 export const terminalMissing: string | null = existsSync('/usr/bin/script') ? null : 'script of util-linux is not installed'
 
+/** Within that of a test, so that a question that was missed is told. */
+const PATIENCE_MS = 120_000
+
 export const KEYS = { enter: '\r', down: '\u001b[B', interrupt: '\u0003' } as const
 
 /** The real command in a terminal of its own, 100 columns by 30 rows. */
 export interface Terminal {
   /** All that was shown so far, without colours and movements. */
   readonly text: string
-  /** Resolves once `text` is shown, after what an earlier call waited for; rejects when the command ends without it. */
+  /** Resolves once `text` is shown, after what an earlier call waited for; rejects when the command ends without it, or it doesn't come. */
   until(text: string): Promise<void>
   press(...keys: readonly string[]): void
   readonly exit: Promise<number | null>
@@ -55,10 +58,12 @@ export function inTerminal(args: readonly string[]): Terminal {
     },
     until: (wanted) =>
       new Promise((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`It doesn't show "${wanted}":\n${shown.text}`)), PATIENCE_MS)
         const look = (): void => {
           const at = shown.text.indexOf(wanted, shown.seen)
           if (at < 0 && !shown.over) return
           waiting.delete(look)
+          clearTimeout(late)
           shown.seen = at + wanted.length
           if (at >= 0) resolve()
           else reject(new Error(`It ended without "${wanted}":\n${shown.text}`))

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
-import type { Database, KeyCells, PrintedRow, ReadOptions } from '../../src/databases/port.ts'
+import type { Database, KeyCells, PackedPrints, PrintedRow, ReadOptions } from '../../src/databases/port.ts'
 import type { Schema, Table } from '../../src/databases/schema.ts'
+import { packedLeaf, packLeaf } from '../../src/reconcile/baseline-leaf.ts'
 import { Printer } from '../../src/reconcile/printing.ts'
 import { fillRanges, keyOf } from './database-blocks-kit.ts'
 import type { ShopDatabase, ShopTable } from './database-host.ts'
@@ -154,6 +155,30 @@ export function sumContract(contract: Contract): void {
       })
     })
 
+    it('are the same where the server packs them, so many rows at a time', async () => {
+      const { shop, database, schema } = await filled(contract)
+      for (const visitor of ['ada', 'ada', null, '']) await shop.insert('visits', { page: '/', visitor })
+      await database.read(1, async ([reader]) => {
+        if (reader.packedPrints === undefined) return
+        for (const name of [...KEYED, 'visits'] as const) {
+          const table = tableOf(schema, name)
+          const whole = await collectPrints(reader, table)
+          const keys = whole.map(({ key }) => key)
+          const ranges: readonly ReadOptions[] =
+            table.key.length === 0 ? [{}] : [{}, between(keys[0], keys.at(-2)), { after: keys.at(-1) ?? [] }]
+          for (const range of ranges) {
+            const expected = table.key.length === 0 ? whole : await collectPrints(reader, table, printingOf(table), range)
+            const leaves: PackedPrints[] = []
+            for await (const leaf of reader.packedPrints(table, printingOf(table), 3, range)) leaves.push(leaf)
+            expect(leaves.map(({ rows }) => rows)).toEqual(portionsOf(expected, 3).map(({ length }) => length))
+            // Rows of a table without a key come in no set order.
+            if (table.key.length === 0) continue
+            expect(leaves.map(packedLeaf), `${name} ${JSON.stringify(range)}`).toEqual(portionsOf(expected, 3).map(packLeaf))
+          }
+        }
+      })
+    })
+
     it('of a table without a key come whole, doubles too', async () => {
       const { shop, database, schema } = await contract.shop()
       for (const visitor of ['ada', 'ada', null, '']) await shop.insert('visits', { page: '/', visitor })
@@ -215,6 +240,9 @@ const apartOf = (table: Table): readonly string[] =>
     .slice(-1)
 
 const sorted = (rows: readonly PrintedRow[]): readonly string[] => rows.map((row) => JSON.stringify(row)).sort()
+
+const portionsOf = <T>(all: readonly T[], size: number): readonly (readonly T[])[] =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, at) => all.slice(at * size, (at + 1) * size))
 
 const NOTHING = { rows: 0, sum: 0n }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
+import { adversityContract } from './reconcile-adversities.ts'
 import { collisionContract } from './reconcile-collisions.ts'
 import { faultContract } from './reconcile-faults.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
@@ -210,6 +211,7 @@ export function reconcileContract(
     })
 
     collisionContract(() => host)
+    adversityContract(() => host, abilities)
     policyContract(() => host)
     faultContract(() => host, abilities)
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DnsListener, type DnsResponse, listenDns, type Transport } from '../../src/demo/dns-listener.ts'
 import type { ServerAddress } from '../../src/dns/names.ts'
 import type { Resolver } from '../../src/dns/port.ts'
-import { freeDnsPort } from '../servers/free-dns-port.ts'
+import { freePort } from '../servers/ports.ts'
 
 /** A name server with the zone below, and whether it answers for it or repeats what it heard. */
 export interface ZoneServer extends ServerAddress {
@@ -23,6 +23,8 @@ export const RESOLVER_LINES: readonly string[] = [
   ...Array.from({ length: 80 }, (_, index) => `many 60 IN A 198.51.100.${index + 1}`),
 ]
 const NEGATIVE_TTL_SECONDS = 45
+/** For an answer that comes: a machine may be busy with other tests. Milliseconds. */
+const PATIENCE_MS = 10_000
 
 export interface ResolverOptions {
   readonly timeoutMs: number
@@ -40,7 +42,7 @@ export function resolverContract(
     let resolver: Resolver
     beforeAll(async () => {
       server = await start()
-      resolver = ask(server, { timeoutMs: 3000, tries: 3 })
+      resolver = ask(server, { timeoutMs: PATIENCE_MS, tries: 3 })
     })
     afterAll(() => server?.stop())
 
@@ -92,10 +94,10 @@ export function resolverContract(
   describe(`resolver contract, faulty servers: ${name}`, () => {
     const listeners: DnsListener[] = []
     afterAll(() => Promise.all(listeners.map((each) => each.close())))
-    const faulty = async (respond: Parameters<typeof listenDns>[1]): Promise<Resolver> => {
+    const faulty = async (respond: Parameters<typeof listenDns>[1], timeoutMs = PATIENCE_MS): Promise<Resolver> => {
       const listener = await listenDns('127.0.0.1', respond)
       listeners.push(listener)
-      return ask(listener, { timeoutMs: 1000, tries: 1 })
+      return ask(listener, { timeoutMs, tries: 1 })
     }
     const answer = (query: { id?: number | undefined }, flags: number, data = '192.0.2.1'): DnsResponse => ({
       type: 'response',
@@ -114,17 +116,17 @@ export function resolverContract(
     })
 
     it('reports silence as TIMEOUT', async () => {
-      const resolver = await faulty(() => undefined)
+      const resolver = await faulty(() => undefined, 1000)
       expect(await resolver.query('x.example', 'A')).toMatchObject({ status: 'TIMEOUT', records: [], negativeTtlSeconds: null })
     })
 
     it('reports a closed port as UNREACHABLE', async () => {
-      const resolver = ask({ address: '127.0.0.1', port: await freeDnsPort('127.0.0.1') }, { timeoutMs: 1000, tries: 1 })
+      const resolver = ask({ address: '127.0.0.1', port: await freePort('127.0.0.1') }, { timeoutMs: PATIENCE_MS, tries: 1 })
       expect(await resolver.query('x.example', 'A')).toMatchObject({ status: 'UNREACHABLE', records: [] })
     })
 
     it('does not take an answer with another id for its own', async () => {
-      const resolver = await faulty((query) => answer({ id: ((query.id ?? 0) + 1) % 65536 }, 0, '192.0.2.66'))
+      const resolver = await faulty((query) => answer({ id: ((query.id ?? 0) + 1) % 65536 }, 0, '192.0.2.66'), 1000)
       const got = await resolver.query('x.example', 'A')
       expect(got.status).not.toBe('NOERROR')
       expect(got.records).toEqual([])

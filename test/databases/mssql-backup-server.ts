@@ -1,5 +1,5 @@
 import { Secret } from '../../src/base/secret.ts'
-import type { BackupServer } from '../../src/databases/mssql/native-server.ts'
+import type { BackupServer, ServerMessage } from '../../src/databases/mssql/native-server.ts'
 import type { NativeRestore, NativeWishes } from '../../src/databases/native-port.ts'
 import type { Schema, Table } from '../../src/databases/schema.ts'
 
@@ -113,10 +113,13 @@ export class FakeServer implements BackupServer {
     throw new Error(`${database}: ${sql}`)
   }
 
-  async run(database: 'own' | 'master', sql: string, _signal: AbortSignal, heard: (message: string) => void): Promise<void> {
+  async run(database: 'own' | 'master', sql: string, _signal: AbortSignal, heard: (said: ServerMessage) => void): Promise<void> {
     this.done.push(`${database}: ${sql}`)
     if (this.fails?.test(sql)) throw new Error('refused')
-    for (const message of ['5 percent processed.', 'Processed 376 pages for database.', '100 percent processed.']) heard(message)
+    // In the login's language, not always English.
+    heard({ number: 3211, message: '5 Prozent verarbeitet.' })
+    heard({ number: 4035, message: 'Processed 376 pages for database.' })
+    heard({ number: 3211, message: '100 percent processed.' })
   }
 }
 

@@ -36,7 +36,9 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('what a backup asks of a ser
 
   it('hears what the server says meanwhile, and its refusals', async () => {
     const heard: string[] = []
-    await backupServer(database.options()).run('own', "PRINT '10 percent processed.'", NEVER, (message) => heard.push(message))
+    await backupServer(database.options()).run('own', "PRINT '10 percent processed.'", NEVER, ({ message }) =>
+      heard.push(message),
+    )
     expect(heard).toContain('10 percent processed.')
     await expect(
       backupServer(database.options()).run('own', 'SELECT * FROM nowhere', NEVER, () => undefined),

@@ -27,6 +27,15 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
     expect(progress[0]).toBe('5/100 changes BACKUP (per cent)')
   })
 
+  it('is made by an account that may not look into backups, with a warning, and verified by the new server alone', async () => {
+    server.info = { ...INFO, mayCreate: 0 }
+    expect((await power.tools('save', onDisk)).findings).toContainEqual(
+      expect.objectContaining({ code: 'native-not-verified', hint: expect.stringContaining('TO [shop_login]') }),
+    )
+    await power.save(work(onDisk))
+    expect(server.done).toEqual([expect.stringMatching(/^own: BACKUP DATABASE/)])
+  })
+
   it.each([
     [4, 'Express Edition'],
     [2, 'Web Edition (64-bit)'],
@@ -52,6 +61,29 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
     expect(server.done[0]).toContain(`TO URL = N'${URL}'`)
   })
 
+  it('names the container’s credential whatever lies between it and the file, and that of S3', async () => {
+    const hintFor = async (url: string) => (await power.tools('save', { server: { url } })).findings[0]?.hint
+    server.info = { ...INFO, version: '16.0.1000.6' }
+    expect(await hintFor('https://account.blob.core.windows.net/backups/2026/shop.bak')).toContain(
+      "CREATE CREDENTIAL [https://account.blob.core.windows.net/backups] WITH IDENTITY = 'SHARED ACCESS SIGNATURE'",
+    )
+    expect(await hintFor('s3://store.example.com:9000/bucket/shop.bak')).toContain(
+      "CREATE CREDENTIAL [s3://store.example.com:9000/bucket] WITH IDENTITY = 'S3 Access Key', SECRET = '<access key>:<secret key>'",
+    )
+  })
+
+  it.each([
+    ['11.0.7001.0', URL, 'since SQL Server 2016'],
+    ['15.0.4430.1', 's3://store.example.com/bucket/shop.bak', 'since SQL Server 2022'],
+  ])('goes to no URL that a server %s doesn’t know: %s', async (version, url, reason) => {
+    server.info = { ...INFO, version }
+    for (const purpose of ['save', 'restore'] as const)
+      expect(await power.tools(purpose, { server: { url }, format: 'mssql-bak' })).toMatchObject({
+        tool: null,
+        reason: expect.stringContaining(reason),
+      })
+  })
+
   it('names the rights that are missing, with their GRANT', async () => {
     server.info = { ...INFO, mayBackUp: 0, mayCreate: 0, mayRestore: 0 }
     expect((await power.tools('save', onDisk)).reason).toContain('GRANT BACKUP DATABASE TO [shop_user]')
@@ -74,15 +106,15 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
     expect((await power.tools('restore', { ...onDisk, format: 'mssql-bak' })).reason).toContain('no RESTORE')
     server.info = { ...INFO, engineEdition: 8, edition: 'SQL Azure' }
     expect((await power.tools('save', onDisk)).reason).toContain('give backup: { url')
+    expect((await power.tools('restore', { server: { url: URL }, format: 'mssql-bak' })).reason).toContain('only under a name')
     expect((await power.tools('save', { from: 'shop.zip' })).reason).toContain('neither a .bak nor a .bacpac')
   })
 
   it('is restored into the folders of the database that it replaces, which everyone else has left', async () => {
     await power.restore(work({ ...onDisk, format: 'mssql-bak', savedBy: 'BACKUP DATABASE 15.0' }, ['Sessions']))
     expect(server.done).toEqual([
-      `master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, STATS = 5`,
-      `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET SINGLE_USER WITH ROLLBACK IMMEDIATE`,
-      `master: RESTORE DATABASE [sh]]op] FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, MOVE N'shop_data' TO N'E:\\data\\sh_op_run-1_1.mdf', MOVE N'it''s log' TO N'F:\\logs\\sh_op_run-1_2.ldf', MOVE N'more' TO N'E:\\data\\sh_op_run-1_3.ndf', REPLACE, RECOVERY, STATS = 5`,
+      `master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, MOVE N'shop_data' TO N'E:\\data\\sh_op_run-1_1.mdf', MOVE N'it''s log' TO N'F:\\logs\\sh_op_run-1_2.ldf', MOVE N'more' TO N'E:\\data\\sh_op_run-1_3.ndf', STATS = 5`,
+      `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET SINGLE_USER WITH ROLLBACK IMMEDIATE;\nRESTORE DATABASE [sh]]op] FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, MOVE N'shop_data' TO N'E:\\data\\sh_op_run-1_1.mdf', MOVE N'it''s log' TO N'F:\\logs\\sh_op_run-1_2.ldf', MOVE N'more' TO N'E:\\data\\sh_op_run-1_3.ndf', REPLACE, RECOVERY, STATS = 5`,
       `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET MULTI_USER`,
       expect.stringMatching(
         /^own: IF EXISTS [\s\S]*DISABLE TRIGGER ALL[\s\S]*DELETE FROM \[dbo\]\.\[Sessions\][\s\S]*ELSE TRUNCATE TABLE \[dbo\]\.\[Sessions\]$/,
@@ -101,7 +133,7 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
   })
 
   it('lets the others in again when the restore was refused', async () => {
-    server.fails = /^RESTORE DATABASE/
+    server.fails = /RESTORE DATABASE/
     await expect(power.restore(work({ ...onDisk, format: 'mssql-bak' }))).rejects.toThrow('refused')
     expect(server.done.at(-1)).toContain('SET MULTI_USER')
   })
@@ -113,8 +145,8 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
       { ...HEADER, BackupName: null, BackupType: 2, Position: 3 },
     ]
     await power.restore(work({ ...onDisk, format: 'mssql-bak', savedBy: 'the backup given' }))
-    expect(server.done[0]).toBe(`master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, STATS = 5`)
-    expect(server.done[2]).toContain("WITH FILE = 2, MOVE N'shop_data'")
+    expect(server.done[0]).toContain(`master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, MOVE N'shop_data'`)
+    expect(server.done[1]).toContain("WITH FILE = 2, MOVE N'shop_data'")
   })
 
   it.each([

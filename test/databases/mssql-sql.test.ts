@@ -1,15 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
-import { insertValuesSql, orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
+import { orphanSql, updateSql } from '../../src/databases/mssql/apply.ts'
 import { dateTimeParts, daysSinceYearOne } from '../../src/databases/mssql/dates.ts'
 import { cacheOf } from '../../src/databases/mssql/identities.ts'
+import { insertValuesSql } from '../../src/databases/mssql/insert.ts'
 import { identityOf } from '../../src/databases/mssql/introspect-columns.ts'
 import { afterCondition, keyColumns, keyCondition, rowsPerStatement, upToCondition } from '../../src/databases/mssql/keys.ts'
 import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
-import { oversizeSql, refuseOversize } from '../../src/databases/mssql/oversize.ts'
 import { boundarySql, pageSql, rowShape } from '../../src/databases/mssql/paging.ts'
 import {
   cellOf,
@@ -168,16 +168,16 @@ describe('dates and times as the driver gives them', () => {
 
 describe('reading', () => {
   it('goes page by page along the key, the server comparing', () => {
-    expect(pageSql(orders, rowShape(orders).list, 500, { after: false, upTo: false })).toBe(
+    expect(pageSql(orders, rowShape(orders), 500, { after: false, upTo: false })).toBe(
       'SELECT TOP (500) t.[OrderID], CONVERT(nvarchar(20), t.[Customer]), CONVERT(nvarchar(24), CONVERT(decimal(19,4), t.[Total])), t.[Photo] FROM [dbo].[Orders] AS t ORDER BY [OrderID]',
     )
-    expect(pageSql(orders, rowShape(orders).list, 500, { after: true, upTo: false })).toContain(
+    expect(pageSql(orders, rowShape(orders), 500, { after: true, upTo: false })).toContain(
       ' WHERE [OrderID] > CONVERT(int, @p0) ORDER BY',
     )
   })
 
   it('follows a key of several columns from the right place', () => {
-    expect(pageSql(orders, rowShape(orders).list, 500, { after: true, upTo: true })).toContain(
+    expect(pageSql(orders, rowShape(orders), 500, { after: true, upTo: true })).toContain(
       ' WHERE [OrderID] > CONVERT(int, @p0) AND [OrderID] <= CONVERT(int, @p1) ORDER BY',
     )
     expect(upToCondition(keyColumns(lines), 2)).toBe(
@@ -258,21 +258,5 @@ describe('the ledger', () => {
     expect(ledgerSql('[dbo].[migrate_ledger]', 2)).toBe(
       `INSERT INTO [dbo].[migrate_ledger] (run, table_name, source_key, target_key, action, source_state, target_state, at) SELECT run, table_name, source_key, target_key, action, source_state, target_state, at FROM (VALUES (0, @p0, @p1, @p2, @p3, @p4, @p5, @p6, @p7), (1, @p8, @p9, @p10, @p11, @p12, @p13, @p14, @p15)) AS v(place, run, table_name, source_key, target_key, action, source_state, target_state, at) ORDER BY place`,
     )
-  })
-})
-
-describe('rows too large for a JavaScript string', () => {
-  it('are asked for by their length alone, with key and column', () => {
-    expect(oversizeSql(orders)).toBe(
-      "SELECT TOP (5) ISNULL(CONVERT(nvarchar(100), t.[OrderID]), N'NULL') AS [key],\n  CASE WHEN 1 = 1 THEN N'Photo' END AS [column], CONVERT(nvarchar(20), ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0)) AS [bytes]\nFROM [dbo].[Orders] AS t WHERE ISNULL(2 * CONVERT(bigint, DATALENGTH(t.[Photo])), 0) > 536870888",
-    )
-  })
-
-  it('are refused by name as they are read', () => {
-    const photo = Buffer.alloc(2 ** 28)
-    expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo])).toThrow(
-      'The row 17 of dbo.Orders is too large to be read: its values, of which Photo is the largest',
-    )
-    expect(() => refuseOversize(orders, ['17', 'ada', '1.0000', photo.subarray(0, 1000)])).not.toThrow()
   })
 })

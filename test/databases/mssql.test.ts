@@ -3,6 +3,8 @@ import { openMssql } from '../../src/databases/mssql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Schema, Table } from '../../src/databases/schema.ts'
 import { ALL_ABILITIES, databaseContract } from '../contract/database.ts'
+import { blocksOf, moveBlocks } from '../contract/database-blocks-kit.ts'
+import { readAll } from '../contract/database-kit.ts'
 import type { TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
 import { mssqlSuite } from '../servers/mssql-suite.ts'
 import { mssqlHost } from './mssql-shop.ts'
@@ -17,7 +19,6 @@ const server = suite.skipped ? undefined : await suite.connect()
 // No two sessions of SQL Server share a snapshot: there is one consistent reader, or several plain ones.
 const abilities = {
   ...ALL_ABILITIES,
-  blocks: false,
   consistentReads: false,
   network: !suite.recorded,
   locks: !suite.recorded && server?.gaps.locks === false,
@@ -71,6 +72,23 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
       expect([key?.columns, key?.parentColumns]).toEqual([
         ['year no', 'no'],
         ['year no', 'no'],
+      ])
+    })
+
+    it('values of more than a MiB travel in pieces, with empty and absent ones beside them', async () => {
+      const table = tableNamed('papers')
+      const blocks = await blocksOf(source, table)
+      expect(blocks.filter(({ continues }) => continues !== undefined).length).toBeGreaterThan(10)
+      expect(Math.max(...blocks.map(({ bytes }) => bytes.length))).toBeLessThan(2 ** 20)
+      expect(await moveBlocks(source, target, table)).toBe(4)
+      const read = (database: Database) => database.read(1, ([reader]) => readAll(reader, table))
+      const arrived = await read(target)
+      expect(arrived).toEqual(await read(source))
+      expect(arrived.map((row) => row.slice(2).map((cell) => cell?.length ?? null))).toEqual([
+        [3_200_000, 1_200_000, null],
+        [2, 4, 3],
+        [0, 0, 1_600_000],
+        [null, 1_200_000, 0],
       ])
     })
 
@@ -179,6 +197,11 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
 const oddTable = (server: TestMssql): string => (server.gaps.bracketsInNames ? "Order [Lines's" : "Order [Lines]'s")
 const odd = (server: TestMssql): string => `[sales ops].[${oddTable(server).replaceAll(']', ']]')}]`
 
+const LARGE_TEXT = "REPLICATE(CONVERT(varchar(max), 'ab c'), 400000)"
+const LARGE_BYTES = `CONVERT(varbinary(max), ${LARGE_TEXT})`
+/** Some piece of it ends in the middle of a character, and all of it with a space. */
+const LARGE_WORDS = "REPLICATE(CONVERT(nvarchar(max), N'é東 😀 '), 200000)"
+
 const oddShop = (server: TestMssql): readonly string[] => [
   'CREATE SCHEMA [sales ops]',
   'CREATE TYPE dbo.phone FROM nvarchar(20) NULL',
@@ -191,6 +214,9 @@ const oddShop = (server: TestMssql): readonly string[] => [
   ...(server.gaps.synonyms ? [] : ['CREATE SYNONYM dbo.pieces FOR dbo.parts']),
   `INSERT INTO ${odd(server)} VALUES (2024, 1, N'+49 30', 19.99), (2024, 2, NULL, -0.0001), (2023, 9, N'', NULL)`,
   'INSERT INTO dbo.parts VALUES (NEWID(), 2024, 1), (NEWID(), 2023, 9), (NEWID(), NULL, NULL)',
+  'CREATE TABLE dbo.papers (id int NOT NULL PRIMARY KEY, title nvarchar(40) NULL, scan varbinary(max) NULL, words nvarchar(max) NULL, more varchar(max) NULL)',
+  `INSERT INTO dbo.papers VALUES (1, N'naïve 😀 ', ${LARGE_BYTES}, ${LARGE_WORDS}, NULL), (2, NULL, 0x61, N'abc ', 'xyz')`,
+  `INSERT INTO dbo.papers VALUES (3, N'', 0x, N'', ${LARGE_TEXT}), (4, N'"', NULL, ${LARGE_WORDS}, '')`,
   'CREATE FUNCTION dbo.twice(@a int) RETURNS int AS BEGIN RETURN 2 * @a END',
   'CREATE VIEW dbo.all_parts AS SELECT id, dbo.twice(no) AS doubled FROM dbo.parts',
   'CREATE PROCEDURE dbo.nothing AS SELECT 1 AS one',

@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { runProgram } from '../../src/base/program.ts'
 import { Secret } from '../../src/base/secret.ts'
 import type { MysqlNativeOptions } from '../../src/databases/mysql/native.ts'
+import { freePort } from '../servers/ports.ts'
 
 const SERVER = '/usr/sbin/mariadbd'
 export const hasMariadb = existsSync(SERVER) && existsSync('/usr/bin/mariadb-install-db') && existsSync('/usr/bin/mariadb-dump')
@@ -110,13 +110,4 @@ export async function startNativeMariadb(host: string): Promise<NativeMariadb> {
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, host, resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

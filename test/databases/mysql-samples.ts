@@ -1,4 +1,6 @@
-/** A type of MariaDB and values at its edges, as SQL expressions. */
+import { isMariadb } from '../servers/mysql.ts'
+
+/** A type of the server's and values at its edges, as SQL expressions. */
 interface Sample {
   readonly type: string
   readonly values: readonly string[]
@@ -57,10 +59,14 @@ export const samples: readonly Sample[] = [
   { type: "set('a','b','c d')", values: ["''", "'a,c d'", "'b'"] },
   { type: "enum('caf\u00e9','x') CHARACTER SET latin1", values: ["'caf\u00e9'"] },
   { type: "set('caf\u00e9','x') CHARACTER SET latin1", values: ["'caf\u00e9,x'"] },
-  { type: 'json', values: [`'{"b" : 1, "a":1.10, "a": null}'`, `'"\\\\u00e9"'`, "'1e400'"] },
-  { type: 'inet6', values: ["'2001:db8::1'", "'::ffff:192.0.2.1'"] },
-  { type: 'inet4', values: ["'192.0.2.1'"] },
-  { type: 'uuid', values: ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"] },
+  { type: 'json', values: [`'{"b" : 1, "a":1.10, "a": null}'`, `'"\\\\u00e9"'`, isMariadb ? "'1e400'" : "'1e300'"] },
+  ...(isMariadb
+    ? [
+        { type: 'inet6', values: ["'2001:db8::1'", "'::ffff:192.0.2.1'"] },
+        { type: 'inet4', values: ["'192.0.2.1'"] },
+        { type: 'uuid', values: ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"] },
+      ]
+    : [{ type: 'vector(3)', values: ["TO_VECTOR('[1,2.5,-0]')"] }]),
   { type: 'point', values: [POINT] },
   { type: 'geometry', values: [SHAPES, POINT] },
 ]

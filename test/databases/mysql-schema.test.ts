@@ -22,6 +22,7 @@ const RICH: readonly string[] = [
   'CREATE TABLE no_primary (a int NOT NULL, b int, UNIQUE KEY ua (a), KEY kb (b))',
   `CREATE TABLE parted (id int NOT NULL, y int NOT NULL, PRIMARY KEY (id, y)) PARTITION BY RANGE (y)
     (PARTITION p0 VALUES LESS THAN (2000), PARTITION p1 VALUES LESS THAN MAXVALUE)`,
+  `CREATE TABLE parted_old (id int NOT NULL) ENGINE=MyISAM PARTITION BY HASH (id) PARTITIONS 2`,
   'CREATE TABLE old_style (id int NOT NULL PRIMARY KEY, t varchar(20), KEY kt (t)) ENGINE=MyISAM ROW_FORMAT=FIXED DEFAULT CHARSET=latin1',
   'CREATE TABLE aria_style (id int NOT NULL PRIMARY KEY, t text) ENGINE=Aria TRANSACTIONAL=1',
   'CREATE TABLE in_memory (id int NOT NULL PRIMARY KEY, t varchar(20), KEY kt (t) USING BTREE) ENGINE=MEMORY',

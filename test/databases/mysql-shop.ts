@@ -1,8 +1,14 @@
 import type { Connection, ResultSetHeader } from 'mysql2/promise'
 import { type MysqlOptions, openMysql } from '../../src/databases/mysql/index.ts'
-import type { DatabaseHost, ShopDatabase, Values } from '../contract/database-host.ts'
+import {
+  ALL_ABILITIES,
+  type DatabaseAbilities,
+  type DatabaseHost,
+  type ShopDatabase,
+  type Values,
+} from '../contract/database-host.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
-import type { TestMysql, TestMysqlDatabase } from '../servers/mysql.ts'
+import { isMariadb, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
 
 const TABLES = [
@@ -23,12 +29,16 @@ const TABLES = [
   'ALTER TABLE departments ADD CONSTRAINT departments_head FOREIGN KEY (head_id) REFERENCES employees (id)',
   'CREATE TABLE visits (page varchar(200) NOT NULL, visitor varchar(200))',
   'CREATE TABLE never_used (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, note varchar(20))',
-  // AUTO_INCREMENT can't count down: a sequence does.
-  'CREATE SEQUENCE countdown_ids START WITH -1 INCREMENT BY -1 NOCACHE',
-  'CREATE TABLE countdown (id bigint NOT NULL DEFAULT (NEXT VALUE FOR countdown_ids) PRIMARY KEY, note varchar(20))',
+  ...(isMariadb
+    ? [
+        // AUTO_INCREMENT can't count down: a sequence does.
+        'CREATE SEQUENCE countdown_ids START WITH -1 INCREMENT BY -1 NOCACHE',
+        'CREATE TABLE countdown (id bigint NOT NULL DEFAULT (NEXT VALUE FOR countdown_ids) PRIMARY KEY, note varchar(20))',
+        'CREATE SEQUENCE invoice_numbers START WITH 1000 NOCACHE',
+      ]
+    : ['CREATE TABLE countdown (id bigint NOT NULL PRIMARY KEY, note varchar(20))']),
   'CREATE TABLE audit (id int NOT NULL AUTO_INCREMENT PRIMARY KEY, what varchar(200) NOT NULL)',
   'CREATE TABLE words (word varchar(80) PRIMARY KEY, meaning varchar(20))',
-  'CREATE SEQUENCE invoice_numbers START WITH 1000 NOCACHE',
 ]
 
 const FURTHER = [
@@ -50,6 +60,15 @@ const OBJECTS = [
   audit('UPDATE', 'NEW'),
   audit('DELETE', 'OLD'),
 ]
+
+/** MySQL has no sequences. */
+export const MYSQL_ABILITIES: DatabaseAbilities = { ...ALL_ABILITIES, sequences: isMariadb }
+
+/** A SELECT of the column `seq`, 1 and up. */
+const counted = (count: number): string =>
+  isMariadb
+    ? `SELECT seq FROM seq_1_to_${count}`
+    : `WITH RECURSIVE s (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM s WHERE seq < ${count}) SELECT /*+ SET_VAR(cte_max_recursion_depth = 1000000) */ seq FROM s`
 
 /** The contract's shop on a MariaDB server. */
 export function mysqlHost(server: TestMysql): DatabaseHost {
@@ -137,11 +156,16 @@ function shopOf(made: TestMysqlDatabase, client: Connection): Omit<ShopDatabase,
         const [header] = await client.query<ResultSetHeader>(sql, given)
         return header.insertId === 0 ? '' : String(header.insertId)
       }
-      const [answer] = await client.query(`${sql} RETURNING id`, given)
-      return String((answer as string[][])[0]?.[0])
+      if (isMariadb) {
+        const [answer] = await client.query(`${sql} RETURNING id`, given)
+        return String((answer as string[][])[0]?.[0])
+      }
+      const [[lowest] = []] = await made.sql('SELECT LEAST(IFNULL(MIN(id), 0), 0) - 1 FROM countdown')
+      await client.query('INSERT INTO countdown (id, note) VALUES (?, ?)', [lowest ?? '-1', values.note ?? null])
+      return lowest ?? ''
     },
     insertWords: async (count) => {
-      await client.query(`INSERT INTO words SELECT CONCAT('w', LPAD(seq, 6, '0')), seq FROM seq_1_to_${count}`)
+      await client.query(`INSERT INTO words SELECT CONCAT('w', LPAD(seq, 6, '0')), seq FROM (${counted(count)}) AS numbers`)
     },
     update: async (table, key, values) => {
       const names = Object.keys(values)

@@ -65,7 +65,7 @@ describe.skipIf(mysqlMissing !== null)(
     it('stops a question after the time it is given, and says how to give it longer', async () => {
       const made = await server.database()
       await made.sql('CREATE TABLE small (id int PRIMARY KEY)')
-      const database = open(made, { statementTimeoutMs: 300 })
+      const database = open(made, { statementTimeoutMs: 1500 })
       await database.info()
       const holder = await made.connect()
       closing.push(() => holder.end())

@@ -137,6 +137,37 @@ describe('PostgreSQL’s fingerprints', () => {
     expect(found).toEqual([['1', 'Ada']])
   })
 
+  it.each([
+    ['people', "INSERT INTO people VALUES (7, 'Eve')", 'name = name', 'id = 2'],
+    ['visits', "INSERT INTO visits VALUES ('/', 2)", 'page = page', "page = '/a'"],
+  ])('have a cheap stamp beside them, which tells of any write to %s, and of nothing else', async (name, insert, same, one) => {
+    const { from, database, table } = await made(PARTS)
+    const stamp = () =>
+      database.read(1, async ([reader]) => {
+        if (reader.stamp === undefined) throw new Error('the adapter has no stamp')
+        return await reader.stamp(table(name))
+      })
+    const seen = [await stamp()]
+    for (const deed of [
+      insert,
+      `UPDATE ${name} SET ${same} WHERE ${one}`,
+      `CREATE TABLE kept AS SELECT * FROM ${name} WHERE ${one}; DELETE FROM ${name} WHERE ${one}; INSERT INTO ${name} SELECT * FROM kept`,
+      `DELETE FROM ${name} WHERE ${one}`,
+    ]) {
+      await from.sql(deed)
+      const now = await stamp()
+      expect(seen, deed).not.toContainEqual(now)
+      seen.push(now)
+    }
+    expect(seen.map(({ rows }) => rows - (seen[0]?.rows ?? 0))).toEqual([0, 1, 1, 1, 0])
+    const before = await stamp()
+    await from.sql("INSERT INTO staff VALUES (9, 'Zoe', 'a desk')")
+    await from.sql(`BEGIN; DELETE FROM ${name}; ROLLBACK`)
+    await from.sql(`VACUUM (FREEZE, ANALYZE) ${name}`)
+    await from.sql(`VACUUM FULL ${name}`)
+    expect(await stamp()).toEqual(before)
+  })
+
   it('take values of 100 MiB (text: 20 MiB), and tell them apart by their last byte', async () => {
     const { database, table } = await made(`CREATE TABLE files (id int PRIMARY KEY, content bytea, words text);
       ALTER TABLE files ALTER content SET STORAGE EXTERNAL, ALTER words SET STORAGE EXTERNAL;

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { inTurns } from '../../src/base/turns.ts'
 import { openPostgres, type PostgresOptions } from '../../src/databases/postgres/index.ts'
 import type { DatabaseHost, ShopDatabase, Values } from '../contract/database-host.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
@@ -52,10 +53,29 @@ export function postgresHost(server: TestPostgres): DatabaseHost {
       const close = async () => {
         for (const each of closing.splice(0)) await each()
       }
-      return { ...shopOf(made, client), ...accessOf(server, made, closing), close }
+      return { ...shopOf(made, inOrder(client)), ...accessOf(server, made, closing), close }
     },
-    close: () => server.stop(),
+    close: async () => {
+      await server.stop()
+      if (twoAtOnce.size > 0) throw new Error(`a connection was asked two things at once: ${[...twoAtOnce].join(' ')}`)
+    },
   }
+}
+
+/** What the driver said of connections that were given a query while another waited for its turn: each has one user at a time. */
+const twoAtOnce = new Set<string>()
+process.on('warning', ({ message, stack }) => {
+  if (message.includes('already executing a query')) twoAtOnce.add(stack ?? message)
+})
+
+interface Asking {
+  query<T extends pg.QueryResultRow>(text: string, values?: (string | null)[]): Promise<pg.QueryResult<T>>
+}
+
+/** A shop has one connection: what a test asks of it at once is asked one after the other. */
+function inOrder(client: pg.Client): Asking {
+  const turn = inTurns()
+  return { query: (text, values) => turn(() => client.query(text, values)) }
 }
 
 type Access = Pick<ShopDatabase, 'open' | 'openReadOnly' | 'openFaulty' | 'openThroughProxy' | 'holdLock'>
@@ -107,7 +127,7 @@ function condition(key: Values, from = 0): { readonly where: string; readonly va
   }
 }
 
-function shopOf(made: TestDatabase, client: pg.Client): Omit<ShopDatabase, keyof Access> {
+function shopOf(made: TestDatabase, client: Asking): Omit<ShopDatabase, keyof Access> {
   return {
     createShop: async () => {
       await client.query(`${TABLES};${OBJECTS}`)

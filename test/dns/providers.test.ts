@@ -12,7 +12,7 @@ import { measureResolver } from '../../src/dns/resolver-measure.ts'
 import { dnsProviderContract, type PlainRecord, type ProviderUnderTest, ZONE, ZONE_RECORDS } from '../contract/dns-provider.ts'
 import { MemoryDns, MemoryZone } from '../fakes/memory-dns.ts'
 import { bindMissing, bindZone, startBind, zoneLines } from '../servers/bind.ts'
-import { freeDnsPort } from '../servers/free-dns-port.ts'
+import { freePort } from '../servers/ports.ts'
 
 const stored: readonly StoredRecord[] = ZONE_RECORDS.map(({ name, type, content, ttlSeconds }, index) =>
   storedRecord({ id: `id${index}`, name, type, content, ttl: ttlSeconds }),
@@ -40,7 +40,7 @@ async function cloudflareOver(store: ZoneStore, stop: () => Promise<void>): Prom
   return {
     provider: provider('token-edit', api.url),
     readOnly: provider('token-read', api.url),
-    unreachable: provider('token-edit', new URL(`http://127.0.0.1:${await freeDnsPort('127.0.0.1')}/client/v4`)),
+    unreachable: provider('token-edit', new URL(`http://127.0.0.1:${await freePort('127.0.0.1')}/client/v4`)),
     truth: () => Promise.resolve(fromStore(store)),
     meddle: meddleIn(store),
     stop: async () => {
@@ -78,11 +78,11 @@ dnsProviderContract('by hand, over name servers in process', async () => {
   const zone = memoryZone(ZONE, stored)
   const server = await startNameServer({ address: '127.0.0.1', zone })
   const at = (endpoint: string) => () =>
-    Promise.resolve([measureResolver(parseServerAddress(endpoint), { clock: systemClock, timeoutMs: 500, tries: 2 })])
+    Promise.resolve([measureResolver(parseServerAddress(endpoint), { clock: systemClock, timeoutMs: 5000, tries: 2 })])
   const manual = (endpoint: string) => manualProvider({ zone: ZONE, authoritative: at(endpoint), clock: systemClock, everyMs: 5 })
   return {
     provider: manual(server.endpoint),
-    unreachable: manual(`127.0.0.1:${await freeDnsPort('127.0.0.1')}`),
+    unreachable: manual(`127.0.0.1:${await freePort('127.0.0.1')}`),
     truth: () => Promise.resolve(fromStore(zone)),
     meddle: meddleIn(zone),
     person: (changes) => zone.replace(byHand(zone.records(), changes)),

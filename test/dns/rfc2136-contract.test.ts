@@ -4,8 +4,8 @@ import { rfc2136Provider } from '../../src/dns/rfc2136.ts'
 import type { TsigKey } from '../../src/dns/rfc2136-tsig.ts'
 import { dnsProviderContract, type PlainRecord, type ProviderUnderTest, ZONE, ZONE_RECORDS } from '../contract/dns-provider.ts'
 import { type Bind, bindMissing, startBind } from '../servers/bind.ts'
-import { freeDnsPort } from '../servers/free-dns-port.ts'
 import { knotMissing, startKnot } from '../servers/knot.ts'
+import { freePort } from '../servers/ports.ts'
 
 const rdata = ({ type, content }: Pick<PlainRecord, 'type' | 'content'>): string => (type === 'CNAME' ? `${content}.` : content)
 const zoneLines = ZONE_RECORDS.map((record) => `${record.name}. ${record.ttlSeconds} IN ${record.type} ${rdata(record)}`)
@@ -19,12 +19,12 @@ async function over(server: Bind): Promise<ProviderUnderTest> {
       key,
       clock: systemClock,
       records: ZONE_RECORDS,
-      timeoutMs: 3000,
+      timeoutMs: 15_000,
     })
   return {
     provider: provider(server.key),
     readOnly: provider(server.reader),
-    unreachable: provider(server.key, await freeDnsPort(server.address)),
+    unreachable: provider(server.key, await freePort(server.address)),
     truth: () => publishedBy(server),
     meddle: (name, type, content) =>
       server.update([`update delete ${name}. ${type}`, `update add ${name}. 300 ${type} ${rdata({ type, content })}`]),

@@ -30,7 +30,7 @@ const at = (server: Bind, more: Partial<Rfc2136Options> = {}): DnsProvider =>
     key: server.key,
     clock: systemClock,
     records: WANTED,
-    timeoutMs: 3000,
+    timeoutMs: 15_000,
     ...more,
   })
 

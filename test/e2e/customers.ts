@@ -26,7 +26,7 @@ export async function buyOneByOne(shop: StoryDatabase, count: number, who: strin
   const receipts: Receipt[] = []
   while (receipts.length < count) {
     receipts.push(...(await buy(shop, 1, `${who}${receipts.length}-`)))
-    await wait(50)
+    await wait(200)
   }
   return receipts
 }

@@ -11,13 +11,14 @@ import { type MigrateProcess, type MigrateRun, story, type WireEvent } from './m
 import { endOf, type Scene, startScene, type Trial } from './scene.ts'
 import { NEW_ADDRESS, OLD_ADDRESS, storyMissing, ZONE } from './story-hosts.ts'
 
-const steps = (failback: 'auto' | 'offer'): string => `
+/** `after`: how long somebody has who wants to be there between the first failure and the decision. */
+const steps = (failback: 'auto' | 'offer', after: string): string => `
   - snapshot-database
   - restore-database
   - bump-identities
   - cutover-dns
   - - watch-propagation: { resolvers: ["\${RESOLVER}"], quiet: 10m, every: 500ms, orders: Orders }
-    - guard: { failback: ${failback}, every: 200ms, after: 1s, looks: 3, well: 2s, answer: 2s }
+    - guard: { failback: ${failback}, every: 200ms, after: ${after}, looks: 3, well: 5s, answer: 10s }
   - reconcile
 `
 
@@ -50,10 +51,13 @@ describe.skipIf(storyMissing !== null)(
     const journalOf = (trial: Trial): Promise<string> => readFile(join(stateOf(trial), 'journal.jsonl'), 'utf8')
 
     /** Moves the shop and waits until the guard is at work and customers have bought on the new host. */
-    async function moved(name: string, failback: 'auto' | 'offer') {
+    async function moved(name: string, failback: 'auto' | 'offer', after = '1s') {
       await writeFile(join(scene.hosts.newSite, 'index.html'), '<h1>Blank Label</h1>')
-      const trial = await scene.trial(name, { steps: steps(failback) })
-      await trial.rewrite((text) => text.replace(siteOf('new'), `http://${site.host}:${site.port}`))
+      const trial = await scene.trial(name, { steps: steps(failback, after) })
+      const told = `notify:\n  - { name: founder, command: "cat >>told.txt" }\n`
+      await trial.rewrite((text) =>
+        text.replace(siteOf('new'), `http://${site.host}:${site.port}`).replace('\nsite:', `\n${told}site:`),
+      )
       const migrate = trial.start({}, 'run', '--yes')
       await migrate.until(isWell)
       expect(addresses()).toEqual([NEW_ADDRESS])
@@ -78,6 +82,8 @@ describe.skipIf(storyMissing !== null)(
       expect(died.exit, story(died)).toBe(1)
       expect(addresses()).toEqual([OLD_ADDRESS])
       expect(found(died)).toEqual(expect.arrayContaining(['new-host-failing', 'carry-back-due']))
+      const heard = (): Promise<string> => readFile(join(trial.folder, 'told.txt'), 'utf8')
+      expect(await heard()).toContain('What they ordered on the new host isn’t on the old one yet')
       expect(died.events.filter((event) => event.event === 'finished')).toHaveLength(1)
       expect(died.events.at(-1)).toMatchObject({ event: 'finished', outcome: 'failed', exit: 1 })
       expect(await readStatus(stateOf(trial))).toMatchObject({
@@ -93,6 +99,7 @@ describe.skipIf(storyMissing !== null)(
       const finished = await trial.run()
       expect(finished.exit, story(finished)).toBe(1)
       expect(finished.events.find((event) => event.event === 'failed')).toMatchObject({ step: null, code: 'failback' })
+      expect(await heard()).toMatch(/is on the old one now\.(?:.|\n)*What they ordered on the new host is on the old one too/)
       await withReceipts(scene.hosts.old, [...births, ...onOld])
       expect(largest(await buy(scene.hosts.old, 1, 'later'))).toBeGreaterThan(largest([...births, ...onOld]))
 
@@ -129,7 +136,7 @@ describe.skipIf(storyMissing !== null)(
 
     it('goes on where it is killed, before and after it has decided, and decides nothing anew', async () => {
       await scene.clear()
-      const { trial, migrate, births } = await moved('killed', 'auto')
+      const { trial, migrate, births } = await moved('killed', 'auto', '5s')
       await Promise.all([site.down(), scene.lines.newDatabase.down()])
       await migrate.until((event) => event.event === 'guard' && event.state === 'failing')
       migrate.kill('SIGKILL')

@@ -49,7 +49,8 @@ export interface PlaybookChange {
   readonly tables?: string
 }
 
-const STEPS = `
+/** The steps of the story. */
+export const STEPS = `
   - check
   - lower-ttl: { ttl: 2s }
   - [snapshot-files, snapshot-database]

@@ -75,6 +75,10 @@ export function transactionOn({ work, server, fingerprints, onCall }: Transactio
         const cells = [...held.rows].map(([key, each]) => [key, project(held.table, table, [each])[0] ?? []] as const)
         return work.delete(fullName(table.name), copiesOf(cells, row, count))
       }),
+    carried: (run, name, keys) =>
+      step('carried', () =>
+        (work.ledger ?? []).filter((entry) => entry.run === run && entry.table === name && keys.includes(entry.sourceKey)),
+      ),
     ledger: (entries) =>
       step('ledger', () => {
         work.ledger = [...(work.ledger ?? []), ...entries]

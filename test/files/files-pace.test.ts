@@ -11,10 +11,11 @@ import { copyToStore, FILES_PACE } from '../../src/steps/file-fetch.ts'
 import { FileStore } from '../../src/steps/file-store.ts'
 import { atOldShopsPace } from '../../src/steps/old-shop-pace.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
+import { PageClock } from '../fakes/page-clock.ts'
 import { TestRun, testWorld } from '../fakes/step-run.ts'
 import { startWeb } from '../servers/web.ts'
 
-const FILES = 1200
+const FILES = 1500
 /** From this one on the host holds back what it is asked for until the shop was found to be slow. */
 const HELD_FROM = 200
 const QUIET_MS = 5
@@ -43,20 +44,22 @@ it('files are fetched from a shop that answers slowly one at a time, and it is s
   const directory = await mkdtemp(join(tmpdir(), 'migrate-files-pace-'))
   const host = new SlowFiles()
   for (let index = 0; index < FILES; index += 1) host.put(`f${index}`, `content ${index}`)
+  const clock = new PageClock()
   const web = await startWeb(
-    (_request, response) =>
-      void systemClock.sleep(QUIET_MS + Math.min(6, host.active) * BURDEN_MS).then(() => response.end('<h1>Shop</h1>')),
+    (_request, response) => {
+      void clock.spend(QUIET_MS + Math.min(6, host.active) * BURDEN_MS).then(() => response.end('<h1>Shop</h1>'))
+    },
     undefined,
     '127.0.47.7',
   )
   const store = FileStore.open(directory, directly)
   try {
-    const run = new TestRun(directory)
+    const run = new TestRun(directory, clock)
     // However fast this machine is, the copy lasts until its effect was measured.
     host.held = () => vi.waitUntil(() => run.events.some(isSlowest), { timeout: 60_000, interval: 5 })
     const world = testWorld({ old: { files: host, site: web.url } })
     await atOldShopsPace({ run, world, mode: 100, bytes: 2 ** 30, everyMs: 10, ...FILES_PACE }, (throttle) =>
-      copyToStore(host, store, () => true, 0, run, throttle),
+      copyToStore({ host, store, wanted: () => true, totalBytes: 0, throttle }, run),
     )
     expect(Math.max(...host.seen.slice(0, HELD_FROM))).toBeGreaterThan(100)
     // One file at a time costs the shop's page 60 ms, two cost 120: more than its limit.
@@ -64,7 +67,8 @@ it('files are fetched from a shop that answers slowly one at a time, and it is s
     expect(last.reduce((sum, each) => sum + each, 0) / last.length).toBeLessThan(2.5)
     const notes = run.events.flatMap((event) => (event.event === 'note' ? [event.message] : []))
     expect(notes.join('\n')).toMatch(/the old shop answers in \d+ ms instead of \d+ ms: copying 1 file at a time/)
-    expect((await store.totals()).files).toBe(FILES)
+    await store.complete()
+    expect(store.marked()?.files).toBe(FILES)
   } finally {
     store.close()
     await web.close()

@@ -9,8 +9,8 @@ import { filesContract } from '../contract/files.ts'
 import { type FilesUnderTest, faultsOf, type Truth } from '../contract/files-kit.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { FTP_UID, type Ftpd, ftpdMissing, startProftpd, startPureFtpd, startVsftpd } from '../servers/ftpd.ts'
+import { freePorts } from '../servers/ports.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
-import { freePorts } from '../servers/sshd.ts'
 
 /** Each test has a folder of its own in the one that a server serves. */
 interface Served {

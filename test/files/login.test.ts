@@ -10,8 +10,9 @@ import { Secret } from '../../src/base/secret.ts'
 import { type SftpServer, startSftpServer } from '../../src/demo/sftp-server.ts'
 import { openSftp, type SftpOptions } from '../../src/files/sftp/index.ts'
 import { judgeKey } from '../../src/files/sftp/known-hosts.ts'
+import { freePort } from '../servers/ports.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
-import { freePort, type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
+import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
 
 const PASSWORD = 'correct horse battery'
 const folder = mkdtempSync(join(tmpdir(), 'migrate-login-'))

@@ -35,7 +35,7 @@ const CHANGED = ['images/poster.tif', 'images/shirt-7.png', 'new.txt']
 /** How many contents the run's store has, small and large. */
 function contents(): number {
   const index = new DatabaseSync(join(move.run.directory, 'files', 'index.db'), { readOnly: true })
-  const small = Number(index.prepare('SELECT count(*) AS n FROM objects').get()?.n)
+  const small = Number(index.prepare('SELECT count(*) AS n FROM contents').get()?.n)
   index.close()
   const folder = join(move.run.directory, 'files', 'objects')
   const large = readdirSync(folder, { recursive: true }).filter((name) => statSync(join(folder, String(name))).isFile())

@@ -7,7 +7,7 @@ import type { Row } from '../../src/databases/port.ts'
 import { fullName, type Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
 import { rowsBornSince } from '../../src/reconcile/baseline-born.ts'
-import { baselinePath, baselineTables } from '../../src/reconcile/baseline-file.ts'
+import { baselinePath, baselineTables, hasWholeBaseline } from '../../src/reconcile/baseline-file.ts'
 import { MemoryDatabase } from '../fakes/memory-database.ts'
 import type { MemoryDatabaseOptions } from '../fakes/memory-options.ts'
 import { add, change, column, remove, serverWith, tableOf } from './compare-kit.ts'
@@ -54,6 +54,24 @@ describe('taking a baseline', () => {
     expect((await baselineTables(directory)).get('things')).toMatchObject({ rows: 100_000, written: false })
     // 65,536 rows were kept; a batch holds 1,000, and a last, empty one ends them.
     expect(second.calls.prints).toBe(36)
+  })
+
+  it('serves nobody before it is whole: rows of a table that it lacks would seem to be born on both hosts', async () => {
+    const others = { ...orders, name: { schema: '', name: 'others' } }
+    const server = await serverWith(orders, numbered(70_000))
+    await server.transaction([], (work) => work.createTable(others))
+    await add(server, others, numbered(3))
+    const { onCall } = atBatch(72, () => {
+      throw new MigrateError('database-connection-lost', 'gone', { retrySafe: true })
+    })
+    const take = (options: MemoryDatabaseOptions) =>
+      takeBaseline({ directory, database: new MemoryDatabase(server, options), tables: [others, orders], leafRows: 512 })
+    expect(await hasWholeBaseline(directory)).toBe(false)
+    await expect(take({ onCall })).rejects.toMatchObject({ code: 'database-connection-lost' })
+    expect([...(await baselineTables(directory)).keys()]).toEqual(['others'])
+    expect(await hasWholeBaseline(directory)).toBe(false)
+    await take({})
+    expect(await hasWholeBaseline(directory)).toBe(true)
   })
 
   it('is left alone once it is whole, whatever is written afterwards', async () => {

@@ -1,10 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
-import { freePort } from './sshd.ts'
+import { freePort, untilListening } from './ports.ts'
 
 const [APACHE, MODULES, PHP_CGI] = ['/usr/sbin/apache2', '/usr/lib/apache2/modules', '/usr/bin/php-cgi']
 
@@ -64,9 +62,8 @@ export async function startApache(root: string, address: string): Promise<Apache
     detached: true,
   })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await untilListening(address, port, () => {
-    if (child.exitCode !== null) throw new Error(`apache2 ended: ${existsSync(log) ? readFileSync(log, 'utf8') : ''}`)
-  })
+  const said = (): string => (existsSync(log) ? readFileSync(log, 'utf8') : '')
+  await untilListening(address, port, () => (child.exitCode === null ? undefined : said()))
   return {
     url: new URL(`http://${address}:${port}`),
     stop: async () => {
@@ -75,18 +72,4 @@ export async function startApache(root: string, address: string): Promise<Apache
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-async function untilListening(address: string, port: number, stillAlive: () => void): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
-    stillAlive()
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, address)
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-      socket.once('connect', () => socket.destroy())
-    })
-    if (open) return
-    await wait(25)
-  }
-  throw new Error(`apache2 does not listen on ${address}:${port}`)
 }

@@ -10,10 +10,13 @@ import { memoryZone, type StoredRecord, type ZoneStore } from '../../src/demo/zo
 import type { Resolver } from '../../src/dns/port.ts'
 import { measureResolver } from '../../src/dns/resolver-measure.ts'
 import type { TsigKey } from '../../src/dns/rfc2136-tsig.ts'
-import { freeDnsPort } from './free-dns-port.ts'
+import { freePort } from './ports.ts'
 
 const NAMED = '/usr/sbin/named'
-const LOOKS = 200
+/** With 50 ms between them, at least: a machine may be busy with other tests. */
+const LOOKS = 1200
+/** For an answer, in each of several tries. */
+export const PATIENCE_MS = 5000
 
 const has = (program: string, argument: string): boolean => spawnSync(program, [argument]).error === undefined
 
@@ -63,7 +66,7 @@ export interface BindOptions {
 export async function startBind(options: BindOptions): Promise<RestartableBind> {
   const { address = '127.0.0.1', zone, records = [], nameServer = 'ns1', algorithm = 'hmac-sha256', zoneOptions = '' } = options
   const folder = mkdtempSync(join(tmpdir(), 'migrate-named-'))
-  const port = await freeDnsPort(address)
+  const port = await freePort(address)
   const key = newKey('test', algorithm)
   const reader = newKey('reader', algorithm)
   writeFileSync(join(folder, 'zone.db'), zoneFile(records, nameServer))
@@ -102,8 +105,8 @@ export async function answering(child: ChildProcess, { address, port, zone, fold
   child.stderr?.on('data', (chunk) => {
     log = (log + String(chunk)).slice(-4000)
   })
-  const resolver = measureResolver({ address, port }, { clock: systemClock, timeoutMs: 1000 })
-  await untilAnswers(resolver, zone, child, () => log)
+  await untilAnswers(measureResolver({ address, port }, { clock: systemClock, timeoutMs: 1000 }), zone, child, () => log)
+  const resolver = measureResolver({ address, port }, { clock: systemClock, timeoutMs: PATIENCE_MS })
   return {
     address,
     port,

@@ -31,6 +31,8 @@ export interface FaultProxy {
 }
 
 type Direction = 'up' | 'down'
+
+const [CR, LF] = [13, 10]
 /** `control`: an FTP server's answers, in which the port of a data connection is exchanged for one of the proxy's own. */
 type Kind = 'any' | 'control' | 'data'
 
@@ -222,8 +224,10 @@ class Line implements FaultProxy {
     if (this.#random === undefined) return yield bytes
     for (let at = 0; at < bytes.length; ) {
       const length = 1 + Math.floor(this.#random() * Math.min(16_384, bytes.length))
-      yield bytes.subarray(at, at + length)
-      at += length
+      // ProFTPD waits for ever behind a command whose CR and LF come apart, which one write hardly ever is to.
+      const end = bytes[at + length - 1] === CR && bytes[at + length] === LF ? at + length + 1 : at + length
+      yield bytes.subarray(at, end)
+      at = end
     }
   }
 }

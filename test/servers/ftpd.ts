@@ -1,12 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { freePort } from './sshd.ts'
+import { freePort, untilListening } from './ports.ts'
 
 /** Unpacked by scripts/setup-servers.mjs. */
 const UNPACKED = fileURLToPath(new URL('../../node_modules/.cache/ftp-servers/', import.meta.url))
@@ -192,11 +190,8 @@ async function started(
       log = (log + chunk.toString()).slice(-4000)
     })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  for (let tries = 0; !(await answers(address, port)); tries += 1) {
-    const own = existsSync(join(folder, 'log')) ? readFileSync(join(folder, 'log'), 'utf8').slice(-2000) : ''
-    if (child.exitCode !== null || tries > 200) throw new Error(`${file} doesn't listen on ${address}:${port}: ${log}${own}`)
-    await wait(25)
-  }
+  const own = (): string => (existsSync(join(folder, 'log')) ? readFileSync(join(folder, 'log'), 'utf8').slice(-2000) : '')
+  await untilListening(address, port, () => (child.exitCode === null ? undefined : `${file}: ${log}${own()}`))
   return async () => {
     // Its children, one for each connection, are of its process group.
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGTERM')
@@ -204,16 +199,6 @@ async function started(
     rmSync(folder, { recursive: true, force: true })
   }
 }
-
-const answers = (address: string, port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, address)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 
 interface Certificate {
   readonly certificate: string

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { answering, type Bind, type BindOptions, newKey, zoneFile } from './bind.ts'
-import { freeDnsPort } from './free-dns-port.ts'
+import { freePort } from './ports.ts'
 
 const KNOTD = '/usr/sbin/knotd'
 
@@ -19,7 +19,7 @@ export const knotMissing: string | null =
 export async function startKnot(options: BindOptions): Promise<Bind> {
   const { address = '127.0.0.1', zone, records = [], algorithm = 'hmac-sha256', zoneOptions = '' } = options
   const folder = mkdtempSync(join(tmpdir(), 'migrate-knotd-'))
-  const port = await freeDnsPort(address)
+  const port = await freePort(address)
   const [key, reader] = [newKey('test', algorithm), newKey('reader', algorithm)]
   writeFileSync(join(folder, 'zone.db'), zoneFile(records))
   writeFileSync(

@@ -2,17 +2,26 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import mysql, { type Connection } from 'mysql2/promise'
 import { Secret } from '../../src/base/secret.ts'
 import type { MysqlOptions } from '../../src/databases/mysql/index.ts'
+import { freePort } from './ports.ts'
 
-const SERVER = '/usr/sbin/mariadbd'
+/** A mysqld of MySQL or Percona to run the suites on; without it, Debian's MariaDB. */
+const MYSQLD = process.env.MIGRATE_TEST_MYSQLD || undefined
+const SERVER = MYSQLD ?? '/usr/sbin/mariadbd'
 
 /** Why no MariaDB can be had here; `null` when it can. For the titles of skipped suites. */
-export const mysqlMissing: string | null = existsSync(SERVER) ? null : 'mariadb-server is not installed'
+export const mysqlMissing: string | null = existsSync(SERVER)
+  ? null
+  : MYSQLD === undefined
+    ? 'mariadb-server is not installed'
+    : `there is no ${MYSQLD}, which MIGRATE_TEST_MYSQLD names`
+
+/** False on MIGRATE_TEST_MYSQLD: for what only MariaDB has. */
+export const isMariadb = MYSQLD === undefined
 
 /** The title of a suite, with the reason when it is skipped. */
 export const mysqlTitle = (title: string): string => (mysqlMissing === null ? title : `${title} (skipped: ${mysqlMissing})`)
@@ -61,12 +70,21 @@ const PRIVATE: Readonly<Record<string, string>> = {
   'innodb-flush-log-at-trx-commit': '0',
   'innodb-doublewrite': '0',
   'innodb-buffer-pool-size': '64M',
-  'innodb-log-file-size': '48M',
   'skip-name-resolve': '1',
   'character-set-server': 'utf8mb4',
   'collation-server': 'utf8mb4_unicode_ci',
   'max-connections': '80',
   'performance-schema': '0',
+  ...(isMariadb
+    ? { 'innodb-log-file-size': '48M' }
+    : {
+        'innodb-redo-log-capacity': '96M',
+        mysqlx: 'OFF',
+        'local-infile': '1',
+        'skip-log-bin': '1',
+        'secure-file-priv': '',
+        'innodb-strict-mode': 'OFF',
+      }),
 }
 
 let accounts = 0
@@ -91,19 +109,7 @@ export async function startTestMysql(
     { mode: 0o644 },
   )
   const data = join(folder, 'data')
-  const made = spawnSync(
-    'mariadb-install-db',
-    [
-      '--no-defaults',
-      `--datadir=${data}`,
-      `--tmpdir=${temporary}`,
-      `--user=${user}`,
-      '--auth-root-authentication-method=normal',
-      '--skip-test-db',
-    ],
-    { encoding: 'utf8', env: { ...process.env, TMPDIR: temporary } },
-  )
-  if (made.status !== 0) throw new Error(`mariadb-install-db failed:\n${made.stdout}${made.stderr}`)
+  install(data, temporary, user)
   const { pid, port, stop } = await launch(
     host,
     { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings },
@@ -130,6 +136,16 @@ export async function startTestMysql(
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Makes an empty data folder. */
+function install(data: string, temporary: string, user: string): void {
+  const common = ['--no-defaults', `--datadir=${data}`, `--tmpdir=${temporary}`, `--user=${user}`]
+  const [program, args] = isMariadb
+    ? ['mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db']]
+    : [SERVER, [...common, '--initialize-insecure']]
+  const made = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, TMPDIR: temporary } })
+  if (made.status !== 0) throw new Error(`${program} failed:\n${made.stdout}${made.stderr}`)
 }
 
 const idOf = (flag: string): number => Number(spawnSync('id', [flag, 'mysql'], { encoding: 'utf8' }).stdout.trim())
@@ -175,7 +191,7 @@ async function launch(host: string, settings: Readonly<Record<string, string>>, 
     if (log === null) return { pid: Number(pid.trim()), port, stop }
     await stop()
     // Another process may take a port between finding it and listening on it.
-    if (attempt === 5 || !/Address already in use/.test(log)) throw new Error(`mariadbd did not start:\n${log}`)
+    if (attempt === 5 || !/Address already in use/.test(log)) throw new Error(`${SERVER} did not start:\n${log}`)
   }
 }
 
@@ -194,15 +210,6 @@ function untilReady(child: ChildProcess): Promise<string | null> {
     // The shell waits on; what the server wrote last says why it ended.
     child.stderr?.on('close', () => resolve(words))
   })
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, host, resolve))
-  const address = server.address()
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  if (address === null || typeof address === 'string') throw new Error(`no free port on ${host}`)
-  return address.port
 }
 
 interface Described {
@@ -239,10 +246,10 @@ function describeDatabase({ host, port, name, owner, rootSql }: Described): Test
     readOnlyAccount: async () => {
       accounts += 1
       const account = { user: `reader_${accounts}`, password: `secret-${accounts}-of-the-reader` }
-      // What mysqldump needs to read definitions; routines' bodies are read from mysql.proc.
+      // What mysqldump needs to read definitions; MariaDB's routines' bodies are read from mysql.proc.
       await rootSql(`CREATE USER '${account.user}'@'%' IDENTIFIED BY '${account.password}';
         GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${name.replaceAll('_', '\\_')}\`.* TO '${account.user}'@'%';
-        GRANT SELECT ON mysql.proc TO '${account.user}'@'%'`)
+        GRANT ${isMariadb ? 'SELECT ON mysql.proc' : 'SHOW_ROUTINE ON *.*'} TO '${account.user}'@'%'`)
       return account
     },
   }

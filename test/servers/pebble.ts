@@ -6,10 +6,12 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import { stopChild } from './bind.ts'
-import { freePort } from './sshd.ts'
+import { freePorts } from './ports.ts'
 import { selfSigned } from './web.ts'
 
 const PEBBLE = '/usr/bin/pebble'
+/** With 50 ms between them: a machine may be busy with other tests. */
+const LOOKS = 1200
 
 /** Why no ACME authority can be had here; `null` when one can. For the titles of skipped suites. */
 export const pebbleMissing: string | null = spawnSync(PEBBLE, ['-version']).error === undefined ? null : 'pebble is not installed'
@@ -30,7 +32,7 @@ export async function startPebble(dnsServer: string): Promise<Pebble> {
   const [certificate, privateKey] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
   writeFileSync(certificate, pair.cert)
   writeFileSync(privateKey, pair.key)
-  const [port, management, httpPort, tlsPort] = await Promise.all([1, 2, 3, 4].map(() => freePort('127.0.0.1')))
+  const [port, management, httpPort, tlsPort] = await freePorts(['127.0.0.1'], 4)
   const pebble = {
     ...{ listenAddress: `127.0.0.1:${port}`, managementListenAddress: `127.0.0.1:${management}`, certificate, privateKey },
     ...{ httpPort, tlsPort, ocspResponderURL: '', externalAccountBindingRequired: false },
@@ -47,7 +49,7 @@ export async function startPebble(dnsServer: string): Promise<Pebble> {
     })
   }
   const directory = `https://localhost:${port}/dir`
-  for (let look = 0; look < 200 && child.exitCode === null; look += 1) {
+  for (let look = 0; look < LOOKS && child.exitCode === null; look += 1) {
     if ((await ask(directory, pair.cert)) !== undefined) {
       return {
         directory,

@@ -1,9 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { freePort, untilListening } from './ports.ts'
 
 const SSHD = '/usr/sbin/sshd'
 
@@ -64,9 +63,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     log = (log + chunk.toString()).slice(-4000)
   })
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await untilListening(address, port, () => {
-    if (child.exitCode !== null) throw new Error(`sshd ended: ${log}`)
-  })
+  await untilListening(address, port, () => (child.exitCode === null ? undefined : log))
   const hostPublic = readFileSync(`${files.hostKey}.pub`, 'utf8').trim().split(' ').slice(0, 2).join(' ')
   return {
     address,
@@ -102,48 +99,5 @@ function makeKeys(folder: string) {
   return { hostKey: path('host'), userKey: path('user'), encryptedKey: path('encrypted'), authorized: path('authorized_keys') }
 }
 
-/** A port that nobody listens on at this moment. */
-export function freePort(address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, address, () => {
-      const bound = server.address()
-      server.close(() => (bound !== null && typeof bound === 'object' ? resolve(bound.port) : reject(new Error('no port'))))
-    })
-  })
-}
-
-/** Ports one after the other that nobody listens on at this moment, on any of the addresses. */
-export async function freePorts(addresses: readonly string[], count: number): Promise<readonly number[]> {
-  for (;;) {
-    const first = await freePort(addresses[0] ?? '127.0.0.1')
-    const ports = Array.from({ length: count }, (_, index) => first + index)
-    const free = await Promise.all(ports.flatMap((port) => addresses.map((address) => isFree(address, port))))
-    if (free.every(Boolean)) return ports
-  }
-}
-
-const isFree = (address: string, port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, address, () => server.close(() => resolve(true)))
-  })
-
 const fingerprintOf = (publicKey: string): string =>
   execFileSync('ssh-keygen', ['-l', '-E', 'sha256', '-f', publicKey], { encoding: 'utf8' }).split(' ')[1] ?? ''
-
-async function untilListening(address: string, port: number, stillAlive: () => void): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
-    stillAlive()
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, address)
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-      socket.once('connect', () => socket.destroy())
-    })
-    if (open) return
-    await wait(25)
-  }
-  throw new Error(`sshd does not listen on ${address}:${port}`)
-}

@@ -6,11 +6,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../../src/base/clock.ts'
 import type { Resolver } from '../../src/dns/port.ts'
 import { measureResolver } from '../../src/dns/resolver-measure.ts'
-import { stopChild } from './bind.ts'
-import { freeDnsPort } from './free-dns-port.ts'
+import { PATIENCE_MS, stopChild } from './bind.ts'
+import { freePort } from './ports.ts'
 
 const UNBOUND = '/usr/sbin/unbound'
-const LOOKS = 200
+/** With 50 ms between them, at least: a machine may be busy with other tests. */
+const LOOKS = 1200
 
 /** Why a real caching resolver can't be had here; `null` when it can. For the titles of skipped suites. */
 export const unboundMissing: string | null = spawnSync(UNBOUND, ['-V']).error === undefined ? null : 'unbound is not installed'
@@ -44,7 +45,7 @@ export async function startUnbound({
   trustAnchor,
 }: UnboundOptions): Promise<Unbound> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-unbound-'))
-  const port = await freeDnsPort(address)
+  const port = await freePort(address)
   const file = join(folder, 'unbound.conf')
   writeFileSync(
     file,
@@ -79,10 +80,11 @@ remote-control:
   child.stderr.on('data', (chunk) => {
     log = (log + String(chunk)).slice(-4000)
   })
-  const resolver = measureResolver({ address, port }, { clock: systemClock, timeoutMs: 1000 })
+  const first = measureResolver({ address, port }, { clock: systemClock, timeoutMs: 1000 })
+  const resolver = measureResolver({ address, port }, { clock: systemClock, timeoutMs: PATIENCE_MS })
   for (let look = 0; look < LOOKS; look += 1) {
     // A name that no test asks for, so that no answer is cached before the test begins. It exists where the zone has a wildcard.
-    if (/^(?:NXDOMAIN|NOERROR)$/.test((await resolver.query(`started.${zone}`, 'TXT')).status)) {
+    if (/^(?:NXDOMAIN|NOERROR)$/.test((await first.query(`started.${zone}`, 'TXT')).status)) {
       return {
         address,
         port,

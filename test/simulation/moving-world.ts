@@ -90,6 +90,11 @@ export class MovingWorld {
     this.oldFiles.put('uploads/grace.png', 'a late picture', 0o644, 1_700_000_400)
   }
 
+  /** Too little for the guard (64 MiB, unless told otherwise), enough for all that is to come. */
+  loseRoomOnNew(): void {
+    this.newFiles.capacity = 32 * 2 ** 20
+  }
+
   get state(): Json {
     return {
       oldDatabase: this.oldShop.server.dump(),
@@ -147,6 +152,7 @@ const OPTIONS: Readonly<Record<string, unknown>> = {
   'rewrite-config': [{ file: 'web.config', replace: { 'old-sql.example.com': 'new-sql.example.com' } }],
   'lower-ttl': { ttl: 6 },
   'watch-propagation': { quiet: '10s', ttls: 1, every: '5s' },
+  guard: { failback: 'auto', every: '5s', for: '10s', after: '20s', well: '30s' },
   run: { command: 'true' },
   pause: 'Ready?',
 }
@@ -174,6 +180,8 @@ export function wholeRun(settings: {
   readonly bury: () => void
   /** What the playbook says of the table of orders. */
   readonly orders?: Partial<TableRules>
+  /** The new host fails soon after the cutover. */
+  readonly failing?: boolean
 }): Scenario<MovingWorld> {
   return {
     build: () => MovingWorld.open(),
@@ -189,14 +197,18 @@ export function wholeRun(settings: {
         ['rewrite-config'],
         ['carry-files'],
         ['cutover-dns'],
-        ['watch-propagation'],
+        ['watch-propagation', 'guard'],
         ['carry-files#2', 'reconcile'],
         ['report'],
       ].map((group) => group.map((name) => make(name, world, made)))
       if (!settings.customers) return groups
+      const onNew = async (): Promise<void> => {
+        await moving.buyOnNew()
+        if (settings.failing === true) moving.loseRoomOnNew()
+      }
       return groups.flatMap((group) => {
         if (group[0]?.id === 'carry-files') return [[customers('buy-on-old', () => moving.buyOnOld())], group]
-        if (group[0]?.id === 'cutover-dns') return [group, [customers('buy-on-new', () => moving.buyOnNew())]]
+        if (group[0]?.id === 'cutover-dns') return [group, [customers('buy-on-new', onNew)]]
         return [group]
       })
     },

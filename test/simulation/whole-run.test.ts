@@ -1,6 +1,11 @@
+import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
+import { GOING_BACK_KEY, goingBackOf } from '../../src/run/going-back.ts'
+import { readEntries } from '../../src/run/journal.ts'
+import { readHistory } from '../../src/run/state.ts'
 import { atEvery, inSimulation, PATIENCE_MS, unbroken } from './every-point.ts'
-import { wholeRun } from './moving-world.ts'
+import { type MovingWorld, wholeRun } from './moving-world.ts'
+import type { Simulation } from './simulate.ts'
 
 /** SQLite files that are open: those of a dead process must be closed for it, or they stay locked. */
 const opened = vi.hoisted(() => new Set<{ close(): void }>())
@@ -45,6 +50,32 @@ describe('the whole playbook over fakes', () => {
         expect(result?.outcome, JSON.stringify(events.findLast((event) => event.event === 'failed'))).toBe('ok')
         expect(simulation.state).toEqual(end)
       })
+    },
+    PATIENCE_MS,
+  )
+
+  it(
+    'with a new host that fails, killed anywhere from the cutover on, decides once to go back, and a rollback sends customers there',
+    async () => {
+      const failing = wholeRun({ customers: true, bury, failing: true })
+      const points = await inSimulation(failing, async (simulation) => (await simulation.run()).points)
+      const cutover = points.lastIndexOf('after apply')
+      expect(cutover).toBeGreaterThan(0)
+      expect(points.length - cutover).toBeGreaterThan(10)
+      const trial = async (simulation: Simulation<MovingWorld>, killAt: number): Promise<void> => {
+        await simulation.run(killAt)
+        const { result, events } = await simulation.run()
+        expect(result?.outcome).toBe('failed')
+        expect(events.findLast((event) => event.event === 'failed')).toMatchObject({ code: 'failback' })
+        const directory = join(simulation.directory, 'state')
+        expect(goingBackOf((await readHistory(directory)).history)).toMatchObject({ decision: 'back', by: 'guard' })
+        const records = ((await readEntries(directory)) ?? []).map(({ record }) => record)
+        expect(records.filter((record) => 'key' in record && record.key === GOING_BACK_KEY)).toHaveLength(1)
+        // The tables, in which customers have bought, stay; where customers are sent comes first.
+        await simulation.rollback()
+        expect(JSON.stringify(simulation.world.zone.records)).toContain('203.0.113.10')
+      }
+      await atEvery(points, failing, trial, cutover)
     },
     PATIENCE_MS,
   )

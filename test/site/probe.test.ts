@@ -3,7 +3,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { certificateFindings, readCertificate } from '../../src/site/certificate.ts'
 import { probeSite, type SiteProbe } from '../../src/site/probe.ts'
 import { siteClient } from '../../src/site/request.ts'
-import { freeDnsPort } from '../servers/free-dns-port.ts'
+import { freePort } from '../servers/ports.ts'
 import { type Answer, files, type KeyPair, opensslMissing, selfSigned, startWeb, type WebServer } from '../servers/web.ts'
 
 const SHOP = new URL('http://shop.example')
@@ -84,7 +84,7 @@ describe('a site asked by address', () => {
   })
 
   it('tells a closed port from a server that breaks off', async () => {
-    const closed = new URL(`http://127.0.0.1:${await freeDnsPort('127.0.0.1')}`)
+    const closed = new URL(`http://127.0.0.1:${await freePort('127.0.0.1')}`)
     expect((await probe(closed)).pages[0]?.failure).toMatchObject({ code: 'site-unreachable' })
     const broken = await serve((request) => request.socket.destroy())
     expect((await probe(broken)).pages[0]?.failure).toMatchObject({ code: 'site-failed' })
@@ -158,7 +158,7 @@ describe.skipIf(opensslMissing !== null)(title('certificates'), () => {
   })
 
   it('can not be read where nobody speaks TLS', async () => {
-    const host = new URL(`https://127.0.0.1:${await freeDnsPort('127.0.0.1')}`)
+    const host = new URL(`https://127.0.0.1:${await freePort('127.0.0.1')}`)
     await expect(readCertificate({ site: SECURE, host })).rejects.toMatchObject({ code: 'site-unreachable' })
   })
 })

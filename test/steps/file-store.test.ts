@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { directly } from '../../src/run/step.ts'
-import { FileStore } from '../../src/steps/file-store.ts'
+import { openEarlier } from '../../src/steps/file-earlier.ts'
+import { FileStore, type StoredEntry } from '../../src/steps/file-store.ts'
 
 const ENTRY = { path: 'a.txt', kind: 'file', size: 2, mode: 0o644, mtimeSeconds: 1, target: null, sha256: 'f'.repeat(64) }
 
@@ -16,13 +19,35 @@ const DYING = (directory: string): string => `
   process.kill(process.pid, 'SIGKILL')
 `
 
-describe('a snapshot of files whose maker was killed', () => {
-  let directory = ''
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'migrate-file-store-'))
-  })
-  afterEach(() => rm(directory, { recursive: true, force: true }))
+let directory = ''
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'migrate-file-store-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
 
+const entryOf = (path: string, bytes: Buffer): StoredEntry => ({
+  ...ENTRY,
+  kind: 'file',
+  path,
+  size: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+})
+
+async function keep(store: FileStore, path: string, bytes: Buffer): Promise<StoredEntry> {
+  const entry = entryOf(path, bytes)
+  await store.keep(entry, bytes)
+  return entry
+}
+
+async function contentOf(store: FileStore | undefined, entry: StoredEntry): Promise<string> {
+  const pieces: Buffer[] = []
+  for await (const piece of store?.content(entry) ?? []) pieces.push(piece)
+  return Buffer.concat(pieces).toString()
+}
+
+const packs = (): Promise<readonly string[]> => readdir(join(directory, 'packs'))
+
+describe('a snapshot of files whose maker was killed', () => {
   it('is as good as none when only the empty file of its index is there', async () => {
     await writeFile(join(directory, 'index.db'), '')
     expect(FileStore.openExisting(directory, directly)).toBeUndefined()
@@ -44,5 +69,74 @@ describe('a snapshot of files whose maker was killed', () => {
     expect(store?.entry('a.txt')).toEqual(ENTRY)
     expect(await store?.whole()).toBeUndefined()
     store?.close()
+  })
+})
+
+describe('small contents', () => {
+  it('that a power cut took are forgotten, so that they are fetched again; the others stay', async () => {
+    const maker = FileStore.open(directory, directly)
+    const first = await keep(maker, 'a.txt', Buffer.from('what reached the disk'))
+    const second = await keep(maker, 'b.txt', Buffer.from('what did not'))
+    maker.close()
+    await truncate(join(directory, 'packs', (await packs())[0] ?? ''), first.size + 3)
+    const store = FileStore.open(directory, directly)
+    expect([first, second].map(({ sha256, size }) => store.objects.has(sha256 ?? '', size))).toEqual([true, false])
+    expect(await contentOf(store, first)).toBe('what reached the disk')
+    await keep(store, 'b.txt', Buffer.from('what did not'))
+    expect(await contentOf(store, second)).toBe('what did not')
+    store.close()
+  })
+
+  it('are never given out with other bytes than their own', async () => {
+    const maker = FileStore.open(directory, directly)
+    const entry = await keep(maker, 'a.txt', Buffer.from('as it was'))
+    await maker.complete()
+    maker.close()
+    await writeFile(join(directory, 'packs', (await packs())[0] ?? ''), 'as it is.')
+    const store = FileStore.openExisting(directory, directly)
+    expect(() => store?.content(entry)).toThrow(expect.objectContaining({ code: 'snapshot-damaged' }))
+    store?.close()
+  })
+
+  it('give their room back when most of a pack is used no more', async () => {
+    const maker = FileStore.open(directory, directly)
+    const stays = await keep(maker, 'stays', Buffer.alloc(1000, 'stays'))
+    for (let number = 0; number < 9; number += 1) await keep(maker, `goes ${number}`, Buffer.alloc(1000, `${number}`))
+    await maker.complete()
+    maker.close()
+    const store = FileStore.open(directory, directly)
+    await store.reopen()
+    for (let number = 0; number < 9; number += 1) await store.forget(`goes ${number}`)
+    await store.complete()
+    store.close()
+    const sizes = await Promise.all((await packs()).map(async (name) => (await stat(join(directory, 'packs', name))).size))
+    expect(sizes).toEqual([1000])
+    const reader = FileStore.openExisting(directory, directly)
+    expect(await reader?.whole()).toMatchObject({ files: 1 })
+    expect(await contentOf(reader, stays)).toBe('stays'.repeat(200))
+    reader?.close()
+  })
+
+  it('of several writers on one folder don’t get into each other’s way', async () => {
+    const writers = [FileStore.open(directory, directly), FileStore.open(directory, directly, { toDisk: true })]
+    const kept = await Promise.all(writers.map((writer, index) => keep(writer, `${index}`, Buffer.from(`of writer ${index}`))))
+    for (const writer of writers) writer.close()
+    const store = FileStore.openExisting(directory, directly)
+    expect(await Promise.all(kept.map((entry) => contentOf(store, entry)))).toEqual(['of writer 0', 'of writer 1'])
+    store?.close()
+  })
+})
+
+describe('a store that another version of the program made', () => {
+  it('is neither read nor changed, and says what to do; a new run does without it', async () => {
+    const folder = join(directory, 'earlier-1', 'files')
+    FileStore.open(folder, directly).close()
+    const index = new DatabaseSync(join(folder, 'index.db'))
+    index.exec("PRAGMA user_version = 0; INSERT INTO facts VALUES ('host', 'file:///old')")
+    index.close()
+    const other = expect.objectContaining({ code: 'run-of-another-version', hint: expect.stringContaining('--fresh') })
+    expect(() => FileStore.open(folder, directly)).toThrow(other)
+    expect(() => FileStore.openExisting(folder, directly)).toThrow(other)
+    expect(await openEarlier(directory, 'file:///old', directly)).toBeUndefined()
   })
 })

@@ -25,7 +25,7 @@ describe('looking at a host’s pages', () => {
   const look = (options: object = {}, anyPage = false, site = web.url) => {
     const world = { ...testWorld({}), site: new URL('http://shop.example') }
     const host = { side: 'new' as const, connections: 1, site }
-    return new HostWatch(host, world, guardOptionsSchema.parse({ answer: '300ms', ...options })).look(run, anyPage)
+    return new HostWatch(host, world, guardOptionsSchema.parse({ answer: '60s', ...options })).look(run, anyPage)
   }
   const messages = async (...args: Parameters<typeof look>): Promise<readonly string[]> =>
     (await look(...args)).faults.map(({ message }) => message)
@@ -56,7 +56,7 @@ describe('looking at a host’s pages', () => {
 
   it('knows no answer from a bad one', async () => {
     page = 'hangs'
-    expect(await look()).toMatchObject({ answered: false, faults: [{ what: 'site', silent: true }] })
+    expect(await look({ answer: '200ms' })).toMatchObject({ answered: false, faults: [{ what: 'site', silent: true }] })
     const closed = await startWeb(() => undefined)
     await closed.close()
     expect(await look({}, true, closed.url)).toMatchObject({ answered: false, faults: [{ silent: true }] })

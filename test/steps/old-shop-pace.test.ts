@@ -10,6 +10,7 @@ import type { EventBody } from '../../src/run/events.ts'
 import { directly } from '../../src/run/step.ts'
 import { atOldShopsPace, type PaceOptions } from '../../src/steps/old-shop-pace.ts'
 import { MemoryShop } from '../fakes/memory-shop.ts'
+import { PageClock } from '../fakes/page-clock.ts'
 import { TestRun, testWorld } from '../fakes/step-run.ts'
 import { startWeb, type WebServer } from '../servers/web.ts'
 
@@ -28,6 +29,7 @@ const isSlowest = (event: EventBody): boolean =>
 describe('a copy from a shop that customers use', () => {
   let directory: string
   let web: WebServer
+  const clock = new PageClock()
   let active: number
   /** Most readers at work at a time since the page was asked for last. */
   let peak: number
@@ -46,7 +48,7 @@ describe('a copy from a shop that customers use', () => {
     web = await startWeb(
       (request, response) => {
         hosts.push(request.headers.host ?? '')
-        void systemClock.sleep(QUIET_MS + busiest() * burdenMs).then(() => response.end('<h1>Shop</h1>'))
+        void clock.spend(QUIET_MS + busiest() * burdenMs).then(() => response.end('<h1>Shop</h1>'))
       },
       undefined,
       '127.0.31.7',
@@ -66,7 +68,7 @@ describe('a copy from a shop that customers use', () => {
     { hold = false, ...change }: Partial<PaceOptions> & { readonly hold?: boolean } = {},
     site: URL | null = web.url,
   ): Promise<TestRun> => {
-    const run = new TestRun(directory)
+    const run = new TestRun(directory, clock)
     const shop = new MemoryShop({ batchRows: 1, consistent: false })
     await shop.createShop()
     await shop.insertWords(ROWS)

@@ -109,14 +109,46 @@ describe('rules that a table can’t keep', () => {
   })
 
   it('match where no unique key holds it is a warning', () => {
-    expect(found({ Products: { match: ['Price'] } })).toEqual([expect.stringMatching(/^warning match-not-unique .*on Price/)])
+    expect(found({ Products: { match: ['Price'] } })).toContainEqual(
+      expect.stringMatching(/^warning match-not-unique .*on Price/),
+    )
     expect(found({ Products: { match: ['Title', 'Price'] } })).toEqual([])
   })
 
-  it('match where no unique key holds it names the index to add', () => {
-    const schema: Schema = { tables: [products], foreignKeys: [], identities: [], objects: [], principals: [], findings: [] }
-    const [warning] = policyFindings(testWorld({ tables: { Products: { match: ['Price', 'Cost'] } } }), schema)
-    expect(warning?.hint).toContain('CREATE INDEX Products_Price_Cost ON dbo.Products (Price, Cost)')
+  it('match where no index helps names the one to add', () => {
+    const slow = (match: readonly string[], sql = '', kind = 'index', of = 'Products') => {
+      const objects =
+        sql === '' ? [] : [{ kind, name: 'i', stage: 'after' as const, sql, undo: null, table: { schema: 'dbo', name: of } }]
+      const schema: Schema = { tables: [products], foreignKeys: [], identities: [], objects, principals: [], findings: [] }
+      return policyFindings(testWorld({ tables: { Products: { match } } }), schema).find(
+        ({ code }) => code === 'match-without-index',
+      )
+    }
+    expect(slow(['Price', 'Cost'])).toMatchObject({
+      severity: 'warning',
+      message: expect.stringContaining('no index of dbo.Products begins with Price or Cost'),
+      hint: expect.stringContaining('CREATE INDEX Products_Price_Cost ON dbo.Products (Price, Cost)'),
+    })
+    for (const [sql, kind] of [
+      ['CREATE INDEX i ON dbo."Products" USING btree (price)'],
+      ['CREATE NONCLUSTERED INDEX [i] ON [dbo].[Products] ([Price] ASC, [Title] ASC) INCLUDE ([Stock])'],
+      ['ALTER TABLE `Products` ADD KEY `a` (`Title`), ADD KEY `b` (`Price`(10),`Cost`)', 'indexes'],
+    ] as const)
+      expect(slow(['Price', 'Cost'], sql, kind), sql).toBeUndefined()
+    for (const [sql, of] of [
+      ['CREATE INDEX i ON dbo."Products" USING btree (title, price)'],
+      ['CREATE INDEX i ON dbo."Products" USING gin (price)'],
+      ['ALTER TABLE `Products` ADD FULLTEXT KEY `b` (`Price`)'],
+      ['CREATE INDEX i ON dbo."Others" USING btree (price)', 'Others'],
+    ] as const)
+      expect(slow(['Price', 'Cost'], sql, 'index', of), sql).toBeDefined()
+    const indexed: Schema = { tables: [products], foreignKeys: [], identities: [], principals: [], findings: [], objects: [] }
+    const index = { kind: 'index', name: 'i', stage: 'after' as const, sql: 'CREATE INDEX i ON dbo.Products (Price)', undo: null }
+    const there = { ...indexed, objects: [{ ...index, table: products.name }] }
+    const rules = testWorld({ tables: { Products: { match: ['Price'] } } })
+    expect(policyFindings(rules, indexed, there).map(({ code }) => code)).toEqual(['match-not-unique'])
+    // Not restored yet: what the old host has is what will be there.
+    expect(policyFindings(rules, there, { ...indexed, tables: [] }).map(({ code }) => code)).toEqual(['match-not-unique'])
   })
 })
 

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { Redactor, Secret } from '../../src/base/secret.ts'
 import type { Shell } from '../../src/files/port.ts'
@@ -22,6 +21,17 @@ async function commandRun(options: Record<string, unknown>, shell?: Shell) {
   const told = await runOver([[step()]], { clock: systemClock })
   return { directory, ...told, notes: () => told.events.flatMap((event) => (event.event === 'note' ? [event.message] : [])) }
 }
+
+/** What a command has written to a file, once it has written a line. */
+const written = (path: string): Promise<string> =>
+  vi.waitFor(
+    async () => {
+      const text = await readFile(path, 'utf8')
+      expect(text).toMatch(/\n$/)
+      return text
+    },
+    { timeout: 60_000, interval: 20 },
+  )
 
 describe('a run step', () => {
   it('runs a command beside the playbook, shows what it writes, and does not run it again', async () => {
@@ -69,10 +79,7 @@ describe('a run step', () => {
     const interrupt = new AbortController()
     const { directory, options } = await commandRun({ command: '(echo $$ > pid; sleep 600) & wait' })
     const running = runSequence({ ...options, interrupt: interrupt.signal })
-    const pidFile = join(directory, 'pid')
-    for (let tries = 0; tries < 500 && !(existsSync(pidFile) && (await readFile(pidFile, 'utf8')) !== ''); tries += 1)
-      await delay(20)
-    const pid = Number(await readFile(pidFile, 'utf8'))
+    const pid = Number(await written(join(directory, 'pid')))
 
     interrupt.abort()
 
@@ -89,8 +96,12 @@ describe('a run step', () => {
 
   it('that was cut off asks before it runs again, unless it is repeatable', async () => {
     const cutOff = async (more: Record<string, unknown>) => {
-      const told = await commandRun({ command: 'echo ran >> runs; test -e go || sleep 600', timeout: '300ms', ...more })
-      await runSequence(told.options)
+      const told = await commandRun({ command: 'echo ran >> runs; test -e go || sleep 600', ...more })
+      const interrupt = new AbortController()
+      const running = runSequence({ ...told.options, interrupt: interrupt.signal })
+      await written(join(told.directory, 'runs'))
+      interrupt.abort()
+      expect(await running).toMatchObject({ outcome: 'interrupted' })
       await runSequence({
         ...told.options,
         sequence: [

@@ -4,7 +4,7 @@ import type { Finding } from '../../src/base/errors.ts'
 import { cutoverDnsKind } from '../../src/steps/cutover-dns.ts'
 import { smokeTestKind } from '../../src/steps/smoke-test.ts'
 import { perform, TestRun, testWorld } from '../fakes/step-run.ts'
-import { freeDnsPort } from '../servers/free-dns-port.ts'
+import { freePort } from '../servers/ports.ts'
 import { type Answer, files, type KeyPair, opensslMissing, selfSigned, startWeb, type WebServer } from '../servers/web.ts'
 import { contents, dnsWorld, newRun, shopZone, stepOf } from './dns-world.ts'
 
@@ -117,7 +117,7 @@ describe('smoke-test', () => {
   })
 
   it('still judges the new host when the old one is down', async () => {
-    const down = new URL(`http://127.0.0.1:${await freeDnsPort('127.0.0.1')}`)
+    const down = new URL(`http://127.0.0.1:${await freePort('127.0.0.1')}`)
     const { code, findings } = await compare(down, files(without('/a.png')), {})
     expect(code).toBe('smoke-test-failed')
     expect(findings.map((finding) => [finding.severity, finding.code])).toEqual([

@@ -20,5 +20,11 @@ export const nameFrom = (site: URL): string =>
     ?.replaceAll(/[^A-Za-z0-9-]/g, '')
     .replace(/^-+/, '') || 'shop'
 
-/** The last two labels: a guess at the zone where nobody says it. */
-export const apex = (site: URL): string => site.hostname.split('.').slice(-2).join('.')
+/** What countries' registries sell names below: `shop.co.uk`, not `co.uk`. */
+const REGISTRIES = /^(ac|co|com|edu|go|gob|gov|ltd|me|ne|net|nom|or|org|plc|web)\.[a-z]{2}$/
+
+/** The last two labels, or three below such a one: a guess at the zone where nobody says it. */
+export function apex(site: URL): string {
+  const labels = site.hostname.split('.')
+  return labels.slice(REGISTRIES.test(labels.slice(-2).join('.')) ? -3 : -2).join('.')
+}

@@ -96,13 +96,16 @@ class Init {
   }
 
   readonly #tell = (finding: Finding): void => {
-    const { clock, display, asker } = this.#context
+    const { clock, display, asker, flags } = this.#context
     const { severity, code, message, hint } = finding
     const words = `${severity === 'info' ? '' : `${severity}: `}${message}${hint === undefined ? '' : `\n→ ${hint}`}`
     asker?.say(words)
+    // What asks for something goes to where it is seen though the output is kept for later.
+    const isAside = severity !== 'info' && !flags.json
+    if (asker === undefined && isAside) display.notice(words)
     display.tell(
       { time: isoTime(clock.now()), run: null, step: null, event: 'finding', severity, code, message, hint },
-      asker === undefined ? words : '',
+      asker === undefined && !isAside ? words : '',
     )
   }
 

@@ -251,7 +251,7 @@ export class Interview {
     ] as const
     const ordered = [...choices].sort((a, b) => Number(b.value === likely) - Number(a.value === likely))
     const provider = given.dns ?? (await asker?.choose('Who publishes the zone?', ordered)) ?? likely
-    const zone = given.zone ?? names.zone?.name ?? (await asker?.text('Name of the zone', { initial: apex(site) })) ?? apex(site)
+    const { zone, isGuess } = await this.#zone(site, names)
     const addresses = await this.#addressesOf(destination.site)
     if (addresses.length === 0) {
       const message =
@@ -260,13 +260,32 @@ export class Interview {
       return undefined
     }
     const records = recordsFor(site, names, addresses)
-    if (provider !== 'rfc2136') return { provider, zone, records }
+    if (isGuess) tell(zoneGuessed(zone, site))
+    const guess = isGuess ? { isZoneGuess: true as const } : {}
+    if (provider !== 'rfc2136') return { provider, zone, records, ...guess }
     const server = given.dnsServer ?? (await asker?.text('The zone’s primary name server', { placeholder: 'ns1.shop.example' }))
     const key = given.dnsKey ?? (await asker?.text('Name of the TSIG key that may update the zone'))
     if (!server || !key) throw wrong('rfc2136 needs the name server and its key.', 'Give --dns-server and --dns-key.')
-    return { provider, zone, records, server, key }
+    return { provider, zone, records, server, key, ...guess }
+  }
+
+  async #zone(site: URL, names: Names): Promise<{ readonly zone: string; readonly isGuess: boolean }> {
+    const { given, asker } = this.#options
+    if (given.zone !== undefined) return { zone: given.zone, isGuess: false }
+    if (names.zone?.sure === true) return { zone: names.zone.name, isGuess: false }
+    const found = names.zone?.name ?? ''
+    const likely = found.length > apex(site).length ? found : apex(site)
+    const answer = await asker?.text('Name of the zone', { initial: likely })
+    return { zone: answer ?? likely, isGuess: answer === undefined }
   }
 }
+
+const zoneGuessed = (zone: string, { hostname }: URL): Finding => ({
+  severity: 'warning',
+  code: 'zone-guessed',
+  message: `DNS doesn't say in which zone ${hostname} is: the playbook has ${zone}, which is a guess.`,
+  hint: 'Check dns.zone in it against your DNS provider’s list of zones, or give it: --zone shop.example.',
+})
 
 const unlooked = (side: Side, part: Part): Finding => ({
   severity: 'warning',

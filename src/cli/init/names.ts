@@ -3,12 +3,17 @@ import { canonicalName } from '../../dns/names.ts'
 import type { QueryType, Resolver } from '../../dns/port.ts'
 import type { DraftDns } from '../../playbook/draft.ts'
 
+interface Zone {
+  readonly name: string
+  readonly servers: readonly string[]
+}
+
 /** What DNS says of the shop's name now. */
 export interface Names {
   /** The name in the site's address, and the same with or without www where it is known to DNS. */
   readonly known: readonly { readonly name: string; readonly addresses: readonly string[]; readonly alias?: string }[]
-  /** The zone and its name servers; absent when nobody answered. */
-  readonly zone?: { readonly name: string; readonly servers: readonly string[] }
+  /** The zone and its name servers; absent when nobody answered. `sure`: it really holds the shop's name, which DNS knows. */
+  readonly zone?: Zone & { readonly sure: boolean }
 }
 
 /** Asks for the shop's name, its www twin and the zone that holds them. Read-only; what isn't answered is absent. */
@@ -19,7 +24,6 @@ export async function lookUpNames(site: URL, resolver: Resolver, signal: AbortSi
     const { status, records } = await resolver.query(name, type, signal)
     return status === 'NOERROR' ? records.filter((record) => record.type === type).map(({ content }) => content) : []
   }
-  const zone = await zoneOf(host, (name) => ask(name, 'NS'))
   const twin = host.startsWith('www.') ? host.slice('www.'.length) : `www.${host}`
   const known = await Promise.all(
     [host, twin].map(async (name) => {
@@ -28,19 +32,29 @@ export async function lookUpNames(site: URL, resolver: Resolver, signal: AbortSi
       return { name, addresses: [...a, ...aaaa], ...(alias === undefined ? {} : { alias: canonicalName(alias) }) }
     }),
   )
-  return {
-    known: known.filter(({ addresses, alias }) => addresses.length > 0 || alias !== undefined),
-    ...(zone === undefined ? {} : { zone }),
-  }
+  const zone = await zoneOf(host, resolver, signal)
+  const inUse = known.filter(({ addresses, alias }) => addresses.length > 0 || alias !== undefined)
+  // Of a name that isn't there yet, the answer may come from far above it: from co.uk.
+  return { known: inUse, ...(zone === undefined ? {} : { zone: { ...zone, sure: inUse.length > 0 } }) }
 }
 
-async function zoneOf(host: string, servers: (name: string) => Promise<readonly string[]>): Promise<Names['zone']> {
+/**
+ * The zone that holds a name: whose SOA answers for it, or comes along when there is none of the name's own (RFC 2308, 2). One that comes
+ * from elsewhere is that of what the name is an alias of.
+ */
+async function zoneOf(host: string, resolver: Resolver, signal: AbortSignal): Promise<Zone | undefined> {
   for (let name = host; name.includes('.'); name = name.slice(name.indexOf('.') + 1)) {
-    const found = await servers(name)
-    if (found.length > 0) return { name, servers: found }
+    const { records, beside = [] } = await resolver.query(name, 'SOA', signal)
+    const zone = [...records, ...beside].find((record) => record.type === 'SOA' && isWithin(host, record.name))?.name
+    if (zone === undefined) continue
+    if (!zone.includes('.')) return undefined
+    const servers = (await resolver.query(zone, 'NS', signal)).records
+    return { name: zone, servers: servers.filter(({ type }) => type === 'NS').map(({ content }) => content) }
   }
   return undefined
 }
+
+const isWithin = (name: string, zone: string): boolean => name === zone || name.endsWith(`.${zone}`)
 
 /** Who is likely to publish the zone, by its name servers. */
 export const likelyProvider = ({ zone }: Names): DraftDns['provider'] =>

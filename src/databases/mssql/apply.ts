@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
+import { LEDGER_START } from '../ledger.ts'
 import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
-import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table, type TableName } from '../schema.ts'
+import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { printOf, removeCopies } from './copies.ts'
 import { findRows } from './find.ts'
+import { columnAliases, insertTogether, miscount } from './insert.ts'
 import { columnOf, readColumns } from './introspect-columns.ts'
 import { chunks, columnsNamed, keyColumns, keyCondition, keyParameters, parameterOf, rowsPerStatement } from './keys.ts'
-import { writeLedger } from './marks.ts'
+import { ledgerPageOf, writeLedger } from './marks.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
 import { LOCKED } from './paging.ts'
 import type { Parameter } from './parameters.ts'
@@ -14,37 +16,7 @@ import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import type { Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
-import { arriving, arrivingRow, byForms } from './variants.ts'
-
-/**
- * `INSERT … SELECT CONVERT(…) FROM source`, identity values kept, followed by the count of rows inserted. `expressionOf`: SQL for a
- * column's value from the source's column; from text or bytes when absent.
- */
-export function insertSql(table: Table, source: string, expressionOf = writeExpression): string {
-  const columns = readableColumns(table)
-  const values = columns.map((column, index) => expressionOf(column, `v.c${index}`))
-  const name = quoteTable(table.name)
-  const insert = `INSERT INTO ${name} (${quoteNames(columns.map((column) => column.name))}) SELECT ${values.join(', ')} FROM ${source} AS v`
-  const kept = columns.some((column) => column.identity !== null)
-  const [on, off] = kept ? [`SET IDENTITY_INSERT ${name} ON;\n`, `;\nSET IDENTITY_INSERT ${name} OFF`] : ['', '']
-  return `${on}${insert};\nSELECT @@ROWCOUNT AS affected${off}`
-}
-
-/** `(VALUES (@p0, @p1), …)` with columns c0, c1, … */
-function valuesSource(rows: readonly Row[], columns: readonly Column[]): string {
-  const lines = rows.map((row, at) => {
-    const values = arrivingRow(columns, row, at * columns.length)
-    return `(${values.join(', ')})`
-  })
-  return `(VALUES ${lines.join(', ')})`
-}
-
-const columnAliases = (columns: number): string => Array.from({ length: columns }, (_, index) => `c${index}`).join(', ')
-
-export const insertValuesSql = (table: Table, rows: readonly Row[]): string => {
-  const columns = readableColumns(table)
-  return insertSql(table, valuesSource(rows, columns)).replace(' AS v;', ` AS v(${columnAliases(columns.length)});`)
-}
+import { arriving, arrivingRow } from './variants.ts'
 
 const keyOf = (table: Table, row: Row): KeyCells => keyPositions(table).map((at) => row[at] ?? null)
 
@@ -113,7 +85,7 @@ WHERE tr.is_disabled = 0 AND tr.is_ms_shipped = 0 ORDER BY t.place, tr.name`,
 const transactionOn = (session: Session, ledger: string): Transaction => ({
   lock: (table, keys) => rowsByKey(session, table, keys, LOCKED),
   lockPrinted: (table, printing, keys) => printedByKey(session, table, printing, keys, LOCKED),
-  insert: (table, rows) => insertRows(session, table, rows),
+  insert: (table, rows) => insertTogether(session, [{ table, rows }]),
   update: (table, row) => updateRow(session, table, row),
   delete: (table, keys) => deleteRows(session, table, keys),
   referenced: (foreignKey, parents) => referencedParents(session, foreignKey, parents),
@@ -123,18 +95,9 @@ const transactionOn = (session: Session, ledger: string): Transaction => ({
   countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
   printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
+  carried: async (run, table, keys) =>
+    (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries.filter(({ sourceKey }) => keys.includes(sourceKey)),
 })
-
-async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
-  const columns = readableColumns(table)
-  const parts = [...byForms(columns, rows)].flatMap((part) => chunks(part.rows, rowsPerStatement(columns.length)))
-  for (const chunk of parts) {
-    const parameters = chunk.flatMap((row) => columns.map((column, index) => parameterOf(column, row[index])))
-    const count = await affected(session, insertValuesSql(table, chunk), parameters)
-    // A key WITH (IGNORE_DUP_KEY = ON) drops duplicates without an error.
-    if (count !== chunk.length) throw miscount(session, table.name, 'inserted', chunk.length, count)
-  }
-}
 
 /**
  * Inserts one row but for the column that the server numbers, by IDENTITY or by a sequence as its default. The number comes by way of a
@@ -195,14 +158,6 @@ async function deleteRows(session: Session, table: Table, keys: readonly KeyCell
     )
   }
 }
-
-/** The server wrote another number of rows than it was given. */
-export const miscount = (session: Session, table: TableName, verb: string, wanted: number, got: number): MigrateError =>
-  new MigrateError(
-    'database-statement-failed',
-    `${session.where.label}: ${wanted} row${wanted === 1 ? '' : 's'} of ${fullName(table)} should have been ${verb}, the server says ${got}. Everything was rolled back.`,
-    { hint: 'The rows changed meanwhile; run again.' },
-  )
 
 async function referencedParents(session: Session, foreignKey: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]> {
   const columns = await childColumns(session, foreignKey)

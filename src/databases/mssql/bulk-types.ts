@@ -75,3 +75,22 @@ export function bulkType(kind: Wire | Native): BulkType {
 }
 
 const isDecimal = (kind: Native): kind is `decimal(38,${number})` => kind.startsWith('decimal')
+
+/** A column of a bulk load of rows as they came: TYPE_INFO as it came too, and the type as INSERT BULK declares it. */
+export interface RawTarget {
+  /** Without its brackets, one inside doubled: the driver puts it between them. */
+  readonly name: string
+  readonly declaration: string
+  readonly type: Buffer
+}
+
+/** The first column writes whole rows, but for the first one's token, which the driver writes; the others nothing. */
+export const rawType = (type: Buffer, declaration: string, isFirst: boolean): DataType => ({
+  ...TYPES.VarBinary,
+  declaration: () => declaration,
+  writeTypeInfo: (buffer) => buffer.writeBuffer(type),
+  validate: (value) => value,
+  writeValue: (buffer, { value }) => {
+    if (isFirst && Buffer.isBuffer(value)) buffer.writeBuffer(value)
+  },
+})

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { Connection, type ConnectionConfiguration } from 'tedious'
+import type { ConnectionConfiguration } from 'tedious'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
 import { stoppable, unlessStopped } from '../../base/stop.ts'
 import { connectError, type ServerError, type Where } from './errors.ts'
+import { RowConnection } from './raw-rows.ts'
 import { LOCK_TIMEOUT_MS, Session } from './session.ts'
 
 export interface MssqlOptions {
@@ -79,7 +80,8 @@ export function configuration(options: MssqlOptions, authority?: string): Connec
 
 const whereOf = (options: MssqlOptions): Where => ({ label: options.label, user: options.user, database: options.database })
 
-async function authority({ ca, label }: MssqlOptions): Promise<string | undefined> {
+/** The text of `ca`, where it is given. */
+export async function authority({ ca, label }: MssqlOptions): Promise<string | undefined> {
   if (ca === undefined) return undefined
   try {
     return await readFile(ca, 'utf8')
@@ -97,7 +99,7 @@ async function authority({ ca, label }: MssqlOptions): Promise<string | undefine
 
 async function connect(options: MssqlOptions): Promise<Session> {
   const where = whereOf(options)
-  const connection = new Connection(configuration(options, await authority(options)))
+  const connection = new RowConnection(configuration(options, await authority(options)))
   let told: ServerError | undefined
   connection.on('errorMessage', (token) => {
     told ??= { number: token.number, severity: token.class, message: token.message }

@@ -3,6 +3,7 @@ import type { ClosingPower } from '../closing-port.ts'
 import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
 import type { NativePower } from '../native-port.ts'
 import type {
+  BlockLoad,
   Database,
   Fingerprint,
   KeyCells,
@@ -21,15 +22,16 @@ import type {
 } from '../port.ts'
 import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
 import type { ScratchPower } from '../scratch-port.ts'
-import { applying, deleteOrphans, withoutTriggers } from './apply.ts'
+import { applying, deleteOrphans } from './apply.ts'
+import { BLOCK_FORMAT, rowsOfBlock } from './blocks.ts'
 import { mssqlClosing } from './closing.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
-import { execute, executeTogether, retract, underMark } from './execute.ts'
+import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
-import { loadRows } from './load.ts'
+import { load, loadBlocks, loadTogether } from './loads.ts'
 import { dropOwnTables, ensureOwnTable, ledgerPageOf, type Mark, readMarks } from './marks.ts'
 import { LEDGER_TABLE } from './names.ts'
 import { mssqlNative } from './native.ts'
@@ -55,6 +57,7 @@ class MssqlDatabase implements Database {
   readonly native: NativePower
   readonly closing: ClosingPower
   readonly scratch: ScratchPower
+  readonly blockFormat = BLOCK_FORMAT
   readonly #connections: Connections
   #hashing: Promise<Hashing> | undefined
 
@@ -161,9 +164,19 @@ class MssqlDatabase implements Database {
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#connections.use((session) =>
-      underMark(session, mark, 0, () => withoutTriggers(session, [table], () => loadRows(session, table, rows))),
-    )
+    return this.#connections.use((session) => load(session, table, rows, mark))
+  }
+
+  loadBlocks(table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> {
+    return this.#connections.use((session) => loadBlocks(session, table, blocks, mark))
+  }
+
+  loadTogether(loads: readonly BlockLoad[]): Promise<readonly number[]> {
+    return this.#connections.use((session) => loadTogether(session, loads))
+  }
+
+  unpackBlock(_table: Table, bytes: Buffer): readonly Row[] {
+    return rowsOfBlock(bytes)
   }
 
   deleteOrphans(rule: OrphanRule): Promise<number> {

@@ -7,7 +7,7 @@ import { compareExpression, nativeOf, selectExpression, wireOf, wireValue } from
 import { arriving } from './variants.ts'
 
 /** sp_executesql takes 2,100 parameters, two of which are its own ("Maximum capacity specifications for SQL Server"). */
-const MOST_PARAMETERS = 2000
+export const MOST_PARAMETERS = 2000
 const MOST_ROWS = 500
 
 /** How many rows of so many parameters each fit in one statement; at least one. */

@@ -1,7 +1,11 @@
 import type { Cell, Row } from '../port.ts'
-import { type Column, readableColumns, type Table } from '../schema.ts'
-import { insertSql, miscount } from './apply.ts'
-import type { BulkValue, Session } from './session.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { type Held, isLargeRow, isRaw, type LargeRow, type Piece, type RawRowsBlock } from './blocks.ts'
+import type { BulkValue } from './flow.ts'
+import { insertSql, miscount } from './insert.ts'
+import { quoteTable } from './names.ts'
+import { rawTargets } from './raw-tables.ts'
+import type { Session } from './session.ts'
 import { type Native, nativeOf, nativeValue, type Wire, wireOf, wireValue, writeExpression } from './values.ts'
 import { arrivingAmong, byForms, type VariantForms } from './variants.ts'
 
@@ -21,42 +25,155 @@ export const stageSql = (columns: readonly Column[]): string =>
   `CREATE TABLE ${STAGE} (${columns.map((column, index) => `c${index} ${stageType(column)} NULL`).join(', ')})`
 
 /**
- * Loads rows inside the running transaction; returns how many. The driver's bulk load knows no way to keep identity values and
- * converts some types with loss, so these are bulk loaded as text or bytes into a temporary table and converted by the server on their way
- * into the table ("SET IDENTITY_INSERT").
+ * Loads rows inside the running transaction; returns how many. Rows as another server sent them are bulk loaded as they are. Of others the
+ * driver's bulk load converts some types with loss, so these are bulk loaded as text or bytes into a temporary table and converted by the
+ * server on their way into the table ("SET IDENTITY_INSERT").
  */
-export async function loadRows(session: Session, table: Table, rows: AsyncIterable<readonly Row[]>): Promise<number> {
-  const columns = readableColumns(table)
-  const staged = columns.map((column, index) => ({ name: `c${index}`, kind: nativeOf(column) ?? wireOf(column) }))
-  await session.batch(stageSql(columns))
+export async function loadRows(session: Session, table: Table, rows: AsyncIterable<Held>): Promise<number> {
+  const stage = new Stage(session, table)
   const chunks = new Chunks(rows[Symbol.asyncIterator]())
   let total = 0
   try {
     while (true) {
-      const count = await loadChunk(session, table, { columns, staged }, await chunks.next())
+      const next = await chunks.next()
+      const count = isRaw(next)
+        ? await loadRaw(session, table, next, chunks)
+        : isLargeRow(next)
+          ? await stage.loadLarge(next)
+          : await stage.load(next)
       if (count === 0) break
       total += count
     }
   } finally {
     await chunks.close()
   }
-  await session.batch(`DROP TABLE ${STAGE}`)
+  await stage.drop()
   return total
 }
 
-interface Staged {
-  readonly columns: readonly Column[]
-  readonly staged: readonly { readonly name: string; readonly kind: Wire | Native }[]
+/** Rows of the same columns by one bulk load, as they come. "SET IDENTITY_INSERT" holds for it too, as freebcp's -E has it. */
+async function loadRaw(session: Session, table: Table, first: RawRowsBlock, chunks: Chunks): Promise<number> {
+  const name = quoteTable(table.name)
+  const isNumbered = readableColumns(table).some((column) => column.identity !== null)
+  if (isNumbered) await session.batch(`SET IDENTITY_INSERT ${name} ON`)
+  let count = 0
+  let failure: { readonly error: unknown } | undefined
+  async function* batches(): AsyncGenerator<Buffer> {
+    try {
+      for (let next: RawRowsBlock | undefined = first; next !== undefined; next = await chunks.nextRaw(first.told)) {
+        count += next.count
+        // The driver writes the first row's token.
+        yield next.bytes.subarray(1)
+      }
+    } catch (error) {
+      failure = { error }
+      throw error
+    }
+  }
+  const taken = await session.bulkRaw(name, rawTargets(table, first.columns), batches()).catch((error: unknown) => {
+    throw failure === undefined ? error : failure.error
+  })
+  if (taken !== count) throw miscount(session, table.name, 'loaded', count, taken)
+  if (isNumbered) await session.batch(`SET IDENTITY_INSERT ${name} OFF`)
+  return count
 }
 
-async function loadChunk(session: Session, table: Table, { columns, staged }: Staged, rows: readonly Row[]): Promise<number> {
-  for (const { rows: part, forms } of byForms(columns, rows, true)) {
-    await session.bulk(STAGE, staged, parametersOf(columns, part))
-    const result = await session.batch(`${insertSql(table, STAGE, fromStage(forms))};\nTRUNCATE TABLE ${STAGE}`)
-    const count = Number(result.rows.at(-1)?.[0] ?? -1)
-    if (count !== part.length) throw miscount(session, table.name, 'loaded', part.length, count)
+/** The temporary table, made when it is first needed. */
+class Stage {
+  readonly #session: Session
+  readonly #table: Table
+  readonly #columns: readonly Column[]
+  readonly #staged: readonly { readonly name: string; readonly kind: Wire | Native }[]
+  #isMade = false
+
+  constructor(session: Session, table: Table) {
+    this.#session = session
+    this.#table = table
+    this.#columns = readableColumns(table)
+    this.#staged = this.#columns.map((column, index) => ({ name: `c${index}`, kind: nativeOf(column) ?? wireOf(column) }))
   }
-  return rows.length
+
+  /** `fill` changes what stands in it, before it goes into the table. */
+  async load(rows: readonly Row[], fill?: () => Promise<void>): Promise<number> {
+    if (!this.#isMade && rows.length > 0) await this.#session.batch(stageSql(this.#columns))
+    this.#isMade ||= rows.length > 0
+    for (const { rows: part, forms } of byForms(this.#columns, rows, true)) {
+      await this.#session.bulk(STAGE, this.#staged, parametersOf(this.#columns, part))
+      await fill?.()
+      const sql = `${insertSql(this.#table, STAGE, fromStage(forms))};\nTRUNCATE TABLE ${STAGE}`
+      const count = Number((await this.#session.batch(sql)).rows.at(-1)?.[0] ?? -1)
+      if (count !== part.length) throw miscount(this.#session, this.#table.name, 'loaded', part.length, count)
+    }
+    return rows.length
+  }
+
+  /** A row by itself: its values of unlimited length are set here as they come. */
+  async loadLarge({ row, columns, pieces }: LargeRow): Promise<number> {
+    const source = new PieceSource(pieces)
+    const sql = `UPDATE ${STAGE} SET ${columns.map((column, index) => `c${column} = @p${index}`).join(', ')}`
+    return await this.load([row], async () => {
+      const parameters = columns.map((at) => {
+        const column = this.#columns[at]
+        if (column === undefined) throw new RangeError(`There is no column ${at} in ${fullName(this.#table.name)}.`)
+        return { kind: wireOf(column).kind, pieces: source.of(at) }
+      })
+      if (columns.length > 0) await source.through(() => this.#session.send(sql, parameters))
+      await source.end()
+    })
+  }
+
+  async drop(): Promise<void> {
+    if (this.#isMade) await this.#session.batch(`DROP TABLE ${STAGE}`)
+  }
+}
+
+/** The pieces of several values that come one after the other, apart by value. */
+class PieceSource {
+  readonly #pieces: AsyncIterator<Piece>
+  #ahead: Piece | undefined
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(pieces: AsyncIterator<Piece>) {
+    this.#pieces = pieces
+  }
+
+  /** The pieces of one value; those of the values before it must have been taken. */
+  async *of(column: number): AsyncGenerator<Buffer> {
+    for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
+      if (piece.column !== column) {
+        this.#ahead = piece
+        return
+      }
+      yield piece.bytes
+    }
+  }
+
+  /** Does what takes the pieces. Fails as the source of them did, where it was that. */
+  async through(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      throw this.#failure === undefined ? error : this.#failure.error
+    }
+  }
+
+  /** Nothing is to be left. */
+  async end(): Promise<void> {
+    if ((await this.#next()) !== undefined) throw new RangeError('A piece of a value came after the last one.')
+  }
+
+  async #next(): Promise<Piece | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (ahead !== undefined) return ahead
+    try {
+      const next = await this.#pieces.next()
+      return next.done === true ? undefined : next.value
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
+  }
 }
 
 /** What stands in the staging table in the column's own kind of type is assigned as it is. */
@@ -79,21 +196,25 @@ function encoderOf(column: Column): (cell: Cell) => BulkValue {
   return native === undefined ? (cell) => wireValue(cell, wire) : (cell) => nativeValue(cell, native)
 }
 
-/** The same rows in chunks of bounded size; nothing of one is held here while the next is gathered, since a single row may be large. */
+/**
+ * The same rows in chunks of bounded size, large ones and those that are bytes by themselves; nothing of one is held here while the next is
+ * gathered, since a single row may be large.
+ */
 class Chunks {
-  readonly #batches: AsyncIterator<readonly Row[]>
+  readonly #batches: AsyncIterator<Held>
   #batch: readonly Row[] = []
   #at = 0
+  #apart: LargeRow | RawRowsBlock | undefined
 
-  constructor(batches: AsyncIterator<readonly Row[]>) {
+  constructor(batches: AsyncIterator<Held>) {
     this.#batches = batches
   }
 
   /** [] when there are no more rows. */
-  async next(): Promise<readonly Row[]> {
+  async next(): Promise<Held> {
     const chunk: Row[] = []
     let bytes = 0
-    while (chunk.length < STAGED_ROWS && bytes < STAGED_BYTES) {
+    while (this.#apart === undefined && chunk.length < STAGED_ROWS && bytes < STAGED_BYTES) {
       const row = this.#batch[this.#at]
       if (row !== undefined) {
         this.#at += 1
@@ -101,14 +222,27 @@ class Chunks {
         bytes += row.reduce((sum, cell) => sum + 2 * (cell?.length ?? 0), 16)
       } else if (!(await this.#more())) break
     }
-    return chunk
+    const apart = this.#apart
+    if (chunk.length > 0 || apart === undefined) return chunk
+    this.#apart = undefined
+    return apart
+  }
+
+  /** What comes next where that is rows as bytes, of these columns. */
+  async nextRaw(told: string): Promise<RawRowsBlock | undefined> {
+    if (this.#apart === undefined && this.#batch[this.#at] === undefined && !(await this.#more())) return undefined
+    const apart = this.#apart
+    if (apart === undefined || !isRaw(apart) || apart.told !== told) return undefined
+    this.#apart = undefined
+    return apart
   }
 
   async #more(): Promise<boolean> {
     this.#batch = []
     const next = await this.#batches.next()
     if (next.done === true) return false
-    this.#batch = next.value
+    if (isLargeRow(next.value) || isRaw(next.value)) this.#apart = next.value
+    else this.#batch = next.value
     this.#at = 0
     return true
   }

@@ -37,6 +37,27 @@ const impossible = (reason: string, findings: readonly Finding[] = []): NativeMe
   findings,
 })
 
+/** "RESTORE Statements - HEADERONLY", "- FILELISTONLY", "- VERIFYONLY", permissions: CREATE DATABASE, which an owner of one database lacks. */
+export const mayLookInto = ({ mayCreate }: BackupServerInfo): boolean => mayCreate === 1
+
+const unverified = ({ login }: BackupServerInfo): Finding => ({
+  severity: 'warning',
+  code: 'native-not-verified',
+  message: `${login} may not look into backups on the old server: the backup is written with checksums, and verified only by the new server before it is restored.`,
+  hint: `To have it verified at once too, as the old server's administrator: GRANT CREATE ANY DATABASE TO ${quoteName(login)}`,
+})
+
+/**
+ * "SQL Server backup to URL for Microsoft Azure Blob Storage": credentials that a URL finds by itself (signatures) since SQL Server 2016,
+ * before it only those named in the statement; "… for S3-compatible object storage": since SQL Server 2022.
+ */
+function urlHindrance({ server, wishes }: Circumstances): string | undefined {
+  if (wishes.server === undefined || !('url' in wishes.server) || server.engineEdition === MANAGED_INSTANCE) return undefined
+  const [release, since] = wishes.server.url.startsWith('s3:') ? [16, 'SQL Server 2022'] : [13, 'SQL Server 2016']
+  if (Number.parseInt(server.version, 10) >= release) return undefined
+  return `backups by such a URL are known since ${since}, and this server is ${server.version}: give backup: { path, file }`
+}
+
 interface Circumstances {
   readonly server: BackupServerInfo
   readonly wishes: NativeWishes
@@ -82,7 +103,10 @@ export function saveMeans(at: Circumstances): NativeMeans {
     return packageMeans(at, 'the playbook doesn’t say where the server may write its backup (backup: { path, file } or { url })')
   if ('path' in wishes.server && server.engineEdition === MANAGED_INSTANCE)
     return impossible('a managed instance backs up to a URL alone: give backup: { url: … }')
-  const findings: Finding[] = [...credentialFindings(wishes, at.credentials), UNPROVEN]
+  const noUrl = urlHindrance(at)
+  if (noUrl !== undefined) return impossible(noUrl)
+  const unseen = mayLookInto(server) ? [] : [unverified(server)]
+  const findings: Finding[] = [...credentialFindings(wishes, at.credentials), ...unseen, UNPROVEN]
   if (server.mayBackUp !== 1) {
     return impossible(
       `${server.user} lacks the right BACKUP DATABASE on the old database: as its owner, run GRANT BACKUP DATABASE TO ${quoteName(server.user)}`,
@@ -107,14 +131,20 @@ export function restoreMeans(at: Circumstances): NativeMeans {
   if (wishes.format !== undefined && wishes.format !== BAK) return impossible(`SQL Server reads no ${wishes.format}`)
   if (server.engineEdition === AZURE_DATABASE)
     return impossible('Azure SQL Database has no RESTORE: only a .bacpac can be brought in')
+  // "RESTORE Statements (Transact-SQL)", Azure SQL Managed Instance: no option of WITH, and a database that exists is error 1801.
+  if (server.engineEdition === MANAGED_INSTANCE)
+    return impossible(
+      'a managed instance restores a backup only under a name that no database has yet, while new.database is there',
+    )
   // Before restore-database tells where the server finds the backup, the format is all that can be answered.
   if (wishes.server === undefined)
     return impossible('restore-database doesn’t say where the new server finds the backup (backup: { path, file } or { url })')
+  const noUrl = urlHindrance(at)
+  if (noUrl !== undefined) return impossible(noUrl)
   const missing: string[] = []
   if (server.mayRestore !== 1)
     missing.push(`ALTER SERVER ROLE dbcreator ADD MEMBER ${quoteName(server.login)} (or make it the database’s owner)`)
-  // "RESTORE Statements - HEADERONLY", "- FILELISTONLY", permissions: CREATE DATABASE is needed to look into a backup.
-  if (server.mayCreate !== 1) missing.push(`GRANT CREATE ANY DATABASE TO ${quoteName(server.login)}`)
+  if (!mayLookInto(server)) missing.push(`GRANT CREATE ANY DATABASE TO ${quoteName(server.login)}`)
   if (missing.length > 0)
     return impossible(`${server.login} may not restore on the new server: as its administrator, run ${missing.join('; ')}`)
   return {

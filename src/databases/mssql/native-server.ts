@@ -1,13 +1,19 @@
 import { Connection, Request } from 'tedious'
-import { configuration, type MssqlOptions } from './connection.ts'
+import { authority, configuration, type MssqlOptions } from './connection.ts'
 import { connectError, type ServerError, statementError, type Where } from './errors.ts'
+
+/** What a server says beside its answer ([MS-TDS] 2.2.7.13). */
+export interface ServerMessage {
+  readonly number: number
+  readonly message: string
+}
 
 /** Runs what a backup and a restore need on a connection of its own. What a fake of a server stands in for. */
 export interface BackupServer {
   /** Rows by column name, as the driver gives them. */
   ask(database: 'own' | 'master', sql: string): Promise<readonly Readonly<Record<string, unknown>>[]>
   /** Runs a statement however long it takes, tells what the server says meanwhile, and cancels it when the signal aborts. */
-  run(database: 'own' | 'master', sql: string, signal: AbortSignal, heard: (message: string) => void): Promise<void>
+  run(database: 'own' | 'master', sql: string, signal: AbortSignal, heard: (said: ServerMessage) => void): Promise<void>
 }
 
 interface Column {
@@ -30,7 +36,7 @@ export const backupServer = (options: MssqlOptions): BackupServer => ({
   },
   run: (database, sql, signal, heard) =>
     withConnection(options, database, async (connection, where) => {
-      connection.on('infoMessage', (token) => heard(token.message))
+      connection.on('infoMessage', ({ number, message }) => heard({ number, message }))
       await execute(connection, where, sql, signal)
     }),
 })
@@ -43,7 +49,8 @@ async function withConnection(
   const name = database === 'own' ? options.database : 'master'
   const where: Where = { label: options.label, user: options.user, database: name }
   // A backup takes as long as it takes; it is ended by the run's signal, not by a clock.
-  const connection = new Connection(configuration({ ...options, database: name, requestTimeoutMs: 0 }))
+  const settings = configuration({ ...options, database: name, requestTimeoutMs: 0 }, await authority(options))
+  const connection = new Connection(settings)
   let told: ServerError | undefined
   connection.on('errorMessage', (token) => {
     told ??= { number: token.number, severity: token.class, message: token.message }

@@ -1,6 +1,7 @@
 import type { TableName } from '../schema.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { DatabaseFile } from './native-rows.ts'
+import type { ServerMessage } from './native-server.ts'
 
 /** Where a backup lies, as the server itself names it. */
 export type BackupPlace = { readonly path: string } | { readonly url: string }
@@ -26,19 +27,32 @@ export const headerSql = (place: BackupPlace): string => `RESTORE HEADERONLY FRO
 export const fileListSql = (place: BackupPlace, position: number): string =>
   `RESTORE FILELISTONLY FROM ${device(place)} WITH FILE = ${position}`
 
+/** A file of a backup and where it goes ("RESTORE Arguments", MOVE). */
+export interface Move {
+  readonly logical: string
+  readonly to: string
+}
+
+const moveSql = ({ logical, to }: Move): string => `MOVE ${quoteText(logical)} TO ${quoteText(to)}`
+
 /**
  * "RESTORE Statements - VERIFYONLY (Transact-SQL)". `checksums`: whether the backup set has any; to ask for those that aren't there is
- * an error ("RESTORE Arguments", CHECKSUM).
+ * an error ("RESTORE Arguments", CHECKSUM). `moves`: where its files would go, since it looks for room there.
  */
-export const verifySql = (place: BackupPlace, position: number, checksums: boolean): string =>
-  `RESTORE VERIFYONLY FROM ${device(place)} WITH FILE = ${position}${checksums ? ', CHECKSUM' : ''}, STATS = ${STATS}`
+export const verifySql = (place: BackupPlace, position: number, checksums: boolean, moves: readonly Move[]): string =>
+  [
+    `RESTORE VERIFYONLY FROM ${device(place)} WITH FILE = ${position}`,
+    ...(checksums ? ['CHECKSUM'] : []),
+    ...moves.map(moveSql),
+    `STATS = ${STATS}`,
+  ].join(', ')
 
 export interface RestoreSql {
   readonly database: string
   readonly place: BackupPlace
   readonly position: number
   readonly checksums: boolean
-  readonly moves: readonly { readonly logical: string; readonly to: string }[]
+  readonly moves: readonly Move[]
   /** Only for a database that was proven empty and is this run's. */
   readonly replace: boolean
 }
@@ -48,7 +62,7 @@ export const restoreSql = ({ database, place, position, checksums, moves, replac
   [
     `RESTORE DATABASE ${quoteName(database)} FROM ${device(place)} WITH FILE = ${position}`,
     ...(checksums ? ['CHECKSUM'] : []),
-    ...moves.map(({ logical, to }) => `MOVE ${quoteText(logical)} TO ${quoteText(to)}`),
+    ...moves.map(moveSql),
     ...(replace ? ['REPLACE'] : []),
     'RECOVERY',
     `STATS = ${STATS}`,
@@ -71,7 +85,7 @@ export function movesOf(
   files: readonly DatabaseFile[],
   folders: { readonly data: string; readonly log: string },
   prefix: string,
-): readonly { readonly logical: string; readonly to: string }[] {
+): readonly Move[] {
   const safe = prefix.replace(/[^\p{L}\p{N}_-]/gu, '_')
   return files.map(({ logicalName, type, fileId }) => {
     const folder = type === 'L' ? folders.log : folders.data
@@ -90,12 +104,16 @@ export const SERVER_SQL = `SELECT CONVERT(int, SERVERPROPERTY('EngineEdition')) 
 /** Names of credentials for backups to a URL: the container's ("SQL Server backup to URL", Credential). */
 export const CREDENTIALS_SQL = 'SELECT CONVERT(nvarchar(4000), c.name) AS [name] FROM sys.credentials c'
 
-/** The part of a URL that the credential for it is named by: all but the last part. */
-export const credentialOf = (url: string): string => url.replace(/\/[^/]*$/, '')
+/** The part of a URL that the credential for it is named by: the container's or bucket's ("SQL Server backup to URL", Credential). */
+export const credentialOf = (url: string): string => /^[a-z0-9]+:\/\/[^/]+\/[^/]+(?=\/)/i.exec(url)?.[0] ?? url
 
-/** "CREATE CREDENTIAL (Transact-SQL)", example for a shared access signature: to be completed and run by the server's owner. */
-export const createCredentialSql = (url: string): string =>
-  `CREATE CREDENTIAL ${quoteName(credentialOf(url))} WITH IDENTITY = 'SHARED ACCESS SIGNATURE', SECRET = '<the signature, without its question mark>';`
+/** "CREATE CREDENTIAL (Transact-SQL)", examples for a shared access signature and S3: to be completed and run by the server's owner. */
+export function createCredentialSql(url: string): string {
+  const [identity, secret] = url.startsWith('s3:')
+    ? ['S3 Access Key', '<access key>:<secret key>']
+    : ['SHARED ACCESS SIGNATURE', '<the signature, without its question mark>']
+  return `CREATE CREDENTIAL ${quoteName(credentialOf(url))} WITH IDENTITY = '${identity}', SECRET = '${secret}';`
+}
 
 /** Folders of the database's own data and log files ("sys.database_files (Transact-SQL)"). */
 export const FOLDERS_SQL = `SELECT CONVERT(nvarchar(260), f.physical_name) AS [path], CONVERT(int, f.type) AS [type] FROM sys.database_files f WHERE f.type IN (0, 1) ORDER BY f.type, f.file_id`
@@ -124,8 +142,11 @@ END
 ELSE TRUNCATE TABLE ${name}`
 }
 
-/** STATS: "10 percent processed." ("BACKUP (Transact-SQL)", STATS); `undefined` for anything else that the server says. */
-export function percentOf(message: string): number | undefined {
-  const found = /^(\d{1,3}) percent processed\.?$/.exec(message.trim())?.[1]
+/** "Database Engine events and errors", 3211: what STATS says, in the login's language ("10 percent processed."). */
+const PROCESSED = 3211
+
+/** How far it is, per cent; `undefined` for anything else that the server says. */
+export function percentOf({ number, message }: ServerMessage): number | undefined {
+  const found = number === PROCESSED ? /\d{1,3}/.exec(message)?.[0] : undefined
   return found === undefined ? undefined : Number(found)
 }

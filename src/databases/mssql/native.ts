@@ -10,9 +10,9 @@ import { findPrograms, type Program, pathFolders, programName } from '../native/
 import type { NativeMeans, NativePower, NativeRestore, NativeSave, NativeSaved, NativeWishes } from '../native-port.ts'
 import { fullName } from '../schema.ts'
 import type { MssqlOptions } from './connection.ts'
-import { BACPAC, BAK, compresses, restoreMeans, saveMeans, serverRow } from './native-choice.ts'
+import { BACPAC, BAK, compresses, mayLookInto, restoreMeans, saveMeans, serverRow } from './native-choice.ts'
 import { backupSets, chooseSet, databaseFiles } from './native-rows.ts'
-import type { BackupServer } from './native-server.ts'
+import type { BackupServer, ServerMessage } from './native-server.ts'
 import {
   aloneSql,
   type BackupPlace,
@@ -112,16 +112,19 @@ async function save(tools: Tools, work: NativeSave): Promise<NativeSaved> {
     work.signal,
     percent(work, 'BACKUP'),
   )
-  const { position, checksums } = await ourSet(tools, place, info.version, true)
-  await tools.server.run('master', verifySql(place, position, checksums), work.signal, percent(work, 'VERIFYONLY'))
+  // Without the right to look into it, the new server does so before it restores it.
+  if (mayLookInto(info)) {
+    const { position, checksums } = await ourSet(tools, place, info.version, true)
+    await tools.server.run('master', verifySql(place, position, checksums, []), work.signal, percent(work, 'VERIFYONLY'))
+  }
   return { consistent: true, rows: null, place: 'server' }
 }
 
 /** The server tells how far it is, of a hundred. */
 const percent =
   ({ progress }: Pick<NativeSave, 'progress'>, what: string) =>
-  (message: string): void => {
-    const done = percentOf(message)
+  (said: ServerMessage): void => {
+    const done = percentOf(said)
     if (done !== undefined) progress(done, 100, 'changes', `${what} (per cent)`)
   }
 
@@ -146,14 +149,14 @@ async function restore(tools: Tools, work: NativeRestore): Promise<void> {
   if (found.format !== BAK || place === undefined) throw notPossible(tools, found)
   const ours = work.wishes.savedBy?.startsWith('BACKUP DATABASE') === true
   const { position, checksums } = await ourSet(tools, place, info.version, ours)
-  await tools.server.run('master', verifySql(place, position, checksums), work.signal, percent(work, 'VERIFYONLY'))
   const files = databaseFiles(await tools.server.ask('master', fileListSql(place, position)))
   const { database } = tools.options
   const moves = movesOf(files, await folders(tools), `${database}_${work.run}`)
   const quiet = (): void => undefined
-  await tools.server.run('master', aloneSql(database), work.signal, quiet)
+  await tools.server.run('master', verifySql(place, position, checksums, moves), work.signal, percent(work, 'VERIFYONLY'))
   try {
-    const sql = restoreSql({ database, place, position, checksums, moves, replace: true })
+    // In one batch: nobody is to take the one place that SINGLE_USER leaves.
+    const sql = `${aloneSql(database)};\n${restoreSql({ database, place, position, checksums, moves, replace: true })}`
     await tools.server.run('master', sql, work.signal, percent(work, 'RESTORE'))
   } finally {
     // Also when it was refused: whoever was sent away may come back. The signal may have aborted already.

@@ -3,7 +3,7 @@ import type { KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { afterCondition, keyColumns, keyParameters, selectList, upToCondition } from './keys.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
-import { refuseOversize } from './oversize.ts'
+import { refuseOversize, unlimitedColumns } from './oversize.ts'
 import type { Parameter } from './parameters.ts'
 import type { Values } from './row-buffer.ts'
 import type { Session } from './session.ts'
@@ -18,6 +18,8 @@ const PAGE_BYTES = 8 * 1024 * 1024
 export interface Shape<T> {
   /** The select list; columns of the table are `t.[name]`. */
   readonly list: string
+  /** What stands after the table, where the list needs more. */
+  readonly join?: string
   of(batch: readonly Values[]): readonly T[]
   /** Cells of the key. */
   keyOf(item: T): KeyCells
@@ -29,11 +31,12 @@ export interface Shape<T> {
 export function rowShape(table: Table): Shape<Row> {
   const decoders = readableColumns(table).map(decoderOf)
   const positions = keyPositions(table)
+  const isBounded = unlimitedColumns(table).length === 0
   return {
     list: selectList(table, 't.'),
     of: (batch) =>
       batch.map((values) => {
-        refuseOversize(table, values)
+        if (!isBounded) refuseOversize(table, values)
         return values.map((value, index) => {
           const cell = decoders[index]?.(value) ?? null
           if (Buffer.isBuffer(value)) giveBack(value)
@@ -79,9 +82,14 @@ export const LOCKED = ' WITH (UPDLOCK, ROWLOCK, HOLDLOCK)'
 export const fromSql = (table: Table, hints = ''): string => `FROM ${quoteTable(table.name)} AS t${hints}`
 
 /** One page of a table with a key. */
-export function pageSql(table: Table, list: string, rows: number, ends: Ends): string {
+export function pageSql(
+  table: Table,
+  { list, join = '' }: Pick<Shape<unknown>, 'list' | 'join'>,
+  rows: number,
+  ends: Ends,
+): string {
   const columns = keyColumns(table)
-  return `SELECT TOP (${rows}) ${list} ${fromSql(table)}${rangeSql(columns, ends)}${orderSql(columns)}`
+  return `SELECT TOP (${rows}) ${list} ${fromSql(table)}${join}${rangeSql(columns, ends)}${orderSql(columns)}`
 }
 
 /** The key of the `rows`th row, after a key's parameters where there is one ("SELECT - ORDER BY clause", OFFSET: since 2012). */
@@ -125,7 +133,7 @@ async function* pages<T>(session: Session, table: Table, shape: Shape<T>, option
   while (left > 0) {
     const asked = Math.min(page, left)
     const { ends, parameters } = rangeOf(table, { ...options, ...(after === undefined ? {} : { after }) })
-    const sql = pageSql(table, shape.list, asked, ends)
+    const sql = pageSql(table, shape, asked, ends)
     let got = 0
     let bytes = 0
     for await (let batch of session.stream(sql, parameters, { signal: options.signal, drain: true })) {
@@ -156,6 +164,6 @@ async function* wholeTable<T>(
   options: ReadOptions,
 ): AsyncGenerator<readonly T[]> {
   const top = options.limit === undefined ? '' : `TOP (${options.limit}) `
-  const sql = `SELECT ${top}${shape.list} ${fromSql(table)}`
+  const sql = `SELECT ${top}${shape.list} ${fromSql(table)}${shape.join ?? ''}`
   for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield shape.of(batch)
 }

@@ -10,9 +10,27 @@ export const NULL_BYTES = Symbol('NULL of varbinary')
  */
 export type Parameter = string | number | Buffer | null | typeof NULL_BYTES
 
+/** A value of unlimited length that is sent as it comes, never whole; of a text its UTF-16, lowest byte first. */
+export interface Streamed {
+  readonly kind: 'text' | 'binary'
+  readonly pieces: AsyncIterable<Buffer>
+}
+
 /** Longest text that isn't sent as nvarchar(max). */
 const SHORT_TEXT = 4000
 const SHORT_BYTES = 8000
+
+/** Gives a request parameters @p0, @p1, … that are read one after the other while it is sent. */
+export function bindStreamed(request: Request, parameters: readonly Streamed[]): void {
+  for (const [index, { kind, pieces }] of parameters.entries()) {
+    if (kind === 'binary') request.addParameter(`p${index}`, TYPES.VarBinary, pieces)
+    else request.addParameter(`p${index}`, TYPES.NVarChar, texts(pieces))
+  }
+}
+
+async function* texts(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  for await (const piece of pieces) yield piece.toString('utf16le')
+}
 
 /** Gives a request its parameters @p0, @p1, … */
 export function bind(request: Request, parameters: readonly Parameter[]): void {

@@ -5,12 +5,14 @@ import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } fro
 import { isOwnTable } from './names.ts'
 import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
 import { printShape, rangeSum, rangeSums } from './prints.ts'
+import { readBlocks } from './read-blocks.ts'
 import type { Session } from './session.ts'
 
 /** A reader on one session. What it reads, and how long it holds locks: paging.ts. */
 export const readerOn = (session: Session, consistent: boolean): Reader => ({
   consistent,
   rows: (table, options = {}) => readShaped(session, table, rowShape(table), options),
+  blocks: (table, options = {}) => readBlocks(session, table, options),
   boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
   sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
   sums: (table, printing, ranges, signal) => rangeSums(session, table, printing, ranges, signal),

@@ -33,20 +33,22 @@ export class RowBuffer {
     return this.#end
   }
 
-  get isEmpty(): boolean {
-    return this.#rows.length === 0
-  }
-
   /** Waits until there is enough to take, or the request has ended. */
   async filled(): Promise<void> {
     while (this.#end === undefined && !this.#isFull()) await this.#woken()
   }
 
-  take(): readonly Values[] {
+  /** Undefined when there is nothing. */
+  take(): readonly Values[] | undefined {
+    if (this.#rows.length === 0) return undefined
     const rows = this.#rows
     this.#rows = []
     this.#bytes = 0
     return rows
+  }
+
+  resume(): void {
+    this.request.resume()
   }
 
   /** Lets go of what wasn't taken: cancels the request, or reads it to its end. Resolves when the connection is free again. */

@@ -1,11 +1,14 @@
-import { type Connection, Request } from 'tedious'
+import { Request } from 'tedious'
 import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
-import { bulkType } from './bulk-types.ts'
+import { bulkType, type RawTarget, rawType } from './bulk-types.ts'
 import { statementError, type Where } from './errors.ts'
-import { bind, type Parameter } from './parameters.ts'
+import { type BulkValue, type Flow, firstOf, type StreamOptions, toRows } from './flow.ts'
+import { bind, bindStreamed, type Parameter, type Streamed } from './parameters.ts'
+import { RawRows, type RowConnection } from './raw-rows.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
+import type { RawBatch } from './tds-rows.ts'
 import type { Native, Wire } from './values.ts'
 
 export interface Result {
@@ -18,17 +21,17 @@ export interface Result {
 
 /** How long a statement waits for a lock, milliseconds; then its transaction ends as `database-busy`. */
 export const LOCK_TIMEOUT_MS = 10_000
-/** A value of a bulk load: what a column of its kind takes. */
-export type BulkValue = string | Buffer | null | number
-
 interface Column {
   readonly value: unknown
 }
 
+type BulkLoad = ReturnType<RowConnection['newBulkLoad']>
+type BulkLoadOptions = Parameters<RowConnection['newBulkLoad']>[1]
+
 /** One connection, one statement at a time. Parameters are @p0, @p1, … */
 export class Session implements Line {
   readonly where: Where
-  readonly #connection: Connection
+  readonly #connection: RowConnection
   readonly #questionMs: number
   #failure: Error | undefined
   #busy = false
@@ -37,7 +40,7 @@ export class Session implements Line {
   #unsure = false
 
   /** `questionMs`: how long a question (`query`, `ask`, `stream`) may take to its first answer. */
-  constructor(connection: Connection, where: Where, questionMs: number) {
+  constructor(connection: RowConnection, where: Where, questionMs: number) {
     this.#connection = connection
     this.where = where
     this.#questionMs = questionMs
@@ -59,6 +62,14 @@ export class Session implements Line {
     return this.#run(sql, (request) => {
       bind(request, parameters)
       request.setTimeout(this.#questionMs)
+      this.#connection.execSql(request)
+    })
+  }
+
+  /** Runs a statement that writes with parameters that are sent as they come. */
+  send(sql: string, parameters: readonly Streamed[]): Promise<Result> {
+    return this.#run(sql, (request) => {
+      bindStreamed(request, parameters)
       this.#connection.execSql(request)
     })
   }
@@ -100,10 +111,31 @@ export class Session implements Line {
   async *stream(
     sql: string,
     parameters: readonly Parameter[],
-    options: { readonly signal?: AbortSignal | undefined; readonly drain: boolean },
+    options: StreamOptions & { readonly drain: boolean },
   ): AsyncGenerator<readonly Values[]> {
-    options.signal?.throwIfAborted()
     const buffer = new RowBuffer(sql)
+    yield* this.#flow(sql, parameters, options, buffer, () => this.#connection.execSql(buffer.request))
+  }
+
+  /** The same rows as bytes, before anything is made of them. `flagged`: see RowSplitter. Ending early reads the rest of the answer. */
+  async *streamRaw(
+    sql: string,
+    parameters: readonly Parameter[],
+    options: StreamOptions & { readonly flagged: boolean },
+  ): AsyncGenerator<RawBatch & { readonly codePages: RawRows['codePages'] }> {
+    const raw = new RawRows(sql, options.flagged)
+    for await (const batch of this.#flow(sql, parameters, { ...options, drain: true }, raw, () => this.#connection.execRaw(raw)))
+      yield { ...batch, codePages: raw.codePages }
+  }
+
+  async *#flow<T>(
+    sql: string,
+    parameters: readonly Parameter[],
+    options: StreamOptions & { readonly drain: boolean },
+    buffer: Flow<T>,
+    send: () => void,
+  ): AsyncGenerator<T> {
+    options.signal?.throwIfAborted()
     const { request } = buffer
     bind(request, parameters)
     request.setTimeout(this.#questionMs)
@@ -111,15 +143,16 @@ export class Session implements Line {
     const cancel = (): void => request.cancel()
     options.signal?.addEventListener('abort', cancel, { once: true })
     try {
-      this.#connection.execSql(request)
+      send()
       while (true) {
         await buffer.filled()
         options.signal?.throwIfAborted()
         if (buffer.end?.error) throw this.#explain(buffer.end.error, sql)
+        const isOver = buffer.end !== undefined
         const batch = buffer.take()
-        if (batch.length > 0) yield batch
-        if (buffer.end !== undefined && buffer.isEmpty) return
-        request.resume()
+        if (batch !== undefined) yield batch
+        if (isOver) return
+        buffer.resume()
       }
     } finally {
       options.signal?.removeEventListener('abort', cancel)
@@ -134,22 +167,36 @@ export class Session implements Line {
     columns: readonly { readonly name: string; readonly kind: Wire | Native }[],
     rows: Iterable<readonly BulkValue[]>,
   ): Promise<void> {
-    const sql = `INSERT BULK ${table}`
+    await this.#bulk(`INSERT BULK ${table}`, table, { keepNulls: true }, (load) => {
+      for (const { name, kind } of columns) {
+        const { type, options } = bulkType(kind)
+        load.addColumn(name, type, { ...options, nullable: true })
+      }
+      this.#connection.execBulkLoad(load, toRows(rows))
+    })
+  }
+
+  async #bulk(sql: string, table: string, options: BulkLoadOptions, send: (load: BulkLoad) => void): Promise<number> {
     this.#begin(sql)
     try {
-      await new Promise<void>((resolve, reject) => {
-        const load = this.#connection.newBulkLoad(table, { keepNulls: true }, (error) => (error ? reject(error) : resolve()))
-        for (const { name, kind } of columns) {
-          const { type, options } = bulkType(kind)
-          load.addColumn(name, type, { ...options, nullable: true })
-        }
-        this.#connection.execBulkLoad(load, toRows(rows))
+      return await new Promise<number>((resolve, reject) => {
+        send(this.#connection.newBulkLoad(table, options, (error, rows) => (error ? reject(error) : resolve(rows ?? 0))))
       })
     } catch (error) {
       throw this.#explain(error, sql)
     } finally {
       this.#busy = false
     }
+  }
+
+  /** Streams rows that came from `streamRaw` into columns of the same types, within the running transaction; returns how many the server took. */
+  bulkRaw(table: string, columns: readonly RawTarget[], batches: AsyncIterable<Buffer>): Promise<number> {
+    const sql = `INSERT BULK ${table}`
+    return this.#bulk(sql, table, { keepNulls: true, checkConstraints: true }, (load) => {
+      for (const [at, { name, declaration, type }] of columns.entries())
+        load.addColumn(name, rawType(type, declaration, at === 0), { length: 1, nullable: true })
+      this.#connection.execBulkLoad(load, firstOf(batches))
+    })
   }
 
   /**
@@ -245,8 +292,4 @@ export class Session implements Line {
   #explain(error: unknown, sql: string): MigrateError {
     return statementError(error, sql, this.where, !this.#unsure)
   }
-}
-
-const toRows = function* (rows: Iterable<readonly BulkValue[]>): Generator<BulkValue[]> {
-  for (const row of rows) yield [...row]
 }

@@ -42,6 +42,7 @@ const transactionOn = (session: Session): Transaction => ({
   countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
   printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, entries),
+  carried: (run, table, keys) => carried(session, run, table, keys),
 })
 
 async function update(session: Session, table: Table, row: Row): Promise<void> {
@@ -123,6 +124,16 @@ async function writeLedger(session: Session, entries: readonly LedgerEntry[]): P
       `INSERT INTO ${LEDGER} (run, table_name, source_key, target_key, action, source_state, target_state, at) VALUES (${rows.join('), (')})`,
     )
   }
+}
+
+/** See the port: what a plain SELECT reads here may be older than the transaction's first lock (REPEATABLE READ). */
+async function carried(session: Session, run: string, table: string, keys: readonly string[]): Promise<readonly LedgerEntry[]> {
+  if (keys.length === 0) return []
+  const { rows } = await session.query(
+    `SELECT id, source_key, target_key, action, source_state, target_state, at FROM ${LEDGER} WHERE run = ${quoteText(run)}
+     AND table_name = ${quoteText(table)} AND source_key IN (${keys.map(quoteText).join(', ')}) ORDER BY id LOCK IN SHARE MODE`,
+  )
+  return ledgerPage(rows, run, table, session.label).entries
 }
 
 /** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */

@@ -1,3 +1,4 @@
+import { giveBack, LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { Block } from '../port.ts'
 import type { Column } from '../schema.ts'
 import type { Collector } from './rows.ts'
@@ -14,15 +15,16 @@ const TAB = 9
 const NEWLINE = 10
 const BACKSLASH = 92
 const CAPITAL_N = 78
-const BLOCK_BYTES = 2 ** 20
+/** So little doesn't keep a lent buffer from others: many small tables may wait to be loaded. */
+const SMALL_BYTES = LENT_BYTES / 8
 /** From this length on, copying is left to memcpy. */
 const LONG = 48
 
-/** Rows as blocks of about a MiB. */
+/** Rows as blocks, in lent buffers but for rows that don't fit in one. */
 export class BlockCollector implements Collector<Block> {
   readonly #plain: readonly boolean[]
   readonly #field = new Field()
-  #buffer = Buffer.allocUnsafe(BLOCK_BYTES + BLOCK_BYTES / 4)
+  #buffer: Buffer = Buffer.alloc(0)
   #used = 0
   #rows = 0
   #whole: Block[] = []
@@ -39,7 +41,7 @@ export class BlockCollector implements Collector<Block> {
     const columns = this.#plain.length
     // Each byte may get a backslash before it, each NULL takes two bytes, each value a tab.
     const most = 2 * (end - start) + 3 * columns
-    if (this.#used + most > this.#buffer.length) this.#close(most)
+    if (this.#used + most > this.#buffer.length) this.#begin(most)
     const buffer = this.#buffer
     const field = this.#field
     let to = this.#used
@@ -58,22 +60,32 @@ export class BlockCollector implements Collector<Block> {
     buffer[to - 1] = NEWLINE
     this.#used = to
     this.#rows += 1
-    if (to >= BLOCK_BYTES) this.#close(0)
   }
 
   take(isEnd: boolean): Block | undefined {
-    if (isEnd) this.#close(0)
+    if (isEnd) this.#close()
     return this.#whole.shift()
   }
 
-  /** Ends the block in hand; the next one has room for a row of `most` bytes. */
-  #close(most: number): void {
-    if (this.#rows > 0) {
-      this.#whole.push({ rows: this.#rows, bytes: this.#buffer.subarray(0, this.#used) })
-      this.#rows = 0
-      this.#used = 0
-      this.#buffer = Buffer.allocUnsafe(Math.max(BLOCK_BYTES + BLOCK_BYTES / 4, most))
-    } else if (most > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(most)
+  /** Ends the block in hand and begins one that has room for a row of `most` bytes. */
+  #begin(most: number): void {
+    this.#close()
+    // A buffer in which nothing stands yet may still be too small.
+    if (this.#buffer.length >= most) return
+    giveBack(this.#buffer)
+    this.#buffer = most <= LENT_BYTES ? lendBuffer() : Buffer.allocUnsafeSlow(most)
+  }
+
+  #close(): void {
+    if (this.#rows === 0) return
+    const bytes = this.#buffer.subarray(0, this.#used)
+    if (this.#used < SMALL_BYTES) {
+      this.#whole.push({ rows: this.#rows, bytes: Buffer.from(bytes) })
+      giveBack(this.#buffer)
+    } else this.#whole.push({ rows: this.#rows, bytes })
+    this.#rows = 0
+    this.#used = 0
+    this.#buffer = Buffer.alloc(0)
   }
 }
 

@@ -7,6 +7,7 @@ import { Pool } from '../pool.ts'
 import { databaseError } from './errors.ts'
 import { Session } from './session.ts'
 import { readKind, settingsOf } from './settings.ts'
+import { wireSocket } from './wire.ts'
 
 export interface MysqlOptions {
   readonly host: string
@@ -120,7 +121,7 @@ export class Connections extends Pool<Session> {
       user,
       database,
       ...(password === undefined ? {} : { password: password.reveal() }),
-      ...(ssl === undefined ? {} : { ssl }),
+      ...(ssl === undefined ? { stream: () => wireSocket(host, port) } : { ssl }),
       charset: 'utf8mb4',
       connectTimeout: connectTimeoutMs ?? 20_000,
       connectAttributes: { program_name: 'migrate' },

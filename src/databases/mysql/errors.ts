@@ -154,8 +154,7 @@ const TOLD: readonly Told[] = [
 ]
 
 function serverError(error: unknown, number: number, words: string, doing: Doing): MigrateError | undefined {
-  // To an account without rights elsewhere, a database that isn't there is one that it may not see (1044).
-  const meant = doing.connecting === true && number === 1044 ? 1049 : NO_SPACE.test(words) ? 1021 : number
+  const meant = NO_SPACE.test(words) ? 1021 : meantNumber(number, doing)
   const told = TOLD.find(({ numbers }) => numbers.has(meant))
   if (told === undefined) return undefined
   return new MigrateError(told.code, told.message(doing.label, words, statement(doing)), {
@@ -163,6 +162,15 @@ function serverError(error: unknown, number: number, words: string, doing: Doing
     cause: error,
     retrySafe: told.retrySafe ?? false,
   })
+}
+
+/**
+ * To an account without rights elsewhere, a database that isn't there is one that it may not see (1044). Hosted servers (RDS) refuse a
+ * statement to an account that has long logged in as if it couldn't (1045, FLUSH TABLES WITH READ LOCK): that is a missing right.
+ */
+function meantNumber(number: number, { connecting }: Doing): number {
+  if (connecting === true) return number === 1044 ? 1049 : number
+  return number === 1045 ? 1142 : number
 }
 
 function statementError(error: unknown, words: string, doing: Doing): MigrateError {

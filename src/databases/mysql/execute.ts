@@ -16,7 +16,7 @@ import {
 } from './marks.ts'
 import { isStanding, type Probe, probeOfStatement } from './probe.ts'
 import { proveReferences } from './references.ts'
-import { isSince, type Session } from './session.ts'
+import { isSince, type ServerKind, type Session } from './session.ts'
 import { settingsOf } from './settings.ts'
 import { inTransaction } from './transaction.ts'
 
@@ -30,18 +30,34 @@ const SETTINGS = /^(?:SET SESSION [^;\n]*;\n)+/
 export async function runDefinition(session: Session, sql: string): Promise<void> {
   const settings = SETTINGS.exec(sql)?.[0] ?? ''
   try {
-    for (const line of settings.split('\n')) if (line !== '') await session.query(settable(session, line))
+    for (const line of settings.split('\n')) if (line !== '') await session.query(settable(session.kind, line))
     await session.query(sql.slice(settings.length))
   } finally {
     if (settings !== '' && !session.broken) await session.query(settingsOf(session.kind))
   }
 }
 
-/** MySQL 8 no longer knows a mode that programs of older servers were created under; it never meant anything to them. */
-const settable = (session: Session, line: string): string =>
-  (isSince(session.kind, 'mysql', 8, 0) ? line.replace(/NO_AUTO_CREATE_USER,?/, '') : line)
-    .replace(/,?(?=';$)/, '')
-    .replace(/;$/, '')
+/**
+ * Modes that MySQL 8.0 no longer knows, under which programs of older servers may have been created ("Changes in MySQL 8.0", SQL mode).
+ * What they stood for is named beside them (MSSQL: PIPES_AS_CONCAT,ANSI_QUOTES,…), or means nothing to a program.
+ */
+const GONE_MODES = new Set(
+  'NO_AUTO_CREATE_USER,DB2,MAXDB,MSSQL,MYSQL323,MYSQL40,ORACLE,POSTGRESQL,NO_FIELD_OPTIONS,NO_KEY_OPTIONS,NO_TABLE_OPTIONS'.split(
+    ',',
+  ),
+)
+
+/** A setting as this server takes it. Pure. */
+export function settable(kind: ServerKind, line: string): string {
+  const setting = line.replace(/;$/, '')
+  if (!isSince(kind, 'mysql', 8, 0)) return setting
+  return setting.replace(/(?<=^SET SESSION sql_mode = ')[^']*/, (modes) =>
+    modes
+      .split(',')
+      .filter((mode) => !GONE_MODES.has(mode))
+      .join(','),
+  )
+}
 
 /** See the port. */
 export async function execute(session: Session, sql: string, mark: Mark): Promise<void> {
@@ -64,6 +80,7 @@ async function define(session: Session, sql: string, statement: string, mark: Ma
   const probe = probeOfStatement(statement)
   if (state === 'none') await setMark(session, mark, probe)
   try {
+    if (probe.kind === 'foreign key') await allowLooseReferences(session)
     if (state === 'none' || !(await isStanding(session, state))) await runDefinition(session, sql)
     if (probe.kind === 'foreign key') await proveReferences(session, probe.table, statement)
   } catch (error) {
@@ -72,6 +89,21 @@ async function define(session: Session, sql: string, statement: string, mark: Ma
     throw error
   }
   await completeMark(session, mark)
+}
+
+/**
+ * MySQL 8.4 and later take no foreign key to what isn't a whole unique key, unless told to ("restrict_fk_on_non_standard_key"). False
+ * where the account may not say so.
+ */
+export async function allowLooseReferences(session: Session): Promise<boolean> {
+  if (!isSince(session.kind, 'mysql', 8, 4)) return true
+  try {
+    await session.query('SET SESSION restrict_fk_on_non_standard_key = 0')
+    return true
+  } catch (error) {
+    if (session.error(error).code === 'database-permission-denied') return false
+    throw error
+  }
 }
 
 /** See the port. Statements that are no definitions, or make what nobody can be asked about, are run by themselves. */

@@ -1,5 +1,5 @@
 import type { Schema } from '../schema.ts'
-import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable } from './introspect-tables.ts'
+import { type CatalogTable, ELSEWHERE, LOADED_ELSEWHERE, type OtherTable } from './introspect-tables.ts'
 import { UNKNOWN_CODEC } from './values.ts'
 
 type Finding = Schema['findings'][number]
@@ -15,7 +15,7 @@ export const tableFindings = (tables: readonly CatalogTable[], others: readonly 
       ...table.columns
         .filter((column) => column.codec === UNKNOWN_CODEC)
         .map((column) => unknownType(name, column.name, column.type)),
-      ...(/ (DATA|INDEX) DIRECTORY='/i.test(sql) ? [directoryFinding(name)] : []),
+      ...(sql.search(ELSEWHERE) === -1 ? [] : [directoryFinding(name)]),
       ...(/FOREIGN KEY \([^)]*\) REFERENCES `(?:[^`]|``)+`\.`/i.test(sql) ? [foreignDatabase(name)] : []),
       ...(indexes.some((index) => /^FULLTEXT /i.test(index)) ? [fullTextFinding(name)] : []),
     ]
@@ -71,7 +71,7 @@ const unknownType = (table: string, column: string, type: string): Finding => ({
 const directoryFinding = (name: string): Finding => ({
   severity: 'warning',
   code: 'table-directory',
-  message: `The table ${name} lies in a folder of its own on the old server (DATA DIRECTORY); on the new one it lies with the others.`,
+  message: `The table ${name} lies in a folder or tablespace of its own on the old server (DATA DIRECTORY, TABLESPACE); on the new one it lies with the others.`,
   hint: 'Nothing to do, unless the new server should spread its tables over disks too.',
 })
 

@@ -10,7 +10,7 @@ import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
-import { load, loadBlocks } from './load.ts'
+import { load, loadBlocks, loadTogether } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
 import { mysqlNative } from './native.ts'
 import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
@@ -20,6 +20,7 @@ import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
+import { consequences, unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
 import { Guards } from './triggers.ts'
 import { unpackBlock } from './unpack.ts'
@@ -44,6 +45,8 @@ export function openMysql(options: MysqlOptions): Database {
     info: () => use(serverInfo),
     schema: () => use(readSchema),
     sizes: () => use(tableSizes),
+    consequences,
+    unmet: (schema) => use((session) => unmet(session, schema)),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),
     rowsByKey: async (table, keys) => await use((session) => rowsByKey(session, table, few(keys))),
@@ -63,6 +66,7 @@ export function openMysql(options: MysqlOptions): Database {
     retract: (sql, mark) => use((session) => retract(session, sql, mark)),
     load: (table, rows, mark) => use((session) => load(session, guards, table, rows, mark)),
     loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, guards, table, blocks, mark)),
+    loadTogether: (loads) => use((session) => loadTogether(session, guards, loads)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, guards, rule)),
     removeOwnTables: () =>
       use(async (session) => {

@@ -11,8 +11,8 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
   const uuid = kind.family === 'mysql' ? '@@server_uuid' : "CONCAT_WS(':', @@hostname, @@port, @@datadir)"
   const [row] = await ask(
     session,
-    ['comment', 'database', 'user', 'collation', 'server', 'bytes'] as const,
-    `SELECT @@version_comment, DATABASE(), CURRENT_USER(), @@collation_database, ${uuid},
+    ['comment', 'database', 'user', 'collation', 'server', 'tableNames', 'bytes'] as const,
+    `SELECT @@version_comment, DATABASE(), CURRENT_USER(), @@collation_database, ${uuid}, @@GLOBAL.lower_case_table_names,
        (SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE())`,
   )
   const names = { mysql: 'MySQL', mariadb: 'MariaDB' } as const
@@ -32,6 +32,7 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
     user: row?.user ?? '',
     collation: row?.collation ?? '',
     fingerprint: `${kind.family}:${row?.server}:${row?.database}`,
+    facts: { tableNames: row?.tableNames ?? '' },
     sizeBytes: row?.bytes === null || row?.bytes === undefined ? 0 : Number(row.bytes),
   }
 }

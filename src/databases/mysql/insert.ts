@@ -10,12 +10,14 @@ import { quoteNames, quoteTable, writeExpression } from './values.ts'
 /** Text of one INSERT, characters; a character of utf8mb4 has four bytes at most, nearly all have one. */
 const STATEMENT_LENGTH = 512 * 1024
 const STATEMENT_ROWS = 2000
+const LENIENT_ROWS = 50
 
 /** Statements for these rows, each small enough for the server. Throws `value-too-large` for a row that isn't. */
 export function* insertStatements(
   table: Table,
   rows: Iterable<Row>,
   maxPacket: number,
+  most = STATEMENT_ROWS,
 ): Generator<{ readonly sql: string; readonly rows: readonly Row[] }> {
   const columns = readableColumns(table)
   const head = `INSERT INTO ${quoteTable(table.name)} (${quoteNames(columns.map((column) => column.name))}) VALUES `
@@ -25,7 +27,7 @@ export function* insertStatements(
   let length = 0
   for (const row of rows) {
     const text = `(${columns.map((column, at) => writeExpression(column, row[at] ?? null)).join(',')})`
-    if (own.length > 0 && (length + text.length > limit || own.length >= STATEMENT_ROWS)) {
+    if (own.length > 0 && (length + text.length > limit || own.length >= most)) {
       yield { sql: head + parts.join(','), rows: own }
       parts = []
       own = []
@@ -52,7 +54,9 @@ function refuseTooLarge(table: Table, text: string, room: number): void {
 /** Inserts rows within the open transaction. A row whose key exists already is an error, never replaced. */
 export async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
   const columns = readableColumns(table)
-  for (const part of insertStatements(table, rows, session.kind.maxPacket)) {
+  // A server that tells of few warnings (64 in MySQL 5.7) must tell of all that enums' error values bring.
+  const few = rows.some((row) => hasEnumError(columns, row)) ? LENIENT_ROWS : STATEMENT_ROWS
+  for (const part of insertStatements(table, rows, session.kind.maxPacket, few)) {
     const lenient = part.rows.some((row) => hasEnumError(columns, row))
     const { count } = await (lenient ? withEnumErrors(session, columns, part.sql) : session.query(part.sql))
     if (count !== part.rows.length) throw miscount(session, table, part.rows.length, count)
@@ -67,7 +71,7 @@ export async function withEnumErrors(session: Session, columns: readonly Column[
   await session.query(`SET SESSION sql_mode = '${SQL_MODE.replace('STRICT_ALL_TABLES,', '')}'`)
   try {
     const result = await session.query(sql)
-    await refuseWarnings(session, columns, sql)
+    await refuseWarnings(session, columns, sql, result.warnings)
     return result
   } finally {
     if (!session.broken) await session.query(`SET SESSION sql_mode = '${SQL_MODE}'`)
@@ -77,16 +81,30 @@ export async function withEnumErrors(session: Session, columns: readonly Column[
 /** WARN_DATA_TRUNCATED: "Data truncated for column 'status' at row 1". */
 const TRUNCATED = 1265
 
-/** Throws with the first warning of the statement before, enums' error values aside. */
-export async function refuseWarnings(session: Session, columns: readonly Column[], sql: string): Promise<void> {
+/** A character set, collation or syntax that a later release will no longer know: ER_WARN_DEPRECATED_SYNTAX and its like. */
+const DEPRECATED = new Set([1287, 1681, 3719, 3778])
+
+/** Throws with the first warning of the statement before, enums' error values and what is said of the statement alone aside; also when the server doesn't tell all of them. */
+export async function refuseWarnings(session: Session, columns: readonly Column[], sql: string, count: number): Promise<void> {
   const enums = columns.filter((column) => column.codec === 'enum').map((column) => `column '${column.name}'`)
   const { rows } = await session.query('SHOW WARNINGS')
-  const bad = rows.find(
-    ([_level, number, words]) => Number(number) !== TRUNCATED || !enums.some((name) => words?.includes(name) === true),
-  )
+  const bad = rows.find(([_level, number, words]) => {
+    if (DEPRECATED.has(Number(number))) return false
+    return Number(number) !== TRUNCATED || !enums.some((name) => words?.includes(name) === true)
+  })
+  if (bad === undefined && count > rows.length) throw untold(session, sql, count - rows.length)
   if (bad === undefined) return
   throw session.error(Object.assign(new Error(bad[2] ?? ''), { errno: Number(bad[1]) }), sql)
 }
+
+const untold = (session: Session, sql: string, count: number): MigrateError =>
+  new MigrateError(
+    'database-statement-failed',
+    `The ${session.label} has ${count} more warnings about a statement than it tells (max_error_count), so that nobody knows whether all values went in as they were. Everything was rolled back.\nStatement: ${sql.slice(0, 160)}`,
+    {
+      hint: 'Have the host run: SET GLOBAL max_error_count = 65535; then run again. Or give the rows whose enum columns hold no member (… WHERE column = 0) one on the old host.',
+    },
+  )
 
 export const miscount = (session: Session, table: Table, wanted: number, got: number): MigrateError =>
   new MigrateError(

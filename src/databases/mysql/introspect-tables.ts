@@ -1,5 +1,6 @@
 import type { Column, ForeignKey, Key, Table } from '../schema.ts'
 import { ask, isOwnTable } from './catalog.ts'
+import { withColumnCollation, withTableCollation } from './collations.ts'
 import { readColumns } from './introspect-columns.ts'
 import type { Session } from './session.ts'
 import { splitCreateTable, unqualified } from './sql-text.ts'
@@ -30,6 +31,7 @@ export interface OtherTable {
   readonly name: string
   readonly engine: string
   readonly type: string
+  readonly collation: string | null
 }
 
 export interface ReadTables {
@@ -40,12 +42,12 @@ export interface ReadTables {
 export async function readTables(session: Session, database: string, triggers: readonly Trigger[]): Promise<ReadTables> {
   const rows = await ask(
     session,
-    ['name', 'type', 'engine'] as const,
-    `SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES
+    ['name', 'type', 'engine', 'collation'] as const,
+    `SELECT TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COLLATION FROM information_schema.TABLES
      WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW', 'SEQUENCE', 'TEMPORARY') ORDER BY TABLE_NAME`,
   )
   const shop = rows
-    .map(({ name, type, engine }) => ({ name: name ?? '', type: type ?? '', engine: engine ?? '' }))
+    .map(({ name, type, engine, collation }) => ({ name: name ?? '', type: type ?? '', engine: engine ?? '', collation }))
     .filter(({ name }) => !isOwnTable(name))
   const isCarried = ({ type, engine }: OtherTable): boolean => type === 'BASE TABLE' && CARRIED.has(engine)
   const columns = await readColumns(session)
@@ -59,12 +61,15 @@ export async function readTables(session: Session, database: string, triggers: r
   return { tables, others: shop.filter((each) => !isCarried(each)) }
 }
 
+/** Where the old server keeps a table's files, which the new one has no place for. */
+export const ELSEWHERE = / (?:DATA|INDEX) DIRECTORY ?= ?'[^']*'| \/\*!50100 TABLESPACE `[^`]*` \*\/| TABLESPACE = `?\w+`?/gi
+
 const INDEX = /^(?:UNIQUE |FULLTEXT |SPATIAL )?(?:KEY|INDEX) /i
 const FOREIGN_KEY = /^CONSTRAINT `((?:[^`]|``)+)` (FOREIGN KEY .*)$/is
 
 /** From the text of SHOW CREATE TABLE. Pure. */
 export function catalogTable(
-  { name, engine }: OtherTable,
+  { name, engine, collation }: OtherTable,
   columns: readonly Column[],
   sql: string,
   triggers: readonly string[],
@@ -76,8 +81,10 @@ export function catalogTable(
   const keep = inlineIndexes(columns, primary, items)
   const indexes = items.filter((item) => INDEX.test(item) && !keep.has(item))
   const foreignKeys = items.flatMap((item) => foreignKeyOf(name, item))
-  const inline = items.filter((item) => (!INDEX.test(item) || keep.has(item)) && !FOREIGN_KEY.test(item))
-  const options = tail.replace(/ AUTO_INCREMENT=\d+/i, '').replace(/ (DATA|INDEX) DIRECTORY='[^']*'/gi, '')
+  const inline = items
+    .filter((item) => (!INDEX.test(item) || keep.has(item)) && !FOREIGN_KEY.test(item))
+    .map((item) => withColumnCollation(item, columns))
+  const options = withTableCollation(tail.replace(/ AUTO_INCREMENT=\d+/i, '').replace(ELSEWHERE, ''), collation)
   const secondPlace = autoInSecondPlace(columns, primary, items)
   const isElsewhere = LOADED_ELSEWHERE.has(engine) && !secondPlace
   const rowFormat = / ROW_FORMAT=\w+/i.exec(options)?.[0] ?? ''
@@ -100,7 +107,8 @@ export function catalogTable(
 }
 
 const inInnodb = (options: string, engine: string, rowFormat: string): string =>
-  options.replace(new RegExp(`ENGINE=${engine}`, 'i'), 'ENGINE=InnoDB').replace(rowFormat, '')
+  // Each partition names it again.
+  options.replace(new RegExp(`\\bENGINE( ?= ?)${engine}\\b`, 'gi'), 'ENGINE$1InnoDB').replace(rowFormat, '')
 
 /** MyISAM can number within a group: its auto-numbered column then stands second in a key, which InnoDB has not. */
 function autoInSecondPlace(columns: readonly Column[], primary: Key | null, items: readonly string[]): boolean {

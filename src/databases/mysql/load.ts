@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
-import type { Row } from '../port.ts'
+import { giveBack, LENT_BYTES } from '../buffers.ts'
+import type { BlockLoad, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { insertRows, refuseWarnings } from './insert.ts'
-import { type Mark, makeOwnTable, setMark } from './marks.ts'
+import { type Mark, makeOwnTable, setMark, setMissing } from './marks.ts'
 import type { Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
 import type { Guards } from './triggers.ts'
@@ -34,17 +35,38 @@ export const loadBlocks = (
   table: Table,
   blocks: AsyncIterable<Buffer>,
   mark: Mark,
-): Promise<number> =>
-  marked(session, guards, table, mark, async () => {
-    if (session.kind.localInfile) return await loadData(session, table, blocks)
-    const raw = asInBlocks(table)
-    let count = 0
-    for await (const rows of unpackBlocks(raw, blocks)) {
-      await insertRows(session, raw, rows)
-      count += rows.length
+): Promise<number> => marked(session, guards, table, mark, () => loadSome(session, table, blocks))
+
+/** See the port. */
+export async function loadTogether(session: Session, guards: Guards, loads: readonly BlockLoad[]): Promise<readonly number[]> {
+  await makeOwnTable(session, 'migrate_marks')
+  const marks = loads.map(({ mark }) => mark)
+  const all = async (): Promise<readonly number[] | undefined> => {
+    const missing = await setMissing(session, marks)
+    if (missing === undefined) return undefined
+    const counts: number[] = []
+    for (const { table, blocks, mark } of loads) counts.push(missing.has(mark) ? await loadSome(session, table, blocks) : 0)
+    return counts
+  }
+  const tables = loads.map(({ table }) => table)
+  return await guards.silently(session, tables, async () => {
+    for (;;) {
+      const counts = await inTransaction(session, all, true)
+      if (counts !== undefined) return counts
     }
-    return count
   })
+}
+
+async function loadSome(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
+  if (session.kind.localInfile) return await loadData(session, table, blocks)
+  const raw = asInBlocks(table)
+  let count = 0
+  for await (const rows of unpackBlocks(raw, blocks)) {
+    await insertRows(session, raw, rows)
+    count += rows.length
+  }
+  return count
+}
 
 async function marked(session: Session, guards: Guards, table: Table, mark: Mark, work: () => Promise<number>): Promise<number> {
   await makeOwnTable(session, 'migrate_marks')
@@ -81,14 +103,21 @@ function setOf(column: Column, at: number): string | undefined {
 async function loadData(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
   const sql = loadDataSql(table)
   let lines = 0
+  // Of those handed on, the last but one has been sent when another is asked for: the stream holds one at a time.
+  const handed: Buffer[] = []
   async function* counted(): AsyncGenerator<Buffer> {
     for await (const block of blocks) {
       lines += linesOf(block)
-      if (block.length > 0) yield block
+      // The server takes no packet beyond its max_allowed_packet, of whatever part of the file.
+      for (let at = 0; at < block.length; at += LENT_BYTES) yield block.subarray(at, at + LENT_BYTES)
+      handed.push(block)
+      if (handed.length > 1) giveBack(handed.shift() ?? block)
     }
   }
-  const { count, info, warnings } = await session.loadLocal(sql, Readable.from(counted(), { objectMode: false }))
-  if (warnings > 0) await refuseWarnings(session, readableColumns(table), sql)
+  const source = Readable.from(counted(), { objectMode: true, highWaterMark: 1 })
+  const { count, info, warnings } = await session.loadLocal(sql, source)
+  for (const block of handed) giveBack(block)
+  if (warnings > 0) await refuseWarnings(session, readableColumns(table), sql, warnings)
   const skipped = Number(/Skipped: (\d+)/.exec(info)?.[1] ?? 0)
   if (count === lines && skipped === 0) return count
   throw new MigrateError(

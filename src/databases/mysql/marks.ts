@@ -78,12 +78,13 @@ export async function stateOf(session: Session, mark: Mark): Promise<'none' | 'd
 
 const DUPLICATE = 1062
 
+const valuesOf = (mark: Mark, probe: Probe | undefined): string =>
+  `'${idOf(mark)}', ${quoteText(mark.run)}, ${quoteText(mark.name)}, ${probe === undefined ? 'NULL' : quoteText(JSON.stringify(probe))}`
+
 /** Sets a mark within the open transaction; false when it was there. Another transaction that is setting the same one is waited for. */
 export async function setMark(session: Session, mark: Mark, probe?: Probe): Promise<boolean> {
-  const text = probe === undefined ? 'NULL' : quoteText(JSON.stringify(probe))
-  const values = `'${idOf(mark)}', ${quoteText(mark.run)}, ${quoteText(mark.name)}, ${text}`
   try {
-    await session.query(`INSERT INTO migrate_marks (id, run, name, probe) VALUES (${values})`)
+    await setMarks(session, [probe === undefined ? { mark } : { mark, probe }])
     return true
   } catch (error) {
     if (serverNumber(error) === DUPLICATE) return false
@@ -112,17 +113,33 @@ export async function statesOf(session: Session, marks: readonly Mark[]): Promis
   return found
 }
 
-/** Sets marks that don't stand yet, each with the object that its statement makes. */
+/** Sets marks that don't stand yet, each with the object that its statement makes, where it is one that makes some. */
 export async function setMarks(
   session: Session,
-  marks: readonly { readonly mark: Mark; readonly probe: Probe }[],
+  marks: readonly { readonly mark: Mark; readonly probe?: Probe }[],
 ): Promise<void> {
   if (marks.length === 0) return
-  const values = marks.map(
-    ({ mark, probe }) =>
-      `('${idOf(mark)}', ${quoteText(mark.run)}, ${quoteText(mark.name)}, ${quoteText(JSON.stringify(probe))})`,
-  )
+  const values = marks.map(({ mark, probe }) => `(${valuesOf(mark, probe)})`)
   await session.query(`INSERT INTO migrate_marks (id, run, name, probe) VALUES ${values.join(', ')}`)
+}
+
+/**
+ * Sets those of the marks that don't stand, within the open transaction, and returns them; `undefined`, with none set, when another
+ * transaction has set one of them meanwhile: a new transaction sees it.
+ */
+export async function setMissing(session: Session, marks: readonly Mark[]): Promise<ReadonlySet<Mark> | undefined> {
+  const standing = await statesOf(session, marks)
+  const missing = marks.filter((mark) => !standing.has(mark))
+  try {
+    await setMarks(
+      session,
+      missing.map((mark) => ({ mark })),
+    )
+    return new Set(missing)
+  } catch (error) {
+    if (serverNumber(error) === DUPLICATE) return undefined
+    throw error
+  }
 }
 
 export async function completeMarks(session: Session, marks: readonly Mark[]): Promise<void> {

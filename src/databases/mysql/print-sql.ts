@@ -5,24 +5,24 @@ import { type Column, fullName, readableColumns, type Table } from '../schema.ts
 import { quoteName, UNKNOWN_CODEC } from './values.ts'
 
 /**
- * A row's fingerprint as the server computes it. SHA-1 over the row's framed cells gives 40 hexadecimal digits; the fingerprint's high
- * half is the CRC-32 of them all, its low half the CRC-32 of the first 20. Of a SHA-1, these are 64 well mixed bits: the CRCs only fold
- * them. A CRC-32 of the cells themselves would not do: it is linear, so that values swapped between two rows change a sum of
+ * A row's fingerprint as the server computes it. SHA-256 over the row's framed cells gives 64 hexadecimal digits; the fingerprint's
+ * high half is the CRC-32 of them all, its low half the CRC-32 of the first 20. Of a SHA-256, these are 64 well mixed bits: the CRCs only
+ * fold them. A CRC-32 of the cells themselves would not do: it is linear, so that values swapped between two rows change a sum of
  * such by 0 in one case of some 9,000 (tried), and one with another seed says nothing new of rows of equal length.
  *
- * SHA-1 costs a fifth of what the cells' texts cost. Its digits as a number (CONV) would take longer than SHA-1 itself; a variable keeps
- * it from being computed twice. That such a variable is set before it is read within one expression is how servers do it, not what
+ * It costs a fifth of what the cells' texts cost, as SHA-1 would, which MySQL has no more since 9.6 ("Legacy Hashing Component"). Its digits
+ * as a number (CONV) would take longer than the hash itself; a variable keeps it from being computed twice. That such a variable is set before it is read within one expression is how servers do it, not what
  * MySQL's manual promises ("User-Defined Variables"): `knownAnswer` (prints.ts) asks each server.
  */
-export const hashExpression = (text: string): string => `(CRC32(${HASH} := SHA1(${text})) << 32 | CRC32(LEFT(${HASH}, 20)))`
+export const hashExpression = (text: string): string => `(CRC32(${HASH} := SHA2(${text}, 256)) << 32 | CRC32(LEFT(${HASH}, 20)))`
 
-/** Session variable that holds the last SHA-1; NULL where there was none. */
+/** Session variable that holds the last SHA-256; NULL where there was none. */
 export const HASH = '@migrate_print'
 
-const VERSION = 'mysql-sha1-1'
+const VERSION = 'mysql-sha2-1'
 
 /**
- * Bytes of text that are framed whole, all columns together; what would exceed it goes in as its SHA-1. "If the result would be longer
+ * Bytes of text that are framed whole, all columns together; what would exceed it goes in as its SHA-256. "If the result would be longer
  * than max_allowed_packet", a string function gives NULL with no more than a warning ("String Functions and Operators").
  */
 const INLINE_BYTES = 512 * 1024
@@ -33,7 +33,7 @@ export const LEAST_PACKET = 2 * INLINE_BYTES
 type Frame =
   /** Digits, or a date: text without a comma, so that the comma after it ends it; nothing at all for NULL. */
   | 'plain'
-  /** The SHA-1 of its bytes. */
+  /** The SHA-256 of its bytes. */
   | 'digest'
   /** Its length in bytes, and the bytes; no length for NULL. */
   | 'bytes'
@@ -77,7 +77,7 @@ export function framedText(columns: readonly Column[]): string {
 function piecesOf(column: Column, frame: Frame, isLast: boolean): readonly string[] {
   const name = quoteName(column.name)
   if (frame !== 'bytes') {
-    const text = frame === 'digest' ? `SHA1(${name})` : plainText(column, name)
+    const text = frame === 'digest' ? `SHA2(${name}, 256)` : plainText(column, name)
     return [column.nullable ? `IFNULL(${text}, '')` : text]
   }
   const bytes = column.codec === 'binary' ? name : `CAST(${name} AS BINARY)`

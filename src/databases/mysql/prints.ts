@@ -245,12 +245,21 @@ const PROBES = ['', 'a', 'the quick brown fox']
 
 /** What `hashExpression` must give for a text. */
 function answerOf(text: string): bigint {
-  const digits = createHash('sha1').update(text).digest('hex')
+  const digits = createHash('sha256').update(text).digest('hex')
   return (BigInt(crc32(digits)) << 32n) | BigInt(crc32(digits.slice(0, 20)))
 }
 
-/** True when the server computes fingerprints, and their sums, as they are computed here. */
+/** True when the server computes fingerprints, and their sums, as they are computed here; not where it lacks what that takes. */
 async function knownAnswer(session: Session): Promise<boolean> {
+  try {
+    return await givesKnownAnswer(session)
+  } catch (error) {
+    if (error instanceof MigrateError && error.code === 'database-statement-failed') return false
+    throw error
+  }
+}
+
+async function givesKnownAnswer(session: Session): Promise<boolean> {
   const from = `FROM (${PROBES.map((text) => `SELECT '${text}' AS probe`).join(' UNION ALL ')}) AS probes`
   const print = hashExpression('probe')
   const each = await session.question(`SELECT ${print} ${from}`)

@@ -10,7 +10,7 @@ import type { Session } from './session.ts'
 import { stream } from './stream.ts'
 import { quoteName, quoteTable, rawExpression, selectExpression } from './values.ts'
 
-/** A reader on one session, which must be in a transaction when `consistent`. */
+/** A reader on one session, which must be in a transaction when `consistent`. Whoever gives the session back sets `resultsAs('text')`. */
 export function readerOn(session: Session, connections: Connections, consistent: boolean): Reader {
   let isBusy = false
   async function* alone<T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> {
@@ -22,20 +22,30 @@ export function readerOn(session: Session, connections: Connections, consistent:
       isBusy = false
     }
   }
+  // One small table after the other is read in blocks: to and fro for each would take as many questions again.
+  async function* inForm<T>(form: 'text' | 'bytes', work: () => AsyncGenerator<T>): AsyncGenerator<T> {
+    await session.resultsAs(form)
+    yield* work()
+  }
+  const asText = async <T>(work: () => Promise<T>): Promise<T> => {
+    await session.resultsAs('text')
+    return await work()
+  }
+  const text = <T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> => alone(() => inForm('text', work))
   return {
     consistent,
     rows: (table, options = {}) =>
-      alone<readonly Row[]>(() =>
+      text<readonly Row[]>(() =>
         stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table)), options.signal),
       ),
-    blocks: (table, options = {}) => alone<Block>(() => blocks(session, connections, table, options)),
-    boundary: (table, rows, after, signal) => boundary(session, connections, table, rows, after, signal),
-    sum: (table, printing, range = {}) => sumOf(session, connections, table, printing, range),
-    sums: (table, printing, ranges, signal) => sumsOf(session, connections, table, printing, ranges, signal),
+    blocks: (table, options = {}) => alone<Block>(() => inForm('bytes', () => blocks(session, connections, table, options))),
+    boundary: (table, rows, after, signal) => asText(() => boundary(session, connections, table, rows, after, signal)),
+    sum: (table, printing, range = {}) => asText(() => sumOf(session, connections, table, printing, range)),
+    sums: (table, printing, ranges, signal) => asText(() => sumsOf(session, connections, table, printing, ranges, signal)),
     prints: (table, printing, options = {}) =>
-      alone<readonly PrintedRow[]>(() => printsOf(session, connections, table, printing, options)),
+      text<readonly PrintedRow[]>(() => printsOf(session, connections, table, printing, options)),
     printsWithin: (table, printing, ranges, signal) =>
-      alone<readonly PrintedRow[]>(() => printsWithin(session, connections, table, printing, ranges, signal)),
+      text<readonly PrintedRow[]>(() => printsWithin(session, connections, table, printing, ranges, signal)),
   }
 }
 
@@ -50,14 +60,8 @@ const blocksSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | '
   return `SELECT ${columns.join(', ')} FROM ${quoteTable(table.name)}${rangeCondition(table, options)}${order}${limitOf(options)}`
 }
 
-async function* blocks(session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> {
-  await session.query('SET SESSION character_set_results = NULL')
-  try {
-    yield* stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options.signal)
-  } finally {
-    if (!session.broken) await session.query('SET SESSION character_set_results = utf8mb4')
-  }
-}
+const blocks = (session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> =>
+  stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options.signal)
 
 async function boundary(
   session: Session,

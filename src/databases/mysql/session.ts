@@ -60,6 +60,7 @@ export class Session {
   questionMs: number | undefined
   #kind: ServerKind | undefined
   #failure: Error | undefined
+  #form: 'text' | 'bytes' = 'text'
 
   constructor(connection: mysql.Connection, label: string) {
     this.#connection = connection
@@ -89,6 +90,13 @@ export class Session {
 
   set kind(kind: ServerKind) {
     this.#kind = kind
+  }
+
+  /** Text comes in utf8mb4 from now on, or in each column's own bytes. */
+  async resultsAs(form: 'text' | 'bytes'): Promise<void> {
+    if (this.#form === form) return
+    await this.query(`SET SESSION character_set_results = ${form === 'text' ? 'utf8mb4' : 'NULL'}`)
+    this.#form = form
   }
 
   /** Runs one statement. */

@@ -25,8 +25,9 @@ export const SQL_MODE =
 /**
  * Settings that fix how values are printed and read, the same on both hosts, and that keep a slow reader connected
  * (net_write_timeout). `SET NAMES` comes as settings of its own, since this is one statement. Variables that only one family or
- * version has: MySQL's "Server System Variables" (max_execution_time, information_schema_stats_expiry since 8.0) and MariaDB's
- * (max_statement_time; explicit_defaults_for_timestamp can be set since 10.8.2).
+ * version has: MySQL's "Server System Variables" (max_execution_time; since 8.0 information_schema_stats_expiry, without which sizes
+ * and counters may be a day old; since 8.0.30 show_gipk_in_create_table_and_information_schema) and MariaDB's (max_statement_time;
+ * explicit_defaults_for_timestamp can be set since 10.8.2, in MySQL by an administrator alone).
  */
 export function settingsOf(kind: ServerKind): string {
   const values: readonly (readonly [string, string])[] = [
@@ -36,6 +37,8 @@ export function settingsOf(kind: ServerKind): string {
     ['character_set_results', 'utf8mb4'],
     ['collation_connection', 'utf8mb4_general_ci'],
     ['autocommit', '1'],
+    // At any other level WITH CONSISTENT SNAPSHOT is ignored with no more than a warning ("START TRANSACTION").
+    [isolationName(kind), "'REPEATABLE-READ'"],
     ['foreign_key_checks', '1'],
     ['unique_checks', '1'],
     ['sql_quote_show_create', '1'],
@@ -44,7 +47,8 @@ export function settingsOf(kind: ServerKind): string {
     ['sql_select_limit', '18446744073709551615'],
     ['sql_big_selects', '1'],
     ['sql_notes', '1'],
-    ['max_error_count', '65535'],
+    // All warnings of a statement are looked at (insert.ts). Where only an administrator may say so, fewer may be told.
+    ...(isSince(kind, 'mysql', 8, 0, 14) ? [] : ([['max_error_count', '65535']] as const)),
     ['group_concat_max_len', '4194304'],
     // Customers never queue long behind us.
     ['innodb_lock_wait_timeout', '5'],
@@ -54,7 +58,12 @@ export function settingsOf(kind: ServerKind): string {
     ['wait_timeout', '28800'],
     ...(kind.family === 'mariadb' ? ([['max_statement_time', '0']] as const) : ([['max_execution_time', '0']] as const)),
     ...(isSince(kind, 'mysql', 8, 0) ? ([['information_schema_stats_expiry', '0']] as const) : []),
+    ...(isSince(kind, 'mysql', 8, 0, 30) ? ([['show_gipk_in_create_table_and_information_schema', '1']] as const) : []),
     ...(isSince(kind, 'mariadb', 10, 8, 2) ? ([['explicit_defaults_for_timestamp', '1']] as const) : []),
   ]
   return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}`
 }
+
+/** MySQL calls it so since 5.7.20, MariaDB since 11.1.1; MySQL 8.0 no longer knows the older name. */
+const isolationName = (kind: ServerKind): string =>
+  isSince(kind, 'mysql', 5, 7, 20) || isSince(kind, 'mariadb', 11, 1, 1) ? 'transaction_isolation' : 'tx_isolation'

@@ -48,11 +48,17 @@ async function readOn<T>(
   } finally {
     for (const session of sessions) {
       // After a failure or a stop the line may be dead: nobody waits for its answer.
-      if (whole) await rollback(session)
+      if (whole) await ended(session)
       else session.destroy()
       connections.release(session)
     }
   }
+}
+
+async function ended(session: Session): Promise<void> {
+  await rollback(session)
+  if (session.broken) return
+  await session.resultsAs('text').catch(() => session.destroy())
 }
 
 interface LockedTable {

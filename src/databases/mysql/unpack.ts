@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { TextDecoder } from 'node:util'
 import { MigrateError } from '../../base/errors.ts'
+import { giveBack } from '../buffers.ts'
 import type { Cell, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { notUnicode } from './rows.ts'
@@ -25,6 +26,7 @@ export async function* unpackBlocks(table: Table, blocks: AsyncIterable<Buffer>)
       yield batch
       batch = []
     }
+    giveBack(block)
     if (batch.length > 0) yield batch
   }
 }

@@ -30,6 +30,38 @@ export function socketOf(connection: object): Socket {
 
 type DataListener = (chunk: Buffer) => void
 
+/** Enough for what the kernel holds of one connection. */
+const READ_BYTES = 256 * 1024
+/** Of all connections: what is in it is used before the next of them is read. */
+const shared = Buffer.allocUnsafeSlow(READ_BYTES)
+
+/**
+ * A socket that is read into one buffer which all of them share (net.Socket, `onread`), since a buffer of its own for every read keeps
+ * the garbage collector as busy as the copy itself (databases/buffers.ts). Whoever listens to `data`, as the driver does, gets a copy.
+ */
+class WireSocket extends Socket {
+  /** Takes what is read in place of those who listen; it may look at a view as long as it doesn't return. */
+  reader: DataListener | undefined
+
+  constructor() {
+    const take = (bytes: number): boolean => {
+      const view = shared.subarray(0, bytes)
+      if (this.reader === undefined) this.emit('data', Buffer.from(view))
+      else this.reader(view)
+      return true
+    }
+    super({ onread: { buffer: shared, callback: take } })
+  }
+}
+
+/** Begins to connect. */
+export const wireSocket = (host: string, port: number): WireSocket =>
+  new WireSocket().connect({ host, port }).setNoDelay(true).setKeepAlive(true)
+
+const HEADER_BYTES = 4
+/** Up to here the room for a packet that comes in pieces is kept for the next one. */
+const KEPT_BYTES = 64 * 1024
+
 /** Stands between socket and driver while one statement runs. */
 export class RowTap {
   readonly #socket: Socket
@@ -38,9 +70,9 @@ export class RowTap {
   readonly #afterChunk: () => void
   readonly #mine: DataListener
   #phase: 'header' | 'columns' | 'rows' | 'ended' = 'header'
-  #waiting: Buffer[] = []
-  #waitingBytes = 0
-  #needed = 0
+  /** The beginning of a packet whose rest is still to come. */
+  #cut: Buffer = Buffer.alloc(0)
+  #cutBytes = 0
   #large: Buffer[] = []
   #sequence = 0
 
@@ -51,69 +83,92 @@ export class RowTap {
     this.#afterChunk = afterChunk
     this.#driver = socket.listeners('data')[0] as DataListener
     this.#mine = (chunk) => this.#take(chunk)
+    if (socket instanceof WireSocket) {
+      socket.reader = this.#mine
+      return
+    }
     socket.removeAllListeners('data')
     socket.on('data', this.#mine)
   }
 
   /** Gives the socket back to the driver. */
   release(): void {
-    this.#socket.off('data', this.#mine)
-    if (!this.#socket.listeners('data').includes(this.#driver)) this.#socket.on('data', this.#driver)
+    if (this.#socket instanceof WireSocket) this.#socket.reader = undefined
+    else {
+      this.#socket.off('data', this.#mine)
+      if (!this.#socket.listeners('data').includes(this.#driver)) this.#socket.on('data', this.#driver)
+    }
     this.#socket.resume()
   }
 
   #take(chunk: Buffer): void {
-    this.#waiting.push(chunk)
-    this.#waitingBytes += chunk.length
-    if (this.#waitingBytes < this.#needed) return
-    const buffer = this.#waiting.length === 1 ? chunk : Buffer.concat(this.#waiting)
-    const used = this.#packets(buffer)
-    const rest = used === buffer.length ? [] : [buffer.subarray(used)]
-    this.#waiting = rest
-    this.#waitingBytes = buffer.length - used
+    let at = this.#cutBytes === 0 ? 0 : this.#complete(chunk)
+    while (chunk.length - at >= HEADER_BYTES) {
+      const end = at + HEADER_BYTES + lengthAt(chunk, at)
+      if (end > chunk.length) break
+      this.#packet(chunk, at, end)
+      at = end
+    }
+    if (at < chunk.length) this.#keep(chunk, at, chunk.length)
     this.#afterChunk()
   }
 
-  /** Handles every whole packet; returns where the first cut one begins. */
-  #packets(buffer: Buffer): number {
-    let at = 0
-    while (buffer.length - at >= 4) {
-      const length = (buffer[at] ?? 0) | ((buffer[at + 1] ?? 0) << 8) | ((buffer[at + 2] ?? 0) << 16)
-      const end = at + 4 + length
-      if (end > buffer.length) {
-        this.#needed = 4 + length
-        return at
-      }
-      if (this.#phase === 'rows') this.#rowPacket(buffer, at, end)
-      else this.#otherPacket(buffer, at, end)
-      at = end
-    }
-    this.#needed = 4
+  /** Adds to the packet that was cut what it lacks, and handles it when it is whole; returns where the next one begins. */
+  #complete(chunk: Buffer): number {
+    let at = this.#keep(chunk, 0, HEADER_BYTES - this.#cutBytes)
+    if (this.#cutBytes < HEADER_BYTES) return at
+    const end = HEADER_BYTES + lengthAt(this.#cut, 0)
+    at = this.#keep(chunk, at, at + end - this.#cutBytes)
+    if (this.#cutBytes < end) return at
+    this.#cutBytes = 0
+    this.#packet(this.#cut, 0, end)
+    if (end > KEPT_BYTES) this.#cut = Buffer.alloc(0)
     return at
   }
 
+  /** Copies a part of what came in behind what is kept; returns where it ends. */
+  #keep(chunk: Buffer, from: number, to: number): number {
+    const end = Math.max(from, Math.min(to, chunk.length))
+    const needed = this.#cutBytes + end - from
+    if (needed > this.#cut.length) {
+      const whole = this.#cutBytes < HEADER_BYTES ? 0 : HEADER_BYTES + lengthAt(this.#cut, 0)
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, whole, KEPT_BYTES))
+      this.#cut.copy(larger, 0, 0, this.#cutBytes)
+      this.#cut = larger
+    }
+    chunk.copy(this.#cut, this.#cutBytes, from, end)
+    this.#cutBytes = needed
+    return end
+  }
+
+  #packet(buffer: Buffer, at: number, end: number): void {
+    if (this.#phase === 'rows') this.#rowPacket(buffer, at, end)
+    else this.#otherPacket(buffer, at, end)
+  }
+
   #otherPacket(buffer: Buffer, at: number, end: number): void {
-    const first = buffer[at + 4] ?? 0
+    const first = buffer[at + HEADER_BYTES] ?? 0
     this.#sequence = buffer[at + 3] ?? 0
     if (this.#phase === 'header') {
       this.#phase = first === OK || first === ERR || first === LOCAL_INFILE ? 'ended' : 'columns'
-    } else if (this.#phase === 'columns' && first === EOF && end - at - 4 < EOF_BYTES) this.#phase = 'rows'
-    this.#driver(buffer.subarray(at, end))
+    } else if (this.#phase === 'columns' && first === EOF && end - at - HEADER_BYTES < EOF_BYTES) this.#phase = 'rows'
+    // The driver may keep it.
+    this.#driver(Buffer.from(buffer.subarray(at, end)))
   }
 
   #rowPacket(buffer: Buffer, at: number, end: number): void {
-    const length = end - at - 4
+    const length = end - at - HEADER_BYTES
     if (length === LONGEST || this.#large.length > 0) {
-      this.#large.push(Buffer.from(buffer.subarray(at + 4, end)))
+      this.#large.push(Buffer.from(buffer.subarray(at + HEADER_BYTES, end)))
       if (length === LONGEST) return
       const whole = Buffer.concat(this.#large)
       this.#large = []
       this.#sink(whole, 0, whole.length)
       return
     }
-    const first = buffer[at + 4] ?? 0
+    const first = buffer[at + HEADER_BYTES] ?? 0
     if (first !== ERR && !(first === EOF && length < EOF_BYTES)) {
-      this.#sink(buffer, at + 4, end)
+      this.#sink(buffer, at + HEADER_BYTES, end)
       return
     }
     this.#phase = 'ended'
@@ -122,6 +177,10 @@ export class RowTap {
     this.#driver(last)
   }
 }
+
+/** A packet's length, in the first three bytes of its header. */
+const lengthAt = (buffer: Buffer, at: number): number =>
+  (buffer[at] ?? 0) | ((buffer[at + 1] ?? 0) << 8) | ((buffer[at + 2] ?? 0) << 16)
 
 /**
  * Reads one length-encoded value ("Length-Encoded String"): where it begins and ends; `start` is -1 for NULL. One object is filled

@@ -1,5 +1,5 @@
 import { MigrateError } from '../../base/errors.ts'
-import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
+import { LEDGER_PAGE, LEDGER_START, type LedgerPage, ledgerPage } from '../ledger.ts'
 import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
@@ -51,6 +51,8 @@ const transactionOf = (session: Session, ledger: string): Transaction => ({
   countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
   printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
+  carried: async (run, table, keys) =>
+    (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries.filter(({ sourceKey }) => keys.includes(sourceKey)),
 })
 
 async function* once(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {

@@ -14,6 +14,7 @@ import { analyse, load, loadBlocks, loadTogether } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
 import { postgresNative } from './native.ts'
 import { oversize } from './oversize.ts'
+import { postgresPresence } from './presence.ts'
 import { fingerprintMethod, printedByKey, printedByPrint } from './prints.ts'
 import { readTogether, rowsOfBlock } from './read.ts'
 import { refusesRows } from './refusal.ts'
@@ -95,6 +96,7 @@ export function openPostgres(options: PostgresOptions): Database {
     native: postgresNative(options, connections),
     closing: postgresClosing(use),
     scratch: postgresScratch(use),
+    presence: postgresPresence(use),
     runStatements: (statements) => use((session) => runStatements(session, statements)),
     close: async () => connections.close(),
   }

@@ -57,7 +57,7 @@ export const isNull = ({ name }: Pick<Column, 'name'>): string => `t.${quoteName
  * The collation "C" makes the hash one of the bytes. Neither the row's text nor the cells' are ever put together: the
  * server hashes three million narrow rows a second so, a quarter of that with md5.
  */
-function hashOf(table: Table, names: readonly string[]): string {
+export function hashOf(table: Table, names: readonly string[]): string {
   const columns = new Map(readableColumns(table).map((column) => [column.name, column]))
   let sql = '0::bigint'
   for (const name of names) {
@@ -103,6 +103,10 @@ function printColumns(table: Table, { columns, apart }: Printing): readonly stri
 export const printWidth = (table: Table, { apart }: Printing): number =>
   table.key.length + 1 + (apart.length === 0 ? 0 : 1 + apart.length)
 
+/** By its key, where it has one. */
+export const orderOf = (table: Table): string =>
+  table.key.length === 0 ? '' : ` ORDER BY ${table.key.map((name) => `t.${quoteName(name)}`).join(', ')}`
+
 const HEX_DIGITS = 16
 
 /** Cells of `printColumns`. */
@@ -113,7 +117,7 @@ export function printedRow(table: Table, { apart }: Printing, cells: Row): Print
   return { key: cells.slice(0, at), print, rest, apart: apart.length === 0 ? [] : cells.slice(at + 2) }
 }
 
-const rangeOf = (table: Table, { after, upTo }: KeyRange): string => {
+export const rangeOf = (table: Table, { after, upTo }: KeyRange): string => {
   const range = keyRange(table, { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) })
   return range === undefined ? '' : ` WHERE ${range}`
 }
@@ -168,9 +172,8 @@ export const rangeSum = ([rows, sum]: Row): RangeSum => ({ rows: Number(rows ?? 
 
 export function printsSql(table: Table, printing: Printing, options: KeyRange & Pick<ReadOptions, 'limit'>): string {
   const { limit } = options
-  const order = table.key.length === 0 ? '' : ` ORDER BY ${table.key.map((name) => `t.${quoteName(name)}`).join(', ')}`
   const most = limit === undefined ? '' : ` LIMIT ${Math.trunc(limit)}`
-  return `SELECT ${printColumns(table, printing).join(', ')} FROM ${ownRows(table)} AS t${rangeOf(table, options)}${order}${most}`
+  return `SELECT ${printColumns(table, printing).join(', ')} FROM ${ownRows(table)} AS t${rangeOf(table, options)}${orderOf(table)}${most}`
 }
 
 /** The same of the rows in several ranges; ranges with two ends are rows of one query, as in `sumsSql`. */

@@ -8,8 +8,10 @@ import { fullName, readableColumns, type Table } from '../schema.ts'
 import { isBinary, rowsOfBinary } from './binary.ts'
 import type { Connections, Session } from './connection.ts'
 import type { CopyOut } from './copy-out.ts'
-import { boundarySql, keyRange } from './keys.ts'
+import { copyOf, copySql } from './copy-sql.ts'
+import { boundarySql } from './keys.ts'
 import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
+import { packed, packedPrintsSql } from './packed-prints.ts'
 import {
   printedRow,
   printsSql,
@@ -21,9 +23,9 @@ import {
   sumSql,
   sumsSql,
 } from './prints.ts'
-import { ownRows } from './relation.ts'
+import { stampSql } from './stamp.ts'
 import { rollback } from './transaction.ts'
-import { decodeLine, quoteNames, quoteText } from './values.ts'
+import { decodeLine, quoteText } from './values.ts'
 
 const BATCH_ROWS = 1000
 /** Of blocks that are taken apart here, and of those that are handed on. */
@@ -132,6 +134,11 @@ function readerOf(session: Session): Reader {
     for await (const batch of rowBatches(blocks, table, printWidth(table, printing), options.signal))
       yield batch.map((cells) => printedRow(table, printing, cells))
   }
+  const summed = async (table: Table, sql: string, options: ReadOptions): Promise<RangeSum> => {
+    const blocks = copied(table, copyOf(sql), options, ROWS)
+    for await (const [row] of rowBatches(blocks, table, SUM_COLUMNS, options.signal)) if (row !== undefined) return rangeSum(row)
+    return noChecksum(session, table)
+  }
   return {
     consistent: true,
     rows: (table, options = {}) => {
@@ -143,25 +150,20 @@ function readerOf(session: Session): Reader {
       const sql = copySql(table, { ...options, ordered: false, binary })
       return copied(table, sql, options, { blockBytes: BLOCKS_BYTES, binary })
     },
-    sum: async (table, printing, range = {}) => {
-      const blocks = copied(table, copyOf(sumSql(table, printing, range)), range, ROWS)
-      for await (const [row] of rowBatches(blocks, table, SUM_COLUMNS, range.signal)) if (row !== undefined) return rangeSum(row)
-      throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
-    },
+    sum: (table, printing, range = {}) => summed(table, sumSql(table, printing, range), range),
+    stamp: (table, signal) => summed(table, stampSql(table), signal ? { signal } : {}),
     sums: async (table, printing, ranges, signal) => {
       if (ranges.length === 0) return []
       const options = signal ? { signal } : {}
       const blocks = copied(table, copyOf(sumsSql(table, printing, ranges)), options, ROWS)
-      const sums = new Map<number, RangeSum>()
-      for await (const batch of rowBatches(blocks, table, SUMS_COLUMNS, signal))
-        for (const [place, ...sum] of batch) sums.set(Number(place), rangeSum(sum))
-      return ranges.map((_, at) => {
-        const sum = sums.get(at)
-        if (sum !== undefined) return sum
-        throw new MigrateError('fault', `The ${session.label} gave no checksum of ${fullName(table.name)}.`)
-      })
+      const sums = await placed(rowBatches(blocks, table, SUMS_COLUMNS, signal))
+      return ranges.map((_, at) => sums.get(at) ?? noChecksum(session, table))
     },
     prints: (table, printing, options = {}) => printed(table, printing, printsSql(table, printing, options), options),
+    packedPrints: (table, printing, rows, options = {}) => {
+      const sql = `${copyOf(packedPrintsSql(table, printing, options))} (FORMAT binary)`
+      return packed(copied(table, sql, options, { blockBytes: BLOCKS_BYTES, binary: true }), table, rows)
+    },
     printsWithin: (table, printing, ranges, signal) =>
       printed(table, printing, printsWithinSql(table, printing, ranges), signal ? { signal } : {}),
     boundary: async (table, rows, after, signal) => {
@@ -178,6 +180,17 @@ function readerOf(session: Session): Reader {
       }
     },
   }
+}
+
+/** Checksums by their places, which stand before them. */
+async function placed(batches: AsyncIterable<readonly Row[]>): Promise<ReadonlyMap<number, RangeSum>> {
+  const sums = new Map<number, RangeSum>()
+  for await (const batch of batches) for (const [place, ...sum] of batch) sums.set(Number(place), rangeSum(sum))
+  return sums
+}
+
+function noChecksum({ label }: Session, { name }: Table): never {
+  throw new MigrateError('fault', `The ${label} gave no checksum of ${fullName(name)}.`)
 }
 
 /**
@@ -272,26 +285,3 @@ async function* rowBatches(
     }
   }
 }
-
-/** COPY of a table's readable columns; `ordered`: by its key when it has one. */
-export function copySql(
-  table: Table,
-  {
-    after,
-    upTo,
-    limit,
-    ordered,
-    binary,
-  }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & { readonly ordered: boolean; readonly binary?: boolean },
-): string {
-  const columns = quoteNames(readableColumns(table).map((column) => column.name))
-  const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
-  const range = keyRange(table, { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) })
-  if (range !== undefined) parts.push(`WHERE ${range}`)
-  // The first so many rows are those with the lowest keys.
-  if (table.key.length > 0 && (ordered || limit !== undefined)) parts.push(`ORDER BY ${quoteNames(table.key)}`)
-  if (limit !== undefined) parts.push(`LIMIT ${Math.trunc(limit)}`)
-  return `${copyOf(parts.join(' '))}${binary === true ? ' (FORMAT binary)' : ''}`
-}
-
-const copyOf = (query: string): string => `COPY (${query}) TO STDOUT`

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import * as zlib from 'node:zlib'
-import { giveBack } from '../buffers.ts'
+import { freed, giveBack } from '../buffers.ts'
 import type { KeyCells } from '../port.ts'
 import type { LargeBytes } from './json-lines.ts'
 import { AT_ONCE_BYTES, CHUNK_BYTES, type Chunk, diskError, LENGTH_BYTES, type PartLimits } from './part.ts'
 
-/** zstd's level 1 packs rows at several hundred MB/s and within a few percent of its default level's size. */
-const PACKING = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }
+/**
+ * zstd's level 1 packs rows at several hundred MB/s and within a few percent of its default level's size; with a window of 128 KiB, which
+ * a processor's own memory holds, a quarter faster still and no worse: rows are like those near them.
+ */
+const PACKING = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1, [zlib.constants.ZSTD_c_windowLog]: 17 } }
 
 export interface WrittenPart {
   readonly rows: number
@@ -78,7 +81,7 @@ async function pack(
     done(Buffer.isBuffer(bytes) ? bytes : undefined)
   }
   const storing = (async () => {
-    for await (const piece of packer as AsyncIterable<Buffer>) await store(piece)
+    for await (const piece of freed(packer)) await store(piece)
   })().catch(failed)
   try {
     for (const bytes of first) await take(bytes)
@@ -111,6 +114,8 @@ class PartSource {
   bytes = 0
   lastKey: KeyCells | null = null
   ended = false
+  /** A row of which more is to come. */
+  #open = false
 
   constructor(chunks: AsyncIterator<Chunk>, limits: PartLimits) {
     this.#chunks = chunks
@@ -119,7 +124,7 @@ class PartSource {
 
   /** True when nothing more comes into this part. */
   get isOver(): boolean {
-    return this.ended || this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes
+    return this.ended || (!this.#open && (this.rows >= this.#limits.rows || this.bytes >= this.#limits.bytes))
   }
 
   async next(): Promise<Buffer | LargeBytes | undefined> {
@@ -129,7 +134,8 @@ class PartSource {
         this.ended = true
         return undefined
       }
-      if (next.value.rows === 0) continue
+      if (next.value.rows === 0 && next.value.continues === undefined) continue
+      this.#open = next.value.continues === true
       this.rows += next.value.rows
       this.bytes += next.value.bytes.length
       this.lastKey = next.value.lastKey

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { codeOf, MigrateError } from '../../base/errors.ts'
-import { LENT_BYTES, lendBuffer } from '../buffers.ts'
+import { free, freed, LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { KeyCells } from '../port.ts'
 import type { LargeBytes } from './json-lines.ts'
 import type { Part } from './manifest.ts'
@@ -23,7 +23,7 @@ export const AT_ONCE_BYTES = 32 * 1024
 /** Of compressed and decompressed data, at once. */
 export const CHUNK_BYTES = 256 * 1024
 /** Up to here a part is held in memory to be checked; a larger one is read twice. */
-const HELD_BYTES = 2 ** 20
+const HELD_BYTES = 4 * 2 ** 20
 export const LENGTH_BYTES = 4
 
 /** Some rows on their way to a part. */
@@ -32,6 +32,8 @@ export interface Chunk {
   readonly bytes: Buffer | LargeBytes
   /** The key of its last row where rows come in key order; `null` otherwise. */
   readonly lastKey: KeyCells | null
+  /** See Block: the next chunk belongs into the same part. */
+  readonly continues?: boolean | undefined
 }
 
 /** A full disk as the reader needs it said; anything else as it was. */
@@ -81,7 +83,7 @@ const streamOf = (file: string, { offset, storedBytes }: Part): Readable =>
 async function readAt(file: string, offset: number, length: number): Promise<Buffer> {
   const handle = await open(file, 'r')
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset)
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafeSlow(length), 0, length, offset)
     return buffer.subarray(0, bytesRead)
   } finally {
     await handle.close()
@@ -103,8 +105,9 @@ async function* plainBytes(file: string, part: Part): AsyncGenerator<Buffer> {
   // A consumer that stops early destroys `plain`; pipeline then closes the file, and its complaint is about that alone.
   const piped = pipeline(source, plain)
   piped.catch(() => undefined)
-  yield* plain as AsyncIterable<Buffer>
+  yield* freed(plain)
   await piped
+  if (Buffer.isBuffer(packed)) free(packed.buffer)
 }
 
 /**

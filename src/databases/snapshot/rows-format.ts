@@ -1,6 +1,6 @@
-import { z } from 'zod'
 import { giveBack } from '../buffers.ts'
 import type { KeyCells, Row } from '../port.ts'
+import { parseRow } from '../row-lines.ts'
 import { jsonLines } from './json-lines.ts'
 import type { Part } from './manifest.ts'
 import { type Chunk, damaged } from './part.ts'
@@ -33,28 +33,4 @@ export async function* readRows(
     batch.length = 0
   }
   if (rows !== part.rows) throw damaged(part, `it holds ${rows} rows instead of ${part.rows}`)
-}
-
-const QUOTE = 34
-const rowSchema = z.array(z.string().nullable())
-
-/**
- * A line as `chunkOfRows` wrote it. Without a backslash in it every quote begins or ends a cell: cutting there takes a quarter of
- * JSON.parse's time, which makes up most of a load's. Any other line is JSON to the letter.
- */
-function parseRow(line: string): Row {
-  if (line.includes('\\')) return rowSchema.parse(JSON.parse(line))
-  const cells: (string | null)[] = []
-  for (let at = 1; at < line.length - 1; ) {
-    if (line.charCodeAt(at) !== QUOTE) {
-      cells.push(null)
-      at += 'null,'.length
-      continue
-    }
-    const end = line.indexOf('"', at + 1)
-    if (end === -1) break
-    cells.push(line.slice(at + 1, end))
-    at = end + 2
-  }
-  return cells
 }

@@ -1,6 +1,6 @@
 import type { KeyCells, Reader } from '../port.ts'
 import { fullName, type Table } from '../schema.ts'
-import type { Manifest } from './manifest.ts'
+import type { SavedTable } from './manifest.ts'
 import type { Schedule } from './order.ts'
 import { type Measured, nextQueryRows, type QueryLimits } from './query-size.ts'
 import { gapsIn, type KeyRange } from './ranges.ts'
@@ -66,7 +66,8 @@ interface Cutting {
 }
 
 export interface WorkOptions {
-  readonly manifest: Manifest
+  /** What is saved of a table already, by its full name. */
+  readonly manifest: { readonly tables: ReadonlyMap<string, Pick<SavedTable, 'ranges'>> }
   readonly schedule: Schedule
   readonly size: (table: Table) => { readonly rows: number; readonly bytes: number }
   readonly readers: number

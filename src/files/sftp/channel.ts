@@ -2,6 +2,7 @@ import type { FileEntryWithStats, InputAttributes, SFTPWrapper, Stats } from 'ss
 import { formatDuration } from '../../base/units.ts'
 import { isRaw } from '../raw-names.ts'
 import { sendRawNames } from './raw-packets.ts'
+import { sendContent } from './requests.ts'
 import { Silence } from './silence.ts'
 
 /** Status codes of draft-ietf-secsh-filexfer-02, section 7. */
@@ -89,8 +90,12 @@ export class SftpChannel {
     return this.#ask((answer) => this.#sftp.read(handle, into, 0, into.length, position, answer))
   }
 
+  /** `bytes` are to be left as they are until it is answered. */
   write(handle: Buffer, bytes: Buffer, position: number): Promise<void> {
-    return this.#ask((answer) => this.#sftp.write(handle, bytes, 0, bytes.length, position, answer))
+    return this.#ask<void>((answer) => {
+      if (bytes.length > 0 && sendContent(this.#sftp, handle, bytes, position, (error) => answer(error, undefined))) return
+      this.#sftp.write(handle, bytes, 0, bytes.length, position, answer)
+    })
   }
 
   setHandleAttributes(handle: Buffer, attributes: InputAttributes): Promise<void> {

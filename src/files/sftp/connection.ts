@@ -1,15 +1,17 @@
 import { readFile } from 'node:fs/promises'
-import { connect as openSocket, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { AuthenticationType, Client } from 'ssh2'
 import SftpClient from 'ssh2-sftp-client'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import { unreachable } from '../failures.ts'
 import { SftpChannel } from './channel.ts'
+import { receiveInPlace } from './data-packets.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { receiveRawNames } from './raw-packets.ts'
-import { gatherRequests, gatherWrites, prepareKeys, widen } from './speed.ts'
+import { gatherRequests } from './requests.ts'
+import { decryptsApart, gatherWrites, openSocket, prepareKeys, widen } from './speed.ts'
 
 /** A disk that has to wake up, or a large folder, may take its time. */
 const SILENCE_MS = 60_000
@@ -49,8 +51,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
   login.client.on('keyboard-interactive', (_name, _text, _language, prompts, answer) => {
     answer(prompts.map(() => options.password?.reveal() ?? ''))
   })
-  // Nagle's algorithm would hold back every small request until the answer to the last one came (2 instead of 100 MB/s).
-  const sock = openSocket({ host: options.host, port: options.port, noDelay: true })
+  const sock = openSocket({ host: options.host, port: options.port }, () => decryptsApart(login.client))
   gatherWrites(sock)
   login.client.on('handshake', () => setImmediate(() => prepareKeys(login.client)))
   try {
@@ -73,9 +74,11 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
       keepaliveInterval: options.keepaliveMs ?? 10_000,
       keepaliveCountMax: 3,
     })
-    widen(session)
     gatherRequests(session)
+    // Each of them is led past by the next: what a content takes of the window is given back whoever took it.
+    receiveInPlace(session)
     receiveRawNames(session)
+    widen(session)
     channel = new SftpChannel(session, options.silenceMs ?? SILENCE_MS, () => sock.destroy())
   } catch (error) {
     sock.destroy()
@@ -99,11 +102,12 @@ async function end(login: LoginClient, sock: Socket): Promise<void> {
   sock.destroy()
 }
 
+/** Asking for none costs a round trip, and only hosts that want nothing else give it. */
 const methods = (options: SftpOptions): AuthenticationType[] => [
-  'none',
   ...(options.key === undefined ? [] : (['publickey'] as const)),
   ...(options.agent === undefined ? [] : (['agent'] as const)),
   ...(options.password === undefined ? [] : (['password', 'keyboard-interactive'] as const)),
+  'none',
 ]
 
 async function readKey(options: SftpOptions, file: string): Promise<Buffer> {

@@ -1,3 +1,4 @@
+import type { Stats } from 'ssh2'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import type { Shell } from '../port.ts'
@@ -39,6 +40,11 @@ export class ShellHashes {
     return this.#program
   }
 
+  /** False as long as the folder isn't there: then it is asked again. */
+  get isKnown(): boolean {
+    return this.#program !== undefined
+  }
+
   /** By whole paths; `null` for what can't be hashed. */
   async of(program: string, paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
     const found: (string | null)[] = []
@@ -67,16 +73,15 @@ export class ShellHashes {
       `stat -c '%Y %f %u %g' "$r" 2>/dev/null || stat -f '%m %Xp %u %g' "$r"`,
       `for p; do case "$($p </dev/null 2>/dev/null)" in ${OF_NOTHING}*) echo "$p"; break;; esac; done`,
     ].join('; ')
-    const seen = await channel.stat(root)
-    const found = await this.#ask(`sh -c ${shellWord(script)} sh ${shellWord(root)} ${tries}`)
-    const [facts = '', program = ''] = found.split('\n')
-    const [mtime, mode = '', uid, gid] = facts.split(' ')
-    if (!PROGRAMS.includes(program)) return null
-    const isSame = seen.mode === Number.parseInt(mode, 16) && seen.uid === Number(uid) && seen.gid === Number(gid)
-    if (!isSame || Number(mtime) < seen.mtime) return null
-    // Files may be put there meanwhile: what the shell saw lies between two looks.
-    const latest = seen.mtime === Number(mtime) ? seen.mtime : (await channel.stat(root)).mtime
-    return Number(mtime) <= latest ? program : null
+    const command = `sh -c ${shellWord(script)} sh ${shellWord(root)} ${tries}`
+    const [seen, found] = await Promise.all([channel.stat(root), this.#ask(command)])
+    const first = seenByShell(found, seen)
+    if (first === undefined || first.mtime === seen.mtime) return first?.program ?? null
+    // Files are being put there meanwhile: what the shell sees has to lie between two looks.
+    const between = seenByShell(await this.#ask(command), seen)
+    const latest = await channel.stat(root)
+    const isSame = between !== undefined && between.mtime >= seen.mtime && between.mtime <= latest.mtime
+    return isSame ? between.program : null
   }
 
   /** What a command prints; nothing where there is no shell, or one that doesn't come to an end (a menu, a forced command). */
@@ -108,6 +113,14 @@ export class ShellHashes {
 }
 
 class TooLate extends Error {}
+
+/** What a shell says of the folder; `undefined` when it has no program, or the folder is another one than SFTP's. */
+function seenByShell(found: string, seen: Stats): { readonly program: string; readonly mtime: number } | undefined {
+  const [facts = '', program = ''] = found.split('\n')
+  const [mtime, mode = '', uid, gid] = facts.split(' ')
+  const isSame = seen.mode === Number.parseInt(mode, 16) && seen.uid === Number(uid) && seen.gid === Number(gid)
+  return isSame && PROGRAMS.includes(program) ? { program, mtime: Number(mtime) } : undefined
+}
 
 /** GNU's sha256sum puts a backslash before the line when a name needs one. */
 const hashesIn = (stdout: string): readonly (string | null)[] =>

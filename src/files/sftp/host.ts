@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
+import type { FolderEntries } from '../folder-entries.ts'
 import { lastLook } from '../last-look.ts'
-import { escapes, isUnpackedFolder, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
@@ -13,7 +14,7 @@ import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryAt, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
+import { makeFolderAt, makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import type { SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
@@ -30,6 +31,7 @@ export class SftpFiles implements FileHost {
   readonly #hashes: ShellHashes
   readonly #small: SmallFiles
   #boundary: Promise<SftpRoot> | undefined
+  #powers: FilePowers | undefined
   #remarks: string[] = []
 
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
@@ -41,8 +43,19 @@ export class SftpFiles implements FileHost {
     this.#pool = pool
   }
 
-  powers(): Promise<FilePowers> {
-    return this.#use('', 'open', (channel, boundary) => findPowers(channel, boundary.full(''), this.#hashes))
+  async powers(): Promise<FilePowers> {
+    if (this.#powers !== undefined) return this.#powers
+    const found = await this.#use('', 'open', (channel, boundary) => findPowers(channel, boundary.full(''), this.#hashes))
+    // Where something was not to be told yet, as of a folder that isn't there, it is asked again.
+    if (this.#hashes.isKnown && found.foldsCase !== null) this.#powers = found
+    return found
+  }
+
+  prepare(purpose: 'read' | 'write'): void {
+    // Whoever reads or writes is told when the host can't be reached.
+    void this.#inside()
+      .then((boundary) => this.#small.prepare(boundary.full(''), purpose))
+      .catch(() => undefined)
   }
 
   check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -56,12 +69,10 @@ export class SftpFiles implements FileHost {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(folder, boundary.by(channel)))
     }
-    const read = (path: string): Promise<readonly FileEntry[]> =>
+    const read = (path: string): Promise<FolderEntries> =>
       this.#use(path, 'list', async (channel, boundary) => {
-        const all = await readFolder(channel, this.label, path, boundary.full(path))
-        // What small files were unpacked into goes by itself, perhaps while we look.
-        const entries = all.filter((entry) => !isUnpackedFolder(entry.path))
-        for (const entry of entries) if (entry.kind === 'folder' && boundary.knows(path)) boundary.remember(entry.path)
+        const entries = await readFolder(channel, this.label, path, boundary.full(path))
+        if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
     yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
@@ -99,13 +110,13 @@ export class SftpFiles implements FileHost {
     return this.#small.read(boundary, path, entry, bySftp)
   }
 
-  /** Whether programs of the host can be used on the folder. */
-  #hasPrograms(): Promise<boolean> {
-    return this.#use(
-      '',
-      'look at',
-      async (channel, boundary) => channel.has(REPLACE) && (await this.#hashes.program(channel, boundary.full(''))) !== null,
-    ).catch(() => false)
+  /** Whether programs of the host can be used on the folder; `null` as long as it isn't there. */
+  #hasPrograms(): Promise<boolean | null> {
+    return this.#use('', 'look at', async (channel, boundary) => {
+      if (!channel.has(REPLACE)) return false
+      const program = await this.#hashes.program(channel, boundary.full(''))
+      return program !== null || (this.#hashes.isKnown ? false : null)
+    }).catch(() => false)
   }
 
   /** Holds its connection until the reader is done. */
@@ -161,7 +172,7 @@ export class SftpFiles implements FileHost {
     if (path === '') return
     safePath(path, this.label)
     await this.#use(path, 'make the folder', async (channel, boundary) => {
-      await makeFoldersFor(channel, boundary, `${path}/x`)
+      await makeFolderAt(channel, boundary, path)
       if (mode !== null) await channel.setAttributes(boundary.full(path), { mode: mode & 0o7777 })
     })
   }

@@ -1,6 +1,7 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
 import { filesFailed } from '../failures.ts'
-import { comparePaths, joinPath } from '../paths.ts'
+import { FolderEntries } from '../folder-entries.ts'
+import { isUnpackedFolder, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
@@ -8,67 +9,64 @@ import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 const AHEAD = 4
 
 /** Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. */
-export async function readFolder(
-  channel: SftpChannel,
-  label: string,
-  folder: string,
-  full: string,
-): Promise<readonly FileEntry[]> {
-  const found = await readAll(channel, full)
-  const entries = await Promise.all(found.map((item) => entryOf(channel, label, folder, full, item)))
-  return entries.sort((a, b) => comparePaths(a.path, b.path))
+export async function readFolder(channel: SftpChannel, label: string, folder: string, full: string): Promise<FolderEntries> {
+  const entries = new FolderEntries(folder)
+  const late: FileEntryWithStats[] = []
+  await readAll(channel, full, (item) => {
+    const name = item.filename
+    // What small files were unpacked into goes by itself, perhaps while we look.
+    if (folder === '' && isUnpackedFolder(name)) return
+    if (name === '' || name.includes('/') || name.includes('\0'))
+      throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
+    if (typeof item.attrs.mode !== 'number' || item.attrs.isSymbolicLink()) late.push(item)
+    else entries.add(plainEntry(joinPath(folder, name), item.attrs))
+  })
+  for (const entry of await Promise.all(late.map((item) => askedEntry(channel, folder, full, item)))) entries.add(entry)
+  return entries.sort()
 }
 
 /** The names in a folder, nothing asked about them. */
-export const namesIn = async (channel: SftpChannel, full: string): Promise<readonly string[]> =>
-  (await readAll(channel, full)).map((item) => item.filename)
+export async function namesIn(channel: SftpChannel, full: string): Promise<readonly string[]> {
+  const names: string[] = []
+  await readAll(channel, full, (item) => names.push(item.filename))
+  return names
+}
 
-async function readAll(channel: SftpChannel, full: string): Promise<readonly FileEntryWithStats[]> {
+async function readAll(channel: SftpChannel, full: string, found: (item: FileEntryWithStats) => void): Promise<void> {
   const handle = await channel.openFolder(full)
-  const found: FileEntryWithStats[] = []
   try {
     let more = true
     while (more) {
       const answers = await Promise.all(Array.from({ length: AHEAD }, () => channel.readFolder(handle)))
-      for (const names of answers) {
-        if (names === null) more = false
-        else for (const name of names) found.push(name)
+      for (const items of answers) {
+        if (items === null) more = false
+        else items.forEach(found)
       }
     }
   } finally {
     // Nothing hangs on it: a connection that breaks now is told by the next request.
     channel.close(handle).catch(() => undefined)
   }
-  return found
 }
 
-async function entryOf(
-  channel: SftpChannel,
-  label: string,
-  folder: string,
-  full: string,
-  item: FileEntryWithStats,
-): Promise<FileEntry> {
-  const name = item.filename
-  if (name === '' || name.includes('/') || name.includes('\0')) {
-    throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
-  }
-  const fullName = full === '/' ? `/${name}` : `${full}/${name}`
-  const stats = typeof item.attrs.mode === 'number' ? item.attrs : await channel.lstat(fullName)
-  return entryFrom(channel, joinPath(folder, name), fullName, stats)
+/** A link is asked where it points, and the host of what it said nothing about. */
+function askedEntry(channel: SftpChannel, folder: string, full: string, item: FileEntryWithStats): Promise<FileEntry> {
+  const fullName = full === '/' ? `/${item.filename}` : `${full}/${item.filename}`
+  const path = joinPath(folder, item.filename)
+  if (typeof item.attrs.mode === 'number') return entryFrom(channel, path, fullName, item.attrs)
+  return channel.lstat(fullName).then((stats) => entryFrom(channel, path, fullName, stats))
 }
 
 /** An entry from its attributes; a link is asked where it points. */
 async function entryFrom(channel: SftpChannel, path: string, full: string, stats: Stats): Promise<FileEntry> {
+  const entry = plainEntry(path, stats)
+  return entry.kind === 'link' ? { ...entry, target: await channel.readLink(full) } : entry
+}
+
+function plainEntry(path: string, stats: Stats): FileEntry {
   const kind = stats.isDirectory() ? 'folder' : stats.isSymbolicLink() ? 'link' : stats.isFile() ? 'file' : 'other'
-  return {
-    path,
-    kind,
-    size: kind === 'file' ? stats.size : 0,
-    mode: stats.mode & 0o7777,
-    mtimeSeconds: stats.mtime,
-    target: kind === 'link' ? await channel.readLink(full) : null,
-  }
+  const size = kind === 'file' ? stats.size : 0
+  return { path, kind, size, mode: stats.mode & 0o7777, mtimeSeconds: stats.mtime, target: null }
 }
 
 /** What stands under a path, a link not followed; `undefined` when nothing does. */
@@ -81,13 +79,14 @@ export async function entryAt(channel: SftpChannel, path: string, full: string):
   }
 }
 
-/** Folders read ahead of where the listing is, and entries of them at most. */
-const FOLDERS_AHEAD = 64
+/** Folders read ahead of where the listing is, and about so many entries of them. */
+const FOLDERS_AHEAD = 256
 const ENTRIES_AHEAD = 20_000
+/** What a folder is taken to hold until the first ones are read, entries. */
+const USUAL_ENTRIES = 150
 
 interface Level {
-  readonly entries: readonly FileEntry[]
-  readonly folders: readonly FileEntry[]
+  readonly entries: FolderEntries
   next: number
   nextFolder: number
   nextAhead: number
@@ -99,26 +98,14 @@ interface Level {
  */
 export async function* walk(
   start: string,
-  read: (folder: string) => Promise<readonly FileEntry[]>,
+  read: (folder: string) => Promise<FolderEntries>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<FileEntry> {
-  const ahead = new Map<string, Promise<readonly FileEntry[]>>()
-  let held = 0
-  const fetch = (folder: string): Promise<readonly FileEntry[]> => {
-    const known = ahead.get(folder)
-    if (!ahead.delete(folder) || known === undefined) return read(folder)
-    known.then(
-      (entries) => {
-        held -= entries.length
-      },
-      () => undefined,
-    )
-    return known
-  }
+  const ahead = new ReadAhead(read)
   const levels: Level[] = [level(await read(start))]
   for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
     signal?.throwIfAborted()
-    const entry = top.entries[top.next]
+    const entry = top.entries.at(top.next)
     if (entry === undefined) {
       levels.pop()
       continue
@@ -127,31 +114,60 @@ export async function* walk(
     yield entry
     if (entry.kind !== 'folder') continue
     top.nextFolder += 1
-    const own = fetch(entry.path)
-    for (
-      top.nextAhead = Math.max(top.nextAhead, top.nextFolder);
-      ahead.size < FOLDERS_AHEAD && held < ENTRIES_AHEAD;
-      top.nextAhead += 1
-    ) {
-      const folder = top.folders[top.nextAhead]
+    const own = ahead.take(entry.path)
+    for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.takesMore; top.nextAhead += 1) {
+      const folder = top.entries.folders[top.nextAhead]
       if (folder === undefined) break
-      const answer = read(folder.path)
-      answer.then(
-        (entries) => {
-          held += entries.length
-        },
-        () => undefined, // thrown when the walk gets there
-      )
-      ahead.set(folder.path, answer)
+      ahead.begin(folder)
     }
     levels.push(level(await own))
   }
 }
 
-const level = (entries: readonly FileEntry[]): Level => ({
-  entries,
-  folders: entries.filter((entry) => entry.kind === 'folder'),
-  next: 0,
-  nextFolder: 0,
-  nextAhead: 0,
-})
+/** Folders that are read before the walk gets there. */
+class ReadAhead {
+  readonly #read: (folder: string) => Promise<FolderEntries>
+  readonly #begun = new Map<string, Promise<FolderEntries>>()
+  #answered = 0
+  /** Entries of those that are here and not taken yet, and of all that ever came. */
+  #held = 0
+  #seen = 0
+  #folders = 0
+
+  constructor(read: (folder: string) => Promise<FolderEntries>) {
+    this.#read = read
+  }
+
+  get takesMore(): boolean {
+    const usual = this.#folders === 0 ? USUAL_ENTRIES : this.#seen / this.#folders
+    const expected = this.#held + (this.#begun.size - this.#answered) * usual
+    return this.#begun.size < FOLDERS_AHEAD && expected < ENTRIES_AHEAD
+  }
+
+  begin(folder: string): void {
+    const answer = this.#read(folder)
+    this.#begun.set(folder, answer)
+    answer.then(
+      (entries) => {
+        this.#seen += entries.length
+        this.#folders += 1
+        if (!this.#begun.has(folder)) return
+        this.#answered += 1
+        this.#held += entries.length
+      },
+      () => undefined, // thrown when the walk gets there
+    )
+  }
+
+  async take(folder: string): Promise<FolderEntries> {
+    const begun = this.#begun.get(folder)
+    if (begun === undefined) return this.#read(folder)
+    const entries = await begun
+    this.#begun.delete(folder)
+    this.#answered -= 1
+    this.#held -= entries.length
+    return entries
+  }
+}
+
+const level = (entries: FolderEntries): Level => ({ entries, next: 0, nextFolder: 0, nextAhead: 0 })

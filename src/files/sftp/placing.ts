@@ -97,6 +97,20 @@ export async function makeFoldersFor(channel: SftpChannel, boundary: SftpRoot, p
   }
 }
 
+/** Makes a folder and those above it; none of them through a link that leads outside. */
+export async function makeFolderAt(channel: SftpChannel, boundary: SftpRoot, path: string): Promise<void> {
+  // Where the one above is a real folder, one that can be made is one too.
+  const isMade =
+    boundary.knows(parentOf(path)) &&
+    !boundary.knows(path) &&
+    (await channel.makeFolder(boundary.full(path)).then(
+      () => true,
+      () => false,
+    ))
+  if (isMade) boundary.remember(path)
+  else await makeFoldersFor(channel, boundary, `${path}/x`) // which tells what is wrong
+}
+
 /** Removes a folder; no error when it isn't there or isn't empty. */
 export async function removeIfEmpty(channel: SftpChannel, label: string, path: string, full: string): Promise<void> {
   try {

@@ -4,6 +4,8 @@ import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
 const BUSY = 8
+/** Connections that are being opened at a time: sshd turns some away when more than ten are logging in (MaxStartups). */
+const OPENED_AT_ONCE = 4
 /** At most so many at once through one connection: each may hold a file open, and servers let a session open a few hundred. */
 const MOST_AT_ONCE = 192
 
@@ -20,7 +22,7 @@ export class SftpPool {
   readonly #options: SftpOptions
   readonly #open: SftpConnection[] = []
   #limit: number
-  #opening: Promise<SftpConnection> | undefined
+  readonly #opening = new Set<Promise<SftpConnection>>()
   #closed = false
   readonly #waiting: (() => void)[] = []
 
@@ -46,6 +48,15 @@ export class SftpPool {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
       connection = await this.#pick()
     }
+    return this.#lend(connection)
+  }
+
+  /** The same for a command, which holds no file open there: it waits for nobody. */
+  async leaseForCommand(): Promise<Lease> {
+    return this.#lend(await this.#pick())
+  }
+
+  #lend(connection: SftpConnection): Lease {
     connection.load += 1
     return {
       connection,
@@ -59,8 +70,7 @@ export class SftpPool {
   async close(): Promise<void> {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
-    const opening = this.#opening
-    if (opening !== undefined) await opening.catch(() => undefined) // whoever asked for it was told
+    await Promise.allSettled(this.#opening) // whoever asked for one was told
     await Promise.all(this.#open.splice(0).map((connection) => connection.end()))
   }
 
@@ -69,8 +79,8 @@ export class SftpPool {
       throw new MigrateError('fault', 'Files were asked for after their connection was closed. This is a fault in migrate.')
     const alive = this.#alive()
     const best = alive.reduce<SftpConnection | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)
-    if (best === undefined) return this.#connect()
-    if (best.load >= BUSY && alive.length < this.#limit) this.#widen()
+    if (best === undefined) return [...this.#opening][0] ?? this.#connect()
+    if (best.load >= BUSY) this.#widen(alive)
     return best
   }
 
@@ -81,22 +91,26 @@ export class SftpPool {
   }
 
   #connect(): Promise<SftpConnection> {
-    this.#opening ??= connect(this.#options)
+    const opening = connect(this.#options)
       .then((connection) => {
         this.#open.push(connection)
         return connection
       })
-      .finally(() => {
-        this.#opening = undefined
-      })
-    return this.#opening
+      .finally(() => this.#opening.delete(opening))
+    this.#opening.add(opening)
+    return opening
   }
 
-  /** One more connection, in the background. A host that refuses it is not asked again: the work goes on with those it gave. */
-  #widen(): void {
-    if (this.#opening !== undefined) return
-    this.#connect().catch(() => {
-      this.#limit = Math.max(1, this.#open.length)
-    })
+  /**
+   * As many connections as the work is worth, side by side and in the background. A host that refuses one is not asked again: the work goes
+   * on with those it gave.
+   */
+  #widen(alive: readonly SftpConnection[]): void {
+    const load = alive.reduce((sum, connection) => sum + connection.load, this.#waiting.length)
+    const most = Math.min(this.#limit, Math.ceil(load / BUSY) + 1)
+    while (alive.length + this.#opening.size < most && this.#opening.size < OPENED_AT_ONCE)
+      this.#connect().catch(() => {
+        this.#limit = Math.max(1, this.#open.length + this.#opening.size)
+      })
   }
 }

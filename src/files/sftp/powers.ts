@@ -8,7 +8,11 @@ import { isMissing, REPLACE } from './placing.ts'
 
 /** What a host can do, asked without writing. `root`: whole path of the folder. */
 export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
-  const program = await hashes.program(channel, root)
+  const [program, folds, windows] = await Promise.all([
+    hashes.program(channel, root),
+    foldsCaseAt(channel, root),
+    isWindows(channel),
+  ])
   return {
     atomicReplace: channel.has(REPLACE),
     links: true,
@@ -16,8 +20,8 @@ export async function findPowers(channel: SftpChannel, root: string, hashes: She
     freeSpace: channel.has(SPACE),
     times: true,
     hash: program === null ? null : `${program} over SSH`,
-    foldsCase: await foldsCaseAt(channel, root),
-    names: (await isWindows(channel)) ? 'windows' : 'bytes',
+    foldsCase: folds,
+    names: windows ? 'windows' : 'bytes',
     lineBreaks: true,
     offsets: true,
     sealed: true,

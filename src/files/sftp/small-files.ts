@@ -23,24 +23,34 @@ export function refusal(label: string, way: string, said: string): string {
 export class SmallFiles {
   readonly #reads: TarReads
   readonly #writes: TarWrites
+  readonly #hasPrograms: () => Promise<boolean>
 
   /**
-   * `hasPrograms`: whether a shell sees the very folder that SFTP does; never rejects. Asked once, when it would be of use. `fellBack`: is told once for
+   * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it is told. `fellBack`: is told once for
    * each way when the host's programs could not be used after all, with the last that they said.
    */
-  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean>, fellBack: FellBack) {
-    // Nothing waits for the answer, which may take seconds: until it is there, files go by SFTP.
+  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean | null>, fellBack: FellBack) {
+    // The answer may take seconds: until it is there, files go by SFTP.
     let answer: boolean | undefined
-    const known = (): boolean => {
-      if (answer !== undefined) return answer
-      answer = false
-      void hasPrograms().then((can) => {
-        answer = can
+    let asked: Promise<boolean> | undefined
+    this.#hasPrograms = () => {
+      asked ??= hasPrograms().then((can) => {
+        answer = can ?? undefined
+        if (can === null) asked = undefined
+        return can ?? false
       })
-      return false
+      return asked
     }
+    const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
     this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
+  }
+
+  /** Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. */
+  async prepare(root: string, purpose: 'read' | 'write'): Promise<void> {
+    if (!(await this.#hasPrograms())) return
+    if (purpose === 'read') this.#reads.prepare(root)
+    else await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */

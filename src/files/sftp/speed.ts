@@ -1,5 +1,6 @@
-import { createSecretKey } from 'node:crypto'
-import type { Socket } from 'node:net'
+import { createSecretKey, KeyObject, randomBytes, randomFillSync } from 'node:crypto'
+import { connect, type Socket } from 'node:net'
+import { madeAside } from '../../base/young-generation.ts'
 
 /** Pieces up to this length are copied together, longer ones are handed on as they are. */
 const COPIED = 4096
@@ -32,6 +33,7 @@ export function gatherWrites(socket: Socket): void {
       })
     }
     if (bytes.length > COPIED) {
+      madeAside(bytes.length)
       flush()
       return write(bytes)
     }
@@ -56,20 +58,79 @@ export function gatherWrites(socket: Socket): void {
 }
 
 /**
- * Prepares ssh2's AES-GCM keys once. Without its native addon ssh2 makes a cipher from the raw key for every packet, and Node then
- * prepares the key anew every time (23 instead of 3.5 microseconds, Node 24.21). The keys are ssh2's own affair: where they aren't
- * found under the names of ssh2 1.17, nothing is changed and it is only slower. Call it after every key exchange (`handshake`).
+ * Prepares ssh2's AES-GCM ciphers. Without its native addon ssh2 makes a cipher from the raw key for every packet, and Node then
+ * prepares the key anew every time (23 instead of 3.5 microseconds, Node 24.21): it is prepared once. A packet is put together in new memory,
+ * each time, and then encrypted into other: all are put together in one place. The ciphers are ssh2's own affair: where they aren't as in
+ * ssh2 1.17, nothing is changed and it is only slower. Call it after every key exchange (`handshake`), and only where what is written to the
+ * socket is copied or gathered at once (`gatherWrites`).
  */
 export function prepareKeys(connection: object): void {
   const protocol: unknown = Reflect.get(connection, '_protocol')
-  prepareKey(member(protocol, '_cipher'), '_encKey')
+  const cipher = member(protocol, '_cipher')
+  if (prepareKey(cipher, '_encKey')) assembleInPlace(cipher)
   prepareKey(member(protocol, '_decipher'), '_decipherKey')
 }
 
-function prepareKey(holder: unknown, name: string): void {
+function prepareKey(holder: unknown, name: string): boolean {
   const key = member(holder, name)
-  if (typeof holder === 'object' && holder !== null && Buffer.isBuffer(key)) Reflect.set(holder, name, createSecretKey(key))
+  if (typeof holder !== 'object' || holder === null || !Buffer.isBuffer(key)) return false
+  return Reflect.set(holder, name, createSecretKey(key))
 }
+
+/** More than any packet that ssh2 sends: 32 KiB of content, what belongs to it, and padding. */
+const PACKET = 40 * 1024
+/** Padding is random (RFC 4253, section 6); so much of it is made at a time. */
+const PADDING = 4096
+const BLOCK = 16
+
+/** `cipher` encrypts a packet before the next one is asked for, and keeps nothing of it. */
+function assembleInPlace(cipher: unknown): void {
+  const allocate = member(cipher, 'allocPacket')
+  if (typeof cipher !== 'object' || cipher === null || typeof allocate !== 'function') return
+  const place = Buffer.allocUnsafeSlow(PACKET)
+  const padding = randomBytes(PADDING)
+  let used = 0
+  Reflect.set(cipher, 'allocPacket', (length: number): Buffer => {
+    // RFC 5647, section 7.2, and RFC 4253, section 6: at least four bytes, to whole blocks, the packet's own length left out.
+    let padded = BLOCK - ((1 + length) % BLOCK)
+    if (padded < 4) padded += BLOCK
+    const whole = 5 + length + padded
+    if (whole > PACKET) return Reflect.apply(allocate, cipher, [length])
+    if (used + padded > PADDING) {
+      randomFillSync(padding)
+      used = 0
+    }
+    padding.copy(place, 5 + length, used, used + padded)
+    used += padded
+    place.writeUInt32BE(whole - 4, 0)
+    place[4] = padded
+    return place.subarray(0, whole)
+  })
+}
+
+/** Read from a socket at once, bytes at most. Node takes 64 KiB by itself, in a new buffer each time. */
+const READ = 512 * 1024
+
+/**
+ * Connects a socket that is read into one buffer, over and over, and gives what came by `data` all the same. `keepsNothing`: whether they who
+ * listen keep none of what they are given at this moment; while they do, they get a copy.
+ */
+export function openSocket(to: { readonly host: string; readonly port: number }, keepsNothing: () => boolean): Socket {
+  const callback = (count: number, buffer: Uint8Array): boolean => {
+    const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, count)
+    madeAside(count)
+    if (socket.listenerCount('data') === 0) socket.push(Buffer.from(bytes))
+    else socket.emit('data', keepsNothing() ? bytes : Buffer.from(bytes))
+    return true
+  }
+  // Nagle's algorithm would hold back every small request until the answer to the last one came (2 instead of 100 MB/s).
+  const socket: Socket = connect({ ...to, noDelay: true, onread: { buffer: Buffer.allocUnsafeSlow(READ), callback } })
+  return socket
+}
+
+/** Whether a connection decrypts what comes into new buffers: AES-GCM by Node does. Known only of ssh2 1.17; false otherwise. */
+export const decryptsApart = (connection: object): boolean =>
+  member(member(member(connection, '_protocol'), '_decipher'), '_decipherKey') instanceof KeyObject
 
 const member = (holder: unknown, name: string): unknown =>
   typeof holder === 'object' && holder !== null ? Reflect.get(holder, name) : undefined
@@ -104,52 +165,4 @@ export function widen(channel: object): void {
     return goesOn
   })
   grant()
-}
-
-/** The largest content of an SSH packet that every server takes (RFC 4253, section 6.1). */
-const PACKET = 32 * 1024
-
-/**
- * Lets an SFTP session send what it asks during one turn of the event loop in as few packets as possible: each is encrypted by
- * itself, which costs more than the request. ssh2's own affair too: a session that isn't made as in 1.17 goes on as before.
- */
-export function gatherRequests(session: object): void {
-  const protocol = member(session, '_protocol')
-  const send = member(protocol, 'channelData')
-  if (typeof protocol !== 'object' || protocol === null || typeof send !== 'function') return
-  const id = member(member(session, 'outgoing'), 'id')
-  const most = Math.min(PACKET, Number(member(member(session, 'outgoing'), 'packetSize')))
-  let held: Buffer[] = []
-  let length = 0
-  const flush = (): void => {
-    if (length === 0) return
-    const [only] = held
-    const bytes = held.length === 1 ? only : Buffer.concat(held, length)
-    held = []
-    length = 0
-    Reflect.apply(send, protocol, [id, bytes])
-  }
-  const gathering = Object.create(protocol, {
-    channelData: {
-      value: (channel: unknown, bytes: Buffer): void => {
-        if (channel !== id) {
-          Reflect.apply(send, protocol, [channel, bytes])
-          return
-        }
-        if (length + bytes.length > most) flush()
-        if (length === 0) setImmediate(flush)
-        held.push(bytes)
-        length += bytes.length
-        if (length >= most) flush()
-      },
-    },
-    channelClose: {
-      value: (channel: unknown): void => {
-        flush()
-        const close = member(protocol, 'channelClose')
-        if (typeof close === 'function') Reflect.apply(close, protocol, [channel])
-      },
-    },
-  })
-  Reflect.set(session, '_protocol', gathering)
 }

@@ -79,7 +79,7 @@ export class TarLane {
   async #run(pool: SftpPool, root: string): Promise<LaneEnd> {
     let lease: Lease | undefined
     try {
-      lease = await pool.lease()
+      lease = await pool.leaseForCommand()
       const { connection } = lease
       const isLost = async (): Promise<boolean> => {
         // What is said of the connection comes after what is said of the command.

@@ -1,6 +1,7 @@
 import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
 import { nameBytes, nameFrom } from '../raw-names.ts'
+import { Beside } from './beside.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { Lease, SftpPool } from './pool.ts'
 import { type Found, TarMembers } from './tar-members.ts'
@@ -14,17 +15,23 @@ const MOST_FILES = 2048
 const MOST_BYTES = 8 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
 const BUSY_FILES = 256
-/** A command that gives nothing for so long is told that no more names come: what it holds back for a full record comes out then. */
-const LEAST_QUIET_MS = 25
-/** After that, for so long nothing: it hangs. */
+/** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
+const LOOK_MS = 20
+/** A command that gives nothing for so long, while something is wanted of it, hangs. */
 const HANGS_MS = 10_000
+/** One that nothing is wanted of for so long is told to end. */
+const IDLE_MS = 3000
+/** Headers without a content, of the folder itself, as many as fill a record; tar writes its name as `./`. */
+const RECORD_BLOCKS = 64
+const FILLER = '.\0'.repeat(RECORD_BLOCKS)
+const isFiller = (name: Buffer): boolean => name.length === 2 && name.toString('latin1') === './'
 
 /**
  * GNU tar, which takes names while it works: one round trip for thousands of files. Names byte for byte, a line break too;
  * a file with several names as often as it has names; nothing of what it finds instead of a file is followed.
  */
 const command = (root: string): string =>
-  `cd -- ${shellWord(root)} && LC_ALL=C exec tar --create --file=- --format=gnu --blocking-factor=64 --no-recursion --hard-dereference --null --verbatim-files-from --files-from=-`
+  `cd -- ${shellWord(root)} && LC_ALL=C exec tar --create --file=- --format=gnu --blocking-factor=${RECORD_BLOCKS} --no-recursion --hard-dereference --null --verbatim-files-from --files-from=-`
 
 /**
  * Reads many small files through `tar` on hosts that let the account run commands. Whatever doesn't come this way (`undefined`) is
@@ -33,15 +40,16 @@ const command = (root: string): string =>
 export class TarReads {
   readonly #pool: SftpPool
   readonly #most: number
-  readonly #isUsable: () => boolean
+  readonly #isUsable: () => boolean | Promise<boolean>
   readonly #refused: (said: string) => void
   readonly #streams: TarStream[] = []
   #waiting = 0
+  readonly #beside = new Beside()
   #isOff = false
   #wasUseful = false
 
   /** `refused`: is told, once, what the host's tar said when it could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean, refused: (said: string) => void) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
@@ -52,12 +60,29 @@ export class TarReads {
   async read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
     this.#waiting += 1
     try {
-      const isMany = this.#waiting >= WORTH || this.#streams.length > 0
-      const stream = isMany && !this.#isOff && this.#isUsable() ? this.#stream(root) : undefined
+      const stream = await this.#streamFor(root)
       const bytes = await stream?.read(path, entry.size)
-      return bytes?.length === entry.size ? bytes : await otherwise()
+      return bytes?.length === entry.size ? bytes : await this.#beside.run(otherwise)
     } finally {
       this.#waiting -= 1
+    }
+  }
+
+  /** Begins what takes a while to begin: many files are about to be read. */
+  prepare(root: string): void {
+    if (!this.#isOff && this.#streams.length === 0) this.#begin(root)
+  }
+
+  async #streamFor(root: string): Promise<TarStream | undefined> {
+    for (;;) {
+      const isMany = this.#waiting >= WORTH || this.#streams.length > 0
+      if (!isMany || this.#isOff) return undefined
+      const usable = this.#isUsable()
+      if (usable === false) return undefined
+      const stream = usable === true ? this.#stream(root) : undefined
+      const awaited = usable === true ? this.#streams.find((each) => !each.isUseful)?.shown : usable
+      if (stream !== undefined || awaited === undefined || !this.#beside.isFull) return stream
+      await this.#beside.placeOr(awaited)
     }
   }
 
@@ -84,13 +109,16 @@ export class TarReads {
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
       this.#wasUseful ||= wasUseful
-      if (this.#wasUseful || this.#isOff) return
+      if (this.#wasUseful || this.#isOff || !stream.wasAsked) return
       this.#isOff = true
       this.#refused(stream.said())
     })
     return stream
   }
 }
+
+/** No path of a site is so. */
+const fillingName = (number: number): string => `./${number}`
 
 interface Wanted {
   readonly name: string
@@ -102,6 +130,10 @@ interface Wanted {
 class TarStream {
   /** Resolves when it is over, with whether it gave anything. Never rejects. */
   readonly ended: Promise<boolean>
+  /** Resolves when it has given something, or is over. */
+  readonly shown: Promise<void>
+  /** Whether anything was ever wanted of it. */
+  wasAsked = false
   readonly #pool: SftpPool
   readonly #queue = new Map<string, Wanted>()
   readonly #over = new AbortController()
@@ -112,13 +144,24 @@ class TarStream {
   #isUseful = false
   #active = true
   #flushing = false
+  /** Names that it was given since it was last looked at; and since its record was filled. */
+  #isFed = false
+  #isUnfilled = false
+  #fillings = 0
+  #fillersSeen = 0
+  #show: () => void = () => undefined
 
   constructor(pool: SftpPool, command: string) {
     this.#pool = pool
-    this.ended = this.#run(command).then(
-      () => this.#isUseful,
-      () => this.#isUseful,
-    )
+    this.shown = new Promise((resolve) => {
+      this.#show = resolve
+    })
+    this.ended = this.#run(command)
+      .catch(() => undefined)
+      .then(() => {
+        this.#show()
+        return this.#isUseful
+      })
   }
 
   /** The end of what it said on its error output. */
@@ -144,7 +187,7 @@ class TarStream {
       this.#queue.set(path, { name: path, size, settle: resolve })
       this.#bytes += size
       this.#names.push(path)
-      this.#active = true
+      this.wasAsked = true
       if (this.#flushing) return
       this.#flushing = true
       setImmediate(() => this.#flush())
@@ -160,14 +203,12 @@ class TarStream {
   async #run(command: string): Promise<void> {
     let lease: Lease | undefined
     try {
-      lease = await this.#pool.lease()
-      const begun = systemClock.monotonic()
+      lease = await this.#pool.leaseForCommand()
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
       this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()
       this.#flush()
-      // Two round trips: nothing may be heard for as long without anything being wrong.
-      void this.#watch(Math.max(LEAST_QUIET_MS, systemClock.monotonic() - begun)).catch(() => undefined)
+      void this.#watch().catch(() => undefined)
       await this.#command.ended
     } finally {
       lease?.release()
@@ -193,11 +234,22 @@ class TarStream {
     if (this.#command === undefined || this.#isClosing || this.#names.length === 0) return
     this.#command.channel.write(nameBytes(`${this.#names.join('\0')}\0`))
     this.#names = []
+    this.#isFed = true
+    this.#isUnfilled = true
+  }
+
+  /** What was asked for and hasn't come when this comes can't be read. */
+  #fill(): void {
+    this.#isUnfilled = false
+    const name = fillingName(this.#fillings)
+    this.#fillings += 1
+    this.#queue.set(name, { name, size: 0, settle: () => undefined })
+    this.#command?.channel.write(FILLER)
   }
 
   /** Those that were asked for before it and didn't come can't be read. */
   #found({ name, bytes }: Found): void {
-    const path = nameFrom(name)
+    const path = isFiller(name) ? this.#nextFilling() : nameFrom(name)
     if (!this.#queue.has(path)) return
     for (const [key, wanted] of this.#queue) {
       this.#queue.delete(key)
@@ -207,19 +259,32 @@ class TarStream {
         continue
       }
       this.#isUseful ||= bytes !== null
+      if (this.#isUseful) this.#show()
       wanted.settle(bytes ?? undefined)
       return
     }
   }
 
-  async #watch(quietMs: number): Promise<void> {
-    for (;;) {
+  /** The filling that a filler is the first of; of the others, which come with later records, nothing is waited for. */
+  #nextFilling(): string {
+    const seen = this.#fillersSeen
+    this.#fillersSeen += 1
+    return seen % RECORD_BLOCKS === 0 ? fillingName(seen / RECORD_BLOCKS) : ''
+  }
+
+  async #watch(): Promise<void> {
+    for (let quietMs = 0; ; quietMs += LOOK_MS) {
+      await systemClock.sleep(LOOK_MS, this.#over.signal)
+      if (this.#active || this.#isFed) quietMs = 0
+      if (!this.#isFed && this.#isUnfilled && !this.#isClosing) this.#fill()
       this.#active = false
-      await systemClock.sleep(this.#isClosing ? HANGS_MS : quietMs, this.#over.signal)
-      if (this.#active) continue
-      if (this.#isClosing) return this.stop()
+      this.#isFed = false
+      const isIdle = this.#queue.size === 0 && !this.#isClosing
+      if (quietMs < (isIdle ? IDLE_MS : HANGS_MS)) continue
+      if (!isIdle) return this.stop()
       this.#isClosing = true
       this.#command?.channel.end()
+      quietMs = 0
     }
   }
 }

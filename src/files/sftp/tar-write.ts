@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../base/clock.ts'
 import { isUnpackedFolder } from '../paths.ts'
 import { BLOCK, fileHeader, paddingOf } from '../tar.ts'
-import type { SftpChannel } from './channel.ts'
+import { Beside } from './beside.ts'
+import { namesIn } from './listing.ts'
 import type { SftpPool } from './pool.ts'
 import { TarLane } from './tar-lane.ts'
 
@@ -31,7 +32,7 @@ interface Small {
 export class TarWrites {
   readonly #pool: SftpPool
   readonly #most: number
-  readonly #isUsable: () => boolean
+  readonly #isUsable: () => boolean | Promise<boolean>
   readonly #refused: (said: string) => void
   #swept: Promise<void> | undefined
   /** Names of the folders that this one fills. */
@@ -39,12 +40,13 @@ export class TarWrites {
   readonly #lanes: TarLane[] = []
   #filling: Archive | undefined
   #waiting = 0
+  readonly #beside = new Beside()
   #isOff = false
   #wasUseful = false
   readonly #running = new Set<Promise<void>>()
 
   /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean, refused: (said: string) => void) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
@@ -55,9 +57,8 @@ export class TarWrites {
   async write<T>(root: string, file: Small, place: (from: string) => Promise<T>, otherwise: () => Promise<T>): Promise<T> {
     this.#waiting += 1
     try {
-      const isMany = this.#waiting >= WORTH && !this.#isOff && this.#isUsable()
-      const unpacked = isMany ? await this.#unpack(root, file) : undefined
-      if (unpacked === undefined) return await otherwise()
+      const unpacked = await this.#unpackIfMany(root, file)
+      if (unpacked === undefined) return await this.#beside.run(otherwise)
       try {
         return await place(unpacked.path)
       } finally {
@@ -68,11 +69,19 @@ export class TarWrites {
     }
   }
 
+  /** Begins what takes a while to begin: many files are about to be written. */
+  async prepare(root: string): Promise<void> {
+    if (this.#isOff) return
+    if (this.#lanes.length === 0) this.#begin(root)
+    await this.#sweepOnce(root)
+  }
+
   /** Waits for the folders that are under way now, and removes those that no one of this process fills. */
   async sweep(root: string): Promise<void> {
     this.#send(root)
     await Promise.all(this.#running)
-    await sweep(this.#pool, root, this.#own)
+    if (this.#swept === undefined) await this.#sweepOnce(root)
+    else await sweep(this.#pool, root, this.#own)
   }
 
   /** Waits until no folder of this one is left. */
@@ -85,11 +94,27 @@ export class TarWrites {
     await Promise.all(this.#lanes.map((lane) => lane.ended))
   }
 
-  async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
+  /** Before the first folder of its own. */
+  #sweepOnce(root: string): Promise<void> {
     this.#swept ??= sweep(this.#pool, root, this.#own)
-    await this.#swept
-    // The first one shows whether it works: the others needn't wait for it.
-    if (this.#isOff || (!this.#wasUseful && this.#filling === undefined && this.#running.size > 0)) return undefined
+    return this.#swept
+  }
+
+  async #unpackIfMany(root: string, file: Small): Promise<Unpacked | undefined> {
+    for (;;) {
+      if (this.#waiting < WORTH || this.#isOff) return undefined
+      const usable = this.#isUsable()
+      if (usable === false) return undefined
+      if (usable === true) await this.#sweepOnce(root)
+      // The first one shows whether it works: some others go another way meanwhile.
+      const isShowing = !this.#wasUseful && this.#filling === undefined && this.#running.size > 0
+      if (usable === true && !isShowing && !this.#isOff) return this.#unpack(root, file)
+      if (!this.#beside.isFull) return undefined
+      await this.#beside.placeOr(usable === true ? Promise.race(this.#running) : usable)
+    }
+  }
+
+  async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
     if (this.#filling?.takes(file) === false) this.#send(root)
     const archive = this.#filling ?? new Archive(root)
     const added = archive.add(file)
@@ -131,6 +156,10 @@ export class TarWrites {
     const idle = this.#lanes.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0]
     const isEnough = this.#lanes.length >= this.#most || !this.#wasUseful
     if (idle !== undefined && (isEnough || idle.unansweredBytes < BUSY_BYTES)) return idle
+    return this.#begin(root)
+  }
+
+  #begin(root: string): TarLane {
     const lane = new TarLane(this.#pool, root)
     this.#lanes.push(lane)
     void lane.ended.then(({ isRefused, said }) => {
@@ -160,19 +189,11 @@ const removeUnpacked = (pool: SftpPool, folder: string): Promise<void> =>
         () => false,
       )
       if (isGone) return
-      for (const name of await namesIn(channel, folder)) await channel.remove(`${folder}/${name}`)
+      for (const name of await namesIn(channel, folder))
+        if (name !== '.' && name !== '..') await channel.remove(`${folder}/${name}`)
       await channel.removeFolder(folder)
     })
     .catch(() => undefined)
-
-async function namesIn(channel: SftpChannel, folder: string): Promise<readonly string[]> {
-  const handle = await channel.openFolder(folder)
-  const found: string[] = []
-  for (let names = await channel.readFolder(handle); names !== null; names = await channel.readFolder(handle))
-    found.push(...names.map(({ filename }) => filename).filter((name) => name !== '.' && name !== '..'))
-  await channel.close(handle)
-  return found
-}
 
 /** Where a file stands, whole, with its mode and time, to be renamed from there. */
 interface Unpacked {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { giveBack, Lender } from '../lent.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { afterFirst } from '../resume.ts'
 import { digestOf, wholeOf } from '../whole.ts'
@@ -14,6 +15,9 @@ const FIRST_AHEAD = 1024 * 1024
 const MOST_AHEAD = 8 * 1024 * 1024
 /** Written and not yet acknowledged, bytes: OpenSSH's channel window is 2 MiB, the rest waits here. */
 const MOST_WRITTEN = 4 * 1024 * 1024
+
+/** Memory of pieces; so much of it, at most, lies idle. */
+const pieces = new Lender(PIECE, MOST_AHEAD / PIECE)
 
 const noop = (): void => undefined
 
@@ -54,8 +58,11 @@ export async function* readAhead(
     if (!first.isHere) window = Math.min(MOST_AHEAD, window * 2)
     const got = beginning(await first.answers, request)
     if (got === 0) return
+    if (got === first.bytes.length) {
+      yield first.bytes
+      continue
+    }
     yield first.bytes.subarray(0, got)
-    if (got === first.bytes.length) continue
     ahead = []
     next = first.at + got
     window = request
@@ -63,7 +70,7 @@ export async function* readAhead(
 }
 
 function ask(channel: SftpChannel, handle: Buffer, at: number, length: number, request: number): Piece {
-  const bytes = Buffer.allocUnsafeSlow(length)
+  const bytes = pieces.lend(length)
   const asked: Promise<number>[] = []
   for (let start = 0; start < length; start += request)
     asked.push(channel.read(handle, bytes.subarray(start, start + request), at + start))
@@ -107,24 +114,17 @@ export async function writePart(
   let size = from
   try {
     const request = Math.min(REQUEST, channel.maxTransfer)
-    const ahead: { readonly length: number; readonly answer: Promise<void> }[] = []
-    let unanswered = 0
+    const ahead = new Unanswered()
     const whole = from === 0 ? wholeOf(content) : undefined
-    const pieces = whole === undefined ? afterFirst(content, from, (seen) => hash?.update(seen)) : [whole.bytes]
-    for await (const bytes of pieces) {
+    const given = whole === undefined ? afterFirst(content, from, (seen) => hash?.update(seen)) : [whole.bytes]
+    for await (const bytes of given) {
       signal?.throwIfAborted()
       for (let at = 0; at < bytes.length; at += request) {
         const piece = bytes.subarray(at, at + request)
-        const answer = channel.write(handle, piece, size)
-        answer.catch(noop) // awaited below, unless an earlier one fails
-        ahead.push({ length: piece.length, answer })
+        const isLast = at + request >= bytes.length
+        ahead.add(piece.length, channel.write(handle, piece, size), isLast ? bytes : undefined)
         size += piece.length
-        unanswered += piece.length
-        for (let first = ahead[0]; first !== undefined && unanswered > MOST_WRITTEN; first = ahead[0]) {
-          await first.answer
-          ahead.shift()
-          unanswered -= first.length
-        }
+        await ahead.until(MOST_WRITTEN)
       }
     }
     const attributes = attributesOf(options)
@@ -133,7 +133,7 @@ export async function writePart(
       return channel.setAttributes(part, attributes)
     })
     set.catch(noop)
-    await Promise.all(ahead.map(({ answer }) => answer))
+    await ahead.until(0)
     await set
   } catch (error) {
     await channel.close(handle).catch(noop) // the first error says more
@@ -141,6 +141,30 @@ export async function writePart(
   }
   await channel.close(handle)
   return { size, sha256: hash?.digest('hex') ?? digest?.() ?? '' }
+}
+
+/** What was written and not yet acknowledged. */
+class Unanswered {
+  readonly #writes: { readonly length: number; readonly answer: Promise<void>; readonly ends: Buffer | undefined }[] = []
+  #bytes = 0
+
+  /** `ends`: the piece of the content that ends with this write. */
+  add(length: number, answer: Promise<void>, ends: Buffer | undefined): void {
+    answer.catch(noop) // awaited below, unless an earlier one fails
+    this.#writes.push({ length, answer, ends })
+    this.#bytes += length
+  }
+
+  /** Returns when no more than so many bytes are left. */
+  async until(most: number): Promise<void> {
+    for (let first = this.#writes[0]; first !== undefined && this.#bytes > most; first = this.#writes[0]) {
+      await first.answer
+      this.#writes.shift()
+      this.#bytes -= first.length
+      // What was sent before it is answered, too.
+      if (first.ends !== undefined) giveBack(first.ends)
+    }
+  }
 }
 
 async function openNew(channel: SftpChannel, part: string, mode: number | null): Promise<Buffer> {

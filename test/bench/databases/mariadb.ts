@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../servers/sshd.ts'
+import { freePort } from '../../servers/ports.ts'
 import { type BenchEngine, type Data, type Job, PARALLEL, type Place, type Tool, tableNames } from './engine.ts'
 import { Meter } from './measure.ts'
 
@@ -50,7 +50,7 @@ export async function mariadbBench(settings: readonly string[] = []): Promise<Be
     name: `MariaDB ${version}`,
     adapter: 'mysql',
     pid: server.pid,
-    peers: [mydumper, mariadbDump],
+    peers: [mydumper(false), mydumper(true), mariadbDump],
     create: async () => {
       count += 1
       await sql(at('mysql'), `CREATE DATABASE bench_${count} CHARACTER SET utf8mb4`)
@@ -93,20 +93,19 @@ const login = ({ host, port, user, password }: Place): readonly string[] => [
   password,
 ]
 
-const mydumper: Tool = {
-  name: `mydumper, myloader, ${PARALLEL} threads`,
+/** As it comes, a table is one file, loaded by one thread; in parts, every thread has two of them to save and to load. */
+const mydumper = (inParts: boolean): Tool => ({
+  name: `mydumper, myloader, ${PARALLEL} threads${inParts ? ', tables in parts' : ''}`,
   missing: existsSync('/usr/bin/mydumper') && existsSync('/usr/bin/myloader') ? null : 'mydumper is not installed',
-  move: async ({ from, to, folder, run }: Job) => {
+  move: async ({ from, to, data, amount, folder, run }: Job) => {
     const common = ['-t', String(PARALLEL), '-v', '1']
+    const parts = inParts && data !== 'tables' ? ['-r', String(Math.ceil(amount / (2 * PARALLEL)))] : []
     const dump = join(folder, 'dump')
-    await run('dump', {
-      file: '/usr/bin/mydumper',
-      args: [...login(from), '-B', from.database, '-o', dump, '-r', '500000', ...common],
-    })
+    await run('dump', { file: '/usr/bin/mydumper', args: [...login(from), '-B', from.database, '-o', dump, ...parts, ...common] })
     await run('load', { file: '/usr/bin/myloader', args: [...login(to), '-B', to.database, '-d', dump, ...common] })
     return undefined
   },
-}
+})
 
 const mariadbDump: Tool = {
   name: 'mariadb-dump | mariadb',

@@ -7,12 +7,13 @@ const FREEBCP = '/usr/bin/freebcp'
 /** Rows that one statement makes. */
 const CHUNK_ROWS = 100_000
 
+/** money in place of decimal: Babelfish takes no decimal from freebcp ("Trying to read more data than available in BCP request"). */
 const COLUMNS: Readonly<Record<Exclude<Data, 'tables'>, string>> = {
-  narrow: `id bigint IDENTITY(1,1) NOT NULL PRIMARY KEY, customer_id int NOT NULL, placed datetime NOT NULL, total decimal(12,2) NOT NULL,
+  narrow: `id bigint IDENTITY(1,1) NOT NULL PRIMARY KEY, customer_id int NOT NULL, placed datetime NOT NULL, total money NOT NULL,
     status varchar(10) NOT NULL`,
   wide: `id bigint IDENTITY(1,1) NOT NULL PRIMARY KEY, email nvarchar(120) NOT NULL, name nvarchar(80) NULL, street nvarchar(120) NULL, city nvarchar(80) NULL,
-    country char(2) NOT NULL, phone varchar(40) NULL, created datetime NOT NULL, changed datetime NULL, visits int NOT NULL, balance decimal(19,4) NOT NULL,
-    discount decimal(5,2) NULL, score float NULL, active bit NOT NULL, note nvarchar(200) NULL, description nvarchar(1000) NOT NULL, token varbinary(64) NOT NULL,
+    country char(2) NOT NULL, phone varchar(40) NULL, created datetime NOT NULL, changed datetime NULL, visits int NOT NULL, balance money NOT NULL,
+    discount smallmoney NULL, score float NULL, active bit NOT NULL, note nvarchar(200) NULL, description nvarchar(1000) NOT NULL, token varbinary(64) NOT NULL,
     a int NULL, b int NULL, c bigint NULL, d smallint NULL`,
 }
 
@@ -34,7 +35,7 @@ const VALUES: Readonly<Record<Exclude<Data, 'tables'>, string>> = {
 }
 
 const createSql = (data: Data, name: string): string =>
-  `CREATE TABLE ${name} (${data === 'tables' ? 'id int NOT NULL PRIMARY KEY, name varchar(40) NOT NULL, price decimal(12,2) NULL' : COLUMNS[data]})`
+  `CREATE TABLE ${name} (${data === 'tables' ? 'id int NOT NULL PRIMARY KEY, name varchar(40) NOT NULL, price money NULL' : COLUMNS[data]})`
 
 /** Numbers from `first` to `last`. */
 const numbers = (first: number, last: number): string => {

@@ -49,7 +49,10 @@ export async function compare(comparison: Comparison): Promise<void> {
   const moves = await inRounds((places) => withMigrate(comparison, places, 'in turn'))
   const own = medians(moves.map(rowOf))
   const memory = formatBytes(Math.max(...moves.map(({ mostMemory }) => mostMemory)))
-  print(`| migrate, ${memory} of memory | ${parts.map((part) => secondsOf(own[part])).join(' | ')} |`)
+  const processor = (median(moves.map((move) => move.processor)) ?? 0).toFixed(1)
+  print(
+    `| migrate, ${memory} of memory, ${processor} s of the processor | ${parts.map((part) => secondsOf(own[part])).join(' | ')} |`,
+  )
   for (const tool of tools) {
     const its = medians(await inRounds((places) => withTool(comparison, tool, places, own)))
     print(`| ${tool.name} | ${parts.map((part) => `${secondsOf(its[part])}${times(its[part], own[part])}`).join(' | ')} |`)

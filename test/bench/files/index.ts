@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { formatCount } from '../../../src/base/units.ts'
 import { type DelayProxy, startDelayProxy } from '../../servers/delay-proxy.ts'
 import { ftpdMissing, startProftpd } from '../../servers/ftpd.ts'
-import { freePort, sshdMissing, startSshd } from '../../servers/sshd.ts'
+import { freePorts } from '../../servers/ports.ts'
+import { sshdMissing, startSshd } from '../../servers/sshd.ts'
 import { type Comparison, compare } from './compare.ts'
 import type { Data } from './data.ts'
 import { ftpTools, knownHostsFile, sftpTools, type Tool } from './tools.ts'
@@ -115,8 +116,7 @@ async function overFtps(shared: Shared, tools: readonly Tool[]): Promise<void> {
   if (ftpdMissing !== null) return print(`files over FTPS: skipped, ${ftpdMissing}`)
   const [address, far] = ['127.0.46.1', '127.0.46.2']
   for (const site of ['old', 'new']) mkdirSync(join(folder, site), { recursive: true })
-  const first = await freePort(address)
-  const passivePorts = Array.from({ length: DATA_PORTS }, (_, index) => first + index)
+  const passivePorts = await freePorts([address, far], DATA_PORTS)
   const server = await startProftpd({ site: folder, tls: 'explicit', address, passivePorts })
   const ways: DelayProxy[] = []
   try {

@@ -33,6 +33,8 @@ export interface Measured {
   readonly changed: number | null
   /** Bytes. */
   readonly mostMemory: number
+  /** Seconds of the processor that this process took for all of it. */
+  readonly processor: number
 }
 
 // As the program itself does when it starts.
@@ -83,6 +85,8 @@ if (asked.again !== null) {
   changed = (await snapshot()) + (await restore())
 }
 await Promise.all([old.close(), fresh.close()])
-const measured: Measured = { get, put, unchanged, changed, mostMemory: process.resourceUsage().maxRSS * 1024 }
+const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage()
+const processor = (userCPUTime + systemCPUTime) / 1e6
+const measured: Measured = { get, put, unchanged, changed, mostMemory: maxRSS * 1024, processor }
 rmSync(join(asked.keep, 'run'), { recursive: true, force: true })
 console.log(JSON.stringify(measured))

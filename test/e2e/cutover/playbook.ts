@@ -5,7 +5,7 @@ import { type CutoverScene, NEW_ADDRESS, ZONE } from './hosts.ts'
 
 /** Seconds. */
 export const LOWERED_TTL_SECONDS = 2
-export const QUIET_SECONDS = 4
+export const QUIET_SECONDS = 6
 
 /** The playbook that a founder would write for these hosts (playbooks/nameserver.yml), with short times; its path and variables. */
 export function writePlaybook(scene: CutoverScene): { readonly path: string; readonly env: Readonly<Record<string, string>> } {

@@ -39,26 +39,27 @@ export class Excuses {
   }
 
   /** Whether it belongs to what may be two things, so that it may be two itself, however alike. */
-  isOfTwoThings(name: string): boolean {
+  isOfTwoThings(name: string, trail: ReadonlySet<string> = new Set()): boolean {
     const entity = this.#standing.source.entities.get(name)
-    return entity !== undefined && this.lacksParent(entity.table.name, entity.content)
+    return entity !== undefined && this.lacksParent(entity.table.name, entity.content, trail)
   }
 
-  /** Whether something that the content refers to isn't on the host that receives, and won't come. */
-  lacksParent(tableName: string, content: Values): boolean {
+  /** Whether something that the content refers to isn't on the host that receives, and won't come. `trail`: what was asked about on the way. */
+  lacksParent(tableName: string, content: Values, trail: ReadonlySet<string> = new Set()): boolean {
     const table = this.#standing.schema.tables.find((each) => each.name === tableName)
     return (table?.references ?? []).some((reference) => {
       const parent = content[reference.name] ?? null
-      if (parent === null) return false
-      return this.#isTwoThings(parent) || (!this.#standing.target.entities.has(parent) && this.#isStuck(parent))
+      if (parent === null || trail.has(parent)) return false
+      return this.#isTwoThings(parent, trail) || (!this.#standing.target.entities.has(parent) && this.#isStuck(parent))
     })
   }
 
-  /** Born on both hosts under one key, and nobody has said yet that they are one. */
-  #isTwoThings(name: string): boolean {
+  /** Born on both hosts under one key, and nobody has said yet that they are one; or of such in turn, so that it waits with them. */
+  #isTwoThings(name: string, trail: ReadonlySet<string>): boolean {
     const { outcomes, oracle, source, target } = this.#standing
     const isOnBoth = source.entities.has(name) && target.entities.has(name)
-    return isOnBoth && outcomes.get(name)?.do !== 'leave' && !oracle.knows(name)
+    if (!isOnBoth || oracle.knows(name)) return false
+    return outcomes.get(name)?.do !== 'leave' || this.isOfTwoThings(name, new Set([...trail, name]))
   }
 
   #isStuck(name: string): boolean {

@@ -1,0 +1,112 @@
+import { Connection, Request } from 'tedious'
+import { type RawBatch, RowSplitter } from './tds-rows.ts'
+
+type Parser = Connection['createTokenStreamParser']
+type Message = Parameters<Parser>[0]
+
+/** A connection of the driver that can give the rows of an answer as bytes, before anything is made of them. */
+export class RowConnection extends Connection {
+  /** For the next answer. */
+  #raw: RawRows | undefined
+
+  /** As execSql, but that the rows go where `raw` has them. */
+  execRaw(raw: RawRows): void {
+    this.#raw = raw
+    this.execSql(raw.request)
+  }
+
+  override createTokenStreamParser(...[message, handler]: Parameters<Parser>): ReturnType<Parser> {
+    const raw = this.#raw
+    this.#raw = undefined
+    if (raw !== undefined) divert(message, raw)
+    return super.createTokenStreamParser(message, handler)
+  }
+}
+
+/** The parser iterates over the message: what it gets lacks the rows. */
+function divert(message: Message, raw: RawRows): void {
+  const chunks = message[Symbol.asyncIterator]()
+  Object.defineProperty(message, Symbol.asyncIterator, { value: () => raw.without(chunks) })
+}
+
+/** Rows of a running request until they are taken. While enough are waiting no more are read, and so the server waits. */
+export class RawRows {
+  readonly request: Request
+  /** Names of the columns' code pages as the driver tells them ("CP1252"). */
+  codePages: readonly (string | undefined)[] = []
+  readonly #splitter: RowSplitter
+  #end: { readonly error: unknown } | undefined
+  #dropping = false
+  #wake = (): void => undefined
+  #room = (): void => undefined
+
+  /** `flagged`: see RowSplitter. */
+  constructor(sql: string, flagged: boolean) {
+    this.#splitter = new RowSplitter(flagged)
+    this.request = new Request(sql, (error) => {
+      this.#end = { error }
+      this.#wake()
+    })
+    // The answer is read to its end then, whoever took its rows.
+    this.request.on('cancel', () => {
+      this.#dropping = true
+      this.#room()
+    })
+    this.request.on('columnMetadata', (columns) => {
+      if (Array.isArray(columns)) this.codePages = columns.map(({ collation }) => collation?.codepage)
+    })
+  }
+
+  get end(): { readonly error: unknown } | undefined {
+    return this.#end
+  }
+
+  /** Waits until there is enough to take, or the request has ended. */
+  async filled(): Promise<void> {
+    while (this.#end === undefined && !this.#splitter.isFull) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  take(): RawBatch | undefined {
+    return this.#splitter.take()
+  }
+
+  resume(): void {
+    this.#room()
+  }
+
+  /** Lets go of what wasn't taken: cancels the request, or reads it to its end. Resolves when the connection is free again. */
+  async drop(cancel: boolean): Promise<void> {
+    this.#dropping = true
+    if (this.#end === undefined && cancel) this.request.cancel()
+    this.#room()
+    while (this.#end === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  /** What an answer holds besides its rows. */
+  async *without(chunks: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      this.#splitter.add(next.value)
+      for (let rest = this.#splitter.next(); rest !== undefined; rest = this.#splitter.next()) {
+        if (rest !== 'full') yield rest
+        else if (this.#dropping) this.#splitter.take()
+        else await this.#taken()
+      }
+    }
+  }
+
+  async #taken(): Promise<void> {
+    const room = new Promise<void>((resolve) => {
+      this.#room = resolve
+    })
+    this.#wake()
+    await room
+  }
+}

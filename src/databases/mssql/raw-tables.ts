@@ -1,0 +1,40 @@
+import { type Column, readableColumns, type Table } from '../schema.ts'
+import type { RawTarget } from './bulk-types.ts'
+import { keyColumns } from './keys.ts'
+import { quoteName } from './names.ts'
+import type { RawColumn } from './tds-columns.ts'
+import { parseType } from './values.ts'
+
+/** Types whose values a server sends as it takes them in a bulk load: they pass from one to the other without being looked into. */
+const RAW_TYPES: ReadonlySet<string> = new Set([
+  ...['bit', 'tinyint', 'smallint', 'int', 'bigint', 'decimal', 'numeric', 'money', 'smallmoney', 'float', 'real'],
+  ...['uniqueidentifier', 'char', 'varchar', 'nchar', 'nvarchar', 'binary', 'varbinary'],
+  ...['date', 'time', 'datetime', 'datetime2', 'smalldatetime', 'datetimeoffset'],
+])
+
+const isCodePage = (column: Column): boolean => /^(?:var)?char/.test(column.codec)
+
+/**
+ * True for a table whose rows travel as they are. Not where text of a code page is part of the key: the next page is asked for by the last
+ * key of the one before, and what such bytes mean only their server knows for certain.
+ */
+export const travelsRaw = (table: Table): boolean =>
+  readableColumns(table).every(({ codec }) => RAW_TYPES.has(parseType(codec).name)) &&
+  (table.key.length === 0 || !keyColumns(table).some(isCodePage))
+
+/**
+ * The columns of a bulk load of such rows. Text of a code page is declared with its collation, by which the server reads it, as SqlBulkCopy
+ * does.
+ */
+export const rawTargets = (table: Table, columns: readonly RawColumn[]): readonly RawTarget[] =>
+  readableColumns(table).flatMap((column, index) => {
+    const type = columns[index]?.type
+    return type === undefined ? [] : [{ name: quoteName(column.name).slice(1, -1), declaration: declarationOf(column), type }]
+  })
+
+function declarationOf(column: Column): string {
+  const { name, sizes } = parseType(column.codec)
+  // Every decimal comes with 38 digits (tds-rows.ts).
+  if (name === 'decimal' || name === 'numeric') return `decimal(38,${sizes[1] ?? 0})`
+  return isCodePage(column) && column.collation !== null ? `${column.codec} COLLATE ${column.collation}` : column.codec
+}

@@ -1,0 +1,185 @@
+import { hash } from 'node:crypto'
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
+import { Packs, type Place } from './file-packs.ts'
+
+/** Contents copied from a pack that is to go in one transaction: others may want to write in between. */
+const AT_ONCE = 1000
+
+/** Pages of places that are held. */
+const PAGES_EXPECTED = 4
+
+/** Small contents by their SHA-256: the bytes in packs, and in the index (SQLite) where each of them lies. */
+export class SmallContents {
+  readonly #packs: Packs
+  readonly #database: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+  #marked = ''
+  #expected: readonly ReadonlyMap<string, Place>[] = []
+
+  constructor(directory: string, database: DatabaseSync) {
+    this.#packs = new Packs(directory)
+    this.#database = database
+  }
+
+  /** For an index that is being made. `written`: bytes that the index knows of; `synced`: of them on disk, whatever happens to the power. */
+  static readonly tables = `
+    CREATE TABLE IF NOT EXISTS contents (
+      sha256 BLOB PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, written INTEGER NOT NULL, synced INTEGER NOT NULL)`
+
+  /** Belongs into the caller's transaction, which ends with `settle`. */
+  keep(sha256: string, bytes: Buffer): void {
+    const { pack, start, length } = this.#packs.next(bytes.length)
+    const insert = this.#prepared('INSERT INTO contents VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
+    if (insert.run(keyOf(sha256), pack, start, length).changes !== 0) this.#packs.add(bytes)
+  }
+
+  /** Tells where contents lie that are about to be asked for: sooner than each of them by itself. */
+  expect(rows: readonly Readonly<Record<string, SQLOutputValue>>[]): void {
+    const places = new Map<string, Place>()
+    for (const row of rows) if (typeof row.sha256 === 'string' && row.pack !== null) places.set(row.sha256, placeOf(row))
+    this.#expected = [places, ...this.#expected.slice(0, PAGES_EXPECTED - 1)]
+  }
+
+  /** Right before the commit: the bytes are written before the index says so. `toDisk`: and can't be lost by a power cut either. */
+  settle(toDisk: boolean): void {
+    this.#packs.flush()
+    const { isFull } = this.#packs
+    if (toDisk || isFull) this.#packs.syncNow()
+    const { own } = this.#packs
+    const mark = own === undefined ? '' : `${own.number} ${own.written} ${own.synced}`
+    if (own === undefined || mark === this.#marked) return
+    this.#prepared('INSERT OR REPLACE INTO packs VALUES (?, ?, ?)').run(own.number, own.written, own.synced)
+    this.#marked = mark
+    if (isFull) this.#packs.leave()
+  }
+
+  /** The transaction is taken back. */
+  drop(): void {
+    this.#packs.drop()
+    this.#marked = ''
+  }
+
+  /** After the commit: brings what has gathered to the disk beside the work, when it is much. */
+  syncWhenDue(): void {
+    this.#packs.syncWhenDue()
+  }
+
+  has(sha256: string, size: number): boolean {
+    const place = this.#place(sha256)
+    return place?.length === size && this.#packs.holds(place)
+  }
+
+  /** `undefined` when it is missing or damaged. */
+  read(sha256: string): Buffer | undefined {
+    const place = this.#place(sha256)
+    return place === undefined ? undefined : this.#readProven(place, sha256)
+  }
+
+  /**
+   * Looks through what may not have reached the disk before a kill or a power cut, and forgets what didn't: it is fetched again. What is
+   * being written by others at this moment is found to be right.
+   */
+  proveUnsynced(): void {
+    for (const { number, written, synced } of this.#known()) {
+      if (synced >= written) continue
+      const rows = this.#prepared('SELECT * FROM contents WHERE pack = ? AND start + length > ?').all(number, synced)
+      const lost = rows.filter((row) => this.#readProven(placeOf(row), hexOf(row.sha256)) === undefined)
+      if (rows.length > lost.length) this.#packs.syncOther(number)
+      this.#transaction(() => {
+        for (const { sha256 } of lost) this.#prepared('DELETE FROM contents WHERE sha256 = ?').run(sha256 ?? null)
+        this.#prepared('UPDATE packs SET synced = written WHERE number = ? AND written = ?').run(number, written)
+      })
+    }
+  }
+
+  /** Gives the room back that contents have which `isUsed` doesn't want (a condition on `contents`): from packs of which most is unused. */
+  async dropUnused(isUsed: string): Promise<void> {
+    const unused = this.#prepared(
+      `DELETE FROM contents WHERE sha256 IN (SELECT sha256 FROM contents WHERE NOT (${isUsed}) LIMIT ${AT_ONCE})`,
+    )
+    this.#expected = []
+    while (unused.run().changes !== 0) await new Promise((resolve) => setImmediate(resolve))
+    const used = new Map(
+      this.#prepared('SELECT pack, sum(length) AS used FROM contents GROUP BY pack')
+        .all()
+        .map((row) => [Number(row.pack), Number(row.used)]),
+    )
+    for (const { number, written } of this.#known()) {
+      if (number === this.#packs.own?.number || (used.get(number) ?? 0) > written / 2) continue
+      await this.#moveOut(number)
+      this.#transaction(() => void this.#prepared('DELETE FROM packs WHERE number = ?').run(number))
+      this.#packs.remove(number)
+    }
+  }
+
+  close(): void {
+    this.#packs.close()
+  }
+
+  /** Copies what a pack has into this process's own. */
+  async #moveOut(pack: number): Promise<void> {
+    const some = this.#prepared(`SELECT * FROM contents WHERE pack = ? ORDER BY start LIMIT ${AT_ONCE}`)
+    for (let rows = some.all(pack); rows.length > 0; rows = some.all(pack)) {
+      this.#transaction(() => {
+        for (const row of rows) {
+          const bytes = this.#packs.read(placeOf(row))
+          const to = this.#packs.next(bytes.length)
+          this.#packs.add(bytes)
+          this.#prepared('UPDATE contents SET pack = ?, start = ? WHERE sha256 = ?').run(to.pack, to.start, row.sha256 ?? null)
+        }
+        this.settle(true)
+      })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  #transaction(work: () => void): void {
+    try {
+      this.#database.exec('BEGIN IMMEDIATE')
+      work()
+      this.#database.exec('COMMIT')
+    } catch (error) {
+      this.drop()
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  #known(): readonly { readonly number: number; readonly written: number; readonly synced: number }[] {
+    const rows = this.#prepared('SELECT * FROM packs').all()
+    return rows.map((row) => ({ number: Number(row.number), written: Number(row.written), synced: Number(row.synced) }))
+  }
+
+  #place(sha256: string): Place | undefined {
+    for (const places of this.#expected) {
+      const place = places.get(sha256)
+      if (place !== undefined) return place
+    }
+    const row = this.#prepared('SELECT pack, start, length FROM contents WHERE sha256 = ?').get(keyOf(sha256))
+    return row === undefined ? undefined : placeOf(row)
+  }
+
+  #readProven(place: Place, sha256: string): Buffer | undefined {
+    const bytes = this.#packs.read(place)
+    return hash('sha256', bytes, 'hex') === sha256 ? bytes : undefined
+  }
+
+  #prepared(sql: string): StatementSync {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const made = this.#database.prepare(sql)
+    this.#statements.set(sql, made)
+    return made
+  }
+}
+
+const keyOf = (sha256: string): Buffer => Buffer.from(sha256, 'hex')
+
+const hexOf = (key: SQLOutputValue | undefined): string => (key instanceof Uint8Array ? Buffer.from(key).toString('hex') : '')
+
+const placeOf = (row: Readonly<Record<string, SQLOutputValue>>): Place => ({
+  pack: Number(row.pack),
+  start: Number(row.start),
+  length: Number(row.length),
+})

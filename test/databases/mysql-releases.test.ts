@@ -1,0 +1,197 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { databaseError } from '../../src/databases/mysql/errors.ts'
+import { settable } from '../../src/databases/mysql/execute.ts'
+import { openMysql } from '../../src/databases/mysql/index.ts'
+import { catalogTable } from '../../src/databases/mysql/introspect-tables.ts'
+import type { ServerKind } from '../../src/databases/mysql/session.ts'
+import { settingsOf } from '../../src/databases/mysql/settings.ts'
+import type { Database } from '../../src/databases/port.ts'
+import type { Column, Schema, SchemaObject } from '../../src/databases/schema.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+
+const kindOf = (family: ServerKind['family'], ...version: [number, number, number]): ServerKind => ({
+  family,
+  version,
+  maxPacket: 2 ** 24,
+  localInfile: true,
+})
+
+const textColumn = (name: string, collation: string | null): Column => ({
+  name,
+  type: collation === null ? 'int(11)' : 'varchar(20)',
+  codec: collation === null ? 'number' : 'text',
+  nullable: true,
+  collation,
+  default: null,
+  computed: null,
+  identity: null,
+  rowversion: false,
+})
+
+const none: Schema = { tables: [], foreignKeys: [], identities: [], objects: [], principals: [], findings: [] }
+
+describe('a definition as MySQL 5.7 and 8 spell it', () => {
+  const created = (columns: readonly Column[], sql: string, collation: string): string =>
+    catalogTable({ name: 't', engine: 'InnoDB', type: 'BASE TABLE', collation }, columns, sql, []).createSql
+
+  it('is carried with the collations that 5.7 leaves unsaid, since later servers have other ones by default', () => {
+    const columns = [
+      textColumn('id', null),
+      textColumn('plain', 'utf8mb4_general_ci'),
+      textColumn('own', 'utf8mb4_general_ci'),
+      textColumn('said', 'latin1_bin'),
+      textColumn('choice', 'latin1_swedish_ci'),
+    ]
+    const sql = `CREATE TABLE \`t\` (
+  \`id\` int(11) NOT NULL AUTO_INCREMENT COMMENT 'CHARACTER SET x',
+  \`plain\` varchar(20) DEFAULT NULL,
+  \`own\` varchar(20) CHARACTER SET utf8mb4 DEFAULT NULL,
+  \`said\` varchar(20) CHARACTER SET latin1 COLLATE latin1_bin DEFAULT NULL,
+  \`choice\` enum('a)','it''s') CHARACTER SET latin1 NOT NULL DEFAULT 'a)',
+  PRIMARY KEY (\`id\`)
+) ENGINE=InnoDB AUTO_INCREMENT=7 DEFAULT CHARSET=utf8mb4 COMMENT='DEFAULT CHARSET=utf8'`
+    const text = created(columns, sql, 'utf8mb4_unicode_ci')
+    expect(text).toContain('`own` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci DEFAULT NULL')
+    expect(text).toContain("`choice` enum('a)','it''s') CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL DEFAULT 'a)'")
+    expect(text).toContain('`said` varchar(20) CHARACTER SET latin1 COLLATE latin1_bin DEFAULT NULL')
+    expect(text).toContain("`id` int(11) NOT NULL AUTO_INCREMENT COMMENT 'CHARACTER SET x'")
+    expect(text).toContain(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci COMMENT='DEFAULT CHARSET=utf8'")
+    expect(created(columns, text, 'utf8mb4_unicode_ci')).toBe(text)
+  })
+
+  it('keeps what 8 hides, computes or doesn’t enforce, and leaves its tablespace behind', () => {
+    const sql = `CREATE TABLE \`t\` (
+  \`my_row_id\` bigint unsigned NOT NULL AUTO_INCREMENT /*!80023 INVISIBLE */,
+  \`id\` int DEFAULT (uuid_short()),
+  \`at\` point NOT NULL /*!80003 SRID 4326 */,
+  PRIMARY KEY (\`my_row_id\`),
+  UNIQUE KEY \`low\` ((lower(\`plain\`))),
+  KEY \`down\` (\`id\` DESC) /*!80000 INVISIBLE */,
+  CONSTRAINT \`c\` CHECK ((\`id\` > 0)) /*!80016 NOT ENFORCED */
+) /*!50100 TABLESPACE \`fast\` */ ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci
+/*!50100 PARTITION BY RANGE (\`my_row_id\`)
+(PARTITION p0 VALUES LESS THAN (10) DATA DIRECTORY = '/fast' ENGINE = InnoDB) */`
+    const { table, createSql, indexes } = catalogTable(
+      { name: 't', engine: 'InnoDB', type: 'BASE TABLE', collation: 'utf8mb4_0900_ai_ci' },
+      [{ ...textColumn('my_row_id', null), nullable: false, identity: 'by-default' }, textColumn('id', null)],
+      sql,
+      [],
+    )
+    expect(table.key).toEqual(['my_row_id'])
+    expect(indexes).toEqual(['UNIQUE KEY `low` ((lower(`plain`)))', 'KEY `down` (`id` DESC) /*!80000 INVISIBLE */'])
+    for (const part of ['/*!80023 INVISIBLE */', '(uuid_short())', '/*!80003 SRID 4326 */', '/*!80016 NOT ENFORCED */'])
+      expect(createSql).toContain(part)
+    expect(createSql).toContain('\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci\n/*!50100 PARTITION')
+    expect(createSql).toContain('LESS THAN (10) ENGINE = InnoDB')
+  })
+
+  it('of a program leaves out the modes that MySQL 8 no longer knows', () => {
+    const line = "SET SESSION sql_mode = 'PIPES_AS_CONCAT,MSSQL,NO_KEY_OPTIONS,ANSI_QUOTES,NO_AUTO_CREATE_USER';"
+    expect(settable(kindOf('mysql', 8, 0, 40), line)).toBe("SET SESSION sql_mode = 'PIPES_AS_CONCAT,ANSI_QUOTES'")
+    expect(settable(kindOf('mysql', 8, 0, 40), "SET SESSION sql_mode = 'NO_AUTO_CREATE_USER';")).toBe("SET SESSION sql_mode = ''")
+    expect(settable(kindOf('mysql', 5, 7, 44), line)).toBe(line.slice(0, -1))
+    expect(settable(kindOf('mariadb', 10, 11, 6), line)).toBe(line.slice(0, -1))
+  })
+
+  it.each([
+    [kindOf('mysql', 5, 7, 19), ['tx_isolation'], ['transaction_isolation', 'information_schema_stats_expiry', 'show_gipk']],
+    [kindOf('mysql', 5, 7, 20), ['transaction_isolation'], ['tx_isolation', 'information_schema_stats_expiry']],
+    [kindOf('mysql', 8, 0, 11), ['information_schema_stats_expiry = 0', 'transaction_isolation'], ['tx_isolation', 'show_gipk']],
+    [kindOf('mysql', 9, 7, 4), ['information_schema_stats_expiry = 0', 'show_gipk'], ['explicit_defaults_for_timestamp']],
+    [kindOf('mariadb', 10, 3, 0), ['tx_isolation', 'max_statement_time'], ['max_execution_time', 'explicit_defaults']],
+  ])('goes to a session with the settings of %j', (kind, has, lacks) => {
+    const sql = settingsOf(kind)
+    for (const name of has) expect(sql).toContain(name)
+    for (const name of lacks) expect(sql).not.toContain(`SESSION ${name}`)
+  })
+
+  it('refused to an account that logged in long ago is a missing right, whatever number the server gives it', () => {
+    const refused = Object.assign(new Error("Access denied for user 'admin'@'%' (using password: YES)"), { errno: 1045 })
+    expect(databaseError(refused, { label: 'old database' }).code).toBe('database-permission-denied')
+    expect(databaseError(refused, { label: 'old database', connecting: true }).code).toBe('database-login-failed')
+  })
+})
+
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwise'), () => {
+  let server: TestMysql
+  const opened: Database[] = []
+  const open = (made: TestMysqlDatabase): Database => {
+    const database = openMysql(made.options())
+    opened.push(database)
+    return database
+  }
+  beforeAll(async () => {
+    server = await startTestMysql({
+      host: '127.0.12.11',
+      settings: { 'transaction-isolation': 'READ-COMMITTED', 'lower-case-table-names': '1' },
+    })
+  })
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.close()
+  })
+  afterAll(() => server?.stop())
+
+  it('to see each other’s changes at once are still read as of one moment', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1)')
+    const database = open(made)
+    const [a, b] = (await database.schema()).tables
+    if (a === undefined || b === undefined) throw new Error('no tables')
+    const seen = await database.read(2, async (readers) => {
+      await made.sql('INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)')
+      const counts: number[] = []
+      for (const reader of readers)
+        for (const table of [a, b]) {
+          let rows = 0
+          for await (const batch of reader.rows(table)) rows += batch.length
+          counts.push(rows)
+        }
+      return [readers.every(({ consistent }) => consistent), ...counts]
+    })
+    expect(seen).toEqual([true, 1, 0, 1, 0])
+  })
+
+  it('are asked, before anything is made there, what they would not take, or take otherwise', async () => {
+    const [from, to] = [await server.database(), await server.database()]
+    await from.sql(`CREATE TABLE parent (id int PRIMARY KEY, code int, name varchar(20), KEY (code));
+      CREATE TABLE keyless (a int)`)
+    const [source, target] = [open(from), open(to)]
+    const schema = await source.schema()
+    const codes = async (changed: Schema): Promise<readonly string[]> =>
+      ((await target.unmet?.(changed)) ?? []).map(({ severity, code, message }) => `${severity} ${code}: ${message}`)
+    expect(await codes(schema)).toEqual([])
+    const [parent] = schema.tables.filter(({ name }) => name.name === 'parent')
+    if (parent === undefined) throw new Error('no table')
+    const named = (name: string, columns: readonly Column[] = []) => ({ ...parent, name: { schema: '', name }, columns })
+    const object = (kind: string, name: string, sql: string): SchemaObject => ({ kind, name, stage: 'after', sql, undo: null })
+    const changed: Schema = {
+      ...none,
+      tables: [
+        named('Orders', [textColumn('x', 'utf8mb4_future_ci'), { ...textColumn('y', null), type: 'vector(3)' }]),
+        named('orders', [textColumn('z', 'utf8mb3_general_ci')]),
+      ],
+      objects: [
+        object('engine', 'logs', 'ALTER TABLE `logs` ENGINE=PLUTO'),
+        object(
+          'table',
+          'orders',
+          "CREATE TABLE `orders` (`z` text COMMENT 'COLLATE none' /*!990000 INVISIBLE */) COLLATE=utf8mb4_future_ci",
+        ),
+      ],
+    }
+    expect(await codes(changed)).toEqual([
+      expect.stringMatching(/^error collation-missing: .*utf8mb4_future_ci.* in table Orders, table orders\.$/),
+      expect.stringMatching(/^error engine-missing: .*logs is kept by PLUTO/),
+      expect.stringMatching(/^error type-missing: .*Orders\.y, vector\(3\)/),
+      expect.stringMatching(/^warning feature-left-out: .*table orders .*: INVISIBLE\.$/),
+      expect.stringMatching(/^error table-names-clash: .*Orders, orders/),
+      expect.stringMatching(/^error table-names-lowered: .*: Orders\.$/),
+    ])
+    await server.rootSql('SET GLOBAL innodb_force_primary_key = 1')
+    expect(await codes(schema)).toEqual([expect.stringMatching(/^error primary-key-required: .*: keyless\.$/)])
+    const info = await target.info()
+    const exact = { ...info, facts: { tableNames: '0' } }
+    expect(target.consequences?.(info, exact).map(({ code }) => code)).toEqual(['table-names-exact'])
+    expect([...(target.consequences?.(exact, info) ?? []), ...(target.consequences?.(info, info) ?? [])]).toEqual([])
+  })
+})
