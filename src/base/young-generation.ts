@@ -44,7 +44,8 @@ export function madeAside(bytes: number): void {
 }
 
 function collectorOfYoung(): () => void {
-  setFlagsFromString('--expose-gc')
+  // To share so small a work out among threads costs more than the work.
+  for (const flag of ['--expose-gc', '--no-parallel-scavenge']) setFlagsFromString(flag)
   const gc: unknown = runInNewContext('typeof gc === "function" ? gc : undefined')
   return typeof gc === 'function' ? () => void gc({ type: 'minor', execution: 'sync' }) : () => undefined
 }

@@ -11,6 +11,7 @@ let site: SiteFolder
 let faults: SftpFaults
 let server: SftpServer
 let host: SftpHost
+let open: (silenceMs: number) => void
 beforeEach(async () => {
   site = siteFolder()
   faults = {}
@@ -18,7 +19,9 @@ beforeEach(async () => {
   server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
   const { address, port, fingerprint } = server
   const login = { host: address, port, fingerprint, user: 'shop', password: new Secret('correct horse'), root: '/' }
-  host = openSftp({ ...login, connections: 1, silenceMs: 300 })
+  open = (silenceMs) => {
+    host = openSftp({ ...login, connections: 1, silenceMs })
+  }
 })
 afterEach(async () => {
   await host.close()
@@ -28,6 +31,7 @@ afterEach(async () => {
 
 describe('an SFTP server', () => {
   it('that answers out of order gives every byte and every name in its place', async () => {
+    open(30_000)
     faults.outOfOrder = true
     const bytes = randomBytes(3_000_000)
     site.put('large', bytes)
@@ -42,6 +46,7 @@ describe('an SFTP server', () => {
   })
 
   it('that stands and answers nothing any more is given up, and asked anew', async () => {
+    open(300)
     site.put('file', Buffer.from('here'))
     expect((await bytesOf(host.read('file'))).toString()).toBe('here')
     faults.mute = true

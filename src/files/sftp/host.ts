@@ -9,19 +9,23 @@ import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
+import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
 import { SftpRoot } from './inside.ts'
 import { entryAt, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { makeFolderAt, makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
-import type { SftpPool } from './pool.ts'
+import { LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readAhead, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
+
+/** From so many bytes on a file is large. */
+const LARGE_BYTES = 2 * 1024 * 1024
 
 /** The files of a host over SFTP. */
 export class SftpFiles implements FileHost {
@@ -122,7 +126,7 @@ export class SftpFiles implements FileHost {
   /** Holds its connection until the reader is done. */
   async *#stream(path: string, offset: number, size: number | null): AsyncGenerator<Buffer> {
     const boundary = await this.#inside()
-    const { connection, release } = await this.#pool.lease()
+    const { connection, release } = await this.#pool.lease(size !== null && size >= LARGE_BYTES ? LARGE : 1)
     const { channel } = connection
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
@@ -156,12 +160,14 @@ export class SftpFiles implements FileHost {
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
     signal?.throwIfAborted()
-    return this.#use(path, 'write', async (channel, boundary) => {
+    const write = async (channel: SftpChannel, boundary: SftpRoot): Promise<WrittenFile> => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
       const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
       const place = { part: boundary.full(partPath(path)), target: boundary.full(path), look }
       return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
-    })
+    }
+    // What may be gone on with is large.
+    return this.#use(path, 'write', write, options.again === undefined ? 1 : LARGE)
   }
 
   #lastLook(channel: SftpChannel, boundary: SftpRoot, path: string, options: WriteOptions): Promise<void> {
@@ -276,15 +282,21 @@ export class SftpFiles implements FileHost {
     return new SftpRoot(this.label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
   }
 
-  async #use<T>(path: string, doing: string, work: (channel: SftpChannel, boundary: SftpRoot) => Promise<T>): Promise<T> {
+  async #use<T>(
+    path: string,
+    doing: string,
+    work: (channel: SftpChannel, boundary: SftpRoot) => Promise<T>,
+    weight = 1,
+  ): Promise<T> {
     const boundary = await this.#inside()
-    return this.#pool.use(async ({ channel }) => {
+    const working = async ({ channel }: SftpConnection): Promise<T> => {
       try {
         return await work(channel, boundary)
       } catch (error) {
         throw await this.#failure(error, path, doing, channel, boundary)
       }
-    })
+    }
+    return this.#pool.use(working, weight)
   }
 
   #failure(error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> {

@@ -6,6 +6,11 @@ import type { SftpOptions } from './options.ts'
 const BUSY = 8
 /** Connections that are being opened at a time: sshd turns some away when more than ten are logging in (MaxStartups). */
 const OPENED_AT_ONCE = 4
+/**
+ * A large file counts as so many: the next one goes through another connection. OpenSSH takes no more than 2 MiB of what is written before it
+ * answers, for each of them: on a long way that alone says how fast a large file gets there.
+ */
+export const LARGE = BUSY
 /** At most so many at once through one connection: each may hold a file open, and servers let a session open a few hundred. */
 const MOST_AT_ONCE = 192
 
@@ -31,9 +36,9 @@ export class SftpPool {
     this.#limit = Math.max(1, options.connections)
   }
 
-  /** Runs `work` on the connection that has least to do. */
-  async use<T>(work: (connection: SftpConnection) => Promise<T>): Promise<T> {
-    const { connection, release } = await this.lease()
+  /** Runs `work` on the connection that has least to do. `weight`: as so many operations it counts. */
+  async use<T>(work: (connection: SftpConnection) => Promise<T>, weight = 1): Promise<T> {
+    const { connection, release } = await this.lease(weight)
     try {
       return await work(connection)
     } finally {
@@ -42,26 +47,43 @@ export class SftpPool {
   }
 
   /** The same for work that doesn't end with a function, such as a stream. */
-  async lease(): Promise<Lease> {
-    let connection = await this.#pick()
-    while (connection.load >= MOST_AT_ONCE) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-      connection = await this.#pick()
+  async lease(weight = 1): Promise<Lease> {
+    // Each time another one may be first at the connection that was waited for.
+    let patience = weight < LARGE ? 0 : this.#limit
+    for (;;) {
+      const best = this.#best()
+      if (best === undefined) {
+        const first = await this.#first()
+        if (first.load < BUSY || patience === 0) return this.#lent(first, weight)
+        continue
+      }
+      const isBusy = best.load >= BUSY && this.#open.length < this.#limit
+      if (isBusy && patience > 0) {
+        patience -= 1
+        this.#widen()
+        await Promise.race(this.#opening).catch(() => undefined)
+      } else if (best.load < MOST_AT_ONCE) {
+        if (isBusy) this.#widen()
+        return this.#lent(best, weight)
+      } else {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      }
     }
-    return this.#lend(connection)
   }
 
   /** The same for a command, which holds no file open there: it waits for nobody. */
   async leaseForCommand(): Promise<Lease> {
-    return this.#lend(await this.#pick())
+    const best = this.#best()
+    if (best !== undefined && best.load >= BUSY) this.#widen()
+    return this.#lent(best ?? (await this.#first()), 1)
   }
 
-  #lend(connection: SftpConnection): Lease {
-    connection.load += 1
+  #lent(connection: SftpConnection, weight: number): Lease {
+    connection.load += weight
     return {
       connection,
       release: () => {
-        connection.load -= 1
+        connection.load -= weight
         this.#waiting.shift()?.()
       },
     }
@@ -74,20 +96,18 @@ export class SftpPool {
     await Promise.all(this.#open.splice(0).map((connection) => connection.end()))
   }
 
-  async #pick(): Promise<SftpConnection> {
+  /** Of those that stand. */
+  #best(): SftpConnection | undefined {
     if (this.#closed)
       throw new MigrateError('fault', 'Files were asked for after their connection was closed. This is a fault in migrate.')
-    const alive = this.#alive()
-    const best = alive.reduce<SftpConnection | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)
-    if (best === undefined) return [...this.#opening][0] ?? this.#connect()
-    if (best.load >= BUSY) this.#widen(alive)
-    return best
-  }
-
-  #alive(): readonly SftpConnection[] {
     for (const lost of this.#open.filter((connection) => connection.channel.isLost))
       this.#open.splice(this.#open.indexOf(lost), 1)
-    return this.#open
+    return this.#open.reduce<SftpConnection | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)
+  }
+
+  /** Where none stands: the one that is being opened, or one that is opened now. */
+  #first(): Promise<SftpConnection> {
+    return [...this.#opening][0] ?? this.#connect()
   }
 
   #connect(): Promise<SftpConnection> {
@@ -105,10 +125,10 @@ export class SftpPool {
    * As many connections as the work is worth, side by side and in the background. A host that refuses one is not asked again: the work goes
    * on with those it gave.
    */
-  #widen(alive: readonly SftpConnection[]): void {
-    const load = alive.reduce((sum, connection) => sum + connection.load, this.#waiting.length)
+  #widen(): void {
+    const load = this.#open.reduce((sum, connection) => sum + connection.load, this.#waiting.length)
     const most = Math.min(this.#limit, Math.ceil(load / BUSY) + 1)
-    while (alive.length + this.#opening.size < most && this.#opening.size < OPENED_AT_ONCE)
+    while (this.#open.length + this.#opening.size < most && this.#opening.size < OPENED_AT_ONCE)
       this.#connect().catch(() => {
         this.#limit = Math.max(1, this.#open.length + this.#opening.size)
       })

@@ -43,6 +43,8 @@ export class Silence {
         this.#isWatching = false
         return
       }
+      // This process may have had no turn for long (a machine asleep, or overloaded): what came meanwhile is taken in first.
+      await new Promise((resolve) => setImmediate(resolve))
       left = this.#limitMs - (systemClock.monotonic() - this.#heardAt)
     }
     this.#onSilent()
