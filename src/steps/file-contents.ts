@@ -77,17 +77,21 @@ export class SmallContents {
   }
 
   /**
-   * Looks through what may not have reached the disk before a kill or a power cut, and forgets what didn't: it is fetched again. What is
-   * being written by others at this moment is found to be right.
+   * Looks through what may not have reached the disk before a kill or a power cut, and forgets what comes from the first on that didn't: it is
+   * fetched again. What is being written by others at this moment is found to be right.
    */
   proveUnsynced(): void {
     for (const { number, written, synced } of this.#known()) {
       if (synced >= written) continue
-      const rows = this.#prepared('SELECT * FROM contents WHERE pack = ? AND start + length > ?').all(number, synced)
-      const lost = rows.filter((row) => this.#readProven(placeOf(row), hexOf(row.sha256)) === undefined)
-      if (rows.length > lost.length) this.#packs.syncOther(number)
+      const unsynced = this.#prepared('SELECT * FROM contents WHERE pack = ? AND start + length > ?')
+      let [isThere, lost] = [false, written]
+      for (const row of unsynced.iterate(number, synced)) {
+        if (this.#readProven(placeOf(row), hexOf(row.sha256)) === undefined) lost = Math.min(lost, Number(row.start))
+        else isThere = true
+      }
+      if (isThere) this.#packs.syncOther(number)
       this.#transaction(() => {
-        for (const { sha256 } of lost) this.#prepared('DELETE FROM contents WHERE sha256 = ?').run(sha256 ?? null)
+        if (lost < written) this.#prepared('DELETE FROM contents WHERE pack = ? AND start >= ?').run(number, lost)
         this.#prepared('UPDATE packs SET synced = written WHERE number = ? AND written = ?').run(number, written)
       })
     }

@@ -15,8 +15,9 @@ import { codeOf } from '../base/errors.ts'
 
 /** No pack grows beyond this by much: what is dropped from one is won back by copying the rest of it. */
 const MOST_BYTES = 1024 * 1024 * 1024
-/** After so many bytes a pack is brought to the disk, beside the work: so much is looked through again after a kill. */
+/** After so many bytes or contents a pack is brought to the disk, beside the work: so much is looked through again after a kill. */
 const SYNC_BYTES = 64 * 1024 * 1024
+const SYNC_CONTENTS = 20_000
 /** Contents that are read are cut from pieces of this size: a buffer of its own for each costs more than the reading. */
 const SLAB = 256 * 1024
 /** Packs that are held open for reading. */
@@ -38,6 +39,8 @@ interface Own {
   added: number
   synced: number
   pending: Buffer[]
+  /** Contents added since it was last brought to the disk. */
+  unsynced: number
   /** Why bytes could not be brought to the disk: they may be lost without the next try saying so. */
   failure: Error | undefined
 }
@@ -70,6 +73,7 @@ export class Packs {
   add(bytes: Buffer): void {
     const own = this.#ownPack()
     own.pending.push(bytes)
+    own.unsynced += 1
     own.added += bytes.length
   }
 
@@ -116,8 +120,10 @@ export class Packs {
   /** The same beside other work, once enough has gathered. A failure is thrown by `syncNow`. */
   syncWhenDue(): void {
     const own = this.#own
-    if (own === undefined || this.#syncing.has(own.file) || own.written - own.synced < SYNC_BYTES) return
+    if (own === undefined || this.#syncing.has(own.file)) return
+    if (own.written - own.synced < SYNC_BYTES && own.unsynced < SYNC_CONTENTS) return
     const { written, file } = own
+    own.unsynced = 0
     this.#syncing.add(file)
     fdatasync(file, (error) => {
       this.#syncing.delete(file)
@@ -181,7 +187,7 @@ export class Packs {
     for (let number = (numbersIn(this.#folder).at(-1) ?? 0) + 1; ; number += 1) {
       try {
         const file = openSync(this.#path(number), 'wx', 0o600)
-        this.#own = { number, file, written: 0, added: 0, synced: 0, pending: [], failure: undefined }
+        this.#own = { number, file, written: 0, added: 0, synced: 0, pending: [], unsynced: 0, failure: undefined }
         return this.#own
       } catch (error) {
         if (codeOf(error) !== 'EEXIST') throw error

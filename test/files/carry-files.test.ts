@@ -223,6 +223,22 @@ describe('files that were changed on both hosts', () => {
     expect((await both.pass()).planned).toEqual([])
   })
 
+  it('are parked, not overwritten, when a customer replaces what was sent of one that has to be sent again', async () => {
+    await begun()
+    both.old.put('img/a.png', 'changed on old', 0o644, LATER)
+    const write = both.fresh.write.bind(both.fresh)
+    both.fresh.write = async (...args) => {
+      const written = await write(...args)
+      both.fresh.write = write
+      both.old.put('img/a.png', 'changed once more', 0o644, LATER + 1)
+      both.fresh.put('img/a.png', 'uploaded meanwhile', 0o644, LATER + 2)
+      return written
+    }
+    expect((await both.pass()).codes).toEqual(['files-parked'])
+    expect(newText('img/a.png')).toBe('uploaded meanwhile')
+    expect(readFileSync(kept('img/a.png'), 'utf8')).toBe('changed once more')
+  })
+
   it('the parking is taken back too', async () => {
     await conflict()
     const step = both.step()
