@@ -82,6 +82,7 @@ export interface RawTarget {
   readonly name: string
   readonly declaration: string
   readonly type: Buffer
+  readonly nullable: boolean
 }
 
 /** The first column writes whole rows, but for the first one's token, which the driver writes; the others nothing. */

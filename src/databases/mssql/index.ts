@@ -39,7 +39,7 @@ import { backupServer } from './native-server.ts'
 import { oversize } from './oversize.ts'
 import { type Hashing, methodOf, probeHashing } from './print-method.ts'
 import { printedByKey, printedByPrint } from './prints.ts'
-import { beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
+import { allowsSnapshot, beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { mssqlScratch } from './scratch.ts'
@@ -60,6 +60,7 @@ class MssqlDatabase implements Database {
   readonly blockFormat = BLOCK_FORMAT
   readonly #connections: Connections
   #hashing: Promise<Hashing> | undefined
+  #freezes: boolean | undefined
 
   constructor(options: MssqlOptions) {
     this.label = options.label
@@ -103,7 +104,8 @@ class MssqlDatabase implements Database {
    */
   read<T>(connections: number, work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>): Promise<T> {
     return this.#connections.use(async (first) => {
-      if (await beginSnapshot(first)) {
+      if (await this.#mayFreeze(first)) {
+        await beginSnapshot(first)
         const result = await work([readerOn(first, true)])
         await endSnapshot(first)
         return result
@@ -113,6 +115,12 @@ class MssqlDatabase implements Database {
         work([readerOn(first, false), ...others.map((each) => readerOn(each, false))]),
       )
     })
+  }
+
+  /** Asked once: a shop of many small tables is read by many transactions. */
+  async #mayFreeze(session: Session): Promise<boolean> {
+    this.#freezes ??= await allowsSnapshot(session)
+    return this.#freezes
   }
 
   #withSessions<T>(count: number, taken: readonly Session[], work: (sessions: readonly Session[]) => Promise<T>): Promise<T> {

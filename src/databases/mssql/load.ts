@@ -55,7 +55,8 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
 async function loadRaw(session: Session, table: Table, first: RawRowsBlock, chunks: Chunks): Promise<number> {
   const name = quoteTable(table.name)
   const isNumbered = readableColumns(table).some((column) => column.identity !== null)
-  if (isNumbered) await session.batch(`SET IDENTITY_INSERT ${name} ON`)
+  // Without it a server may count nothing ("Configure the user options Server Configuration Option").
+  await session.batch(`SET NOCOUNT OFF${isNumbered ? `;\nSET IDENTITY_INSERT ${name} ON` : ''}`)
   let count = 0
   let failure: { readonly error: unknown } | undefined
   async function* batches(): AsyncGenerator<Buffer> {

@@ -28,13 +28,16 @@ export const travelsRaw = (table: Table): boolean =>
  */
 export const rawTargets = (table: Table, columns: readonly RawColumn[]): readonly RawTarget[] =>
   readableColumns(table).flatMap((column, index) => {
-    const type = columns[index]?.type
-    return type === undefined ? [] : [{ name: quoteName(column.name).slice(1, -1), declaration: declarationOf(column), type }]
+    const raw = columns[index]
+    if (raw === undefined) return []
+    const name = quoteName(column.name).slice(1, -1)
+    // A server sends a type of fixed length for what can't be NULL.
+    return [{ name, declaration: declarationOf(column), type: raw.type, nullable: raw.kind !== 'fixed' }]
   })
 
 function declarationOf(column: Column): string {
   const { name, sizes } = parseType(column.codec)
   // Every decimal comes with 38 digits (tds-rows.ts).
-  if (name === 'decimal' || name === 'numeric') return `decimal(38,${sizes[1] ?? 0})`
+  if (name === 'decimal' || name === 'numeric') return `${name}(38,${sizes[1] ?? 0})`
   return isCodePage(column) && column.collation !== null ? `${column.codec} COLLATE ${column.collation}` : column.codec
 }

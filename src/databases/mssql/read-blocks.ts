@@ -226,8 +226,7 @@ export function largeRowSql(table: Table, key: KeyCells): string {
     unlimited.includes(column) ? `CASE WHEN @v${index} IS NOT NULL THEN N'' END` : `@v${index}`,
   )
   const pieces = unlimited.map((column) => piecesSql(column, columns.indexOf(column)))
-  return `SET NOCOUNT ON;
-DECLARE @found bit = 0, @at bigint, @bytes varbinary(max), @text nvarchar(max), ${variables.join(', ')};
+  return `DECLARE @found bit = 0, @at bigint, @bytes varbinary(max), @text nvarchar(max), ${variables.join(', ')};
 SELECT @found = 1, ${taken.join(', ')} ${fromSql(table)} WHERE ${keyCondition(keyColumns(table), [key])};
 IF @found = 1
 BEGIN

@@ -32,18 +32,18 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
   return rows
 }
 
-/**
- * Begins a transaction that sees one instant (SNAPSHOT), where the database allows it; false otherwise. The instant is that of the
- * first row read ("SET TRANSACTION ISOLATION LEVEL").
- */
-export async function beginSnapshot(session: Session): Promise<boolean> {
+/** Whether the database lets a transaction see one instant (SNAPSHOT). */
+export async function allowsSnapshot(session: Session): Promise<boolean> {
   const [database] = await session.ask(
     z.object({ state: z.number().nullable() }),
     'SELECT CONVERT(int, snapshot_isolation_state) AS [state] FROM sys.databases WHERE database_id = DB_ID()',
   )
-  if (database?.state !== 1) return false
+  return database?.state === 1
+}
+
+/** Begins such a transaction. The instant is that of the first row read ("SET TRANSACTION ISOLATION LEVEL"). */
+export async function beginSnapshot(session: Session): Promise<void> {
   await session.batch('SET TRANSACTION ISOLATION LEVEL SNAPSHOT;\nBEGIN TRANSACTION')
-  return true
 }
 
 export async function endSnapshot(session: Session): Promise<void> {

@@ -193,8 +193,8 @@ export class Session implements Line {
   bulkRaw(table: string, columns: readonly RawTarget[], batches: AsyncIterable<Buffer>): Promise<number> {
     const sql = `INSERT BULK ${table}`
     return this.#bulk(sql, table, { keepNulls: true, checkConstraints: true }, (load) => {
-      for (const [at, { name, declaration, type }] of columns.entries())
-        load.addColumn(name, rawType(type, declaration, at === 0), { length: 1, nullable: true })
+      for (const [at, { name, declaration, type, nullable }] of columns.entries())
+        load.addColumn(name, rawType(type, declaration, at === 0), { length: 1, nullable })
       this.#connection.execBulkLoad(load, firstOf(batches))
     })
   }
