@@ -192,6 +192,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwis
     ])
     await server.rootSql('SET GLOBAL innodb_force_primary_key = 1')
     expect(await codes(schema)).toEqual([expect.stringMatching(/^error primary-key-required: .*: keyless\.$/)])
+    await server.rootSql('SET GLOBAL innodb_force_primary_key = 0, GLOBAL local_infile = 0')
+    expect((await open(to).unmet?.(schema))?.map(({ severity, code }) => `${severity} ${code}`)).toEqual(['info load-by-insert'])
     const info = await target.info()
     const exact = { ...info, facts: { tableNames: '0' } }
     expect(target.consequences?.(info, exact).map(({ code }) => code)).toEqual(['table-names-exact'])
