@@ -41,10 +41,12 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
       textColumn('own', 'utf8mb4_general_ci'),
       textColumn('said', 'latin1_bin'),
       textColumn('choice', 'latin1_swedish_ci'),
+      textColumn('of the table', 'utf8mb4_unicode_ci'),
     ]
     const sql = `CREATE TABLE \`t\` (
   \`id\` int(11) NOT NULL AUTO_INCREMENT COMMENT 'CHARACTER SET x',
   \`plain\` varchar(20) DEFAULT NULL,
+  \`of the table\` varchar(20) COLLATE utf8mb4_unicode_ci NOT NULL,
   \`own\` varchar(20) CHARACTER SET utf8mb4 DEFAULT NULL,
   \`said\` varchar(20) CHARACTER SET latin1 COLLATE latin1_bin DEFAULT NULL,
   \`choice\` enum('a)','it''s') CHARACTER SET latin1 NOT NULL DEFAULT 'a)',
@@ -52,6 +54,7 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
 ) ENGINE=InnoDB AUTO_INCREMENT=7 DEFAULT CHARSET=utf8mb4 COMMENT='DEFAULT CHARSET=utf8'`
     const text = created(columns, sql, 'utf8mb4_unicode_ci')
     expect(text).toContain('`own` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci DEFAULT NULL')
+    expect(text).toContain('`of the table` varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL')
     expect(text).toContain("`choice` enum('a)','it''s') CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL DEFAULT 'a)'")
     expect(text).toContain('`said` varchar(20) CHARACTER SET latin1 COLLATE latin1_bin DEFAULT NULL')
     expect(text).toContain("`id` int(11) NOT NULL AUTO_INCREMENT COMMENT 'CHARACTER SET x'")
@@ -189,6 +192,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwis
     ])
     await server.rootSql('SET GLOBAL innodb_force_primary_key = 1')
     expect(await codes(schema)).toEqual([expect.stringMatching(/^error primary-key-required: .*: keyless\.$/)])
+    await server.rootSql('SET GLOBAL innodb_force_primary_key = 0, GLOBAL local_infile = 0')
+    expect((await open(to).unmet?.(schema))?.map(({ severity, code }) => `${severity} ${code}`)).toEqual(['info load-by-insert'])
     const info = await target.info()
     const exact = { ...info, facts: { tableNames: '0' } }
     expect(target.consequences?.(info, exact).map(({ code }) => code)).toEqual(['table-names-exact'])

@@ -14,11 +14,7 @@ const MYSQLD = process.env.MIGRATE_TEST_MYSQLD || undefined
 const SERVER = MYSQLD ?? '/usr/sbin/mariadbd'
 
 /** Why no MariaDB can be had here; `null` when it can. For the titles of skipped suites. */
-export const mysqlMissing: string | null = existsSync(SERVER)
-  ? null
-  : MYSQLD === undefined
-    ? 'mariadb-server is not installed'
-    : `there is no ${MYSQLD}, which MIGRATE_TEST_MYSQLD names`
+export const mysqlMissing: string | null = existsSync(SERVER) ? null : `${MYSQLD ?? 'mariadb-server'} is not installed`
 
 /** False on MIGRATE_TEST_MYSQLD: for what only MariaDB has. */
 export const isMariadb = MYSQLD === undefined

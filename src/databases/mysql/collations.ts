@@ -14,8 +14,14 @@ export const withTableCollation = (options: string, collation: string | null): s
 const TYPED = String.raw`\x60(?:[^\x60]|\x60\x60)+\x60 \w+(?:\((?:[^')]|'(?:[^'\\]|''|\\.)*')*\))?`
 const WITH_CHARSET = new RegExp(`^(${TYPED} CHARACTER SET \\w+)(?!\\w| COLLATE )`, 'is')
 
-/** A column's definition, with its collation. Pure. */
+const WITHOUT_CHARSET = new RegExp(`^(${TYPED}) COLLATE ((\\w+?)_\\w+)`, 'is')
+
+/**
+ * A column's definition, with its collation. MySQL leaves the character set out beside a collation that a column has from its table,
+ * and tells both once a statement has named it: here it is named everywhere, so that both hosts tell the same. Pure.
+ */
 export function withColumnCollation(definition: string, columns: readonly Column[]): string {
+  if (WITHOUT_CHARSET.test(definition)) return definition.replace(WITHOUT_CHARSET, '$1 CHARACTER SET $3 COLLATE $2')
   const name = /^`((?:[^`]|``)+)`/.exec(definition)?.[1]?.replaceAll('``', '`')
   const collation = columns.find((column) => column.name === name)?.collation ?? null
   return collation === null ? definition : definition.replace(WITH_CHARSET, (typed) => `${typed} COLLATE ${collation}`)

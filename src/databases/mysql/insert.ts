@@ -84,7 +84,10 @@ const TRUNCATED = 1265
 /** A character set, collation or syntax that a later release will no longer know: ER_WARN_DEPRECATED_SYNTAX and its like. */
 const DEPRECATED = new Set([1287, 1681, 3719, 3778])
 
-/** Throws with the first warning of the statement before, enums' error values and what is said of the statement alone aside; also when the server doesn't tell all of them. */
+/**
+ * Throws with the first of the `count` warnings of the statement before, enums' error values and what is said of its words alone aside;
+ * also when the server doesn't tell all of them.
+ */
 export async function refuseWarnings(session: Session, columns: readonly Column[], sql: string, count: number): Promise<void> {
   const enums = columns.filter((column) => column.codec === 'enum').map((column) => `column '${column.name}'`)
   const { rows } = await session.query('SHOW WARNINGS')

@@ -10,9 +10,10 @@ import { quoteName, UNKNOWN_CODEC } from './values.ts'
  * fold them. A CRC-32 of the cells themselves would not do: it is linear, so that values swapped between two rows change a sum of
  * such by 0 in one case of some 9,000 (tried), and one with another seed says nothing new of rows of equal length.
  *
- * It costs a fifth of what the cells' texts cost, as SHA-1 would, which MySQL has no more since 9.6 ("Legacy Hashing Component"). Its digits
- * as a number (CONV) would take longer than the hash itself; a variable keeps it from being computed twice. That such a variable is set before it is read within one expression is how servers do it, not what
- * MySQL's manual promises ("User-Defined Variables"): `knownAnswer` (prints.ts) asks each server.
+ * It costs a fifth of what the cells' texts cost, as SHA-1 would, which MySQL has no more since 9.6 ("Legacy Hashing Component"). Its
+ * digits as a number (CONV) would take longer than the hash itself; a variable keeps it from being computed twice. That such a variable
+ * is set before it is read within one expression is how servers do it, not what MySQL's manual promises ("User-Defined Variables"):
+ * `knownAnswer` (prints.ts) asks each server.
  */
 export const hashExpression = (text: string): string => `(CRC32(${HASH} := SHA2(${text}, 256)) << 32 | CRC32(LEFT(${HASH}, 20)))`
 
