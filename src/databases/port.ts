@@ -16,8 +16,10 @@ import type {
 } from './row-port.ts'
 import type { Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
 import type { ScratchPower } from './scratch-port.ts'
+import type { MarkedStatement, Statement } from './statement.ts'
 
 export * from './row-port.ts'
+export * from './statement.ts'
 
 export interface ServerInfo {
   /** `mssql`, `postgres`, …: compared between the hosts and printed, never switched on. */
@@ -75,33 +77,6 @@ export interface Block {
 export interface BlockLoad {
   readonly table: Table
   readonly blocks: AsyncIterable<Buffer>
-  readonly mark: { readonly run: string; readonly name: string }
-}
-
-/** A DDL statement with its opposite. */
-export interface Statement {
-  /** Unique in the schema and stable: "table dbo.Orders", "foreign key dbo.FK_Orders_Customers". */
-  readonly name: string
-  /**
-   * `before` the rows: schemas, types, sequences, tables. `after` the rows: keys, indexes, checks, foreign keys, and then views,
-   * functions, procedures, triggers.
-   */
-  readonly stage: 'before' | 'after'
-  readonly sql: string
-  /** Takes it back; `null` when dropping the table does. */
-  readonly undo: string | null
-  /**
-   * The one table that it changes, where nothing but that table and what stands already matters to it: it may then run beside
-   * statements that name other tables. Those of one table keep their order.
-   */
-  readonly table?: TableName | undefined
-  /** It may also run beside others of its table that say so, once those before them stand: indexes, where the server builds several at a time. */
-  readonly beside?: boolean | undefined
-}
-
-/** A statement and the mark under which it is run. */
-export interface MarkedStatement {
-  readonly sql: string
   readonly mark: { readonly run: string; readonly name: string }
 }
 

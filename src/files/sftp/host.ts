@@ -12,11 +12,11 @@ import { checkRoot } from './check.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
-import { SftpRoot } from './inside.ts'
+import type { SftpRoot } from './inside.ts'
 import { entryAt, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { makeFolderAt, makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
-import { LARGE, type SftpPool } from './pool.ts'
+import { findRoot, LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readAhead, readSmall } from './transfer.ts'
@@ -267,19 +267,11 @@ export class SftpFiles implements FileHost {
   }
 
   #inside(): Promise<SftpRoot> {
-    this.#boundary ??= this.#findRoot().catch((error: unknown) => {
+    this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
       this.#boundary = undefined
       throw error
     })
     return this.#boundary
-  }
-
-  async #findRoot(): Promise<SftpRoot> {
-    const { root } = this.#options
-    if (!root.startsWith('~')) return new SftpRoot(this.label, root.replace(/(?<=.)\/+$/, ''))
-    const home = await this.#pool.use(({ channel }) => channel.realPath('.'))
-    const below = root.slice(1).replace(/\/+$/, '')
-    return new SftpRoot(this.label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
   }
 
   async #use<T>(

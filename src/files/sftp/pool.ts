@@ -1,6 +1,7 @@
 import { MigrateError } from '../../base/errors.ts'
 import { connect, type SftpConnection } from './connection.ts'
-import type { SftpOptions } from './options.ts'
+import { SftpRoot } from './inside.ts'
+import { labelOf, type SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
 const BUSY = 8
@@ -133,4 +134,14 @@ export class SftpPool {
         this.#limit = Math.max(1, this.#open.length + this.#opening.size)
       })
   }
+}
+
+/** The folder that the playbook names, with a `~` at its beginning filled in as the server says it. */
+export async function findRoot(options: SftpOptions, pool: SftpPool): Promise<SftpRoot> {
+  const label = labelOf(options)
+  const { root } = options
+  if (!root.startsWith('~')) return new SftpRoot(label, root.replace(/(?<=.)\/+$/, ''))
+  const home = await pool.use(({ channel }) => channel.realPath('.'))
+  const below = root.slice(1).replace(/\/+$/, '')
+  return new SftpRoot(label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
 }
