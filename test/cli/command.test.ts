@@ -119,7 +119,7 @@ describe('a dry run', () => {
     const { exit, stdout } = await migrate(['run', playbook, '--dry-run'])
     expect(stdout).toMatch(/^Plan for shop\. Nothing is changed/)
     expect(stdout).toMatch(/^ 1\. .*\(snapshot-files\)$/m)
-    expect(stdout).toMatch(/^ 4\. .*\(run\)\n +point of no return/m)
+    expect(stdout).toMatch(/^ 4\. .*\(run\)\n +what this does stays/m)
     expect(stdout).toMatch(/4 steps, \d+ changes; no problems/)
     expect(exit).toBe(0)
     expect(existsSync(join(folder, '.migrate'))).toBe(false)
@@ -149,7 +149,7 @@ describe('a run without a terminal', () => {
     // and its status tells where it stands
     const status = await migrate(['status', playbook])
     expect(status.stdout).toContain('waits for a person')
-    expect(status.stdout).toContain('Next: pause.')
+    expect(status.stdout).toContain('Next: Wait for a person: Go on?')
 
     // when it is run again with the answer, in plain lines
     const second = await migrate(['run', playbook, '--yes'])
