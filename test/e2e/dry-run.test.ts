@@ -113,8 +113,8 @@ describe.skipIf(storyMissing !== null)(
 
     it('says what can’t be taken back, how to go back, and how to begin', () => {
       const [, end = ''] = plan.stdout.split('\nIn short\n')
-      expect(plan.stdout).toMatch(/\(reconcile\)\n +point of no return/)
-      expect(end).toContain('Can’t be taken back: reconcile.')
+      expect(plan.stdout).toMatch(/\(reconcile\)\n +what this does stays/)
+      expect(end).toContain('(what these do stays: reconcile)')
       expect(end).toMatch(/The way back, at any time: migrate rollback .*blanklabel\.yml\n/)
       // The shop's log belongs to its orders though nothing declares it.
       expect(plan.stdout).toMatch(/OrderLog.OrderID looks like Orders.OrderID \(300 of 300/)
