@@ -3,6 +3,7 @@ import { Connections } from '../../src/databases/mssql/connection.ts'
 import { type MssqlOptions, openMssql } from '../../src/databases/mssql/index.ts'
 import { quoteName } from '../../src/databases/mssql/names.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
+import type { Database } from '../../src/databases/port.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import type { MssqlGaps, TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
@@ -45,8 +46,13 @@ const FURTHER = [
   `CREATE TABLE wide (id int NOT NULL CONSTRAINT pk_wide PRIMARY KEY, ${Array.from({ length: 200 }, (_, at) => `c${at + 1} nvarchar(20) NULL`).join(', ')})`,
 ]
 
+interface HostOptions {
+  /** Tables are loaded one by one: which of them are together goes by time, and a recording has the answer to one choice alone. */
+  readonly oneByOne?: boolean
+}
+
 /** The contract's shop on a SQL Server. */
-export const mssqlHost = (server: TestMssql): DatabaseHost => ({
+export const mssqlHost = (server: TestMssql, { oneByOne = false }: HostOptions = {}): DatabaseHost => ({
   database: async () => {
     const closing: (() => Promise<void>)[] = []
     const made = await server.database()
@@ -54,16 +60,34 @@ export const mssqlHost = (server: TestMssql): DatabaseHost => ({
       for (const each of closing.splice(0)) await each()
       await made.drop()
     }
-    return { ...shopOf(server.gaps, made), ...accessOf(server, made, closing), close }
+    return {
+      ...shopOf(server.gaps, made),
+      ...accessOf(server, made, closing, oneByOne ? loadingOneByOne : (database) => database),
+      close,
+    }
   },
   close: () => server.close(),
 })
 
 type Access = Pick<ShopDatabase, 'open' | 'openReadOnly' | 'openFaulty' | 'openThroughProxy' | 'holdLock'>
 
-function accessOf(server: TestMssql, made: TestMssqlDatabase, closing: (() => Promise<void>)[]): Access {
+/** Without that power of it. */
+const loadingOneByOne = (database: Database): Database =>
+  new Proxy(database, {
+    get: (target, name) => {
+      const value: unknown = name === 'loadTogether' ? undefined : Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+
+function accessOf(
+  server: TestMssql,
+  made: TestMssqlDatabase,
+  closing: (() => Promise<void>)[],
+  powers: (database: Database) => Database,
+): Access {
   return {
-    open: (options = {}) => openMssql(made.options(options)),
+    open: (options = {}) => powers(openMssql(made.options(options))),
     openReadOnly: async () => openMssql(made.options({ account: await made.readOnlyAccount() })),
     openFaulty: async (fault) => {
       const change: Readonly<Record<typeof fault, Partial<MssqlOptions>>> = {

@@ -10,7 +10,7 @@ const suite = mssqlSuite('restore')
 const server = suite.skipped ? undefined : await suite.connect()
 
 describe.skipIf(suite.skipped)(suite.title('moving a database'), () => {
-  movingSuite('mssql', async () => mssqlHost(server ?? (await suite.connect())), {
+  movingSuite('mssql', async () => mssqlHost(server ?? (await suite.connect()), { oneByOne: suite.recorded }), {
     sequences: server?.gaps.sequences === false,
   })
 })
