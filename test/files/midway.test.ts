@@ -99,8 +99,9 @@ describe.skipIf(ftpdMissing !== null)(title, () => {
     let written = 0
     host.write = async (...args) => {
       const result = await write(...args)
-      written += 1
-      if (written === 25) {
+      // Folders are filled side by side: either may be done first.
+      if (args[0].startsWith('z/')) written += 1
+      if (written === 5) {
         chownSync(join(served.path, 'z'), 0, 0)
         chmodSync(join(served.path, 'z'), 0o755)
       }
@@ -111,7 +112,7 @@ describe.skipIf(ftpdMissing !== null)(title, () => {
     const error = await errorOf(perform(restore(), run))
     expect(error).toMatchObject({ code: 'file-permission-denied', message: expect.stringMatching(/write "z\/\d+"/) })
     const arrived = served.paths().filter((path) => /^[az]\/\d+$/.test(path))
-    expect(arrived.length).toBeGreaterThanOrEqual(25)
+    expect(arrived.length).toBeGreaterThanOrEqual(5)
     const inodes = arrived.map((path) => statSync(join(served.path, path)).ino)
     chownSync(join(served.path, 'z'), FTP_UID, FTP_UID)
     await perform(restore(), run)
