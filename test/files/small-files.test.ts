@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { partPath } from '../../src/files/paths.ts'
 import type { FileHost } from '../../src/files/port.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { wholeContent, wholeOf } from '../../src/files/whole.ts'
@@ -90,6 +91,14 @@ describe.skipIf(sshdMissing !== null)(
       for (const [path, bytes] of contents) expect(site.read(path)?.equals(bytes), path).toBe(true)
       expect(readdirSync(site.path).filter((name) => name.startsWith('.'))).toEqual(['.migrate-part-of-the-shop'])
       await host.remove('.migrate-part-of-the-shop')
+    })
+
+    it('leave nothing of what one who was killed had sent of them by SFTP', async () => {
+      for (const path of contents.keys()) site.put(partPath(path), Buffer.from('left by a kill'))
+      await writeAll()
+      await host.sweep?.()
+      expect([...site.paths()].filter((path) => path.includes('.migrate-part'))).toEqual([])
+      for (const [path, bytes] of contents) expect(site.read(path)?.equals(bytes), path).toBe(true)
     })
 
     it('are read byte for byte, and one that is gone meanwhile is missed by name', async () => {

@@ -15,7 +15,7 @@ import { ShellHashes } from './hashes.ts'
 import type { SftpRoot } from './inside.ts'
 import { entryAt, readFolder, walk } from './listing.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { makeFolderAt, makeFoldersFor, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
+import { makeFolderAt, makeFoldersFor, placeWhole, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import { findRoot, LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
@@ -152,7 +152,7 @@ export class SftpFiles implements FileHost {
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
-        await channel.replace(from, boundary.full(path))
+        await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
     const root = (await this.#inside()).full('')
     return whole === undefined ? bySftp() : this.#small.write(root, whole, options, place, bySftp)

@@ -57,6 +57,16 @@ async function partBytes(channel: SftpChannel, options: WriteOptions, part: stri
 }
 
 /**
+ * Renames a whole file over the target, and removes what an earlier process may have left of it under the name of its part: one that was
+ * killed may have sent it by SFTP, and nobody would come back to that.
+ */
+export async function placeWhole(channel: SftpChannel, from: string, target: string, part: string): Promise<void> {
+  const left = channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
+  for (const end of await Promise.allSettled([channel.replace(from, target), left]))
+    if (end.status === 'rejected') throw end.reason
+}
+
+/**
  * Renames over the target. Without the extension, and where a plain rename doesn't replace, the old file steps aside first: for
  * an instant there is none under the name, but never half a one.
  */
