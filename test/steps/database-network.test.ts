@@ -60,7 +60,8 @@ describe('a line that breaks while a database is moved', () => {
       )
       if (failure !== undefined) break
     }
-    expect(failure).toMatchObject({ code: 'database-connection-lost' })
+    // Or between two loads: then the next one finds nobody there.
+    expect(failure).toMatchObject({ code: expect.stringMatching(/^database-(connection-lost|unreachable)$/) })
     proxy.mend()
     await perform(shop.restore, shop.run)
     expect(await shop.restore.verify(shop.run)).toMatchObject([{ code: 'rows-restored' }])
