@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { z } from 'zod'
+import { Sqlite } from '../base/sqlite.ts'
 import type { KeyCells, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaseRow, unpackLeaf } from './baseline-leaf.ts'
@@ -96,22 +97,14 @@ export async function openBaseline(directory: string): Promise<BaselineFile | un
 
 /** Reads a baseline. */
 export class BaselineFile {
-  readonly #store: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
+  readonly #store: Sqlite
 
   constructor(store: DatabaseSync) {
-    this.#store = store
-  }
-
-  /** Prepared once: of a small table that takes longer than what it answers. */
-  #prepared(sql: string): StatementSync {
-    const statement = this.#statements.get(sql) ?? this.#store.prepare(sql)
-    this.#statements.set(sql, statement)
-    return statement
+    this.#store = new Sqlite(store)
   }
 
   tables(): ReadonlyMap<string, BaselineTable> {
-    const rows = this.#prepared('SELECT * FROM baseline_tables WHERE complete = 1 ORDER BY ordinal').all()
+    const rows = this.#store.prepared('SELECT * FROM baseline_tables WHERE complete = 1 ORDER BY ordinal').all()
     return new Map(rows.map((row) => [String(row.name), tableOf(row)]))
   }
 
@@ -120,18 +113,19 @@ export class BaselineFile {
    * that the old host has changed since would be taken for two.
    */
   get isWhole(): boolean {
-    const row = this.#prepared('SELECT count(*) AS n, coalesce(min(complete), 0) AS whole FROM baseline_tables').get()
+    const row = this.#store.prepared('SELECT count(*) AS n, coalesce(min(complete), 0) AS whole FROM baseline_tables').get()
     return Number(row?.n ?? 0) > 0 && row?.whole === 1
   }
 
   table(table: Table): BaselineTable | undefined {
-    const row = this.#prepared('SELECT * FROM baseline_tables WHERE complete = 1 AND name = ?').get(fullName(table.name))
+    const row = this.#store.prepared('SELECT * FROM baseline_tables WHERE complete = 1 AND name = ?').get(fullName(table.name))
     return row === undefined ? undefined : tableOf(row)
   }
 
   /** All leaves of a table in order, without their rows. */
   bounds({ ordinal }: BaselineTable): readonly LeafBound[] {
-    return this.#prepared('SELECT id, last, rows, sum FROM leaves WHERE id >= ? AND id < ? ORDER BY id')
+    return this.#store
+      .prepared('SELECT id, last, rows, sum FROM leaves WHERE id >= ? AND id < ? ORDER BY id')
       .all(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
       .map((row) => ({
         leaf: Number(row.id) % LEAVES_A_TABLE,
@@ -143,13 +137,13 @@ export class BaselineFile {
 
   /** The rows of one leaf. */
   leaf({ ordinal }: BaselineTable, leaf: number): readonly BaseRow[] {
-    const row = this.#prepared('SELECT rows, prints, apart FROM leaves WHERE id = ?').get(ordinal * LEAVES_A_TABLE + leaf)
+    const row = this.#store.prepared('SELECT rows, prints, apart FROM leaves WHERE id = ?').get(ordinal * LEAVES_A_TABLE + leaf)
     if (row === undefined || !(row.prints instanceof Uint8Array)) throw new TypeError(`the baseline has no leaf ${leaf}`)
     return unpackLeaf({ rows: Number(row.rows), prints: row.prints, apart: row.apart === null ? null : String(row.apart) })
   }
 
   close(): void {
-    this.#store.close()
+    this.#store.database.close()
   }
 }
 

@@ -1,4 +1,5 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
+import { Sqlite } from '../base/sqlite.ts'
 import type { KeyCells, RangeSum } from '../databases/port.ts'
 import { BASELINE_SCHEMA, type BaselineTable, LEAVES_A_TABLE, tableOf } from './baseline-file.ts'
 import type { PackedLeaf } from './baseline-leaf.ts'
@@ -39,29 +40,28 @@ const LEAVES_TOGETHER = 64
 
 /** Writes a baseline, table after table, leaf after leaf. What it is told is on disk after `flush`, and now and then before. */
 export class BaselineWriter {
-  readonly #store: DatabaseSync
-  readonly #insert: StatementSync
+  readonly #store: Sqlite
   #waiting: (() => void)[] = []
   #leaves = 0
   #ordinal: number
 
   constructor(path: string) {
-    this.#store = new DatabaseSync(path)
-    this.#store.exec('PRAGMA synchronous = FULL')
-    this.#store.exec(`BEGIN; ${BASELINE_SCHEMA} COMMIT`)
-    this.#insert = this.#store.prepare('INSERT INTO leaves (id, last, rows, sum, prints, apart) VALUES (?, ?, ?, ?, ?, ?)')
-    this.#ordinal = Number(this.#store.prepare('SELECT coalesce(max(ordinal), 0) AS n FROM baseline_tables').get()?.n ?? 0)
+    const database = new DatabaseSync(path)
+    database.exec('PRAGMA synchronous = FULL')
+    database.exec(`BEGIN; ${BASELINE_SCHEMA} COMMIT`)
+    this.#store = new Sqlite(database)
+    this.#ordinal = Number(this.#store.prepared('SELECT coalesce(max(ordinal), 0) AS n FROM baseline_tables').get()?.n ?? 0)
   }
 
   /** The table as far as it is kept; begun when it isn't yet. */
   begin({ name, method, printing, keyOrder }: TableStart): TableProgress {
-    const row = this.#store.prepare('SELECT * FROM baseline_tables WHERE name = ?').get(name)
+    const row = this.#store.prepared('SELECT * FROM baseline_tables WHERE name = ?').get(name)
     if (row !== undefined) return progressOf(row)
     this.#ordinal += 1
     const ordinal = this.#ordinal
     const insert = `INSERT INTO baseline_tables (ordinal, name, method, printing, key_order, rows, sum, complete, written)
       VALUES (?, ?, ?, ?, ?, 0, '0', 0, NULL)`
-    this.#later(() => this.#store.prepare(insert).run(ordinal, name, method, JSON.stringify(printing), keyOrder ?? null))
+    this.#later(() => this.#store.prepared(insert).run(ordinal, name, method, JSON.stringify(printing), keyOrder ?? null))
     const nothing = { rows: 0, sum: 0n, written: undefined, complete: false, begun: undefined }
     return { ordinal, method, printing, keyOrder, ...nothing, isNew: true }
   }
@@ -70,13 +70,13 @@ export class BaselineWriter {
   note({ ordinal }: BaselineTable, { rows, sum, by }: Held): void {
     const update = 'UPDATE baseline_tables SET begun_rows = ?, begun_sum = ? WHERE ordinal = ?'
     const text = by === 'stamp' ? `${STAMP}${sum}` : String(sum)
-    this.#later(() => this.#store.prepare(update).run(rows, text, ordinal))
+    this.#later(() => this.#store.prepared(update).run(rows, text, ordinal))
   }
 
   /** How far a table is kept. */
   progress({ ordinal }: BaselineTable): { readonly leaves: number; readonly last: KeyCells | undefined } {
     const row = this.#store
-      .prepare('SELECT id, last FROM leaves WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1')
+      .prepared('SELECT id, last FROM leaves WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1')
       .get(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
     if (row === undefined) return { leaves: 0, last: undefined }
     return { leaves: (Number(row.id) % LEAVES_A_TABLE) + 1, last: row.last === '' ? undefined : keyCells(String(row.last)) }
@@ -86,9 +86,9 @@ export class BaselineWriter {
   forget({ ordinal }: BaselineTable): void {
     this.#later(() => {
       this.#store
-        .prepare('DELETE FROM leaves WHERE id >= ? AND id < ?')
+        .prepared('DELETE FROM leaves WHERE id >= ? AND id < ?')
         .run(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
-      this.#store.prepare('DELETE FROM baseline_tables WHERE ordinal = ?').run(ordinal)
+      this.#store.prepared('DELETE FROM baseline_tables WHERE ordinal = ?').run(ordinal)
     })
     this.flush()
   }
@@ -96,21 +96,23 @@ export class BaselineWriter {
   /** Keeps a further leaf of a table, and how far it is with it. */
   add({ ordinal }: BaselineTable, number: number, leaf: PackedLeaf, { rows, sum }: RangeSum): void {
     this.#later(() => {
-      this.#insert.run(ordinal * LEAVES_A_TABLE + number, leaf.last, leaf.rows, String(leaf.sum), leaf.prints, leaf.apart)
-      this.#store.prepare('UPDATE baseline_tables SET rows = ?, sum = ? WHERE ordinal = ?').run(rows, String(sum), ordinal)
+      this.#store
+        .prepared('INSERT INTO leaves (id, last, rows, sum, prints, apart) VALUES (?, ?, ?, ?, ?, ?)')
+        .run(ordinal * LEAVES_A_TABLE + number, leaf.last, leaf.rows, String(leaf.sum), leaf.prints, leaf.apart)
+      this.#store.prepared('UPDATE baseline_tables SET rows = ?, sum = ? WHERE ordinal = ?').run(rows, String(sum), ordinal)
     })
     this.#leaves += 1
     if (this.#leaves >= LEAVES_TOGETHER) this.flush()
   }
 
   complete({ ordinal }: BaselineTable): void {
-    this.#later(() => this.#store.prepare('UPDATE baseline_tables SET complete = 1 WHERE ordinal = ?').run(ordinal))
+    this.#later(() => this.#store.prepared('UPDATE baseline_tables SET complete = 1 WHERE ordinal = ?').run(ordinal))
   }
 
   /** Notes whether a table was written to before the baseline was complete. */
   checked({ ordinal }: BaselineTable, written: boolean): void {
     const update = 'UPDATE baseline_tables SET written = ? WHERE ordinal = ?'
-    this.#later(() => this.#store.prepare(update).run(written ? 1 : 0, ordinal))
+    this.#later(() => this.#store.prepared(update).run(written ? 1 : 0, ordinal))
   }
 
   #later(work: () => void): void {
@@ -121,20 +123,14 @@ export class BaselineWriter {
   flush(): void {
     const waiting = this.#waiting
     if (waiting.length === 0) return
-    this.#store.exec('BEGIN IMMEDIATE')
-    try {
+    this.#store.transaction(() => {
       for (const work of waiting) work()
-      this.#store.exec('COMMIT')
-    } catch (error) {
-      // A full disk takes the transaction back by itself.
-      if (this.#store.isTransaction) this.#store.exec('ROLLBACK')
-      throw error
-    }
+    })
     this.#waiting = []
     this.#leaves = 0
   }
 
   close(): void {
-    this.#store.close()
+    this.#store.database.close()
   }
 }

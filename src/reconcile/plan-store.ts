@@ -1,4 +1,5 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
+import { Sqlite } from '../base/sqlite.ts'
 import type { DifferentRow } from './difference.ts'
 import { type CarryItem, itemSchema } from './plan-items.ts'
 
@@ -37,24 +38,18 @@ const PAGE_ROWS = 1000
  */
 export class PlanStore {
   /** Made when it is first wanted: most plans are empty. */
-  #made: DatabaseSync | undefined
-  readonly #statements = new Map<string, StatementSync>()
+  #made: Sqlite | undefined
   readonly #counts = new Map<string, number>()
   #place = 0
 
-  get #store(): DatabaseSync {
+  get #store(): Sqlite {
     if (this.#made !== undefined) return this.#made
-    this.#made = new DatabaseSync('')
+    const database = new DatabaseSync('')
     // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
-    this.#made.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384; BEGIN')
-    this.#made.exec(SCHEMA)
+    database.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384; BEGIN')
+    database.exec(SCHEMA)
+    this.#made = new Sqlite(database)
     return this.#made
-  }
-
-  #prepared(sql: string): StatementSync {
-    const statement = this.#statements.get(sql) ?? this.#store.prepare(sql)
-    this.#statements.set(sql, statement)
-    return statement
   }
 
   put(item: CarryItem): void {
@@ -64,19 +59,19 @@ export class PlanStore {
     const kind = kindOf(item)
     const name = countName(table, kind)
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
-    this.#prepared('INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)').run(
+    this.#store.prepared('INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)').run(
       ...[table, kind, this.#place, key, action, born ? 1 : 0, JSON.stringify(item)],
     )
   }
 
   putRelated(table: string, related: Related): void {
     this.#place += 1
-    this.#prepared('INSERT INTO related VALUES (?, ?, ?)').run(table, this.#place, JSON.stringify(related))
+    this.#store.prepared('INSERT INTO related VALUES (?, ?, ?)').run(table, this.#place, JSON.stringify(related))
   }
 
   /** A row that was born on the target, where a row of the source may be the same thing. */
   putBornThere(table: string, key: string): void {
-    this.#prepared('INSERT OR IGNORE INTO born_there VALUES (?, ?)').run(table, key)
+    this.#store.prepared('INSERT OR IGNORE INTO born_there VALUES (?, ?)').run(table, key)
   }
 
   /** Tables with rows born on both hosts under one key. */
@@ -91,7 +86,7 @@ export class PlanStore {
   }
 
   forgetRelated(): void {
-    this.#made?.exec('DELETE FROM related')
+    this.#made?.database.exec('DELETE FROM related')
   }
 
   /** Tables in which a row that was born on the source may be the same thing as one born on the target. */
@@ -111,10 +106,10 @@ export class PlanStore {
 
   /** Natural keys of one table's rows, to be looked up by; those of the table before are forgotten. */
   naturals(): { readonly add: (key: string) => void; readonly has: (key: string) => boolean; readonly isEmpty: () => boolean } {
-    this.#store.exec('DELETE FROM naturals')
-    const insert = this.#store.prepare('INSERT OR IGNORE INTO naturals VALUES (?)')
-    const find = this.#store.prepare('SELECT 1 FROM naturals WHERE natural_key = ?')
-    const any = this.#store.prepare('SELECT 1 FROM naturals LIMIT 1')
+    this.#store.database.exec('DELETE FROM naturals')
+    const insert = this.#store.prepared('INSERT OR IGNORE INTO naturals VALUES (?)')
+    const find = this.#store.prepared('SELECT 1 FROM naturals WHERE natural_key = ?')
+    const any = this.#store.prepared('SELECT 1 FROM naturals LIMIT 1')
     return {
       add: (key) => void insert.run(key),
       has: (key) => find.get(key) !== undefined,
@@ -125,7 +120,7 @@ export class PlanStore {
   /** Says of a row that it is expected to be merged by its natural key. */
   expectMatch(table: string, key: string): void {
     // Left to itself, SQLite goes through the whole table by its key, once for each match.
-    this.#prepared("UPDATE items INDEXED BY items_born SET action = 'match' WHERE table_name = ? AND key = ? AND born = 1").run(
+    this.#store.prepared("UPDATE items INDEXED BY items_born SET action = 'match' WHERE table_name = ? AND key = ? AND born = 1").run(
       table,
       key,
     )
@@ -143,7 +138,7 @@ export class PlanStore {
     const portions: Portion[] = []
     let left = 0
     for (const [at, segment] of segments.entries()) {
-      const places = this.#prepared(`SELECT place FROM items WHERE ${conditionOf(segment)} ORDER BY place`)
+      const places = this.#store.prepared(`SELECT place FROM items WHERE ${conditionOf(segment)} ORDER BY place`)
       for (const { place } of places.iterate(segment.table)) {
         if (left === 0) portions.push({ segments: segments.slice(at), from: Number(place), size })
         left = (left === 0 ? size : left) - 1
@@ -156,7 +151,7 @@ export class PlanStore {
   items({ segments, from, size }: Portion): readonly CarryItem[] {
     const items: CarryItem[] = []
     for (const [at, segment] of segments.entries()) {
-      const rows = this.#prepared(
+      const rows = this.#store.prepared(
         `SELECT action, item FROM items WHERE ${conditionOf(segment)} AND place >= ? ORDER BY place LIMIT ?`,
       )
       for (const { action, item } of rows.iterate(segment.table, at === 0 ? from : 0, size - items.length))
@@ -168,13 +163,13 @@ export class PlanStore {
 
   #names(from: string): readonly string[] {
     if (this.#made === undefined) return []
-    const rows = this.#prepared(`SELECT DISTINCT table_name AS name FROM ${from}`).all()
+    const rows = this.#store.prepared(`SELECT DISTINCT table_name AS name FROM ${from}`).all()
     return rows.map(({ name }) => String(name))
   }
 
   /** Texts in pages, each read whole before it is handed on: the tables may be written to meanwhile. */
   *#pages(sql: string, table: string, begin: string | number = 0): Generator<readonly string[]> {
-    const statement = this.#prepared(`${sql} ORDER BY 1 LIMIT ${PAGE_ROWS}`)
+    const statement = this.#store.prepared(`${sql} ORDER BY 1 LIMIT ${PAGE_ROWS}`)
     let after: string | number = begin
     for (;;) {
       const rows = statement.all(table, after)

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
+import type { SQLOutputValue } from 'node:sqlite'
+import type { Sqlite } from '../base/sqlite.ts'
 import { Packs, type Place } from './file-packs.ts'
 
 /** Contents copied from a pack that is to go in one transaction: others may want to write in between. */
@@ -11,14 +12,13 @@ const PAGES_EXPECTED = 4
 /** Small contents by their SHA-256: the bytes in packs, and in the index (SQLite) where each of them lies. */
 export class SmallContents {
   readonly #packs: Packs
-  readonly #database: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
+  readonly #index: Sqlite
   #marked = ''
   #expected: readonly ReadonlyMap<string, Place>[] = []
 
-  constructor(directory: string, database: DatabaseSync) {
+  constructor(directory: string, index: Sqlite) {
     this.#packs = new Packs(directory)
-    this.#database = database
+    this.#index = index
   }
 
   /** For an index that is being made. `written`: bytes that the index knows of; `synced`: of them on disk, whatever happens to the power. */
@@ -27,10 +27,10 @@ export class SmallContents {
       sha256 BLOB PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, written INTEGER NOT NULL, synced INTEGER NOT NULL)`
 
-  /** Belongs into the caller's transaction, which ends with `settle`. */
+  /** Belongs into a `transaction`. */
   keep(sha256: string, bytes: Buffer): void {
     const { pack, start, length } = this.#packs.next(bytes.length)
-    const insert = this.#prepared('INSERT INTO contents VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
+    const insert = this.#index.prepared('INSERT INTO contents VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
     if (insert.run(keyOf(sha256), pack, start, length).changes !== 0) this.#packs.add(bytes)
   }
 
@@ -41,27 +41,21 @@ export class SmallContents {
     this.#expected = [places, ...this.#expected.slice(0, PAGES_EXPECTED - 1)]
   }
 
-  /** Right before the commit: the bytes are written before the index says so. `toDisk`: and can't be lost by a power cut either. */
-  settle(toDisk: boolean): void {
-    this.#packs.flush()
-    const { isFull } = this.#packs
-    if (toDisk || isFull) this.#packs.syncNow()
-    const { own } = this.#packs
-    const mark = own === undefined ? '' : `${own.number} ${own.written} ${own.synced}`
-    if (own === undefined || mark === this.#marked) return
-    this.#prepared('INSERT OR REPLACE INTO packs VALUES (?, ?, ?)').run(own.number, own.written, own.synced)
-    this.#marked = mark
-    if (isFull) this.#packs.leave()
-  }
-
-  /** The transaction is taken back. */
-  drop(): void {
-    this.#packs.drop()
-    this.#marked = ''
-  }
-
-  /** After the commit: brings what has gathered to the disk beside the work, when it is much. */
-  syncWhenDue(): void {
+  /**
+   * All that `work` changes in the index and keeps, or nothing of it: the bytes are written before the index says so. `toDisk`: and can't be
+   * lost by a power cut either; otherwise they are brought to the disk beside the work, when much has gathered.
+   */
+  transaction(toDisk: boolean, work: () => void): void {
+    try {
+      this.#index.transaction(() => {
+        work()
+        this.#settle(toDisk)
+      })
+    } catch (error) {
+      this.#packs.drop()
+      this.#marked = ''
+      throw error
+    }
     this.#packs.syncWhenDue()
   }
 
@@ -83,36 +77,37 @@ export class SmallContents {
   proveUnsynced(): void {
     for (const { number, written, synced } of this.#known()) {
       if (synced >= written) continue
-      const unsynced = this.#prepared('SELECT * FROM contents WHERE pack = ? AND start + length > ?')
+      const unsynced = this.#index.prepared('SELECT * FROM contents WHERE pack = ? AND start + length > ?')
       let [isThere, lost] = [false, written]
       for (const row of unsynced.iterate(number, synced)) {
         if (this.#readProven(placeOf(row), hexOf(row.sha256)) === undefined) lost = Math.min(lost, Number(row.start))
         else isThere = true
       }
       if (isThere) this.#packs.syncOther(number)
-      this.#transaction(() => {
-        if (lost < written) this.#prepared('DELETE FROM contents WHERE pack = ? AND start >= ?').run(number, lost)
-        this.#prepared('UPDATE packs SET synced = written WHERE number = ? AND written = ?').run(number, written)
+      this.transaction(false, () => {
+        if (lost < written) this.#index.prepared('DELETE FROM contents WHERE pack = ? AND start >= ?').run(number, lost)
+        this.#index.prepared('UPDATE packs SET synced = written WHERE number = ? AND written = ?').run(number, written)
       })
     }
   }
 
   /** Gives the room back that contents have which `isUsed` doesn't want (a condition on `contents`): from packs of which most is unused. */
   async dropUnused(isUsed: string): Promise<void> {
-    const unused = this.#prepared(
+    const unused = this.#index.prepared(
       `DELETE FROM contents WHERE sha256 IN (SELECT sha256 FROM contents WHERE NOT (${isUsed}) LIMIT ${AT_ONCE})`,
     )
     this.#expected = []
     while (unused.run().changes !== 0) await new Promise((resolve) => setImmediate(resolve))
     const used = new Map(
-      this.#prepared('SELECT pack, sum(length) AS used FROM contents GROUP BY pack')
+      this.#index
+        .prepared('SELECT pack, sum(length) AS used FROM contents GROUP BY pack')
         .all()
         .map((row) => [Number(row.pack), Number(row.used)]),
     )
     for (const { number, written } of this.#known()) {
       if (number === this.#packs.own?.number || (used.get(number) ?? 0) > written / 2) continue
       await this.#moveOut(number)
-      this.#transaction(() => void this.#prepared('DELETE FROM packs WHERE number = ?').run(number))
+      this.transaction(false, () => void this.#index.prepared('DELETE FROM packs WHERE number = ?').run(number))
       this.#packs.remove(number)
     }
   }
@@ -123,35 +118,35 @@ export class SmallContents {
 
   /** Copies what a pack has into this process's own. */
   async #moveOut(pack: number): Promise<void> {
-    const some = this.#prepared(`SELECT * FROM contents WHERE pack = ? ORDER BY start LIMIT ${AT_ONCE}`)
+    const some = this.#index.prepared(`SELECT * FROM contents WHERE pack = ? ORDER BY start LIMIT ${AT_ONCE}`)
+    const move = this.#index.prepared('UPDATE contents SET pack = ?, start = ? WHERE sha256 = ?')
     for (let rows = some.all(pack); rows.length > 0; rows = some.all(pack)) {
-      this.#transaction(() => {
+      this.transaction(true, () => {
         for (const row of rows) {
           const bytes = this.#packs.read(placeOf(row))
           const to = this.#packs.next(bytes.length)
           this.#packs.add(bytes)
-          this.#prepared('UPDATE contents SET pack = ?, start = ? WHERE sha256 = ?').run(to.pack, to.start, row.sha256 ?? null)
+          move.run(to.pack, to.start, row.sha256 ?? null)
         }
-        this.settle(true)
       })
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
-  #transaction(work: () => void): void {
-    try {
-      this.#database.exec('BEGIN IMMEDIATE')
-      work()
-      this.#database.exec('COMMIT')
-    } catch (error) {
-      this.drop()
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      throw error
-    }
+  #settle(toDisk: boolean): void {
+    this.#packs.flush()
+    const { isFull } = this.#packs
+    if (toDisk || isFull) this.#packs.syncNow()
+    const { own } = this.#packs
+    const mark = own === undefined ? '' : `${own.number} ${own.written} ${own.synced}`
+    if (own === undefined || mark === this.#marked) return
+    this.#index.prepared('INSERT OR REPLACE INTO packs VALUES (?, ?, ?)').run(own.number, own.written, own.synced)
+    this.#marked = mark
+    if (isFull) this.#packs.leave()
   }
 
   #known(): readonly { readonly number: number; readonly written: number; readonly synced: number }[] {
-    const rows = this.#prepared('SELECT * FROM packs').all()
+    const rows = this.#index.prepared('SELECT * FROM packs').all()
     return rows.map((row) => ({ number: Number(row.number), written: Number(row.written), synced: Number(row.synced) }))
   }
 
@@ -160,21 +155,13 @@ export class SmallContents {
       const place = places.get(sha256)
       if (place !== undefined) return place
     }
-    const row = this.#prepared('SELECT pack, start, length FROM contents WHERE sha256 = ?').get(keyOf(sha256))
+    const row = this.#index.prepared('SELECT pack, start, length FROM contents WHERE sha256 = ?').get(keyOf(sha256))
     return row === undefined ? undefined : placeOf(row)
   }
 
   #readProven(place: Place, sha256: string): Buffer | undefined {
     const bytes = this.#packs.read(place)
     return hash('sha256', bytes, 'hex') === sha256 ? bytes : undefined
-  }
-
-  #prepared(sql: string): StatementSync {
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    const made = this.#database.prepare(sql)
-    this.#statements.set(sql, made)
-    return made
   }
 }
 

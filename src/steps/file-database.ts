@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { keepingError } from '../base/disk-full.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
+import { Sqlite } from '../base/sqlite.ts'
 import { SmallContents } from './file-contents.ts'
 
 /** Of what a store keeps and how; in the index as SQLite's `user_version`. 1, which said 0, had small contents as rows of the index. */
@@ -26,18 +27,19 @@ export const indexPath = (directory: string): string => join(directory, 'index.d
  * The index of a store for writing, made when missing. `toDisk`: a commit outlives a power cut too; otherwise the last of them may be
  * missing then, never half there. Throws MigrateError `disk-full`, `run-of-another-version`.
  */
-export function openIndex(directory: string, toDisk: boolean): DatabaseSync {
+export function openIndex(directory: string, toDisk: boolean): Sqlite {
   let database: DatabaseSync | undefined
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     database = new DatabaseSync(indexPath(directory))
+    const index = new Sqlite(database)
     database.exec(`PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${toDisk ? 'FULL' : 'NORMAL'};`)
-    // In one transaction: a kill leaves all tables or none.
-    database.exec('BEGIN IMMEDIATE')
-    if (hasTables(database)) refuseOtherFormat(database, directory)
-    else database.exec(TABLES)
-    database.exec('COMMIT')
-    return database
+    // A kill leaves all tables or none.
+    index.transaction(() => {
+      if (hasTables(index.database)) refuseOtherFormat(index.database, directory)
+      else index.database.exec(TABLES)
+    })
+    return index
   } catch (error) {
     database?.close()
     throw keepingError(error, directory)
@@ -45,13 +47,13 @@ export function openIndex(directory: string, toDisk: boolean): DatabaseSync {
 }
 
 /** The same for reading alone; `undefined` when there is none, or only the empty file of one whose maker was killed at once. */
-export function openIndexToRead(directory: string): DatabaseSync | undefined {
+export function openIndexToRead(directory: string): Sqlite | undefined {
   if (!existsSync(indexPath(directory))) return undefined
   const database = new DatabaseSync(indexPath(directory), { readOnly: true })
   try {
     if (hasTables(database)) {
       refuseOtherFormat(database, directory)
-      return database
+      return new Sqlite(database)
     }
   } catch (error) {
     database.close()
@@ -62,7 +64,7 @@ export function openIndexToRead(directory: string): DatabaseSync | undefined {
 }
 
 /** Lets an index be read without writing beside it, as far as nobody else is at work on it: whoever is will do it. */
-export function restIndex(database: DatabaseSync): void {
+export function restIndex({ database }: Sqlite): void {
   try {
     database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE;')
   } catch (error) {

@@ -2,10 +2,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
 import { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
+import type { Sqlite } from '../base/sqlite.ts'
 import { giveBack, Lender } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
@@ -34,14 +34,14 @@ export class Objects {
   readonly #directory: string
   readonly small: SmallContents
 
-  constructor(directory: string, database: DatabaseSync) {
+  constructor(directory: string, index: Sqlite) {
     this.#directory = directory
-    this.small = new SmallContents(directory, database)
+    this.small = new SmallContents(directory, index)
   }
 
   /**
    * Takes in a content. A large one is on disk under its hash when this returns, whole; a small one is handed back for
-   * `small.keep`, which belongs into the caller's transaction.
+   * `small.keep`, which belongs into its transaction.
    */
   async take(content: Readable): Promise<KeptContent> {
     const whole = wholeOf(content)

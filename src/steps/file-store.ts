@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Readable } from 'node:stream'
 import { keepingError } from '../base/disk-full.ts'
+import type { Sqlite } from '../base/sqlite.ts'
 import type { Effects } from '../run/step.ts'
 import { openIndex, openIndexToRead, restIndex } from './file-database.ts'
 import { type Arrived, fromRow, type SnapshotTotals, type StoredEntry, sortKey, totalsSchema } from './file-index.ts'
@@ -26,21 +26,20 @@ const PAGE = 1000
 export class FileStore {
   readonly objects: Objects
   readonly #directory: string
-  readonly #database: DatabaseSync
+  readonly #index: Sqlite
   readonly #effects: Effects
   readonly #toDisk: boolean
-  readonly #statements = new Map<string, StatementSync>()
   #lastArrival: number | undefined
   #queue: (() => void)[] = []
   #syncs = false
   #flushing: Promise<void> | undefined
 
-  private constructor(directory: string, database: DatabaseSync, effects: Effects, toDisk: boolean) {
+  private constructor(directory: string, index: Sqlite, effects: Effects, toDisk: boolean) {
     this.#directory = directory
-    this.#database = database
+    this.#index = index
     this.#effects = effects
     this.#toDisk = toDisk
-    this.objects = new Objects(directory, database)
+    this.objects = new Objects(directory, index)
   }
 
   /**
@@ -60,8 +59,8 @@ export class FileStore {
 
   /** Opens it for reading alone; `undefined` when there is none, or only the empty file of one whose maker was killed at once. */
   static openExisting(directory: string, effects: Effects): FileStore | undefined {
-    const database = openIndexToRead(directory)
-    return database === undefined ? undefined : new FileStore(directory, database, effects, false)
+    const index = openIndexToRead(directory)
+    return index === undefined ? undefined : new FileStore(directory, index, effects, false)
   }
 
   static remove(directory: string, effects: Effects): Promise<void> {
@@ -69,7 +68,7 @@ export class FileStore {
   }
 
   entry(path: string): StoredEntry | undefined {
-    const row = this.#prepared('SELECT * FROM entries WHERE sort = ?').get(sortKey(path))
+    const row = this.#index.prepared('SELECT * FROM entries WHERE sort = ?').get(sortKey(path))
     return row === undefined ? undefined : fromRow(row)
   }
 
@@ -79,7 +78,7 @@ export class FileStore {
   }
 
   *#pages(after: string | null): Generator<readonly StoredEntry[]> {
-    const page = this.#prepared(
+    const page = this.#index.prepared(
       `SELECT entries.*, pack, start, length FROM entries LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256)
         WHERE sort > ? ORDER BY sort LIMIT ?`,
     )
@@ -97,7 +96,7 @@ export class FileStore {
 
   /** Entries in the order in which they came, those after a place in it; one that changed meanwhile comes again. */
   arrivedAfter(arrival: number, most: number): readonly Arrived[] {
-    const rows = this.#prepared('SELECT * FROM entries WHERE arrival > ? ORDER BY arrival LIMIT ?').all(arrival, most)
+    const rows = this.#index.prepared('SELECT * FROM entries WHERE arrival > ? ORDER BY arrival LIMIT ?').all(arrival, most)
     return rows.map((row) => ({ entry: fromRow(row), arrival: Number(row.arrival) }))
   }
 
@@ -106,10 +105,10 @@ export class FileStore {
     return this.#write(() => {
       if (small !== null && entry.sha256 !== null) this.objects.small.keep(entry.sha256, small)
       const sort = sortKey(entry.path)
-      const former = this.#prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
+      const former = this.#index.prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
       if (former !== null && former !== entry.sha256) this.#setFact(OUTDATED, '')
       const { path, kind, size, mode, mtimeSeconds, target, sha256 } = entry
-      this.#prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+      this.#index.prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
         sort,
         path,
         kind,
@@ -125,41 +124,41 @@ export class FileStore {
 
   /** True when an entry is known from an earlier snapshot alone: it has to be seen once more before it counts as arrived. */
   hasToConfirm(): boolean {
-    return this.#prepared('SELECT 1 FROM entries WHERE arrival IS NULL').get() !== undefined
+    return this.#index.prepared('SELECT 1 FROM entries WHERE arrival IS NULL').get() !== undefined
   }
 
   /** The entry of an earlier snapshot is there as it was. */
   confirm(path: string): Promise<void> {
     const confirmed = 'UPDATE entries SET arrival = ? WHERE sort = ? AND arrival IS NULL'
-    return this.#write(() => void this.#prepared(confirmed).run(this.#nextArrival(), sortKey(path)))
+    return this.#write(() => void this.#index.prepared(confirmed).run(this.#nextArrival(), sortKey(path)))
   }
 
   /** Forgets an entry that the old host no longer has. */
   forget(path: string): Promise<void> {
     return this.#write(() => {
-      this.#prepared('DELETE FROM entries WHERE sort = ?').run(sortKey(path))
+      this.#index.prepared('DELETE FROM entries WHERE sort = ?').run(sortKey(path))
       this.#setFact(OUTDATED, '')
     })
   }
 
   /** Something worth telling about a path: 'changed' while it was read, 'other' kinds that aren't copied. */
   note(path: string, note: string): Promise<void> {
-    return this.#write(() => void this.#prepared('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(path, note))
+    return this.#write(() => void this.#index.prepared('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(path, note))
   }
 
   notes(): ReadonlyMap<string, string> {
-    const rows = this.#prepared('SELECT path, note FROM notes ORDER BY path').all()
+    const rows = this.#index.prepared('SELECT path, note FROM notes ORDER BY path').all()
     return new Map(rows.map((row) => [String(row.path), String(row.note)]))
   }
 
   noteOf(path: string): string | undefined {
-    const row = this.#prepared('SELECT note FROM notes WHERE path = ?').get(path)
+    const row = this.#index.prepared('SELECT note FROM notes WHERE path = ?').get(path)
     return row === undefined ? undefined : String(row.note)
   }
 
   /** Something to know about the whole store, by name. */
   fact(name: string): string | undefined {
-    const row = this.#prepared('SELECT value FROM facts WHERE name = ?').get(name)
+    const row = this.#index.prepared('SELECT value FROM facts WHERE name = ?').get(name)
     return row === undefined ? undefined : String(row.value)
   }
 
@@ -193,9 +192,9 @@ export class FileStore {
     await this.#write(() => this.#setFact(COMPLETE, JSON.stringify(totals)), true)
     if (this.fact(OUTDATED) !== undefined) {
       await this.#effects('files: drop what nothing refers to', () =>
-        dropUnused(this.#database, this.#directory, this.objects.small),
+        dropUnused(this.#index.database, this.#directory, this.objects.small),
       )
-      await this.#write(() => void this.#prepared('DELETE FROM facts WHERE name = ?').run(OUTDATED))
+      await this.#write(() => void this.#index.prepared('DELETE FROM facts WHERE name = ?').run(OUTDATED))
     }
     this.rest()
   }
@@ -203,14 +202,14 @@ export class FileStore {
   /** Takes the mark of a whole snapshot away, before anything of it changes. What it was told of single paths is forgotten. */
   reopen(): Promise<void> {
     return this.#write(() => {
-      this.#prepared('DELETE FROM facts WHERE name = ?').run(COMPLETE)
-      this.#prepared('DELETE FROM notes').run()
+      this.#index.prepared('DELETE FROM facts WHERE name = ?').run(COMPLETE)
+      this.#index.prepared('DELETE FROM notes').run()
     })
   }
 
   /** Lets the index be read without writing beside it, as far as nobody else is at work on it: whoever is will do it. */
   rest(): void {
-    restIndex(this.#database)
+    restIndex(this.#index)
   }
 
   /** What the snapshot was marked with when it became whole; not proof that it still is. */
@@ -233,7 +232,7 @@ export class FileStore {
 
   close(): void {
     this.objects.small.close()
-    this.#database.close()
+    this.#index.database.close()
   }
 
   /** Commits together what is asked for in one turn of the event loop. `toDisk`: all contents are on disk before that commit. */
@@ -251,36 +250,22 @@ export class FileStore {
   }
 
   #commit(queue: readonly (() => void)[], toDisk: boolean): void {
-    const { small } = this.objects
     try {
-      this.#database.exec('BEGIN IMMEDIATE')
-      for (const work of queue) work()
-      small.settle(toDisk)
-      this.#database.exec('COMMIT')
+      this.objects.small.transaction(toDisk, () => {
+        for (const work of queue) work()
+      })
     } catch (error) {
-      small.drop()
-      // A full disk takes the transaction back by itself.
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw keepingError(error, this.#directory)
     }
-    small.syncWhenDue()
   }
 
   #setFact(name: string, value: string): void {
-    this.#prepared('INSERT OR REPLACE INTO facts VALUES (?, ?)').run(name, value)
+    this.#index.prepared('INSERT OR REPLACE INTO facts VALUES (?, ?)').run(name, value)
   }
 
   #nextArrival(): number {
-    this.#lastArrival ??= Number(this.#prepared('SELECT max(arrival) AS last FROM entries').get()?.last ?? 0)
+    this.#lastArrival ??= Number(this.#index.prepared('SELECT max(arrival) AS last FROM entries').get()?.last ?? 0)
     this.#lastArrival += 1
     return this.#lastArrival
-  }
-
-  #prepared(sql: string): StatementSync {
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    const made = this.#database.prepare(sql)
-    this.#statements.set(sql, made)
-    return made
   }
 }

@@ -1,0 +1,33 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+
+/** A SQLite database whose statements are prepared once each, and whose changes are made together or not at all. */
+export class Sqlite {
+  readonly database: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+
+  constructor(database: DatabaseSync) {
+    this.database = database
+  }
+
+  /** Prepared when it is first wanted: of a small table that takes longer than what it answers. */
+  prepared(sql: string): StatementSync {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const made = this.database.prepare(sql)
+    this.#statements.set(sql, made)
+    return made
+  }
+
+  /** All that `work` changes, or nothing of it. Throws what `work` throws, or SQLite. */
+  transaction(work: () => void): void {
+    this.database.exec('BEGIN IMMEDIATE')
+    try {
+      work()
+      this.database.exec('COMMIT')
+    } catch (error) {
+      // A full disk takes the transaction back by itself.
+      if (this.database.isTransaction) this.database.exec('ROLLBACK')
+      throw error
+    }
+  }
+}
