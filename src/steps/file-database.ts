@@ -33,12 +33,12 @@ export function openIndex(directory: string, toDisk: boolean): Sqlite {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     database = new DatabaseSync(indexPath(directory))
     const index = new Sqlite(database)
-    database.exec(`PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${toDisk ? 'FULL' : 'NORMAL'};`)
+    database.exec(`PRAGMA busy_timeout = 5000; PRAGMA synchronous = ${toDisk ? 'FULL' : 'NORMAL'}`)
+    // One of another format stays as it is, down to how its changes are written.
+    if (hasTables(database)) refuseOtherFormat(database, directory)
+    database.exec('PRAGMA journal_mode = WAL')
     // A kill leaves all tables or none.
-    index.transaction(() => {
-      if (hasTables(index.database)) refuseOtherFormat(index.database, directory)
-      else index.database.exec(TABLES)
-    })
+    if (!hasTables(database)) index.transaction(() => index.database.exec(TABLES))
     return index
   } catch (error) {
     database?.close()

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -132,11 +132,13 @@ describe('a store that another version of the program made', () => {
     const folder = join(directory, 'earlier-1', 'files')
     FileStore.open(folder, directly).close()
     const index = new DatabaseSync(join(folder, 'index.db'))
-    index.exec("PRAGMA user_version = 0; INSERT INTO facts VALUES ('host', 'file:///old')")
+    index.exec("PRAGMA user_version = 0; PRAGMA journal_mode = DELETE; INSERT INTO facts VALUES ('host', 'file:///old')")
     index.close()
+    const before = await readFile(join(folder, 'index.db'))
     const other = expect.objectContaining({ code: 'run-of-another-version', hint: expect.stringContaining('--fresh') })
     expect(() => FileStore.open(folder, directly)).toThrow(other)
     expect(() => FileStore.openExisting(folder, directly)).toThrow(other)
     expect(await openEarlier(directory, 'file:///old', directly)).toBeUndefined()
+    expect(await readFile(join(folder, 'index.db'))).toEqual(before)
   })
 })
