@@ -22,3 +22,9 @@ export function keepingError(error: unknown, folder: string): unknown {
     },
   )
 }
+
+/** Throws for a write that took less than it was given: a regular file does so when there is no more room (POSIX, write), without an error. */
+export function refuseShort(written: number, length: number): void {
+  if (written !== length)
+    throw Object.assign(new Error(`only ${written} of ${length} bytes could be written`), { code: 'ENOSPC' })
+}

@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'n
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
+import { refuseShort } from '../base/disk-full.ts'
 import { codeOf } from '../base/errors.ts'
 import { giveBack } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
@@ -107,9 +108,7 @@ export class Incoming {
     const at = this.#written
     this.#written += length
     this.#writing = this.#handle.writev(chunks, at).then(({ bytesWritten }) => {
-      // A regular file takes less than it was given when there is no more room (POSIX, write).
-      if (bytesWritten !== length)
-        throw Object.assign(new Error(`only ${bytesWritten} of ${length} bytes could be written`), { code: 'ENOSPC' })
+      refuseShort(bytesWritten, length)
       for (const chunk of chunks) giveBack(chunk)
     })
     this.#writing.catch(() => undefined)

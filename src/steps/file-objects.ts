@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { keepingError } from '../base/disk-full.ts'
+import { keepingError, refuseShort } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
 import type { Sqlite } from '../base/sqlite.ts'
 import { giveBack, Lender } from '../files/lent.ts'
@@ -141,7 +141,11 @@ class LargeFile {
   }
 
   async write(chunks: readonly Buffer[]): Promise<void> {
-    await this.#handle.writev([...chunks])
+    const { bytesWritten } = await this.#handle.writev([...chunks])
+    refuseShort(
+      bytesWritten,
+      chunks.reduce((sum, { length }) => sum + length, 0),
+    )
     for (const chunk of chunks) giveBack(chunk)
   }
 

@@ -11,6 +11,7 @@ import {
   writevSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { refuseShort } from '../base/disk-full.ts'
 import { codeOf } from '../base/errors.ts'
 
 /** No pack grows beyond this by much: what is dropped from one is won back by copying the rest of it. */
@@ -83,11 +84,8 @@ export class Packs {
     if (own === undefined || own.pending.length === 0) return
     const [pending, length] = [own.pending, own.added - own.written]
     this.drop()
-    const written = writevSync(own.file, pending, own.written)
-    // A regular file takes less than it was given when there is no more room (POSIX, write).
-    if (written !== length)
-      throw Object.assign(new Error(`only ${written} of ${length} bytes could be written`), { code: 'ENOSPC' })
-    own.written += written
+    refuseShort(writevSync(own.file, pending, own.written), length)
+    own.written += length
     own.added = own.written
   }
 

@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { directly } from '../../src/run/step.ts'
 import { openEarlier } from '../../src/steps/file-earlier.ts'
@@ -17,6 +18,15 @@ const DYING = (directory: string): string => `
   const store = FileStore.open(${JSON.stringify(directory)}, (_name, effect) => effect())
   await store.keep(${JSON.stringify(ENTRY)}, Buffer.from('hi'))
   process.kill(process.pid, 'SIGKILL')
+`
+
+/** Takes in a content, and says how that ended. */
+const TAKING = (directory: string, bytes: number): string => `
+  import { Readable } from 'node:stream'
+  import { FileStore } from ${JSON.stringify(new URL('../../src/steps/file-store.ts', import.meta.url).href)}
+  const store = FileStore.open(${JSON.stringify(directory)}, (_name, effect) => effect())
+  const taking = store.objects.take(Readable.from([Buffer.alloc(${bytes})]))
+  await taking.then(() => console.log('taken'), ({ code }) => console.log(code))
 `
 
 let directory = ''
@@ -69,6 +79,15 @@ describe('a snapshot of files whose maker was killed', () => {
     expect(store?.entry('a.txt')).toEqual(ENTRY)
     expect(await store?.whole()).toBeUndefined()
     store?.close()
+  })
+})
+
+describe('a large content', () => {
+  it('whose last bytes found no more room is not taken for whole', async () => {
+    // In blocks of 512 bytes (POSIX, ulimit): as with a full disk, a write takes what there is room for, and says nothing.
+    const sh = ['-c', 'ulimit -f 320 && exec "$0" "$@"', process.execPath, '--no-warnings', '--input-type=module', '-e']
+    const { stdout } = await promisify(execFile)('sh', [...sh, TAKING(directory, 200 * 1024)])
+    expect(stdout).toBe('disk-full\n')
   })
 })
 
