@@ -176,14 +176,19 @@ async function* piecesOf(path: string): AsyncGenerator<Buffer> {
     position += bytesRead
     return bytesRead === READ_BYTES ? piece : piece.subarray(0, bytesRead)
   }
-  let next = read()
+  const readAhead = (): Promise<Buffer> => {
+    const reading = read()
+    reading.catch(() => undefined) // thrown to the reader when it comes to it, unless it stopped before
+    return reading
+  }
+  let next = readAhead()
   try {
     for (let piece = await next; piece.length > 0; piece = await next) {
-      next = read()
+      next = readAhead()
       yield piece
     }
   } finally {
-    await next.catch(() => undefined) // thrown to the reader, unless it stopped before
+    await Promise.allSettled([next])
     await handle.close()
   }
 }

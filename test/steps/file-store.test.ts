@@ -12,6 +12,9 @@ import { FileStore, type StoredEntry } from '../../src/steps/file-store.ts'
 
 const ENTRY = { path: 'a.txt', kind: 'file', size: 2, mode: 0o644, mtimeSeconds: 1, target: null, sha256: 'f'.repeat(64) }
 
+/** For a program that is given as text. */
+const MODULE = ['--no-warnings', '--input-type=module', '-e']
+
 /** Keeps one entry, says so, and dies with its files open. */
 const DYING = (directory: string): string => `
   import { FileStore } from ${JSON.stringify(new URL('../../src/steps/file-store.ts', import.meta.url).href)}
@@ -27,6 +30,31 @@ const TAKING = (directory: string, bytes: number): string => `
   const store = FileStore.open(${JSON.stringify(directory)}, (_name, effect) => effect())
   const taking = store.objects.take(Readable.from([Buffer.alloc(${bytes})]))
   await taking.then(() => console.log('taken'), ({ code }) => console.log(code))
+`
+
+/** Reads a content slowly whose third piece the disk doesn't give any more, and says how that ended. */
+const READING = (directory: string): string => `
+  import { open } from 'node:fs/promises'
+  import { Readable } from 'node:stream'
+  import { FileStore } from ${JSON.stringify(new URL('../../src/steps/file-store.ts', import.meta.url).href)}
+  const store = FileStore.open(${JSON.stringify(directory)}, (_name, effect) => effect())
+  const { sha256, size } = await store.objects.take(Readable.from([Buffer.alloc(2 * 1024 * 1024)]))
+  const handle = await open(process.execPath)
+  const kind = Object.getPrototypeOf(handle)
+  await handle.close()
+  const read = kind.read
+  let reads = 0
+  const broken = Promise.withResolvers()
+  kind.read = async function (...rest) {
+    reads += 1
+    if (reads < 3) return await read.apply(this, rest)
+    setImmediate(broken.resolve)
+    throw new Error('the disk is broken')
+  }
+  const pieces = store.objects.read(sha256, size)[Symbol.asyncIterator]()
+  await pieces.next()
+  await broken.promise
+  await pieces.next().then(() => pieces.next()).catch(({ message }) => console.log(message))
 `
 
 let directory = ''
@@ -69,7 +97,7 @@ describe('a snapshot of files whose maker was killed', () => {
 
   it('still has what was kept, and isn’t whole', async () => {
     const signal = await new Promise((resolve) => {
-      const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', DYING(directory)], {
+      const child = spawn(process.execPath, [...MODULE, DYING(directory)], {
         stdio: 'inherit',
       })
       child.once('exit', (_code, by) => resolve(by))
@@ -85,9 +113,14 @@ describe('a snapshot of files whose maker was killed', () => {
 describe('a large content', () => {
   it('whose last bytes found no more room is not taken for whole', async () => {
     // In blocks of 512 bytes (POSIX, ulimit): as with a full disk, a write takes what there is room for, and says nothing.
-    const sh = ['-c', 'ulimit -f 320 && exec "$0" "$@"', process.execPath, '--no-warnings', '--input-type=module', '-e']
-    const { stdout } = await promisify(execFile)('sh', [...sh, TAKING(directory, 200 * 1024)])
+    const limited = ['-c', 'ulimit -f 320 && exec "$0" "$@"', process.execPath, ...MODULE]
+    const { stdout } = await promisify(execFile)('sh', [...limited, TAKING(directory, 200 * 1024)])
     expect(stdout).toBe('disk-full\n')
+  })
+
+  it('that can’t be read to its end fails where it is read, also when the disk is sooner than the reader', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [...MODULE, READING(directory)])
+    expect(stdout).toBe('the disk is broken\n')
   })
 })
 
