@@ -71,22 +71,24 @@ export class SmallContents {
   }
 
   /**
-   * Looks through what may not have reached the disk before a kill or a power cut, and forgets what comes from the first on that didn't: it is
-   * fetched again. What is being written by others at this moment is found to be right.
+   * Looks through what may not have reached the disk before a kill or a power cut, or what a pack no longer has, and forgets what comes from
+   * the first on that isn't there: it is fetched again. What is being written by others at this moment is found to be right.
    */
   proveUnsynced(): void {
     for (const { number, written, synced } of this.#known()) {
-      if (synced >= written) continue
+      const sound = Math.min(synced, this.#packs.sizeOf(number))
+      if (sound >= written) continue
       const unsynced = this.#index.prepared('SELECT * FROM contents WHERE pack = ? AND start + length > ?')
       let [isThere, lost] = [false, written]
-      for (const row of unsynced.iterate(number, synced)) {
+      for (const row of unsynced.iterate(number, sound)) {
         if (this.#readProven(placeOf(row), hexOf(row.sha256)) === undefined) lost = Math.min(lost, Number(row.start))
         else isThere = true
       }
       if (isThere) this.#packs.syncOther(number)
       this.transaction(false, () => {
         if (lost < written) this.#index.prepared('DELETE FROM contents WHERE pack = ? AND start >= ?').run(number, lost)
-        this.#index.prepared('UPDATE packs SET synced = written WHERE number = ? AND written = ?').run(number, written)
+        const proven = this.#index.prepared('UPDATE packs SET written = ?, synced = ? WHERE number = ? AND written = ?')
+        proven.run(lost, lost, number, written)
       })
     }
   }

@@ -144,8 +144,13 @@ export class Packs {
   /** Whether the pack is long enough to have it. */
   holds({ pack, start, length }: Place): boolean {
     const end = start + length
-    if ((this.#sizes.get(pack) ?? -1) < end) this.#sizes.set(pack, sizeOf(this.#path(pack)))
+    if ((this.#sizes.get(pack) ?? -1) < end) this.#sizes.set(pack, this.sizeOf(pack))
     return (this.#sizes.get(pack) ?? 0) >= end
+  }
+
+  /** Bytes of a pack; 0 when there is none. */
+  sizeOf(pack: number): number {
+    return statSync(this.#path(pack), { throwIfNoEntry: false })?.size ?? 0
   }
 
   /** Brings any pack to the disk. */
@@ -223,8 +228,6 @@ export class Packs {
     return join(this.#folder, String(pack).padStart(6, '0'))
   }
 }
-
-const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
 
 /** In ascending order. */
 function numbersIn(folder: string): readonly number[] {

@@ -139,6 +139,23 @@ describe('small contents', () => {
     store.close()
   })
 
+  it('whose pack is gone are kept again when they are fetched again', async () => {
+    const maker = FileStore.open(directory, directly)
+    const entry = await keep(maker, 'a.txt', Buffer.from('lost and found'))
+    await keep(maker, 'b.txt', Buffer.from('lost'))
+    await maker.complete()
+    maker.close()
+    await rm(join(directory, 'packs', (await packs())[0] ?? ''))
+    const store = FileStore.open(directory, directly)
+    expect(await store.whole()).toBeUndefined()
+    await keep(store, 'a.txt', Buffer.from('lost and found'))
+    expect(await store.whole()).toBeUndefined()
+    await keep(store, 'b.txt', Buffer.from('lost'))
+    expect(await store.whole()).toMatchObject({ files: 2 })
+    expect(await contentOf(store, entry)).toBe('lost and found')
+    store.close()
+  })
+
   it('are never given out with other bytes than their own', async () => {
     const maker = FileStore.open(directory, directly)
     const entry = await keep(maker, 'a.txt', Buffer.from('as it was'))
