@@ -189,6 +189,8 @@ export class FileStore {
   /** Marks the snapshot as whole, drops contents that nothing refers to any more, and lets the index rest. */
   async complete(): Promise<void> {
     const totals = await this.#totals(() => true)
+    // From now on no commit can be lost by a power cut: where a content was moved to is known before the pack that it came from is removed.
+    this.#index.database.exec('PRAGMA synchronous = FULL')
     await this.#write(() => this.#setFact(COMPLETE, JSON.stringify(totals)), true)
     if (this.fact(OUTDATED) !== undefined) {
       await this.#effects('files: drop what nothing refers to', () =>
