@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { canonicalJson, type Json } from '../base/json.ts'
 import { fileMissing } from '../files/failures.ts'
+import { partPath } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { FileStore, type StoredEntry } from './file-store.ts'
@@ -44,14 +45,18 @@ export class BeforeImages {
     await this.#store.keep({ ...entry, path: this.#key(path), size: taken.size, sha256: taken.sha256 }, taken.small)
   }
 
-  /** Puts back what was saved. Nothing saved: nothing had been changed, and nothing is done. */
+  /**
+   * Puts back what was saved, and leaves nothing of what was on its way there. Nothing saved: nothing had been changed, and nothing is
+   * done.
+   */
   async giveBack(host: FileHost, path: string, signal: AbortSignal): Promise<void> {
     const saved = this.get(path)
     if (saved === undefined) return
     if (saved.kind === 'folder') return host.makeFolder(path, saved.mode)
     if (saved.kind === 'link') return host.link(path, saved.target ?? '')
     const present = await host.stat(path)
-    if (isSame(saved, present) && (await host.sha256(path, signal)) === saved.sha256) return
+    // A file that is written takes the part's place.
+    if (isSame(saved, present) && (await host.sha256(path, signal)) === saved.sha256) return removePart(host, saved)
     const written = await host.write(path, this.content(saved), { mode: saved.mode, mtimeSeconds: saved.mtimeSeconds }, signal)
     if (written.sha256 !== saved.sha256) throw fileMissing(host.label, path)
   }
@@ -67,6 +72,11 @@ export class BeforeImages {
   #key(path: string): string {
     return `${this.#name}/${path}`
   }
+}
+
+/** What had arrived of a file when its way there was cut off: nothing of the site's, and it is in nobody's listing. */
+export async function removePart(host: FileHost, { kind, path }: Pick<FileEntry, 'kind' | 'path'>): Promise<void> {
+  if (kind === 'file') await host.remove(partPath(path))
 }
 
 const isSame = (a: FileEntry, b: FileEntry | undefined): boolean =>

@@ -2,7 +2,7 @@ import { codeOf } from '../base/errors.ts'
 import { changedMeanwhile } from '../files/last-look.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost, WrittenFile } from '../files/port.ts'
-import { BeforeImages } from './before-images.ts'
+import { BeforeImages, removePart } from './before-images.ts'
 import type { CarryChange, CarryItem, Carrying, Conflict } from './carry-files-plan.ts'
 import { folderMode } from './file-batches.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
@@ -128,14 +128,14 @@ async function send(work: Work, { entry, now }: CarryItem, signal: AbortSignal):
       return { ...reading, size: written.size, sha256: written.sha256 }
     }
     reading = after
-    replaces = await asWritten(host, path, written)
+    replaces = await asWritten(host, path, written, signal)
   }
 }
 
 /** What stands there after it was written, to be replaced by a newer one. Throws `file-changed-meanwhile` when it is somebody else's by now. */
-async function asWritten(host: FileHost, path: string, written: WrittenFile): Promise<FileEntry> {
+async function asWritten(host: FileHost, path: string, written: WrittenFile, signal: AbortSignal): Promise<FileEntry> {
   const there = await host.stat(path)
-  if (there?.kind === 'file' && there.size === written.size && (await host.sha256(path)) === written.sha256) return there
+  if (there?.kind === 'file' && there.size === written.size && (await host.sha256(path, signal)) === written.sha256) return there
   throw changedMeanwhile(host.label, path, there === undefined ? 'removed' : 'changed')
 }
 
@@ -237,12 +237,13 @@ async function takeBackOne({ host, before, carried, run }: Work, item: CarryItem
   else if (item.now !== null) await before.giveBack(host, path, run.signal)
   else if (item.entry.kind === 'folder') await host.removeFolder(path)
   else if (present !== undefined) await host.remove(path)
+  else await removePart(host, item.entry)
   await restoreBase(carried, { path, base: item.base })
 }
 
 async function takeBackBeside({ host, run }: Work, { as, source }: Extract<CarryChange, { do: 'both' }>): Promise<void> {
   const present = await host.stat(as)
-  if (present === undefined) return
+  if (present === undefined) return removePart(host, { ...source, path: as })
   if (await isSent(host, { ...source, path: as }, present)) await host.remove(as)
   else tellChanged(host, as, run)
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { parentOf, partPath } from '../files/paths.ts'
+import { parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
-import { BeforeImages } from './before-images.ts'
+import { BeforeImages, removePart } from './before-images.ts'
 import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE, MANY } from './file-fetch.ts'
 import { RESUMED_BYTES } from './file-objects.ts'
@@ -105,10 +105,8 @@ export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Pr
       const replaced = new Set(batch.before.map((entry) => entry.path))
       const folders: StoredEntry[] = []
       const takeBack = async (entry: StoredEntry): Promise<void> => {
-        if (replaced.has(entry.path)) {
-          await before.giveBack(from.host, entry.path, flight.signal)
-          await removePart(from.host, entry)
-        } else await removeOurs(from.host, entry, from.run)
+        if (replaced.has(entry.path)) await before.giveBack(from.host, entry.path, flight.signal)
+        else await removeOurs(from.host, entry, from.run)
       }
       for (const entry of entriesOf(store, batch)) {
         if (entry.kind === 'folder') folders.push(entry)
@@ -122,19 +120,14 @@ export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Pr
     }),
   )
 
-/** What had arrived of a file when its way there was cut off: nothing of the site's, and it is in nobody's listing. */
-export async function removePart(host: FileHost, { kind, path }: Pick<StoredEntry, 'kind' | 'path'>): Promise<void> {
-  if (kind === 'file') await host.remove(partPath(path))
-}
-
 /** Removes what was put under a path, or is on its way there; `former`: the hash of another content that was put there before. */
 export async function removeOurs(host: FileHost, entry: StoredEntry, run: StepRun, former?: string): Promise<void> {
   const present = await host.stat(entry.path)
-  if (present === undefined) return removePart(host, entry)
-  if (await isOurs(host, entry, present)) return host.remove(entry.path)
+  if (present !== undefined && (await isOurs(host, entry, present))) return host.remove(entry.path)
+  await removePart(host, entry)
+  if (present === undefined) return
   if (former !== undefined && present.kind === 'file' && (await host.sha256(entry.path)) === former)
     return host.remove(entry.path)
-  await removePart(host, entry)
   tellChanged(host, entry.path, run)
 }
 

@@ -5,7 +5,7 @@ import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { isRight, refuseOtherKind } from './file-batches.ts'
-import { InTurn, type Putting, putEntry, removeOurs, removePart, sideBySide } from './file-put.ts'
+import { InTurn, type Putting, putEntry, removeOurs, sideBySide } from './file-put.ts'
 import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.ts'
 
 /** Puts the files of a snapshot on the new host while it is being taken. Which they are is known only when it is whole. */
@@ -223,10 +223,7 @@ async function takeBackGone(from: TakingBack, store: FileStore): Promise<void> {
 }
 
 async function takeBackEntry({ host, run, records, before }: TakingBack, entry: StoredEntry): Promise<void> {
-  if (records.standing.entry(entry.path) !== undefined) {
-    await before.giveBack(host, entry.path, run.signal)
-    return removePart(host, entry)
-  }
+  if (records.standing.entry(entry.path) !== undefined) return before.giveBack(host, entry.path, run.signal)
   if (entry.kind === 'folder') return host.removeFolder(entry.path)
   return removeOurs(host, entry, run, records.put.noteOf(entry.path))
 }

@@ -2,7 +2,8 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
-import type { Step } from '../../src/run/step.ts'
+import { directly, type Step } from '../../src/run/step.ts'
+import { RelayRecords } from '../../src/steps/file-relay.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
 import { fillShop, type Move, startMove } from './moving-files.ts'
 
@@ -74,6 +75,21 @@ describe('files that are put on the new host while others are still fetched', ()
     rmSync(join(move.new.site.path, 'images/poster.tif'))
     move.new.site.put('images/.poster.tif.migrate-part', Buffer.alloc(1000))
     move.new.site.put('.web.config.migrate-part', Buffer.alloc(10))
+    await takeBack(move.restore(), done, move.run)
+    expect(move.new.site.image()).toEqual(before)
+  })
+
+  it('are taken back whole when the second content of one was cut off on its way', async () => {
+    const before = move.new.site.image()
+    const done = await relayed()
+    // As a process leaves it that was killed: the first content stands, and the other one is on its way.
+    const records = RelayRecords.open(move.run, directly)
+    const poster = records.put.entry('images/poster.tif')
+    if (poster === undefined || poster.sha256 === null) throw new Error('the poster was not put')
+    await records.put.note(poster.path, poster.sha256)
+    await records.put.keep({ ...poster, sha256: 'f'.repeat(64), mtimeSeconds: poster.mtimeSeconds + 1 }, null)
+    records.close()
+    move.new.site.put('images/.poster.tif.migrate-part', Buffer.alloc(1000))
     await takeBack(move.restore(), done, move.run)
     expect(move.new.site.image()).toEqual(before)
   })
