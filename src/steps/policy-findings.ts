@@ -44,7 +44,7 @@ export const policyFindings = (world: Ruled, schema: Schema, there?: Schema): re
 const ofTable = (ruling: Ruling, schemas: readonly (Schema | undefined)[]): readonly Finding[] => [
   ...(ruling.table.key.length === 0
     ? []
-    : [...rowUses(ruling).flatMap((use) => unfit(use, ruling.table)), ...looseMatch(ruling), ...slowMatch(ruling, schemas)]),
+    : [...rowUses(ruling).flatMap((use) => unfit(use, ruling.table)), ...matchFindings(ruling, schemas)]),
   ...ruling.rules.sums.flatMap((column, index) =>
     unfit({ column, place: ruling.place('sums', index), word: 'sums', wants: 'exact number' }, ruling.table),
   ),
@@ -154,40 +154,47 @@ const unsure = (use: Use, name: string, column: Column, what: string): Finding =
   hint: 'A row that can’t be decided by it is parked: nothing is lost, but it is work for you.',
 })
 
-/** Two rows with one natural key would leave open which of them is meant. */
-function looseMatch({ table, rules, place }: Ruling): readonly Finding[] {
-  if (rules.match.length === 0 || keysOf(table).some((columns) => columns.every((name) => isNamed(rules.match, name)))) return []
+/** The natural key by which rows born on both hosts are found to be the same. */
+function matchFindings({ table, rules: { match }, place }: Ruling, schemas: readonly (Schema | undefined)[]): readonly Finding[] {
   // A column that isn't there is a problem of its own.
-  if (!table.columns.some(({ name }) => isNamed(rules.match, name))) return []
+  if (!table.columns.some(({ name }) => isNamed(match, name))) return []
   return [
-    {
-      severity: 'warning',
-      code: 'match-not-unique',
-      message: `${place('match')}: ${fullName(table.name)} has no unique key on ${rules.match.join(', ')}: several rows may have the same.`,
-      hint: 'A row that matches several is parked for you to decide. A unique key on these columns makes it certain.',
-    },
+    ...(isUnique(table, match) ? [] : [looseMatch(table, match, place('match'))]),
+    ...(isIndexed(table, match, schemas) ? [] : [slowMatch(table, match, place('match'))]),
   ]
 }
 
-/** Without an index, rows that are the same by their natural key are found by reading all of them. */
-function slowMatch({ table, rules, place }: Ruling, schemas: readonly (Schema | undefined)[]): readonly Finding[] {
+const isUnique = (table: Table, match: readonly string[]): boolean =>
+  keysOf(table).some((columns) => columns.every((name) => isNamed(match, name)))
+
+/** Two rows with one natural key would leave open which of them is meant. */
+const looseMatch = ({ name }: Table, match: readonly string[], place: string): Finding => ({
+  severity: 'warning',
+  code: 'match-not-unique',
+  message: `${place}: ${fullName(name)} has no unique key on ${match.join(', ')}: several rows may have the same.`,
+  hint: 'A row that matches several is parked for you to decide. A unique key on these columns makes it certain.',
+})
+
+/** Whether an index begins with one of the columns, by the first of the schemas that have the table. */
+function isIndexed(table: Table, match: readonly string[], schemas: readonly (Schema | undefined)[]): boolean {
   const isOurs = (name: TableName | undefined): boolean =>
     name !== undefined && fullName(name).toLowerCase() === fullName(table.name).toLowerCase()
   const schema = schemas.find((each) => each?.tables.some(({ name }) => isOurs(name)))
   const own = schema?.tables.find(({ name }) => isOurs(name)) ?? table
-  if (!table.columns.some(({ name }) => isNamed(rules.match, name))) return []
   const indexes = (schema?.objects ?? []).filter((object) => isOurs(object.table) && object.kind.startsWith('index'))
-  const leading = [...keysOf(own).map(([first]) => first), ...indexes.flatMap(({ sql }) => leadingColumns(sql))]
-  if (rules.match.length === 0 || leading.some((name) => name !== undefined && isNamed(rules.match, name))) return []
-  const name = `${table.name.name}_${rules.match.join('_')}`.replaceAll(/\W/g, '_')
-  return [
-    {
-      severity: 'warning',
-      code: 'match-without-index',
-      message: `${place('match')}: no index of ${fullName(table.name)} begins with ${rules.match.join(' or ')}: the new host's whole table is read for every few hundred new rows that reconcile carries.`,
-      hint: `Add one on both hosts, or on the new one once it is restored: CREATE INDEX ${name} ON ${fullName(table.name)} (${rules.match.join(', ')})`,
-    },
-  ]
+  const leading = [...keysOf(own).flatMap(([first]) => first ?? []), ...indexes.flatMap(({ sql }) => leadingColumns(sql))]
+  return leading.some((name) => isNamed(match, name))
+}
+
+/** Without an index, rows that are the same by their natural key are found by reading all of them. */
+function slowMatch({ name }: Table, match: readonly string[], place: string): Finding {
+  const index = `${name.name}_${match.join('_')}`.replaceAll(/\W/g, '_')
+  return {
+    severity: 'warning',
+    code: 'match-without-index',
+    message: `${place}: no index of ${fullName(name)} begins with ${match.join(' or ')}: the new host's whole table is read for every few hundred new rows that reconcile carries.`,
+    hint: `Add one on both hosts, or on the new one once it is restored: CREATE INDEX ${index} ON ${fullName(name)} (${match.join(', ')})`,
+  }
 }
 
 const keysOf = (table: Table): readonly (readonly string[])[] =>
