@@ -1,6 +1,6 @@
 import type { Finding } from '../base/errors.ts'
 import { findTable, fullName, type Table } from '../databases/schema.ts'
-import { rulesFor } from './rules.ts'
+import { trackedTables } from './rules.ts'
 import { LOOKS_LIKE_ORDERS } from './watch-traffic.ts'
 import type { World } from './world.ts'
 
@@ -12,11 +12,8 @@ export async function cantSeeOrders(world: World, orders: string | undefined): P
   const { database } = world.old
   if (database === undefined) return []
   const schema = await database.schema()
-  const rules = rulesFor(world, schema)
   const numbered = new Set(schema.identities.map(({ table }) => fullName(table)))
-  const unseen = ordersTables(schema.tables, orders).filter(
-    (table) => rules(table).mode === 'track' && !numbered.has(fullName(table.name)),
-  )
+  const unseen = ordersTables(trackedTables(world, schema), orders).filter(({ name }) => !numbered.has(fullName(name)))
   if (unseen.length === 0) return []
   const names = unseen.map((table) => fullName(table.name)).join(', ')
   return [
@@ -24,7 +21,7 @@ export async function cantSeeOrders(world: World, orders: string | undefined): P
       severity: 'warning',
       code: 'watch-blind-to-orders',
       message: `The database hands out no numbers for ${names}, and the watch goes by those: it doesn't see new rows there, and may count the old host as drained while customers still order on it.`,
-      hint: `Give old.logs, so that hits are counted too, and close the old shop before the last reconcile (close-old), or follow it afterwards: migrate reconcile PLAYBOOK --follow.`,
+      hint: 'Give old.logs, so that hits are counted too, and close the old shop before the last reconcile (close-old), or follow it afterwards: migrate reconcile PLAYBOOK --follow.',
     },
   ]
 }
