@@ -36,3 +36,7 @@ export function formatBytes(bytes: number): string {
 
 /** 1234567 → `1,234,567`. */
 export const formatCount = (count: number | bigint): string => count.toLocaleString('en-US')
+
+/** The first of several names, and how many there are beyond: `a, b and 1,234 more`. */
+export const firstOf = (names: readonly string[], most = 5): string =>
+  names.length > most ? `${names.slice(0, most).join(', ')} and ${formatCount(names.length - most)} more` : names.join(', ')

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
-import { formatBytes, formatCount } from '../base/units.ts'
+import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
 import {
@@ -241,7 +241,7 @@ const leftFinding = (changes: readonly CarryChange[], label: string): Finding =>
   return {
     severity: 'warning',
     code: 'files-not-carried-back',
-    message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${some(paths)}. They stand on the new host.`,
+    message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${firstOf(paths)}. They stand on the new host.`,
     hint: 'Give the account the right to write there and run  migrate rollback PLAYBOOK  again, or copy them by hand.',
   }
 }
@@ -249,7 +249,7 @@ const leftFinding = (changes: readonly CarryChange[], label: string): Finding =>
 const differ = (wrong: readonly string[], label: string): Finding => ({
   severity: 'error',
   code: 'carried-files-differ',
-  message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${some(wrong)}.`,
+  message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${firstOf(wrong)}.`,
   hint: 'Run again. If it happens again, look at that host’s disk.',
 })
 
@@ -263,9 +263,6 @@ const keptFinding = (kept: number, source: Side, target: Side): Finding => ({
 const configFinding = (paths: readonly string[], source: Side, target: Side): Finding => ({
   severity: 'warning',
   code: 'config-changed-since',
-  message: `${some(paths)}, which rewrite-config changed on the new host, ${paths.length === 1 ? 'was' : 'were'} changed on the ${source} host since, and ${paths.length === 1 ? 'was' : 'were'} not carried over.`,
+  message: `${firstOf(paths)}, which rewrite-config changed on the new host, ${paths.length === 1 ? 'was' : 'were'} changed on the ${source} host since, and ${paths.length === 1 ? 'was' : 'were'} not carried over.`,
   hint: `Look at what was changed there, and do the same on the ${target} host by hand if it matters.`,
 })
-
-const some = (paths: readonly string[]): string =>
-  paths.length <= 5 ? paths.join(', ') : `${paths.slice(0, 5).join(', ')} and ${formatCount(paths.length - 5)} more`

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Finding } from '../base/errors.ts'
-import { formatBytes, formatCount } from '../base/units.ts'
+import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
@@ -173,7 +173,7 @@ const changedFindings = (label: string, changed: readonly string[]): readonly Fi
     : [
         info(
           'restored-files-changed-since',
-          `${formatCount(changed.length)} files on ${label} were changed after they were restored, and are left alone: ${some(changed)}.`,
+          `${formatCount(changed.length)} files on ${label} were changed after they were restored, and are left alone: ${firstOf(changed)}.`,
         ),
       ]
 
@@ -184,10 +184,7 @@ const wrongFindings = (label: string, wrong: readonly string[]): readonly Findin
         {
           severity: 'error',
           code: 'restored-files-differ',
-          message: `${formatCount(wrong.length)} files on ${label} are missing or not what was saved: ${some(wrong)}.`,
+          message: `${formatCount(wrong.length)} files on ${label} are missing or not what was saved: ${firstOf(wrong)}.`,
           hint: 'Run again: they are sent anew. If it happens again, look at that host’s disk.',
         },
       ]
-
-const some = (paths: readonly string[]): string =>
-  paths.length <= 5 ? paths.join(', ') : `${paths.slice(0, 5).join(', ')} and ${formatCount(paths.length - 5)} more`

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
-import { formatCount } from '../base/units.ts'
+import { firstOf, formatCount } from '../base/units.ts'
 import type { Side } from '../databases/plan/gap.ts'
 import { positionOf } from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
@@ -53,7 +53,7 @@ function emptied({ deletions, proof }: Planned, source: Side): readonly string[]
     const all = proof.tables.get(name)?.target.rows ?? rows
     return rows >= LEAST_ROWS && rows * 2 > all ? [`${formatCount(rows)} of the ${formatCount(all)} rows of ${name}`] : []
   })
-  return gone.length === 0 ? [] : [`The ${source} host no longer has ${listed(gone)}.`]
+  return gone.length === 0 ? [] : [`The ${source} host no longer has ${firstOf(gone, NAMED)}.`]
 }
 
 /** Numberings that stand further back than before. Tables that nothing refers to may be emptied at any time, and begin anew. */
@@ -67,7 +67,7 @@ function numbersBack(run: StepRun, numbers: readonly IdentityState[], cautious: 
     if (stood === undefined || !matters.has(fullName(identity.table)) || !isBeyond(stood, position, identity.increment)) return []
     return [`${name} at ${formatCount(position)} (before: ${formatCount(stood)})`]
   })
-  return back.length === 0 ? [] : [`Numbers of the ${cautious.source} host stand further back than before: ${listed(back)}.`]
+  return back.length === 0 ? [] : [`Numbers of the ${cautious.source} host stand further back than before: ${firstOf(back, NAMED)}.`]
 }
 
 /** Tables that others refer to, or that the playbook names. */
@@ -93,6 +93,3 @@ export const rememberNumbers = (run: StepRun, source: Side, numbers: readonly Id
     side: source,
     last: Object.fromEntries(numbers.map((state) => [identityName(state.identity), String(positionOf(state))])),
   })
-
-const listed = (names: readonly string[]): string =>
-  names.length > NAMED ? `${names.slice(0, NAMED).join(', ')} and ${formatCount(names.length - NAMED)} more` : names.join(', ')

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
-import { formatBytes, formatCount } from '../base/units.ts'
+import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import { globs } from '../files/globs.ts'
 import type { FileHost } from '../files/port.ts'
@@ -205,13 +205,11 @@ function noteFindings(notes: ReadonlyMap<string, string>): readonly Finding[] {
   return Object.entries(MEANINGS).flatMap(([note, { code, message }]) => {
     const paths = [...notes].filter(([, value]) => value === note).map(([path]) => path)
     if (paths.length === 0) return []
-    const shown = paths.slice(0, 5).map(shownPath).join(', ')
-    const more = paths.length > 5 ? ` and ${formatCount(paths.length - 5)} more` : ''
     return [
       {
         severity: note === 'changed' ? ('info' as const) : ('warning' as const),
         code,
-        message: `${formatCount(paths.length)} files ${message}: ${shown}${more}.`,
+        message: `${formatCount(paths.length)} files ${message}: ${firstOf(paths.map(shownPath))}.`,
       },
     ]
   })
