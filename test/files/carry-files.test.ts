@@ -42,24 +42,6 @@ describe('files that come or change after they were copied', () => {
     expect(await both.pass()).toEqual({ planned: [], codes: [] })
   })
 
-  it('leave nothing of one that was cut off on its way, when the pass is taken back', async () => {
-    await begun()
-    both.old.put('late.png', 'a late picture', 0o644, LATER)
-    both.old.put('img/a.png', 'another picture a', 0o644, LATER)
-    const before = both.fresh.fingerprint()
-    const step = both.step()
-    const [change, ...others] = await step.plan(both.run)
-    expect(others).toEqual([])
-    both.fresh.capacity = 0
-    await expect(step.apply(change ?? null, both.run)).rejects.toMatchObject({ code: 'disk-full' })
-    both.fresh.capacity = Number.POSITIVE_INFINITY
-    // As a process leaves it that was killed.
-    both.fresh.put('.late.png.migrate-part', 'a la')
-    both.fresh.put('img/.a.png.migrate-part', 'anoth')
-    await takeBack(step, [change ?? null], both.run)
-    expect(both.fresh.fingerprint()).toBe(before)
-  })
-
   it('are left alone where only the new host made, changed or removed them', async () => {
     await begun()
     both.fresh.put('uploads/new.png', 'a picture of the new host', 0o644, LATER)
