@@ -1,7 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
 import { connect, type SftpConnection } from './connection.ts'
-import { SftpRoot } from './inside.ts'
-import { labelOf, type SftpOptions } from './options.ts'
+import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
 const BUSY = 8
@@ -129,14 +128,4 @@ export class SftpPool {
       })
     return this.#opening.size > 0
   }
-}
-
-/** The folder that the playbook names, with a `~` at its beginning filled in as the server says it. */
-export async function findRoot(options: SftpOptions, pool: SftpPool): Promise<SftpRoot> {
-  const label = labelOf(options)
-  const { root } = options
-  if (!root.startsWith('~')) return new SftpRoot(label, root.replace(/(?<=.)\/+$/, ''))
-  const home = await pool.use(({ channel }) => channel.realPath('.'))
-  const below = root.slice(1).replace(/\/+$/, '')
-  return new SftpRoot(label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
 }
