@@ -1,4 +1,5 @@
 import { nameBytes, nameFrom } from '../raw-names.ts'
+import { member } from './insides.ts'
 
 /** Packets of draft-ietf-secsh-filexfer-02, section 3: their length, a type, what belongs to it. */
 const HEADER = 5
@@ -113,9 +114,8 @@ const counted = (bytes: Buffer): readonly Buffer[] => {
  * back, as if the host had no room, is mended, and goes its way (1.17: `outgoing.window`, `_buffer`, `_chunkcb`). Throws where ssh2 isn't so.
  */
 export function sendRawNames(session: object, send: () => void): void {
-  const outgoing: unknown = Reflect.get(session, 'outgoing')
-  const waiting: unknown = Reflect.get(session, '_buffer')
-  const room: unknown = typeof outgoing === 'object' && outgoing !== null ? Reflect.get(outgoing, 'window') : undefined
+  const [outgoing, waiting] = [member(session, 'outgoing'), member(session, '_buffer')]
+  const room = member(outgoing, 'window')
   if (typeof outgoing !== 'object' || outgoing === null || typeof room !== 'number' || !Array.isArray(waiting)) throw notSo()
   Reflect.set(outgoing, 'window', 0)
   try {
@@ -126,7 +126,7 @@ export function sendRawNames(session: object, send: () => void): void {
   const request: unknown = waiting.pop()
   if (!Buffer.isBuffer(request)) throw notSo()
   waiting.push(withBytes(request))
-  const goOn: unknown = Reflect.get(session, '_chunkcb')
+  const goOn = member(session, '_chunkcb')
   if (room > 0 && typeof goOn === 'function') Reflect.apply(goOn, session, [])
 }
 
