@@ -14,7 +14,7 @@ import { freePort } from './ports.ts'
 
 const NAMED = '/usr/sbin/named'
 /** With 50 ms between them, at least: a machine may be busy with other tests. */
-const LOOKS = 1200
+export const LOOKS = 1200
 /** For an answer, in each of several tries. */
 export const PATIENCE_MS = 5000
 

@@ -5,13 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
-import { stopChild } from './bind.ts'
+import { LOOKS, stopChild } from './bind.ts'
 import { freePorts } from './ports.ts'
 import { selfSigned } from './web.ts'
 
 const PEBBLE = '/usr/bin/pebble'
-/** With 50 ms between them: a machine may be busy with other tests. */
-const LOOKS = 1200
 
 /** Why no ACME authority can be had here; `null` when one can. For the titles of skipped suites. */
 export const pebbleMissing: string | null = spawnSync(PEBBLE, ['-version']).error === undefined ? null : 'pebble is not installed'

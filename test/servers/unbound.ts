@@ -6,12 +6,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../../src/base/clock.ts'
 import type { Resolver } from '../../src/dns/port.ts'
 import { measureResolver } from '../../src/dns/resolver-measure.ts'
-import { PATIENCE_MS, stopChild } from './bind.ts'
+import { LOOKS, PATIENCE_MS, stopChild } from './bind.ts'
 import { freePort } from './ports.ts'
 
 const UNBOUND = '/usr/sbin/unbound'
-/** With 50 ms between them, at least: a machine may be busy with other tests. */
-const LOOKS = 1200
 
 /** Why a real caching resolver can't be had here; `null` when it can. For the titles of skipped suites. */
 export const unboundMissing: string | null = spawnSync(UNBOUND, ['-V']).error === undefined ? null : 'unbound is not installed'

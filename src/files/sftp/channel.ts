@@ -1,6 +1,7 @@
 import type { FileEntryWithStats, InputAttributes, SFTPWrapper, Stats } from 'ssh2'
 import { formatDuration } from '../../base/units.ts'
 import { isRaw } from '../raw-names.ts'
+import { member } from './insides.ts'
 import { sendRawNames } from './raw-packets.ts'
 import { sendContent } from './requests.ts'
 import { Silence } from './silence.ts'
@@ -66,13 +67,13 @@ export class SftpChannel {
 
   /** Whether the server announced an extension (OpenSSH's PROTOCOL file, section 4). */
   has(extension: string): boolean {
-    const extensions: unknown = Reflect.get(this.#sftp, '_extensions')
+    const extensions = member(this.#sftp, '_extensions')
     return typeof extensions === 'object' && extensions !== null && extension in extensions
   }
 
   /** The largest read and write that the server takes in one request, bytes (limits@openssh.com; 32 KiB is everybody's). */
   get maxTransfer(): number {
-    const limits = ['_maxReadLen', '_maxWriteLen'].map((name): unknown => Reflect.get(this.#sftp, name))
+    const limits = ['_maxReadLen', '_maxWriteLen'].map((name) => member(this.#sftp, name))
     const known = limits.filter((limit): limit is number => typeof limit === 'number' && limit > 0)
     return Math.max(4096, Math.min(...known))
   }

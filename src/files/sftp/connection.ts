@@ -5,11 +5,10 @@ import SftpClient from 'ssh2-sftp-client'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import { unreachable } from '../failures.ts'
+import { receiveAnswers } from './answers.ts'
 import { SftpChannel } from './channel.ts'
-import { receiveInPlace } from './data-packets.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { receiveRawNames } from './raw-packets.ts'
 import { gatherRequests } from './requests.ts'
 import { decryptsApart, gatherWrites, openSocket, prepareKeys, widen } from './speed.ts'
 
@@ -75,9 +74,8 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
       keepaliveCountMax: 3,
     })
     gatherRequests(session)
-    // Each of them is led past by the next: what a content takes of the window is given back whoever took it.
-    receiveInPlace(session)
-    receiveRawNames(session)
+    receiveAnswers(session)
+    // Last, so that it sees all that comes: what a content takes of the window is given back whoever took it.
     widen(session)
     channel = new SftpChannel(session, options.silenceMs ?? SILENCE_MS, () => sock.destroy())
   } catch (error) {

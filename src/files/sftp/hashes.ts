@@ -1,6 +1,8 @@
+import pLimit from 'p-limit'
 import type { Stats } from 'ssh2'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
+import { inTime } from '../../base/time-limit.ts'
 import type { Shell } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { shellWord } from './command.ts'
@@ -13,6 +15,8 @@ const PROGRAMS = ['sha256sum', 'shasum -a 256', 'sha256 -q', 'openssl dgst -sha2
 const MOST_NAMES = 48 * 1024
 /** So long is waited for the first command's end. */
 const MOST_WAIT_MS = 10_000
+/** Nobody ends the first command but its own time. */
+const NEVER = new AbortController().signal
 /** Commands at once: sshd's MaxSessions is 10 for a connection, of which the transfers have one. */
 const AT_ONCE = 2
 
@@ -23,8 +27,7 @@ const AT_ONCE = 2
 export class ShellHashes {
   readonly #shell: Shell
   #program: Promise<string | null> | undefined
-  #running = 0
-  readonly #waiting: (() => void)[] = []
+  readonly #inTurn = pLimit(AT_ONCE)
 
   constructor(shell: Shell) {
     this.#shell = shell
@@ -86,28 +89,13 @@ export class ShellHashes {
 
   /** What a command prints; nothing where there is no shell, or one that doesn't come to an end (a menu, a forced command). */
   async #ask(command: string): Promise<string> {
-    const enough = new AbortController()
-    const late = systemClock.sleep(MOST_WAIT_MS, enough.signal).then(() => enough.abort(new TooLate()))
-    late.catch(() => undefined) // the command came first
+    const limit = { clock: systemClock, signal: NEVER, ms: MOST_WAIT_MS, late: () => new TooLate() }
     try {
-      return (await this.#inTurn(() => this.#shell.run(command, enough.signal))).stdout
+      return (await inTime(limit, (signal) => this.#inTurn(() => this.#shell.run(command, signal)))).stdout
     } catch (error) {
       const isWithout = error instanceof MigrateError && error.code === 'files-no-shell'
       if (isWithout || error instanceof TooLate) return ''
       throw error
-    } finally {
-      enough.abort()
-    }
-  }
-
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    this.#running += 1
-    try {
-      return await work()
-    } finally {
-      this.#running -= 1
-      this.#waiting.shift()?.()
     }
   }
 }

@@ -1,6 +1,8 @@
 import { Boundary, type LookUp } from '../boundary.ts'
 import type { SftpChannel } from './channel.ts'
 import { entryAt } from './listing.ts'
+import { labelOf, type SftpOptions } from './options.ts'
+import type { SftpPool } from './pool.ts'
 
 /** The root on a host, and what of its folders is known to be within. */
 export class SftpRoot extends Boundary {
@@ -22,4 +24,14 @@ export class SftpRoot extends Boundary {
   by(channel: SftpChannel): LookUp {
     return (path) => entryAt(channel, path, this.full(path))
   }
+}
+
+/** The folder that the playbook names, with a `~` at its beginning filled in as the server says it. */
+export async function findRoot(options: SftpOptions, pool: SftpPool): Promise<SftpRoot> {
+  const label = labelOf(options)
+  const { root } = options
+  if (!root.startsWith('~')) return new SftpRoot(label, root.replace(/(?<=.)\/+$/, ''))
+  const home = await pool.use(({ channel }) => channel.realPath('.'))
+  const below = root.slice(1).replace(/\/+$/, '')
+  return new SftpRoot(label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
 }

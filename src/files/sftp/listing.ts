@@ -151,7 +151,6 @@ class ReadAhead {
       (entries) => {
         this.#seen += entries.length
         this.#folders += 1
-        if (!this.#begun.has(folder)) return
         this.#answered += 1
         this.#held += entries.length
       },

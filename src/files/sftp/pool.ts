@@ -1,7 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
 import { connect, type SftpConnection } from './connection.ts'
-import { SftpRoot } from './inside.ts'
-import { labelOf, type SftpOptions } from './options.ts'
+import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
 const BUSY = 8
@@ -52,19 +51,12 @@ export class SftpPool {
     // Each time another one may be first at the connection that was waited for.
     let patience = weight < LARGE ? 0 : this.#limit
     for (;;) {
-      const best = this.#best()
-      if (best === undefined) {
-        const first = await this.#first()
-        if (first.load < BUSY || patience === 0) return this.#lent(first, weight)
-        continue
-      }
-      const isBusy = best.load >= BUSY && this.#open.length < this.#limit
-      if (isBusy && patience > 0) {
+      const best = this.#best() ?? (await this.#first())
+      const isWidening = this.#widenFor(best)
+      if (isWidening && patience > 0) {
         patience -= 1
-        this.#widen()
         await Promise.race(this.#opening).catch(() => undefined)
       } else if (best.load < MOST_AT_ONCE) {
-        if (isBusy) this.#widen()
         return this.#lent(best, weight)
       } else {
         await new Promise<void>((resolve) => this.#waiting.push(resolve))
@@ -74,9 +66,9 @@ export class SftpPool {
 
   /** The same for a command, which holds no file open there: it waits for nobody. */
   async leaseForCommand(): Promise<Lease> {
-    const best = this.#best()
-    if (best !== undefined && best.load >= BUSY) this.#widen()
-    return this.#lent(best ?? (await this.#first()), 1)
+    const best = this.#best() ?? (await this.#first())
+    this.#widenFor(best)
+    return this.#lent(best, 1)
   }
 
   #lent(connection: SftpConnection, weight: number): Lease {
@@ -123,25 +115,17 @@ export class SftpPool {
   }
 
   /**
-   * As many connections as the work is worth, side by side and in the background. A host that refuses one is not asked again: the work goes
-   * on with those it gave.
+   * Where the one with least to do has enough: as many connections as the work is worth, side by side and in the background. A host that refuses
+   * one is not asked again: the work goes on with those it gave. True while any is being opened for it.
    */
-  #widen(): void {
+  #widenFor(best: SftpConnection): boolean {
+    if (this.#closed || best.load < BUSY || this.#open.length >= this.#limit) return false
     const load = this.#open.reduce((sum, connection) => sum + connection.load, this.#waiting.length)
     const most = Math.min(this.#limit, Math.ceil(load / BUSY) + 1)
     while (this.#open.length + this.#opening.size < most && this.#opening.size < OPENED_AT_ONCE)
       this.#connect().catch(() => {
         this.#limit = Math.max(1, this.#open.length + this.#opening.size)
       })
+    return this.#opening.size > 0
   }
-}
-
-/** The folder that the playbook names, with a `~` at its beginning filled in as the server says it. */
-export async function findRoot(options: SftpOptions, pool: SftpPool): Promise<SftpRoot> {
-  const label = labelOf(options)
-  const { root } = options
-  if (!root.startsWith('~')) return new SftpRoot(label, root.replace(/(?<=.)\/+$/, ''))
-  const home = await pool.use(({ channel }) => channel.realPath('.'))
-  const below = root.slice(1).replace(/\/+$/, '')
-  return new SftpRoot(label, below === '' ? home : `${home === '/' ? '' : home}${below}`)
 }

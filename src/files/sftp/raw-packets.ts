@@ -1,67 +1,16 @@
 import { nameBytes, nameFrom } from '../raw-names.ts'
+import { member } from './insides.ts'
 
 /** Packets of draft-ietf-secsh-filexfer-02, section 3: their length, a type, what belongs to it. */
 const HEADER = 5
-const NAME = 104
 /** Which attributes follow (section 5). */
 const FLAG = { size: 0x1, owner: 0x2, permissions: 0x4, times: 0x8, extended: 0x80000000 } as const
 
 /**
- * ssh2 takes names for UTF-8, and a byte that isn't would be lost. Here the answers that hold names are led past before it sees them, and
- * get such bytes as raw-names.ts has them; the long form of a name, which nobody reads, is left out. Reading is ssh2's own affair (1.17: a
- * session gets its packets by `push`); what isn't as expected there is passed on as it came.
+ * An answer that holds names, with them as UTF-8. ssh2 takes names for that, and would lose a byte that isn't: such bytes are as raw-names.ts has
+ * them. The long form of a name, which nobody reads, is left out. The answer itself when it isn't as the protocol has it.
  */
-export function receiveRawNames(session: object): void {
-  const push: unknown = Reflect.get(session, 'push')
-  if (typeof push !== 'function') return
-  const names = new NamePackets()
-  Reflect.set(session, 'push', (bytes: Buffer | null): unknown => {
-    if (bytes === null) return Reflect.apply(push, session, [null])
-    let goesOn: unknown
-    for (const piece of names.pass(bytes)) goesOn = Reflect.apply(push, session, [piece])
-    return goesOn
-  })
-}
-
-class NamePackets {
-  /** Of the packet under way: bytes still to come of one that is passed on as it is. */
-  #passing = 0
-  #held: Buffer = Buffer.alloc(0)
-
-  /** The pieces to hand on; most are the bytes themselves. */
-  pass(bytes: Buffer): readonly Buffer[] {
-    if (this.#held.length === 0 && this.#passing >= bytes.length) {
-      this.#passing -= bytes.length
-      return [bytes]
-    }
-    const pieces: Buffer[] = []
-    const all = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
-    this.#held = Buffer.alloc(0)
-    let [from, at] = [0, Math.min(this.#passing, all.length)]
-    this.#passing -= at
-    while (at < all.length) {
-      if (all.length - at < HEADER) break
-      const end = at + 4 + all.readUInt32BE(at)
-      if (all[at + 4] !== NAME) {
-        this.#passing = Math.max(0, end - all.length)
-        at = Math.min(end, all.length)
-        continue
-      }
-      if (end > all.length) break
-      if (at > from) pieces.push(all.subarray(from, at))
-      const packet = all.subarray(at, end)
-      pieces.push(withNames(packet) ?? packet)
-      at = end
-      from = end
-    }
-    if (at > from) pieces.push(all.subarray(from, at))
-    this.#held = Buffer.from(all.subarray(at))
-    return pieces
-  }
-}
-
-/** The packet with its names as UTF-8; `undefined` for one that isn't as the protocol has it. */
-function withNames(packet: Buffer): Buffer | undefined {
+export function withNames(packet: Buffer): Buffer {
   const pieces: Buffer[] = [packet.subarray(0, HEADER + 8)]
   try {
     let at = HEADER + 8
@@ -75,7 +24,7 @@ function withNames(packet: Buffer): Buffer | undefined {
     }
     pieces.push(packet.subarray(at))
   } catch (error) {
-    if (error instanceof RangeError) return undefined
+    if (error instanceof RangeError) return packet
     throw error
   }
   const whole = Buffer.concat(pieces)
@@ -113,9 +62,8 @@ const counted = (bytes: Buffer): readonly Buffer[] => {
  * back, as if the host had no room, is mended, and goes its way (1.17: `outgoing.window`, `_buffer`, `_chunkcb`). Throws where ssh2 isn't so.
  */
 export function sendRawNames(session: object, send: () => void): void {
-  const outgoing: unknown = Reflect.get(session, 'outgoing')
-  const waiting: unknown = Reflect.get(session, '_buffer')
-  const room: unknown = typeof outgoing === 'object' && outgoing !== null ? Reflect.get(outgoing, 'window') : undefined
+  const [outgoing, waiting] = [member(session, 'outgoing'), member(session, '_buffer')]
+  const room = member(outgoing, 'window')
   if (typeof outgoing !== 'object' || outgoing === null || typeof room !== 'number' || !Array.isArray(waiting)) throw notSo()
   Reflect.set(outgoing, 'window', 0)
   try {
@@ -126,7 +74,7 @@ export function sendRawNames(session: object, send: () => void): void {
   const request: unknown = waiting.pop()
   if (!Buffer.isBuffer(request)) throw notSo()
   waiting.push(withBytes(request))
-  const goOn: unknown = Reflect.get(session, '_chunkcb')
+  const goOn = member(session, '_chunkcb')
   if (room > 0 && typeof goOn === 'function') Reflect.apply(goOn, session, [])
 }
 

@@ -1,8 +1,7 @@
+import { member } from './insides.ts'
+
 /** The largest content of an SSH packet that every server takes (RFC 4253, section 6.1). */
 const PACKET = 32 * 1024
-
-const member = (holder: unknown, name: string): unknown =>
-  typeof holder === 'object' && holder !== null ? Reflect.get(holder, name) : undefined
 
 /** Sessions whose requests are gathered. */
 const gathered = new WeakSet<object>()

@@ -26,8 +26,8 @@ export class SmallFiles {
   readonly #hasPrograms: () => Promise<boolean>
 
   /**
-   * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it is told. `fellBack`: is told once for
-   * each way when the host's programs could not be used after all, with the last that they said.
+   * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it
+   * is told. `fellBack`: is told once for each way when the host's programs could not be used after all, with the last that they said.
    */
   constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean | null>, fellBack: FellBack) {
     // The answer may take seconds: until it is there, files go by SFTP.

@@ -1,6 +1,7 @@
 import { createSecretKey, KeyObject, randomBytes, randomFillSync } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { madeAside } from '../../base/young-generation.ts'
+import { member } from './insides.ts'
 
 /** Pieces up to this length are copied together, longer ones are handed on as they are. */
 const COPIED = 4096
@@ -65,7 +66,7 @@ export function gatherWrites(socket: Socket): void {
  * socket is copied or gathered at once (`gatherWrites`).
  */
 export function prepareKeys(connection: object): void {
-  const protocol: unknown = Reflect.get(connection, '_protocol')
+  const protocol = member(connection, '_protocol')
   const cipher = member(protocol, '_cipher')
   if (prepareKey(cipher, '_encKey')) assembleInPlace(cipher)
   prepareKey(member(protocol, '_decipher'), '_decipherKey')
@@ -132,9 +133,6 @@ export function openSocket(to: { readonly host: string; readonly port: number },
 export const decryptsApart = (connection: object): boolean =>
   member(member(member(connection, '_protocol'), '_decipher'), '_decipherKey') instanceof KeyObject
 
-const member = (holder: unknown, name: string): unknown =>
-  typeof holder === 'object' && holder !== null ? Reflect.get(holder, name) : undefined
-
 /** Bytes that a host may send on a channel before it hears that some were taken: a round trip of 100 ms at 160 MB/s. */
 const WINDOW = 16 * 1024 * 1024
 /** ssh2 tells the host by itself only when half of its own 2 MiB are left, which then never happens. */
@@ -147,7 +145,7 @@ const TOLD_EVERY = 1024 * 1024
 export function widen(channel: object): void {
   const incoming = member(channel, 'incoming')
   const id = member(member(channel, 'outgoing'), 'id')
-  const protocol = member(channel, '_protocol') ?? member(member(channel, '_client'), '_protocol')
+  const protocol = member(member(channel, '_client'), '_protocol')
   const push = member(channel, 'push')
   const adjust = member(protocol, 'channelWindowAdjust')
   if (typeof incoming !== 'object' || incoming === null || typeof push !== 'function' || typeof adjust !== 'function') return

@@ -1,7 +1,10 @@
-/** An answer to a read (draft-ietf-secsh-filexfer-02, section 7): its length, its type, the request's number, the content's length, the content. */
-const DATA = 103
+import { member } from './insides.ts'
+import { withNames } from './raw-packets.ts'
+
+/** Answers (draft-ietf-secsh-filexfer-02, section 7): length, type, the request's number; after it, of a content, its length and itself. */
+const [DATA, NAME] = [103, 104]
 const TYPED = 5
-const HEADER = 13
+const DATA_HEADER = 13
 
 /** A request to read as ssh2 keeps it (1.17): where its answer goes. */
 interface Reading {
@@ -10,18 +13,19 @@ interface Reading {
 }
 
 /**
- * Leads the contents that a session is sent straight to where their reader wants them. ssh2 gathers each answer in a new buffer first and
- * copies it from there: a quarter of a mebibyte twice over for every request. Its own affair (1.17: a session gets its packets by `push`, its
- * requests stand in `_requests`): what isn't as expected there is passed on as it came.
+ * Has the answers that a session is sent before ssh2 sees them. Contents are led straight to where their reader wants them: ssh2 gathers each in
+ * a new buffer first and copies it from there, a quarter of a mebibyte twice over for every request. Names get their bytes that aren't UTF-8 as
+ * raw-names.ts has them: ssh2 would lose them. Its own affair (1.17: a session gets its packets by `push`, its requests stand in `_requests`):
+ * what isn't as expected there is passed on as it came.
  */
-export function receiveInPlace(session: object): void {
-  const push: unknown = Reflect.get(session, 'push')
+export function receiveAnswers(session: object): void {
+  const push = member(session, 'push')
   if (typeof push !== 'function') return
-  const packets = new DataPackets(session)
+  const answers = new Answers(session)
   Reflect.set(session, 'push', (bytes: Buffer | null): unknown => {
     if (bytes === null) return Reflect.apply(push, session, [null])
     let goesOn: unknown
-    for (const piece of packets.pass(bytes)) goesOn = Reflect.apply(push, session, [piece])
+    for (const piece of answers.pass(bytes)) goesOn = Reflect.apply(push, session, [piece])
     return goesOn
   })
 }
@@ -33,12 +37,12 @@ interface Filling {
   filled: number
 }
 
-class DataPackets {
+class Answers {
   readonly #session: object
   /** Of the packet under way: bytes still to come of one that is passed on as it is, or the content that is being taken in. */
   #passing = 0
   #filling: Filling | undefined
-  /** The beginning of a packet of which too little has come to tell. */
+  /** The beginning of a packet of which too little has come. */
   #held: Buffer = Buffer.alloc(0)
 
   constructor(session: object) {
@@ -59,7 +63,7 @@ class DataPackets {
         this.#passing -= end - at
         at = end
       } else {
-        const begun = this.#begin(bytes, at)
+        const begun = this.#begin(bytes, at, pieces)
         if (begun === undefined) {
           this.#held = Buffer.from(bytes.subarray(at))
           break
@@ -70,22 +74,28 @@ class DataPackets {
     return pieces
   }
 
-  /** Looks at a packet's beginning; bytes of it that nobody needs any more. `undefined`: too little has come to tell. */
-  #begin(bytes: Buffer, at: number): number | undefined {
+  /** Looks at a packet's beginning; bytes of it that are dealt with. `undefined`: too little has come. */
+  #begin(bytes: Buffer, at: number, pieces: Buffer[]): number | undefined {
     const come = bytes.length - at
     if (come < TYPED) return undefined
-    const length = bytes.readUInt32BE(at)
-    if (bytes[at + 4] === DATA) {
-      if (come < HEADER) return undefined
+    const length = 4 + bytes.readUInt32BE(at)
+    const type = bytes[at + 4]
+    if (type === NAME) {
+      if (come < length) return undefined
+      pieces.push(withNames(bytes.subarray(at, at + length)))
+      return length
+    }
+    if (type === DATA) {
+      if (come < DATA_HEADER) return undefined
       const id = bytes.readUInt32BE(at + TYPED)
       const content = bytes.readUInt32BE(at + TYPED + 4)
       const reading = this.#readingOf(id)
-      if (reading !== undefined && content > 0 && content <= reading.buffer.length && length === content + HEADER - 4) {
+      if (reading !== undefined && content > 0 && content <= reading.buffer.length && length === DATA_HEADER + content) {
         this.#filling = { id, reading, length: content, filled: 0 }
-        return HEADER
+        return DATA_HEADER
       }
     }
-    this.#passing = length + 4
+    this.#passing = length
     return 0
   }
 
@@ -95,27 +105,19 @@ class DataPackets {
     filling.filled += taken
     if (filling.filled < length) return taken
     this.#filling = undefined
-    const requests = this.#requests()
+    const requests = member(this.#session, '_requests')
     // Given up meanwhile: whoever asked was told.
-    if (requests === undefined || Reflect.get(requests, id) !== reading) return taken
+    if (typeof requests !== 'object' || requests === null || Reflect.get(requests, id) !== reading) return taken
     Reflect.deleteProperty(requests, id)
     reading.cb(undefined, reading.buffer, length)
     return taken
   }
 
   #readingOf(id: number): Reading | undefined {
-    const requests = this.#requests()
-    const request: unknown = requests === undefined ? undefined : Reflect.get(requests, id)
+    const request = member(member(this.#session, '_requests'), `${id}`)
     return isReading(request) ? request : undefined
   }
-
-  #requests(): object | undefined {
-    const requests: unknown = Reflect.get(this.#session, '_requests')
-    return typeof requests === 'object' && requests !== null ? requests : undefined
-  }
 }
 
-function isReading(request: unknown): request is Reading {
-  if (typeof request !== 'object' || request === null) return false
-  return Buffer.isBuffer(Reflect.get(request, 'buffer')) && typeof Reflect.get(request, 'cb') === 'function'
-}
+const isReading = (request: unknown): request is Reading =>
+  Buffer.isBuffer(member(request, 'buffer')) && typeof member(request, 'cb') === 'function'
