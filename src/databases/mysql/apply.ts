@@ -126,13 +126,16 @@ async function writeLedger(session: Session, entries: readonly LedgerEntry[]): P
   }
 }
 
+/** Of a run's entries for a table those for which `more` holds, as `ledgerPage` takes them. */
+const ledgerSql = (run: string, table: string, more: string): string =>
+  `SELECT id, source_key, target_key, action, source_state, target_state, at FROM ${LEDGER}
+   WHERE run = ${quoteText(run)} AND table_name = ${quoteText(table)} AND ${more}`
+
 /** See the port: what a plain SELECT reads here may be older than the transaction's first lock (REPEATABLE READ). */
 async function carried(session: Session, run: string, table: string, keys: readonly string[]): Promise<readonly LedgerEntry[]> {
   if (keys.length === 0) return []
-  const { rows } = await session.query(
-    `SELECT id, source_key, target_key, action, source_state, target_state, at FROM ${LEDGER} WHERE run = ${quoteText(run)}
-     AND table_name = ${quoteText(table)} AND source_key IN (${keys.map(quoteText).join(', ')}) ORDER BY id LOCK IN SHARE MODE`,
-  )
+  const among = ledgerSql(run, table, `source_key IN (${keys.map(quoteText).join(', ')})`)
+  const { rows } = await session.query(`${among} ORDER BY id LOCK IN SHARE MODE`)
   return ledgerPage(rows, run, table, session.label).entries
 }
 
@@ -144,9 +147,7 @@ export async function ledgerPageOf(
   after: string,
   keys?: readonly string[],
 ): Promise<LedgerPage> {
-  const columns = 'id, source_key, target_key, action, source_state, target_state, at'
-  const of = (more: string): string =>
-    `SELECT ${columns} FROM ${LEDGER} WHERE run = ${quoteText(run)} AND table_name = ${quoteText(table)} AND ${more}`
+  const of = (more: string): string => ledgerSql(run, table, more)
   const among = keys?.map(quoteText).join(', ')
   // Either key has an index of its own, and a condition on both at once would use neither.
   const sql =

@@ -70,9 +70,6 @@ export class BlockCollector implements Collector<Block> {
   /** Ends the block in hand and begins one that has room for a row of `most` bytes. */
   #begin(most: number): void {
     this.#close()
-    // A buffer in which nothing stands yet may still be too small.
-    if (this.#buffer.length >= most) return
-    giveBack(this.#buffer)
     this.#buffer = most <= LENT_BYTES ? lendBuffer() : Buffer.allocUnsafeSlow(most)
   }
 

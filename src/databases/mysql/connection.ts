@@ -4,10 +4,10 @@ import { codeOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
 import { stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
+import { WireSocket } from '../wire-socket.ts'
 import { databaseError } from './errors.ts'
 import { Session } from './session.ts'
 import { readKind, settingsOf } from './settings.ts'
-import { wireSocket } from './wire.ts'
 
 export interface MysqlOptions {
   readonly host: string
@@ -115,13 +115,14 @@ export class Connections extends Pool<Session> {
 
   async #open(ssl: mysql.SslOptions | undefined): Promise<mysql.Connection> {
     const { host, port, user, password, database, connectTimeoutMs } = this.#options
+    const stream = (): WireSocket => new WireSocket().connect({ host, port }).setNoDelay(true).setKeepAlive(true)
     const connection = mysql.createConnection({
       host,
       port,
       user,
       database,
       ...(password === undefined ? {} : { password: password.reveal() }),
-      ...(ssl === undefined ? { stream: () => wireSocket(host, port) } : { ssl }),
+      ...(ssl === undefined ? { stream } : { ssl }),
       charset: 'utf8mb4',
       connectTimeout: connectTimeoutMs ?? 20_000,
       connectAttributes: { program_name: 'migrate' },

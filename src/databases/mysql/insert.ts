@@ -17,7 +17,7 @@ export function* insertStatements(
   table: Table,
   rows: Iterable<Row>,
   maxPacket: number,
-  most = STATEMENT_ROWS,
+  most: number,
 ): Generator<{ readonly sql: string; readonly rows: readonly Row[] }> {
   const columns = readableColumns(table)
   const head = `INSERT INTO ${quoteTable(table.name)} (${quoteNames(columns.map((column) => column.name))}) VALUES `
@@ -55,9 +55,9 @@ function refuseTooLarge(table: Table, text: string, room: number): void {
 export async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
   const columns = readableColumns(table)
   // A server that tells of few warnings (64 in MySQL 5.7) must tell of all that enums' error values bring.
-  const few = rows.some((row) => hasEnumError(columns, row)) ? LENIENT_ROWS : STATEMENT_ROWS
-  for (const part of insertStatements(table, rows, session.kind.maxPacket, few)) {
-    const lenient = part.rows.some((row) => hasEnumError(columns, row))
+  const someLenient = rows.some((row) => hasEnumError(columns, row))
+  for (const part of insertStatements(table, rows, session.kind.maxPacket, someLenient ? LENIENT_ROWS : STATEMENT_ROWS)) {
+    const lenient = someLenient && part.rows.some((row) => hasEnumError(columns, row))
     const { count } = await (lenient ? withEnumErrors(session, columns, part.sql) : session.query(part.sql))
     if (count !== part.rows.length) throw miscount(session, table, part.rows.length, count)
   }

@@ -78,13 +78,10 @@ export async function stateOf(session: Session, mark: Mark): Promise<'none' | 'd
 
 const DUPLICATE = 1062
 
-const valuesOf = (mark: Mark, probe: Probe | undefined): string =>
-  `'${idOf(mark)}', ${quoteText(mark.run)}, ${quoteText(mark.name)}, ${probe === undefined ? 'NULL' : quoteText(JSON.stringify(probe))}`
-
 /** Sets a mark within the open transaction; false when it was there. Another transaction that is setting the same one is waited for. */
 export async function setMark(session: Session, mark: Mark, probe?: Probe): Promise<boolean> {
   try {
-    await setMarks(session, [probe === undefined ? { mark } : { mark, probe }])
+    await setMarks(session, [{ mark, probe }])
     return true
   } catch (error) {
     if (serverNumber(error) === DUPLICATE) return false
@@ -116,10 +113,13 @@ export async function statesOf(session: Session, marks: readonly Mark[]): Promis
 /** Sets marks that don't stand yet, each with the object that its statement makes, where it is one that makes some. */
 export async function setMarks(
   session: Session,
-  marks: readonly { readonly mark: Mark; readonly probe?: Probe }[],
+  marks: readonly { readonly mark: Mark; readonly probe?: Probe | undefined }[],
 ): Promise<void> {
   if (marks.length === 0) return
-  const values = marks.map(({ mark, probe }) => `(${valuesOf(mark, probe)})`)
+  const values = marks.map(({ mark, probe }) => {
+    const text = probe === undefined ? 'NULL' : quoteText(JSON.stringify(probe))
+    return `('${idOf(mark)}', ${quoteText(mark.run)}, ${quoteText(mark.name)}, ${text})`
+  })
   await session.query(`INSERT INTO migrate_marks (id, run, name, probe) VALUES ${values.join(', ')}`)
 }
 

@@ -13,39 +13,35 @@ import { quoteName, quoteTable, rawExpression, selectExpression } from './values
 /** A reader on one session, which must be in a transaction when `consistent`. Whoever gives the session back sets `resultsAs('text')`. */
 export function readerOn(session: Session, connections: Connections, consistent: boolean): Reader {
   let isBusy = false
-  async function* alone<T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> {
+  async function* alone<T>(form: 'text' | 'bytes', work: () => AsyncGenerator<T>): AsyncGenerator<T> {
     if (isBusy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
     isBusy = true
     try {
+      // One small table after the other is read in blocks: to and fro for each would take as many questions again.
+      await session.resultsAs(form)
       yield* work()
     } finally {
       isBusy = false
     }
   }
-  // One small table after the other is read in blocks: to and fro for each would take as many questions again.
-  async function* inForm<T>(form: 'text' | 'bytes', work: () => AsyncGenerator<T>): AsyncGenerator<T> {
-    await session.resultsAs(form)
-    yield* work()
-  }
   const asText = async <T>(work: () => Promise<T>): Promise<T> => {
     await session.resultsAs('text')
     return await work()
   }
-  const text = <T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> => alone(() => inForm('text', work))
   return {
     consistent,
     rows: (table, options = {}) =>
-      text<readonly Row[]>(() =>
+      alone<readonly Row[]>('text', () =>
         stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table)), options.signal),
       ),
-    blocks: (table, options = {}) => alone<Block>(() => inForm('bytes', () => blocks(session, connections, table, options))),
+    blocks: (table, options = {}) => alone<Block>('bytes', () => blocks(session, connections, table, options)),
     boundary: (table, rows, after, signal) => asText(() => boundary(session, connections, table, rows, after, signal)),
     sum: (table, printing, range = {}) => asText(() => sumOf(session, connections, table, printing, range)),
     sums: (table, printing, ranges, signal) => asText(() => sumsOf(session, connections, table, printing, ranges, signal)),
     prints: (table, printing, options = {}) =>
-      text<readonly PrintedRow[]>(() => printsOf(session, connections, table, printing, options)),
+      alone<readonly PrintedRow[]>('text', () => printsOf(session, connections, table, printing, options)),
     printsWithin: (table, printing, ranges, signal) =>
-      text<readonly PrintedRow[]>(() => printsWithin(session, connections, table, printing, ranges, signal)),
+      alone<readonly PrintedRow[]>('text', () => printsWithin(session, connections, table, printing, ranges, signal)),
   }
 }
 

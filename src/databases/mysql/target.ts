@@ -211,7 +211,8 @@ function keyless(schema: Schema, { requiresKey, addsKey }: Settings): readonly F
     message: `The new server gives tables without a primary key a hidden one, my_row_id (sql_generate_invisible_primary_key): ${namesOf(tables)}.`,
     hint: 'Nothing to do for most shops; else have the new host switch that off.',
   }
-  return requiresKey && !addsKey ? [required] : addsKey ? [added] : []
+  if (addsKey) return [added]
+  return requiresKey ? [required] : []
 }
 
 function looseReferences(schema: Schema, { takesLooseReferences }: Settings): readonly Finding[] {

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import { MigrateError } from '../../base/errors.ts'
+import { WireSocket } from '../wire-socket.ts'
 
 /**
  * Rows taken from the connection as the server sends them. The driver makes an array, a string for each value and an event for
@@ -29,34 +30,6 @@ export function socketOf(connection: object): Socket {
 }
 
 type DataListener = (chunk: Buffer) => void
-
-/** Enough for what the kernel holds of one connection. */
-const READ_BYTES = 256 * 1024
-/** Of all connections: what is in it is used before the next of them is read. */
-const shared = Buffer.allocUnsafeSlow(READ_BYTES)
-
-/**
- * A socket that is read into one buffer which all of them share (net.Socket, `onread`), since a buffer of its own for every read keeps
- * the garbage collector as busy as the copy itself (databases/buffers.ts). Whoever listens to `data`, as the driver does, gets a copy.
- */
-class WireSocket extends Socket {
-  /** Takes what is read in place of those who listen; it may look at a view as long as it doesn't return. */
-  reader: DataListener | undefined
-
-  constructor() {
-    const take = (bytes: number): boolean => {
-      const view = shared.subarray(0, bytes)
-      if (this.reader === undefined) this.emit('data', Buffer.from(view))
-      else this.reader(view)
-      return true
-    }
-    super({ onread: { buffer: shared, callback: take } })
-  }
-}
-
-/** Begins to connect. */
-export const wireSocket = (host: string, port: number): WireSocket =>
-  new WireSocket().connect({ host, port }).setNoDelay(true).setKeepAlive(true)
 
 const HEADER_BYTES = 4
 /** Up to here the room for a packet that comes in pieces is kept for the next one. */

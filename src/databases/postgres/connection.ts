@@ -6,11 +6,11 @@ import type { Secret } from '../../base/secret.ts'
 import { type Line, stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
 import type { Cell } from '../port.ts'
+import { WireSocket } from '../wire-socket.ts'
 import { CopyIn } from './copy-in.ts'
 import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
 import { sessionSettings } from './values.ts'
-import { WireSocket } from './wire-socket.ts'
 
 export interface PostgresOptions {
   readonly host: string

@@ -2,8 +2,8 @@ import type { Duplex } from 'node:stream'
 import type { Connection } from 'pg'
 import { LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { Block } from '../port.ts'
+import { WireSocket } from '../wire-socket.ts'
 import { BINARY_HEADER, BINARY_TRAILER } from './binary.ts'
-import { WireSocket } from './wire-socket.ts'
 
 /** Message types of the protocol (PostgreSQL documentation, "Message Formats"). */
 const COPY_DATA = 0x64

@@ -1,4 +1,5 @@
 import type { Cell, Row } from '../port.ts'
+import { rowLine } from '../row-lines.ts'
 
 /** Bytes that are made as they are written, since all of them together would be a good part of the memory that there is. */
 export interface LargeBytes {
@@ -10,7 +11,7 @@ export interface LargeBytes {
 
 /** Rows as JSON arrays of their cells, one a line. */
 export const jsonLines = (rows: readonly Row[]): Buffer | LargeBytes =>
-  rows.some((row) => row.some(isLarge)) ? largeLines(rows) : Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n'))
+  rows.some((row) => row.some(isLarge)) ? largeLines(rows) : Buffer.from(rows.map(rowLine).join('\n'))
 
 const LARGE_CELL = 2 ** 20
 const isLarge = (cell: Cell): boolean => cell !== null && cell.length > LARGE_CELL
