@@ -86,8 +86,7 @@ async function begin(
   }
   const kept = writer.begin(start)
   if (kept.complete || kept.isNew || (table.key.length > 0 && isSameStart(kept, start))) return [table, kept]
-  writer.forget(kept)
-  const anew = { ...writer.begin(start), begun: isSameStart(kept, start) ? kept.begun : undefined }
+  const anew = { ...writer.beginAnew(kept, start), begun: isSameStart(kept, start) ? kept.begun : undefined }
   if (anew.begun !== undefined) writer.note(anew, anew.begun)
   return [table, anew]
 }
