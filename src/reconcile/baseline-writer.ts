@@ -96,8 +96,8 @@ export class BaselineWriter {
     return { leaves: (Number(row.id) % LEAVES_A_TABLE) + 1, last: row.last === '' ? undefined : keyCells(String(row.last)) }
   }
 
-  /** Keeps a further leaf of a table, and how far it is with it. */
-  add({ ordinal }: BaselineTable, number: number, leaf: PackedLeaf, { rows, sum }: RangeSum): void {
+  /** Keeps a further leaf of a table, which is so far with it. */
+  add({ ordinal, rows, sum }: BaselineTable, number: number, leaf: PackedLeaf): void {
     this.#later(() => {
       this.#insert.run(ordinal * LEAVES_A_TABLE + number, leaf.last, leaf.rows, String(leaf.sum), leaf.prints, leaf.apart)
       this.#store.prepare('UPDATE baseline_tables SET rows = ?, sum = ? WHERE ordinal = ?').run(rows, String(sum), ordinal)
