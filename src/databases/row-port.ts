@@ -96,7 +96,8 @@ export interface Transaction {
   ledger(entries: readonly LedgerEntry[]): Promise<void>
   /**
    * What the ledger says of a run's rows with these keys on the source, newest last: as it stands now, and not as it stood when this
-   * transaction began. At most 1,000 keys.
+   * transaction began. Where the engine can, whoever asks the same meanwhile, in another transaction, can't end before this one has: what
+   * isn't there yet has no row to be locked. At most 1,000 keys.
    */
   carried(run: string, table: string, sourceKeys: readonly string[]): Promise<readonly LedgerEntry[]>
   /** `lock`, each row with its fingerprint as it stands. Optional power: with `fingerprintMethod`. */

@@ -72,7 +72,7 @@ async function decideOn(
   const all = await locked(transaction, drafts)
   const done = await carriedMeanwhile(
     transaction,
-    all.filter(mayBeDone).map(({ item }) => item),
+    all.filter((candidate) => mayBeDone(candidate, context)).map(({ item }) => item),
     context,
   )
   const seen = all.filter(({ item }) => !done.has(item))
@@ -102,9 +102,12 @@ async function decideOn(
 const isUnseen = ({ item, paired, rewritten, table, target }: Candidate): boolean =>
   item.ruling === 'source' && (paired || (table.numbered === undefined && !rewritten)) && (target?.print ?? null) !== item.expect
 
-/** Of a row that is carried already, the target isn't as it was planned; or it has another row by its number. */
-const mayBeDone = ({ item, paired, target }: Candidate): boolean =>
-  (target?.print ?? null) !== item.expect || (!paired && target !== undefined)
+/** Of a row that is carried already, the target isn't as it was planned; or it may go by another key there. */
+function mayBeDone(candidate: Candidate, context: ApplyContext): boolean {
+  const { item, paired, table, target } = candidate
+  if ((target?.print ?? null) !== item.expect) return true
+  return !paired && (target !== undefined || table.policy.match.length > 0 || isSpent(candidate, context))
+}
 
 /** Of a number that two rows go by, one after the other, neither host could say which of them is meant. */
 const isSpent = ({ item, table, targetKey }: Candidate, { index }: ApplyContext): boolean =>

@@ -1,3 +1,4 @@
+import { allAtOnce } from '../base/turns.ts'
 import type { KeyCells, PackedPrints, PrintedRow, Printing, Reader, ReadOptions } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { anyOrder } from '../databases/snapshot/order.ts'
@@ -35,8 +36,6 @@ export interface RangesOptions {
   readonly writer: BaselineWriter
   readonly readers: readonly Reader[]
   readonly tables: readonly Taking[]
-  /** Rows of a table, about. */
-  readonly size: (taking: Taking) => number
   readonly leafRows: number | undefined
   readonly signal: AbortSignal | undefined
   readonly counted: (rows: number) => void
@@ -47,42 +46,28 @@ export interface RangesOptions {
  * A table's leaves are written in the order of their keys, so that it can be gone on with behind the last one. Returns the tables whole.
  */
 export async function takeRanges(options: RangesOptions): Promise<readonly Taking[]> {
-  const lines = new Map(options.tables.map((taking) => [fullName(taking[0].name), new Line(options, taking)]))
-  const stop = new AbortController()
-  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal])
-  const rows = new Map(options.tables.map((taking) => [taking[0], options.size(taking)]))
-  const size = (table: Table) => ({ rows: rows.get(table) ?? 0, bytes: (rows.get(table) ?? 0) * ROW_BYTES })
-  const work = new Work({
-    manifest: {
-      tables: new Map([...lines].flatMap(([name, line]) => (line.kept.length === 0 ? [] : [[name, { ranges: line.kept }]]))),
-    },
-    schedule: anyOrder(options.tables.map(([table]) => table).toSorted((a, b) => size(b).rows - size(a).rows)),
-    size,
-    readers: options.readers.length,
-    rules: RULES,
-  })
+  const lines = new Map(options.tables.map((taking) => [taking[0], new Line(options, taking)]))
   const lineOf = (table: Table): Line => {
-    const line = lines.get(fullName(table.name))
+    const line = lines.get(table)
     if (line === undefined) throw new TypeError(`${fullName(table.name)} isn't among the tables`)
     return line
   }
-  const take = async (reader: Reader): Promise<void> => {
+  const work = new Work({
+    manifest: {
+      tables: new Map([...lines].flatMap(([{ name }, { kept }]) => (kept.length === 0 ? [] : [[fullName(name), { ranges: kept }]]))),
+    },
+    schedule: anyOrder([...lines.keys()].toSorted((a, b) => lineOf(b).size.rows - lineOf(a).size.rows)),
+    size: (table) => lineOf(table).size,
+    readers: options.readers.length,
+    rules: RULES,
+  })
+  await allAtOnce(options.readers, options.signal, async (reader, signal) => {
     for (let task = await work.next(reader, signal); task !== undefined; task = await work.next(reader, signal)) {
       if (task.kind === 'tables') for (const table of task.tables) await lineOf(table).take(reader, WHOLE, signal)
       else await lineOf(task.table).take(reader, task.range, signal)
       work.finished(task)
     }
-  }
-  const ends = await Promise.allSettled(
-    options.readers.map((reader) =>
-      take(reader).catch((error: unknown) => {
-        stop.abort(error)
-        throw error
-      }),
-    ),
-  )
-  // Every reader must have let go of its connection before the error is passed on.
-  if (ends.some(({ status }) => status === 'rejected')) throw stop.signal.reason
+  })
   return [...lines.values()].map((line) => line.taking)
 }
 
@@ -115,6 +100,12 @@ class Line {
 
   get taking(): Taking {
     return [this.#table, this.#progress]
+  }
+
+  /** About what all of the table takes. */
+  get size(): { readonly rows: number; readonly bytes: number } {
+    const rows = this.#progress.begun?.rows ?? 0
+    return { rows, bytes: rows * ROW_BYTES }
   }
 
   /** Fingerprints a range. Whatever is read before those in front of it are written waits in memory. */
@@ -161,7 +152,7 @@ class Line {
     for (const leaf of leaves) {
       const { rows, sum } = this.#progress
       this.#progress = { ...this.#progress, rows: rows + leaf.rows, sum: addSums(sum, leaf.sum) }
-      this.#options.writer.add(this.#progress, this.#leaves, leaf, this.#progress)
+      this.#options.writer.add(this.#progress, this.#leaves, leaf)
       this.#leaves += 1
       this.#options.counted(leaf.rows)
     }

@@ -54,9 +54,23 @@ export class BaselineWriter {
   }
 
   /** The table as far as it is kept; begun when it isn't yet. */
-  begin({ name, method, printing, keyOrder }: TableStart): TableProgress {
-    const row = this.#store.prepared('SELECT * FROM baseline_tables WHERE name = ?').get(name)
-    if (row !== undefined) return progressOf(row)
+  begin(start: TableStart): TableProgress {
+    const row = this.#store.prepared('SELECT * FROM baseline_tables WHERE name = ?').get(start.name)
+    return row === undefined ? this.#create(start) : progressOf(row)
+  }
+
+  /** Forgets what is kept of a table, and begins it. All at once: without the table, a baseline that was cut off would seem whole. */
+  beginAnew({ ordinal }: BaselineTable, start: TableStart): TableProgress {
+    this.#later(() => {
+      this.#store
+        .prepared('DELETE FROM leaves WHERE id >= ? AND id < ?')
+        .run(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
+      this.#store.prepared('DELETE FROM baseline_tables WHERE ordinal = ?').run(ordinal)
+    })
+    return this.#create(start)
+  }
+
+  #create({ name, method, printing, keyOrder }: TableStart): TableProgress {
     this.#ordinal += 1
     const ordinal = this.#ordinal
     const insert = `INSERT INTO baseline_tables (ordinal, name, method, printing, key_order, rows, sum, complete, written)
@@ -82,19 +96,8 @@ export class BaselineWriter {
     return { leaves: (Number(row.id) % LEAVES_A_TABLE) + 1, last: row.last === '' ? undefined : keyCells(String(row.last)) }
   }
 
-  /** Forgets what is kept of a table. */
-  forget({ ordinal }: BaselineTable): void {
-    this.#later(() => {
-      this.#store
-        .prepared('DELETE FROM leaves WHERE id >= ? AND id < ?')
-        .run(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
-      this.#store.prepared('DELETE FROM baseline_tables WHERE ordinal = ?').run(ordinal)
-    })
-    this.flush()
-  }
-
-  /** Keeps a further leaf of a table, and how far it is with it. */
-  add({ ordinal }: BaselineTable, number: number, leaf: PackedLeaf, { rows, sum }: RangeSum): void {
+  /** Keeps a further leaf of a table, which is so far with it. */
+  add({ ordinal, rows, sum }: BaselineTable, number: number, leaf: PackedLeaf): void {
     this.#later(() => {
       this.#store
         .prepared('INSERT INTO leaves (id, last, rows, sum, prints, apart) VALUES (?, ?, ?, ?, ?, ?)')

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { keepingError } from '../base/disk-full.ts'
-import type { Database, Printing, RangeSum, Reader } from '../databases/port.ts'
+import { allAtOnce } from '../base/turns.ts'
+import type { Database, Printing, Reader } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineTable, baselinePath } from './baseline-file.ts'
 import { addSums } from './baseline-leaf.ts'
@@ -86,8 +87,7 @@ async function begin(
   }
   const kept = writer.begin(start)
   if (kept.complete || kept.isNew || (table.key.length > 0 && isSameStart(kept, start))) return [table, kept]
-  writer.forget(kept)
-  const anew = { ...writer.begin(start), begun: isSameStart(kept, start) ? kept.begun : undefined }
+  const anew = { ...writer.beginAnew(kept, start), begun: isSameStart(kept, start) ? kept.begun : undefined }
   if (anew.begun !== undefined) writer.note(anew, anew.begun)
   return [table, anew]
 }
@@ -103,42 +103,39 @@ async function takeBegun(writer: BaselineWriter, options: BaselineOptions, begun
   const whole = begun.filter(([, { complete }]) => complete)
   const left = begun.filter(([, { complete }]) => !complete)
   const taken = await reading(options, left.length, async (readers) => {
-    const asked = new Map<Taking, number>()
-    const noted = await sideBySide(readers, left, async (reader, taking) => {
-      const [table, kept] = taking
-      const held = kept.begun !== undefined && reader.stamp === undefined ? kept.begun : await before(reader, taking, options)
-      if (kept.begun === undefined && held !== undefined) writer.note(kept, held)
-      const isWritten = kept.begun !== undefined && held !== undefined && !isSame(kept.begun, held)
-      const noted: Taking = [table, { ...kept, begun: kept.begun ?? held, ...(isWritten ? { written: true } : {}) }]
-      asked.set(noted, held?.rows ?? 0)
-      return noted
-    })
-    const size = (taking: Taking): number => asked.get(taking) ?? 0
-    return await takeRanges({ writer, readers, tables: noted, size, leafRows: options.leafRows, signal: options.signal, counted })
+    const tables = await sideBySide(readers, left, options, (reader, taking, signal) => begunAs(writer, reader, taking, signal))
+    return await takeRanges({ writer, readers, tables, leafRows: options.leafRows, signal: options.signal, counted })
   })
-  for (const [, kept] of taken ?? []) if (kept.written === true) writer.checked(kept, true)
   return [...whole, ...(taken ?? [])]
+}
+
+/** Notes what a table holds before any of it is fingerprinted; of one that was begun before, whether it was written to since. */
+async function begunAs(writer: BaselineWriter, reader: Reader, [table, kept]: Taking, signal: AbortSignal): Promise<Taking> {
+  const stamp = await stampOf(reader, table, signal)
+  if (kept.begun === undefined) {
+    // By sums where they don't take as long as the fingerprints themselves.
+    const isSummed = stamp === undefined && new Printer(kept.method).byServer
+    const begun = isSummed ? await sumNow(reader, table, kept, signal) : stamp
+    if (begun !== undefined) writer.note(kept, begun)
+    return [table, { ...kept, begun }]
+  }
+  if (stamp === undefined || isSame(kept.begun, stamp)) return [table, kept]
+  writer.checked(kept, true)
+  return [table, { ...kept, written: true }]
 }
 
 /** Asks a table once more what it holds: one that was written to meanwhile isn't what was restored. */
 const checkAll = (writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<unknown> =>
   reading(options, tables.length, (readers) =>
-    sideBySide(readers, tables, async (reader, [table, kept]) => {
-      const stamped = kept.begun?.by === 'stamp' ? await stampOf(reader, table, options) : undefined
-      const now = stamped ?? { ...(await sumNow(reader, table, kept, options)), by: 'prints' as const }
+    sideBySide(readers, tables, options, async (reader, [table, kept], signal) => {
+      const stamp = kept.begun?.by === 'stamp' ? await stampOf(reader, table, signal) : undefined
+      const now = stamp ?? (await sumNow(reader, table, kept, signal))
       const isAsTaken = now.rows === kept.rows && (now.by === 'stamp' || now.sum === kept.sum)
       writer.checked(kept, !isAsTaken || (kept.begun !== undefined && !isSame(kept.begun, now)))
     }),
   )
 
-/** What a table holds before any of it is fingerprinted; `undefined` where that would take as long as the fingerprints themselves. */
-async function before(reader: Reader, [table, kept]: Taking, options: BaselineOptions): Promise<Held | undefined> {
-  const stamped = await stampOf(reader, table, options)
-  if (stamped !== undefined) return stamped
-  return new Printer(kept.method).byServer ? { ...(await sumNow(reader, table, kept, options)), by: 'prints' } : undefined
-}
-
-async function stampOf(reader: Reader, table: Table, { signal }: BaselineOptions): Promise<Held | undefined> {
+async function stampOf(reader: Reader, table: Table, signal: AbortSignal): Promise<Held | undefined> {
   const stamp = await reader.stamp?.(table, signal)
   return stamp === undefined ? undefined : { ...stamp, by: 'stamp' }
 }
@@ -152,27 +149,22 @@ async function reading<T>(
   return tables === 0 ? undefined : await database.read(connections, work)
 }
 
-/** Does something with each table through whichever reader is free; the results in the tables' order. Ends when all have stopped. */
+/** Does something with each table through whichever reader is free; the results in the tables' order. */
 async function sideBySide<T>(
   readers: readonly Reader[],
   tables: readonly Taking[],
-  each: (reader: Reader, taking: Taking) => Promise<T>,
+  { signal }: BaselineOptions,
+  each: (reader: Reader, taking: Taking, signal: AbortSignal) => Promise<T>,
 ): Promise<readonly T[]> {
   const results: T[] = []
   const waiting = [...tables.entries()]
-  const ends = await Promise.allSettled(
-    readers.map(async (reader) => {
-      try {
-        for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-          results[next[0]] = await each(reader, next[1])
-      } catch (error) {
-        waiting.length = 0
-        throw error
-      }
-    }),
-  )
-  const failed = ends.find((end) => end.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
+  await allAtOnce(readers, signal, async (reader, stop) => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      stop.throwIfAborted()
+      const [at, taking] = next
+      results[at] = await each(reader, taking, stop)
+    }
+  })
   return results
 }
 
@@ -180,17 +172,16 @@ async function sumNow(
   reader: Reader,
   table: Table,
   { method, printing }: Pick<TableProgress, 'method' | 'printing'>,
-  { signal }: BaselineOptions,
-): Promise<RangeSum> {
+  signal: AbortSignal,
+): Promise<Held> {
   const printer = new Printer(method)
-  const range = signal ? { signal } : {}
-  if (printer.byServer) return printer.sum(reader, table, printing, range)
+  if (printer.byServer) return { ...(await printer.sum(reader, table, printing, { signal })), by: 'prints' }
   let [rows, sum] = [0, 0n]
-  for await (const batch of printer.prints(reader, table, printing, range)) {
+  for await (const batch of printer.prints(reader, table, printing, { signal })) {
     rows += batch.length
     sum = batch.reduce((total, row) => addSums(total, BigInt(`0x${row.print}`)), sum)
   }
-  return { rows, sum }
+  return { rows, sum, by: 'prints' }
 }
 
 const isSame = (a: Held, b: Held): boolean => a.by === b.by && a.rows === b.rows && a.sum === b.sum

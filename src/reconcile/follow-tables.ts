@@ -82,8 +82,6 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
   try {
     if (!baseline.isWhole) return { tables: [], ends: new Map(), source, target }
     const ends = new Map<string, KeyCells | undefined>()
-    const printings = new Map<string, Printing>()
-    const added = new Map<string, readonly string[]>()
     const rules = options.rules(source)
     const sourceOf = new Map(source.tables.map((table) => [fullName(table.name).toLowerCase(), table]))
     const pairs = new Map(
@@ -93,23 +91,22 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
       }),
     )
     const targets = [...pairs.keys()]
-    for (const table of targets) {
-      const held = baseline.table(table)
-      if (held === undefined) continue
-      ends.set(fullName(table.name), baseline.bounds(held).at(-1)?.last)
-      printings.set(fullName(table.name), held.printing)
-      added.set(fullName(table.name), addedColumns(table, held, rules(pairs.get(table) ?? table).ignore ?? []))
+    const held = baseline.tables()
+    for (const { name } of targets) {
+      const kept = held.get(fullName(name))
+      if (kept !== undefined) ends.set(fullName(name), baseline.bounds(kept).at(-1)?.last)
     }
-    const printers = new Printers(options)
+    const printers = new Printers(options, held)
     const foreignKeys = [...target.foreignKeys.filter((key) => key.enforced), ...options.references(targets)]
     const tables: FollowedTable[] = []
     for (const table of parentsFirst(targets, foreignKeys).flat()) {
       const name = fullName(table.name)
-      const [other, printing] = [pairs.get(table), printings.get(name)]
-      if (other === undefined || printing === undefined || !isSame(other, table)) continue
+      const [other, kept] = [pairs.get(table), held.get(name)]
+      if (other === undefined || kept === undefined || !isSame(other, table)) continue
       const signals = signalsOf(other, source, foreignKeys)
       if (signals.size === 0) continue
-      const late = added.get(name) ?? []
+      const { printing } = kept
+      const late = addedColumns(table, kept, rules(other).ignore ?? [])
       tables.push({
         name,
         source: other,

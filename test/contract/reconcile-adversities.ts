@@ -1,11 +1,20 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/base/clock.ts'
-import { type Decision, recordDecisions } from '../../src/reconcile/decisions.ts'
-import type { ParkedRow } from '../../src/reconcile/parked.ts'
-import type { ReconcileChange } from '../../src/reconcile/plan-items.ts'
-import type { Reconciler } from '../../src/reconcile/reconciler.ts'
+import { recordDecisions } from '../../src/reconcile/decisions.ts'
 import type { DatabaseAbilities, DatabaseHost } from './database-host.ts'
-import { customer, find, type Merging, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import {
+  applyAll,
+  customer,
+  decided,
+  find,
+  type Merging,
+  order,
+  type Pair,
+  pass,
+  playbookReference,
+  reconciler,
+  startedPair,
+} from './reconcile-pair.ts'
 
 /**
  * What an unlucky or a hurried shop runs into: a clock that is set back, two processes at one run, a person's answer about a number that
@@ -71,10 +80,6 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       await pair.old.insert('visits', { page: '/', visitor: 'ada' })
       const [one, other] = [reconciler(pair, { policies }), reconciler(pair, { policies })]
       const plans = [await one.plan({}), await other.plan({})] as const
-      const applyAll = async (each: Reconciler, changes: readonly ReconcileChange[]): Promise<void> => {
-        for (const change of changes) await each.apply(change)
-      }
-
       const first = applyAll(one, plans[0].changes)
       // Where there are locks, both at the same time: whatever comes first, it must come to the same end.
       if (!abilities.network) await first
@@ -90,12 +95,46 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       expect(await pass(reconciler(pair, { policies }))).toEqual([])
     })
 
-    describe.skipIf(abilities.network)('a person’s answer about a number that another row has, too', () => {
-      const decided = (row: ParkedRow | undefined, take: Decision['take'] | undefined): readonly Decision[] =>
-        row === undefined || take === undefined
-          ? []
-          : [{ table: row.table, key: row.key, take, source: row.source, target: row.target }]
+    describe.skipIf(abilities.network)('of two processes that have planned alike, the second', () => {
+      const oneThenTheOther = async (merging: Merging, between: () => Promise<void>): Promise<void> => {
+        const [one, other] = [reconciler(pair, merging), reconciler(pair, merging)]
+        const plans = [await one.plan({}), await other.plan({})] as const
+        await applyAll(one, plans[0].changes)
+        await between()
+        await applyAll(other, plans[1].changes)
+      }
 
+      it('leaves what became one by its natural key as a customer has changed it since', async () => {
+        const policies = { customers: { match: ['email'], conflict: 'old' } } as const
+        pair = await startedPair(host(), async (old) => void (await customer(old, 'ada@example.com')), { policies })
+        const name = async () => (await find(pair.new, 'customers', { email: 'bob@example.com' }))?.name
+        await pair.old.insert('customers', { email: 'bob@example.com', name: 'on old', note: null })
+        await pair.new.insert('customers', { email: 'bob@example.com', name: 'on new', note: null })
+        await oneThenTheOther({ policies }, async () => {
+          expect(await name()).toBe('on old')
+          await pair.new.update('customers', { email: 'bob@example.com' }, { name: 'changed since' })
+        })
+        expect(await name()).toBe('changed since')
+        expect(await pass(reconciler(pair, { policies }))).toEqual([])
+      })
+
+      it('carries no order again that got a fresh number since its own had been given before', async () => {
+        let ada = ''
+        const days = async () => (await pair.new.rows('orders')).map((row) => row.placed?.slice(8, 10)).sort()
+        pair = await startedPair(host(), async (old) => void (ada = await customer(old, 'ada@example.com')), { headroom: 0n })
+        await order(pair.old, ada, '2026-11-21 07:00:00')
+        await order(pair.new, ada, '2026-11-22 07:00:00')
+        await pass(reconciler(pair))
+        const moved = (await pair.new.rows('orders')).find((row) => row.placed?.startsWith('2026-11-21'))?.id ?? ''
+        await pair.new.remove('orders', { id: moved })
+        expect(await order(pair.old, ada, '2026-11-23 07:00:00')).toBe(moved)
+        await oneThenTheOther({}, async () => expect(await days()).toEqual(['22', '23']))
+        expect(await days()).toEqual(['22', '23'])
+        expect(await pass(reconciler(pair))).toEqual([])
+      })
+    })
+
+    describe.skipIf(abilities.network)('a person’s answer about a number that another row has, too', () => {
       /** Bob's number is Eve's on the new host, his e-mail address that of a third; his order's number is that of Eve's order. */
       const strangers = async () => {
         pair = await startedPair(host(), async (old) => void (await order(old, await customer(old, 'ada@example.com'))), {
@@ -129,7 +168,11 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
         ['both are to be the new host’s', 'new', 'new'],
       ] as const)('never touches that one, nor gives it anything: %s', async (_what, ofCustomer, ofOrder) => {
         const made = await strangers()
-        await recordDecisions(pair.directory, [...decided(made.customer, ofCustomer), ...decided(made.order, ofOrder)])
+        const answers = [[made.customer, ofCustomer] as const, [made.order, ofOrder] as const]
+        await recordDecisions(
+          pair.directory,
+          answers.flatMap(([row, take]) => (take === undefined ? [] : [decided(row, take)])),
+        )
         for (let at = 0; at < 2; at += 1) {
           await pass(reconciler(pair))
           expect(await made.evesOwn()).toEqual(EVES)
@@ -143,7 +186,7 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       it('carries the customer with a fresh number, and the order with him, once room was made for his address', async () => {
         const made = await strangers()
         await pair.new.update('customers', { id: made.third }, { email: 'third@example.com' })
-        await recordDecisions(pair.directory, [...decided(made.customer, 'old'), ...decided(made.order, 'old')])
+        await recordDecisions(pair.directory, [decided(made.customer, 'old'), decided(made.order, 'old')])
         await pass(reconciler(pair))
         expect(await made.evesOwn()).toEqual(EVES)
         const bob = await find(pair.new, 'customers', { email: 'bob@example.com' })
@@ -159,9 +202,7 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       await pair.new.insert('words', { word: 'shirt', meaning: 'on new' })
       await pass(reconciler(pair))
       const [row] = await reconciler(pair).parked()
-      await recordDecisions(pair.directory, [
-        { table: row?.table ?? '', key: row?.key ?? '', take: 'old', source: row?.source ?? null, target: row?.target ?? null },
-      ])
+      await recordDecisions(pair.directory, [decided(row, 'old')])
       await pair.new.update('words', { word: 'shirt' }, { meaning: 'changed since' })
       await pass(reconciler(pair))
       expect(await find(pair.new, 'words', { word: 'shirt' })).toMatchObject({ meaning: 'changed since' })
@@ -180,13 +221,11 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
         await pair.new.update('customers', { id: ada }, { name: 'on new' })
         await pass(reconciler(pair))
         const [row] = await reconciler(pair).parked()
-        await recordDecisions(pair.directory, [
-          { table: row?.table ?? '', key: row?.key ?? '', take: 'old', source: row?.source ?? null, target: row?.target ?? null },
-        ])
+        await recordDecisions(pair.directory, [decided(row, 'old')])
         const each = reconciler(pair)
         const { changes } = await each.plan({})
         await pair.new.update('customers', { id: ada }, { name: 'just now' })
-        for (const change of changes) await each.apply(change)
+        await applyAll(each, changes)
         expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
         await pass(reconciler(pair))
         expect(await find(pair.new, 'customers', { id: ada })).toMatchObject({ name: 'just now' })
@@ -195,13 +234,7 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
     )
 
     it.skipIf(abilities.network)('leaves a row without a key behind when a person says so, on both ways', async () => {
-      const references: Merging['references'] = (tables) => {
-        const named = (name: string) => tables.find((table) => table.name.name.toLowerCase() === name)?.name
-        const [child, parent] = [named('visits'), named('words')]
-        if (child === undefined || parent === undefined) return []
-        const [columns, parentColumns] = [['visitor'], ['word']]
-        return [{ name: 'visits.visitor', table: child, columns, parent, parentColumns, enforced: false, sql: '' }]
-      }
+      const references = playbookReference(['visits', 'visitor'], ['words', 'word'])
       pair = await startedPair(host(), async (old) => void (await customer(old, 'ada@example.com')))
       await pair.old.insert('words', { word: 'ada', meaning: 'on old' })
       await pair.new.insert('words', { word: 'ada', meaning: 'on new' })
@@ -211,7 +244,7 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       expect(parked.map(({ table }) => table.split('.').at(-1)?.toLowerCase()).sort()).toEqual(['visits', 'words'])
       await recordDecisions(
         pair.directory,
-        parked.map(({ table, key, source, target }) => ({ table, key, take: 'skip' as const, source, target })),
+        parked.map((row) => decided(row, 'skip')),
       )
       await pass(reconciler(pair, { references }))
       expect(await reconciler(pair, { references }).parked()).toEqual([])

@@ -5,11 +5,13 @@ import { summary } from '../../src/reconcile/plan-summary.ts'
 import type { DatabaseHost, ShopDatabase, ShopTable } from './database-host.ts'
 import {
   customer,
+  decided,
   find,
   type Merging,
   order,
   type Pair,
   pass,
+  playbookReference,
   RUN,
   reconciler,
   type Starting,
@@ -248,13 +250,7 @@ export function collisionContract(host: () => DatabaseHost): void {
       await forgotten({ headroom: 1000n })
       await pair.new.insert('words', { word: 'Tröja', meaning: 'jumper' })
       await pair.old.insert('words', { word: 'Tröja', meaning: 'sweater' })
-      const references: Merging['references'] = (tables) => {
-        const named = (name: string) => tables.find((table) => table.name.name.toLowerCase() === name)?.name
-        const [child, parent] = [named('products'), named('words')]
-        if (child === undefined || parent === undefined) return []
-        const name = 'products.title -> words.word'
-        return [{ name, table: child, columns: ['title'], parent, parentColumns: ['word'], enforced: false, sql: '' }]
-      }
+      const references = playbookReference(['products', 'title'], ['words', 'word'])
       const knitted = await pair.old.insert('products', { title: 'Tröja', price: '1.0000' })
       const each = reconciler(pair, { references })
       await pass(each)
@@ -266,9 +262,8 @@ export function collisionContract(host: () => DatabaseHost): void {
       expect(await find(pair.new, 'words', { word: 'Tröja' })).toMatchObject({ meaning: 'jumper' })
       expect((await each.prove({})).totals.unaccounted).toBe(0)
       const word = parked.find((row) => row.table.toLowerCase().endsWith('words'))
-      await recordDecisions(pair.directory, [
-        { table: word?.table ?? '', key: key('Tröja'), take: 'old', source: word?.source ?? null, target: word?.target ?? null },
-      ])
+      expect(word?.key).toBe(key('Tröja'))
+      await recordDecisions(pair.directory, [decided(word, 'old')])
       await pass(reconciler(pair, { references }))
       expect(await reconciler(pair).parked()).toEqual([])
       expect(await find(pair.new, 'words', { word: 'Tröja' })).toMatchObject({ meaning: 'sweater' })

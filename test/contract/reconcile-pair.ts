@@ -5,6 +5,8 @@ import type { Clock } from '../../src/base/clock.ts'
 import type { Database } from '../../src/databases/port.ts'
 import { fullName, type Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
+import type { Decision } from '../../src/reconcile/decisions.ts'
+import type { ParkedRow } from '../../src/reconcile/parked.ts'
 import type { ReconcileChange } from '../../src/reconcile/plan-items.ts'
 import { PARKING, type SourceSide, type TablePolicy } from '../../src/reconcile/policy.ts'
 import { printingFor } from '../../src/reconcile/printing.ts'
@@ -132,9 +134,31 @@ export function reconciler(pair: Pair, merging: Merging = {}): Reconciler {
 /** Plans and applies once; returns what was planned. */
 export async function pass(each: Reconciler): Promise<readonly ReconcileChange[]> {
   const { changes } = await each.plan({})
-  for (const change of changes) await each.apply(change)
+  await applyAll(each, changes)
   return changes
 }
+
+/** Carries what was planned, by whichever process planned it. */
+export async function applyAll(each: Reconciler, changes: readonly ReconcileChange[]): Promise<void> {
+  for (const change of changes) await each.apply(change)
+}
+
+/** A person's answer about a row that is parked. */
+export function decided(row: ParkedRow | undefined, take: Decision['take']): Decision {
+  if (row === undefined) throw new Error('nothing is parked that could be decided')
+  return { table: row.table, key: row.key, take, source: row.source, target: row.target }
+}
+
+/** A foreign key that only the playbook knows: a column of one table and the key of another. */
+export const playbookReference =
+  (child: readonly [ShopTable, string], parent: readonly [ShopTable, string]): ReconcilerOptions['references'] =>
+  (tables) => {
+    const named = (name: string) => tables.find((table) => table.name.name.toLowerCase() === name)?.name
+    const [of, to] = [named(child[0]), named(parent[0])]
+    if (of === undefined || to === undefined) return []
+    const name = `${child.join('.')} -> ${parent.join('.')}`
+    return [{ name, table: of, columns: [child[1]], parent: to, parentColumns: [parent[1]], enforced: false, sql: '' }]
+  }
 
 export const customer = (old: ShopDatabase, email: string): Promise<string> =>
   old.insert('customers', { email, name: `Name of ${email}`, note: null })

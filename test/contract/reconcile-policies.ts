@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Decision, recordDecisions } from '../../src/reconcile/decisions.ts'
-import type { ParkedRow } from '../../src/reconcile/parked.ts'
+import { recordDecisions } from '../../src/reconcile/decisions.ts'
 import type { DatabaseHost, Values } from './database-host.ts'
-import { customer, find, type Merging, order, type Pair, type Policies, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import { customer, decided, find, type Merging, order, type Pair, type Policies, pass, reconciler, startedPair } from './reconcile-pair.ts'
 
 const key = (...cells: readonly string[]): string => JSON.stringify(cells)
 
@@ -204,14 +203,6 @@ export function policyContract(host: () => DatabaseHost): void {
       const later = (await reconciler(pair, merging).prove({})).tables
       const changed = [...later].find(([name]) => name.toLowerCase().endsWith('products'))?.[1]
       expect(changed?.sums[0]).toMatchObject({ because: { changed: '-1.0500' }, unexplained: '0.0000' })
-    })
-
-    const decided = (row: ParkedRow | undefined, take: Decision['take']): Decision => ({
-      table: row?.table ?? '',
-      key: row?.key ?? '',
-      take,
-      source: row?.source ?? null,
-      target: row?.target ?? null,
     })
 
     it('does as a person decided: old, new, skip; and asks again when the row has changed since', async () => {

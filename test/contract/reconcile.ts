@@ -5,7 +5,7 @@ import { adversityContract } from './reconcile-adversities.ts'
 import { collisionContract } from './reconcile-collisions.ts'
 import { faultContract } from './reconcile-faults.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
-import { customer, find, type Merging, order, type Pair, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import { customer, find, order, type Pair, pass, playbookReference, reconciler, startedPair } from './reconcile-pair.ts'
 import { policyContract } from './reconcile-policies.ts'
 
 /** The merge on a real pair of databases (or a fake one): what a shop does on both hosts, and what must be there afterwards. */
@@ -155,13 +155,7 @@ export function reconcileContract(
     })
 
     it('keeps what a row belongs to that has to stay, also where only the playbook knows of it', async () => {
-      const references: Merging['references'] = (tables) => {
-        const words = tables.find(({ name }) => name.name.toLowerCase() === 'words')?.name
-        const [columns, parentColumns] = [['meaning'], ['word']]
-        return words === undefined
-          ? []
-          : [{ name: 'words.meaning', table: words, columns, parent: words, parentColumns, enforced: false, sql: '' }]
-      }
+      const references = playbookReference(['words', 'meaning'], ['words', 'word'])
       await shopWithOrders()
       await pair.old.insert('words', { word: 'garment', meaning: null })
       await pair.old.insert('words', { word: 'shirt', meaning: 'garment' })

@@ -5,7 +5,7 @@ import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { oversizeError } from '../../src/databases/postgres/oversize.ts'
 import type { Schema, Table } from '../../src/databases/schema.ts'
 import { batchesOf, copyTable, createAll, failureOf, rowsOf, tableOf } from '../contract/database-kit.ts'
-import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
+import { startTestPostgres, type TestDatabase, type TestPostgres, UNTIL_SOMEBODY_WAITS } from '../servers/postgres.ts'
 
 const RICH = `
 CREATE SCHEMA sales;
@@ -265,12 +265,6 @@ describe('PostgreSQL beyond the contract', () => {
 })
 
 const created = ({ tables, foreignKeys, identities, objects }: Schema) => ({ tables, foreignKeys, identities, objects })
-
-const UNTIL_SOMEBODY_WAITS = `DO $$ BEGIN FOR n IN 1..600 LOOP
-  PERFORM pg_stat_clear_snapshot();
-  EXIT WHEN EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted);
-  PERFORM pg_sleep(0.05);
-END LOOP; END $$`
 
 /** Locks a whole table in a session of its own, until the function that it returns is called. */
 async function lockTable(made: TestDatabase, table: string): Promise<() => Promise<void>> {

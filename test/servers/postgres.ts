@@ -40,6 +40,13 @@ export interface TestDatabase {
   readOnlyAccount(): Promise<PostgresAccount>
 }
 
+/** SQL that ends once anybody waits for a lock, or after half a minute. */
+export const UNTIL_SOMEBODY_WAITS = `DO $$ BEGIN FOR n IN 1..600 LOOP
+  PERFORM pg_stat_clear_snapshot();
+  EXIT WHEN EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted);
+  PERFORM pg_sleep(0.05);
+END LOOP; END $$`
+
 let accounts = 0
 
 /** The npm package's server, which is newer, is used instead of Debian's with MIGRATE_TEST_POSTGRES=embedded. */

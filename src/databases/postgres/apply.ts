@@ -1,5 +1,5 @@
 import { MigrateError } from '../../base/errors.ts'
-import { LEDGER_PAGE, LEDGER_START, type LedgerPage, ledgerPage } from '../ledger.ts'
+import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
 import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
@@ -51,8 +51,7 @@ const transactionOf = (session: Session, ledger: string): Transaction => ({
   countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
   printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
-  carried: async (run, table, keys) =>
-    (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries.filter(({ sourceKey }) => keys.includes(sourceKey)),
+  carried: (run, table, keys) => carried(session, ledger, run, table, keys),
 })
 
 async function* once(rows: readonly Row[]): AsyncGenerator<readonly Row[]> {
@@ -125,6 +124,26 @@ async function writeLedger(session: Session, ledger: string, entries: readonly L
   )
 }
 
+const entriesIn = (ledger: string): string =>
+  `SELECT id, source_key, target_key, action, source_state, target_state, at FROM ${ledger} WHERE run = $1 AND table_name = $2`
+
+/**
+ * See the port. A row that isn't there yet can't be locked, nor can a further copy of one without a key: so whoever asks about a table waits
+ * until another transaction that has asked about it ends ("Advisory Locks"). What that one wrote, the statement after sees.
+ */
+async function carried(
+  session: Session,
+  ledger: string,
+  run: string,
+  table: string,
+  keys: readonly string[],
+): Promise<readonly LedgerEntry[]> {
+  if (keys.length === 0) return []
+  await session.query(`SELECT pg_advisory_xact_lock(hashtext('migrate_ledger'), hashtext($1))`, [`${run} ${table}`])
+  const { rows } = await session.query(`${entriesIn(ledger)} AND source_key = ANY ($3::text[]) ORDER BY id`, [run, table, keys])
+  return ledgerPage(rows, run, table, session.label).entries
+}
+
 /** Entries of a run for a table after a place; with `keys`, only those of rows with one of them. */
 export async function ledgerPageOf(
   session: Session,
@@ -134,10 +153,9 @@ export async function ledgerPageOf(
   keys?: readonly string[],
 ): Promise<LedgerPage> {
   const ledger = await findOwnTable(session, 'migrate_ledger')
-  const columns = 'id, source_key, target_key, action, source_state, target_state, at'
-  const of = `SELECT ${columns} FROM ${ledger} WHERE run = $1 AND table_name = $2 AND`
   const found = async (): Promise<readonly Row[]> => {
     if (ledger === undefined) return []
+    const of = `${entriesIn(ledger)} AND`
     if (keys === undefined)
       return (await session.query(`${of} id > $3::bigint ORDER BY id LIMIT ${LEDGER_PAGE}`, [run, table, after])).rows
     const either = `${of} (source_key = ANY ($3::text[]) OR target_key = ANY ($3::text[])) ORDER BY id`

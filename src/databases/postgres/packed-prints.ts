@@ -39,8 +39,9 @@ export function packedPrintsSql(table: Table, printing: Printing, options: KeyRa
 /** The answer of `packedPrintsSql` in COPY's binary format, so many rows at a time. The row's parts are copied as they lie in it. */
 export async function* packed(blocks: AsyncIterable<Block>, table: Table, rows: number): AsyncGenerator<PackedPrints> {
   const keys = table.key.length
-  const rowBytes = PRINT_BYTES + (keys > 0 ? DIGEST_BYTES : 0)
-  const columns = keys + (keys > 0 ? 2 : 1)
+  const parts = keys > 0 ? [DIGEST_BYTES, PRINT_BYTES] : [PRINT_BYTES]
+  const rowBytes = parts.reduce((sum, size) => sum + size)
+  const columns = keys + parts.length
   let prints = Buffer.allocUnsafe(rows * rowBytes)
   let filled = 0
   let last: readonly Cell[] = []
@@ -50,18 +51,13 @@ export async function* packed(blocks: AsyncIterable<Block>, table: Table, rows: 
       if (bytes.readInt16BE(at) !== columns) throw otherwise(table)
       at += COUNT_BYTES
       for (let key = 0; key < keys; key += 1) at += LENGTH_BYTES + Math.max(0, bytes.readInt32BE(at))
-      if (keys > 0) {
-        if (bytes.readInt32BE(at) !== DIGEST_BYTES) throw otherwise(table)
+      for (const size of parts) {
+        if (bytes.readInt32BE(at) !== size) throw otherwise(table)
         at += LENGTH_BYTES
-        for (let byte = 0; byte < DIGEST_BYTES; byte += 1) prints[filled + byte] = bytes[at + byte] ?? 0
-        at += DIGEST_BYTES
-        filled += DIGEST_BYTES
+        for (let byte = 0; byte < size; byte += 1) prints[filled + byte] = bytes[at + byte] ?? 0
+        at += size
+        filled += size
       }
-      if (bytes.readInt32BE(at) !== PRINT_BYTES) throw otherwise(table)
-      at += LENGTH_BYTES
-      for (let byte = 0; byte < PRINT_BYTES; byte += 1) prints[filled + byte] = bytes[at + byte] ?? 0
-      at += PRINT_BYTES
-      filled += PRINT_BYTES
       if (filled === prints.length || at === bytes.length) last = keyOf(bytes, begun + COUNT_BYTES, keys)
       if (filled < prints.length) continue
       yield { rows, prints, last }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { PresencePower } from '../presence-port.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
+import { inTransaction } from './transaction.ts'
 
 type Use = <T>(work: (session: Session) => Promise<T>) => Promise<T>
 
@@ -21,16 +22,14 @@ const heldRow = z.object({ held: z.boolean() })
 
 export const postgresPresence = (use: Use): PresencePower => ({
   hold: (sign, work) =>
-    use(async (session) => {
-      await session.query('BEGIN READ ONLY')
-      try {
+    use((session) => {
+      const held = async () => {
         const [taken] = await ask(session, takenRow, takeLock(sign))
         const result = await work()
         const [kept] = await ask(session, heldRow, holdsLock(BigInt(sign)))
         const had = taken?.had === true && kept?.held === true
         return { presence: { had, started: taken?.started ?? '', leads: taken?.leads ?? false }, result }
-      } finally {
-        if (!session.broken) await session.query('ROLLBACK')
       }
+      return inTransaction(session, 'read', held, true)
     }),
 })
