@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { giveBack, lendBuffer } from '../../src/databases/buffers.ts'
 import { pieceBlock, rawBlock, rowsOfBlock } from '../../src/databases/mssql/blocks.ts'
 import { cellsOf } from '../../src/databases/mssql/raw-cells.ts'
 import { rawTargets, travelsRaw } from '../../src/databases/mssql/raw-tables.ts'
@@ -99,6 +100,22 @@ describe('the rows of an answer', () => {
     expect(rows).toBe(20_000)
     expect(seen.filter((each) => each === 'full').length).toBeGreaterThan(2)
     expect(seen.at(-1)).toBe(DONE.length)
+  })
+
+  it('may be longer than what is lent for them, which is given back then', () => {
+    const lent = lendBuffer()
+    giveBack(lent)
+    const text = Buffer.alloc(700_000, 'é', 'utf16le')
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(text.length)
+    const long = bytes(0xd1, '07000000', '00', '00', 'ffff', bytes('feffffffffffffff', length, text, '00000000'), '00')
+    const { batch } = split(bytes(METADATA, FULL, long, NULLS, DONE), 16_360)
+    expect(cellsOf(batch?.columns ?? [], PAGES, batch?.bytes ?? Buffer.alloc(0))).toEqual([
+      CELLS,
+      ['7', null, null, null, text.toString('utf16le')],
+      ['8', null, '-0.07', null, null],
+    ])
+    expect(lendBuffer().buffer).toBe(lent.buffer)
   })
 
   it('stay where they are behind a token that isn’t known', () => {

@@ -100,7 +100,9 @@ function rawRows(block: Buffer): RawRowsBlock {
 export function rowsOfBlock(block: Buffer): readonly Row[] {
   if (block[0] === RAW) {
     const { columns, codePages, bytes } = rawRows(block)
-    return cellsOf(columns, codePages, bytes)
+    const rows = cellsOf(columns, codePages, bytes)
+    giveBack(block)
+    return rows
   }
   if (block[0] !== ROWS) return []
   const lines = block.toString('utf8', 1).split('\n')

@@ -1,6 +1,7 @@
 import { TYPES } from 'tedious'
 import { MigrateError } from '../../base/errors.ts'
 import { dateTimeParts, daysSinceYearOne } from './dates.ts'
+import { DECIMAL_BYTES, DECIMAL_DIGITS } from './tds-columns.ts'
 import { type Native, parseType, type Wire } from './values.ts'
 
 type DataType = (typeof TYPES)['Int']
@@ -37,13 +38,10 @@ const NATIVE: Readonly<Record<Exclude<Native, `decimal${string}`>, DataType>> = 
   }),
 }
 
-/** Every decimal of this precision has a sign and 16 bytes, the lowest first ([MS-TDS] 2.2.5.5.1.6). */
-const DECIMAL_PRECISION = 38
-
 function decimalType(scale: number): DataType {
   return fromText(TYPES.Decimal, (buffer, text) => {
     const { negative, digits } = decimalDigits(text, scale)
-    buffer.writeUInt8(17)
+    buffer.writeUInt8(DECIMAL_BYTES)
     buffer.writeUInt8(negative ? 0 : 1)
     buffer.writeBigUInt64LE(digits & 0xffff_ffff_ffff_ffffn)
     buffer.writeBigUInt64LE(digits >> 64n)
@@ -71,7 +69,7 @@ export function bulkType(kind: Wire | Native): BulkType {
   }
   if (!isDecimal(kind)) return { type: NATIVE[kind], options: {} }
   const scale = parseType(kind).sizes[1] ?? 0
-  return { type: decimalType(scale), options: { precision: DECIMAL_PRECISION, scale } }
+  return { type: decimalType(scale), options: { precision: DECIMAL_DIGITS, scale } }
 }
 
 const isDecimal = (kind: Native): kind is `decimal(38,${number})` => kind.startsWith('decimal')

@@ -4,6 +4,7 @@ import { type Held, isLargeRow, isRaw, type LargeRow, type Piece, type RawRowsBl
 import type { BulkValue } from './flow.ts'
 import { insertSql, miscount } from './insert.ts'
 import { quoteTable } from './names.ts'
+import { rowBytes } from './paging.ts'
 import { rawTargets } from './raw-tables.ts'
 import type { Session } from './session.ts'
 import { type Native, nativeOf, nativeValue, type Wire, wireOf, wireValue, writeExpression } from './values.ts'
@@ -58,22 +59,15 @@ async function loadRaw(session: Session, table: Table, first: RawRowsBlock, chun
   // Without it a server may count nothing ("Configure the user options Server Configuration Option").
   await session.batch(`SET NOCOUNT OFF${isNumbered ? `;\nSET IDENTITY_INSERT ${name} ON` : ''}`)
   let count = 0
-  let failure: { readonly error: unknown } | undefined
+  const source = new Source()
   async function* batches(): AsyncGenerator<Buffer> {
-    try {
-      for (let next: RawRowsBlock | undefined = first; next !== undefined; next = await chunks.nextRaw(first.told)) {
-        count += next.count
-        // The driver writes the first row's token.
-        yield next.bytes.subarray(1)
-      }
-    } catch (error) {
-      failure = { error }
-      throw error
+    for (let next: RawRowsBlock | undefined = first; next !== undefined; next = await source.next(chunks.nextRaw(first.told))) {
+      count += next.count
+      // The driver writes the first row's token.
+      yield next.bytes.subarray(1)
     }
   }
-  const taken = await session.bulkRaw(name, rawTargets(table, first.columns), batches()).catch((error: unknown) => {
-    throw failure === undefined ? error : failure.error
-  })
+  const taken = await source.through(session.bulkRaw(name, rawTargets(table, first.columns), batches()))
   if (taken !== count) throw miscount(session, table.name, 'loaded', count, taken)
   if (isNumbered) await session.batch(`SET IDENTITY_INSERT ${name} OFF`)
   return count
@@ -118,7 +112,7 @@ class Stage {
         if (column === undefined) throw new RangeError(`There is no column ${at} in ${fullName(this.#table.name)}.`)
         return { kind: wireOf(column).kind, pieces: source.of(at) }
       })
-      if (columns.length > 0) await source.through(() => this.#session.send(sql, parameters))
+      if (columns.length > 0) await source.through(this.#session.send(sql, parameters))
       await source.end()
     })
   }
@@ -128,19 +122,43 @@ class Stage {
   }
 }
 
-/** The pieces of several values that come one after the other, apart by value. */
-class PieceSource {
-  readonly #pieces: AsyncIterator<Piece>
-  #ahead: Piece | undefined
+/** Has a source's own error told, and not what is said of it by whoever takes from the source meanwhile. */
+class Source {
   #failure: { readonly error: unknown } | undefined
 
+  /** Something that the source was asked for. */
+  async next<T>(asked: Promise<T>): Promise<T> {
+    try {
+      return await asked
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
+  }
+
+  /** What takes from the source. Fails as the source did, where it was that. */
+  async through<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      throw this.#failure === undefined ? error : this.#failure.error
+    }
+  }
+}
+
+/** The pieces of several values that come one after the other, apart by value. */
+class PieceSource extends Source {
+  readonly #pieces: AsyncIterator<Piece>
+  #ahead: Piece | undefined
+
   constructor(pieces: AsyncIterator<Piece>) {
+    super()
     this.#pieces = pieces
   }
 
   /** The pieces of one value; those of the values before it must have been taken. */
   async *of(column: number): AsyncGenerator<Buffer> {
-    for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) {
+    for (let piece = await this.#take(); piece !== undefined; piece = await this.#take()) {
       if (piece.column !== column) {
         this.#ahead = piece
         return
@@ -149,31 +167,17 @@ class PieceSource {
     }
   }
 
-  /** Does what takes the pieces. Fails as the source of them did, where it was that. */
-  async through(work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      throw this.#failure === undefined ? error : this.#failure.error
-    }
-  }
-
   /** Nothing is to be left. */
   async end(): Promise<void> {
-    if ((await this.#next()) !== undefined) throw new RangeError('A piece of a value came after the last one.')
+    if ((await this.#take()) !== undefined) throw new RangeError('A piece of a value came after the last one.')
   }
 
-  async #next(): Promise<Piece | undefined> {
+  async #take(): Promise<Piece | undefined> {
     const ahead = this.#ahead
     this.#ahead = undefined
     if (ahead !== undefined) return ahead
-    try {
-      const next = await this.#pieces.next()
-      return next.done === true ? undefined : next.value
-    } catch (error) {
-      this.#failure = { error }
-      throw error
-    }
+    const next = await this.next(this.#pieces.next())
+    return next.done === true ? undefined : next.value
   }
 }
 
@@ -220,7 +224,7 @@ class Chunks {
       if (row !== undefined) {
         this.#at += 1
         chunk.push(row)
-        bytes += row.reduce((sum, cell) => sum + 2 * (cell?.length ?? 0), 16)
+        bytes += rowBytes(row)
       } else if (!(await this.#more())) break
     }
     const apart = this.#apart

@@ -4,7 +4,7 @@ import { formatBytes } from '../../base/units.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Schema, type Table } from '../schema.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
-import { selectExpression, wireOf } from './values.ts'
+import { isCodePage, selectExpression, wireOf } from './values.ts'
 import { isVariant } from './variants.ts'
 
 /** A row that is compared or carried must fit into one JavaScript string, which holds 2^29 - 24 characters (V8, "v8::String::kMaxLength"). */
@@ -44,8 +44,6 @@ function characters(column: Column): string {
   if (column.codec !== 'xml') return `CONVERT(bigint, DATALENGTH(${name}))`
   return `CASE WHEN DATALENGTH(${name}) > ${PLAUSIBLE_BYTES} THEN CONVERT(bigint, DATALENGTH(CONVERT(nvarchar(max), ${name}))) / 2 ELSE 0 END`
 }
-
-const isCodePage = ({ codec }: Column): boolean => codec === 'varchar(max)' || codec === 'text'
 
 /** Bytes of a column's value as it is sent: text of a code page and xml become Unicode. */
 export const sentBytes = (column: Column, reference: string): string =>

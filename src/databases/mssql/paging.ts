@@ -1,5 +1,5 @@
 import { giveBack } from '../buffers.ts'
-import type { KeyCells, ReadOptions, Row } from '../port.ts'
+import type { Cell, KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { afterCondition, keyColumns, keyParameters, selectList, upToCondition } from './keys.ts'
 import { quoteName, quoteNames, quoteTable } from './names.ts'
@@ -27,6 +27,18 @@ export interface Shape<T> {
   sizeOf(item: T): number
 }
 
+/** Bytes that a row takes here, roughly. */
+export const rowBytes = (row: Row): number => row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16)
+
+/** The cells of values as the driver gives them, each by its decoder; a large value's memory is freed at once. */
+export const cellsFrom = (decoders: readonly ((value: unknown) => Cell)[], values: Values): Row =>
+  decoders.map((decode, index) => {
+    const value = values[index]
+    const cell = decode(value)
+    if (Buffer.isBuffer(value)) giveBack(value)
+    return cell
+  })
+
 /** Whole rows of the table's readable columns. */
 export function rowShape(table: Table): Shape<Row> {
   const decoders = readableColumns(table).map(decoderOf)
@@ -37,14 +49,10 @@ export function rowShape(table: Table): Shape<Row> {
     of: (batch) =>
       batch.map((values) => {
         if (!isBounded) refuseOversize(table, values)
-        return values.map((value, index) => {
-          const cell = decoders[index]?.(value) ?? null
-          if (Buffer.isBuffer(value)) giveBack(value)
-          return cell
-        })
+        return cellsFrom(decoders, values)
       }),
     keyOf: (row) => positions.map((position) => row[position] ?? null),
-    sizeOf: (row) => row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16),
+    sizeOf: rowBytes,
   }
 }
 

@@ -7,27 +7,44 @@ import { floatText } from './values.ts'
 /** What makes a cell of a value's bytes, which are those of its type ([MS-TDS] 2.2.5.5). */
 type Decoder = (bytes: Buffer) => Cell
 
-/** The rows in `bytes`, from `from` on, as cells: the same that Reader.rows gives. `codePages`: the driver's names, by column. */
-export function cellsOf(
-  columns: readonly RawColumn[],
-  codePages: readonly (string | null | undefined)[],
-  bytes: Buffer,
-  from = 0,
-): readonly Row[] {
-  const decoders = columns.map((column, index) => decoderFor(column.type, codePages[index]))
+/** The driver's names of the columns' code pages. */
+type CodePages = readonly (string | null | undefined)[]
+
+/** The rows in `bytes` as cells: the same that Reader.rows gives. */
+export function cellsOf(columns: readonly RawColumn[], codePages: CodePages, bytes: Buffer): readonly Row[] {
+  const cellAt = columns.map((column, index) => readerOf(column, codePages[index]))
   const rows: Row[] = []
-  for (let at = from; at < bytes.length; ) {
-    const row: Cell[] = []
-    at += 1
-    for (const [index, column] of columns.entries()) {
-      const end = endOfValue(bytes, at, column)
-      const value = valueIn(bytes, at, end, column.kind)
-      row.push(value === null ? null : (decoders[index]?.(value) ?? null))
-      at = end
-    }
-    rows.push(row)
+  for (let at = 0; at < bytes.length; ) {
+    const bounds = boundsOf(columns, bytes, at)
+    rows.push(cellAt.map((read, index) => read(bytes, bounds, index)))
+    at = bounds.at(-1) ?? bytes.length
   }
   return rows
+}
+
+/** Cells of the one row in `bytes`, of the columns at `places`, in their order: nothing is made of the others, which may not be readable here. */
+export function cellsAt(columns: readonly RawColumn[], codePages: CodePages, bytes: Buffer, places: readonly number[]): Row {
+  const bounds = boundsOf(columns, bytes, 0)
+  return places.map((place) => {
+    const column = columns[place]
+    return column === undefined ? null : readerOf(column, codePages[place])(bytes, bounds, place)
+  })
+}
+
+/** Where the values of the row at `start` begin, each of which ends where the next begins, and at last where the row ends. */
+function boundsOf(columns: readonly RawColumn[], bytes: Buffer, start: number): readonly number[] {
+  const bounds = [start + 1]
+  for (const column of columns) bounds.push(endOfValue(bytes, bounds.at(-1) ?? start, column))
+  return bounds
+}
+
+/** What makes a cell of the column's value, given the bounds of its row and the column's place. */
+function readerOf({ type, kind }: RawColumn, codePage: CodePages[number]) {
+  const decode = decoderFor(type, codePage)
+  return (bytes: Buffer, bounds: readonly number[], place: number): Cell => {
+    const value = valueIn(bytes, bounds[place] ?? 0, bounds[place + 1] ?? 0, kind)
+    return value === null ? null : decode(value)
+  }
 }
 
 /** A value without its length; `null` for NULL. */

@@ -19,12 +19,13 @@ const text = (ms: number, length: number): string => isoTime(ms).slice(0, length
 const SECONDS = 19
 const MILLISECONDS = 23
 
+const two = (number: number): string => String(number).padStart(2, '0')
+
 /** `hh:mm:ss` and as many digits as the scale has, of a count of such parts of a second since midnight. */
 export function timeCell(bytes: Buffer, scale: number): string {
   const count = bytes.readUIntLE(0, bytes.length)
   const parts = 10 ** scale
   const seconds = Math.floor(count / parts)
-  const two = (number: number): string => String(number).padStart(2, '0')
   const clock = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
   return scale === 0 ? clock : `${clock}.${String(count - seconds * parts).padStart(scale, '0')}`
 }
@@ -39,7 +40,6 @@ export function dateTimeOffsetCell(bytes: Buffer, scale: number): string {
   const count = bytes.readUIntLE(0, bytes.length - 5)
   const there = dayMs(bytes.subarray(bytes.length - 5)) + Math.floor(count / parts) * 1000 + offset * MINUTE_MS
   const fraction = scale === 0 ? '' : `.${String(count % parts).padStart(scale, '0')}`
-  const two = (number: number): string => String(number).padStart(2, '0')
   const away = Math.abs(offset)
   const zone = `${offset < 0 ? '-' : '+'}${two(Math.floor(away / 60))}:${two(away % 60)}`
   return `${text(there, SECONDS)}${fraction} ${zone}`

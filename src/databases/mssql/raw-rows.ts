@@ -1,4 +1,6 @@
 import { Connection, Request } from 'tedious'
+import { MigrateError } from '../../base/errors.ts'
+import { giveBack } from '../buffers.ts'
 import { type RawBatch, RowSplitter } from './tds-rows.ts'
 
 type Parser = Connection['createTokenStreamParser']
@@ -29,12 +31,17 @@ function divert(message: Message, raw: RawRows): void {
   Object.defineProperty(message, Symbol.asyncIterator, { value: () => raw.without(chunks) })
 }
 
+/** With the names of the columns' code pages as the driver tells them ("CP1252"). */
+export interface CodedBatch extends RawBatch {
+  readonly codePages: readonly (string | undefined)[]
+}
+
 /** Rows of a running request until they are taken. While enough are waiting no more are read, and so the server waits. */
 export class RawRows {
   readonly request: Request
-  /** Names of the columns' code pages as the driver tells them ("CP1252"). */
-  codePages: readonly (string | undefined)[] = []
   readonly #splitter: RowSplitter
+  #codePages: CodedBatch['codePages'] = []
+  #strayed = false
   #end: { readonly error: unknown } | undefined
   #dropping = false
   #wake = (): void => undefined
@@ -44,8 +51,12 @@ export class RawRows {
   constructor(sql: string, flagged: boolean) {
     this.#splitter = new RowSplitter(flagged)
     this.request = new Request(sql, (error) => {
-      this.#end = { error }
+      this.#end = { error: error ?? (this.#strayed ? strayed() : undefined) }
       this.#wake()
+    })
+    // The splitter passed it on, which it only does behind a token that it doesn't know: what is left out is never left out in silence.
+    this.request.on('row', () => {
+      this.#strayed = true
     })
     // The answer is read to its end then, whoever took its rows.
     this.request.on('cancel', () => {
@@ -53,7 +64,7 @@ export class RawRows {
       this.#room()
     })
     this.request.on('columnMetadata', (columns) => {
-      if (Array.isArray(columns)) this.codePages = columns.map(({ collation }) => collation?.codepage)
+      if (Array.isArray(columns)) this.#codePages = columns.map(({ collation }) => collation?.codepage)
     })
   }
 
@@ -70,8 +81,9 @@ export class RawRows {
     }
   }
 
-  take(): RawBatch | undefined {
-    return this.#splitter.take()
+  take(): CodedBatch | undefined {
+    const batch = this.#splitter.take()
+    return batch && { ...batch, codePages: this.#codePages }
   }
 
   resume(): void {
@@ -88,6 +100,7 @@ export class RawRows {
         this.#wake = resolve
       })
     }
+    this.#discard()
   }
 
   /** What an answer holds besides its rows. */
@@ -96,10 +109,15 @@ export class RawRows {
       this.#splitter.add(next.value)
       for (let rest = this.#splitter.next(); rest !== undefined; rest = this.#splitter.next()) {
         if (rest !== 'full') yield rest
-        else if (this.#dropping) this.#splitter.take()
+        else if (this.#dropping) this.#discard()
         else await this.#taken()
       }
     }
+  }
+
+  #discard(): void {
+    const batch = this.#splitter.take()
+    if (batch !== undefined) giveBack(batch.bytes)
   }
 
   async #taken(): Promise<void> {
@@ -110,3 +128,9 @@ export class RawRows {
     await room
   }
 }
+
+const strayed = (): MigrateError =>
+  new MigrateError(
+    'fault',
+    'Rows came behind a token of the answer that migrate doesn’t know, and could not be taken. This is a fault in migrate.',
+  )

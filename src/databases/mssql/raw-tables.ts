@@ -3,7 +3,7 @@ import type { RawTarget } from './bulk-types.ts'
 import { keyColumns } from './keys.ts'
 import { quoteName } from './names.ts'
 import type { RawColumn } from './tds-columns.ts'
-import { parseType } from './values.ts'
+import { isCodePage, parseType } from './values.ts'
 
 /** Types whose values a server sends as it takes them in a bulk load: they pass from one to the other without being looked into. */
 const RAW_TYPES: ReadonlySet<string> = new Set([
@@ -11,8 +11,6 @@ const RAW_TYPES: ReadonlySet<string> = new Set([
   ...['uniqueidentifier', 'char', 'varchar', 'nchar', 'nvarchar', 'binary', 'varbinary'],
   ...['date', 'time', 'datetime', 'datetime2', 'smalldatetime', 'datetimeoffset'],
 ])
-
-const isCodePage = (column: Column): boolean => /^(?:var)?char/.test(column.codec)
 
 /**
  * True for a table whose rows travel as they are. Not where text of a code page is part of the key: the next page is asked for by the last

@@ -1,11 +1,12 @@
+import { giveBack } from '../buffers.ts'
 import type { Block, KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { endBlock, largeBlock, pieceBlock, rawBlock, rowsBlock } from './blocks.ts'
 import { keyColumns, keyCondition, keyParameters } from './keys.ts'
 import { quoteName } from './names.ts'
 import { MOST_KEYLESS_BYTES, refuseKeyless, sentBytes, unlimitedColumns } from './oversize.ts'
-import { fromSql, pageSql, rangeOf, readShaped, rowShape, type Shape } from './paging.ts'
-import { cellsOf } from './raw-cells.ts'
+import { cellsFrom, fromSql, pageSql, rangeOf, readShaped, rowBytes, rowShape, type Shape } from './paging.ts'
+import { cellsAt } from './raw-cells.ts'
 import { travelsRaw } from './raw-tables.ts'
 import type { Session } from './session.ts'
 import { decoderOf, selectExpression, wireOf } from './values.ts'
@@ -38,11 +39,11 @@ export function clippedShape(table: Table, most: number): Shape<Clipped> {
     ),
     of: (batch) =>
       batch.map((values) => ({
-        row: decoders.map((decode, index) => decode(values[index])),
+        row: cellsFrom(decoders, values),
         leftOut: values[columns.length] == null ? null : String(values[columns.length]),
       })),
     keyOf: ({ row }) => positions.map((position) => row[position] ?? null),
-    sizeOf: ({ row }) => sizeOf(row),
+    sizeOf: ({ row }) => rowBytes(row),
   }
 }
 
@@ -70,16 +71,14 @@ function clippedList(
 
 /** The same where no column is of unlimited length. */
 function wholeShape(table: Table): Shape<Clipped> {
-  const { list, of, keyOf, sizeOf: sizeOfRow } = rowShape(table)
+  const { list, of, keyOf, sizeOf } = rowShape(table)
   return {
     list,
     of: (batch) => of(batch).map((row) => ({ row, leftOut: null })),
     keyOf: ({ row }) => keyOf(row),
-    sizeOf: ({ row }) => sizeOfRow(row),
+    sizeOf: ({ row }) => sizeOf(row),
   }
 }
-
-const sizeOf = (row: Row): number => row.reduce((bytes, cell) => bytes + 2 * (cell?.length ?? 0), 16)
 
 /** Rows of the first page of a table that is read from its beginning: most tables have no more, and are quicker read as cells. */
 const FIRST_ROWS = 200
@@ -161,17 +160,17 @@ class Reading {
     const { ends, parameters } = rangeOf(this.#table, options)
     const sql =
       page === undefined ? `SELECT ${list} ${fromSql(this.#table)}${join}` : pageSql(this.#table, { list, join }, page, ends)
-    const flow = this.#session.streamRaw(sql, parameters, { signal: options.signal, flagged: this.#hasUnlimited })
+    // As with cells (paging.ts): a page is read to its end, a whole table isn't.
+    const drain = page !== undefined
+    const flow = this.#session.streamRaw(sql, parameters, { signal: options.signal, drain, flagged: this.#hasUnlimited })
     for await (const { columns, codePages, rows, bytes, last, clipped, endsClipped } of flow) {
-      const keyIn = (some: Buffer): KeyCells => {
-        const [row] = cellsOf(columns, codePages, some)
-        return keyPositions(this.#table).map((at) => row?.[at] ?? null)
-      }
+      const keyIn = (row: Buffer): KeyCells => cellsAt(columns, codePages, row, keyPositions(this.#table))
       for (const row of clipped) this.large.push(keyIn(row))
       if (this.#hasKey) this.last = endsClipped ? this.large.at(-1) : keyIn(bytes.subarray(last))
       this.rows += rows + clipped.length
       this.bytes += bytes.length
       if (rows > 0) yield rawBlock(columns, codePages, rows, bytes)
+      else giveBack(bytes)
     }
   }
 
@@ -199,7 +198,7 @@ async function* largeRow(session: Session, table: Table, key: KeyCells, signal?:
   for await (const batch of stream) {
     for (const values of batch) {
       if (isFirst) {
-        const row = decoders.map((decode, index) => decode(values[index]))
+        const row = cellsFrom(decoders, values)
         yield largeBlock(
           row,
           unlimited.filter((index) => row[index] !== null),

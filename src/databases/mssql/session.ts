@@ -6,9 +6,8 @@ import { bulkType, type RawTarget, rawType } from './bulk-types.ts'
 import { statementError, type Where } from './errors.ts'
 import { type BulkValue, type Flow, firstOf, type StreamOptions, toRows } from './flow.ts'
 import { bind, bindStreamed, type Parameter, type Streamed } from './parameters.ts'
-import { RawRows, type RowConnection } from './raw-rows.ts'
+import { type CodedBatch, RawRows, type RowConnection } from './raw-rows.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
-import type { RawBatch } from './tds-rows.ts'
 import type { Native, Wire } from './values.ts'
 
 export interface Result {
@@ -21,6 +20,7 @@ export interface Result {
 
 /** How long a statement waits for a lock, milliseconds; then its transaction ends as `database-busy`. */
 export const LOCK_TIMEOUT_MS = 10_000
+
 interface Column {
   readonly value: unknown
 }
@@ -117,15 +117,14 @@ export class Session implements Line {
     yield* this.#flow(sql, parameters, options, buffer, () => this.#connection.execSql(buffer.request))
   }
 
-  /** The same rows as bytes, before anything is made of them. `flagged`: see RowSplitter. Ending early reads the rest of the answer. */
+  /** The same rows as bytes, before anything is made of them. `flagged`: see RowSplitter. */
   async *streamRaw(
     sql: string,
     parameters: readonly Parameter[],
-    options: StreamOptions & { readonly flagged: boolean },
-  ): AsyncGenerator<RawBatch & { readonly codePages: RawRows['codePages'] }> {
+    options: StreamOptions & { readonly drain: boolean; readonly flagged: boolean },
+  ): AsyncGenerator<CodedBatch> {
     const raw = new RawRows(sql, options.flagged)
-    for await (const batch of this.#flow(sql, parameters, { ...options, drain: true }, raw, () => this.#connection.execRaw(raw)))
-      yield { ...batch, codePages: raw.codePages }
+    yield* this.#flow(sql, parameters, options, raw, () => this.#connection.execRaw(raw))
   }
 
   async *#flow<T>(

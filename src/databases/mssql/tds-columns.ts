@@ -34,7 +34,7 @@ const SHORT_LENGTH: Readonly<Record<number, number>> = { 165: 2, 173: 2, 167: 7,
 const UNLIMITED = 0xffff
 /** Every decimal has a sign and 16 bytes, the lowest first, as one of 38 digits has ([MS-TDS] 2.2.5.5.1.6). */
 export const DECIMAL_BYTES = 17
-const DECIMAL_DIGITS = 38
+export const DECIMAL_DIGITS = 38
 
 /** The columns that a COLMETADATA token at `at` describes, and where it ends ([MS-TDS] 2.2.7.4). `need` throws where there isn't so much yet. */
 export function columnsAt(

@@ -1,4 +1,4 @@
-import { lendBuffer } from '../buffers.ts'
+import { giveBack, lendBuffer } from '../buffers.ts'
 import { columnsAt, DECIMAL_BYTES, endOfValue, type Kind, type RawColumn } from './tds-columns.ts'
 
 const ROW = 0xd1
@@ -16,9 +16,27 @@ const SHORT = new RangeError('A token of the answer is not whole yet.')
 class Incoming {
   buffer: Buffer = Buffer.alloc(0)
   at = 0
+  /** `buffer` is the beginning of it; behind that there may be room for what comes next. */
+  #room = this.buffer
 
   add(chunk: Buffer): void {
-    this.buffer = this.at === this.buffer.length ? chunk : Buffer.concat([this.buffer.subarray(this.at), chunk])
+    if (this.at === this.buffer.length) {
+      this.buffer = chunk
+      this.#room = chunk
+      this.at = 0
+      return
+    }
+    if (this.#room.length - this.buffer.length < chunk.length) this.#enlarge(chunk.length)
+    chunk.copy(this.#room, this.buffer.length)
+    this.buffer = this.#room.subarray(0, this.buffer.length + chunk.length)
+  }
+
+  /** To twice of what is needed: a row that comes in many packets isn't copied again for each of them. */
+  #enlarge(more: number): void {
+    const left = this.buffer.subarray(this.at)
+    this.#room = Buffer.allocUnsafe(2 * (left.length + more))
+    left.copy(this.#room)
+    this.buffer = this.#room.subarray(0, left.length)
     this.at = 0
   }
 
@@ -248,6 +266,7 @@ export class RowSplitter {
     if (this.#used + bytes <= this.#out.length) return
     const larger = Buffer.allocUnsafe(2 * (this.#used + bytes))
     this.#out.copy(larger, 0, 0, this.#used)
+    giveBack(this.#out)
     this.#out = larger
   }
 }

@@ -242,6 +242,9 @@ function codec(column: Column): Codec {
   )
 }
 
+/** Text whose bytes mean what their column's code page says. */
+export const isCodePage = ({ codec }: Column): boolean => /^(?:(?:var)?char|text)/.test(codec)
+
 /** The select list's item for a column; `reference` is the quoted column, with its table's alias if need be. */
 export const selectExpression = (column: Column, reference: string): string => codec(column).select(reference)
 
