@@ -36,3 +36,6 @@ export function formatBytes(bytes: number): string {
 
 /** 1234567 → `1,234,567`. */
 export const formatCount = (count: number | bigint): string => count.toLocaleString('en-US')
+
+/** `1 change`, `2,300 changes`. */
+export const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
