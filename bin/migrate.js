@@ -35,10 +35,10 @@ function nodeBroughtAlong() {
 
 function handOver(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
-  // A terminal gives Ctrl-C to both; twice would mean "stop at once".
+  // A terminal gives Ctrl-C to both, and when it is closed the hang-up; twice would mean "stop at once".
   const atTerminal = [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
-  process.on('SIGINT', () => void (atTerminal || child.kill('SIGINT')))
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => void (atTerminal || child.kill(signal)))
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
   child.on('error', (error) => {
     process.stderr.write(
       `${node} did not start: ${error.message}. Install Node 22.18 or newer from https://nodejs.org and try again.\n`,

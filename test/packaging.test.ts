@@ -1,16 +1,14 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import { oldNode } from './cli/old-node.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const MINUTES = 60_000
-
-/** A Node that is too old for migrate, as a fresh machine may have it. */
-const oldNode = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => existsSync(path) && isOld(path))
 
 let folder: string
 let packed: readonly string[]
@@ -97,13 +95,4 @@ function npm(args: readonly string[]): string {
   const done = spawnSync('npm', [...args], { cwd: ROOT, encoding: 'utf8', maxBuffer: 2 ** 26, stdio: ['ignore', 'pipe', 'pipe'] })
   if (done.status !== 0) throw new Error(`npm ${args.join(' ')} failed:\n${done.stdout}${done.stderr}`)
   return done.stdout
-}
-
-function isOld(path: string): boolean {
-  const [major = 0, minor = 0] = spawnSync(path, ['--version'], { encoding: 'utf8' })
-    .stdout.trim()
-    .slice(1)
-    .split('.')
-    .map(Number)
-  return major < 22 || (major === 22 && minor < 18)
 }

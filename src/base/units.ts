@@ -40,3 +40,6 @@ export const formatCount = (count: number | bigint): string => count.toLocaleStr
 /** The first of several names, and how many there are beyond: `a, b and 1,234 more`. */
 export const firstOf = (names: readonly string[], most = 5): string =>
   names.length > most ? `${names.slice(0, most).join(', ')} and ${formatCount(names.length - most)} more` : names.join(', ')
+
+/** `1 change`, `2,300 changes`. */
+export const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`

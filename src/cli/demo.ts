@@ -3,7 +3,6 @@ import { formatDuration } from '../base/units.ts'
 import type { DemoResult } from '../demo/index.ts'
 import type { Outcome, RunEvent } from '../run/events.ts'
 import type { Display } from './display/display.ts'
-import { wrap } from './display/frame.ts'
 import type { Flags } from './flags.ts'
 import { prepare } from './prepare.ts'
 import { displayFor, type Session, withDisplay } from './session.ts'
@@ -16,10 +15,7 @@ export interface DemoFlags extends Flags {
 
 /** `migrate demo`: plays hosts and customers, runs the real migration between them, and shows both. Returns the exit code. */
 export async function showDemo(session: Session & { readonly flags: DemoFlags }): Promise<number> {
-  const { flags, io } = session
-  // Only at a terminal: whoever keeps the words in a file breaks them as they like.
-  const fitted = (text: string): string =>
-    io.isTerminal && !flags.json ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text
+  const { flags } = session
   return await withDisplay(session, 'text', async ({ display, clock }) => {
     const { runDemo } = await import('../demo/index.ts')
     const started = clock.monotonic()
@@ -29,12 +25,12 @@ export async function showDemo(session: Session & { readonly flags: DemoFlags })
       const result = await runDemo({
         clock,
         interrupt: stops.interrupt,
-        say: (line) => display.tell({ ...stamp(), event: 'note', message: line }, fitted(line)),
+        say: (line) => display.tell({ ...stamp(), event: 'note', message: line }, line),
         move: (playbook, environment) => move(playbook, environment, session, { clock, stops }),
         ...(flags.seed === undefined ? {} : { seed: flags.seed }),
         ...(flags.customers === undefined ? {} : { customers: flags.customers }),
       })
-      display.tell({ ...stamp(), event: 'receipts', ...reckoning(result) }, `\n${fitted(result.words.join('\n'))}`)
+      display.tell({ ...stamp(), event: 'receipts', ...reckoning(result) }, `\n${result.words.join('\n')}`)
       const seconds = (clock.monotonic() - started) / 1000
       display.tell(
         { ...stamp(), event: 'finished', outcome: outcomeOf(result.exit), exit: result.exit, seconds },

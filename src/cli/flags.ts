@@ -13,7 +13,7 @@ export interface Flags {
 export const withFlags = (command: Command): Command =>
   command
     .option('--json', 'one event a line on stdout, and nothing else there')
-    .option('--yes', 'answer every question with yes')
+    .option('--yes', 'answer every question with yes, but for those that only a person may answer')
     .option('--state <dir>', 'keep the run here (default: .migrate/NAME beside the playbook)')
     .option('--verbose', 'tell more')
     .option('--plain', 'lines, no live screen: for screen readers; questions are asked all the same')

@@ -5,13 +5,13 @@ import type { Hook } from '../run/tell-outbox.ts'
 import { usualTopics } from '../run/tell-topics.ts'
 import type { NamedNotifier, World } from '../steps/world.ts'
 
-/** The playbook's hooks as a run uses them. */
-export const hooksOf = ({ notifiers = [] }: World): readonly Hook[] =>
+/** The playbook's hooks as a run uses them, with every text as `say` puts it. */
+export const hooksOf = ({ notifiers = [] }: World, say: (text: string) => string): readonly Hook[] =>
   notifiers.map(({ name, on, notifier }) => ({
     name,
     label: notifier.label,
     wants: (topic, code) => (topic !== null && on.includes(topic)) || (code !== null && on.includes(`code:${code}`)),
-    send: (notice, signal) => notifier.send(notice, signal),
+    send: (notice, signal) => notifier.send({ ...notice, title: say(notice.title), text: say(notice.text) }, signal),
   }))
 
 /** For one channel, milliseconds. */

@@ -5,6 +5,7 @@ import { bindingOf, buildSequence, buildWorld, loadPlaybook, type Playbook } fro
 import type { CommandOptions } from '../run/command.ts'
 import { readHistory } from '../run/state.ts'
 import type { World } from '../steps/world.ts'
+import { forPeople } from './display/commands.ts'
 import type { Display } from './display/display.ts'
 import { type Flags, stateDirectory } from './flags.ts'
 import { checkHooks, hooksOf } from './hooks.ts'
@@ -60,7 +61,7 @@ export async function prepareFrom(
     ask: display.ask,
     interrupt: stops.interrupt,
     abort: stops.abort,
-    hooks: hooksOf(world),
+    hooks: hooksOf(world, forPeople(file, flags)),
     checking: ({ title }) => display.checking(title),
     checkHooks: (signal) => checkHooks(world, clock, signal),
   }

@@ -1,5 +1,5 @@
 import { MigrateError } from '../base/errors.ts'
-import { formatCount } from '../base/units.ts'
+import { counted, formatCount } from '../base/units.ts'
 import type { Decision } from '../reconcile/decisions.ts'
 import { keyLabel } from '../reconcile/fingerprint.ts'
 import type { ParkedRow } from '../reconcile/parked.ts'
@@ -88,15 +88,15 @@ function sideHint(
 
 /** Without a terminal nobody is asked: how to decide all the same. */
 export function nobodyToAsk(parked: readonly ParkedRow[], files: readonly SeenFile[]): MigrateError {
-  const counted = [
-    ...(parked.length === 0 ? [] : [`${formatCount(parked.length)} ${parked.length === 1 ? 'row' : 'rows'}`]),
-    ...(files.length === 0 ? [] : [`${formatCount(files.length)} ${files.length === 1 ? 'file' : 'files'}`]),
+  const waiting = [
+    ...(parked.length === 0 ? [] : [counted(parked.length, 'row')]),
+    ...(files.length === 0 ? [] : [counted(files.length, 'file')]),
   ]
   const takes = files.length === 0 ? 'old, new, merge or skip' : 'old, new or skip; merge for rows, both for files'
   const lines = [...(parked.length === 0 ? [] : [template(parked)]), ...fileTemplate(files)]
   return new MigrateError(
     'decisions-needed',
-    `${counted.join(' and ')} ${parked.length + files.length === 1 ? 'is' : 'are'} parked, and there is no terminal to ask in. Nothing was changed.`,
+    `${waiting.join(' and ')} ${parked.length + files.length === 1 ? 'is' : 'are'} parked, and there is no terminal to ask in. Nothing was changed.`,
     {
       ending: 'waiting',
       hint: `Run it in a terminal, or write your decisions (take: ${takes}) to a file, then:  migrate reconcile PLAYBOOK --decisions decisions.yml\n${lines.join('\n')}`,

@@ -1,15 +1,16 @@
 import { styleText } from 'node:util'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { shownPath } from '../files/raw-names.ts'
 import { askInTerminal } from './ask.ts'
 import { asOwn, conclude } from './conclusion.ts'
 import { playbookWords, speakingOf } from './display/commands.ts'
 import type { Display } from './display/display.ts'
 import { wrap } from './display/frame.ts'
 import { jsonDisplay } from './display/json.ts'
+import { legible } from './display/legible.ts'
 import { noPassing, passingOn } from './display/passing.ts'
-import { plainDisplay } from './display/plain.ts'
+import { type PlainOptions, plainDisplay } from './display/plain.ts'
 import { type PlanView, planDisplay } from './display/plan.ts'
+import { saying } from './display/saying.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
 import { type Prepared, prepare, type Surroundings } from './prepare.ts'
@@ -20,15 +21,20 @@ export type View = 'live' | 'back' | 'rehearsal' | 'demo' | 'text' | PlanView
 
 /** Chooses between the three ways of showing: lines of JSON, a live screen, plain text. */
 export async function displayFor(view: View, { flags, io, playbook }: Session): Promise<Display> {
-  const display = await displayWithin(view, flags, io)
+  const fitted = (text: string): string => (io.isTerminal ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text)
+  const notice = (text: string): void => void io.stderr.write(`${fitted(text)}\n`)
+  const write = (text: string): void => void io.stdout.write(text)
+  const display = flags.json
+    ? jsonDisplay(write, (text) => notice(legible(text)))
+    : saying(legible, await displayForPeople(view, { flags, io }, { fitted, notice, write }))
   return playbook === undefined ? display : speakingOf(playbookWords(playbook, flags), display)
 }
 
-async function displayWithin(view: View, flags: Flags, io: Io): Promise<Display> {
-  const fitted = (text: string): string => (io.isTerminal ? wrap(text, Math.max(40, io.stdout.columns ?? 80)).join('\n') : text)
-  const notice = (text: string): void => void io.stderr.write(`${fitted(shownPath(text))}\n`)
-  const write = (text: string): void => void io.stdout.write(flags.json ? text : shownPath(text))
-  if (flags.json) return jsonDisplay(write, notice)
+async function displayForPeople(
+  view: View,
+  { flags, io }: Session,
+  { fitted, notice, write }: Pick<Required<PlainOptions>, 'fitted' | 'notice' | 'write'>,
+): Promise<Display> {
   const ask = io.isTerminal && !flags.yes ? askInTerminal : undefined
   const passing =
     io.isTerminal && flags.plain !== true

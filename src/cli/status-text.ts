@@ -1,4 +1,4 @@
-import { formatCount } from '../base/units.ts'
+import { counted, formatCount } from '../base/units.ts'
 import type { Status } from '../run/status.ts'
 
 const MARKS = { waiting: '·', running: '▸', finished: '✔', failed: '✖', undone: '↶' } as const
@@ -32,8 +32,6 @@ export function statusText(status: Status, name: string, playbook: string, isAtW
   ]
   return parts.join('\n')
 }
-
-const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
 
 /** `24 changes`; `3 of 24 changes made`; `1 taken back`. */
 function changeWords({ begun, applied, undone }: Run['steps'][number]): string {
@@ -108,7 +106,7 @@ function endLines(status: Run, playbook: string): readonly string[] {
     ? [`${command} moves DNS back and carries the new host's orders to the old one; what was prepared on the new host stays.`]
     : undoable === 0
       ? []
-      : [`${command} takes back ${formatCount(undoable)} ${undoable === 1 ? 'change' : 'changes'}.`]
+      : [`${command} takes back ${counted(undoable, 'change')}.`]
   const shown = remaining.slice(0, REMAINING_SHOWN)
   const more = remaining.length > shown.length ? `; and ${formatCount(remaining.length - shown.length)} more` : ''
   const lasting = remaining.length === 0 ? [] : [`It can't take back: ${shown.join('; ')}${more}.`]

@@ -230,8 +230,7 @@ export function buildSequence(playbook: Playbook, world: World): Sequence {
     group.map(({ id, kind, options }) => {
       const others = (): readonly Step[] => made.filter((each) => each !== step)
       const afterCutover = made.some((each) => each.phase === 'cutover')
-      const { directory: playbookDirectory, file } = playbook
-      const step = kind.create(options, { id, world, playbookDirectory, playbook: file, others, afterCutover })
+      const step = kind.create(options, { id, world, playbookDirectory: playbook.directory, others, afterCutover })
       made.push(step)
       return step
     }),

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import { counted, formatBytes, formatCount, formatDuration } from '../base/units.ts'
 import type { LogLine, ReportData, ReportFinding } from './data.ts'
 import { cell } from './markdown-cells.ts'
 import { provenLines } from './proof-markdown.ts'
@@ -136,7 +136,7 @@ function followUps({ did, lowered, noWayBack, ahead, findings: all }: ReportData
 }
 
 const notThrough = (next: string, more: number): string =>
-  `The move isn’t through: ${cell(next)}${more === 0 ? '' : `, and ${formatCount(more)} more ${more === 1 ? 'step' : 'steps'}`}.`
+  `The move isn’t through: ${cell(next)}${more === 0 ? '' : `, and ${counted(more, 'more step')}`}.`
 
 /** `Raise the TTL of the DNS records again: A shop.example from 60 s to 3600 s.` */
 function raiseTtls(lowered: ReportData['lowered']): string {

@@ -28,7 +28,7 @@ export interface CommandOptions extends PreflightHooks {
   readonly sink: EventSink
   readonly redactor: Redactor
   readonly dryRun?: boolean
-  /** Answers every question with yes. */
+  /** Answers every question with yes, but for those that only a person may answer. */
   readonly yes?: boolean
   /** Absent without a terminal. */
   readonly ask?: Ask | undefined

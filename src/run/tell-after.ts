@@ -9,7 +9,7 @@ import { noStop } from './stopping.ts'
 
 /**
  * Says something of a run between its parts, or after them: shown, kept in the journal where it is a finding, and told to people as what a
- * step says is. Where another process holds the run meanwhile, it is shown alone: that one tells people.
+ * step says is. Where the run can't be held (another process has it, and tells people), it is shown alone.
  */
 export async function tellOfRun(options: CommandOptions, runId: string, body: EventBody): Promise<void> {
   const effects = options.effects ?? directly

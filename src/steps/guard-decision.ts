@@ -38,8 +38,6 @@ interface Failure {
 
 interface Deciding {
   readonly failback: GuardOptions['failback']
-  /** "migrate rollback story.yml". */
-  readonly command: string
   readonly old: HostWatch
   /** Its pages are the new host's, by a relay: that they answer is all that can be asked of them. */
   readonly relayed: boolean
@@ -53,11 +51,11 @@ export async function decide(run: StepRun, failure: Failure, deciding: Deciding)
   const before = decisionOf(run)
   if (before?.decision === 'back') throw goesBack(before)
   if (before?.decision === 'stay') return undefined
-  if (deciding.failback === 'off') return `Nothing is done about it, as the playbook says. To go back: ${deciding.command}`
+  if (deciding.failback === 'off') return 'Nothing is done about it, as the playbook says. To go back: migrate rollback PLAYBOOK'
   const unfit = await unfitness(run, deciding)
   if (unfit !== undefined) return `The old host isn't fit to take customers back: ${unfit}. So nothing is decided`
   if (deciding.failback === 'auto') throw goesBack(await keep(run, 'back', 'guard', failure))
-  const isBack = await askPerson(run, failure.reason, deciding.command)
+  const isBack = await askPerson(run, failure.reason)
   const decided = await keep(run, isBack ? 'back' : 'stay', 'person', failure)
   if (isBack) throw goesBack(decided)
   return undefined
@@ -72,19 +70,18 @@ async function unfitness(run: StepRun, { old, relayed }: Deciding): Promise<stri
   return faults.length === 0 ? undefined : faults.map(({ message }) => message).join('; ')
 }
 
-async function askPerson(run: StepRun, reason: string, command: string): Promise<boolean> {
-  const way = `Or run: ${command}`
+async function askPerson(run: StepRun, reason: string): Promise<boolean> {
   try {
     return await run.confirm(
       `${reason}. Send customers back to the old host, and their orders after them? No = stay, and don't ask again.`,
-      way,
+      'Or run: migrate rollback PLAYBOOK',
       true,
     )
   } catch (error) {
     if (!(error instanceof MigrateError) || error.ending !== 'waiting') throw error
     throw new RunEnding('failback-offered', `${reason}. Customers are still sent there; nothing was changed.`, {
       ending: 'waiting',
-      hint: `To send them back to the old host, and their orders after them: ${command}. To go on once the new host is mended, run again. With guard: { failback: auto } it goes back by itself.`,
+      hint: 'To send them back to the old host, and their orders after them: migrate rollback PLAYBOOK. To go on once the new host is mended, run again. With guard: { failback: auto } it goes back by itself.',
     })
   }
 }

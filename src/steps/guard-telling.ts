@@ -12,7 +12,6 @@ const UNSTEADY_SPELLS = 3
 export class GuardTelling {
   readonly #options: GuardOptions
   readonly #watched: readonly string[]
-  readonly #command: string
   #since: number | undefined
   #before: Standing['state'] = 'well'
   #isLineDown = false
@@ -20,10 +19,9 @@ export class GuardTelling {
   #undecided: string | undefined
   #reason = ''
 
-  constructor(options: GuardOptions, watched: readonly string[], command: string) {
+  constructor(options: GuardOptions, watched: readonly string[]) {
     this.#options = options
     this.#watched = watched
-    this.#command = command
   }
 
   /** What is wrong since when, for people; of the last look that failed. */
@@ -62,7 +60,7 @@ export class GuardTelling {
       severity: isOff ? 'warning' : 'error',
       code: isOff ? 'failback-off' : 'failback-not-possible',
       message: `${why}.`,
-      ...(isOff ? {} : { hint: `Mend either host. To go back all the same: ${this.#command}` }),
+      ...(isOff ? {} : { hint: 'Mend either host. To go back all the same: migrate rollback PLAYBOOK' }),
     })
   }
 
@@ -84,7 +82,7 @@ export class GuardTelling {
         severity: 'error',
         code: 'new-host-failing',
         message: `The new host has failed for ${formatDuration(lastedMs)}, at ${looks} looks in a row: ${words}.`,
-        hint: `To send customers back to the old host, and their orders after them: ${this.#command}`,
+        hint: 'To send customers back to the old host, and their orders after them: migrate rollback PLAYBOOK',
       })
     } else if (state === 'failing' && this.#before === 'well') {
       run.emit({

@@ -77,8 +77,7 @@ async function guard(options: GuardOptions, context: StepContext, run: StepRun):
   const hosts = new HostsWatch(options, context.world, relayed)
   const { looks, after: afterMs, well: wellMs, every } = options
   const spell = new Spell({ looks, afterMs, wellMs, gapMs: GAP_LOOKS * every + options.answer })
-  const command = `migrate rollback ${context.playbook ?? 'PLAYBOOK'}`
-  const telling = new GuardTelling(options, hosts.watched, command)
+  const telling = new GuardTelling(options, hosts.watched)
   const begun = run.clock.monotonic()
   const wasBeside = run.isFollowing()
   let undecided: string | undefined
@@ -89,22 +88,22 @@ async function guard(options: GuardOptions, context: StepContext, run: StepRun):
     telling.show(run, view, standing)
     if (standing.state === 'failed' && view.look === 'failing' && run.observing === undefined) {
       const failure = { reason: telling.reason, numbers: hosts.numbers }
-      undecided = await decide(run, failure, { failback: options.failback, command, old: hosts.old, relayed })
+      undecided = await decide(run, failure, { failback: options.failback, old: hosts.old, relayed })
       telling.undecided(run, undecided)
     } else undecided = undefined
     if (isOver(options, run, standing, { begun, wasBeside })) {
       if (undecided === undefined || options.failback === 'off') return
-      throw notDecided(`${telling.reason}. ${undecided}`, command)
+      throw notDecided(`${telling.reason}. ${undecided}`)
     }
     await rest(every, run)
   }
 }
 
 /** It is for a person to know before anything goes on. */
-const notDecided = (message: string, command: string): MigrateError =>
+const notDecided = (message: string): MigrateError =>
   new MigrateError('failback-not-possible', `${message}.`, {
     ending: 'waiting',
-    hint: `Mend either host, then run again. To go back all the same: ${command}`,
+    hint: 'Mend either host, then run again. To go back all the same: migrate rollback PLAYBOOK',
   })
 
 interface Begin {

@@ -128,8 +128,6 @@ export interface StepContext {
   readonly world: World
   /** Folder of the playbook, absolute: relative paths in options start here. */
   readonly playbookDirectory: string
-  /** The playbook's file as the user named it, for commands in messages. */
-  readonly playbook?: string
   /** Every other step of the playbook. */
   readonly others: () => readonly Step[]
   /** The step stands after the one that moves the customers. */

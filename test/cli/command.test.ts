@@ -53,6 +53,12 @@ describe('migrate', () => {
     expect(stderr).toMatch(/\n→ \S/)
   })
 
+  it('spells out control characters of a name in what it says at the end: they would move the cursor', async () => {
+    const { stderr } = await migrate(['check', '/nowhere/\u001b[2Jshop.yml'])
+    expect(stderr).toContain(String.raw`/nowhere/\x1B[2Jshop.yml`)
+    expect(stderr).not.toContain('\u001b')
+  })
+
   it('tells wrong usage as events too, with finished as the last', async () => {
     const { exit, stdout } = await migrate(['run', 'shop.yml', '--bogus', '--json'])
     expect(exit).toBe(2)

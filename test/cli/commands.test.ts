@@ -20,7 +20,7 @@ describe('commands in messages', () => {
     expect(playbookWords('~/mugs.yml', {})).toBe('~/mugs.yml')
   })
 
-  it('are told so by every way of showing', () => {
+  it('are told so by every way of showing', async () => {
     const heard: unknown[] = []
     const display: Display = {
       begin: ({ playbook }) => void heard.push(playbook),
@@ -28,7 +28,10 @@ describe('commands in messages', () => {
       sink: (event) => void heard.push(event),
       tell: (event, text) => void heard.push(event, text),
       notice: (text) => void heard.push(text),
-      ask: undefined,
+      ask: async (question, hint) => {
+        heard.push(question, hint)
+        return true
+      },
       close: async () => undefined,
     }
     const speaking = speakingOf('mugs.yml', display)
@@ -37,12 +40,18 @@ describe('commands in messages', () => {
     speaking.begin({ name: 'mugs', playbook: 'elsewhere', sequence: [] })
     speaking.sink({ time: '', run: 'r', step: null, event: 'finding', severity: 'error', code: 'x', message: 'PLAYBOOK', hint })
     speaking.tell({ time: '', run: null, step: null, event: 'report', markdown: hint }, hint)
+    speaking.tell({ time: '', run: null, step: null, event: 'status', status: { failure: { hint } } }, '')
     speaking.notice(hint)
+    await speaking.ask?.('Go on?', hint)
     expect(heard).toEqual([
       'mugs.yml',
       expect.objectContaining({ message: 'PLAYBOOK', hint: said }),
       expect.objectContaining({ markdown: said }),
       said,
+      expect.objectContaining({ status: { failure: { hint: said } } }),
+      '',
+      said,
+      'Go on?',
       said,
     ])
   })

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { mapTexts } from '../../src/base/texts.ts'
 import { frame } from '../../src/cli/display/frame.ts'
+import { legible } from '../../src/cli/display/legible.ts'
 import { ScreenModel } from '../../src/cli/display/model.ts'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import type { EventBody } from '../../src/run/events.ts'
@@ -52,9 +54,10 @@ describe('the screen', () => {
   it('shows names as a terminal can: bytes that aren’t UTF-8, and characters that would move the cursor, spelt out', () => {
     const model = modelOf(2)
     const name = `${nameFrom(Buffer.from('caf\xe9', 'latin1'))}/\u001b[2J\u009b1m.jpg`
-    tell(model, 'step-1', { event: 'started' })
-    tell(model, 'step-1', { event: 'progress', done: 1, total: 2, unit: 'files', item: name })
-    tell(model, 'step-1', { event: 'change', phase: 'applying', change: null, undoable: true, summary: `put ${name}` })
+    const shown = (body: EventBody): void => tell(model, 'step-1', mapTexts(body, legible))
+    shown({ event: 'started' })
+    shown({ event: 'progress', done: 1, total: 2, unit: 'files', item: name })
+    shown({ event: 'change', phase: 'applying', change: null, undoable: true, summary: `put ${name}` })
     const lines = draw(model, {}).join('\n')
     expect(lines).toContain('· caf\\xE9/\\x1B[2J\\x9B1m.jpg')
     expect(lines).toContain('put caf\\xE9/')

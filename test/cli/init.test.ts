@@ -61,8 +61,9 @@ const answers = (): readonly string[] => [
 
 describe('migrate init with its answers given', () => {
   it('writes a playbook that check can read, of what it saw on both hosts and in DNS', async () => {
-    const { exit, stdout } = await init(...answers())
+    const { exit, stdout } = await init(...answers(), '--state', 'kept here')
     expect(exit, stdout).toBe(0)
+    expect(stdout).toContain(`  migrate run ${path()} --state 'kept here' --dry-run\n`)
     const text = await readFile(path(), 'utf8')
     expect(text).toMatch(/^# old database \S+ on 127\./m)
     expect(text).toContain('5 tables, about')

@@ -67,6 +67,16 @@ describe('the command with notify: in its playbook', () => {
     expect(await readFile(join(folder, 'told.txt'), 'utf8')).toMatch(/^The files are saved\.\nThe run \S+ is done\.\n$/)
   })
 
+  it('names commands in a message as they can be typed, and control characters of a text by their codes', async () => {
+    const playbook = join(folder, 'asks.yml')
+    const text = await readFile(join(folder, 'shop.yml'), 'utf8')
+    await writeFile(playbook, text.replace('Go on?', String.raw`"Look first: \e[1m migrate status PLAYBOOK"`))
+    const kept = join(folder, 'kept here')
+    expect((await run('run', playbook, '--state', kept)).exit).toBe(3)
+    expect(posts[0]?.text).toContain(String.raw`Look first: \x1B[1m migrate status ${playbook} --state '${kept}'`)
+    expect(await readFile(join(kept, 'journal.jsonl'), 'utf8')).toContain('migrate status PLAYBOOK')
+  })
+
   it('says in check and in a dry run who is told of what, and sends nothing', async () => {
     for (const args of [['check'], ['run', '--dry-run']]) {
       const { exit, stdout } = await run(...args, join(folder, 'shop.yml'))

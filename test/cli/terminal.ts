@@ -29,8 +29,8 @@ export function closeTerminals(): void {
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
-export function inTerminal(args: readonly string[]): Terminal {
-  const command = `stty cols 100 rows 30; exec ${[process.execPath, BIN, ...args].map(quoted).join(' ')}`
+export function inTerminal(args: readonly string[], program: readonly string[] = [process.execPath, BIN]): Terminal {
+  const command = `stty cols 100 rows 30; exec ${[...program, ...args].map(quoted).join(' ')}`
   const child = spawn('/usr/bin/script', ['-qfec', command, '/dev/null'], {
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', TERM: 'xterm-256color', SHELL: '/bin/sh' },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -74,7 +74,7 @@ describe('notify: in a playbook', () => {
 
   it('decides by topic and by code', async () => {
     const shop = await world('  - { command: cat, on: [failed, "code:odd"] }')
-    const [hook] = hooksOf(shop)
+    const [hook] = hooksOf(shop, (text) => text)
 
     expect([
       hook?.wants('failed', null),

@@ -5,9 +5,9 @@ import { playbookWords } from '../display/commands.ts'
 import { type Flags, stateDirectory, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 
-/** `migrate status`: where the run stands, from the journal alone. */
+/** `migrate status`: where the run stands, from its folder alone. */
 export function addStatus(program: Command, io: Io, finish: Finish): void {
-  withFlags(program.command('status <playbook>').description('where the run stands, from its journal alone')).action(
+  withFlags(program.command('status <playbook>').description('where the run stands, from its folder alone')).action(
     async (playbook: string, flags: Flags) => {
       const { withDisplay } = await import('../session.ts')
       finish(

@@ -1,7 +1,9 @@
 import type { Flags } from '../flags.ts'
 import type { Display } from './display.ts'
+import { legible } from './legible.ts'
+import { saying } from './saying.ts'
 
-/** Steps and errors don't know how the playbook was named: they write `migrate reconcile PLAYBOOK`. */
+/** Nobody but the command line knows how the playbook was named: all others write `migrate reconcile PLAYBOOK`. */
 const COMMAND = /\b(migrate [a-z]+) PLAYBOOK\b/g
 
 /** What stands behind `migrate run` for the person who typed this command: the playbook, and where the run is kept if not beside it. */
@@ -16,16 +18,13 @@ export const withCommands = (text: string, words: string): string =>
   text.replaceAll(COMMAND, (_all, start: string) => `${start} ${words}`)
 
 /** A display whose every command can be typed as it stands there. */
-export function speakingOf(words: string, display: Display): Display {
-  const spoken = <T extends object>(event: T): T =>
-    Object.fromEntries(
-      Object.entries(event).map(([key, value]) => [key, typeof value === 'string' ? withCommands(value, words) : value]),
-    ) as T
-  return {
-    ...display,
-    begin: (options) => display.begin({ ...options, playbook: words }),
-    sink: (event) => display.sink(spoken(event)),
-    tell: (event, text) => display.tell(spoken(event), withCommands(text, words)),
-    notice: (text) => display.notice(withCommands(text, words)),
-  }
+export const speakingOf = (words: string, display: Display): Display => ({
+  ...saying((text) => withCommands(text, words), display),
+  begin: (options) => display.begin({ ...options, playbook: words }),
+})
+
+/** Puts texts for people whom no display serves: legible, with commands as the person who named the playbook can type them. */
+export function forPeople(playbook: string, flags: Pick<Flags, 'state'>): (text: string) => string {
+  const words = playbookWords(playbook, flags)
+  return (text) => legible(withCommands(text, words))
 }

@@ -1,7 +1,6 @@
 import { formatCount } from '../../base/units.ts'
 import type { Outcome, ProgressUnit, RunEvent } from '../../run/events.ts'
 import type { Phase, Sequence } from '../../run/step.ts'
-import { legible } from './legible.ts'
 import { Meter } from './meter.ts'
 import { failedLines, findingLines, guardLines, reconciledLines, watchLines } from './words.ts'
 
@@ -73,8 +72,7 @@ export class ScreenModel {
     this.#byId = new Map(this.steps.map((step) => [step.id, step]))
   }
 
-  add(told: RunEvent): void {
-    const event = legible(told)
+  add(event: RunEvent): void {
     this.run = event.run
     this.now = Date.parse(event.time)
     this.startedAt ??= this.now

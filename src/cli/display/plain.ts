@@ -1,7 +1,6 @@
 import type { RunEvent } from '../../run/events.ts'
 import type { Ask } from '../../run/session.ts'
 import type { Display } from './display.ts'
-import { legible } from './legible.ts'
 import { Meter } from './meter.ts'
 import { eventLines, rateWords } from './words.ts'
 
@@ -24,8 +23,7 @@ export function plainDisplay({ write, notice, verbose, ask, fitted = (text) => t
   return {
     begin: () => undefined,
     checking: () => undefined,
-    sink: (told) => {
-      const event = legible(told)
+    sink: (event) => {
       const lines = event.event === 'progress' ? progress.lines(event) : eventLines(event, verbose)
       const head = `${event.time.slice(11, 19)}  ${(event.step ?? '').padEnd(STEP_WIDTH)} `
       for (const line of lines) write(`${head}${line}\n`.replaceAll(/\n(?=.)/g, `\n${' '.repeat(head.length)}`))

@@ -7,7 +7,6 @@ import type { Display } from './display.ts'
 import { foundLines } from './found.ts'
 import { type Colour, clip, type Paint } from './frame.ts'
 import { hanging } from './hanging.ts'
-import { legible } from './legible.ts'
 import { MergePlan } from './merge-plan.ts'
 import type { Passing } from './passing.ts'
 import { eventLines } from './words.ts'
@@ -35,7 +34,7 @@ export function planDisplay(options: PlanOptions): Display {
   return {
     begin: ({ sequence, playbook }) => printer.begin(sequence, playbook),
     checking: (what) => options.passing(what),
-    sink: (event) => printer.add(legible(event)),
+    sink: (event) => printer.add(event),
     tell: (_event, text) => {
       options.passing(undefined)
       options.write(text === '' ? '' : `${text}\n`)

@@ -1,7 +1,6 @@
 import { styleText } from 'node:util'
 import { DefaultRenderer, Listr } from 'listr2'
 import type { Clock } from '../../base/clock.ts'
-import { shownPath } from '../../files/raw-names.ts'
 import type { RunEvent } from '../../run/events.ts'
 import type { Ask } from '../../run/session.ts'
 import type { Display, ShowOptions } from './display.ts'
@@ -58,7 +57,7 @@ export function screenDisplay(options: ScreenOptions): Display {
     },
     tell: (_event, text) => {
       options.passing(undefined)
-      const lines = wrap(shownPath(text), Math.max(40, options.output.columns ?? 80))
+      const lines = wrap(text, Math.max(40, options.output.columns ?? 80))
       if (text !== '') options.output.write(`${lines.join('\n')}\n`)
     },
     notice: (text) => {

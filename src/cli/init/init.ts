@@ -10,6 +10,7 @@ import { buildWorld, parsePlaybook } from '../../playbook/index.ts'
 import { variablesOf } from '../../playbook/variables.ts'
 import { rewritesFor } from '../../steps/rewrite-config-forgotten.ts'
 import { concluded } from '../conclusion.ts'
+import { forPeople } from '../display/commands.ts'
 import type { Display } from '../display/display.ts'
 import type { Flags } from '../flags.ts'
 import { type Session, withDisplay } from '../session.ts'
@@ -99,7 +100,7 @@ class Init {
     const { clock, display, asker, flags } = this.#context
     const { severity, code, message, hint } = finding
     const words = `${severity === 'info' ? '' : `${severity}: `}${message}${hint === undefined ? '' : `\n→ ${hint}`}`
-    asker?.say(words)
+    asker?.say(forPeople(this.#file, flags)(words))
     // What asks for something goes to where it is seen though the output is kept for later.
     const isAside = severity !== 'info' && !flags.json
     if (asker === undefined && isAside) display.notice(words)
@@ -145,8 +146,8 @@ class Init {
         ? []
         : ['Set what it takes from the environment:', ...missing.map((name) => `  export ${name}='…'`)]),
       'Then:',
-      `  migrate check ${this.#file}`,
-      `  migrate run ${this.#file} --dry-run`,
+      '  migrate check PLAYBOOK',
+      '  migrate run PLAYBOOK --dry-run',
     ]
     display.tell(
       { time: isoTime(clock.now()), run: null, step: null, event: 'written', playbook: this.#file, variables },

@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import { type Finding, MigrateError } from '../../base/errors.ts'
-import { formatBytes, formatCount } from '../../base/units.ts'
+import { counted, formatBytes, formatCount } from '../../base/units.ts'
 import { buildWorld, type Playbook } from '../../playbook/index.ts'
 import type { World } from '../../steps/world.ts'
 
@@ -41,8 +41,6 @@ async function files(world: World, side: Side): Promise<Look> {
   const count = `${counted(folders, 'folder')} and ${counted(plain, 'file')}${more ? ' and more' : ''}`
   return { seen: `${host.label}: ${count} at the top`, problems }
 }
-
-const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
 
 const MOST_LISTED = 10_000
 
