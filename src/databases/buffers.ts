@@ -30,7 +30,7 @@ const FREED_BYTES = 8 * 2 ** 20
  */
 export function giveBack({ buffer, byteLength }: Buffer): void {
   if (!lent.has(buffer)) {
-    if (byteLength >= FREED_BYTES && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+    if (byteLength >= FREED_BYTES && byteLength === buffer.byteLength) free(buffer)
     return
   }
   if (idle.some((each) => each.buffer === buffer))

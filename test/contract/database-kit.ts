@@ -24,26 +24,33 @@ export interface Pair {
   readonly to: { readonly shop: ShopDatabase; readonly database: Database }
 }
 
+/**
+ * Registers a suite's hook: what is given to the function that it returns is closed after the test, newest first, since a database may go
+ * only when nothing is connected to it any more.
+ */
+export function closedAfterEach(): <T extends { close(): Promise<void> }>(opened: T) => T {
+  const all: { close(): Promise<void> }[] = []
+  afterEach(async () => {
+    for (const each of all.splice(0).reverse()) await each.close()
+  })
+  return (opened) => {
+    all.push(opened)
+    return opened
+  }
+}
+
 /** Registers the hooks of a suite and gives its contract. */
 export function contractOf(setup: () => Promise<DatabaseHost>, abilities: DatabaseAbilities): Contract {
   let host: DatabaseHost | undefined
-  const opened: (() => Promise<void>)[] = []
+  const track = closedAfterEach()
   beforeAll(async () => {
     host = await setup()
   })
-  afterEach(async () => {
-    // Newest first: a database may go only when nothing is connected to it any more.
-    for (const close of opened.splice(0).reverse()) await close()
-  })
   afterAll(() => host?.close())
-  const track = (database: Database): Database => {
-    opened.push(() => database.close())
-    return database
-  }
   const empty = async () => {
     if (host === undefined) throw new Error('The host of the contract suite was not set up.')
     const shop = await host.database()
-    if (shop.close !== undefined) opened.push(shop.close)
+    if (shop.close !== undefined) track({ close: shop.close })
     return { shop, database: track(shop.open()) }
   }
   const shop = async () => {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database, KeyCells, Reader, ReadOptions } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
-import { createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
+import { closedAfterEach, createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
 
@@ -26,12 +26,8 @@ async function* given(blocks: readonly Buffer[]): AsyncGenerator<Buffer> {
 
 describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'), () => {
   let server: TestMysql
-  const opened: Database[] = []
-  const open = (database: TestMysqlDatabase): Database => {
-    const result = openMysql(database.options())
-    opened.push(result)
-    return result
-  }
+  const track = closedAfterEach()
+  const open = (made: TestMysqlDatabase): Database => track(openMysql(made.options()))
   const tableIn = async (database: Database, name: string): Promise<Table> => {
     const found = (await database.schema()).tables.find((table) => table.name.name === name)
     if (found === undefined) throw new Error(`no table ${name}`)
@@ -43,7 +39,6 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     server = await startTestMysql({ host: '127.0.12.2' })
   })
   afterEach(async () => {
-    for (const database of opened.splice(0)) await database.close()
     await server.rootSql('SET GLOBAL local_infile = 1')
   })
   afterAll(() => server?.stop())

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseError } from '../../src/databases/mysql/errors.ts'
 import { settable } from '../../src/databases/mysql/execute.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
@@ -7,6 +7,7 @@ import type { ServerKind } from '../../src/databases/mysql/session.ts'
 import { settingsOf } from '../../src/databases/mysql/settings.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Column, Schema, SchemaObject } from '../../src/databases/schema.ts'
+import { closedAfterEach, readAll } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const kindOf = (family: ServerKind['family'], ...version: [number, number, number]): ServerKind => ({
@@ -88,6 +89,23 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     expect(createSql).toContain('LESS THAN (10) ENGINE = InnoDB')
   })
 
+  it('keeps the words of its comments, whatever they look like', () => {
+    const comment = "COMMENT='was ENGINE=MyISAM ROW_FORMAT=FIXED, TABLESPACE = fast, AUTO_INCREMENT=7'"
+    const { createSql, engineSql } = catalogTable(
+      { name: 't', engine: 'MyISAM', type: 'BASE TABLE', collation: 'latin1_swedish_ci' },
+      [textColumn('id', null)],
+      `CREATE TABLE \`t\` (
+  \`id\` int DEFAULT NULL
+) ENGINE=MyISAM DEFAULT CHARSET=latin1 ${comment} DATA DIRECTORY='/fast'
+/*!50100 PARTITION BY HASH (\`id\`)
+(PARTITION p0 COMMENT = 'ENGINE = MyISAM' ENGINE = MyISAM) */`,
+      [],
+    )
+    expect(createSql).toContain(`\n) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci ${comment}\n/*!50100 PARTITION`)
+    expect(createSql).toContain("(PARTITION p0 COMMENT = 'ENGINE = MyISAM' ENGINE = InnoDB) */")
+    expect(engineSql).toBe('ALTER TABLE `t` ENGINE=MyISAM')
+  })
+
   it('of a program leaves out the modes that MySQL 8 no longer knows', () => {
     const line = "SET SESSION sql_mode = 'PIPES_AS_CONCAT,MSSQL,NO_KEY_OPTIONS,ANSI_QUOTES,NO_AUTO_CREATE_USER';"
     expect(settable(kindOf('mysql', 8, 0, 40), line)).toBe("SET SESSION sql_mode = 'PIPES_AS_CONCAT,ANSI_QUOTES'")
@@ -117,20 +135,13 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
 
 describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwise'), () => {
   let server: TestMysql
-  const opened: Database[] = []
-  const open = (made: TestMysqlDatabase): Database => {
-    const database = openMysql(made.options())
-    opened.push(database)
-    return database
-  }
+  const track = closedAfterEach()
+  const open = (made: TestMysqlDatabase): Database => track(openMysql(made.options()))
   beforeAll(async () => {
     server = await startTestMysql({
       host: '127.0.12.11',
       settings: { 'transaction-isolation': 'READ-COMMITTED', 'lower-case-table-names': '1' },
     })
-  })
-  afterEach(async () => {
-    for (const database of opened.splice(0)) await database.close()
   })
   afterAll(() => server?.stop())
 
@@ -143,12 +154,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwis
     const seen = await database.read(2, async (readers) => {
       await made.sql('INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)')
       const counts: number[] = []
-      for (const reader of readers)
-        for (const table of [a, b]) {
-          let rows = 0
-          for await (const batch of reader.rows(table)) rows += batch.length
-          counts.push(rows)
-        }
+      for (const reader of readers) for (const table of [a, b]) counts.push((await readAll(reader, table)).length)
       return [readers.every(({ consistent }) => consistent), ...counts]
     })
     expect(seen).toEqual([true, 1, 0, 1, 0])

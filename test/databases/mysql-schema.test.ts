@@ -1,8 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Schema } from '../../src/databases/schema.ts'
-import { copyTable, createAll } from '../contract/database-kit.ts'
+import { closedAfterEach, copyTable, createAll } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const RICH: readonly string[] = [
@@ -82,17 +82,11 @@ const created = ({ tables, foreignKeys, identities, objects }: Schema): unknown 
 
 describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => {
   let server: TestMysql
-  const opened: Database[] = []
-  const open = (database: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database => {
-    const result = openMysql(database.options(change))
-    opened.push(result)
-    return result
-  }
+  const track = closedAfterEach()
+  const open = (made: TestMysqlDatabase, change: Parameters<TestMysqlDatabase['options']>[0] = {}): Database =>
+    track(openMysql(made.options(change)))
   beforeAll(async () => {
     server = await startTestMysql({ host: '127.0.12.4' })
-  })
-  afterEach(async () => {
-    for (const database of opened.splice(0)) await database.close()
   })
   afterAll(() => server?.stop())
 

@@ -1,5 +1,5 @@
 import type { Schema } from '../schema.ts'
-import { type CatalogTable, ELSEWHERE, LOADED_ELSEWHERE, type OtherTable } from './introspect-tables.ts'
+import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable, withoutPlaces } from './introspect-tables.ts'
 import { UNKNOWN_CODEC } from './values.ts'
 
 type Finding = Schema['findings'][number]
@@ -15,7 +15,7 @@ export const tableFindings = (tables: readonly CatalogTable[], others: readonly 
       ...table.columns
         .filter((column) => column.codec === UNKNOWN_CODEC)
         .map((column) => unknownType(name, column.name, column.type)),
-      ...(sql.search(ELSEWHERE) === -1 ? [] : [directoryFinding(name)]),
+      ...(withoutPlaces(sql) === sql ? [] : [directoryFinding(name)]),
       ...(/FOREIGN KEY \([^)]*\) REFERENCES `(?:[^`]|``)+`\.`/i.test(sql) ? [foreignDatabase(name)] : []),
       ...(indexes.some((index) => /^FULLTEXT /i.test(index)) ? [fullTextFinding(name)] : []),
     ]

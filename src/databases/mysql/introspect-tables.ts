@@ -3,7 +3,7 @@ import { ask, isOwnTable } from './catalog.ts'
 import { withColumnCollation, withTableCollation } from './collations.ts'
 import { readColumns } from './introspect-columns.ts'
 import type { Session } from './session.ts'
-import { splitCreateTable, unqualified } from './sql-text.ts'
+import { changedOutside, splitCreateTable, unqualified, withoutStrings } from './sql-text.ts'
 import type { Trigger } from './triggers.ts'
 import { quoteName } from './values.ts'
 
@@ -62,7 +62,12 @@ export async function readTables(session: Session, database: string, triggers: r
 }
 
 /** Where the old server keeps a table's files, which the new one has no place for. */
-export const ELSEWHERE = / (?:DATA|INDEX) DIRECTORY ?= ?'[^']*'| \/\*!50100 TABLESPACE `[^`]*` \*\/| TABLESPACE = `?\w+`?/gi
+const ELSEWHERE = / (?:DATA|INDEX) DIRECTORY ?= ?'[^']*'| \/\*!50100 TABLESPACE `[^`]*` \*\/| TABLESPACE = `?\w+`?/i
+
+const nothing = (): string => ''
+
+/** The text without them. Pure. */
+export const withoutPlaces = (sql: string): string => changedOutside(sql, ELSEWHERE, nothing)
 
 const INDEX = /^(?:UNIQUE |FULLTEXT |SPATIAL )?(?:KEY|INDEX) /i
 const FOREIGN_KEY = /^CONSTRAINT `((?:[^`]|``)+)` (FOREIGN KEY .*)$/is
@@ -84,10 +89,10 @@ export function catalogTable(
   const inline = items
     .filter((item) => (!INDEX.test(item) || keep.has(item)) && !FOREIGN_KEY.test(item))
     .map((item) => withColumnCollation(item, columns))
-  const options = withTableCollation(tail.replace(/ AUTO_INCREMENT=\d+/i, '').replace(ELSEWHERE, ''), collation)
+  const options = withTableCollation(withoutPlaces(changedOutside(tail, / AUTO_INCREMENT=\d+/i, nothing)), collation)
   const secondPlace = autoInSecondPlace(columns, primary, items)
   const isElsewhere = LOADED_ELSEWHERE.has(engine) && !secondPlace
-  const rowFormat = / ROW_FORMAT=\w+/i.exec(options)?.[0] ?? ''
+  const rowFormat = / ROW_FORMAT=\w+/i.exec(withoutStrings(options))?.[0] ?? ''
   return {
     engine,
     sql,
@@ -106,9 +111,11 @@ export function catalogTable(
   }
 }
 
+/** Each partition names its engine again. */
 const inInnodb = (options: string, engine: string, rowFormat: string): string =>
-  // Each partition names it again.
-  options.replace(new RegExp(`\\bENGINE( ?= ?)${engine}\\b`, 'gi'), 'ENGINE$1InnoDB').replace(rowFormat, '')
+  changedOutside(options.replace(rowFormat, ''), new RegExp(`\\bENGINE ?= ?${engine}\\b`, 'i'), (named) =>
+    named.replace(/\w+$/, 'InnoDB'),
+  )
 
 /** MyISAM can number within a group: its auto-numbered column then stands second in a key, which InnoDB has not. */
 function autoInSecondPlace(columns: readonly Column[], primary: Key | null, items: readonly string[]): boolean {

@@ -3,6 +3,17 @@ import { quoteName } from './values.ts'
 /** A piece of SQL: a quoted string, a quoted name, a comment, or anything else, one character at a time. */
 const PIECE = /'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|`(?:[^`]|``)*`|[\s\S]/g
 
+const QUOTED = /'(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`/s
+
+/** The text with what `pattern` finds changed, but not within a quoted string or name. The pattern has no groups of its own. Pure. */
+export const changedOutside = (sql: string, pattern: RegExp, change: (found: string) => string): string =>
+  sql.replace(new RegExp(`(${pattern.source})|${QUOTED.source}`, `gs${pattern.flags}`), (piece: string, found?: string) =>
+    found === undefined ? piece : change(found),
+  )
+
+/** The text with nothing left in its quoted strings. Pure. */
+export const withoutStrings = (sql: string): string => sql.replace(/'(?:[^'\\]|''|\\.)*'/gs, "''")
+
 /** The definitions inside the parentheses of SHOW CREATE TABLE, and what stands before and after them. */
 export interface CreateTable {
   readonly head: string

@@ -3,7 +3,7 @@ import type { ServerInfo } from '../port.ts'
 import { fullName, type Schema, type Table } from '../schema.ts'
 import { allowLooseReferences } from './execute.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
-import { splitCreateTable } from './sql-text.ts'
+import { splitCreateTable, withoutStrings } from './sql-text.ts'
 
 /** See the port. A shop's own programs spell tables as they like where the old server didn't mind. */
 export function consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
@@ -106,7 +106,6 @@ const namesOf = (tables: readonly Table[]): string => listed(tables.map(({ name 
 
 /** A collation wherever a definition names one outside quotes, and in what a program is created under. */
 const COLLATION = /\bCOLLATE[ =]+`?(\w+)`?|\bcollation_connection = (\w+)/gi
-const QUOTED = /'(?:[^'\\]|''|\\.)*'/gs
 
 function missingCollations(schema: Schema, { collations }: Settings): readonly Finding[] {
   const users = new Map<string, Set<string>>()
@@ -117,7 +116,7 @@ function missingCollations(schema: Schema, { collations }: Settings): readonly F
   for (const { name, columns } of schema.tables)
     for (const { collation } of columns) if (collation !== null) use(collation, `table ${fullName(name)}`)
   for (const { kind, name, sql } of schema.objects)
-    for (const match of sql.replace(QUOTED, "''").matchAll(COLLATION)) use(match[1] ?? match[2] ?? '', `${kind} ${name}`)
+    for (const match of withoutStrings(sql).matchAll(COLLATION)) use(match[1] ?? match[2] ?? '', `${kind} ${name}`)
   return [...users].map(([collation, who]) => ({
     severity: 'error',
     code: 'collation-missing',
@@ -135,7 +134,8 @@ function missingEngines(schema: Schema, { engines }: Settings, kind: ServerKind)
       const engine = ENGINE.exec(sql)?.[1] ?? ''
       const table = schema.objects.find((object) => object.kind === 'table' && object.name === name)
       // "Partitioning Limitations Relating to Storage Engines", MySQL 8.0.
-      const isParted = isSince(kind, 'mysql', 8, 0) && /\bPARTITION BY\b/.test(splitCreateTable(table?.sql ?? '').tail)
+      const { tail } = splitCreateTable(table?.sql ?? '')
+      const isParted = isSince(kind, 'mysql', 8, 0) && /\bPARTITION BY\b/.test(withoutStrings(tail))
       if (engines.has(engine.toLowerCase()) && !isParted) return []
       return [
         {
@@ -179,7 +179,7 @@ function leftOut(schema: Schema, kind: ServerKind): readonly Finding[] {
   const [major, minor, patch] = kind.version
   const own = major * 10_000 + minor * 100 + patch
   return schema.objects.flatMap((object): readonly Finding[] => {
-    const text = object.sql.replace(QUOTED, "''")
+    const text = withoutStrings(object.sql)
     const words = [...text.matchAll(VERSIONED)].filter(([, since]) => Number(since) > own).map(([, , what]) => what ?? '')
     const isCheckIgnored =
       kind.family === 'mysql' && !isSince(kind, 'mysql', 8, 0, 16) && object.kind === 'table' && / CHECK \(/.test(text)
