@@ -54,7 +54,9 @@ export async function takeRanges(options: RangesOptions): Promise<readonly Takin
   }
   const work = new Work({
     manifest: {
-      tables: new Map([...lines].flatMap(([{ name }, { kept }]) => (kept.length === 0 ? [] : [[fullName(name), { ranges: kept }]]))),
+      tables: new Map(
+        [...lines].flatMap(([{ name }, { kept }]) => (kept.length === 0 ? [] : [[fullName(name), { ranges: kept }]])),
+      ),
     },
     schedule: anyOrder([...lines.keys()].toSorted((a, b) => lineOf(b).size.rows - lineOf(a).size.rows)),
     size: (table) => lineOf(table).size,

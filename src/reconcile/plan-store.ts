@@ -59,9 +59,9 @@ export class PlanStore {
     const kind = kindOf(item)
     const name = countName(table, kind)
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
-    this.#store.prepared('INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)').run(
-      ...[table, kind, this.#place, key, action, born ? 1 : 0, JSON.stringify(item)],
-    )
+    this.#store
+      .prepared('INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?)')
+      .run(...[table, kind, this.#place, key, action, born ? 1 : 0, JSON.stringify(item)])
   }
 
   putRelated(table: string, related: Related): void {
@@ -120,10 +120,9 @@ export class PlanStore {
   /** Says of a row that it is expected to be merged by its natural key. */
   expectMatch(table: string, key: string): void {
     // Left to itself, SQLite goes through the whole table by its key, once for each match.
-    this.#store.prepared("UPDATE items INDEXED BY items_born SET action = 'match' WHERE table_name = ? AND key = ? AND born = 1").run(
-      table,
-      key,
-    )
+    this.#store
+      .prepared("UPDATE items INDEXED BY items_born SET action = 'match' WHERE table_name = ? AND key = ? AND born = 1")
+      .run(table, key)
   }
 
   /** How many items these segments have. */

@@ -108,17 +108,9 @@ export class FileStore {
       const former = this.#index.prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
       if (former !== null && former !== entry.sha256) this.#setFact(OUTDATED, '')
       const { path, kind, size, mode, mtimeSeconds, target, sha256 } = entry
-      this.#index.prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
-        sort,
-        path,
-        kind,
-        size,
-        mode,
-        mtimeSeconds,
-        target,
-        sha256,
-        this.#nextArrival(),
-      )
+      this.#index
+        .prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+        .run(sort, path, kind, size, mode, mtimeSeconds, target, sha256, this.#nextArrival())
     })
   }
 

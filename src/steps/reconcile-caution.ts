@@ -67,7 +67,9 @@ function numbersBack(run: StepRun, numbers: readonly IdentityState[], cautious: 
     if (stood === undefined || !matters.has(fullName(identity.table)) || !isBeyond(stood, position, identity.increment)) return []
     return [`${name} at ${formatCount(position)} (before: ${formatCount(stood)})`]
   })
-  return back.length === 0 ? [] : [`Numbers of the ${cautious.source} host stand further back than before: ${firstOf(back, NAMED)}.`]
+  return back.length === 0
+    ? []
+    : [`Numbers of the ${cautious.source} host stand further back than before: ${firstOf(back, NAMED)}.`]
 }
 
 /** Tables that others refer to, or that the playbook names. */

@@ -40,49 +40,52 @@ afterAll(async () => {
 
 const signalsIn = (text: string): readonly string[] => text.match(/SIG[A-Z]+/g) ?? []
 
-describe.skipIf(oldNode === undefined)('a Node that is too old, with a newer one that came along (needs an old Node beside this one)', () => {
-  const began = () => {
-    const child = spawn(oldNode ?? '', [program, 'run', 'shop.yml'], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const said = { text: '' }
-    child.stdout.on('data', (chunk: Buffer) => {
-      said.text += chunk.toString()
-    })
-    const until = async (wanted: string): Promise<void> => {
-      while (!said.text.includes(wanted)) await once(child.stdout, 'data')
+describe.skipIf(oldNode === undefined)(
+  'a Node that is too old, with a newer one that came along (needs an old Node beside this one)',
+  () => {
+    const began = () => {
+      const child = spawn(oldNode ?? '', [program, 'run', 'shop.yml'], { stdio: ['ignore', 'pipe', 'inherit'] })
+      const said = { text: '' }
+      child.stdout.on('data', (chunk: Buffer) => {
+        said.text += chunk.toString()
+      })
+      const until = async (wanted: string): Promise<void> => {
+        while (!said.text.includes(wanted)) await once(child.stdout, 'data')
+      }
+      return { child, until, said, ended: once(child, 'close') }
     }
-    return { child, until, said, ended: once(child, 'close') }
-  }
 
-  it.each(['SIGINT', 'SIGHUP'] as const)('hands on arguments, a %s that it alone got, and the exit code', async (signal) => {
-    const { child, until, said, ended } = began()
-    await until('with run shop.yml .')
-    child.kill(signal)
-    await until(signal)
-    child.kill('SIGTERM')
-    expect(await ended).toEqual([7, null])
-    expect(signalsIn(said.text)).toEqual([signal, 'SIGTERM'])
-  })
+    it.each(['SIGINT', 'SIGHUP'] as const)('hands on arguments, a %s that it alone got, and the exit code', async (signal) => {
+      const { child, until, said, ended } = began()
+      await until('with run shop.yml .')
+      child.kill(signal)
+      await until(signal)
+      child.kill('SIGTERM')
+      expect(await ended).toEqual([7, null])
+      expect(signalsIn(said.text)).toEqual([signal, 'SIGTERM'])
+    })
 
-  it('ends by the signal that ended the newer one', async () => {
-    const { until, said, ended } = began()
-    await until('.')
-    process.kill(Number(/handed over to (\d+)/.exec(said.text)?.[1]), 'SIGKILL')
-    expect(await ended).toEqual([null, 'SIGKILL'])
-  })
+    it('ends by the signal that ended the newer one', async () => {
+      const { until, said, ended } = began()
+      await until('.')
+      process.kill(Number(/handed over to (\d+)/.exec(said.text)?.[1]), 'SIGKILL')
+      expect(await ended).toEqual([null, 'SIGKILL'])
+    })
 
-  it.skipIf(terminalMissing !== null).each(['SIGINT', 'SIGHUP'] as const)(
-    `leaves a %s to the terminal, which gives it to both: twice would mean "stop at once"${terminalMissing === null ? '' : ` (skipped: ${terminalMissing})`}`,
-    async (signal) => {
-      const terminal = inTerminal(['run', 'shop.yml'], [oldNode ?? '', program])
-      await terminal.until('handed over')
-      // What closing a terminal does: all that run in it hear of it.
-      const group = Number(/(\d+) handed over/.exec(terminal.text)?.[1])
-      if (signal === 'SIGINT') terminal.press(KEYS.interrupt)
-      else process.kill(-group, signal)
-      await terminal.until(signal)
-      process.kill(group, 'SIGTERM')
-      expect(await terminal.exit).toBe(7)
-      expect(signalsIn(terminal.text)).toEqual([signal, 'SIGTERM'])
-    },
-  )
-})
+    it.skipIf(terminalMissing !== null).each(['SIGINT', 'SIGHUP'] as const)(
+      `leaves a %s to the terminal, which gives it to both: twice would mean "stop at once"${terminalMissing === null ? '' : ` (skipped: ${terminalMissing})`}`,
+      async (signal) => {
+        const terminal = inTerminal(['run', 'shop.yml'], [oldNode ?? '', program])
+        await terminal.until('handed over')
+        // What closing a terminal does: all that run in it hear of it.
+        const group = Number(/(\d+) handed over/.exec(terminal.text)?.[1])
+        if (signal === 'SIGINT') terminal.press(KEYS.interrupt)
+        else process.kill(-group, signal)
+        await terminal.until(signal)
+        process.kill(group, 'SIGTERM')
+        expect(await terminal.exit).toBe(7)
+        expect(signalsIn(terminal.text)).toEqual([signal, 'SIGTERM'])
+      },
+    )
+  },
+)

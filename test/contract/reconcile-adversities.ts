@@ -121,7 +121,13 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       it('carries no order again that got a fresh number since its own had been given before', async () => {
         let ada = ''
         const days = async () => (await pair.new.rows('orders')).map((row) => row.placed?.slice(8, 10)).sort()
-        pair = await startedPair(host(), async (old) => void (ada = await customer(old, 'ada@example.com')), { headroom: 0n })
+        pair = await startedPair(
+          host(),
+          async (old) => {
+            ada = await customer(old, 'ada@example.com')
+          },
+          { headroom: 0n },
+        )
         await order(pair.old, ada, '2026-11-21 07:00:00')
         await order(pair.new, ada, '2026-11-22 07:00:00')
         await pass(reconciler(pair))

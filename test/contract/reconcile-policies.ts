@@ -1,7 +1,18 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { recordDecisions } from '../../src/reconcile/decisions.ts'
 import type { DatabaseHost, Values } from './database-host.ts'
-import { customer, decided, find, type Merging, order, type Pair, type Policies, pass, reconciler, startedPair } from './reconcile-pair.ts'
+import {
+  customer,
+  decided,
+  find,
+  type Merging,
+  order,
+  type Pair,
+  type Policies,
+  pass,
+  reconciler,
+  startedPair,
+} from './reconcile-pair.ts'
 
 const key = (...cells: readonly string[]): string => JSON.stringify(cells)
 

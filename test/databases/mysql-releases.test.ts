@@ -101,7 +101,9 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
 (PARTITION p0 COMMENT = 'ENGINE = MyISAM' ENGINE = MyISAM) */`,
       [],
     )
-    expect(createSql).toContain(`\n) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci ${comment}\n/*!50100 PARTITION`)
+    expect(createSql).toContain(
+      `\n) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci ${comment}\n/*!50100 PARTITION`,
+    )
     expect(createSql).toContain("(PARTITION p0 COMMENT = 'ENGINE = MyISAM' ENGINE = InnoDB) */")
     expect(engineSql).toBe('ALTER TABLE `t` ENGINE=MyISAM')
   })

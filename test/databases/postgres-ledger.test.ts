@@ -18,7 +18,15 @@ describe('PostgreSQL’s ledger', () => {
     try {
       const visits = tableOf(await database.schema(), 'visits')
       const [run, table, sourceKey] = ['run-1', 'public.visits', '["/"]']
-      const entry = { run, table, sourceKey, targetKey: sourceKey, action: 'inserted', sourceState: '1', targetState: '1' } as const
+      const entry = {
+        run,
+        table,
+        sourceKey,
+        targetKey: sourceKey,
+        action: 'inserted',
+        sourceState: '1',
+        targetState: '1',
+      } as const
       const carried = { ...entry, at: '2026-11-20T07:00:00.000Z' }
       const asked = (of: string) => database.transaction([visits], (transaction) => transaction.carried(run, of, [sourceKey]))
       let second = asked('public.others')

@@ -14,7 +14,11 @@ let pool: SftpPool
 let open: (connections: number) => void
 beforeEach(async () => {
   site = siteFolder()
-  server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users: [{ name: 'shop', password: 'correct horse' }] })
+  server = await startSftpServer({
+    folder: site.path,
+    address: '127.0.0.1',
+    users: [{ name: 'shop', password: 'correct horse' }],
+  })
   const { address, port, fingerprint } = server
   const login = { host: address, port, fingerprint, user: 'shop', password: new Secret('correct horse'), root: '/' }
   open = (connections) => {

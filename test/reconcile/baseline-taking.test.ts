@@ -59,27 +59,30 @@ describe('taking a baseline', () => {
   it.each([
     ['with a key', orders],
     ['without one, which begins anew', tableOf([], [column('id', 'integer'), column('note')])],
-  ])('serves nobody before it is whole, of tables %s: rows of one that it lacks would seem born on both hosts', async (_, like) => {
-    const others = { ...like, name: { schema: '', name: 'others' } }
-    const server = await serverWith(orders, numbered(3000))
-    await server.transaction([], (work) => work.createTable(others))
-    await add(server, others, numbered(2000))
-    const lostAt = (batch: number) =>
-      atBatch(batch, () => {
-        throw new MigrateError('database-connection-lost', 'gone', { retrySafe: true })
-      })
-    const take = (options: MemoryDatabaseOptions) =>
-      takeBaseline({ directory, database: new MemoryDatabase(server, options), tables: [others, orders], leafRows: 16 })
-    expect(await hasWholeBaseline(directory)).toBe(false)
-    // Largest first, a thousand rows a batch; what is done is on disk with the leaves after it.
-    for (const batch of [7, 1]) {
-      await expect(take({ onCall: lostAt(batch).onCall })).rejects.toMatchObject({ code: 'database-connection-lost' })
-      expect([...(await baselineTables(directory)).keys()]).toEqual(['things'])
+  ])(
+    'serves nobody before it is whole, of tables %s: rows of one that it lacks would seem born on both hosts',
+    async (_, like) => {
+      const others = { ...like, name: { schema: '', name: 'others' } }
+      const server = await serverWith(orders, numbered(3000))
+      await server.transaction([], (work) => work.createTable(others))
+      await add(server, others, numbered(2000))
+      const lostAt = (batch: number) =>
+        atBatch(batch, () => {
+          throw new MigrateError('database-connection-lost', 'gone', { retrySafe: true })
+        })
+      const take = (options: MemoryDatabaseOptions) =>
+        takeBaseline({ directory, database: new MemoryDatabase(server, options), tables: [others, orders], leafRows: 16 })
       expect(await hasWholeBaseline(directory)).toBe(false)
-    }
-    await take({})
-    expect(await hasWholeBaseline(directory)).toBe(true)
-  })
+      // Largest first, a thousand rows a batch; what is done is on disk with the leaves after it.
+      for (const batch of [7, 1]) {
+        await expect(take({ onCall: lostAt(batch).onCall })).rejects.toMatchObject({ code: 'database-connection-lost' })
+        expect([...(await baselineTables(directory)).keys()]).toEqual(['things'])
+        expect(await hasWholeBaseline(directory)).toBe(false)
+      }
+      await take({})
+      expect(await hasWholeBaseline(directory)).toBe(true)
+    },
+  )
 
   it('is left alone once it is whole, whatever is written afterwards', async () => {
     const server = await serverWith(orders, numbered(10))
