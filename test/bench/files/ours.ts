@@ -64,8 +64,10 @@ const snapshot = (): Promise<number> =>
 const restore = (): Promise<number> =>
   perform(restoreFilesKind.create(restoreFilesKind.options.parse({}), testContext(world, 'restore-files')))
 
+/** As a run does it: the looks at the hosts, by which it begins, connect to both of them. */
 async function together(): Promise<number> {
   const begun = systemClock.monotonic()
+  await Promise.all([old.check('read'), fresh.check('write')])
   run.following = true
   const taken = snapshot().finally(() => {
     run.following = false
