@@ -14,7 +14,7 @@ export const relaySchema = z.object({ do: z.literal('relay'), from: z.string() }
 export type Relay = z.infer<typeof relaySchema>
 
 /** How long to wait before looking for further files of a snapshot that is still being taken. */
-const LOOK_AGAIN_MS = 100
+const LOOK_AGAIN_MS = 20
 /** Entries taken from the store at a time. */
 const AT_ONCE = 256
 const LISTED = 'listed'
