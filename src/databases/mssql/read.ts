@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { KeyCells, Reader, Row, TableSize } from '../port.ts'
 import type { Table } from '../schema.ts'
+import { THIS_DATABASE } from './catalog.ts'
 import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
 import { isOwnTable } from './names.ts'
 import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
@@ -36,7 +37,7 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
 export async function allowsSnapshot(session: Session): Promise<boolean> {
   const [database] = await session.ask(
     z.object({ state: z.number().nullable() }),
-    'SELECT CONVERT(int, snapshot_isolation_state) AS [state] FROM sys.databases WHERE database_id = DB_ID()',
+    `SELECT CONVERT(int, d.snapshot_isolation_state) AS [state] FROM sys.databases d WHERE ${THIS_DATABASE}`,
   )
   return database?.state === 1
 }
