@@ -76,7 +76,7 @@ describe('rows that are read as bytes', () => {
     ['of a whole table are cancelled when they are left midway', { ...words, key: [] }, {}, true],
     ['of a page are read to their end when they are left midway', words, { upTo: ['9'] }, false],
   ])('%s', async (_what, table, options, isCancelled) => {
-    const connection = new Answering(METADATA, ...Array.from({ length: 100_000 }, () => ROW), DONE)
+    const connection = new Answering(METADATA, Buffer.concat(Array.from({ length: 100_000 }, () => ROW)), DONE)
     for await (const block of reading(connection, table, options)) {
       expect(block.rows).toBeGreaterThan(0)
       expect(connection.seen.bytes).toBeLessThan(500_000)
