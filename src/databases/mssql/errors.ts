@@ -210,6 +210,18 @@ function kindOfStatementError(error: unknown): Kind | undefined {
   return undefined
 }
 
+/** "Database Engine events and errors": what a bulk load may say but for the missing right to it, which is about the account. */
+const BULK_REFUSALS = { first: 4800, last: 4899, right: 4834 } as const
+
+/** True for a server that doesn't take rows in the way a bulk load brings them: their description (4816), a length (4815), a value (4863). */
+export const refusesBulk = (error: unknown): boolean => {
+  const cause = error instanceof MigrateError ? error.cause : error
+  if (cause instanceof AggregateError) return cause.errors.some(refusesBulk)
+  if (!isServerError(cause)) return false
+  const { number = 0 } = cause
+  return number >= BULK_REFUSALS.first && number <= BULK_REFUSALS.last && number !== BULK_REFUSALS.right
+}
+
 /** True for the error that a duplicate key causes (2627: constraint, 2601: unique index), or a table that exists (2714). */
 export const isDuplicate = (error: unknown): boolean => {
   const cause = error instanceof MigrateError ? error.cause : error
