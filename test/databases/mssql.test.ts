@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openMssql } from '../../src/databases/mssql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
-import type { Schema, Table } from '../../src/databases/schema.ts'
+import type { Column, Schema, Table } from '../../src/databases/schema.ts'
 import { ALL_ABILITIES, databaseContract } from '../contract/database.ts'
 import { blocksOf, buffers, loaderOf, moveBlocks } from '../contract/database-blocks-kit.ts'
 import { failureOf, readAll } from '../contract/database-kit.ts'
@@ -200,6 +200,31 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
       expect(found?.map(({ severity, code, message }) => [severity, code, message])).toEqual([
         ['error', 'collation-unknown', expect.stringMatching(/Nothing_CI_AS of dbo\.odd\.text, dbo\.odd\.other: /)],
         ['error', 'type-unknown', expect.stringMatching(/type nothing of dbo\.odd\.shape: /)],
+      ])
+    })
+
+    it('text of alias types, whose collation is the database’s, is refused where that has another code page', async () => {
+      const [table] = schema.tables
+      if (table === undefined) throw new Error('no table')
+      const phone = (name: string, change: Partial<Column>): Column => ({
+        ...column(name, 'varchar(9)'),
+        type: '[dbo].[phone]',
+        ...change,
+      })
+      const columns = [
+        phone('lost', { collation: 'Cyrillic_General_CI_AS' }),
+        phone('kept', { collation: 'Latin1_General_CI_AS' }),
+        phone('wide', { codec: 'nvarchar(9)', collation: 'Cyrillic_General_CI_AS' }),
+        phone('own', { type: 'varchar(9)', collation: 'Cyrillic_General_CI_AS' }),
+      ]
+      const found = await target.unmet?.({ ...schema, tables: [{ ...table, name: { schema: 'dbo', name: 'odd' }, columns }] })
+      expect(found).toEqual([
+        {
+          severity: 'error',
+          code: 'alias-type-code-page',
+          message: expect.stringMatching(/^dbo\.odd\.lost has a type .* characters of Cyrillic_General_CI_AS would be lost/),
+          hint: expect.stringContaining('COLLATE Cyrillic_General_CI_AS'),
+        },
       ])
     })
 
