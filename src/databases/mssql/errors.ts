@@ -1,4 +1,5 @@
 import { codeOf, MigrateError, messageOf } from '../../base/errors.ts'
+import { formatDuration } from '../../base/units.ts'
 
 /** What a server's error token carries ([MS-TDS] 2.2.7.10): number, class (severity), its own words. */
 export interface ServerError {
@@ -200,6 +201,14 @@ export function statementError(error: unknown, sql: string, where: Where, retryS
       })
   }
 }
+
+/** See ReadOptions.quietMs. */
+export const tooSlow = (where: Where, quietMs: number | undefined, sql: string): MigrateError =>
+  new MigrateError(
+    'database-too-slow',
+    `${where.label}: no row came for ${formatDuration(quietMs ?? 0)} (${firstLine(sql)}). The query was cancelled; nothing was changed.`,
+    { hint: 'Run again when the old host is quieter: what was saved is kept.', retrySafe: true },
+  )
 
 function kindOfStatementError(error: unknown): Kind | undefined {
   // Some statements fail with two errors, the second saying no more than "see previous errors".
