@@ -48,7 +48,11 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('reading from MariaDB, and its
         expect(await readAll(readers[0], t)).toEqual([['1']])
       })
       await writer.end()
-      await database.read(3, async (readers) => expect(readers).toHaveLength(3))
+      for (let seen = 0; seen < 3; ) {
+        await database.read(3, async (readers) => {
+          seen = readers.length
+        })
+      }
     })
 
     it('say that rows of MyISAM are of no one instant', async () => {
