@@ -43,7 +43,7 @@ export function openMysql(options: MysqlOptions): Database {
     label: options.label,
     blockFormat: BLOCK_FORMAT,
     info: () => use(serverInfo),
-    schema: () => use(readSchema),
+    schema: () => use((session) => readSchema(session, connections.limit)),
     sizes: () => use(tableSizes),
     consequences,
     unmet: (schema) => use((session) => unmet(session, schema)),
