@@ -87,7 +87,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     const words = said.map(([sql]) => sql?.split(' ').slice(0, 2).join(' '))
     expect([words.slice(0, 2), words.at(-1)]).toEqual([['LOCK TABLES', 'KILL QUERY'], 'UNLOCK TABLES'])
     expect(words.join()).not.toContain('FLUSH')
-    reader.destroy()
+    await server.rootSql(`KILL ${reader.threadId}`)
     await asking
   })
 
