@@ -66,8 +66,8 @@ describe('a query of postgres that gives no row', () => {
         const stop = new AbortController()
         const read = (): Promise<unknown> =>
           database.read(2, async ([reader]) => {
-            for await (const block of reader.blocks?.(asleep, whose === 'of the reader' ? { signal: stop.signal } : {}) ?? [])
-              return block
+            const signal = whose === 'of the reader' ? { signal: stop.signal } : {}
+            for await (const { rows } of reader.blocks?.(asleep, signal) ?? []) throw new Error(`${rows} rows came`)
           })
         const end = (whose === 'of the reader' ? read() : underStop(stop.signal, read)).catch((error: unknown) => error)
         await expect.poll(working, { timeout: 30_000, interval: 20 }).toBe(1)
