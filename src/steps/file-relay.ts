@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
+import { askedAtOnce } from '../files/asked-at-once.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
@@ -13,7 +14,7 @@ export const relaySchema = z.object({ do: z.literal('relay'), from: z.string() }
 export type Relay = z.infer<typeof relaySchema>
 
 /** How long to wait before looking for further files of a snapshot that is still being taken. */
-const LOOK_AGAIN_MS = 100
+const LOOK_AGAIN_MS = 20
 /** Entries taken from the store at a time. */
 const AT_ONCE = 256
 const LISTED = 'listed'
@@ -74,8 +75,11 @@ export async function relay(work: Relaying, change: Relay): Promise<SnapshotTota
   const store = FileStore.openExisting(work.directory, work.effects)
   try {
     if (store === undefined) throw vanished(work)
-    await noteStanding(records.standing, work)
+    // Asked side by side: each takes some round trips, while the snapshot goes on.
+    work.host.prepare?.('write')
+    const standing = records.standing.fact(LISTED) === undefined ? askedAtOnce(work.listed()) : undefined
     const powers = await work.host.powers()
+    if (standing !== undefined) await noteStanding(records.standing, standing, work)
     await new Relayer({ ...work, store, records, before, powers }).run()
     await takeBackGone({ ...work, records, before }, store)
     const totals = store.marked()
@@ -101,10 +105,9 @@ function restStore({ directory, effects }: Relaying): void {
 }
 
 /** Before anything is put there: what is on the new host is not ours. */
-async function noteStanding(standing: FileStore, { listed, run }: Relaying): Promise<void> {
-  if (standing.fact(LISTED) !== undefined) return
+async function noteStanding(standing: FileStore, listed: AsyncIterable<FileEntry>, { run }: Relaying): Promise<void> {
   let kept: Promise<void>[] = []
-  for await (const entry of listed()) {
+  for await (const entry of listed) {
     kept.push(standing.keep({ ...entry, sha256: null }, null))
     if (kept.length < AT_ONCE) continue
     await Promise.all(kept)
