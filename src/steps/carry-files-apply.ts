@@ -3,7 +3,7 @@ import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages, removePart } from './before-images.ts'
 import type { CarryChange, CarryItem, Carrying, Conflict } from './carry-files-plan.ts'
-import { isSent, knownWrong } from './carry-files-proof.ts'
+import { isSent, keepSent, knownWrong } from './carry-files-proof.ts'
 import { OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
@@ -76,7 +76,7 @@ async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promi
   try {
     if (present !== undefined && !(await savedAsPlanned(work, item, signal)))
       return conflictOf(item, await hashed(host, (await host.stat(path)) ?? present))
-    await carried.keep(await send(work, item, signal), null)
+    await keepSent(carried, await send(work, item, signal))
     return undefined
   } catch (error) {
     if (codeOf(error) === 'file-missing' && (await work.source.stat(path)) === undefined) return undefined // the next pass sees that
@@ -151,7 +151,8 @@ export const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'bot
       const content = await readProven(source, version, run.signal)
       const { mode, mtimeSeconds } = version
       const written = await host.write(as, content, { mode, mtimeSeconds, replaces: null }, run.signal)
-      if (written.sha256 !== version.sha256) return host.remove(as) // it has changed since; the next pass asks again
+      // It has changed since, or didn't arrive as it was sent: the next pass asks again.
+      if (written.sha256 !== version.sha256 || (await host.sha256(as, run.signal)) !== version.sha256) return host.remove(as)
     } else if ((await host.sha256(as, run.signal)) !== version.sha256) return
     await carried.keep(version, null)
     await changeParked(to, (list) => list.delete(path))

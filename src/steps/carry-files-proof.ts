@@ -4,9 +4,30 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { hashedSchema } from './file-batches.ts'
 import type { Putting } from './file-put.ts'
+import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
 
 const AT_ONCE = 64
+
+/** What was sent; `stands`: as the target has it, where that didn't take its time. */
+export interface Sent {
+  readonly entry: HashedEntry
+  readonly stands: FileEntry | undefined
+}
+
+/** Keeps what was sent, to be read back. */
+export async function keepSent(carried: FileStore, { entry, stands }: Sent): Promise<void> {
+  const noted = stands === undefined ? undefined : carried.note(entry.path, arrival(entry, stands.mtimeSeconds))
+  await Promise.all([carried.keep(entry, null), noted])
+}
+
+const arrival = ({ sha256 }: HashedEntry, seconds: number): string => `${sha256} ${seconds}`
+
+/** An entry as it stood on the target when it had arrived. */
+function asArrived(carried: FileStore, entry: HashedEntry): HashedEntry {
+  const seconds = Number(carried.noteOf(entry.path)?.split(' ')[1])
+  return carried.noteOf(entry.path) === arrival(entry, seconds) ? { ...entry, mtimeSeconds: seconds } : entry
+}
 
 interface ReadBack {
   files: number
@@ -25,7 +46,7 @@ export async function readBack(to: Putting, after: number): Promise<Readonly<Rea
       const some = carried.arrivedAfter(seen.last, AT_ONCE)
       if (some.length === 0) return seen
       to.run.signal.throwIfAborted()
-      await Promise.all(some.map(({ entry }) => readBackOne(to, entry, seen)))
+      await Promise.all(some.map(({ entry }) => readBackOne(to, asArrived(carried, entry), seen)))
       seen.last = some.at(-1)?.arrival ?? seen.last
     }
   } finally {

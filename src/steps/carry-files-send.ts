@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { changedMeanwhile } from '../files/last-look.ts'
-import { type HashedEntry, looksAlike } from '../files/merge.ts'
+import { looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost, WrittenFile } from '../files/port.ts'
 import type { CarryItem } from './carry-files-plan.ts'
+import type { Sent } from './carry-files-proof.ts'
 import { proveArrival, readProven } from './file-arrival.ts'
 import { folderMode } from './file-batches.ts'
 import { isKept } from './file-fetch.ts'
@@ -22,11 +23,11 @@ export interface Sending extends Putting {
 }
 
 /** Sends an entry; a file that changes meanwhile is sent again. */
-export async function send(work: Sending, { entry, now }: CarryItem, signal: AbortSignal): Promise<HashedEntry> {
+export async function send(work: Sending, { entry, now }: CarryItem, signal: AbortSignal): Promise<Sent> {
   const { host, source, run, onTheWay } = work
   if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
   if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
-  if (entry.kind !== 'file') return { ...entry, sha256: null }
+  if (entry.kind !== 'file') return { entry: { ...entry, sha256: null }, stands: undefined }
   let reading: FileEntry = entry
   let replaces: FileEntry | null = now
   for (let round = 1; ; round += 1) {
@@ -35,10 +36,11 @@ export async function send(work: Sending, { entry, now }: CarryItem, signal: Abo
     const options = { mode, mtimeSeconds, replaces, ...(again === undefined ? {} : { again }) }
     const written = await host.write(path, content, options, signal)
     const after = await source.stat(path)
-    if (after === undefined || looksAlike(after, reading)) return { ...reading, size: written.size, sha256: written.sha256 }
-    if (round === MOST_READINGS) {
-      run.emit({ event: 'finding', ...keepsChanging(path) })
-      return { ...reading, size: written.size, sha256: written.sha256 }
+    const isSettled = after === undefined || looksAlike(after, reading)
+    if (isSettled || round === MOST_READINGS) {
+      if (!isSettled) run.emit({ event: 'finding', ...keepsChanging(path) })
+      const sent = { ...reading, size: written.size, sha256: written.sha256 }
+      return { entry: sent, stands: written.untimed === true ? await host.stat(path) : undefined }
     }
     reading = after
     replaces = await asWritten(host, path, written, signal)

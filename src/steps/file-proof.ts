@@ -3,7 +3,7 @@ import type { Finding } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths } from '../files/paths.ts'
-import type { FileEntry, FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { isNewer, type Place, Places } from './file-batches.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
@@ -24,15 +24,20 @@ export interface Verified {
   readonly wrong: readonly { readonly batch: number; readonly places: readonly number[] }[]
 }
 
+export interface Restored {
+  readonly host: FileHost
+  readonly powers: FilePowers
+  readonly store: FileStore
+  /** Files that another step of the run changed after they were restored. */
+  readonly rewritten: ReadonlyMap<string, string>
+}
+
 /** Compares what stands on the new host with what was saved: one listing, and the contents by the host's own hash or by reading them. */
 export async function verifyRestored(
-  host: FileHost,
-  store: FileStore,
-  rewritten: ReadonlyMap<string, string>,
+  { host, powers, store, rewritten }: Restored,
   run: StepRun,
   how: HowVerified = 'all',
 ): Promise<Verified> {
-  const powers = await host.powers()
   const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
   const proof = new Proof(host, flight, run, powers.hash !== null)
   const places = new Places()

@@ -46,6 +46,20 @@ export class RestoreRecord {
     return this.#note(`settled/${keyOf(batch)}`, false)
   }
 
+  /** Whether a file that was changed on that host can be told by its time: not where it took none of those that it was given. */
+  get tellsByTime(): boolean {
+    return !this.#is('untimed')
+  }
+
+  async noteUntimed(label: string): Promise<void> {
+    if (!this.tellsByTime) return
+    await this.#note('untimed', true)
+    this.#run.emit({
+      event: 'note',
+      message: `${label} did not take the times of files: they have those of their arrival, which say nothing of what was changed since.`,
+    })
+  }
+
   /** Places in a batch of what was found there and isn't what was saved, and was not sent again since. */
   wrong(which: Which): ReadonlySet<number> {
     return placesOf(this.#wrong(which))

@@ -103,14 +103,15 @@ class RestoreFiles implements Step<Change> {
     await record.begin()
     if (change.do === 'delete') return deleteEntries(this.#putting(run), change)
     if (change.do === 'relay') {
-      const { digest } = await relay(this.#relaying(run), change)
+      const { digest, isTimed } = await relay(this.#relaying(run), change)
+      if (!isTimed) await record.noteUntimed(this.#new().label)
       await this.#new().sweep?.()
       tellRemarks(this.#new(), run)
       return record.relayed(digest)
     }
     const store = this.#store(run)
     try {
-      await putBatch(this.#putting(run), store, change)
+      if (!(await putBatch(this.#putting(run), store, change))) await record.noteUntimed(this.#new().label)
       await this.#new().sweep?.()
       tellRemarks(this.#new(), run)
     } finally {
@@ -122,7 +123,8 @@ class RestoreFiles implements Step<Change> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const store = this.#store(run)
     try {
-      const { findings, wrong } = await verifyRestored(this.#new(), store, rewrittenFiles(run), run, this.#options.verify)
+      const restored = { host: this.#new(), powers: await this.#powers(run), store, rewritten: rewrittenFiles(run) }
+      const { findings, wrong } = await verifyRestored(restored, run, this.#options.verify)
       const snapshot = store.marked()?.digest
       if (snapshot === undefined) return findings
       for (const { batch, places } of wrong) await this.#record(run).foundWrong({ snapshot, batch }, places)
@@ -159,14 +161,13 @@ class RestoreFiles implements Step<Change> {
   }
 
   async #planFrom(store: FileStore, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
-    const host = this.#new()
     const record = this.#record(run)
     const relayed = record.isRelayed(totals.digest)
     const settled = (batch: number): boolean => relayed || record.isSettled({ snapshot: totals.digest, batch })
     const wrong = (batch: number): ReadonlySet<number> => record.wrong({ snapshot: totals.digest, batch })
     // Asked side by side: each takes some round trips.
     const listed = askedAtOnce(this.#listed(run))
-    const powers = await host.powers()
+    const powers = await this.#powers(run)
     const rules = { powers, isSettled: settled, wrong, rewritten: new Set(rewrittenFiles(run).keys()) }
     const surplus = new Surplus(store, this.#options.delete, powers, RelayRecords.openPut(run, this.#context.world.effects))
     const changes: Change[] = []
@@ -253,6 +254,11 @@ class RestoreFiles implements Step<Change> {
     const { files } = this.#context.world.new
     if (files !== undefined) return files
     throw new MigrateError('playbook-part-missing', `${this.id} needs the new host's files, which the playbook doesn't give.`)
+  }
+
+  async #powers(run: StepRun): Promise<FilePowers> {
+    const powers = await this.#new().powers()
+    return { ...powers, times: powers.times && this.#record(run).tellsByTime }
   }
 
   #record(run: StepRun): RestoreRecord {

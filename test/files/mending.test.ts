@@ -132,4 +132,35 @@ describe.skipIf(ftpdMissing !== null)(`over plain FTP${ftpdMissing === null ? ''
       expect(await steps.restore().plan(run)).toEqual([])
     },
   )
+
+  // Each file is newer there than the one that it was made from, as if somebody had changed it since.
+  it('a changed bit is no change of somebody’s where the host refuses to set times, though it lists the command', async () => {
+    chmodSync(fresh.path, 0o755)
+    fresh.folder('site')
+    chownSync(join(fresh.path, 'site'), FTP_UID, FTP_UID)
+    const { host, line, end } = await overFtp(await startVsftpd({ site: fresh.path, takesTimes: false }), '/site')
+    ends.push(end)
+    const [first, second] = [randomBytes(300_000), randomBytes(310_000)]
+    old.put('picture.jpg', first)
+    const steps = between(openLocal(old.path), host)
+    await perform(steps.snapshot(), run)
+    line.corrupt(100_000, 'up')
+    await perform(steps.restore(), run)
+    expect(run.events).toContainEqual(expect.objectContaining({ message: expect.stringContaining('did not take the times') }))
+    expect(await faultsOf(steps.restore())).toMatchObject([differing('picture.jpg')])
+    expect(run.facts.has('files-restored')).toBe(false)
+    expect(await perform(steps.restore(), run)).toMatchObject([{ do: 'put', files: 1 }])
+    expect(fresh.read('site/picture.jpg')?.equals(first)).toBe(true)
+    expect(await faultsOf(steps.restore())).toEqual([])
+    expect(await steps.restore().plan(run)).toEqual([])
+
+    old.put('picture.jpg', second, 0o644, 1_300_000_000)
+    line.corrupt(100_000, 'up')
+    await perform(steps.carry(), run)
+    expect((await steps.carry().verify(run)).map(({ code }) => code)).toEqual(['carried-files-differ'])
+    expect(await perform(steps.carry(), run)).toMatchObject([{ do: 'carry', files: 1 }])
+    expect(fresh.read('site/picture.jpg')?.equals(second)).toBe(true)
+    expect((await steps.carry().verify(run)).map(({ code }) => code)).toEqual(['files-carried'])
+    expect(await steps.carry().plan(run)).toEqual([])
+  })
 })
