@@ -159,7 +159,7 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
-    await proveArrival(host, entry, taken.sha256, signal)
+    await proveArrival(host, entry, taken, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) !== 'file-missing') throw error

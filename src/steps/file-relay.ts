@@ -65,11 +65,13 @@ export interface Relaying extends Putting {
   readonly rewritten: ReadonlySet<string>
 }
 
+/** The snapshot's totals, and whether the host took the times of all files. */
+type Relayed = Pick<SnapshotTotals, 'digest'> & { readonly isTimed: boolean }
+
 /**
- * Puts each file of the snapshot on the new host as it comes, until the snapshot is whole and all of it stands; returns its totals.
- * What it put and the snapshot has no more is taken back. May be cut off at any instant and begun again.
+ * Puts each file of the snapshot on the new host as it comes, until the snapshot is whole and all of it stands. What it put and the snapshot has no more is taken back. May be cut off at any instant and begun again.
  */
-export async function relay(work: Relaying, change: Relay): Promise<SnapshotTotals> {
+export async function relay(work: Relaying, change: Relay): Promise<Relayed> {
   const records = RelayRecords.open(work.run, work.effects)
   const before = BeforeImages.open(work.run, work.step, change, work.effects)
   const store = FileStore.openExisting(work.directory, work.effects)
@@ -80,11 +82,11 @@ export async function relay(work: Relaying, change: Relay): Promise<SnapshotTota
     const standing = records.standing.fact(LISTED) === undefined ? askedAtOnce(work.listed()) : undefined
     const powers = await work.host.powers()
     if (standing !== undefined) await noteStanding(records.standing, standing, work)
-    await new Relayer({ ...work, store, records, before, powers }).run()
+    const isTimed = await new Relayer({ ...work, store, records, before, powers }).run()
     await takeBackGone({ ...work, records, before }, store)
     const totals = store.marked()
     if (totals === undefined) throw vanished(work)
-    return totals
+    return { digest: totals.digest, isTimed }
   } finally {
     store?.close()
     before.close()
@@ -128,12 +130,14 @@ interface Parts extends Relaying {
 class Relayer {
   readonly #parts: Parts
   #bytes = 0
+  #isTimed = true
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
-  async run(): Promise<void> {
+  /** Returns whether the host took the times of all files. */
+  async run(): Promise<boolean> {
     await sideBySide(this.#parts.run, async (flight) => {
       // A file that changed meanwhile comes again, and waits for the first.
       const inTurn = new InTurn()
@@ -141,6 +145,7 @@ class Relayer {
         await inTurn.start(flight, entry, () => this.#put(entry, flight.signal))
       await flight.drain()
     })
+    return this.#isTimed
   }
 
   async *#arrivals(signal: AbortSignal): AsyncGenerator<StoredEntry> {
@@ -204,7 +209,7 @@ class Relayer {
     // Cut off right now, either of them may stand there.
     if (former !== null && former !== entry.sha256) await records.put.note(entry.path, former)
     await records.put.keep(entry, null)
-    await putEntry(host, store, entry, signal)
+    if (!(await putEntry(host, store, entry, signal))) this.#isTimed = false
   }
 }
 
