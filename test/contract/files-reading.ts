@@ -53,6 +53,21 @@ export function listing(use: () => FilesUnderTest): void {
     expect((await errorOf(listed(host, 'c'))).code).toBe('file-missing')
   })
 
+  it('lists the rest when a folder goes after it was named and before it was looked into', async () => {
+    const { host, truth } = use()
+    for (const path of ['a', 'cache/deep/1', 'cache/2', 'kept/3', 'z']) truth.put(path, Buffer.from(path))
+    const found: string[] = []
+    for await (const { path } of host.list()) {
+      if (path === 'a') {
+        for (const file of ['cache/deep/1', 'cache/2']) await host.remove(file)
+        for (const folder of ['cache/deep', 'cache']) await host.removeFolder(folder)
+      }
+      if (path !== 'cache') found.push(path)
+    }
+    expect(found).toEqual(['a', 'kept', 'kept/3', 'z'])
+    expect(truth.paths()).not.toContain('cache')
+  })
+
   it('throws for a folder that may not be listed, rather than pass over it', async (context) => {
     const { host, truth, deny } = use()
     if (deny === undefined) return context.skip('nothing can be denied to this account')

@@ -4,7 +4,8 @@ import type { Finding } from '../../base/errors.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { Boundary } from '../boundary.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
-import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { FolderEntries } from '../folder-entries.ts'
+import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
@@ -15,6 +16,7 @@ import { sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
 import { download, noLinks } from './transfer.ts'
+import { walk } from './walk.ts'
 
 /** Of every link on Unix. */
 const LINK_MODE = 0o777
@@ -51,38 +53,17 @@ export class FtpFiles implements FileHost {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (connection) => this.#inside(connection, folder, true))
     }
-    yield* depth === 'here' ? await this.#entries(folder) : this.#below(await this.#entries(folder), signal)
+    const entries = await this.#entries(folder)
+    const tree = { connections: this.#options.connections, signal, read: (path: string) => this.#entries(path) }
+    yield* depth === 'here' ? entries : walk(entries, { ...tree, stat: (path) => this.stat(path) })
   }
 
-  /** What lies below folders that come soon is asked for beforehand, by as many connections as there are. */
-  async *#below(entries: readonly FileEntry[], signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
-    const folders = entries.filter((entry) => entry.kind === 'folder').map((entry) => entry.path)
-    const asked = new Map<string, Promise<readonly FileEntry[]>>()
-    const ask = (path: string): Promise<readonly FileEntry[]> => {
-      const answer = asked.get(path) ?? this.#entries(path)
-      // It is awaited when its turn comes, and told then; one that never comes must not end the process.
-      answer.catch(() => undefined)
-      asked.set(path, answer)
-      return answer
-    }
-    for (const entry of entries) {
-      signal?.throwIfAborted()
-      yield entry
-      if (entry.kind !== 'folder') continue
-      const next = folders.indexOf(entry.path)
-      for (const path of folders.slice(next, next + this.#options.connections)) void ask(path)
-      const below = await ask(entry.path)
-      asked.delete(entry.path)
-      yield* this.#below(below, signal)
-    }
-  }
-
-  async #entries(folder: string): Promise<readonly FileEntry[]> {
-    const entries = await this.#use(folder, 'list', (connection) =>
-      listFolder(connection, this.#full(folder), folder, this.label),
-    )
+  async #entries(folder: string): Promise<FolderEntries> {
+    const entries = new FolderEntries(folder)
+    const listed = await this.#use(folder, 'list', (connection) => listFolder(connection, this.#full(folder), folder, this.label))
+    for (const entry of listed) entries.add(entry)
     if (folder !== '') this.#boundary.remember(folder)
-    return entries.toSorted((a, b) => comparePaths(a.path, b.path))
+    return entries.sort()
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
