@@ -79,18 +79,24 @@ export class FtpFiles implements FileHost {
     if (!connection.features.has('MLST')) return this.#listed(connection, path)
     const found = await lookUp(connection, this.#full(path), path)
     // proftpd calls a link what it points at; all that is left of the link is its mode.
-    const isDoubtful = found !== undefined && (found.kind === 'link' || found.mode === LINK_MODE || found.mode === null)
+    if (found === undefined) return undefined
+    const isDoubtful = found === 'unclear' || found.kind === 'link' || found.mode === LINK_MODE || found.mode === null
     return isDoubtful ? this.#listed(connection, path) : found
   }
 
+  /** An entry by the listing of its folder. Throws for a folder that may not be listed: what it holds nobody can say. */
   async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     const folder = parentOf(path)
     try {
       const entries = await listFolder(connection, this.#full(folder), folder, this.label)
       return entries.find((entry) => entry.path === path)
     } catch (error) {
-      if (['missing', 'unclear'].includes(meaningOf(error, connection))) return undefined
-      throw error
+      const meaning = meaningOf(error, connection)
+      if (meaning === 'missing') return undefined
+      if (meaning !== 'unclear') throw error
+      const stands = folder === '' || (await this.#entry(connection, folder))?.kind === 'folder'
+      if (stands) throw permissionDenied(this.label, folder, 'list', error)
+      return undefined
     }
   }
 
@@ -265,8 +271,11 @@ export class FtpFiles implements FileHost {
     const last = await lastWord(error, connection)
     if (last !== undefined) return mapped(last, about)
     if (meaningOf(error, connection) !== 'unclear' || doing === 'write') return mapped(error, about)
-    const there = await this.#entry(connection, path).catch(() => undefined)
-    return mapped(error, about, path === '' || there !== undefined)
+    try {
+      return mapped(error, about, path === '' || (await this.#entry(connection, path)) !== undefined)
+    } catch (second) {
+      return mapped(second, about, true)
+    }
   }
 
   async #ready(connection: FtpConnection): Promise<void> {
