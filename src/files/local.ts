@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import pLimit from 'p-limit'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { foldsCase } from './case-folding.ts'
+import { looksInto } from './depth.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import type { FolderEntries } from './folder-entries.ts'
@@ -81,16 +82,20 @@ class LocalFiles implements FileHost {
   }
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
-    yield* this.#walk(await this.#entriesOf(folder, signal), signal, depth)
+    yield* this.#walk(await this.#entriesOf(folder, signal), signal, looksInto(depth))
   }
 
-  async *#walk(entries: FolderEntries, signal: AbortSignal | undefined, depth: ListDepth): AsyncGenerator<FileEntry> {
+  async *#walk(
+    entries: FolderEntries,
+    signal: AbortSignal | undefined,
+    isEntered: (folder: string) => boolean,
+  ): AsyncGenerator<FileEntry> {
     const read = (path: string): Promise<FolderEntries> => this.#entriesOf(path, signal)
     for (const entry of entries) {
       yield entry
-      if (entry.kind !== 'folder' || depth === 'here') continue
+      if (entry.kind !== 'folder' || !isEntered(entry.path)) continue
       const below = await readUnlessGone(entry.path, { read, stat: (path) => this.stat(path) })
-      if (below !== undefined) yield* this.#walk(below, signal, depth)
+      if (below !== undefined) yield* this.#walk(below, signal, isEntered)
     }
   }
 

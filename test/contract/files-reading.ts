@@ -79,6 +79,21 @@ export function listing(use: () => FilesUnderTest): void {
     expect(error.message).toContain('shut')
   })
 
+  it('looks only into folders that are wanted: one that may not be listed is named, and never opened', async () => {
+    const { host, truth, deny } = use()
+    for (const path of ['open/1', 'open/shut/2', 'shut/3/4', 'shut/5', 'z/6']) truth.put(path, Buffer.from(path))
+    deny?.('shut')
+    const asked: string[] = []
+    const isWanted = (folder: string): boolean => {
+      asked.push(folder)
+      return !folder.endsWith('shut')
+    }
+    const paths = (await listed(host, '', isWanted)).map(({ path }) => path)
+    expect(paths).toEqual(['open', 'open/1', 'open/shut', 'shut', 'z', 'z/6'])
+    expect(new Set(asked)).toEqual(new Set(['open', 'open/shut', 'shut', 'z']))
+    expect((await listed(host, 'open', isWanted)).map(({ path }) => path)).toEqual(['open/1', 'open/shut'])
+  })
+
   it('carries names of every kind: spaces, quotes, line breaks, 255 bytes, other scripts', async () => {
     const { host, truth, lacks = [] } = use()
     const all = [

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { Boundary } from '../boundary.ts'
+import { looksInto } from '../depth.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { FolderEntries } from '../folder-entries.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
@@ -54,8 +55,8 @@ export class FtpFiles implements FileHost {
       await this.#use(folder, 'list', (connection) => this.#inside(connection, folder, true))
     }
     const entries = await this.#entries(folder)
-    const tree = { connections: this.#options.connections, signal, read: (path: string) => this.#entries(path) }
-    yield* depth === 'here' ? entries : walk(entries, { ...tree, stat: (path) => this.stat(path) })
+    const tree = { connections: this.#options.connections, signal, isEntered: looksInto(depth) }
+    yield* walk(entries, { ...tree, read: (path) => this.#entries(path), stat: (path) => this.stat(path) })
   }
 
   async #entries(folder: string): Promise<FolderEntries> {

@@ -6,6 +6,7 @@ interface Tree {
   /** So many folders are asked for at a time: one by each connection. */
   readonly connections: number
   readonly signal: AbortSignal | undefined
+  isEntered(folder: string): boolean
   read(folder: string): Promise<FolderEntries>
   stat(path: string): Promise<FileEntry | undefined>
 }
@@ -15,7 +16,7 @@ interface Tree {
  * the entries of the folders on the way down, and for each of them those of as many more as there are connections.
  */
 export async function* walk(entries: FolderEntries, tree: Tree): AsyncGenerator<FileEntry> {
-  const { folders } = entries
+  const folders = entries.folders.filter((folder) => tree.isEntered(folder))
   const asked = new Map<string, Promise<FolderEntries | undefined>>()
   const ask = (folder: string): void => {
     if (asked.has(folder)) return
@@ -28,8 +29,8 @@ export async function* walk(entries: FolderEntries, tree: Tree): AsyncGenerator<
   for (const entry of entries) {
     tree.signal?.throwIfAborted()
     yield entry
-    if (entry.kind !== 'folder') continue
-    folders.slice(next, next + tree.connections).forEach(ask)
+    if (entry.kind !== 'folder' || !tree.isEntered(entry.path)) continue
+    for (const folder of [entry.path, ...folders.slice(next + 1, next + tree.connections)]) ask(folder)
     next += 1
     const below = await asked.get(entry.path)
     asked.delete(entry.path)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
+import { looksInto } from '../depth.ts'
 import type { FolderEntries } from '../folder-entries.ts'
 import { lastLook } from '../last-look.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
@@ -79,7 +80,7 @@ export class SftpFiles implements FileHost {
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
-    yield* depth === 'here' ? await read(folder) : walk(folder, { read, stat: (path) => this.stat(path) }, signal)
+    yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {

@@ -115,12 +115,15 @@ const USUAL_ENTRIES = 150
 
 interface Level {
   readonly entries: FolderEntries
+  /** Those of its folders that are looked into. */
+  readonly folders: readonly string[]
   next: number
   nextFolder: number
   nextAhead: number
 }
 
 interface Tree {
+  isEntered(folder: string): boolean
   read(folder: string): Promise<FolderEntries>
   stat(path: string): Promise<FileEntry | undefined>
 }
@@ -132,6 +135,9 @@ interface Tree {
 export async function* walk(start: string, tree: Tree, signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
   const { read } = tree
   const ahead = new ReadAhead(async (folder) => (await readUnlessGone(folder, tree)) ?? new FolderEntries(folder))
+  const level = (entries: FolderEntries): Level => {
+    return { entries, folders: entries.folders.filter((folder) => tree.isEntered(folder)), next: 0, nextFolder: 0, nextAhead: 0 }
+  }
   const levels: Level[] = [level(await read(start))]
   for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
     signal?.throwIfAborted()
@@ -142,11 +148,11 @@ export async function* walk(start: string, tree: Tree, signal: AbortSignal | und
     }
     top.next += 1
     yield entry
-    if (entry.kind !== 'folder') continue
+    if (entry.kind !== 'folder' || !tree.isEntered(entry.path)) continue
     top.nextFolder += 1
     const own = ahead.take(entry.path)
     for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.takesMore; top.nextAhead += 1) {
-      const folder = top.entries.folders[top.nextAhead]
+      const folder = top.folders[top.nextAhead]
       if (folder === undefined) break
       ahead.begin(folder)
     }
@@ -198,5 +204,3 @@ class ReadAhead {
     return entries
   }
 }
-
-const level = (entries: FolderEntries): Level => ({ entries, next: 0, nextFolder: 0, nextAhead: 0 })
