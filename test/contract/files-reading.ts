@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { getEventListeners } from 'node:events'
 import { Readable } from 'node:stream'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { comparePaths } from '../../src/files/paths.ts'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import { refusedByWindows } from '../../src/files/windows-names.ts'
@@ -197,6 +198,18 @@ export function contents(use: () => FilesUnderTest): void {
     expect(written).toEqual({ size: whole.length, sha256: sha256(whole) })
     expect(await host.sha256('large')).toBe(written.sha256)
     expect(sha256(truth.read('large') ?? Buffer.alloc(0))).toBe(written.sha256)
+  })
+
+  it('leaves nothing behind on the signal of what was read: a step has one for all of its files', async () => {
+    const { host, truth } = use()
+    for (const path of ['small', 'large']) truth.put(path, randomBytes(path === 'small' ? 100 : 400_000))
+    const { signal } = new AbortController()
+    for (const path of ['small', 'large']) {
+      const entry = await host.stat(path)
+      await bytesOf(host.read(path, { signal }))
+      await bytesOf(host.read(path, { signal, ...(entry ? { entry } : {}) }))
+    }
+    await vi.waitFor(() => expect(getEventListeners(signal, 'abort')).toEqual([]))
   })
 
   it('stops reading when it is told to', async () => {

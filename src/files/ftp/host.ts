@@ -4,6 +4,7 @@ import type { Finding } from '../../base/errors.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { Boundary } from '../boundary.ts'
 import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import { FolderEntries } from '../folder-entries.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
@@ -124,8 +125,7 @@ export class FtpFiles implements FileHost {
         failed: (error) => this.#failure(error, path, 'read', connection),
       })
       void ended.then(() => this.#pool.giveBack(connection))
-      signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-      return stream
+      return endedBy(stream, signal)
     } catch (error) {
       const failure = await this.#failure(error, path, 'read', connection)
       const wasDropped = this.#pool.wasDropped(connection, failure)
