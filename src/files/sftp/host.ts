@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
+import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
 import type { FolderEntries } from '../folder-entries.ts'
 import { lastLook } from '../last-look.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
@@ -79,7 +81,7 @@ export class SftpFiles implements FileHost {
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
-    yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
+    yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -97,9 +99,7 @@ export class SftpFiles implements FileHost {
     const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
-    const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 1 })
-    signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-    return stream
+    return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
   async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
