@@ -80,15 +80,16 @@ async function putInPlace(connection: FtpConnection, place: Place): Promise<void
 
 /** What `Asides` needs of a connection. */
 export const renamingBy = (
-  { client }: FtpConnection,
+  connection: FtpConnection,
   { label, full, look }: Pick<Place, 'label' | 'full' | 'look'>,
 ): Renaming => ({
   label,
-  isLost: (error) => client.closed || (error instanceof FTPError && error.code === GOING_AWAY),
-  rename: async (from, to) => void (await client.rename(full(from), full(to))),
-  isThere: async (path) => (await look(path)) !== undefined,
+  isLost: (error) => connection.client.closed || (error instanceof FTPError && error.code === GOING_AWAY),
+  rename: async (from, to) => void (await connection.client.rename(full(from), full(to))),
+  // Where names fold case, a listing has it under another one.
+  isThere: async (path) => (await sizeOf(connection, full(path))) !== null || (await look(path)) !== undefined,
   remove: async (path) => {
-    const { code, message } = await client.sendIgnoringError(`DELE ${full(path)}`)
+    const { code, message } = await connection.client.sendIgnoringError(`DELE ${full(path)}`)
     if (code >= 400 && (await look(path)) !== undefined) throw new FTPError({ code, message })
   },
 })
