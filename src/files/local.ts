@@ -10,7 +10,9 @@ import { foldsCase } from './case-folding.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import { FolderEntries } from './folder-entries.ts'
+import { hashOf } from './hash-of.ts'
 import { lastLook } from './last-look.ts'
+import { LocalDisk } from './local-disk.ts'
 import { escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
@@ -33,9 +35,11 @@ class LocalFiles implements FileHost {
   readonly label: string
   readonly #few = pLimit(OPEN_AT_ONCE)
   readonly #root: string
+  readonly #disk: LocalDisk
 
   constructor(root: string, label: string) {
     this.#root = root
+    this.#disk = new LocalDisk(root)
     this.label = label
   }
 
@@ -147,7 +151,12 @@ class LocalFiles implements FileHost {
     }
     const put = async (): Promise<void> => {
       const handle = await fs.open(partFull, 'wx', 0o600)
-      await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
+      // Where something is replaced, neither it nor the new file may be lost to a power cut.
+      const flush = await fs.lstat(full).then(
+        () => true,
+        () => false,
+      )
+      await pipeline(content, count, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
@@ -157,6 +166,7 @@ class LocalFiles implements FileHost {
       await fs.rename(partFull, full)
     }
     await this.#do(path, 'write', () => this.#few(put))
+    await this.#do(path, 'write', () => this.#disk.wrote(join(this.#root, path)))
     return { size, sha256: hash.digest('hex') }
   }
 
@@ -196,9 +206,7 @@ class LocalFiles implements FileHost {
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
-    const hash = createHash('sha256')
-    for await (const chunk of await this.read(path, signal ? { signal } : {})) hash.update(chunk)
-    return hash.digest('hex')
+    return hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[]): Promise<readonly (string | null)[]> {
@@ -214,6 +222,8 @@ class LocalFiles implements FileHost {
     const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
     return stats.files === 0 ? null : stats.ffree
   }
+
+  sweep = (): Promise<void> => this.#do('', 'bring to the disk', () => this.#disk.sync())
 
   async close(): Promise<void> {
     // Nothing is held open.

@@ -131,8 +131,11 @@ export interface FileHost {
    */
   prepare?(purpose: 'read' | 'write'): void
   /**
-   * Waits until nothing of what was written is still under a temporary name of this program's own making (a folder in which many files
-   * arrive together), and removes such as were left by one that was killed. Absent where there are none.
+   * What was written settles: before a step counts as done. Nothing of it is still under a name of this program's own making (a folder in which
+   * many files arrive together, an old file that stepped aside), what one that was killed has left of those is removed or put back, and, as far
+   * as the host can be asked for it, all of it is on the disk, so that a power cut there takes none of it: on this machine always; over SFTP where
+   * the account can run commands, and elsewhere (fsync@openssh.com) large files and single ones; over FTP never. Until then, whoever reads sees
+   * every file whole, but a power cut may take it. Absent where there is nothing to do.
    */
   sweep?(): Promise<void>
   /**

@@ -139,7 +139,8 @@ class CarryFiles implements Step<CarryChange> {
       case 'settle':
         return settle(to, change)
       case 'both':
-        return keepBoth(to, change)
+        await keepBoth(to, change)
+        return to.host.sweep?.()
       case 'delete':
         return carryDeletions(to, change)
     }
@@ -163,6 +164,7 @@ class CarryFiles implements Step<CarryChange> {
     const from = this.#carrying(run)
     await from.host.sweep?.()
     await takeBackCarried(from, change)
+    await from.host.sweep?.()
   }
 
   describe(change: CarryChange): string {

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { type Finding, MigrateError } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
 import { fileMissing, filesFailed } from '../failures.ts'
+import { hashOf } from '../hash-of.ts'
 import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
@@ -229,10 +229,7 @@ export class FtpFiles implements FileHost {
       await this.#inside(connection, path, true)
       return serverHash(connection, this.#full(path))
     })
-    if (found !== undefined) return found
-    const hash = createHash('sha256')
-    for await (const chunk of (await this.read(path, signal ? { signal } : {})) as AsyncIterable<Buffer>) hash.update(chunk)
-    return hash.digest('hex')
+    return found ?? hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
