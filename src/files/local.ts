@@ -55,6 +55,9 @@ class LocalFiles implements FileHost {
       lineBreaks: true,
       offsets: true,
       names: NAMES[process.platform] ?? ('bytes' as const),
+      timeSeconds: 1,
+      flushes: 'all' as const,
+      copies: false,
     }
     return { ...unlimited, hash: null, foldsCase, sealed: true }
   }

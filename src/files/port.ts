@@ -68,6 +68,12 @@ export interface FilePowers {
   readonly lineBreaks: boolean
   /** A file can be read from any byte on. */
   readonly offsets: boolean
+  /** To how many seconds the host tells when a file was changed: what changes twice within them looks the same. */
+  readonly timeSeconds: number
+  /** What `sweep` brings to the host's disk: all that was written, large and single files alone, or nothing. */
+  readonly flushes: 'all' | 'large' | 'nothing'
+  /** A file can be copied within the host, without a way here and back (copy-data). */
+  readonly copies: boolean
   /** What is changed on the way is noticed (SSH, TLS, no network at all); over plain FTP only a hash tells. */
   readonly sealed: boolean
 }

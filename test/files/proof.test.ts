@@ -11,7 +11,7 @@ import { nameFrom } from '../../src/files/raw-names.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
-import { errorOf } from '../contract/files-kit.ts'
+import { errorOf, overriding } from '../contract/files-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
 import { ftpdMissing, startProftpd } from '../servers/ftpd.ts'
@@ -47,15 +47,6 @@ const between = (from: FileHost, to: FileHost) => {
       restoreFilesKind.create(parsed(restoreFilesKind, options), testContext(world, 'restore-files')),
   }
 }
-
-/** A host that does some things otherwise. */
-const overriding = (host: FileHost, change: Partial<FileHost>): FileHost =>
-  new Proxy(host, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(change, name) ?? Reflect.get(target, name)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 
 describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
   let proxy: FaultProxy
