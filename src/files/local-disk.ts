@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import pLimit from 'p-limit'
 import { codeOf } from '../base/errors.ts'
 import { runProgram } from '../base/program.ts'
-import { isRaw, nameBytes } from './raw-names.ts'
+import { onDisk } from './local-paths.ts'
 
 /** From so many files on, the system's program for a whole file system is quicker than one after the other. */
 const MANY = 256
@@ -54,7 +54,7 @@ const PASSED_OVER = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP']
 
 async function flush(path: string): Promise<void> {
   try {
-    const handle = await open(isRaw(path) ? nameBytes(path) : path, process.platform === 'win32' ? 'r+' : 'r')
+    const handle = await open(onDisk(path), process.platform === 'win32' ? 'r+' : 'r')
     await handle.sync().finally(() => handle.close())
   } catch (error) {
     if (!PASSED_OVER.includes(codeOf(error) ?? '')) throw error

@@ -13,9 +13,10 @@ import { FolderEntries } from './folder-entries.ts'
 import { hashOf } from './hash-of.ts'
 import { lastLook } from './last-look.ts'
 import { LocalDisk } from './local-disk.ts'
+import { BYTES, isLink, makeFolders, onDisk, realPath } from './local-paths.ts'
 import { escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
-import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
+import { nameFrom } from './raw-names.ts'
 import { wholeContent } from './whole.ts'
 
 /** Files up to this length are read at once. */
@@ -177,7 +178,7 @@ class LocalFiles implements FileHost {
     if (path === '') return
     const full = await this.#inside(path, true)
     await this.#do(path, 'make the folder', async () => {
-      await fs.mkdir(full, { recursive: true })
+      await makeFolders(this.#root, path)
       if (mode !== null) await fs.chmod(full, mode)
     })
   }
@@ -270,19 +271,6 @@ class LocalFiles implements FileHost {
     return filesFailed(this.label, path, doing, error)
   }
 }
-
-const BYTES = { encoding: 'buffer' } as const
-
-/** As the file system is asked for it. */
-const onDisk = (path: string): string | Buffer => (isRaw(path) ? nameBytes(path) : path)
-
-const realPath = async (path: string): Promise<string> => nameFrom(await fs.realpath(onDisk(path), BYTES))
-
-const isLink = (path: string): Promise<boolean> =>
-  fs.lstat(onDisk(path)).then(
-    (stats) => stats.isSymbolicLink(),
-    () => false,
-  )
 
 const ignoreMissing = (error: unknown): void => {
   if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
