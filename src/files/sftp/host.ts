@@ -138,10 +138,9 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      const full = boundary.full(path)
-      const handle = await channel.open(full, OPEN.read)
+      const handle = await channel.open(boundary.full(path), OPEN.read)
       try {
-        yield* readAhead(channel, handle, { label: this.label, path, full, offset, size })
+        yield* readAhead(channel, handle, { label: this.label, path, full: boundary.full(path), offset, size })
       } finally {
         if (!channel.isLost) await channel.close(handle)
       }
@@ -163,8 +162,8 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
         this.#disk.wrote()
       })
-    const root = (await this.#inside()).full('')
-    return whole === undefined ? bySftp() : this.#small.write(root, path, whole, options, place, bySftp)
+    if (whole === undefined) return bySftp()
+    return this.#small.write((await this.#inside()).full(''), path, whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
