@@ -60,7 +60,7 @@ export class Connections extends Pool<Session> {
       interrupt: () => {
         for (const session of sessions) {
           session.interrupt()
-          void this.#kill(session)
+          void this.kill(session)
         }
       },
       destroy: () => {
@@ -72,11 +72,15 @@ export class Connections extends Pool<Session> {
 
   /**
    * Ends what the server does for a session ("KILL"): by a connection of its own for as long as that takes, since all others may be
-   * taken. Where it can't be had, the session is destroyed a moment later anyway.
+   * taken. Where it can't be had, the session is destroyed.
    */
-  async #kill(session: Session): Promise<void> {
+  async kill(session: Session): Promise<void> {
     const helper = await this.#connectClient().catch(() => undefined)
-    helper?.query(`KILL QUERY ${session.threadId}`, () => helper.destroy())
+    if (helper === undefined) return session.destroy()
+    await new Promise<void>((resolve) => {
+      helper.query(`KILL QUERY ${session.threadId}`, () => resolve())
+    })
+    helper.destroy()
   }
 
   protected override async connect(): Promise<Session> {
