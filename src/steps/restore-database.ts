@@ -197,10 +197,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     const manifest = await this.#store(run).manifest()
     const saved = new Map(manifest.identities.map((state) => [identityName(state.identity), positionOf(state)]))
     const states = await target.identities(schema)
-    return identitiesToRaise(states, (state) => saved.get(identityName(state.identity)) ?? null).map(({ state, value }) => ({
-      identity: state.identity,
-      value,
-    }))
+    const raises = identitiesToRaise(states, (state) => saved.get(identityName(state.identity)) ?? null)
+    return raises.map(({ state, value }) => ({ identity: state.identity, value }))
   }
 
   async #raiseIdentities(run: StepRun, target: Database): Promise<void> {
