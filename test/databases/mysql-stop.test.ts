@@ -59,7 +59,7 @@ describe.skipIf(mysqlMissing !== null)(
       await made.sql(
         'RENAME TABLE asleep TO asleep_rows; CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE SLEEP(3600) IS NOT NULL',
       )
-      const line = await startDelayProxy(server, 100)
+      const line = await startDelayProxy(server, { roundTripMs: 100 })
       closing.push(() => line.close())
       const database = open(made, { host: line.host, port: line.port })
       const reading = async (): Promise<number> =>

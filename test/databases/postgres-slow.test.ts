@@ -50,7 +50,7 @@ describe('a query of postgres that gives no row', () => {
     'ends on the server before the stop %s has ended the call',
     async (whose) => {
       const near = openPostgres(shop.options())
-      const line = await startDelayProxy(server, 100)
+      const line = await startDelayProxy(server, { roundTripMs: 100 })
       const database = openPostgres(shop.options({ host: line.host, port: line.port }))
       const asleep = (await near.schema()).tables.find((each) => each.name.name === 'asleep')
       if (asleep === undefined) throw new Error('no table')
