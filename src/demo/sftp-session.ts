@@ -18,6 +18,10 @@ export interface SftpFaults {
   outOfOrder?: boolean | undefined
   /** A file is said to end there, though it has more. */
   endsAtByte?: number | undefined
+  /** A link that goes at the moment at which it is asked where it points. */
+  vanishing?: string | undefined
+  /** Whether a renaming that could be done is refused, or the connection cut before it. */
+  renaming?: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
   /** Nothing is answered any more, though the connection stands. */
   mute?: boolean | undefined
 }
@@ -211,6 +215,8 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
     desk.answer(request, () => name(request, posix.resolve('/', path), fs.statSync(desk.session.folder)))
   })
   sftp.on('READLINK', (request, path) => {
+    const { vanishing } = desk.session.faults
+    if (vanishing !== undefined && desk.real(path) === desk.real(vanishing)) fs.rmSync(desk.real(path), { force: true })
     desk.answer(request, () => name(request, fs.readlinkSync(desk.real(path)), fs.lstatSync(desk.real(path))))
   })
   // ssh2 gives the link first, whichever order the client has (its types say otherwise).
@@ -220,6 +226,9 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
     desk.write(request, () => {
       // "It is an error if there already exists a file with the name specified by newpath" (section 6.5).
       if (fs.lstatSync(desk.real(to), { throwIfNoEntry: false }) !== undefined) throw new Error('the new name exists already')
+      const wrong = desk.session.faults.renaming?.(from, to)
+      if (wrong === 'cut') desk.session.cut()
+      if (wrong !== undefined) throw new Error('it was refused on purpose')
       fs.renameSync(desk.real(from), desk.real(to))
     })
   })

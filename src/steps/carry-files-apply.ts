@@ -9,12 +9,14 @@ import { readProven } from './file-arrival.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
-import { dropCopy, keepCopy, keptPath, type ParkedFile, readParkedFiles, writeParkedFiles } from './parked-files.ts'
+import { dropCopy, keepCopy } from './parked-copies.ts'
+import type { ParkedFile, ParkedList } from './parked-files.ts'
 
 /** Where files are carried from and to. `host` of Putting is the target. */
 export interface CarryingTo extends Putting {
   readonly source: FileHost
   readonly sourceSide: 'old' | 'new'
+  readonly parked: ParkedList
 }
 
 interface Work extends CarryingTo, Sending {
@@ -109,36 +111,36 @@ const conflictOf = ({ entry, base }: CarryItem, target: HashedEntry | undefined)
   base,
 })
 
-/** Keeps the source's version in the run's folder, and lists it for a person. */
+/** Keeps the source's version in the run's folder, and lists it for a person. What is gone meanwhile is no conflict: the next pass sees that. */
 export async function park(to: CarryingTo, conflict: Conflict): Promise<void> {
   const { path, source } = conflict
-  const kept = source.kind === 'file' ? keptPath(to.sourceSide, path) : null
-  if (kept !== null) await to.effects('files: park', () => keepCopy(to.source, path, kept, to.run))
-  const known = source.sha256 === null ? await hashed(to.source, source) : source
-  const parked: ParkedFile = { ...conflict, source: known, from: to.sourceSide, kept }
-  await changeParked(to, (list) => list.set(path, parked))
+  if (source.kind !== 'file') return list(to, path, { ...conflict, from: to.sourceSide, kept: null })
+  const copy = await to.effects('files: park', () => keepCopy(to.source, to.sourceSide, path, to.parked, to.run))
+  if (copy !== undefined) await list(to, path, { ...conflict, ...copy, from: to.sourceSide })
 }
+
+const list = ({ parked, run, effects }: CarryingTo, path: string, file: ParkedFile | null): Promise<void> =>
+  parked.change(run, effects, new Map([[path, file]]))
 
 /** What was carried waits for nobody any more. */
-async function unpark(to: Putting, paths: ReadonlySet<string>): Promise<void> {
-  const listed = [...(await readParkedFiles(to.run)).keys()].filter((path) => paths.has(path))
-  if (listed.length > 0)
-    await changeParked(to, (list) => {
-      for (const path of listed) list.delete(path)
-    })
+async function unpark({ parked, run, effects }: CarryingTo, paths: ReadonlySet<string>): Promise<void> {
+  const listed = [...(await parked.files(run)).keys()].filter((path) => paths.has(path))
+  await parked.change(run, effects, new Map(listed.map((path) => [path, null])))
 }
 
-async function changeParked({ run, effects }: Putting, change: (list: Map<string, ParkedFile>) => void): Promise<void> {
-  const list = new Map(await readParkedFiles(run))
-  change(list)
-  await effects('files: list what is parked', () => writeParkedFiles(run, list))
+/** Takes a parking back: the list first, for a copy that is listed and gone is one that a person has settled. */
+async function takeBackParked(from: CarryingTo, path: string): Promise<void> {
+  const { parked, run, sourceSide } = from
+  const kept = (await parked.files(run)).get(path)?.kept ?? parked.nameFor(sourceSide, path)
+  await list(from, path, null)
+  await dropCopy(kept, run)
 }
 
 /** A conflict is settled by the target's file: what the source has is known from now on, and no news. */
 export const settle = (to: CarryingTo, change: Extract<CarryChange, { do: 'settle' }>): Promise<void> =>
   withRecords(to, change, async ({ carried }) => {
     await carried.keep(change.source, null)
-    await changeParked(to, (list) => list.delete(change.path))
+    await list(to, change.path, null)
   })
 
 /** Puts the source's version beside what stands on the target, which stays; from then on both are known. */
@@ -155,7 +157,7 @@ export const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'bot
       if (written.sha256 !== version.sha256 || (await host.sha256(as, run.signal)) !== version.sha256) return host.remove(as)
     } else if ((await host.sha256(as, run.signal)) !== version.sha256) return
     await carried.keep(version, null)
-    await changeParked(to, (list) => list.delete(path))
+    await list(to, path, null)
   })
 
 /** Removes what the source removed, after saving it; what was changed on the target since is left. */
@@ -184,10 +186,10 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
     } else if (change.do === 'carry') {
       for (const item of [...change.items].reverse()) await takeBackOne(work, item)
     } else {
-      await changeParked(from, (list) => list.delete(change.path))
+      if (change.do === 'park') return takeBackParked(from, change.path)
+      await list(from, change.path, null)
       if (change.do === 'both') await takeBackBeside(work, change)
-      if (change.do === 'settle' || change.do === 'both') await restoreBase(carried, change)
-      else if (change.source.kind === 'file') await dropCopy(keptPath(from.sourceSide, change.path), run)
+      await restoreBase(carried, change)
     }
   })
 

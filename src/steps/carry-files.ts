@@ -10,7 +10,7 @@ import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
 import { FilesBase } from './files-base.ts'
-import { parkedFilesFinding, readParkedFiles, writeParkedFiles } from './parked-files.ts'
+import { ParkedList, parkedFilesFinding, readParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
@@ -62,6 +62,7 @@ class CarryFiles implements Step<CarryChange> {
   readonly #source: Host
   readonly #target: Host
   readonly #isBack: boolean
+  readonly #list = new ParkedList()
   /** On the way back: what can't be written on the old host. */
   #leftBehind: readonly CarryChange[] = []
   #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
@@ -131,7 +132,8 @@ class CarryFiles implements Step<CarryChange> {
       case 'settle':
         return settle(to, change)
       case 'both':
-        return keepBoth(to, change)
+        await keepBoth(to, change)
+        return to.host.sweep?.()
       case 'delete':
         return carryDeletions(to, change)
     }
@@ -157,6 +159,7 @@ class CarryFiles implements Step<CarryChange> {
     const from = this.#carrying(run)
     await from.host.sweep?.()
     await takeBackCarried(from, change)
+    await from.host.sweep?.()
   }
 
   describe(change: CarryChange): string {
@@ -196,14 +199,15 @@ class CarryFiles implements Step<CarryChange> {
 
   /** The list keeps those that are in conflict still. */
   async #parked(run: StepRun): Promise<readonly Finding[]> {
-    const all = await readParkedFiles(run)
+    const all = await this.#list.files(run)
     const planned = new Set(
       this.#found.changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : [])),
     )
-    const still = new Map([...all].filter(([path]) => this.#found.conflicts.has(path) || planned.has(path)))
-    if (still.size !== all.size)
-      await this.#context.world.effects('files: list what is parked', () => writeParkedFiles(run, still))
-    return parkedFilesFinding([...still.values()], run)
+    const others = [...all.keys()].filter((path) => !this.#found.conflicts.has(path) && !planned.has(path))
+    const { effects } = this.#context.world
+    await this.#list.change(run, effects, new Map(others.map((path) => [path, null])))
+    await this.#list.complete(run, effects)
+    return parkedFilesFinding([...(await this.#list.files(run)).values()], run)
   }
 
   #carrying(run: StepRun): CarryingTo {
@@ -211,6 +215,7 @@ class CarryFiles implements Step<CarryChange> {
       host: this.#files(this.#target),
       source: this.#files(this.#source),
       sourceSide: this.#source.side,
+      parked: this.#list,
       step: this.id,
       effects: this.#context.world.effects,
       run,

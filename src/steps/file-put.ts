@@ -126,6 +126,7 @@ export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Pr
         if (replaced.has(folder.path)) await takeBack(folder)
         else await from.host.removeFolder(folder.path)
       }
+      await from.host.sweep?.()
     }),
   )
 
@@ -174,4 +175,5 @@ export const deleteEntries = (from: Putting, change: Deletion): Promise<void> =>
 export const restoreDeleted = (to: Putting, change: Deletion): Promise<void> =>
   withImages(to, change, async (before) => {
     for (const entry of change.entries) await before.giveBack(to.host, entry.path, to.run.signal)
+    await to.host.sweep?.()
   })

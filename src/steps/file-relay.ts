@@ -250,6 +250,7 @@ export async function takeBackRelay(from: Putting, change: Relay): Promise<void>
     // Only paths are held, and only of folders.
     const folders = [...records.put.entries()].flatMap((entry) => (entry.kind === 'folder' ? [entry] : []))
     for (const folder of folders.reverse()) await takeBackEntry(parts, folder)
+    await from.host.sweep?.()
   } finally {
     before.close()
     records.close()

@@ -14,6 +14,8 @@ const PIECE = 255 * 1024
 /** Asked for ahead of the reader, bytes: at first, and at most. It grows while the reader has to wait. */
 const FIRST_AHEAD = 1024 * 1024
 const MOST_AHEAD = 8 * 1024 * 1024
+/** Flushed at a time, bytes: a disk must be done with them before a server that answers nothing meanwhile is taken for lost. */
+const FLUSHED_BYTES = 256 * 1024 * 1024
 /** Written and not yet acknowledged, bytes: OpenSSH's channel window is 2 MiB, the rest waits here. */
 const MOST_WRITTEN = 4 * 1024 * 1024
 
@@ -116,13 +118,13 @@ export async function readSmall(channel: SftpChannel, full: string, size: number
 
 /**
  * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. `from`: so many of the content's
- * bytes stand there already, and are gone on from. Throws whatever the content or the server throws; the handle is closed by then.
+ * bytes stand there already, and are gone on from. `flushes`: whether so many are to be on the host's disk when it returns. Throws whatever the content or the server throws; the handle is closed by then.
  */
 export async function writePart(
   channel: SftpChannel,
   part: string,
   content: Readable,
-  options: WriteOptions,
+  options: WriteOptions & { flushes(bytes: number): Promise<boolean> },
   signal: AbortSignal | undefined,
   from = 0,
 ): Promise<WrittenFile> {
@@ -130,6 +132,7 @@ export async function writePart(
   const digest = digestOf(content)
   const hash = digest === undefined ? createHash('sha256') : undefined
   let size = from
+  let flushed = from
   try {
     const request = Math.min(REQUEST, channel.maxTransfer)
     const ahead = new Unanswered()
@@ -144,6 +147,9 @@ export async function writePart(
         size += piece.length
         await ahead.until(MOST_WRITTEN)
       }
+      if (size - flushed < FLUSHED_BYTES || !(await options.flushes(size))) continue
+      flushed = size
+      ahead.add(0, channel.flush(handle), undefined)
     }
     const attributes = attributesOf(options)
     const set = channel.setHandleAttributes(handle, attributes).catch((error: unknown) => {
@@ -151,7 +157,8 @@ export async function writePart(
       return channel.setAttributes(part, attributes)
     })
     set.catch(noop)
-    await ahead.until(0)
+    if (await options.flushes(size)) ahead.add(0, channel.flush(handle), undefined)
+    await ahead.all()
     await set
   } catch (error) {
     await channel.close(handle).catch(noop) // the first error says more
@@ -171,6 +178,12 @@ class Unanswered {
     answer.catch(noop) // awaited below, unless an earlier one fails
     this.#writes.push({ length, answer, ends })
     this.#bytes += length
+  }
+
+  /** Returns when everything is answered. */
+  async all(): Promise<void> {
+    await this.until(0)
+    for (const { answer } of this.#writes.splice(0)) await answer
   }
 
   /** Returns when no more than so many bytes are left. */
