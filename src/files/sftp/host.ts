@@ -156,14 +156,15 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    const place = (from: string): Promise<void> =>
+    const place = (from: string | null): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
-        await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
+        if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
         this.#disk.wrote()
       })
-    return whole === undefined ? bySftp() : this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
+    const root = (await this.#inside()).full('')
+    return whole === undefined ? bySftp() : this.#small.write(root, path, whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
