@@ -6,13 +6,13 @@ import { Boundary } from '../boundary.ts'
 import { looksInto } from '../depth.ts'
 import { endedBy } from '../ended-by.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
-import { FolderEntries } from '../folder-entries.ts'
+import type { FolderEntries } from '../folder-entries.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
-import { listFolder, lookUp } from './folder.ts'
+import { isSurelyMissing, listFolder, lookUp } from './folder.ts'
 import { type FtpOptions, labelOf } from './options.ts'
 import { sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
@@ -40,7 +40,7 @@ export class FtpFiles implements FileHost {
   async powers(): Promise<FilePowers> {
     return this.#pool.use(async (connection) => {
       const root = await findRoot(connection, this.#options)
-      const entries = root === undefined ? [] : await listFolder(connection, root, '', this.label)
+      const entries = root === undefined ? [] : [...(await listFolder(connection, { at: root, path: '', label: this.label }))]
       return findPowers(connection, this.#options.tls !== 'none', root ?? '', entries)
     })
   }
@@ -61,11 +61,10 @@ export class FtpFiles implements FileHost {
   }
 
   async #entries(folder: string): Promise<FolderEntries> {
-    const entries = new FolderEntries(folder)
-    const listed = await this.#use(folder, 'list', (connection) => listFolder(connection, this.#full(folder), folder, this.label))
-    for (const entry of listed) entries.add(entry)
+    const where = { path: folder, label: this.label }
+    const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
     if (folder !== '') this.#boundary.remember(folder)
-    return entries.sort()
+    return entries
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -78,7 +77,8 @@ export class FtpFiles implements FileHost {
 
   /** Links not followed. Where MLST settles it, that gives the one entry; else the folder's listing does. */
   async #entry(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
-    if (!connection.features.has('MLST')) return this.#listed(connection, path)
+    if (!connection.features.has('MLST'))
+      return (await isSurelyMissing(connection, this.#full(path))) ? undefined : this.#listed(connection, path)
     const found = await lookUp(connection, this.#full(path), path)
     // proftpd calls a link what it points at; all that is left of the link is its mode.
     if (found === undefined) return undefined
@@ -90,8 +90,8 @@ export class FtpFiles implements FileHost {
   async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     const folder = parentOf(path)
     try {
-      const entries = await listFolder(connection, this.#full(folder), folder, this.label)
-      return entries.find((entry) => entry.path === path)
+      const where = { at: this.#full(folder), path: folder, label: this.label }
+      return (await listFolder(connection, { ...where, only: path })).at(0)
     } catch (error) {
       const meaning = meaningOf(error, connection)
       if (meaning === 'missing') return undefined
