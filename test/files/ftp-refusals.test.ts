@@ -109,6 +109,18 @@ describe('a refusal over FTP', { timeout: SOON_MS }, () => {
     expect(await host.stat('gone/file')).toBeUndefined()
   })
 
+  it('to remove a folder is told, unless the folder is gone or holds something', async () => {
+    const folder: Script[string] = (path) =>
+      `250-Here it is\r\n type=dir;modify=20260102030405;UNIX.mode=0755; ${path}\r\n250 End`
+    const server = await started({ RMD: '550 Permission denied', MLST: folder, ...listing() }, FACTS)
+    const host = open(server)
+    expect((await errorOf(host.removeFolder('empty'))).code).toBe('file-permission-denied')
+    server.answer(listing('file'))
+    await host.removeFolder('full')
+    server.answer({ MLST: '550 No such file or directory' })
+    await host.removeFolder('gone')
+  })
+
   it('of a login that has rested for too long is asked of another login', async () => {
     const server = await started({ MLST: found }, FACTS)
     const host = open(server)

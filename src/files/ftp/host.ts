@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { FTPError } from 'basic-ftp'
 import type { Finding } from '../../base/errors.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { Boundary } from '../boundary.ts'
@@ -205,8 +206,11 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (connection) => {
       await this.#inside(connection, path, false)
-      await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
+      const answer = await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
       this.#boundary.forget()
+      if (answer.code < 400 || (await this.#entry(connection, path)) === undefined) return
+      const held = await listFolder(connection, { at: this.#full(path), path, label: this.label })
+      if (held.length === 0) throw permissionDenied(this.label, path, 'remove', new FTPError(answer))
     })
   }
 
