@@ -4,20 +4,16 @@ import { join } from 'node:path'
 import { codeOf } from '../base/errors.ts'
 import { fileMissing } from './failures.ts'
 import { FolderEntries } from './folder-entries.ts'
+import { BYTES, onDisk } from './local-paths.ts'
 import { joinPath } from './paths.ts'
 import type { FileEntry } from './port.ts'
-import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
+import { nameFrom } from './raw-names.ts'
 import { foundAfterAll } from './vanishing.ts'
 
 /** Entries of a folder that are looked at together. */
 const LOOKED_AT_ONCE = 256
 /** So often a link may turn into something else while it is looked at. */
 const LOOKS = 3
-
-export const BYTES = { encoding: 'buffer' } as const
-
-/** As the file system is asked for it. */
-export const onDisk = (path: string): string | Buffer => (isRaw(path) ? nameBytes(path) : path)
 
 /** What stands under a path, a link not followed; `undefined` when nothing does. Throws the system's errors. `full`: on this machine. */
 export async function lookAt(path: string, full: string | Buffer, looks = LOOKS): Promise<FileEntry | undefined> {

@@ -11,8 +11,11 @@ import { looksInto } from './depth.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import type { FolderEntries } from './folder-entries.ts'
+import { hashOf } from './hash-of.ts'
 import { lastLook } from './last-look.ts'
-import { BYTES, lookAt, onDisk, readFolder } from './local-listing.ts'
+import { LocalDisk } from './local-disk.ts'
+import { lookAt, readFolder } from './local-listing.ts'
+import { BYTES, isLink, makeFolders, onDisk, realPath } from './local-paths.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
 import { nameFrom } from './raw-names.ts'
@@ -34,9 +37,11 @@ class LocalFiles implements FileHost {
   readonly label: string
   readonly #few = pLimit(OPEN_AT_ONCE)
   readonly #root: string
+  readonly #disk: LocalDisk
 
   constructor(root: string, label: string) {
     this.#root = root
+    this.#disk = new LocalDisk(root)
     this.label = label
   }
 
@@ -52,6 +57,9 @@ class LocalFiles implements FileHost {
       lineBreaks: true,
       offsets: true,
       names: NAMES[process.platform] ?? ('bytes' as const),
+      timeSeconds: 1,
+      flushes: 'all' as const,
+      copies: false,
     }
     return { ...unlimited, hash: null, foldsCase, sealed: true }
   }
@@ -136,7 +144,12 @@ class LocalFiles implements FileHost {
     }
     const put = async (): Promise<void> => {
       const handle = await fs.open(partFull, 'wx', 0o600)
-      await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
+      // Where something is replaced, neither it nor the new file may be lost to a power cut.
+      const flush = await fs.lstat(full).then(
+        () => true,
+        () => false,
+      )
+      await pipeline(content, count, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
@@ -146,6 +159,7 @@ class LocalFiles implements FileHost {
       await fs.rename(partFull, full)
     }
     await this.#do(path, 'write', () => this.#few(put))
+    await this.#do(path, 'write', () => this.#disk.wrote(join(this.#root, path)))
     return { size, sha256: hash.digest('hex') }
   }
 
@@ -153,7 +167,7 @@ class LocalFiles implements FileHost {
     if (path === '') return
     const full = await this.#inside(path, true)
     await this.#do(path, 'make the folder', async () => {
-      await fs.mkdir(full, { recursive: true })
+      await makeFolders(this.#root, path)
       if (mode !== null) await fs.chmod(full, mode)
     })
   }
@@ -185,9 +199,7 @@ class LocalFiles implements FileHost {
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
-    const hash = createHash('sha256')
-    for await (const chunk of await this.read(path, signal ? { signal } : {})) hash.update(chunk)
-    return hash.digest('hex')
+    return hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[]): Promise<readonly (string | null)[]> {
@@ -203,6 +215,8 @@ class LocalFiles implements FileHost {
     const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
     return stats.files === 0 ? null : stats.ffree
   }
+
+  sweep = (): Promise<void> => this.#do('', 'bring to the disk', () => this.#disk.sync())
 
   async close(): Promise<void> {
     // Nothing is held open.
@@ -246,14 +260,6 @@ class LocalFiles implements FileHost {
     return filesFailed(this.label, path, doing, error)
   }
 }
-
-const realPath = async (path: string): Promise<string> => nameFrom(await fs.realpath(onDisk(path), BYTES))
-
-const isLink = (path: string): Promise<boolean> =>
-  fs.lstat(onDisk(path)).then(
-    (stats) => stats.isSymbolicLink(),
-    () => false,
-  )
 
 const ignoreMissing = (error: unknown): void => {
   if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error

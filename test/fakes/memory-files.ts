@@ -66,6 +66,9 @@ export class MemoryFiles implements FileHost {
       times: true,
       lineBreaks: true,
       offsets: true,
+      timeSeconds: 1,
+      flushes: 'all',
+      copies: false,
     } as const
     return { ...all, names: 'bytes', hash: null, foldsCase: false, sealed: true }
   }

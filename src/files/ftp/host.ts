@@ -1,13 +1,13 @@
-import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { FTPError } from 'basic-ftp'
-import type { Finding } from '../../base/errors.ts'
-import { MigrateError } from '../../base/errors.ts'
+import { type Finding, MigrateError } from '../../base/errors.ts'
+import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
 import { looksInto } from '../depth.ts'
 import { endedBy } from '../ended-by.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
 import type { FolderEntries } from '../folder-entries.ts'
+import { hashOf } from '../hash-of.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
@@ -15,7 +15,7 @@ import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
 import { isSurelyMissing, listFolder, lookUp } from './folder.ts'
 import { type FtpOptions, labelOf } from './options.ts'
-import { sizeOf, writeByPart } from './parts.ts'
+import { renamingBy, sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
 import { download, noLinks } from './transfer.ts'
@@ -29,6 +29,7 @@ export class FtpFiles implements FileHost {
   readonly #options: FtpOptions
   readonly #pool: FtpPool
   readonly #boundary: Boundary
+  readonly #asides = new Asides()
   #root: string | undefined
 
   constructor(options: FtpOptions, pool: FtpPool) {
@@ -46,9 +47,8 @@ export class FtpFiles implements FileHost {
     })
   }
 
-  check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-    return this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
-  }
+  check = (purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
+    this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
@@ -64,6 +64,7 @@ export class FtpFiles implements FileHost {
   async #entries(folder: string): Promise<FolderEntries> {
     const where = { path: folder, label: this.label }
     const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
+    for (const { path } of entries) this.#asides.see(path)
     if (folder !== '') this.#boundary.remember(folder)
     return entries
   }
@@ -72,6 +73,7 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (connection) => {
       await this.#inside(connection, path, false)
+      await this.#asides.mend(this.#renaming(connection), path)
       return this.#entry(connection, path)
     })
   }
@@ -142,10 +144,9 @@ export class FtpFiles implements FileHost {
     try {
       return await this.#use(path, 'write', async (connection) => {
         await this.#folderFor(connection, path)
-        const [part, target] = [this.#full(partPath(path)), this.#full(path)]
         const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
-        const look = (): Promise<FileEntry | undefined> => this.#entry(connection, path)
-        return writeByPart(connection, { label: this.label, path, part, target, failed, look }, content, options, signal)
+        const place = { ...this.#place(connection), path, asides: this.#asides, failed }
+        return writeByPart(connection, place, content, options, signal)
       })
     } catch (error) {
       content.destroy()
@@ -197,7 +198,7 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (connection) => {
       await this.#inside(connection, path, false)
-      if (await this.#refused(connection, `DELE ${this.#full(path)}`, path)) throw permissionDenied(this.label, path, 'remove')
+      await this.#renaming(connection).remove(path)
       this.#boundary.forget()
     })
   }
@@ -214,22 +215,13 @@ export class FtpFiles implements FileHost {
     })
   }
 
-  /** True when the host refused a removal and the file is still there. */
-  async #refused(connection: FtpConnection, command: string, path: string): Promise<boolean> {
-    const { code } = await connection.client.sendIgnoringError(command)
-    return code >= 400 && (await this.#entry(connection, path)) !== undefined
-  }
-
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
     safePath(path, this.label)
     const found = await this.#use(path, 'read', async (connection) => {
       await this.#inside(connection, path, true)
       return serverHash(connection, this.#full(path))
     })
-    if (found !== undefined) return found
-    const hash = createHash('sha256')
-    for await (const chunk of (await this.read(path, signal ? { signal } : {})) as AsyncIterable<Buffer>) hash.update(chunk)
-    return hash.digest('hex')
+    return found ?? hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
@@ -246,17 +238,22 @@ export class FtpFiles implements FileHost {
     return found
   }
 
-  freeBytes(): Promise<number | null> {
-    return this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  freeBytes = () => this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  freeFiles = (): Promise<null> => Promise.resolve(null) // FTP has no word for it
+
+  async sweep(): Promise<void> {
+    for (const path of this.#asides.pending())
+      await this.#use(path, 'put back', (connection) => this.#asides.settle(this.#renaming(connection), path))
   }
 
-  freeFiles(): Promise<null> {
-    return Promise.resolve(null) // FTP has no word for it
+  close = (): Promise<void> => this.#pool.close()
+
+  readonly #place = (connection: FtpConnection) => {
+    const look = (path: string): Promise<FileEntry | undefined> => this.#entry(connection, path)
+    return { label: this.label, full: (path: string): string => this.#full(path), look }
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
-  }
+  readonly #renaming = (connection: FtpConnection) => renamingBy(connection, this.#place(connection))
 
   async #use<T>(path: string, doing: string, work: (connection: FtpConnection) => Promise<T>): Promise<T> {
     return this.#pool.use(async (connection) => {
