@@ -18,6 +18,8 @@ export interface SftpFaults {
   outOfOrder?: boolean | undefined
   /** Whether a renaming that could be done is refused, or the connection cut before it. */
   renaming?: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
+  /** A file is said to end there, though it has more. */
+  endsAtByte?: number | undefined
   /** Nothing is answered any more, though the connection stands. */
   mute?: boolean | undefined
 }
@@ -51,6 +53,7 @@ export function serveSftp(sftp: SFTPWrapper, session: Session): void {
 class Desk {
   readonly session: Session
   readonly answers: Answers
+  isCut = false
   readonly #handles = new Map<number, Handle>()
   #last = 0
 
@@ -135,8 +138,9 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('READ', (request, id, offset, length) => {
     desk.answer(request, () => {
       const bytes = Buffer.allocUnsafe(Math.min(length, 256 * 1024))
-      const count = fs.readSync(desk.fd(id), bytes, 0, bytes.length, offset)
-      if (isCut(desk.session, count)) return
+      const most = Math.min(bytes.length, Math.max(0, (desk.session.faults.endsAtByte ?? Number.POSITIVE_INFINITY) - offset))
+      const count = fs.readSync(desk.fd(id), bytes, 0, most, offset)
+      if (isCut(desk, count)) return
       if (count === 0) desk.answers.status(request, STATUS.eof)
       else desk.answers.data(request, bytes.subarray(0, count))
     })
@@ -148,7 +152,7 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
         if (data.length > faults.diskFullAfterBytes) throw full(faults.quota === true)
         faults.diskFullAfterBytes -= data.length
       }
-      if (isCut(desk.session, data.length)) return
+      if (isCut(desk, data.length)) return
       fs.writeSync(desk.fd(id), data, 0, data.length, offset)
     })
   })
@@ -226,14 +230,16 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
   })
 }
 
-/** Counts content that passes; true when the connection was cut instead. */
-function isCut(session: Session, count: number): boolean {
-  const { faults } = session
+/** Counts content that passes; true when the connection was cut instead: what came behind it never arrived. */
+function isCut(desk: Desk, count: number): boolean {
+  if (desk.isCut) return true
+  const { faults, cut } = desk.session
   if (faults.cutAfterBytes === undefined) return false
   faults.cutAfterBytes -= count
   if (faults.cutAfterBytes > 0) return false
   faults.cutAfterBytes = undefined
-  session.cut()
+  desk.isCut = true
+  cut()
   return true
 }
 

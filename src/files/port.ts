@@ -46,6 +46,8 @@ export interface WrittenFile {
   readonly sha256: string
   /** Bytes that an earlier try had sent and that were not sent again; absent when there were none. */
   readonly resumedAt?: number
+  /** The host did not take the time that the file was to have, and keeps that of its arrival. */
+  readonly untimed?: true
 }
 
 /** What the host can do beyond the port; found by asking it, not assumed. */

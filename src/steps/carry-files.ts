@@ -3,17 +3,9 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
-import {
-  type CarryingTo,
-  carryDeletions,
-  carryOver,
-  keepBoth,
-  park,
-  readBack,
-  settle,
-  takeBackCarried,
-} from './carry-files-apply.ts'
+import { type CarryingTo, carryDeletions, carryOver, keepBoth, park, settle, takeBackCarried } from './carry-files-apply.ts'
 import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
@@ -116,6 +108,7 @@ class CarryFiles implements Step<CarryChange> {
         mostDeleted: this.#options['max-delete'],
         rewritten: rewrittenFiles(run),
         parked: await readParkedFiles(run),
+        wrong: knownWrong(run, this.id),
         decisions: new Map((await readFileDecisions(run.directory)).map((each) => [each.path, each])),
         run,
       })
@@ -149,7 +142,9 @@ class CarryFiles implements Step<CarryChange> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const key = `${this.id}/read-back`
     const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
-    if (wrong.length > 0) return [differ(wrong, this.#files(this.#target).label)]
+    await rememberWrong(run, this.id, wrong)
+    const paths = wrong.map(({ path }) => path).sort()
+    if (paths.length > 0) return [differ(paths, this.#files(this.#target).label)]
     await run.remember(key, last)
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
@@ -255,7 +250,7 @@ const differ = (wrong: readonly string[], label: string): Finding => ({
   severity: 'error',
   code: 'carried-files-differ',
   message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${firstOf(wrong)}.`,
-  hint: 'Run again. If it happens again, look at that host’s disk.',
+  hint: 'Run again: they are sent anew, and what stands there now is kept in the run’s folder. If it happens again, look at that host’s disk.',
 })
 
 const keptFinding = (kept: number, source: Side, target: Side): Finding => ({

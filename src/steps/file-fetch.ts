@@ -10,6 +10,11 @@ import type { FileStore, StoredEntry } from './file-store.ts'
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
 export const FILES_AT_ONCE = 1024
 export const BYTES_AT_ONCE = 8 * 1024 * 1024
+/**
+ * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
+ * take up when the last one is.
+ */
+const LARGE_WHILE_FOLLOWED = 2
 /** From so many small files on, what takes a while to begin on a host is worth it. */
 export const MANY = 24
 
@@ -35,6 +40,8 @@ export interface Copying {
   /** A whole listing of a moment ago: the first round goes by it. The next one looks anew, so that what has changed since is seen. */
   readonly listed?: readonly FileEntry[] | undefined
   readonly throttle?: Throttle | undefined
+  /** Another step takes up what has come meanwhile. */
+  readonly followed?: boolean
 }
 
 /**
@@ -61,7 +68,12 @@ interface Round extends Omit<Copying, 'totalBytes'> {
 }
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const flight = new InFlight(
+    FILES_AT_ONCE,
+    BYTES_AT_ONCE,
+    run.signal,
+    round.followed === true ? LARGE_WHILE_FOLLOWED : undefined,
+  )
   try {
     return await fetchChanged(round, flight)
   } finally {
@@ -147,7 +159,7 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
-    await proveArrival(host, entry, taken.sha256, signal)
+    await proveArrival(host, entry, taken, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) !== 'file-missing') throw error

@@ -62,7 +62,7 @@ async function fetchSteadily(host: FileHost, path: string, to: string, run: Step
   for (let round = 1; ; round += 1) {
     if (entry?.kind !== 'file') return undefined
     const { size, sha256 } = await fetchOnce(host, entry, to, run)
-    await proveArrival(host, entry, sha256, run.signal)
+    await proveArrival(host, entry, { size, sha256 }, run.signal)
     const after = await host.stat(path)
     if (after === undefined || looksAlike(after, entry) || round === MOST_READINGS) return { ...entry, size, sha256 }
     entry = after

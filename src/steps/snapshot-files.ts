@@ -128,8 +128,8 @@ class SnapshotFiles implements Step<Change> {
       await store.setFact(HOST, host.label)
       await store.setFact(SELECTION, JSON.stringify({ include: this.#options.include, exclude: this.#options.exclude }))
       // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
-      if (!isAnother) run.handOver()
-      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed }
+      const followed = !isAnother && run.handOver()
+      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed, followed }
       await this.#atPace(change, run, (throttle) => copyToStore({ ...copying, throttle }, run))
       await store.complete()
     } finally {

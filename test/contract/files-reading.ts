@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { comparePaths } from '../../src/files/paths.ts'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import { refusedByWindows } from '../../src/files/windows-names.ts'
-import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
+import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256, writtenBy } from './files-kit.ts'
 
 export function listing(use: () => FilesUnderTest): void {
   it('lists everything, folders before what they hold, in the one order of paths', async () => {
@@ -164,7 +164,7 @@ export function contents(use: () => FilesUnderTest): void {
     const pieces = Array.from({ length: 64 }, (_, index) => Buffer.concat([piece.subarray(index), piece.subarray(0, index)]))
     const written = await host.write('large', Readable.from(pieces), plainly)
     const whole = Buffer.concat(pieces)
-    expect(written).toEqual({ size: whole.length, sha256: sha256(whole) })
+    expect(written).toEqual(await writtenBy(host, whole))
     expect(await host.sha256('large')).toBe(written.sha256)
     expect(sha256(truth.read('large') ?? Buffer.alloc(0))).toBe(written.sha256)
   })

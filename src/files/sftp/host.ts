@@ -138,9 +138,10 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      const handle = await channel.open(boundary.full(path), OPEN.read)
+      const full = boundary.full(path)
+      const handle = await channel.open(full, OPEN.read)
       try {
-        yield* readAhead(channel, handle, offset, size)
+        yield* readAhead(channel, handle, { label: this.label, path, full, offset, size })
       } finally {
         if (!channel.isLost) await channel.close(handle)
       }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { connectionLost } from '../failures.ts'
 import { giveBack, Lender } from '../lent.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { afterFirst } from '../resume.ts'
@@ -31,16 +32,24 @@ interface Piece {
   isHere: boolean
 }
 
+/** What of a file is read. */
+export interface Stretch {
+  readonly label: string
+  readonly path: string
+  /** Its whole path on the host. */
+  readonly full: string
+  readonly offset: number
+  /** The file's length where it is known: no more is read than that. */
+  readonly size: number | null
+}
+
 /**
- * The bytes of an open file from `offset` on, in order, several requests ahead of the reader. `size`: its length where known, and
- * then no more is read than that. A short answer is asked again from where it ended, so a server with smaller answers works too.
+ * The bytes of an open file, in order, several requests ahead of the reader. A short answer is asked again from where it ended, so a
+ * server with smaller answers works too. Throws MigrateError `files-connection-lost` when the server ends a file before its length,
+ * unless it has become shorter since: whoever looks at it again sees that.
  */
-export async function* readAhead(
-  channel: SftpChannel,
-  handle: Buffer,
-  offset: number,
-  size: number | null,
-): AsyncGenerator<Buffer> {
+export async function* readAhead(channel: SftpChannel, handle: Buffer, stretch: Stretch): AsyncGenerator<Buffer> {
+  const { offset, size } = stretch
   const request = Math.min(REQUEST, channel.maxTransfer)
   const whole = Math.max(1, Math.floor(PIECE / request)) * request
   const end = size ?? Number.POSITIVE_INFINITY
@@ -59,7 +68,10 @@ export async function* readAhead(
     if (first === undefined) return
     if (!first.isHere) window = Math.min(MOST_AHEAD, window * 2)
     const got = beginning(await first.answers, request)
-    if (got === 0) return
+    if (got === 0) {
+      if (size !== null) await refuseCutShort(channel, stretch, first.at)
+      return
+    }
     if (got === first.bytes.length) {
       yield first.bytes
       continue
@@ -69,6 +81,12 @@ export async function* readAhead(
     next = first.at + got
     window = request
   }
+}
+
+async function refuseCutShort(channel: SftpChannel, { label, path, full, size }: Stretch, got: number): Promise<void> {
+  const { size: now } = await channel.stat(full)
+  if (now >= (size ?? 0))
+    throw connectionLost(label, path, new Error(`${got} of ${now} bytes came, though the host said that it was all`))
 }
 
 function ask(channel: SftpChannel, handle: Buffer, at: number, length: number, request: number): Piece {
