@@ -16,10 +16,12 @@ export interface SftpFaults {
   denied?: string | undefined
   /** Answers that are ready together are sent the last one first. */
   outOfOrder?: boolean | undefined
-  /** Whether a renaming that could be done is refused, or the connection cut before it. */
-  renaming?: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
   /** A file is said to end there, though it has more. */
   endsAtByte?: number | undefined
+  /** A link that goes at the moment at which it is asked where it points. */
+  vanishing?: string | undefined
+  /** Whether a renaming that could be done is refused, or the connection cut before it. */
+  renaming?: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
   /** Nothing is answered any more, though the connection stands. */
   mute?: boolean | undefined
 }
@@ -213,6 +215,8 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
     desk.answer(request, () => name(request, posix.resolve('/', path), fs.statSync(desk.session.folder)))
   })
   sftp.on('READLINK', (request, path) => {
+    const { vanishing } = desk.session.faults
+    if (vanishing !== undefined && desk.real(path) === desk.real(vanishing)) fs.rmSync(desk.real(path), { force: true })
     desk.answer(request, () => name(request, fs.readlinkSync(desk.real(path)), fs.lstatSync(desk.real(path))))
   })
   // ssh2 gives the link first, whichever order the client has (its types say otherwise).

@@ -16,7 +16,11 @@ export interface FileEntry {
   readonly target: string | null
 }
 
-export type ListDepth = 'here' | 'below'
+/**
+ * How deep a listing goes: what lies in the folder itself, all below it, or only into those folders below it that the function wants looked
+ * into. One that it doesn't want is named, and never opened: it may be one that the account may not read.
+ */
+export type ListDepth = 'here' | 'below' | ((folder: string) => boolean)
 
 export interface WriteOptions {
   readonly mode: number | null
@@ -99,7 +103,8 @@ export interface FileHost {
   /**
    * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
    * hold. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder that
-   * isn't there throws `file-missing`. `here`: only what lies in the folder itself.
+   * isn't there throws `file-missing`. What goes while it is listed (a cache that is emptied) may be left out, once the host has said
+   * again that it is gone.
    */
   list(folder?: string, signal?: AbortSignal, depth?: ListDepth): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */

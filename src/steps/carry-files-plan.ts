@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { decideConflict, type FilePolicy, type HashedEntry, looksAlike, mergeFile, type Sides } from '../files/merge.ts'
 import { isPartPath } from '../files/paths.ts'
-import type { FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
 import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
@@ -88,7 +88,8 @@ export async function planCarrying(planning: Planning): Promise<CarryPlan> {
   const { base, source, target, run } = planning
   const planner = new Planner(planning)
   const own = ownFiles(run)
-  for await (const met of sideBySide(base.entries(), source.list('', run.signal), target.list('', run.signal))) {
+  const listed = (host: FileHost): AsyncIterable<FileEntry> => host.list('', run.signal, base.isChosen.looksInto)
+  for await (const met of sideBySide(base.entries(), listed(source), listed(target))) {
     if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
   }
   return planner.end()

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
@@ -37,7 +38,7 @@ const MOST_ROUNDS = 5
 export interface Copying {
   readonly host: FileHost
   readonly store: FileStore
-  readonly wanted: (path: string) => boolean
+  readonly wanted: Choice
   readonly totalBytes: number
   /** A whole listing of a moment ago: the first round goes by it. The next one looks anew, so that what has changed since is seen. */
   readonly listed?: readonly FileEntry[] | undefined
@@ -91,7 +92,7 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
   const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
-  for await (const entry of listed ?? host.list('', flight.signal)) {
+  for await (const entry of listed ?? host.list('', flight.signal, wanted.looksInto)) {
     while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       await store.forget(next.value.path)
       next = kept.next()
@@ -187,18 +188,18 @@ export interface Outstanding {
   readonly differs: boolean
 }
 
-/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry. */
+/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry in folders that hold what is wanted. */
 export async function outstanding(
   host: FileHost,
   store: FileStore | undefined,
-  wanted: (path: string) => boolean,
+  wanted: Choice,
   signal: AbortSignal,
   seen: (entry: FileEntry) => void = () => undefined,
 ): Promise<Outstanding> {
   const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }
   const kept = store?.entries()
   let next = kept?.next()
-  for await (const entry of host.list('', signal)) {
+  for await (const entry of host.list('', signal, wanted.looksInto)) {
     seen(entry)
     while (next !== undefined && next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       found.differs = true

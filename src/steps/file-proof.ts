@@ -8,6 +8,7 @@ import type { StepRun } from '../run/step.ts'
 import { isNewer, type Place, Places } from './file-batches.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
+import { selectionOf } from './snapshot-files.ts'
 
 /** What of the restored files is compared: every content, some contents, or sizes alone. Kinds, sizes and links always are. */
 export type HowVerified = 'all' | 'sample' | 'sizes'
@@ -196,7 +197,7 @@ async function* paired(
   host: FileHost,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly entry: StoredEntry; readonly present: FileEntry | undefined }> {
-  const listing = host.list('', signal)[Symbol.asyncIterator]()
+  const listing = host.list('', signal, selectionOf(store).looksInto)[Symbol.asyncIterator]()
   try {
     let standing = await listing.next()
     for (const entry of store.entries()) {

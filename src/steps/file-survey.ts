@@ -1,6 +1,7 @@
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { folded } from '../files/case-folding.ts'
+import type { Choice } from '../files/choice.ts'
 import { nameOf, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import { isRaw, shownPath } from '../files/raw-names.ts'
@@ -16,12 +17,12 @@ const NAMED = 5
 export async function surveyFiles(
   old: FileHost,
   target: FileHost,
-  isChosen: (path: string) => boolean,
+  isChosen: Choice,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const [source, powers] = [await old.powers(), await target.powers()]
   const survey = new Survey(powers)
-  for await (const entry of old.list('', signal)) if (isChosen(entry.path)) survey.add(entry)
+  for await (const entry of old.list('', signal, isChosen.looksInto)) if (isChosen(entry.path)) survey.add(entry)
   const room = { bytes: await target.freeBytes(), files: await target.freeFiles() }
   return [
     ...survey.findings(target.label),

@@ -199,7 +199,7 @@ class RestoreFiles implements Step<Change> {
     const estimate = { do: 'estimate' as const, files: 0, bytes: 0 }
     if (files === undefined) return estimate
     const isChosen = choiceAmong(this.#context.others())
-    for await (const entry of files.list('', run.signal)) {
+    for await (const entry of files.list('', run.signal, isChosen.looksInto)) {
       if (entry.kind !== 'file' || !isChosen(entry.path)) continue
       estimate.files += 1
       estimate.bytes += entry.size
@@ -238,7 +238,7 @@ class RestoreFiles implements Step<Change> {
   async *#listed(run: StepRun): AsyncGenerator<FileEntry> {
     const host = this.#new()
     try {
-      yield* host.list('', run.signal)
+      yield* host.list('', run.signal, choiceAmong(this.#context.others()).looksInto)
     } catch (error) {
       if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
       // Missing in the midst of a listing is another matter: then an entry is gone, and the plan must be made again.

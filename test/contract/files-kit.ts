@@ -43,6 +43,15 @@ export interface FilesUnderTest {
   stop(): Promise<void>
 }
 
+/** A host that does some things otherwise. */
+export const overriding = (host: FileHost, change: Partial<FileHost>): FileHost =>
+  new Proxy(host, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(change, name) ?? Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+
 /** What a proxy can do to a host behind it; `seed`: what it goes on with when it is mended. */
 export function faultsOf(proxy: FaultProxy, seed?: number): Pick<FilesUnderTest, 'cut' | 'freeze' | 'corrupt'> {
   const mend = (): void => {

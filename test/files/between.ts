@@ -20,15 +20,6 @@ export function between(from: FileHost, to: FileHost) {
   }
 }
 
-/** A host that does some things otherwise. */
-export const overriding = (host: FileHost, change: Partial<FileHost>): FileHost =>
-  new Proxy(host, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(change, name) ?? Reflect.get(target, name)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-
 /** A host over plain FTP, and the line to it. `end` closes both, and the server with them. */
 export async function overFtp(
   server: Ftpd,

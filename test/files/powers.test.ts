@@ -11,14 +11,13 @@ import type { FileHost } from '../../src/files/port.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
-import { errorOf } from '../contract/files-kit.ts'
+import { errorOf, overriding } from '../contract/files-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { type Ftpd, ftpdMissing, startProftpd, startVsftpd } from '../servers/ftpd.ts'
 import { startIisFtpd } from '../servers/iis-ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { sshdMissing, startSshd } from '../servers/sshd.ts'
-import { overriding } from './between.ts'
 
 const password = new Secret('correct horse')
 let [site, other]: SiteFolder[] = []

@@ -7,13 +7,13 @@ import { openLocal } from '../../src/files/local.ts'
 import type { FileHost, FilePowers } from '../../src/files/port.ts'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
-import { errorOf } from '../contract/files-kit.ts'
+import { errorOf, overriding } from '../contract/files-kit.ts'
 import { perform, TestRun } from '../fakes/step-run.ts'
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
 import { ftpdMissing, startProftpd } from '../servers/ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { sshdMissing, startSshd } from '../servers/sshd.ts'
-import { between, overFtp, overriding } from './between.ts'
+import { between, overFtp } from './between.ts'
 
 const ends: (() => Promise<void> | void)[] = []
 afterEach(async () => {

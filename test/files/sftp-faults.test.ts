@@ -63,6 +63,16 @@ describe('an SFTP server', () => {
     }
   })
 
+  it('on which a link goes while it is asked about gives all the rest', async () => {
+    open(30_000)
+    site.put('file', Buffer.from('here'))
+    for (const link of ['current', 'previous']) site.link(link, 'file')
+    faults.vanishing = 'current'
+    expect((await listed(host)).map(({ path }) => path)).toEqual(['file', 'previous'])
+    site.link('current', 'file')
+    expect(await host.stat('current')).toBeUndefined()
+  })
+
   it('that stands and answers nothing any more is given up, and asked anew', async () => {
     open(300)
     site.put('file', Buffer.from('here'))

@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
+import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
 import type { FolderEntries } from '../folder-entries.ts'
 import { hashOf } from '../hash-of.ts'
 import { lastLook } from '../last-look.ts'
@@ -86,7 +88,7 @@ export class SftpFiles implements FileHost {
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
-    yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
+    yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -105,9 +107,7 @@ export class SftpFiles implements FileHost {
     const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
-    const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 1 })
-    signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-    return stream
+    return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
   async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
@@ -139,10 +139,9 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      const full = boundary.full(path)
-      const handle = await channel.open(full, OPEN.read)
+      const handle = await channel.open(boundary.full(path), OPEN.read)
       try {
-        yield* readAhead(channel, handle, { label: this.label, path, full, offset, size })
+        yield* readAhead(channel, handle, { label: this.label, path, full: boundary.full(path), offset, size })
       } finally {
         if (!channel.isLost) await channel.close(handle)
       }
@@ -157,14 +156,15 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    const place = (from: string): Promise<void> =>
+    const place = (from: string | null): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
-        await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
+        if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
         this.#disk.wrote()
       })
-    return whole === undefined ? bySftp() : this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
+    if (whole === undefined) return bySftp()
+    return this.#small.write((await this.#inside()).full(''), path, whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
