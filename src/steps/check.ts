@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
+import type { Choice } from '../files/choice.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { CacheFolders } from './cache-folders.ts'
 import { gather } from './database-parts.ts'
@@ -20,8 +21,6 @@ const optionsSchema = z.strictObject({}).prefault({})
 /** Clocks further apart than this make logs hard to compare and signed requests fail. */
 const SKEW_LIMIT_MS = 60_000
 const SITE_TIMEOUT_MS = 10_000
-
-type Choice = (path: string) => boolean
 
 export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
   name: 'check',
@@ -81,7 +80,7 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
     async () => (target === undefined ? [] : serverFindings(old, target)),
     async () => (await target?.unmet?.(schema)) ?? [],
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
-    async () => (await old.oversize?.(copied)) ?? [],
+    async () => (await old.oversize?.(copied, await target?.rowLimits?.())) ?? [],
     () => suspectedReferences(world, schema, run),
   )
 }
@@ -94,7 +93,7 @@ async function lookAtRoom({ old, new: target }: World, isChosen: Choice, run: St
   if (old.files === undefined) return []
   const caches = new CacheFolders(isChosen)
   let [files, bytes] = [0, 0]
-  for await (const entry of old.files.list(undefined, run.signal)) {
+  for await (const entry of old.files.list('', run.signal, isChosen.looksInto)) {
     caches.add(entry)
     if (entry.kind !== 'file' || !isChosen(entry.path)) continue
     files += 1

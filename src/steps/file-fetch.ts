@@ -1,5 +1,6 @@
 import { codeOf } from '../base/errors.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
@@ -10,6 +11,11 @@ import type { FileStore, StoredEntry } from './file-store.ts'
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
 export const FILES_AT_ONCE = 1024
 export const BYTES_AT_ONCE = 8 * 1024 * 1024
+/**
+ * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
+ * take up when the last one is.
+ */
+const LARGE_WHILE_FOLLOWED = 2
 /** From so many small files on, what takes a while to begin on a host is worth it. */
 export const MANY = 24
 
@@ -30,11 +36,13 @@ const MOST_ROUNDS = 5
 export interface Copying {
   readonly host: FileHost
   readonly store: FileStore
-  readonly wanted: (path: string) => boolean
+  readonly wanted: Choice
   readonly totalBytes: number
   /** A whole listing of a moment ago: the first round goes by it. The next one looks anew, so that what has changed since is seen. */
   readonly listed?: readonly FileEntry[] | undefined
   readonly throttle?: Throttle | undefined
+  /** Another step takes up what has come meanwhile. */
+  readonly followed?: boolean
 }
 
 /**
@@ -61,7 +69,12 @@ interface Round extends Omit<Copying, 'totalBytes'> {
 }
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const flight = new InFlight(
+    FILES_AT_ONCE,
+    BYTES_AT_ONCE,
+    run.signal,
+    round.followed === true ? LARGE_WHILE_FOLLOWED : undefined,
+  )
   try {
     return await fetchChanged(round, flight)
   } finally {
@@ -76,7 +89,7 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
   const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
-  for await (const entry of listed ?? host.list('', flight.signal)) {
+  for await (const entry of listed ?? host.list('', flight.signal, wanted.looksInto)) {
     while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       await store.forget(next.value.path)
       next = kept.next()
@@ -147,7 +160,7 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
-    await proveArrival(host, entry, taken.sha256, signal)
+    await proveArrival(host, entry, taken, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) !== 'file-missing') throw error
@@ -169,18 +182,18 @@ export interface Outstanding {
   readonly differs: boolean
 }
 
-/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry. */
+/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry in folders that hold what is wanted. */
 export async function outstanding(
   host: FileHost,
   store: FileStore | undefined,
-  wanted: (path: string) => boolean,
+  wanted: Choice,
   signal: AbortSignal,
   seen: (entry: FileEntry) => void = () => undefined,
 ): Promise<Outstanding> {
   const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }
   const kept = store?.entries()
   let next = kept?.next()
-  for await (const entry of host.list('', signal)) {
+  for await (const entry of host.list('', signal, wanted.looksInto)) {
     seen(entry)
     while (next !== undefined && next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       found.differs = true

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
-import { globs } from '../files/globs.ts'
+import { type Choice, choiceOf } from '../files/choice.ts'
 import type { FileHost } from '../files/port.ts'
 import { shownPath } from '../files/raw-names.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -53,20 +53,15 @@ const SELECTION = 'selection'
 const ANOTHER = 'another'
 
 /** Which paths a snapshot was to hold, as it was told when it was taken. */
-export const selectionOf = (store: FileStore): ((path: string) => boolean) =>
-  chosen(optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}')))
-
-/** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
-export function choiceAmong(steps: readonly Step[]): (path: string) => boolean {
-  const step = steps.find((each) => each instanceof SnapshotFiles)
-  return step?.isChosen ?? (() => true)
+export function selectionOf(store: FileStore): Choice {
+  const { include, exclude } = optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}'))
+  return choiceOf(include, exclude)
 }
 
-/** Which entries an include and an exclude list leave. */
-function chosen(options: Options): (path: string) => boolean {
-  const included = options.include === undefined ? () => true : globs(options.include)
-  const excluded = globs(options.exclude ?? [])
-  return (path) => included(path) && !excluded(path)
+/** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
+export function choiceAmong(steps: readonly Step[]): Choice {
+  const step = steps.find((each) => each instanceof SnapshotFiles)
+  return step?.isChosen ?? choiceOf(undefined)
 }
 
 class SnapshotFiles implements Step<Change> {
@@ -78,13 +73,13 @@ class SnapshotFiles implements Step<Change> {
   readonly #options: Options
   #recent: RecentListing | undefined
   /** Whether the playbook wants a path of the old host saved. */
-  readonly isChosen: (path: string) => boolean
+  readonly isChosen: Choice
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
     this.#context = context
     this.#options = options
-    this.isChosen = chosen(options)
+    this.isChosen = choiceOf(options.include, options.exclude)
   }
 
   async check(_run: StepRun): Promise<readonly Finding[]> {
@@ -128,8 +123,8 @@ class SnapshotFiles implements Step<Change> {
       await store.setFact(HOST, host.label)
       await store.setFact(SELECTION, JSON.stringify({ include: this.#options.include, exclude: this.#options.exclude }))
       // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
-      if (!isAnother) run.handOver()
-      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed }
+      const followed = !isAnother && run.handOver()
+      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed, followed }
       await this.#atPace(change, run, (throttle) => copyToStore({ ...copying, throttle }, run))
       await store.complete()
     } finally {
