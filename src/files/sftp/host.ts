@@ -156,10 +156,10 @@ export class SftpFiles implements FileHost {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
-        this.#disk.wrote()
       })
+    if (whole === undefined) return bySftp()
     const root = (await this.#inside()).full('')
-    return whole === undefined ? bySftp() : this.#small.write(root, path, whole, options, place, bySftp)
+    return this.#small.write(root, path, whole, options, place, bySftp).finally(this.#disk.wrote)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
