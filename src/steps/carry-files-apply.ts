@@ -1,4 +1,5 @@
 import { codeOf } from '../base/errors.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
 import { changedMeanwhile } from '../files/last-look.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost, WrittenFile } from '../files/port.ts'
@@ -8,12 +9,15 @@ import { folderMode } from './file-batches.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
+import { inItsTurn } from './old-shop-pace.ts'
 import { dropCopy, keepCopy, keptPath, type ParkedFile, readParkedFiles, writeParkedFiles } from './parked-files.ts'
 
 /** Where files are carried from and to. `host` of Putting is the target. */
 export interface CarryingTo extends Putting {
   readonly source: FileHost
   readonly sourceSide: 'old' | 'new'
+  /** How fast the source may be read; as fast as it goes when absent. */
+  readonly throttle?: Throttle | undefined
 }
 
 /** A file that changes at every reading is taken as it is after so many. */
@@ -50,7 +54,8 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
         to.run.progress(done, change.bytes, 'bytes', item.entry.path)
       }
       const inTurn = new InTurn()
-      for (const item of change.items) await inTurn.start(flight, item.entry, () => carry(item))
+      for (const item of change.items)
+        await inTurn.start(flight, item.entry, () => inItsTurn(to.throttle, flight.signal, () => carry(item)))
       await flight.drain()
       const parked = new Set(late.map(({ path }) => path))
       await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { decideConflict, type FilePolicy, type HashedEntry, mergeFile, type Sides } from '../files/merge.ts'
 import { isPartPath } from '../files/paths.ts'
-import type { FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
 import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
@@ -65,6 +65,8 @@ export interface CarryPlan {
 
 export interface Planning {
   readonly source: FileHost
+  /** All that the source has, in the order of `comparePaths`. */
+  readonly listing: AsyncIterable<FileEntry>
   readonly target: FileHost
   readonly sourceSide: 'old' | 'new'
   readonly base: FilesBase
@@ -81,10 +83,10 @@ export interface Planning {
 
 /** Compares both hosts with what they last had in common. Reads listings, and the contents of what was changed on both. */
 export async function planCarrying(planning: Planning): Promise<CarryPlan> {
-  const { base, source, target, run } = planning
+  const { base, listing, target, run } = planning
   const planner = new Planner(planning)
   const own = ownFiles(run)
-  for await (const met of sideBySide(base.entries(), source.list('', run.signal), target.list('', run.signal))) {
+  for await (const met of sideBySide(base.entries(), listing, target.list('', run.signal))) {
     if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
   }
   return planner.end()

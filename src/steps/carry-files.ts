@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
-import type { FileHost } from '../files/port.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
 import {
   type CarryingTo,
@@ -13,11 +14,14 @@ import {
   settle,
   takeBackCarried,
 } from './carry-files-apply.ts'
-import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { type CarryChange, type Carrying, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
+import { FILES_PACE } from './file-fetch.ts'
 import { FilesBase } from './files-base.ts'
+import { OldShopPace, throttleShape } from './old-shop-pace.ts'
+import { listOldFiles } from './paced-listing.ts'
 import { parkedFilesFinding, readParkedFiles, writeParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
@@ -25,6 +29,7 @@ import { type Host, missingPart, type StepContext, type StepKind, type World } f
 const optionsSchema = z
   .strictObject({
     ...deletionShape,
+    ...throttleShape,
     conflict: z.enum(['park', 'old', 'new', 'newest']).default('park').meta({
       description:
         'A file that was changed on both hosts: set aside for a person, or taken from the old host, the new one, or the one that changed last',
@@ -47,7 +52,7 @@ export const carryFilesKind: StepKind<Options> = {
 /** The same merge the other way round, for a rollback after the cutover: nothing is removed from the old host. */
 export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
   new CarryFiles(
-    { delete: false, 'max-delete': 0, conflict: 'park' },
+    { delete: false, 'max-delete': 0, conflict: 'park', throttle: 'off' },
     { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
     'reverse',
   )
@@ -72,6 +77,7 @@ class CarryFiles implements Step<CarryChange> {
   readonly #isBack: boolean
   /** On the way back: what can't be written on the old host. */
   #leftBehind: readonly CarryChange[] = []
+  #pace: OldShopPace | undefined
   #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
 
   constructor(options: Options, context: StepContext, direction: 'forward' | 'reverse') {
@@ -107,6 +113,7 @@ class CarryFiles implements Step<CarryChange> {
     try {
       this.#found = await planCarrying({
         source: this.#files(this.#source),
+        listing: this.#listing(run),
         target: this.#files(this.#target),
         sourceSide: this.#source.side,
         base,
@@ -131,7 +138,7 @@ class CarryFiles implements Step<CarryChange> {
     const to = this.#carrying(run)
     switch (change.do) {
       case 'carry':
-        await carryOver(to, change)
+        await this.#atPace(change, run, (throttle) => carryOver({ ...to, throttle }, change))
         return to.host.sweep?.()
       case 'park':
         return park(to, change)
@@ -142,6 +149,20 @@ class CarryFiles implements Step<CarryChange> {
       case 'delete':
         return carryDeletions(to, change)
     }
+  }
+
+  /** All changes of a run count together: many small ones are as much to the old host as a large one. */
+  #atPace(change: Carrying, run: StepRun, copy: (throttle: Throttle | undefined) => Promise<void>): Promise<void> {
+    if (this.#isBack) return copy(undefined)
+    const planned = this.#found.changes.reduce((sum, each) => sum + (each.do === 'carry' ? each.bytes : 0), 0)
+    this.#pace ??= new OldShopPace({ run, world: this.#context.world, mode: this.#options.throttle, ...FILES_PACE })
+    return this.#pace.during(Math.max(planned, change.bytes), copy)
+  }
+
+  #listing(run: StepRun): AsyncIterable<FileEntry> {
+    const files = this.#files(this.#source)
+    if (this.#isBack) return files.list('', run.signal)
+    return listOldFiles(files, { run, world: this.#context.world, mode: this.#options.throttle })
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
