@@ -16,6 +16,8 @@ export interface SftpFaults {
   denied?: string | undefined
   /** Answers that are ready together are sent the last one first. */
   outOfOrder?: boolean | undefined
+  /** Whether a renaming that could be done is refused, or the connection cut before it. */
+  renaming?: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
   /** Nothing is answered any more, though the connection stands. */
   mute?: boolean | undefined
 }
@@ -216,6 +218,9 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
     desk.write(request, () => {
       // "It is an error if there already exists a file with the name specified by newpath" (section 6.5).
       if (fs.lstatSync(desk.real(to), { throwIfNoEntry: false }) !== undefined) throw new Error('the new name exists already')
+      const wrong = desk.session.faults.renaming?.(from, to)
+      if (wrong === 'cut') desk.session.cut()
+      if (wrong !== undefined) throw new Error('it was refused on purpose')
       fs.renameSync(desk.real(from), desk.real(to))
     })
   })

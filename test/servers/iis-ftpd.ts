@@ -15,6 +15,8 @@ export interface IisFtpd {
   readonly port: number
   /** Nobody may look into this path of the folder, relative to it. */
   denied: string | undefined
+  /** What goes wrong with a renaming that could be done; paths as commands name them. */
+  renaming: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
   /** Bytes that still fit on the disk. */
   room: number
   /** Every command so far, without what was given with it. */
@@ -29,12 +31,18 @@ const DENIED = '550 Access is denied.'
 const MISSING = '550 The system cannot find the file specified.'
 const BAD_NAME = '550 The filename, directory name, or volume label syntax is incorrect.'
 const FULL = '550 There is not enough space on the disk.'
+const IN_USE = '550 The process cannot access the file because it is being used by another process.'
 const EXISTS = '550 Cannot create a file when that file already exists.'
 
 /** `shop` may write, `guest` only read; every password is taken. */
 export async function startIisFtpd(folder: string): Promise<IisFtpd> {
   const [sockets, controls] = [new Set<Socket>(), new Set<Socket>()]
-  const state = { denied: undefined as string | undefined, room: Number.POSITIVE_INFINITY, commands: [] as string[] }
+  const state = {
+    denied: undefined as string | undefined,
+    renaming: undefined as IisFtpd['renaming'],
+    room: Number.POSITIVE_INFINITY,
+    commands: [] as string[],
+  }
   const server = createServer((socket) => {
     sockets.add(socket)
     controls.add(socket)
@@ -63,7 +71,7 @@ const listening = (server: Server): Promise<number> =>
     })
   })
 
-type State = Pick<IisFtpd, 'denied' | 'room' | 'commands'>
+type State = Pick<IisFtpd, 'denied' | 'renaming' | 'room' | 'commands'>
 
 class Session {
   readonly #folder: string
@@ -168,6 +176,9 @@ class Session {
     RNTO: (path) => {
       const to = this.#find(path, true)
       if (fs.existsSync(nameBytes(to))) return this.#say(EXISTS)
+      const wrong = this.#state.renaming?.((this.#from ?? '').slice(this.#folder.length), to.slice(this.#folder.length))
+      if (wrong === 'refused') return this.#say(IN_USE)
+      if (wrong === 'cut') return void this.#control.destroy()
       this.#change(() => fs.renameSync(nameBytes(this.#from ?? ''), nameBytes(to)), '250 RNTO command successful.')
     },
   }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { Finding } from '../../base/errors.ts'
-import { MigrateError } from '../../base/errors.ts'
+import { type Finding, MigrateError } from '../../base/errors.ts'
+import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
-import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
+import { fileMissing, filesFailed } from '../failures.ts'
 import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
@@ -11,7 +11,7 @@ import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
 import { listFolder, lookUp } from './folder.ts'
 import { type FtpOptions, labelOf } from './options.ts'
-import { sizeOf, writeByPart } from './parts.ts'
+import { renamingBy, sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
 import { download, noLinks } from './transfer.ts'
@@ -24,6 +24,7 @@ export class FtpFiles implements FileHost {
   readonly #options: FtpOptions
   readonly #pool: FtpPool
   readonly #boundary: Boundary
+  readonly #asides = new Asides()
   #root: string | undefined
 
   constructor(options: FtpOptions, pool: FtpPool) {
@@ -41,9 +42,8 @@ export class FtpFiles implements FileHost {
     })
   }
 
-  check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-    return this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
-  }
+  check = (purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
+    this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
@@ -82,6 +82,7 @@ export class FtpFiles implements FileHost {
       listFolder(connection, this.#full(folder), folder, this.label),
     )
     if (folder !== '') this.#boundary.remember(folder)
+    for (const { path } of entries) this.#asides.see(path)
     return entries.toSorted((a, b) => comparePaths(a.path, b.path))
   }
 
@@ -89,6 +90,7 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (connection) => {
       await this.#inside(connection, path, false)
+      await this.#asides.mend(this.#renaming(connection), path)
       return this.#entry(connection, path)
     })
   }
@@ -153,10 +155,9 @@ export class FtpFiles implements FileHost {
     try {
       return await this.#use(path, 'write', async (connection) => {
         await this.#folderFor(connection, path)
-        const [part, target] = [this.#full(partPath(path)), this.#full(path)]
         const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
-        const look = (): Promise<FileEntry | undefined> => this.#entry(connection, path)
-        return writeByPart(connection, { label: this.label, path, part, target, failed, look }, content, options, signal)
+        const place = { ...this.#place(connection), path, asides: this.#asides, failed }
+        return writeByPart(connection, place, content, options, signal)
       })
     } catch (error) {
       content.destroy()
@@ -208,7 +209,7 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (connection) => {
       await this.#inside(connection, path, false)
-      if (await this.#refused(connection, `DELE ${this.#full(path)}`, path)) throw permissionDenied(this.label, path, 'remove')
+      await this.#renaming(connection).remove(path)
       this.#boundary.forget()
     })
   }
@@ -220,12 +221,6 @@ export class FtpFiles implements FileHost {
       await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
       this.#boundary.forget()
     })
-  }
-
-  /** True when the host refused a removal and the file is still there. */
-  async #refused(connection: FtpConnection, command: string, path: string): Promise<boolean> {
-    const { code } = await connection.client.sendIgnoringError(command)
-    return code >= 400 && (await this.#entry(connection, path)) !== undefined
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
@@ -254,17 +249,22 @@ export class FtpFiles implements FileHost {
     return found
   }
 
-  freeBytes(): Promise<number | null> {
-    return this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  freeBytes = () => this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  freeFiles = (): Promise<null> => Promise.resolve(null) // FTP has no word for it
+
+  async sweep(): Promise<void> {
+    for (const path of this.#asides.pending())
+      await this.#use(path, 'put back', (connection) => this.#asides.settle(this.#renaming(connection), path))
   }
 
-  freeFiles(): Promise<null> {
-    return Promise.resolve(null) // FTP has no word for it
+  close = (): Promise<void> => this.#pool.close()
+
+  readonly #place = (connection: FtpConnection) => {
+    const look = (path: string): Promise<FileEntry | undefined> => this.#entry(connection, path)
+    return { label: this.label, full: (path: string): string => this.#full(path), look }
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
-  }
+  readonly #renaming = (connection: FtpConnection) => renamingBy(connection, this.#place(connection))
 
   async #use<T>(path: string, doing: string, work: (connection: FtpConnection) => Promise<T>): Promise<T> {
     return this.#pool.use(async (connection) => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
+import { Asides } from '../asides.ts'
 import type { FolderEntries } from '../folder-entries.ts'
 import { lastLook } from '../last-look.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
@@ -18,12 +19,12 @@ import { labelOf, type SftpOptions } from './options.ts'
 import { makeFolderAt, makeFoldersFor, placeWhole, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import { LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
+import { renamingBy } from './renaming.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readAhead, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
-
 /** From so many bytes on a file is large. */
 const LARGE_BYTES = 2 * 1024 * 1024
 
@@ -34,6 +35,7 @@ export class SftpFiles implements FileHost {
   readonly #pool: SftpPool
   readonly #hashes: ShellHashes
   readonly #small: SmallFiles
+  readonly #asides = new Asides()
   #boundary: Promise<SftpRoot> | undefined
   #powers: FilePowers | undefined
   #remarks: string[] = []
@@ -62,11 +64,10 @@ export class SftpFiles implements FileHost {
       .catch(() => undefined)
   }
 
-  check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-    return this.#use('', 'look at', (channel, boundary) =>
+  check = (purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
+    this.#use('', 'look at', (channel, boundary) =>
       checkRoot(channel, this.label, boundary.full(''), this.#options.user, purpose),
     )
-  }
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     if (folder !== '') {
@@ -75,7 +76,7 @@ export class SftpFiles implements FileHost {
     }
     const read = (path: string): Promise<FolderEntries> =>
       this.#use(path, 'list', async (channel, boundary) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path))
+        const entries = await readFolder(channel, this.label, path, boundary.full(path), (each) => this.#asides.see(each))
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
@@ -86,6 +87,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
+      await this.#asides.mend(renamingBy(channel, this.#place(boundary, path)), path)
       return entryAt(channel, path, boundary.full(path))
     })
   }
@@ -154,8 +156,7 @@ export class SftpFiles implements FileHost {
         await this.#lastLook(channel, boundary, path, options)
         await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
-    const root = (await this.#inside()).full('')
-    return whole === undefined ? bySftp() : this.#small.write(root, whole, options, place, bySftp)
+    return whole === undefined ? bySftp() : this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -163,7 +164,7 @@ export class SftpFiles implements FileHost {
     const write = async (channel: SftpChannel, boundary: SftpRoot): Promise<WrittenFile> => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
       const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
-      const place = { part: boundary.full(partPath(path)), target: boundary.full(path), look }
+      const place = { ...this.#place(boundary, path), look }
       return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
     }
     // What may be gone on with is large.
@@ -191,7 +192,7 @@ export class SftpFiles implements FileHost {
       const part = boundary.full(partPath(path))
       await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
       await channel.makeLink(part, target)
-      await putInPlace(channel, part, boundary.full(path))
+      await putInPlace(channel, this.#place(boundary, path))
       boundary.forget()
     })
   }
@@ -257,14 +258,17 @@ export class SftpFiles implements FileHost {
   }
 
   async sweep(): Promise<void> {
-    await this.#small.sweep((await this.#inside()).full(''))
+    const boundary = await this.#inside()
+    await this.#small.sweep(boundary.full(''))
+    for (const path of this.#asides.pending())
+      await this.#use(path, 'put back', (channel) => this.#asides.settle(renamingBy(channel, this.#place(boundary, path)), path))
   }
 
   remarks = (): readonly string[] => this.#remarks.splice(0)
 
-  async close(): Promise<void> {
-    await this.#small.close().finally(() => this.#pool.close())
-  }
+  close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
+
+  readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
 
   #inside(): Promise<SftpRoot> {
     this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
@@ -291,7 +295,6 @@ export class SftpFiles implements FileHost {
     return this.#pool.use(working, weight)
   }
 
-  #failure(error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> {
-    return mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
-  }
+  readonly #failure = (error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> =>
+    mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
 }

@@ -1,15 +1,24 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
 import { filesFailed } from '../failures.ts'
 import { FolderEntries } from '../folder-entries.ts'
-import { isUnpackedFolder, joinPath } from '../paths.ts'
+import { isPartPath, isUnpackedFolder, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
 const AHEAD = 4
 
-/** Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. */
-export async function readFolder(channel: SftpChannel, label: string, folder: string, full: string): Promise<FolderEntries> {
+/**
+ * Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. `seeOwn` is told of what this program
+ * itself has put there on the way.
+ */
+export async function readFolder(
+  channel: SftpChannel,
+  label: string,
+  folder: string,
+  full: string,
+  seeOwn: (path: string) => void = () => undefined,
+): Promise<FolderEntries> {
   const entries = new FolderEntries(folder)
   const late: FileEntryWithStats[] = []
   await readAll(channel, full, (item) => {
@@ -18,6 +27,7 @@ export async function readFolder(channel: SftpChannel, label: string, folder: st
     if (folder === '' && isUnpackedFolder(name)) return
     if (name === '' || name.includes('/') || name.includes('\0'))
       throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
+    if (isPartPath(name)) seeOwn(joinPath(folder, name))
     if (typeof item.attrs.mode !== 'number' || item.attrs.isSymbolicLink()) late.push(item)
     else entries.add(plainEntry(joinPath(folder, name), item.attrs))
   })
