@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import type { TestContext } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { FileEntry, FileHost, ListDepth } from '../../src/files/port.ts'
 import type { FaultProxy } from '../servers/fault-proxy.ts'
@@ -42,6 +43,9 @@ export interface FilesUnderTest {
   corrupt?(change: { readonly atByte: number; readonly direction: 'up' | 'down' } | undefined): void
   stop(): Promise<void>
 }
+
+/** One case of the suite: vitest's own `it`, or something that passes some of them on to it. */
+export type Case = (title: string, run: (context: TestContext) => Promise<void> | void) => void
 
 /** What a proxy can do to a host behind it; `seed`: what it goes on with when it is mended. */
 export function faultsOf(proxy: FaultProxy, seed?: number): Pick<FilesUnderTest, 'cut' | 'freeze' | 'corrupt'> {

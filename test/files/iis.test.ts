@@ -11,11 +11,11 @@ import type { FileHost } from '../../src/files/port.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
 import { filesContract } from '../contract/files.ts'
-import { bytesOf, errorOf, faultsOf, from, plainly } from '../contract/files-kit.ts'
+import { bytesOf, errorOf, from, plainly } from '../contract/files-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
-import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { type IisFtpd, startIisFtpd } from '../servers/iis-ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+import { asIis } from './networked.ts'
 
 const open = (server: { readonly host: string; readonly port: number }, user = 'shop', timeoutMs = 30_000): FileHost =>
   openFtp({ ...server, user, password: new Secret('correct horse'), root: '/', tls: 'none', connections: 3, timeoutMs })
@@ -24,33 +24,7 @@ const open = (server: { readonly host: string; readonly port: number }, user = '
 const largest = (folder: string): number =>
   Math.max(0, ...readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0))
 
-filesContract('FTP, as IIS speaks it (recorded answers)', async () => {
-  const site = siteFolder()
-  const server = await startIisFtpd(site.path)
-  const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
-  const [host, readOnly, impatient] = [open(proxy), open(proxy, 'guest'), open(proxy, 'shop', 600)]
-  return {
-    host,
-    readOnly,
-    impatient,
-    truth: { ...site, remove: (path) => rmSync(join(site.path, path), { force: true }) },
-    lacks: ['links', 'modes', 'line breaks', 'backslashes', 'sight of line breaks', 'raw names', 'all but Windows'],
-    isSlow: true,
-    deny: (path) => {
-      server.denied = path
-    },
-    fill: (afterBytes) => {
-      server.room = afterBytes ?? Number.POSITIVE_INFINITY
-    },
-    ...faultsOf(proxy),
-    stop: async () => {
-      await Promise.all([host.close(), readOnly.close(), impatient.close()])
-      await proxy.close()
-      await server.close()
-      site.remove()
-    },
-  }
-})
+filesContract('FTP, as IIS speaks it (recorded answers)', () => asIis())
 
 describe('a host that is IIS', () => {
   let [site, other]: SiteFolder[] = []

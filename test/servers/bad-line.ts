@@ -10,7 +10,7 @@ export interface Narrow {
   readonly bytesPerSecond: number
 }
 
-/** Bytes, from the least to the most, between one accident and the next, each time by chance. */
+/** Bytes, from the least to the most, between one accident and the next, each time by chance: as often some thousands as some hundred thousands. */
 export type Every = readonly [least: number, most: number]
 
 export interface Weather {
@@ -80,7 +80,7 @@ export class Accidents {
   #next(every: Every | undefined): number {
     if (every === undefined) return Number.POSITIVE_INFINITY
     const [least, most] = every
-    return least + Math.floor(this.#random() * (most - least + 1))
+    return Math.round(least * (most / least) ** this.#random())
   }
 }
 
