@@ -140,6 +140,14 @@ export interface Reader {
   ): AsyncIterable<readonly PrintedRow[]>
 }
 
+/** How long a row may be at most on a server, as the text of a statement, bytes; `null` without a limit. */
+export interface RowLimits {
+  /** One that is loaded. */
+  readonly load: number | null
+  /** One that is carried. */
+  readonly write: number | null
+}
+
 /** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */
 export type RightsPurpose = 'read' | 'write' | 'identities'
 
@@ -192,8 +200,13 @@ export interface Database {
    * what wants it. Read-only; asked of the new host before anything is created.
    */
   unmet?(schema: Schema): Promise<readonly Finding[]>
-  /** Rows of the schema's tables that are too large to be read, by table, key and column. Read-only; asked of the old host in `check`. */
-  oversize?(schema: Schema): Promise<readonly Finding[]>
+  /**
+   * Rows of the schema's tables that are too large to be read, or for what the new host takes (`limits`), by table, key and column.
+   * Read-only; asked of the old host in `check`.
+   */
+  oversize?(schema: Schema, limits?: RowLimits): Promise<readonly Finding[]>
+  /** What this server takes; asked of the new host in `check`. Optional power. */
+  rowLimits?(): Promise<RowLimits>
 
   /** Statements that create the schema, in an order that works. Pure: touches nothing. */
   ddl(schema: Schema): readonly Statement[]

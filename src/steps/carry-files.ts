@@ -2,19 +2,12 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
-import {
-  type CarryingTo,
-  carryDeletions,
-  carryOver,
-  keepBoth,
-  park,
-  readBack,
-  settle,
-  takeBackCarried,
-} from './carry-files-apply.ts'
+import { type CarryingTo, carryDeletions, carryOver, keepBoth, park, settle, takeBackCarried } from './carry-files-apply.ts'
 import { type CarryChange, type Carrying, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
@@ -22,7 +15,7 @@ import { FILES_PACE } from './file-fetch.ts'
 import { FilesBase } from './files-base.ts'
 import { OldShopPace, throttleShape } from './old-shop-pace.ts'
 import { listOldFiles } from './paced-listing.ts'
-import { parkedFilesFinding, readParkedFiles, writeParkedFiles } from './parked-files.ts'
+import { ParkedList, parkedFilesFinding, readParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
@@ -75,6 +68,7 @@ class CarryFiles implements Step<CarryChange> {
   readonly #source: Host
   readonly #target: Host
   readonly #isBack: boolean
+  readonly #list = new ParkedList()
   /** On the way back: what can't be written on the old host. */
   #leftBehind: readonly CarryChange[] = []
   #pace: OldShopPace | undefined
@@ -113,7 +107,7 @@ class CarryFiles implements Step<CarryChange> {
     try {
       this.#found = await planCarrying({
         source: this.#files(this.#source),
-        listing: this.#listing(run),
+        listing: this.#listing(base.isChosen.looksInto, run),
         target: this.#files(this.#target),
         sourceSide: this.#source.side,
         base,
@@ -122,6 +116,7 @@ class CarryFiles implements Step<CarryChange> {
         mostDeleted: this.#options['max-delete'],
         rewritten: rewrittenFiles(run),
         parked: await readParkedFiles(run),
+        wrong: knownWrong(run, this.id),
         decisions: new Map((await readFileDecisions(run.directory)).map((each) => [each.path, each])),
         run,
       })
@@ -145,7 +140,8 @@ class CarryFiles implements Step<CarryChange> {
       case 'settle':
         return settle(to, change)
       case 'both':
-        return keepBoth(to, change)
+        await keepBoth(to, change)
+        return to.host.sweep?.()
       case 'delete':
         return carryDeletions(to, change)
     }
@@ -159,16 +155,18 @@ class CarryFiles implements Step<CarryChange> {
     return this.#pace.during(Math.max(planned, change.bytes), copy)
   }
 
-  #listing(run: StepRun): AsyncIterable<FileEntry> {
+  #listing(looksInto: Choice['looksInto'], run: StepRun): AsyncIterable<FileEntry> {
     const files = this.#files(this.#source)
-    if (this.#isBack) return files.list('', run.signal)
-    return listOldFiles(files, { run, world: this.#context.world, mode: this.#options.throttle })
+    if (this.#isBack) return files.list('', run.signal, looksInto)
+    return listOldFiles(files, { run, world: this.#context.world, mode: this.#options.throttle, looksInto })
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const key = `${this.id}/read-back`
     const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
-    if (wrong.length > 0) return [differ(wrong, this.#files(this.#target).label)]
+    await rememberWrong(run, this.id, wrong)
+    const paths = wrong.map(({ path }) => path).sort()
+    if (paths.length > 0) return [differ(paths, this.#files(this.#target).label)]
     await run.remember(key, last)
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
@@ -183,6 +181,7 @@ class CarryFiles implements Step<CarryChange> {
     const from = this.#carrying(run)
     await from.host.sweep?.()
     await takeBackCarried(from, change)
+    await from.host.sweep?.()
   }
 
   describe(change: CarryChange): string {
@@ -222,14 +221,15 @@ class CarryFiles implements Step<CarryChange> {
 
   /** The list keeps those that are in conflict still. */
   async #parked(run: StepRun): Promise<readonly Finding[]> {
-    const all = await readParkedFiles(run)
+    const all = await this.#list.files(run)
     const planned = new Set(
       this.#found.changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : [])),
     )
-    const still = new Map([...all].filter(([path]) => this.#found.conflicts.has(path) || planned.has(path)))
-    if (still.size !== all.size)
-      await this.#context.world.effects('files: list what is parked', () => writeParkedFiles(run, still))
-    return parkedFilesFinding([...still.values()], run)
+    const others = [...all.keys()].filter((path) => !this.#found.conflicts.has(path) && !planned.has(path))
+    const { effects } = this.#context.world
+    await this.#list.change(run, effects, new Map(others.map((path) => [path, null])))
+    await this.#list.complete(run, effects)
+    return parkedFilesFinding([...(await this.#list.files(run)).values()], run)
   }
 
   #carrying(run: StepRun): CarryingTo {
@@ -237,6 +237,7 @@ class CarryFiles implements Step<CarryChange> {
       host: this.#files(this.#target),
       source: this.#files(this.#source),
       sourceSide: this.#source.side,
+      parked: this.#list,
       step: this.id,
       effects: this.#context.world.effects,
       run,
@@ -271,7 +272,7 @@ const differ = (wrong: readonly string[], label: string): Finding => ({
   severity: 'error',
   code: 'carried-files-differ',
   message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${firstOf(wrong)}.`,
-  hint: 'Run again. If it happens again, look at that host’s disk.',
+  hint: 'Run again: they are sent anew, and what stands there now is kept in the run’s folder. If it happens again, look at that host’s disk.',
 })
 
 const keptFinding = (kept: number, source: Side, target: Side): Finding => ({

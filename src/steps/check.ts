@@ -79,7 +79,7 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
     async () => (target === undefined ? [] : serverFindings(old, target)),
     async () => (await target?.unmet?.(schema)) ?? [],
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
-    async () => (await old.oversize?.(copied)) ?? [],
+    async () => (await old.oversize?.(copied, await target?.rowLimits?.())) ?? [],
     () => suspectedReferences(world, schema, run),
   )
 }

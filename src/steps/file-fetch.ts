@@ -1,5 +1,6 @@
 import { codeOf } from '../base/errors.ts'
 import type { Pace, Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
@@ -12,6 +13,11 @@ import { paced } from './paced-listing.ts'
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
 export const FILES_AT_ONCE = 1024
 export const BYTES_AT_ONCE = 8 * 1024 * 1024
+/**
+ * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
+ * take up when the last one is.
+ */
+const LARGE_WHILE_FOLLOWED = 2
 /** From so many small files on, what takes a while to begin on a host is worth it. */
 export const MANY = 24
 
@@ -36,11 +42,13 @@ const MOST_ROUNDS = 5
 export interface Copying {
   readonly host: FileHost
   readonly store: FileStore
-  readonly wanted: (path: string) => boolean
+  readonly wanted: Choice
   readonly totalBytes: number
   /** A whole listing of a moment ago: the first round goes by it. The next one looks anew, so that what has changed since is seen. */
   readonly listed?: readonly FileEntry[] | undefined
   readonly throttle?: Throttle | undefined
+  /** Another step takes up what has come meanwhile. */
+  readonly followed?: boolean
 }
 
 /**
@@ -67,7 +75,12 @@ interface Round extends Omit<Copying, 'totalBytes'> {
 }
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const flight = new InFlight(
+    FILES_AT_ONCE,
+    BYTES_AT_ONCE,
+    run.signal,
+    round.followed === true ? LARGE_WHILE_FOLLOWED : undefined,
+  )
   try {
     return await fetchChanged(round, flight)
   } finally {
@@ -82,7 +95,7 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
   const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
-  for await (const entry of listed ?? paced(host.list('', flight.signal), throttle, flight.signal)) {
+  for await (const entry of listed ?? paced(host.list('', flight.signal, wanted.looksInto), throttle, flight.signal)) {
     while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       await store.forget(next.value.path)
       next = kept.next()
@@ -143,7 +156,7 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
-    await proveArrival(host, entry, taken.sha256, signal)
+    await proveArrival(host, entry, taken, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) !== 'file-missing') throw error
@@ -169,7 +182,7 @@ export interface Outstanding {
 export async function outstanding(
   listing: AsyncIterable<FileEntry>,
   store: FileStore | undefined,
-  wanted: (path: string) => boolean,
+  wanted: Choice,
   seen: (entry: FileEntry) => void = () => undefined,
 ): Promise<Outstanding> {
   const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }

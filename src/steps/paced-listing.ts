@@ -22,6 +22,8 @@ export interface ListingPace {
   readonly world: World
   readonly mode: ThrottleMode
   readonly everyMs?: number
+  /** Folders that it says no to are named, and not opened; all are opened when it is absent. */
+  readonly looksInto?: (folder: string) => boolean
 }
 
 /**
@@ -39,7 +41,7 @@ export async function* listOldFiles(files: FileHost, pace: ListingPace): AsyncGe
     await onesTurn(watched?.throttle, signal)
   }
   try {
-    yield* byTurns(files.list('', signal), turn)
+    yield* byTurns(files.list('', signal, pace.looksInto), turn)
   } finally {
     await watched?.end()
   }

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
+import { positionOf } from '../databases/plan/headroom.ts'
 import {
   identitiesToRaise,
   planRestore,
@@ -194,7 +195,7 @@ class RestoreDatabase implements Step<RestoreChange> {
     schema: Schema,
   ): Promise<readonly { readonly identity: Identity; readonly value: bigint }[]> {
     const manifest = await this.#store(run).manifest()
-    const saved = new Map(manifest.identities.map((state) => [identityName(state.identity), state.last]))
+    const saved = new Map(manifest.identities.map((state) => [identityName(state.identity), positionOf(state)]))
     const states = await target.identities(schema)
     return identitiesToRaise(states, (state) => saved.get(identityName(state.identity)) ?? null).map(({ state, value }) => ({
       identity: state.identity,

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
-import { globs } from '../files/globs.ts'
+import { type Choice, choiceOf } from '../files/choice.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { shownPath } from '../files/raw-names.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -54,8 +54,15 @@ const SELECTION = 'selection'
 const ANOTHER = 'another'
 
 /** Which paths a snapshot was to hold, as it was told when it was taken. */
-export const selectionOf = (store: FileStore): ((path: string) => boolean) =>
-  chosen(optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}')))
+export function selectionOf(store: FileStore): Choice {
+  const { include, exclude } = optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}'))
+  return choiceOf(include, exclude)
+}
+
+/** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
+export const choiceAmong = (steps: readonly Step[]): Choice => among(steps)?.isChosen ?? choiceOf(undefined)
+
+const among = (steps: readonly Step[]): SnapshotFiles | undefined => steps.find((each) => each instanceof SnapshotFiles)
 
 /** The old host's entries that a playbook's snapshot will hold, listed no faster than it would copy them. */
 export async function* chosenOfOld(
@@ -63,16 +70,10 @@ export async function* chosenOfOld(
   { world, others }: Pick<StepContext, 'world' | 'others'>,
   run: StepRun,
 ): AsyncGenerator<FileEntry> {
-  const step = others().find((each) => each instanceof SnapshotFiles)
-  for await (const entry of listOldFiles(files, { run, world, mode: step?.throttle ?? 'auto' }))
-    if (step === undefined || step.isChosen(entry.path)) yield entry
-}
-
-/** Which entries an include and an exclude list leave. */
-function chosen(options: Options): (path: string) => boolean {
-  const included = options.include === undefined ? () => true : globs(options.include)
-  const excluded = globs(options.exclude ?? [])
-  return (path) => included(path) && !excluded(path)
+  const isChosen = choiceAmong(others())
+  const { looksInto } = isChosen
+  for await (const entry of listOldFiles(files, { run, world, mode: among(others())?.throttle ?? 'auto', looksInto }))
+    if (isChosen(entry.path)) yield entry
 }
 
 class SnapshotFiles implements Step<Change> {
@@ -84,14 +85,14 @@ class SnapshotFiles implements Step<Change> {
   readonly #options: Options
   #recent: RecentListing | undefined
   /** Whether the playbook wants a path of the old host saved. */
-  readonly isChosen: (path: string) => boolean
+  readonly isChosen: Choice
   readonly throttle: ThrottleMode
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
     this.#context = context
     this.#options = options
-    this.isChosen = chosen(options)
+    this.isChosen = choiceOf(options.include, options.exclude)
     this.throttle = options.throttle
   }
 
@@ -113,7 +114,12 @@ class SnapshotFiles implements Step<Change> {
       const host = this.#old()
       if (store === undefined) host.prepare?.('read')
       const recent = new RecentListing(run.clock)
-      const listing = listOldFiles(host, { run, world: this.#context.world, mode: this.throttle })
+      const listing = listOldFiles(host, {
+        run,
+        world: this.#context.world,
+        mode: this.throttle,
+        looksInto: this.isChosen.looksInto,
+      })
       const { differs, ...counts } = await outstanding(listing, store, this.isChosen, (entry) => recent.add(entry))
       this.#recent = recent
       return isWhole && !differs ? [] : [{ from: host.label, ...counts }]
@@ -137,8 +143,8 @@ class SnapshotFiles implements Step<Change> {
       await store.setFact(HOST, host.label)
       await store.setFact(SELECTION, JSON.stringify({ include: this.#options.include, exclude: this.#options.exclude }))
       // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
-      if (!isAnother) run.handOver()
-      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed }
+      const followed = !isAnother && run.handOver()
+      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed, followed }
       await this.#atPace(change, run, (throttle) => copyToStore({ ...copying, throttle }, run))
       await store.complete()
     } finally {

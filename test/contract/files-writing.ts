@@ -3,13 +3,13 @@ import { it as always, expect } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { FileEntry } from '../../src/files/port.ts'
 import { wholeContent } from '../../src/files/whole.ts'
-import { bytesOf, type Case, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
+import { bytesOf, type Case, errorOf, type FilesUnderTest, from, listed, plainly, writtenBy } from './files-kit.ts'
 
 export function writing(use: () => FilesUnderTest, it: Case = always): void {
   it('writes a file with its mode and time, folders made on the way, and leaves nothing beside it', async () => {
     const { host, truth, lacks = [] } = use()
     const written = await host.write('a/b/file', from('hello ', 'world'), plainly)
-    expect(written).toEqual({ size: 11, sha256: sha256(Buffer.from('hello world')) })
+    expect(written).toEqual(await writtenBy(host, Buffer.from('hello world')))
     expect(truth.paths()).toEqual(['a', 'a/b', 'a/b/file'])
     expect(truth.read('a/b/file')?.toString()).toBe('hello world')
     expect((await host.powers()).modes).toBe(!lacks.includes('modes'))

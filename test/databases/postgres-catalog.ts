@@ -43,7 +43,7 @@ CREATE AGGREGATE percent(float8 ORDER BY anyelement) (SFUNC = ordered_set_transi
 CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN NEW; END $$;
 CREATE TABLE main (id int GENERATED ALWAYS AS IDENTITY (START 10 INCREMENT 2 CACHE 3), again bigserial, n numeric(10,2) NOT NULL DEFAULT 0,
   twice numeric GENERATED ALWAYS AS (n * 2) STORED, moods mood[], few small, c citext, h hstore, l ltree, k textrange, ks texts, s span, t text,
-  g text COLLATE german, b text COLLATE blind, sh int DEFAULT nextval('shared'), search tsvector, CONSTRAINT main_key PRIMARY KEY (id) INCLUDE (n),
+  g text COLLATE german, b text COLLATE blind, sh int DEFAULT nextval('shared'), search tsvector, CONSTRAINT main_key PRIMARY KEY (id) INCLUDE (n) WITH (fillfactor = 60),
   CONSTRAINT once UNIQUE NULLS NOT DISTINCT (c) DEFERRABLE INITIALLY DEFERRED, CONSTRAINT apart EXCLUDE USING gist (s WITH &&, sh WITH =) WHERE (n > 1),
   CONSTRAINT sane CHECK (plus_one(sh) > 0)) WITH (fillfactor = 70, toast.autovacuum_enabled = off);
 INSERT INTO main (n, t, c, s, few, h, l) VALUES (1.50, 'a', 'C', '[1,2)', 12, '"a b"=>NULL, ""=>"c\\"d\\\\"', 'Top.a_1'), (7, 'b', NULL, NULL, 14, '', '');
@@ -51,7 +51,7 @@ ALTER TABLE main ADD CONSTRAINT unproved CHECK (n > 5) NOT VALID;
 ALTER TABLE main ALTER t SET STORAGE EXTERNAL, ALTER t SET STATISTICS 500, ALTER t SET COMPRESSION pglz, ALTER n SET (n_distinct = 42);
 CREATE TABLE child (main_id int CONSTRAINT to_main REFERENCES main ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE, note text);
 ALTER TABLE child ADD CONSTRAINT to_main_unproved FOREIGN KEY (main_id) REFERENCES main NOT VALID;
-CREATE TABLE typed OF pair (PRIMARY KEY (a));
+CREATE TABLE typed OF pair (PRIMARY KEY (a), UNIQUE (b) WITH (fillfactor = 80, deduplicate_items = off));
 CREATE UNLOGGED TABLE quick_one (a int);
 CREATE TABLE no_columns ();
 CREATE TABLE parent (a int NOT NULL DEFAULT 1, b text, CONSTRAINT handed_on CHECK (a > 0));

@@ -12,9 +12,62 @@ import { siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
 import { bySshd, inProcess } from './networked.ts'
 
+const noDisk = userInfo().uid === 0 ? null : 'only root can mount a small disk'
+
+/** A small disk for one test, and what fills it. */
+function smallDisk() {
+  const disk = fs.mkdtempSync(join(tmpdir(), 'migrate-disk-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m,mode=755', 'tmpfs', disk])
+  return {
+    disk,
+    fill: (afterBytes: number | undefined) => {
+      const ballast = join(disk, 'ballast')
+      fs.rmSync(ballast, { force: true })
+      if (afterBytes === undefined) return
+      const { bavail, bsize } = fs.statfsSync(disk)
+      fs.writeFileSync(ballast, Buffer.alloc(bavail * bsize - Math.ceil(afterBytes / bsize) * bsize))
+    },
+    remove: () => {
+      execFileSync('umount', [disk])
+      fs.rmdirSync(disk)
+    },
+  }
+}
+
 filesContract('a folder on this machine', async () => {
   const site = siteFolder()
   return { host: openLocal(site.path), truth: site, stop: async () => site.remove() }
+})
+
+/** An account that owns nothing, there everywhere: `daemon`. */
+const NOBODYS = 1
+
+describe.skipIf(noDisk !== null)(`on this machine${noDisk === null ? '' : ` (skipped: ${noDisk})`}`, () => {
+  filesContract('a folder of a small disk, which is there once more for reading alone', async () => {
+    const { disk, fill, remove } = smallDisk()
+    const site = siteFolder(disk)
+    const shown = join(disk, 'shown')
+    fs.mkdirSync(shown)
+    execFileSync('mount', ['--bind', site.path, shown])
+    execFileSync('mount', ['-o', 'remount,bind,ro', shown])
+    return {
+      host: openLocal(site.path),
+      readOnly: openLocal(shown),
+      truth: site,
+      fill,
+      // root may look everywhere: from now on somebody else does.
+      deny: (path) => {
+        fs.chmodSync(site.path, 0o755)
+        fs.chmodSync(join(site.path, path), 0o700)
+        process.seteuid?.(NOBODYS)
+      },
+      stop: async () => {
+        process.seteuid?.(0)
+        execFileSync('umount', [shown])
+        remove()
+      },
+    }
+  })
 })
 
 filesContract('the fake in memory', async () => {
@@ -64,28 +117,19 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
 
   filesContract('SFTP, sshd', () => bySshd(writing, reading))
 
-  const noDisk = userInfo().uid === 0 ? null : 'only root can mount a small disk'
   describe.skipIf(noDisk !== null)(`on a small disk${noDisk === null ? '' : ` (skipped: ${noDisk})`}`, () => {
     filesContract('SFTP, sshd, a disk of its own', async () => {
-      const disk = fs.mkdtempSync(join(tmpdir(), 'migrate-disk-'))
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk])
+      const { disk, fill, remove } = smallDisk()
       const site = siteFolder(disk)
       const { address, port, user, key, fingerprint } = writing
       const host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 1 })
       return {
         host,
         truth: site,
-        fill: (afterBytes) => {
-          const ballast = join(disk, 'ballast')
-          fs.rmSync(ballast, { force: true })
-          if (afterBytes === undefined) return
-          const { bavail, bsize } = fs.statfsSync(disk)
-          fs.writeFileSync(ballast, Buffer.alloc(bavail * bsize - Math.ceil(afterBytes / bsize) * bsize))
-        },
+        fill,
         stop: async () => {
           await host.close()
-          execFileSync('umount', [disk])
-          fs.rmdirSync(disk)
+          remove()
         },
       }
     })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
+import { choiceOf } from '../../src/files/choice.ts'
 import type { ReadOptions } from '../../src/files/port.ts'
 import type { EventBody } from '../../src/run/events.ts'
 import { directly } from '../../src/run/step.ts'
@@ -76,7 +77,7 @@ it('files are fetched from a shop that answers slowly one at a time, and it is s
     slowly.held = () => vi.waitUntil(() => run.events.some(isSlowest), { timeout: 60_000, interval: 5 })
     const world = testWorld({ old: { files: host, site: web.url } })
     await atOldShopsPace({ run, world, mode: 100, bytes: 2 ** 30, everyMs: 10, ...FILES_PACE }, (throttle) =>
-      copyToStore({ host, store, wanted: () => true, totalBytes: 0, throttle }, run),
+      copyToStore({ host, store, wanted: choiceOf(undefined), totalBytes: 0, throttle }, run),
     )
     expect(Math.max(...slowly.seen.slice(0, HELD_FROM))).toBeGreaterThan(100)
     // One file at a time costs the shop's page 60 ms, two cost 120: more than its limit.

@@ -140,6 +140,9 @@ describe('a host that is IIS', () => {
       names: 'windows',
       lineBreaks: false,
       offsets: true,
+      timeSeconds: 1,
+      flushes: 'nothing',
+      copies: false,
       sealed: false,
     })
     await host.write('DEFAULT.ASPX', from('2'), plainly)

@@ -41,6 +41,10 @@ interface Start {
   readonly passivePorts?: readonly number[]
 }
 
+interface VsftpdStart extends Start {
+  readonly takesTimes?: boolean
+}
+
 const PASSWORD = 'correct horse'
 const hashed = (): string => execFileSync('openssl', ['passwd', '-6', PASSWORD], { encoding: 'utf8' }).trim()
 
@@ -103,9 +107,9 @@ const tlsLines = ({ certificate, key }: Certificate, tls: 'explicit' | 'implicit
 
 /**
  * vsftpd: LIST alone, no modes; its anonymous account, since any other needs the system's own accounts. That one may not write into the
- * served folder itself, only into those below.
+ * served folder itself, only into those below. `takesTimes: false`: it lists MDTM all the same, and refuses to set a time by it.
  */
-export async function startVsftpd({ site, address = '127.0.0.1' }: Start): Promise<Ftpd> {
+export async function startVsftpd({ site, address = '127.0.0.1', takesTimes = true }: VsftpdStart): Promise<Ftpd> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-vsftpd-'))
   const port = await freePort(address)
   const at = (name: string): string => join(folder, name)
@@ -124,7 +128,7 @@ export async function startVsftpd({ site, address = '127.0.0.1' }: Start): Promi
     anon_other_write_enable: 'YES',
     anon_world_readable_only: 'NO',
     anon_umask: '022',
-    mdtm_write: 'YES',
+    mdtm_write: takesTimes ? 'YES' : 'NO',
     chmod_enable: 'NO',
     seccomp_sandbox: 'NO',
     isolate: 'NO',

@@ -41,6 +41,8 @@ export interface IisManner {
   readonly utf8?: boolean
   /** A shared host greets by itself. */
   readonly welcome?: string
+  /** Commands that it doesn't know, as behind some gateways. */
+  readonly lacks?: readonly string[]
 }
 
 /** `shop` may write, `guest` only read; every password is taken. */
@@ -125,6 +127,10 @@ class Session {
     return this.#manner.version === 6
   }
 
+  #lacks(command: string): boolean {
+    return (this.#isOld && UNKNOWN_TO_6.has(command)) || this.#manner.lacks?.includes(command) === true
+  }
+
   #refuse(words: string, path: string): void {
     const form = this.#isOld ? 'refused6' : this.#manner.inDetail === true ? 'refusedInDetail' : 'refused'
     this.#say(form, iisWords(words), path)
@@ -134,7 +140,7 @@ class Session {
     const [, name = '', given = ''] = /^(\S+) ?(.*)$/s.exec(line) ?? []
     const command = name.toUpperCase()
     this.#state.commands.push(command)
-    const work = this.#isOld && UNKNOWN_TO_6.has(command) ? undefined : this.#commands[command]
+    const work = this.#lacks(command) ? undefined : this.#commands[command]
     if (work === undefined) return this.#isOld ? this.#say('unknown6', line) : this.#say('unknown')
     try {
       await work(given)
@@ -153,7 +159,11 @@ class Session {
       if (welcome !== undefined) this.#say('welcome', welcome)
       else this.#say(this.#isOld ? 'pass6' : 'pass', this.#user)
     },
-    FEAT: () => this.#say(this.#isOld ? 'features6' : this.#manner.utf8 === false ? 'featuresWithoutUtf8' : 'features'),
+    FEAT: () => {
+      const known = iisReply(this.#isOld ? 'features6' : this.#manner.utf8 === false ? 'featuresWithoutUtf8' : 'features')
+      const isLacking = (line: string): boolean => this.#lacks(line.trim().split(' ')[0] ?? '')
+      this.#control.write(`${known.filter((line) => !isLacking(line)).join('\r\n')}\r\n`)
+    },
     SYST: () => this.#say('system'),
     OPTS: (given) => this.#say(/^utf8 on$/i.test(given) && this.#manner.utf8 !== false ? 'utf8' : 'noOption'),
     TYPE: (type) => this.#say('type', type),

@@ -37,6 +37,8 @@ export interface TestMysql {
   database(prefix?: string): Promise<TestMysqlDatabase>
   /** Runs statements as root; the last one's rows, every value as text. */
   rootSql(text: string, database?: string): Promise<readonly TextValues[]>
+  /** A clean shutdown, and the same server again on its port. */
+  restart(): Promise<void>
   /** Stops the server and removes its folder. */
   stop(): Promise<void>
 }
@@ -106,17 +108,17 @@ export async function startTestMysql(
   )
   const data = join(folder, 'data')
   install(data, temporary, user)
-  const { pid, port, stop } = await launch(
-    host,
-    { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings },
-    folder,
-  )
+  const settings = { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings }
+  let launched = await launch(host, settings, folder)
+  const { port } = launched
   const rootSql = (text: string, database?: string): Promise<readonly TextValues[]> =>
     runSql({ host, port, ...root, ...(database === undefined ? {} : { database }) }, text)
   return {
     host,
     port,
-    pid,
+    get pid() {
+      return launched.pid
+    },
     root,
     rootSql,
     database: async (prefix = 'shop') => {
@@ -127,8 +129,12 @@ export async function startTestMysql(
         GRANT ALL ON \`${name.replaceAll('_', '\\_')}\`.* TO '${owner.user}'@'%'`)
       return describeDatabase({ host, port, name, owner, rootSql: (text) => rootSql(text, name) })
     },
+    restart: async () => {
+      await launched.stop()
+      launched = await launch(host, settings, folder, port)
+    },
     stop: async () => {
-      await stop()
+      await launched.stop()
       await rm(folder, { recursive: true, force: true })
     },
   }
@@ -162,9 +168,15 @@ interface Launched {
   stop(): Promise<void>
 }
 
-async function launch(host: string, settings: Readonly<Record<string, string>>, folder: string): Promise<Launched> {
+/** `samePort`: a free one when absent. */
+async function launch(
+  host: string,
+  settings: Readonly<Record<string, string>>,
+  folder: string,
+  samePort?: number,
+): Promise<Launched> {
   for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort(host)
+    const port = samePort ?? (await freePort(host))
     const flags = Object.entries(settings).map(([name, value]) => `--${name}=${value}`)
     const places = [
       `--socket=${join(folder, 'socket')}`,

@@ -1,6 +1,8 @@
 import { giveBack, LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { Block } from '../port.ts'
 import type { Column } from '../schema.ts'
+import { BACKSLASH, CAPITAL_N, copy, escaped, NEWLINE, TAB } from './block-bytes.ts'
+import { LongRow } from './long-row.ts'
 import type { Collector } from './rows.ts'
 import { isAscii } from './values.ts'
 import { Field } from './wire.ts'
@@ -8,26 +10,25 @@ import { Field } from './wire.ts'
 /**
  * Rows as LOAD DATA reads them by its defaults ("LOAD DATA Statement", "Field and Line Handling"): tabs between values, a newline
  * after a row, a backslash before a tab, newline or backslash in a value, `\N` for NULL. Values are in the column's own bytes.
+ * A row that is too long for one block comes in pieces (long-row.ts).
  */
-export const BLOCK_FORMAT = 'mysql-load-data-1'
+export const BLOCK_FORMAT = 'mysql-load-data-2'
 
-const TAB = 9
-const NEWLINE = 10
-const BACKSLASH = 92
-const CAPITAL_N = 78
+/** Of a longer row nobody knows whether it fits in a block: each byte may get a backslash before it. */
+const WHOLE_BYTES = LENT_BYTES / 4
 /** So little doesn't keep a lent buffer from others: many small tables may wait to be loaded. */
 const SMALL_BYTES = LENT_BYTES / 8
-/** From this length on, copying is left to memcpy. */
-const LONG = 48
 
-/** Rows as blocks, in lent buffers but for rows that don't fit in one. */
+/** Rows as blocks, in lent buffers. */
 export class BlockCollector implements Collector<Block> {
+  readonly wholeBytes = WHOLE_BYTES
   readonly #plain: readonly boolean[]
   readonly #field = new Field()
   #buffer: Buffer = Buffer.alloc(0)
   #used = 0
   #rows = 0
   #whole: Block[] = []
+  #long: LongRow | undefined
 
   constructor(columns: readonly Column[]) {
     this.#plain = columns.map((column) => isAscii(column.codec) || column.codec === 'enum')
@@ -41,7 +42,7 @@ export class BlockCollector implements Collector<Block> {
     const columns = this.#plain.length
     // Each byte may get a backslash before it, each NULL takes two bytes, each value a tab.
     const most = 2 * (end - start) + 3 * columns
-    if (this.#used + most > this.#buffer.length) this.#begin(most)
+    if (this.#used + most > this.#buffer.length) this.#begin()
     const buffer = this.#buffer
     const field = this.#field
     let to = this.#used
@@ -67,10 +68,19 @@ export class BlockCollector implements Collector<Block> {
     return this.#whole.shift()
   }
 
-  /** Ends the block in hand and begins one that has room for a row of `most` bytes. */
-  #begin(most: number): void {
+  addPart(bytes: Buffer, start: number, end: number, isLast: boolean): void {
+    if (this.#long === undefined) this.#close()
+    this.#long ??= new LongRow(this.#plain, (block) => this.#whole.push(block))
+    this.#long.add(bytes, start, end)
+    if (!isLast) return
+    this.#long.end()
+    this.#long = undefined
+  }
+
+  /** Ends the block in hand and begins another, which has room for a row that comes whole. */
+  #begin(): void {
     this.#close()
-    this.#buffer = most <= LENT_BYTES ? lendBuffer() : Buffer.allocUnsafeSlow(most)
+    this.#buffer = lendBuffer()
   }
 
   #close(): void {
@@ -84,28 +94,4 @@ export class BlockCollector implements Collector<Block> {
     this.#used = 0
     this.#buffer = Buffer.alloc(0)
   }
-}
-
-function copy(from: Buffer, start: number, end: number, to: Buffer, at: number): number {
-  if (end - start >= LONG) return at + from.copy(to, at, start, end)
-  let place = at
-  for (let index = start; index < end; index += 1) {
-    to[place] = from[index] ?? 0
-    place += 1
-  }
-  return place
-}
-
-function escaped(from: Buffer, start: number, end: number, to: Buffer, at: number): number {
-  let place = at
-  for (let index = start; index < end; index += 1) {
-    const byte = from[index] ?? 0
-    if (byte === BACKSLASH || byte === TAB || byte === NEWLINE) {
-      to[place] = BACKSLASH
-      place += 1
-    }
-    to[place] = byte
-    place += 1
-  }
-  return place
 }

@@ -58,7 +58,7 @@ async function select(session: Session, table: Table, end: string): Promise<read
   const rows: Row[] = []
   const none = async (): Promise<void> => undefined
   const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)} WHERE ${end}`
-  for await (const batch of session.rows(sql, new CellCollector(readableColumns(table)), none)) rows.push(...batch)
+  for await (const batch of session.rows(sql, new CellCollector(readableColumns(table), table), none)) rows.push(...batch)
   return rows
 }
 

@@ -21,7 +21,7 @@ function largestOf(type: string): bigint {
  * an auto-numbered column began: its smallest value says it.
  */
 export async function readIdentities(session: Session, tables: readonly Table[]): Promise<readonly Identity[]> {
-  const { increment } = await stepsOf(session)
+  const steps = await stepsOf(session)
   const columns = tables.flatMap((table) =>
     table.columns
       .filter((column) => column.identity !== null)
@@ -32,7 +32,7 @@ export async function readIdentities(session: Session, tables: readonly Table[])
           column: column.name,
           sequence: null,
           seed: '1',
-          increment: String(increment),
+          increment: String(steps.increment),
           minimum: '1',
           maximum: String(largestOf(column.type)),
         }),
@@ -44,11 +44,16 @@ export async function readIdentities(session: Session, tables: readonly Table[])
     return first !== null && first > 1n ? { ...identity, seed: String(first) } : identity
   })
   const sequences: Identity[] = []
-  for (const name of await sequenceNames(session)) sequences.push(...(await sequenceIdentities(session, name, tables)))
+  for (const name of await sequenceNames(session)) sequences.push(...(await sequenceIdentities(session, name, tables, steps)))
   return [...begun, ...sequences]
 }
 
-async function sequenceIdentities(session: Session, name: string, tables: readonly Table[]): Promise<readonly Identity[]> {
+async function sequenceIdentities(
+  session: Session,
+  name: string,
+  tables: readonly Table[],
+  steps: Steps,
+): Promise<readonly Identity[]> {
   const { rows } = await session.query(
     `SELECT start_value, increment, minimum_value, maximum_value, cycle_option FROM ${quoteName(name)}`,
   )
@@ -58,7 +63,8 @@ async function sequenceIdentities(session: Session, name: string, tables: readon
     kind: 'sequence',
     sequence,
     seed: seed ?? '1',
-    increment: increment ?? '1',
+    // 0 stands for the server's own ("CREATE SEQUENCE", INCREMENT).
+    increment: increment === '0' ? String(steps.increment) : (increment ?? '1'),
     minimum: minimum ?? '1',
     maximum: maximum ?? '1',
     ...(cycles === '1' ? { cycles: true } : {}),
@@ -72,14 +78,19 @@ async function sequenceIdentities(session: Session, name: string, tables: readon
   return users.length > 0 ? users : [{ ...common, table: sequence, column: '' }]
 }
 
+interface Steps {
+  readonly increment: bigint
+  readonly offset: bigint
+}
+
 /** How the server numbers: @@auto_increment_increment and offset, which replicas that are both written to set apart. */
-async function stepsOf(session: Session): Promise<{ readonly increment: bigint; readonly offset: bigint }> {
+async function stepsOf(session: Session): Promise<Steps> {
   const { rows } = await session.query('SELECT @@GLOBAL.auto_increment_increment, @@GLOBAL.auto_increment_offset')
   return { increment: BigInt(rows[0]?.[0] ?? 1), offset: BigInt(rows[0]?.[1] ?? 1) }
 }
 
 /** The next value really given: the first of the server's series that isn't below the counter ("auto_increment_offset"). */
-function inSeries(counter: bigint, { increment, offset }: { readonly increment: bigint; readonly offset: bigint }): bigint {
+function inSeries(counter: bigint, { increment, offset }: Steps): bigint {
   const start = offset > increment ? 1n : offset
   if (counter <= start) return start
   return start + ((counter - start + increment - 1n) / increment) * increment
@@ -94,7 +105,7 @@ export async function identityStates(session: Session, schema: Schema): Promise<
   for (const [at, identity] of schema.identities.entries()) {
     const edge = edges[at] ?? null
     if (identity.kind === 'column') states.push(columnState(identity, counters.get(identity.table.name) ?? 1n, edge, steps))
-    else states.push(await sequenceState(session, identity, sharedEdge(schema.identities, edges, identity)))
+    else states.push(await sequenceState(session, identity, sharedEdge(schema.identities, edges, identity), steps))
   }
   return states
 }
@@ -132,12 +143,7 @@ async function edgesOf(
  * A counter beyond 1 has given numbers, even when the rows are gone. MySQL up to 5.7 and MariaDB up to 10.2.3 forget it at a restart
  * and go on after the largest row ("InnoDB AUTO_INCREMENT Counter Initialization"), so the larger of the two is taken.
  */
-function columnState(
-  identity: Identity,
-  counter: bigint,
-  edge: bigint | null,
-  steps: { readonly increment: bigint; readonly offset: bigint },
-): IdentityState {
+export function columnState(identity: Identity, counter: bigint, edge: bigint | null, steps: Steps): IdentityState {
   const beyondRows = edge === null || edge < 0n ? 1n : edge + 1n
   const first = counter > beyondRows ? counter : beyondRows
   const given = counter > 1n && (edge === null || counter - 1n > edge) ? counter - 1n : edge
@@ -154,10 +160,15 @@ const sharedEdge = (identities: readonly Identity[], edges: readonly (bigint | n
  * A sequence with a cache has set values aside that it may give or lose ("CREATE SEQUENCE", CACHE): what it says is the first value
  * beyond all of those, and it stands there for what it may give.
  */
-async function sequenceState(session: Session, identity: Identity, edges: readonly bigint[]): Promise<IdentityState> {
+async function sequenceState(
+  session: Session,
+  identity: Identity,
+  edges: readonly bigint[],
+  steps: Steps,
+): Promise<IdentityState> {
   const increment = BigInt(identity.increment)
   const name = identity.sequence?.name ?? identity.table.name
-  const next = await nextOfSequence(session, name)
+  const next = await nextOfSequence(session, name, steps)
   const given = next === BigInt(identity.seed) ? edges : [...edges, next - increment]
   const last = given.reduce<bigint | null>(
     (far, value) => (far === null || (increment < 0n ? value < far : value > far) ? value : far),
@@ -166,9 +177,11 @@ async function sequenceState(session: Session, identity: Identity, edges: readon
   return { identity, last, next }
 }
 
-async function nextOfSequence(session: Session, name: string): Promise<bigint> {
-  const { rows } = await session.query(`SELECT next_not_cached_value FROM ${quoteName(name)}`)
-  return BigInt(rows[0]?.[0] ?? 0)
+/** One that counts in the server's own steps gives the next number that leaves the server's offset over when divided by them. */
+async function nextOfSequence(session: Session, name: string, { increment, offset }: Steps): Promise<bigint> {
+  const { rows } = await session.query(`SELECT next_not_cached_value, increment FROM ${quoteName(name)}`)
+  const next = BigInt(rows[0]?.[0] ?? 0)
+  return rows[0]?.[1] === '0' ? next + ((((offset - next) % increment) + increment) % increment) : next
 }
 
 async function stateOf(session: Session, identity: Identity): Promise<IdentityState> {

@@ -13,6 +13,7 @@ import { readSchema } from './introspect.ts'
 import { load, loadBlocks, loadTogether } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
 import { mysqlNative } from './native.ts'
+import { oversize, rowLimits } from './oversize.ts'
 import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { refusesRows } from './refusal.ts'
@@ -43,9 +44,11 @@ export function openMysql(options: MysqlOptions): Database {
     label: options.label,
     blockFormat: BLOCK_FORMAT,
     info: () => use(serverInfo),
-    schema: () => use(readSchema),
+    schema: () => use((session) => readSchema(session, connections.limit)),
     sizes: () => use(tableSizes),
     consequences,
+    oversize: (schema, limits) => use((session) => oversize(session, schema, limits)),
+    rowLimits: () => use(async (session) => rowLimits(session)),
     unmet: (schema) => use((session) => unmet(session, schema)),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),

@@ -33,7 +33,7 @@ export function* insertStatements(
       own = []
       length = 0
     }
-    if (text.length > limit) refuseTooLarge(table, text, maxPacket - head.length)
+    if (text.length > limit) refuseTooLarge(table, Buffer.byteLength(text), maxPacket - head.length)
     parts.push(text)
     own.push(row)
     length += text.length + 1
@@ -41,12 +41,12 @@ export function* insertStatements(
   if (own.length > 0) yield { sql: head + parts.join(','), rows: own }
 }
 
-function refuseTooLarge(table: Table, text: string, room: number): void {
-  const bytes = Buffer.byteLength(text)
+/** `bytes` of the row's statement, `room` for it. */
+export function refuseTooLarge(table: Table, bytes: number, room: number): void {
   if (bytes < room) return
   throw new MigrateError(
     'value-too-large',
-    `A row of ${fullName(table.name)} takes ${bytes} bytes as a statement, more than the server takes at once (max_allowed_packet). Nothing of this batch was written.`,
+    `A row of ${fullName(table.name)} takes ${bytes} bytes or more as a statement, more than the server takes at once (max_allowed_packet). Nothing of this batch was written.`,
     { hint: 'Have max_allowed_packet raised on that host (1 GiB at most), then run again.' },
   )
 }

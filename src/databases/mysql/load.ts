@@ -3,7 +3,9 @@ import { MigrateError } from '../../base/errors.ts'
 import { giveBack, LENT_BYTES } from '../buffers.ts'
 import type { BlockLoad, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { BACKSLASH, NEWLINE } from './block-bytes.ts'
 import { insertRows, refuseWarnings } from './insert.ts'
+import { pieceOf } from './long-row.ts'
 import { type Mark, makeOwnTable, setMark, setMissing } from './marks.ts'
 import type { Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
@@ -61,7 +63,7 @@ async function loadSome(session: Session, table: Table, blocks: AsyncIterable<Bu
   if (session.kind.localInfile) return await loadData(session, table, blocks)
   const raw = asInBlocks(table)
   let count = 0
-  for await (const rows of unpackBlocks(raw, blocks)) {
+  for await (const rows of unpackBlocks(raw, blocks, session.kind.maxPacket)) {
     await insertRows(session, raw, rows)
     count += rows.length
   }
@@ -107,9 +109,11 @@ async function loadData(session: Session, table: Table, blocks: AsyncIterable<Bu
   const handed: Buffer[] = []
   async function* counted(): AsyncGenerator<Buffer> {
     for await (const block of blocks) {
-      lines += linesOf(block)
+      const piece = pieceOf(block)
+      lines += piece === undefined ? linesOf(block) : Number(piece.isLast)
+      const text = piece?.text ?? block
       // The server takes no packet beyond its max_allowed_packet, of whatever part of the file.
-      for (let at = 0; at < block.length; at += LENT_BYTES) yield block.subarray(at, at + LENT_BYTES)
+      for (let at = 0; at < text.length; at += LENT_BYTES) yield text.subarray(at, at + LENT_BYTES)
       handed.push(block)
       if (handed.length > 1) giveBack(handed.shift() ?? block)
     }
@@ -126,9 +130,6 @@ async function loadData(session: Session, table: Table, blocks: AsyncIterable<Bu
     { hint: 'Rows with the same keys are there already. Empty the table, then run again.' },
   )
 }
-
-const NEWLINE = 10
-const BACKSLASH = 92
 
 /** Rows of a block: a newline ends one unless a backslash stands before it (which another backslash undoes). */
 function linesOf(block: Buffer): number {

@@ -49,6 +49,9 @@ function mostBytes(column: Column): number {
   return /^(text|blob)$/.test(name) ? 65_535 : Number.POSITIVE_INFINITY
 }
 
+/** True of a column whose values may be longer than what is framed whole. */
+export const isLong = (column: Column): boolean => !PLAIN.has(column.codec) && !Number.isFinite(mostBytes(column))
+
 interface Framed {
   readonly column: Column
   readonly frame: Frame

@@ -171,7 +171,7 @@ async function wholeRows(session: Session, table: Table, printing: Printing, end
   const place = (name: string): number => columns.findIndex((column) => column.name === name)
   const [key, apart] = [table.key.map(place), printing.apart.map(place)]
   const sql = `SELECT ${[selectList(table), ...printList(table, printing)].join(', ')} FROM ${quoteTable(table.name)} WHERE ${end}`
-  const collector = new CellCollector([...columns, DIGITS, ...(apart.length === 0 ? [] : [DIGITS])])
+  const collector = new CellCollector([...columns, DIGITS, ...(apart.length === 0 ? [] : [DIGITS])], table)
   const rows: WholePrintedRow[] = []
   const none = async (): Promise<void> => undefined
   for await (const batch of session.rows(sql, collector, none)) {

@@ -32,7 +32,7 @@ export function readerOn(session: Session, connections: Connections, consistent:
     consistent,
     rows: (table, options = {}) =>
       alone<readonly Row[]>('text', () =>
-        stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table)), options.signal),
+        stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table), table), options.signal),
       ),
     blocks: (table, options = {}) => alone<Block>('bytes', () => blocks(session, connections, table, options)),
     boundary: (table, rows, after, signal) => asText(() => boundary(session, connections, table, rows, after, signal)),
@@ -86,7 +86,7 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
   for (const chunk of chunks(keys, KEYS_AT_ONCE)) {
     const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)} WHERE ${keyCondition(columns, chunk)}${suffix}`
     const none = async (): Promise<void> => undefined
-    for await (const batch of session.rows(sql, new CellCollector(readableColumns(table)), none))
+    for await (const batch of session.rows(sql, new CellCollector(readableColumns(table), table), none))
       rows.push(...withKeys(table, batch, chunk))
   }
   return rows

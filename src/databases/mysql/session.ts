@@ -5,7 +5,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, Row } from '../port.ts'
 import { databaseError } from './errors.ts'
 import type { Collector } from './rows.ts'
-import { RowTap, socketOf } from './wire.ts'
+import { type RowSink, RowTap, socketOf } from './wire.ts'
 
 /** What the server is, by its own word ("Information Functions", VERSION()). */
 export interface ServerKind {
@@ -191,11 +191,12 @@ class Flow<T> {
   constructor(collector: Collector<T>, socket: Socket) {
     this.#collector = collector
     this.#socket = socket
-    this.#tap = new RowTap(
-      socket,
-      (packet, start, end) => this.#add(packet, start, end),
-      () => this.#afterChunk(),
-    )
+    const sink: RowSink = {
+      row: (packet, start, end) => this.#add(packet, start, end),
+      wholeBytes: collector.wholeBytes,
+      part: (bytes, start, end, isLast) => this.#addPart(bytes, start, end, isLast),
+    }
+    this.#tap = new RowTap(socket, sink, () => this.#afterChunk())
   }
 
   #add(packet: Buffer, start: number, end: number): void {
@@ -203,9 +204,22 @@ class Flow<T> {
     try {
       this.#collector.add(packet, start, end)
     } catch (error) {
-      this.#failure = error
-      this.#isDiscarding = true
+      this.#fail(error)
     }
+  }
+
+  #addPart(bytes: Buffer, start: number, end: number, isLast: boolean): void {
+    if (this.#isDiscarding) return
+    try {
+      this.#collector.addPart(bytes, start, end, isLast)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = error
+    this.#isDiscarding = true
   }
 
   #afterChunk(): void {

@@ -52,17 +52,18 @@ export function settingsOf(kind: ServerKind): string {
     ['group_concat_max_len', '4194304'],
     // Customers never queue long behind us.
     ['innodb_lock_wait_timeout', '5'],
-    ['lock_wait_timeout', '5'],
     ['net_write_timeout', '3600'],
     ['net_read_timeout', '3600'],
-    ['wait_timeout', '28800'],
     ...(kind.family === 'mariadb' ? ([['max_statement_time', '0']] as const) : ([['max_execution_time', '0']] as const)),
     ...(isSince(kind, 'mysql', 8, 0) ? ([['information_schema_stats_expiry', '0']] as const) : []),
     ...(isSince(kind, 'mysql', 8, 0, 30) ? ([['show_gipk_in_create_table_and_information_schema', '1']] as const) : []),
     ...(isSince(kind, 'mariadb', 10, 8, 2) ? ([['explicit_defaults_for_timestamp', '1']] as const) : []),
   ]
-  return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}`
+  return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}, SESSION ${WAIT_SETTINGS}`
 }
+
+/** How long a session waits for a lock on a table, and the server for a session, seconds. */
+export const WAIT_SETTINGS = 'lock_wait_timeout = 5, SESSION wait_timeout = 28800'
 
 /** MySQL calls it so since 5.7.20, MariaDB since 11.1.1; MySQL 8.0 no longer knows the older name. */
 const isolationName = (kind: ServerKind): string =>

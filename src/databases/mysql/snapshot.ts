@@ -1,20 +1,27 @@
-import { MigrateError } from '../../base/errors.ts'
+import { systemClock } from '../../base/clock.ts'
 import type { Reader } from '../port.ts'
 import { isOwnTable } from './catalog.ts'
 import type { Connections } from './connection.ts'
+import { serverNumber } from './errors.ts'
 import { readerOn } from './read.ts'
 import type { Session } from './session.ts'
+import { WAIT_SETTINGS } from './settings.ts'
 import { rollback } from './transaction.ts'
 import { quoteName } from './values.ts'
 
 const BEGIN = 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY'
-/** Nobody waits longer behind a lock of ours, seconds. */
-const LOCK_WAIT_SECONDS = 1
+/** So long, at most, a lock of ours is waited for, and writers behind it. Servers wait in whole seconds: the rest is ended from here. */
+const LOCK_WAIT_MS = 200
+/** So long, at most, it is held, and writers wait for its end. */
+const HELD_MS = 400
+/** Where nobody here can end either any more, the server does, after a second: it waits no longer for a lock, nor for a word from us. */
+const LEFT_ALONE = 'SET SESSION lock_wait_timeout = 1, wait_timeout = 1'
 
 /**
- * Readers of one instant. InnoDB has no snapshot that can be handed on, so all are begun while nobody can commit a change: under
- * `LOCK TABLES … READ` on the shop's tables, or else `FLUSH TABLES WITH READ LOCK`, held for as long as it takes to begin them (a
- * few ms) and given up when it isn't had within a second. Without either right, one reader does it all.
+ * Readers of one instant. InnoDB has no snapshot that can be handed on, so all are begun while nobody can commit a change to its tables:
+ * under `LOCK TABLES … READ`, for which no reader waits, held as long as it takes to begin them (a few ms), and given up when it isn't
+ * had at once. Without it, one reader does it all. `FLUSH TABLES WITH READ LOCK` is never asked for: it waits for the longest query of
+ * the whole server, and every writer behind it ("FLUSH Statement").
  * Tables of other engines than InnoDB know no snapshot ("MyISAM Storage Engine"): where there are some, nothing is consistent.
  */
 export async function readTogether<T>(
@@ -26,7 +33,7 @@ export async function readTogether<T>(
   return await connections.stoppable(sessions, () => readOn(connections, sessions, wanted, work))
 }
 
-/** Whatever happens, every session that it took stands in `sessions` and is given back at the end. */
+/** Whatever happens, every session that it took stands in `sessions` and is given back at the end, closed where not all went well. */
 async function readOn<T>(
   connections: Connections,
   sessions: Session[],
@@ -39,8 +46,9 @@ async function readOn<T>(
     sessions.push(first)
     const tables = await tablesOf(first)
     const consistent = tables.every(({ engine }) => engine === 'InnoDB')
-    if (wanted > 1) await beginTogether(connections, wanted, tables, sessions)
-    else await first.query(BEGIN)
+    const others = await othersOf(connections, Math.min(wanted, connections.limit - 1) - 1, sessions)
+    if (others === undefined) await first.query(BEGIN)
+    else await beginTogether(connections, first, others, tables, sessions)
     const reader = (session: Session): Reader => readerOn(session, connections, consistent)
     const result = await work([reader(first), ...sessions.slice(1).map(reader)])
     whole = true
@@ -67,66 +75,99 @@ interface LockedTable {
 }
 
 async function tablesOf(session: Session): Promise<readonly LockedTable[]> {
-  const { rows } = await session.query(
+  const { rows } = await session.question(
     `SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES
      WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')`,
   )
   return rows.map(([name, engine]) => ({ name: name ?? '', engine: engine ?? '' })).filter(({ name }) => !isOwnTable(name))
 }
 
-/** Begins further connections as far as they are free: one is always left for other questions. */
+interface Others {
+  readonly readers: readonly Session[]
+  /** Holds writers off meanwhile. */
+  readonly holder: Session
+}
+
+/** Further connections, as far as they are free; `undefined` where there is none for another reader. */
+async function othersOf(connections: Connections, most: number, sessions: Session[]): Promise<Others | undefined> {
+  const taken: Session[] = []
+  while (taken.length <= most && most > 0) {
+    const session = await connections.tryAcquire()
+    if (session === undefined) break
+    sessions.push(session)
+    taken.push(session)
+  }
+  const holder = taken.pop()
+  if (holder === undefined) return undefined
+  if (taken.length > 0) return { readers: taken, holder }
+  leave(connections, [holder], sessions)
+  return undefined
+}
+
+function leave(connections: Connections, some: readonly Session[], sessions: Session[]): void {
+  for (const session of some) {
+    sessions.splice(sessions.indexOf(session), 1)
+    connections.release(session)
+  }
+}
+
+/** Begins all of them at one moment, or `first` alone; whoever isn't begun then stands in `sessions` no more. */
 async function beginTogether(
   connections: Connections,
-  wanted: number,
+  first: Session,
+  { readers, holder }: Others,
   tables: readonly LockedTable[],
   sessions: Session[],
 ): Promise<void> {
-  const [first] = sessions
-  if (first === undefined) throw new MigrateError('fault', 'A snapshot was begun without a connection.')
-  const others: Session[] = []
-  while (others.length + 1 < Math.min(wanted, connections.limit - 1)) {
-    const session = await connections.tryAcquire()
-    if (session === undefined) break
-    others.push(session)
-  }
-  const holder = others.length === 0 ? undefined : await connections.tryAcquire()
-  let isHeld = false
-  try {
-    isHeld = holder !== undefined && (await holdWriters(holder, tables))
-    const begun = isHeld ? [first, ...others] : [first]
-    await Promise.all(begun.map((session) => session.query(BEGIN)))
-    sessions.push(...begun.slice(1))
-  } finally {
-    if (holder !== undefined) {
-      if (isHeld) await holder.query('UNLOCK TABLES')
-      connections.release(holder)
-    }
-    if (!sessions.includes(others[0] ?? first)) for (const session of others) connections.release(session)
-  }
+  await holder.query(LEFT_ALONE)
+  const isHeld = await holdWriters(holder, first, tables)
+  const begun = (isHeld ? [first, ...readers] : [first]).map((session) => session.query(BEGIN))
+  const all = Promise.all(begun)
+  const inTime = !isHeld || (await isWithin(HELD_MS, all))
+  if (isHeld && !holder.broken) await holder.query('UNLOCK TABLES')
+  // What began after the writers went on is of another moment.
+  if (!inTime) for (const session of readers) session.destroy()
+  await (inTime ? all : begun[0])
+  if (!holder.broken) await holder.query(`SET SESSION ${WAIT_SETTINGS}`)
+  leave(connections, isHeld && inTime ? [holder] : [holder, ...readers], sessions)
 }
 
-/** True when no transaction can commit a change to these tables until UNLOCK TABLES. */
-async function holdWriters(session: Session, tables: readonly LockedTable[]): Promise<boolean> {
-  await session.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`)
-  try {
-    const names = tables.map(({ name }) => `${quoteName(name)} READ`)
-    for (const sql of [`LOCK TABLES ${names.join(', ')}`, 'FLUSH TABLES WITH READ LOCK']) {
-      if (names.length === 0 || (await isDone(session, sql))) return true
-    }
-    return false
-  } finally {
-    await session.query('SET SESSION lock_wait_timeout = 5')
-  }
+/** True when no transaction can commit a change to these tables until UNLOCK TABLES. `other` ends the waiting. */
+async function holdWriters(holder: Session, other: Session, tables: readonly LockedTable[]): Promise<boolean> {
+  const names = tables.filter(({ engine }) => engine === 'InnoDB').map(({ name }) => `${quoteName(name)} READ`)
+  if (names.length === 0) return true
+  const locking = isLocked(holder, `LOCK TABLES ${names.join(', ')}`)
+  if (await isWithin(LOCK_WAIT_MS, locking)) return await locking
+  await other.query(`KILL QUERY ${holder.threadId}`)
+  // Had it the lock by then, its next statement may be the one that is killed.
+  if (await locking) holder.destroy()
+  return false
 }
 
-/** False when the right is missing, or somebody holds a lock for too long. */
-async function isDone(session: Session, sql: string): Promise<boolean> {
+/** False when the right is missing, when somebody holds a lock for too long, or when told to stop waiting (ER_QUERY_INTERRUPTED). */
+async function isLocked(session: Session, sql: string): Promise<boolean> {
   try {
     await session.query(sql)
     return true
   } catch (error) {
     const { code } = session.error(error)
-    if (code === 'database-permission-denied' || code === 'database-busy') return false
+    const isInterrupted = serverNumber(error) === 1317 && !session.broken
+    if (isInterrupted || code === 'database-permission-denied' || code === 'database-busy') return false
     throw error
+  }
+}
+
+/** True when it settles in time; what fails later fails for whoever waits for it then. */
+async function isWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+  const enough = new AbortController()
+  const late = systemClock.sleep(ms, enough.signal).then(
+    () => false,
+    () => true,
+  )
+  try {
+    return await Promise.race([work.then(() => true), late])
+  } finally {
+    enough.abort()
+    work.catch(() => undefined)
   }
 }

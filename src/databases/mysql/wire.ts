@@ -17,8 +17,15 @@ const OK = 0x00
 const LOCAL_INFILE = 0xfb
 const EOF_BYTES = 9
 
-/** Takes the payload of one row: `packet` from `start` to `end`. It must keep no part of it. */
-export type RowSink = (packet: Buffer, start: number, end: number) => void
+/** Takes rows, of whose bytes it must keep none. */
+export interface RowSink {
+  /** The payload of one row: `packet` from `start` to `end`. */
+  row(packet: Buffer, start: number, end: number): void
+  /** A row of more bytes than this comes in parts. */
+  readonly wholeBytes: number
+  /** Some of a row's payload as it comes in, so that memory doesn't grow with it. */
+  part(bytes: Buffer, start: number, end: number, isLast: boolean): void
+}
 
 /** The driver's socket, of which the rows are taken. Throws where the driver isn't what it was. */
 export function socketOf(connection: object): Socket {
@@ -46,10 +53,13 @@ export class RowTap {
   /** The beginning of a packet whose rest is still to come. */
   #cut: Buffer = Buffer.alloc(0)
   #cutBytes = 0
-  #large: Buffer[] = []
   #sequence = 0
+  /** Bytes that are still to come of a packet whose row comes in parts. */
+  #left = 0
+  /** True when that row goes on in the next packet. */
+  #goesOn = false
 
-  /** `afterChunk` is called when all rows of what came in were handed to `sink`. */
+  /** `afterChunk` is called when all that came in was handed to `sink`. */
   constructor(socket: Socket, sink: RowSink, afterChunk: () => void) {
     this.#socket = socket
     this.#sink = sink
@@ -76,7 +86,13 @@ export class RowTap {
 
   #take(chunk: Buffer): void {
     let at = this.#cutBytes === 0 ? 0 : this.#complete(chunk)
-    while (chunk.length - at >= HEADER_BYTES) {
+    for (;;) {
+      if (this.#left > 0) at = this.#part(chunk, at)
+      if (chunk.length - at < HEADER_BYTES || this.#left > 0) break
+      if (this.#isParted(chunk, at)) {
+        at = this.#beginPart(chunk, at)
+        continue
+      }
       const end = at + HEADER_BYTES + lengthAt(chunk, at)
       if (end > chunk.length) break
       this.#packet(chunk, at, end)
@@ -86,10 +102,36 @@ export class RowTap {
     this.#afterChunk()
   }
 
+  /** True when the packet whose header stands there is of a row that comes in parts. */
+  #isParted(buffer: Buffer, at: number): boolean {
+    return this.#phase === 'rows' && (this.#goesOn || lengthAt(buffer, at) > this.#sink.wholeBytes)
+  }
+
+  /** Returns where the payload begins. */
+  #beginPart(buffer: Buffer, at: number): number {
+    this.#left = lengthAt(buffer, at)
+    this.#goesOn = this.#left === LONGEST
+    // A row that fills its last packet has an empty one behind it.
+    if (this.#left === 0) this.#sink.part(buffer, at, at, true)
+    return at + HEADER_BYTES
+  }
+
+  #part(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + this.#left)
+    this.#left -= end - at
+    this.#sink.part(chunk, at, end, this.#left === 0 && !this.#goesOn)
+    return end
+  }
+
   /** Adds to the packet that was cut what it lacks, and handles it when it is whole; returns where the next one begins. */
   #complete(chunk: Buffer): number {
     let at = this.#keep(chunk, 0, HEADER_BYTES - this.#cutBytes)
     if (this.#cutBytes < HEADER_BYTES) return at
+    if (this.#isParted(this.#cut, 0)) {
+      this.#cutBytes = 0
+      this.#beginPart(this.#cut, 0)
+      return at
+    }
     const end = HEADER_BYTES + lengthAt(this.#cut, 0)
     at = this.#keep(chunk, at, at + end - this.#cutBytes)
     if (this.#cutBytes < end) return at
@@ -131,17 +173,9 @@ export class RowTap {
 
   #rowPacket(buffer: Buffer, at: number, end: number): void {
     const length = end - at - HEADER_BYTES
-    if (length === LONGEST || this.#large.length > 0) {
-      this.#large.push(Buffer.from(buffer.subarray(at + HEADER_BYTES, end)))
-      if (length === LONGEST) return
-      const whole = Buffer.concat(this.#large)
-      this.#large = []
-      this.#sink(whole, 0, whole.length)
-      return
-    }
     const first = buffer[at + HEADER_BYTES] ?? 0
     if (first !== ERR && !(first === EOF && length < EOF_BYTES)) {
-      this.#sink(buffer, at + HEADER_BYTES, end)
+      this.#sink.row(buffer, at + HEADER_BYTES, end)
       return
     }
     this.#phase = 'ended'

@@ -1,8 +1,10 @@
+import { FTPError, type FTPResponse } from 'basic-ftp'
 import { systemClock } from '../../base/clock.ts'
 import { connectionLost, permissionDenied } from '../failures.ts'
 import { joinPath, nameOf, parentOf } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
+import { meaningOf } from './failures.ts'
 import { type ListedEntry, parseFacts, parseList, parseMlsd, parseTime } from './listing.ts'
 import { fromWire, toWire } from './wire.ts'
 
@@ -74,15 +76,34 @@ async function modified(connection: FtpConnection, name: string): Promise<number
 /** As the client itself does for names that begin with a space. */
 const guarded = (connection: FtpConnection, name: string): Promise<string> => connection.client.protectWhitespace(name)
 
-/** One entry by MLST, links not followed where the server says so; `undefined` when it isn't there. `at`: its whole path. */
-export async function lookUp(connection: FtpConnection, at: string, path: string): Promise<FileEntry | undefined> {
-  const { code, message } = await connection.client.sendIgnoringError(`MLST ${await guarded(connection, at)}`)
-  if (code !== 250) return undefined
+/**
+ * One entry by MLST, links not followed where the server says so; `undefined` when it isn't there. `at`: its whole path. `unclear`: the
+ * server refuses, and doesn't say that nothing is there; the folder's listing tells. Throws where the refusal is about something else than
+ * this path: the login, or the moment (RFC 959, section 4.2.1: 4yz may be otherwise when it is asked again).
+ */
+export async function lookUp(connection: FtpConnection, at: string, path: string): Promise<FileEntry | 'unclear' | undefined> {
+  const { code, message } = await asked(connection, `MLST ${await guarded(connection, at)}`)
+  if (code !== 250) return (await isMissing(connection, at, { code, message })) ? undefined : 'unclear'
   const [line] = message.split(/\r?\n/).filter((each) => each.startsWith(' '))
-  if (line === undefined) return undefined
+  if (line === undefined) return 'unclear'
   const facts = line.slice(1)
   const found = parseFacts(`${facts.slice(0, facts.indexOf(' '))} ${toWire(nameOf(path))}`)
-  return found === 'itself' ? undefined : entryFrom(found, parentOf(path))
+  return found === 'itself' ? 'unclear' : entryFrom(found, parentOf(path))
+}
+
+async function asked({ client }: FtpConnection, command: string): Promise<FTPResponse> {
+  const answer = await client.sendIgnoringError(command)
+  if ((answer.code >= 400 && answer.code < 500) || answer.code === 530) throw new FTPError(answer)
+  return answer
+}
+
+/**
+ * Whether the server says that nothing is there. proftpd and pure-ftpd say of a missing file, as of a forbidden one, that they can't tell
+ * about it; asked to go there they say why. It costs a round trip, and a listing far more in a large folder.
+ */
+async function isMissing(connection: FtpConnection, at: string, refusal: FTPResponse): Promise<boolean> {
+  const says = (answer: FTPResponse): boolean => answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing'
+  return says(refusal) || says(await asked(connection, `CWD ${await guarded(connection, at)}`))
 }
 
 function entryFrom(entry: ListedEntry, folder: string): FileEntry {

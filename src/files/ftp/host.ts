@@ -1,10 +1,13 @@
-import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { type Finding, MigrateError } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
-import { fileMissing, filesFailed } from '../failures.ts'
-import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
+import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
+import { FolderEntries } from '../folder-entries.ts'
+import { hashOf } from '../hash-of.ts'
+import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
@@ -15,6 +18,7 @@ import { renamingBy, sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
 import { download, noLinks } from './transfer.ts'
+import { walk } from './walk.ts'
 
 /** Of every link on Unix. */
 const LINK_MODE = 0o777
@@ -51,39 +55,20 @@ export class FtpFiles implements FileHost {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (connection) => this.#inside(connection, folder, true))
     }
-    yield* depth === 'here' ? await this.#entries(folder) : this.#below(await this.#entries(folder), signal)
+    const entries = await this.#entries(folder)
+    const tree = { connections: this.#options.connections, signal, isEntered: looksInto(depth) }
+    yield* walk(entries, { ...tree, read: (path) => this.#entries(path), stat: (path) => this.stat(path) })
   }
 
-  /** What lies below folders that come soon is asked for beforehand, by as many connections as there are. */
-  async *#below(entries: readonly FileEntry[], signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
-    const folders = entries.filter((entry) => entry.kind === 'folder').map((entry) => entry.path)
-    const asked = new Map<string, Promise<readonly FileEntry[]>>()
-    const ask = (path: string): Promise<readonly FileEntry[]> => {
-      const answer = asked.get(path) ?? this.#entries(path)
-      // It is awaited when its turn comes, and told then; one that never comes must not end the process.
-      answer.catch(() => undefined)
-      asked.set(path, answer)
-      return answer
+  async #entries(folder: string): Promise<FolderEntries> {
+    const entries = new FolderEntries(folder)
+    const listed = await this.#use(folder, 'list', (connection) => listFolder(connection, this.#full(folder), folder, this.label))
+    for (const entry of listed) {
+      this.#asides.see(entry.path)
+      entries.add(entry)
     }
-    for (const entry of entries) {
-      signal?.throwIfAborted()
-      yield entry
-      if (entry.kind !== 'folder') continue
-      const next = folders.indexOf(entry.path)
-      for (const path of folders.slice(next, next + this.#options.connections)) void ask(path)
-      const below = await ask(entry.path)
-      asked.delete(entry.path)
-      yield* this.#below(below, signal)
-    }
-  }
-
-  async #entries(folder: string): Promise<readonly FileEntry[]> {
-    const entries = await this.#use(folder, 'list', (connection) =>
-      listFolder(connection, this.#full(folder), folder, this.label),
-    )
     if (folder !== '') this.#boundary.remember(folder)
-    for (const { path } of entries) this.#asides.see(path)
-    return entries.toSorted((a, b) => comparePaths(a.path, b.path))
+    return entries.sort()
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -100,18 +85,24 @@ export class FtpFiles implements FileHost {
     if (!connection.features.has('MLST')) return this.#listed(connection, path)
     const found = await lookUp(connection, this.#full(path), path)
     // proftpd calls a link what it points at; all that is left of the link is its mode.
-    const isDoubtful = found !== undefined && (found.kind === 'link' || found.mode === LINK_MODE || found.mode === null)
+    if (found === undefined) return undefined
+    const isDoubtful = found === 'unclear' || found.kind === 'link' || found.mode === LINK_MODE || found.mode === null
     return isDoubtful ? this.#listed(connection, path) : found
   }
 
+  /** An entry by the listing of its folder. Throws for a folder that may not be listed: what it holds nobody can say. */
   async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     const folder = parentOf(path)
     try {
       const entries = await listFolder(connection, this.#full(folder), folder, this.label)
       return entries.find((entry) => entry.path === path)
     } catch (error) {
-      if (['missing', 'unclear'].includes(meaningOf(error, connection))) return undefined
-      throw error
+      const meaning = meaningOf(error, connection)
+      if (meaning === 'missing') return undefined
+      if (meaning !== 'unclear') throw error
+      const stands = folder === '' || (await this.#entry(connection, folder))?.kind === 'folder'
+      if (stands) throw permissionDenied(this.label, folder, 'list', error)
+      return undefined
     }
   }
 
@@ -138,8 +129,7 @@ export class FtpFiles implements FileHost {
         failed: (error) => this.#failure(error, path, 'read', connection),
       })
       void ended.then(() => this.#pool.giveBack(connection))
-      signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-      return stream
+      return endedBy(stream, signal)
     } catch (error) {
       const failure = await this.#failure(error, path, 'read', connection)
       const wasDropped = this.#pool.wasDropped(connection, failure)
@@ -229,10 +219,7 @@ export class FtpFiles implements FileHost {
       await this.#inside(connection, path, true)
       return serverHash(connection, this.#full(path))
     })
-    if (found !== undefined) return found
-    const hash = createHash('sha256')
-    for await (const chunk of (await this.read(path, signal ? { signal } : {})) as AsyncIterable<Buffer>) hash.update(chunk)
-    return hash.digest('hex')
+    return found ?? hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
@@ -284,8 +271,11 @@ export class FtpFiles implements FileHost {
     const last = await lastWord(error, connection)
     if (last !== undefined) return mapped(last, about)
     if (meaningOf(error, connection) !== 'unclear' || doing === 'write') return mapped(error, about)
-    const there = await this.#entry(connection, path).catch(() => undefined)
-    return mapped(error, about, path === '' || there !== undefined)
+    try {
+      return mapped(error, about, path === '' || (await this.#entry(connection, path)) !== undefined)
+    } catch (second) {
+      return mapped(second, about, true)
+    }
   }
 
   async #ready(connection: FtpConnection): Promise<void> {

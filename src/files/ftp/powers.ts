@@ -37,6 +37,10 @@ export async function findPowers(
     names: isWindows ? 'windows' : 'bytes',
     lineBreaks: false,
     offsets: features.has('REST') || !features.has('SIZE'),
+    // A listing alone tells minutes, and of older files days.
+    timeSeconds: features.has('MLST') || features.has('MDTM') ? 1 : 60,
+    flushes: 'nothing',
+    copies: false,
     sealed: isEncrypted,
   }
 }

@@ -99,6 +99,11 @@ export class SftpChannel {
     })
   }
 
+  /** Brings an open file to the disk; only where `fsync@openssh.com` is announced. */
+  flush(handle: Buffer): Promise<void> {
+    return this.#ask<unknown>((answer) => this.#sftp.ext_openssh_fsync(handle, answer)).then(() => undefined)
+  }
+
   setHandleAttributes(handle: Buffer, attributes: InputAttributes): Promise<void> {
     return this.#ask((answer) => this.#sftp.fsetstat(handle, attributes, answer))
   }

@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
+import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
 import type { FolderEntries } from '../folder-entries.ts'
+import { hashOf } from '../hash-of.ts'
 import { lastLook } from '../last-look.ts'
-import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { parentOf, partPath, safePath } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
@@ -15,8 +17,9 @@ import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
 import { findRoot, type SftpRoot } from './inside.ts'
 import { entryAt, readFolder, walk } from './listing.ts'
+import { OnDisk } from './on-disk.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { makeFolderAt, makeFoldersFor, placeWhole, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
+import { makeFolderAt, makeFoldersFor, makeLinkAt, placeWhole, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import { LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { renamingBy } from './renaming.ts'
@@ -36,6 +39,7 @@ export class SftpFiles implements FileHost {
   readonly #hashes: ShellHashes
   readonly #small: SmallFiles
   readonly #asides = new Asides()
+  readonly #disk: OnDisk
   #boundary: Promise<SftpRoot> | undefined
   #powers: FilePowers | undefined
   #remarks: string[] = []
@@ -43,8 +47,11 @@ export class SftpFiles implements FileHost {
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
-    const fellBack: FellBack = (way, said) => void this.#remarks.push(refusal(this.label, way, said))
-    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms(), fellBack)
+    const remark = (text: string): void => void this.#remarks.push(text)
+    const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
+    const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
+    this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack)
+    this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
     this.#options = options
     this.#pool = pool
   }
@@ -80,7 +87,7 @@ export class SftpFiles implements FileHost {
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
-    yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
+    yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -99,9 +106,7 @@ export class SftpFiles implements FileHost {
     const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
-    const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 1 })
-    signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-    return stream
+    return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
   async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
@@ -135,7 +140,7 @@ export class SftpFiles implements FileHost {
       else await boundary.check(path, boundary.by(channel))
       const handle = await channel.open(boundary.full(path), OPEN.read)
       try {
-        yield* readAhead(channel, handle, offset, size)
+        yield* readAhead(channel, handle, { label: this.label, path, full: boundary.full(path), offset, size })
       } finally {
         if (!channel.isLost) await channel.close(handle)
       }
@@ -150,13 +155,15 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    const place = (from: string): Promise<void> =>
+    const place = (from: string | null): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
-        await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
+        if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
+        this.#disk.wrote()
       })
-    return whole === undefined ? bySftp() : this.#small.write((await this.#inside()).full(''), whole, options, place, bySftp)
+    if (whole === undefined) return bySftp()
+    return this.#small.write((await this.#inside()).full(''), path, whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -164,11 +171,11 @@ export class SftpFiles implements FileHost {
     const write = async (channel: SftpChannel, boundary: SftpRoot): Promise<WrittenFile> => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
       const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
-      const place = { ...this.#place(boundary, path), look }
+      const place = { ...this.#place(boundary, path), look, flushes: this.#disk.flushes(channel) }
       return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
     }
     // What may be gone on with is large.
-    return this.#use(path, 'write', write, options.again === undefined ? 1 : LARGE)
+    return this.#disk.one(() => this.#use(path, 'write', write, options.again === undefined ? 1 : LARGE))
   }
 
   #lastLook(channel: SftpChannel, boundary: SftpRoot, path: string, options: WriteOptions): Promise<void> {
@@ -187,12 +194,7 @@ export class SftpFiles implements FileHost {
   async link(path: string, target: string): Promise<void> {
     safePath(path, this.label)
     await this.#use(path, 'make the link', async (channel, boundary) => {
-      if (!targetStaysInside(path, target, boundary.full(''))) throw escapes(this.label, path, `would be a link to ${target}`)
-      await makeFoldersFor(channel, boundary, path)
-      const part = boundary.full(partPath(path))
-      await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
-      await channel.makeLink(part, target)
-      await putInPlace(channel, this.#place(boundary, path))
+      await makeLinkAt(channel, this.#place(boundary, path), target)
       boundary.forget()
     })
   }
@@ -217,10 +219,7 @@ export class SftpFiles implements FileHost {
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
     const found = await this.#hashIfLarge(path, signal)
-    if (found !== null) return found
-    const hash = createHash('sha256')
-    for await (const bytes of await this.read(path, signal ? { signal } : {})) hash.update(bytes)
-    return hash.digest('hex')
+    return found ?? hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   /** A small file is read sooner than a program is started. */
@@ -262,6 +261,7 @@ export class SftpFiles implements FileHost {
     await this.#small.sweep(boundary.full(''))
     for (const path of this.#asides.pending())
       await this.#use(path, 'put back', (channel) => this.#asides.settle(renamingBy(channel, this.#place(boundary, path)), path))
+    await this.#disk.sync(boundary.full(''))
   }
 
   remarks = (): readonly string[] => this.#remarks.splice(0)

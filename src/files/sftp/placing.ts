@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
 import type { Asides } from '../asides.ts'
-import { foldersAbove, parentOf, partPath } from '../paths.ts'
+import { escapes, foldersAbove, parentOf, partPath, targetStaysInside } from '../paths.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
@@ -22,6 +22,8 @@ interface Place {
   readonly asides: Asides
   /** Throws when something else stands under the path by now than is to be replaced. */
   look(): Promise<void>
+  /** Whether a file of so many bytes is on the host's disk before it gets its name. */
+  flushes(bytes: number): Promise<boolean>
 }
 
 /**
@@ -43,7 +45,7 @@ export async function writeByPart(
   })
   try {
     const from = await provenBytes(options.again, await partBytes(channel, options, part), partHash)
-    const written = await writePart(channel, part, content, options, signal, from)
+    const written = await writePart(channel, part, content, { ...options, flushes: place.flushes }, signal, from)
     await place.asides.mend(renamingBy(channel, place), place.path)
     await place.look()
     await putInPlace(channel, place)
@@ -77,7 +79,7 @@ export async function placeWhole(channel: SftpChannel, from: string, target: str
  * Renames a path's part over it: in one step with the extension, and otherwise, where a plain rename doesn't replace, in two. A server says no
  * more than "failure" of a name that is taken.
  */
-export async function putInPlace(channel: SftpChannel, place: Omit<Place, 'look'>): Promise<void> {
+async function putInPlace(channel: SftpChannel, place: Omit<Place, 'look' | 'flushes'>): Promise<void> {
   const { path, boundary } = place
   const [part, full] = [boundary.full(partPath(path)), boundary.full(path)]
   if (channel.has(REPLACE)) return channel.replace(part, full)
@@ -125,6 +127,17 @@ export async function makeFolderAt(channel: SftpChannel, boundary: SftpRoot, pat
     ))
   if (isMade) boundary.remember(path)
   else await makeFoldersFor(channel, boundary, `${path}/x`) // which tells what is wrong
+}
+
+/** Makes or replaces a link. Throws `path-escapes-root` for one that leads outside. */
+export async function makeLinkAt(channel: SftpChannel, place: Omit<Place, 'look' | 'flushes'>, target: string): Promise<void> {
+  const { path, label, boundary } = place
+  if (!targetStaysInside(path, target, boundary.full(''))) throw escapes(label, path, `would be a link to ${target}`)
+  await makeFoldersFor(channel, boundary, path)
+  const part = boundary.full(partPath(path))
+  await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
+  await channel.makeLink(part, target)
+  await putInPlace(channel, place)
 }
 
 /** Removes a folder; no error when it isn't there or isn't empty. */

@@ -4,7 +4,11 @@ import { type SftpChannel, statusOf } from './channel.ts'
 import { SPACE } from './failures.ts'
 import type { ShellHashes } from './hashes.ts'
 import { namesIn } from './listing.ts'
+import { FLUSH } from './on-disk.ts'
 import { isMissing, REPLACE } from './placing.ts'
+
+/** OpenSSH's PROTOCOL file, section 4.10 (draft-ietf-secsh-filexfer-extensions-00, section 7). */
+const COPY = 'copy-data'
 
 /** What a host can do, asked without writing. `root`: whole path of the folder. */
 export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
@@ -24,6 +28,10 @@ export async function findPowers(channel: SftpChannel, root: string, hashes: She
     names: windows ? 'windows' : 'bytes',
     lineBreaks: true,
     offsets: true,
+    // Protocol version 3 has whole seconds (draft-ietf-secsh-filexfer-02, section 5).
+    timeSeconds: 1,
+    flushes: program !== null && channel.has(REPLACE) ? 'all' : channel.has(FLUSH) ? 'large' : 'nothing',
+    copies: channel.has(COPY),
     sealed: true,
   }
 }

@@ -1,9 +1,11 @@
-import { parentOf } from '../paths.ts'
+import { parentOf, partPath } from '../paths.ts'
 import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
 import type { SftpRoot } from './inside.ts'
 import type { SftpPool } from './pool.ts'
+import { canBeTold } from './receiver.ts'
+import { Receivers } from './receivers.ts'
 import { SMALL_BYTES, TarReads } from './tar-read.ts'
 import { TarWrites } from './tar-write.ts'
 
@@ -17,11 +19,12 @@ export function refusal(label: string, way: string, said: string): string {
 }
 
 /**
- * Small files in bulk: by `tar` on hosts whose programs can be used, when many are on their way at once, else by SFTP, each by itself. No
+ * Small files in bulk: by `tar` or Perl on hosts whose programs can be used, when many are on their way at once, else by SFTP, each by itself. No
  * promise of a host's file depends on which: both are checked by length and hash, and appear whole, by a rename.
  */
 export class SmallFiles {
   readonly #reads: TarReads
+  readonly #receivers: Receivers
   readonly #writes: TarWrites
   readonly #hasPrograms: () => Promise<boolean>
 
@@ -43,14 +46,17 @@ export class SmallFiles {
     }
     const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
+    this.#receivers = new Receivers(pool, connections, known)
     this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
   }
 
   /** Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. */
   async prepare(root: string, purpose: 'read' | 'write'): Promise<void> {
     if (!(await this.#hasPrograms())) return
-    if (purpose === 'read') this.#reads.prepare(root)
-    else await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
+    if (purpose === 'read') return this.#reads.prepare(root)
+    const swept = this.#writes.sweepOnce(root).catch(() => undefined)
+    if (!(await this.#receivers.prepare(root))) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
+    await swept
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */
@@ -60,18 +66,23 @@ export class SmallFiles {
     return root.knows(parentOf(path)) ? this.#reads.read(root.full(''), path, entry, bySftp) : bySftp()
   }
 
-  /** `place`: renames what stands, whole, under a path of the host. Where that can't be done, as between two disks, `bySftp` does it. */
+  /**
+   * `place`: renames what stands, whole, under a path of the host; of `null` it makes the folder alone, for what is put there by itself. Where
+   * that can't be done, as between two disks, `bySftp` does it.
+   */
   async write(
     root: string,
+    path: string,
     whole: Whole,
     options: WriteOptions,
-    place: (from: string) => Promise<void>,
+    place: (from: string | null) => Promise<void>,
     bySftp: () => Promise<WrittenFile>,
   ): Promise<WrittenFile> {
     const { bytes, sha256 } = whole
     const { mode, mtimeSeconds } = options
-    // Without a mode the host gives its own, and only times since 1970 can be told to tar.
+    // Without a mode the host gives its own, and only times since 1970 can be told to its programs.
     if (bytes.length > SMALL_BYTES || mode === null || !fitsTime(mtimeSeconds)) return bySftp()
+    const written = { size: bytes.length, sha256 }
     const renamed = async (from: string): Promise<WrittenFile> => {
       try {
         await place(from)
@@ -79,9 +90,13 @@ export class SmallFiles {
         // Written where it belongs, which also tells what is wrong.
         return bySftp()
       }
-      return { size: bytes.length, sha256 }
+      return written
     }
-    return this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
+    const without = (): Promise<WrittenFile> => this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
+    // What is to be replaced is looked at right before a rename of our own.
+    if (options.replaces !== undefined || !canBeTold(mtimeSeconds)) return without()
+    const file = { path, part: partPath(path), bytes, mode, mtimeSeconds }
+    return (await this.#receivers.write(root, file, () => place(null), { oneByOne: bySftp, without })) ?? written
   }
 
   /** `root`: absolute, on the host. Returns when no folder of files on their way is left there. */
@@ -91,6 +106,6 @@ export class SmallFiles {
 
   async close(): Promise<void> {
     this.#reads.close()
-    await this.#writes.close()
+    await Promise.all([this.#receivers.close(), this.#writes.close()])
   }
 }

@@ -1,0 +1,105 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Connections } from '../../src/databases/mysql/connection.ts'
+import { openMysql } from '../../src/databases/mysql/index.ts'
+import type { Session } from '../../src/databases/mysql/session.ts'
+import { readTogether } from '../../src/databases/mysql/snapshot.ts'
+import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+
+/** Connections of which one statement fails, as if its line had broken a moment before. */
+class FailingConnections extends Connections {
+  readonly #fails: (sql: string, connection: number) => boolean
+  #made = 0
+
+  constructor(made: TestMysqlDatabase, fails: (sql: string, connection: number) => boolean) {
+    super(made.options())
+    this.#fails = fails
+  }
+
+  protected override async connect(): Promise<Session> {
+    const session = await super.connect()
+    const number = this.#made
+    this.#made += 1
+    const query = session.query.bind(session)
+    session.query = (sql) => (this.#fails(sql, number) ? Promise.reject(new Error('failed by the test')) : query(sql))
+    return session
+  }
+}
+
+describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by several connections'), () => {
+  let server: TestMysql
+  const closing: (() => unknown)[] = []
+  beforeAll(async () => {
+    server = await startTestMysql({ host: '127.0.12.9' })
+  })
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close()
+  })
+  afterAll(() => server?.stop())
+
+  const shop = async (): Promise<TestMysqlDatabase> => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (a int PRIMARY KEY); INSERT INTO t VALUES (1)')
+    return made
+  }
+  const transactions = async () => (await server.rootSql('SELECT COUNT(*) FROM information_schema.INNODB_TRX'))[0]?.[0]
+
+  it.each([
+    ['one of them can’t begin', (sql: string, connection: number) => sql.startsWith('START') && connection === 2],
+    ['writers can’t be told to go on', (sql: string) => sql.startsWith('UNLOCK')],
+  ])('leaves no transaction open and no table locked when %s', async (_what, fails) => {
+    const made = await shop()
+    const connections = new FailingConnections(made, fails)
+    closing.push(() => connections.close())
+    await expect(readTogether(connections, 3, async () => 'read')).rejects.toThrow('failed by the test')
+    await expect.poll(transactions, { timeout: 20_000, interval: 20 }).toBe('0')
+    await made.sql('INSERT INTO t VALUES (2)')
+    expect(await Promise.all(Array.from({ length: 4 }, () => connections.tryAcquire()))).not.toContain(undefined)
+  })
+
+  it('asks for no lock on the whole server, and soon gives up one that it can’t have: writers go on beside a long query and an open transaction', async () => {
+    const made = await shop()
+    const [reader, writer, customer] = [await made.connect(), await made.connect(), await made.connect()]
+    closing.push(...[reader, writer, customer].map((each) => () => each.destroy()))
+    const asking = reader.query('SELECT SLEEP(600) FROM t').catch(() => undefined)
+    await writer.query('START TRANSACTION')
+    await writer.query('INSERT INTO u VALUES (1)')
+    // As an account that may do everything on the server.
+    const database = openMysql(made.options({ account: server.root, connections: 5 }))
+    closing.push(() => database.close())
+    await database.info()
+    await server.rootSql("SET GLOBAL log_output = 'TABLE'; TRUNCATE mysql.general_log; SET GLOBAL general_log = 1")
+    await database.read(3, async (readers) => {
+      expect(readers.map((each) => each.consistent)).toEqual([true])
+      await customer.query('INSERT INTO t VALUES (7)')
+    })
+    await writer.query('COMMIT')
+    // A machine that is busy enough keeps it from having even a free lock in time.
+    for (let seen = 0; seen < 3; ) {
+      await database.read(3, async (readers) => {
+        seen = readers.length
+        await customer.query('INSERT INTO u SELECT MAX(a) + 1 FROM u')
+      })
+    }
+    await server.rootSql('SET GLOBAL general_log = 0')
+    const said = await server.rootSql(
+      "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE argument REGEXP '^(LOCK|UNLOCK|FLUSH|KILL) ' ORDER BY event_time",
+    )
+    const words = said.map(([sql]) => sql?.split(' ').slice(0, 2).join(' '))
+    expect([words.slice(0, 2), words.at(-1)]).toEqual([['LOCK TABLES', 'KILL QUERY'], 'UNLOCK TABLES'])
+    expect(words.join()).not.toContain('FLUSH')
+    await server.rootSql(`KILL ${reader.threadId}`)
+    await asking
+  })
+
+  it('says in check that it locks tables for a moment, where the account may', async () => {
+    const made = await shop()
+    const codesOf = async (connections: number, account = made.owner): Promise<readonly string[]> => {
+      const database = openMysql(made.options({ account, connections }))
+      closing.push(() => database.close())
+      return (await database.schema()).findings.map(({ code }) => code)
+    }
+    expect(await codesOf(3)).toEqual(['snapshot-locks-tables'])
+    expect(await codesOf(2)).toEqual([])
+    expect(await codesOf(4, await made.readOnlyAccount())).toEqual([])
+  })
+})
