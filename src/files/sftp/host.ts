@@ -157,8 +157,8 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
         this.#disk.wrote()
       })
-    const root = (await this.#inside()).full('')
-    return whole === undefined ? bySftp() : this.#small.write(root, path, whole, options, place, bySftp)
+    if (whole === undefined) return bySftp()
+    return this.#small.write((await this.#inside()).full(''), path, whole, options, place, bySftp)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
