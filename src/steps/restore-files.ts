@@ -185,8 +185,9 @@ class RestoreFiles implements Step<Change> {
   /** Only what the old host doesn't have either when it is asked once more. */
   async #deletions(surplus: Surplus, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
     const { files: old } = this.#context.world.old
-    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal)
-    refuseTooMany(unknown.length, totals.entries, this.#options['max-delete'], this.#new().label)
+    const allow = (count: number) => refuseTooMany(count, totals.entries, this.#options['max-delete'], this.#new().label)
+    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal, allow)
+    allow(unknown.length)
     const entries = [...surplus.ours, ...unknown].sort((a, b) => comparePaths(a.path, b.path))
     return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
       do: 'delete' as const,

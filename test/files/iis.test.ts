@@ -99,6 +99,14 @@ describe('a host that is IIS', () => {
     expect(site?.paths()).toHaveLength(1)
   })
 
+  it('is asked about a new file alone before it is written, not for all that its folder holds', async () => {
+    for (let index = 0; index < 5; index += 1) await host.write(`new-${index}`, from('x'), { ...plainly, replaces: null })
+    expect(server.commands.filter((command) => command === 'LIST')).toEqual([])
+    expect(await errorOf(host.write('new-0', from('y'), { ...plainly, replaces: null }))).toMatchObject({
+      code: 'file-changed-meanwhile',
+    })
+  })
+
   it('may hang up on connections that rest: the next task gets another', async () => {
     site?.put('file', Buffer.from('here'))
     await Promise.all([host.stat('file'), host.stat('file'), host.stat('file')])

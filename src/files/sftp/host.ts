@@ -12,6 +12,7 @@ import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
+import { checkedFiles } from './check-file.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
@@ -231,12 +232,11 @@ export class SftpFiles implements FileHost {
     for (const path of paths) safePath(path, this.label)
     return this.#use('', 'hash files in', async (channel, boundary) => {
       const program = await this.#hashes.program(channel, boundary.full(''))
-      if (program === null) return paths.map(() => null)
       for (const path of paths) await boundary.check(path, boundary.by(channel))
+      if (program === null) return checkedFiles(channel, paths.map(boundary.full, boundary))
       // A command line is UTF-8: what isn't is hashed by reading it.
       const named = paths.filter((path) => !isRaw(path))
-      const full = named.map((path) => boundary.full(path))
-      const found = await this.#hashes.of(program, full, signal)
+      const found = await this.#hashes.of(program, named.map(boundary.full, boundary), signal)
       const hashOf = new Map(named.map((path, index) => [path, found[index] ?? null]))
       return paths.map((path) => hashOf.get(path) ?? null)
     })
