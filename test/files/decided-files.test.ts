@@ -57,6 +57,22 @@ describe('what a person decided about files that were changed on both hosts', ()
     expect(both.fresh.fingerprint()).toBe(before)
   })
 
+  it('both puts nothing beside the new host’s that didn’t arrive as it was sent: the next pass does it', async () => {
+    await decided('both')
+    const write = both.fresh.write.bind(both.fresh)
+    both.fresh.write = async (path, ...rest) => {
+      const written = await write(path, ...rest)
+      both.fresh.put(path, 'chanGed on old', 0o640, LATER)
+      both.fresh.write = write
+      return written
+    }
+    await both.pass()
+    expect(textOf('img/a (old host).png')).toBeUndefined()
+    await both.pass()
+    expect(textOf('img/a (old host).png')).toBe('changed on old')
+    expect(await both.pass()).toEqual({ planned: [], codes: [] })
+  })
+
   it('does not hold for files that changed since the person saw them', async () => {
     await decided('old')
     both.fresh.put('img/a.png', 'changed on new once more', 0o644, LATER + 2)
