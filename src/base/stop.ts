@@ -1,16 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { systemClock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 
-const stops = new AsyncLocalStorage<AbortSignal>()
+interface Stop {
+  readonly signal: AbortSignal
+  readonly clock: Clock
+}
+
+const stops = new AsyncLocalStorage<Stop>()
 
 /**
  * Does `work` under a stop. A port's call takes no signal, yet each one must end soon after its step is told to stop: however deep
  * below `work` a connection is used, it finds the stop here (`stoppable`, `unlessStopped`), and no step can forget to hand it on.
  */
-export const underStop = <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => stops.run(signal, work)
+export const underStop = <T>(signal: AbortSignal, work: () => Promise<T>, clock: Clock = systemClock): Promise<T> =>
+  stops.run({ signal, clock }, work)
 
-/** How long a server may take to end what it was told to stop, milliseconds; then its connection goes. */
-const ANSWER_MS = 1000
+/** How long a server may take to end what it was told to stop, or to be told, milliseconds; then its connection goes. */
+export const ANSWER_MS = 1000
 
 /** A connection as `stoppable` handles it. Neither may throw. */
 export interface Line {
@@ -27,20 +33,21 @@ export interface Line {
 export async function stoppable<T>(line: Line, work: () => Promise<T>): Promise<T> {
   const stop = stops.getStore()
   if (stop === undefined) return await work()
-  stop.throwIfAborted()
+  const { signal, clock } = stop
+  signal.throwIfAborted()
   const over = new AbortController()
   const onStop = (): void => {
     line.interrupt()
-    systemClock.sleep(ANSWER_MS, over.signal).then(
+    clock.sleep(ANSWER_MS, over.signal).then(
       () => line.destroy(),
       () => undefined,
     )
   }
-  stop.addEventListener('abort', onStop, { once: true, signal: over.signal })
+  signal.addEventListener('abort', onStop, { once: true, signal: over.signal })
   try {
     return await work()
   } catch (error) {
-    throw stop.aborted ? stop.reason : error
+    throw signal.aborted ? signal.reason : error
   } finally {
     over.abort()
   }
@@ -48,7 +55,7 @@ export async function stoppable<T>(line: Line, work: () => Promise<T>): Promise<
 
 /** Waits for a thing no longer than until the stop in force comes; a thing that comes after it is given to `late`. */
 export async function unlessStopped<T>(thing: Promise<T>, late: (thing: T) => void): Promise<T> {
-  const stop = stops.getStore()
+  const stop = stops.getStore()?.signal
   if (stop === undefined) return await thing
   const over = new AbortController()
   try {

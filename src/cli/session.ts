@@ -9,11 +9,11 @@ import { jsonDisplay } from './display/json.ts'
 import { legible } from './display/legible.ts'
 import { noPassing, passingOn } from './display/passing.ts'
 import { type PlainOptions, plainDisplay } from './display/plain.ts'
-import { type PlanView, planDisplay } from './display/plan.ts'
+import type { PlanView } from './display/plan.ts'
 import { saying } from './display/saying.ts'
 import type { Flags } from './flags.ts'
 import type { Io } from './io.ts'
-import { type Prepared, prepare, type Surroundings } from './prepare.ts'
+import type { Prepared, Surroundings } from './prepare.ts'
 import { listenForSignals } from './signals.ts'
 
 /** How a command's events are best shown to a person. */
@@ -45,6 +45,7 @@ async function displayForPeople(
       : noPassing
   const verbose = flags.verbose ?? false
   if (view === 'plan' || view === 'check' || view === 'rollback' || view === 'reconcile') {
+    const { planDisplay } = await import('./display/plan.ts')
     return planDisplay({
       write,
       notice,
@@ -82,6 +83,8 @@ export async function withPlaybook(
     const stops = listenForSignals(display.notice, process.exit)
     const surroundings: Surroundings = { clock, env: session.io.env, flags: session.flags, display, stops }
     try {
+      // With it come the steps and all that they need: a command that reads a run's folder alone does without them.
+      const { prepare } = await import('./prepare.ts')
       const prepared = await prepare(file, surroundings)
       try {
         return (await work(prepared)).exit

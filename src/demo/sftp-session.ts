@@ -16,6 +16,12 @@ export interface SftpFaults {
   denied?: string | undefined
   /** Answers that are ready together are sent the last one first. */
   outOfOrder?: boolean | undefined
+  /** A file is said to end there, though it has more. */
+  endsAtByte?: number | undefined
+  /** A link that goes at the moment at which it is asked where it points. */
+  vanishing?: string | undefined
+  /** Whether a renaming that could be done is refused, or the connection cut before it. */
+  renaming?: ((from: string, to: string) => 'refused' | 'cut' | undefined) | undefined
   /** Nothing is answered any more, though the connection stands. */
   mute?: boolean | undefined
 }
@@ -49,6 +55,7 @@ export function serveSftp(sftp: SFTPWrapper, session: Session): void {
 class Desk {
   readonly session: Session
   readonly answers: Answers
+  isCut = false
   readonly #handles = new Map<number, Handle>()
   #last = 0
 
@@ -133,8 +140,9 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
   sftp.on('READ', (request, id, offset, length) => {
     desk.answer(request, () => {
       const bytes = Buffer.allocUnsafe(Math.min(length, 256 * 1024))
-      const count = fs.readSync(desk.fd(id), bytes, 0, bytes.length, offset)
-      if (isCut(desk.session, count)) return
+      const most = Math.min(bytes.length, Math.max(0, (desk.session.faults.endsAtByte ?? Number.POSITIVE_INFINITY) - offset))
+      const count = fs.readSync(desk.fd(id), bytes, 0, most, offset)
+      if (isCut(desk, count)) return
       if (count === 0) desk.answers.status(request, STATUS.eof)
       else desk.answers.data(request, bytes.subarray(0, count))
     })
@@ -146,7 +154,7 @@ function serveContents(sftp: SFTPWrapper, desk: Desk): void {
         if (data.length > faults.diskFullAfterBytes) throw full(faults.quota === true)
         faults.diskFullAfterBytes -= data.length
       }
-      if (isCut(desk.session, data.length)) return
+      if (isCut(desk, data.length)) return
       fs.writeSync(desk.fd(id), data, 0, data.length, offset)
     })
   })
@@ -207,6 +215,8 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
     desk.answer(request, () => name(request, posix.resolve('/', path), fs.statSync(desk.session.folder)))
   })
   sftp.on('READLINK', (request, path) => {
+    const { vanishing } = desk.session.faults
+    if (vanishing !== undefined && desk.real(path) === desk.real(vanishing)) fs.rmSync(desk.real(path), { force: true })
     desk.answer(request, () => name(request, fs.readlinkSync(desk.real(path)), fs.lstatSync(desk.real(path))))
   })
   // ssh2 gives the link first, whichever order the client has (its types say otherwise).
@@ -216,19 +226,24 @@ function serveNames(sftp: SFTPWrapper, desk: Desk): void {
     desk.write(request, () => {
       // "It is an error if there already exists a file with the name specified by newpath" (section 6.5).
       if (fs.lstatSync(desk.real(to), { throwIfNoEntry: false }) !== undefined) throw new Error('the new name exists already')
+      const wrong = desk.session.faults.renaming?.(from, to)
+      if (wrong === 'cut') desk.session.cut()
+      if (wrong !== undefined) throw new Error('it was refused on purpose')
       fs.renameSync(desk.real(from), desk.real(to))
     })
   })
 }
 
-/** Counts content that passes; true when the connection was cut instead. */
-function isCut(session: Session, count: number): boolean {
-  const { faults } = session
+/** Counts content that passes; true when the connection was cut instead: what came behind it never arrived. */
+function isCut(desk: Desk, count: number): boolean {
+  if (desk.isCut) return true
+  const { faults, cut } = desk.session
   if (faults.cutAfterBytes === undefined) return false
   faults.cutAfterBytes -= count
   if (faults.cutAfterBytes > 0) return false
   faults.cutAfterBytes = undefined
-  session.cut()
+  desk.isCut = true
+  cut()
   return true
 }
 

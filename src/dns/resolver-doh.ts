@@ -1,4 +1,4 @@
-import { Agent, request } from 'undici'
+import type { Agent as Connections } from 'undici'
 import type { Clock } from '../base/clock.ts'
 import { decodeReply, encodeQuery, failedAnswer, toAnswer } from './message.ts'
 import { canonicalName } from './names.ts'
@@ -23,10 +23,12 @@ const LARGEST_BYTES = 65_535
  */
 export function dohResolver(url: string, options: DohOptions): Resolver {
   const { clock, label = url, timeoutMs = TIMEOUT_MS, ca } = options
-  let agent: Agent | undefined
+  let agent: Connections | undefined
   return {
     label,
     query: async (name, type, signal) => {
+      // Loaded with the first question: it takes memory that a run without such resolvers keeps.
+      const { Agent, request } = await import('undici')
       // An id of 0 lets HTTP caches know equal questions; TLS already keeps forgers out.
       const question = { name: canonicalName(name), type }
       const start = clock.monotonic()

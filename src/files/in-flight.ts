@@ -1,10 +1,13 @@
 /**
- * Runs tasks side by side within bounds: at most `most` at once, and together no heavier than `weight`. The first failure is
- * thrown to whoever starts the next task or drains; nothing more is started then, and `signal` tells the others.
+ * Runs tasks side by side within bounds: at most `most` at once, and together no heavier than `weight`; of tasks that are heavy by
+ * themselves `heavy` at once, with room left for light ones. The first failure is thrown to whoever starts the next task or drains; nothing
+ * more is started then, and `signal` tells the others.
  */
 export class InFlight {
   readonly #most: number
   readonly #weight: number
+  /** As heavy a task counts at most. */
+  readonly #heaviest: number
   readonly #stop = new AbortController()
   readonly signal: AbortSignal
   #running = 0
@@ -12,15 +15,16 @@ export class InFlight {
   #failure: { readonly error: unknown } | undefined
   #wake: (() => void) | undefined
 
-  constructor(most: number, weight: number, signal: AbortSignal) {
+  constructor(most: number, weight: number, signal: AbortSignal, heavy = 4) {
     this.#most = most
     this.#weight = weight
+    this.#heaviest = weight / (heavy + 0.5)
     this.signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
-  /** Returns once the task has begun. A task heavier than a quarter of all counts as a quarter, so that four can always run. */
+  /** Returns once the task has begun. */
   async start(weight: number, task: () => Promise<void>): Promise<void> {
-    const counted = Math.min(weight, this.#weight / 4)
+    const counted = Math.min(weight, this.#heaviest)
     while (this.#failure === undefined && !this.#fits(counted)) await this.#changed()
     this.#throwFailure()
     this.signal.throwIfAborted()

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
+import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -7,20 +7,24 @@ import { pipeline } from 'node:stream/promises'
 import pLimit from 'p-limit'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { foldsCase } from './case-folding.ts'
+import { looksInto } from './depth.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
-import { FolderEntries } from './folder-entries.ts'
+import type { FolderEntries } from './folder-entries.ts'
+import { hashOf } from './hash-of.ts'
 import { lastLook } from './last-look.ts'
-import { escapes, joinPath, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
+import { LocalDisk } from './local-disk.ts'
+import { lookAt, readFolder } from './local-listing.ts'
+import { BYTES, isLink, makeFolders, onDisk, realPath } from './local-paths.ts'
+import { escapes, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
-import { isRaw, nameBytes, nameFrom } from './raw-names.ts'
+import { nameFrom } from './raw-names.ts'
+import { readUnlessGone } from './vanishing.ts'
 import { wholeContent } from './whole.ts'
 
 /** Files up to this length are read at once. */
 const SMALL_BYTES = 128 * 1024
 const NAMES: Readonly<Record<string, FilePowers['names']>> = { win32: 'windows', darwin: 'unicode' }
-/** Entries of a folder that are looked at together. */
-const LOOKED_AT_ONCE = 256
 /** Files open at once: a process may often have no more than 256. */
 const OPEN_AT_ONCE = 64
 
@@ -33,9 +37,11 @@ class LocalFiles implements FileHost {
   readonly label: string
   readonly #few = pLimit(OPEN_AT_ONCE)
   readonly #root: string
+  readonly #disk: LocalDisk
 
   constructor(root: string, label: string) {
     this.#root = root
+    this.#disk = new LocalDisk(root)
     this.label = label
   }
 
@@ -51,6 +57,9 @@ class LocalFiles implements FileHost {
       lineBreaks: true,
       offsets: true,
       names: NAMES[process.platform] ?? ('bytes' as const),
+      timeSeconds: 1,
+      flushes: 'all' as const,
+      copies: false,
     }
     return { ...unlimited, hash: null, foldsCase, sealed: true }
   }
@@ -81,44 +90,32 @@ class LocalFiles implements FileHost {
   }
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
-    signal?.throwIfAborted()
-    const full = folder === '' ? this.#root : await this.#inside(folder, true)
-    // Latin 1 has a letter for each byte: buffers of their own would take several times the room.
-    const names = await this.#do(folder, 'list', () => fs.readdir(full, { encoding: 'latin1' }))
-    const entries = new FolderEntries(folder)
-    for (let at = 0; at < names.length; at += LOOKED_AT_ONCE) {
-      signal?.throwIfAborted()
-      const some = names.slice(at, at + LOOKED_AT_ONCE).map((name) => this.#entryIn(folder, Buffer.from(name, 'latin1')))
-      for (const entry of await Promise.all(some)) entries.add(entry)
-    }
-    for (const entry of entries.sort()) {
+    yield* this.#walk(await this.#entriesOf(folder, signal), signal, looksInto(depth))
+  }
+
+  async *#walk(
+    entries: FolderEntries,
+    signal: AbortSignal | undefined,
+    isEntered: (folder: string) => boolean,
+  ): AsyncGenerator<FileEntry> {
+    const read = (path: string): Promise<FolderEntries> => this.#entriesOf(path, signal)
+    for (const entry of entries) {
       yield entry
-      if (entry.kind === 'folder' && depth === 'below') yield* this.list(entry.path, signal)
+      if (entry.kind !== 'folder' || !isEntered(entry.path)) continue
+      const below = await readUnlessGone(entry.path, { read, stat: (path) => this.stat(path) })
+      if (below !== undefined) yield* this.#walk(below, signal, isEntered)
     }
   }
 
-  /** Of a folder that was found to be within. */
-  async #entryIn(folder: string, name: Buffer): Promise<FileEntry> {
-    const path = joinPath(folder, nameFrom(name))
-    const entry = await this.#look(path, onDisk(join(this.#root, path)))
-    if (entry === undefined) throw fileMissing(this.label, path)
-    return entry
+  async #entriesOf(path: string, signal: AbortSignal | undefined): Promise<FolderEntries> {
+    signal?.throwIfAborted()
+    const full = path === '' ? this.#root : await this.#inside(path, true)
+    return this.#do(path, 'list', () => readFolder({ label: this.label, root: this.#root, path, full }, signal))
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
-    return this.#look(path, await this.#inside(path, false))
-  }
-
-  async #look(path: string, full: string | Buffer): Promise<FileEntry | undefined> {
-    try {
-      const stats = await fs.lstat(full)
-      const target = stats.isSymbolicLink() ? nameFrom(await fs.readlink(full, BYTES)) : null
-      return entryFrom(path, stats, target)
-    } catch (error) {
-      const code = codeOf(error)
-      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-      throw this.#mapped(error, path, 'look at')
-    }
+    const full = await this.#inside(path, false)
+    return this.#do(path, 'look at', () => lookAt(path, full))
   }
 
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
@@ -147,7 +144,12 @@ class LocalFiles implements FileHost {
     }
     const put = async (): Promise<void> => {
       const handle = await fs.open(partFull, 'wx', 0o600)
-      await pipeline(content, count, handle.createWriteStream(), { ...(signal ? { signal } : {}) })
+      // Where something is replaced, neither it nor the new file may be lost to a power cut.
+      const flush = await fs.lstat(full).then(
+        () => true,
+        () => false,
+      )
+      await pipeline(content, count, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
@@ -157,6 +159,7 @@ class LocalFiles implements FileHost {
       await fs.rename(partFull, full)
     }
     await this.#do(path, 'write', () => this.#few(put))
+    await this.#do(path, 'write', () => this.#disk.wrote(join(this.#root, path)))
     return { size, sha256: hash.digest('hex') }
   }
 
@@ -164,7 +167,7 @@ class LocalFiles implements FileHost {
     if (path === '') return
     const full = await this.#inside(path, true)
     await this.#do(path, 'make the folder', async () => {
-      await fs.mkdir(full, { recursive: true })
+      await makeFolders(this.#root, path)
       if (mode !== null) await fs.chmod(full, mode)
     })
   }
@@ -196,9 +199,7 @@ class LocalFiles implements FileHost {
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
-    const hash = createHash('sha256')
-    for await (const chunk of await this.read(path, signal ? { signal } : {})) hash.update(chunk)
-    return hash.digest('hex')
+    return hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[]): Promise<readonly (string | null)[]> {
@@ -214,6 +215,8 @@ class LocalFiles implements FileHost {
     const stats = await this.#do('', 'look at', () => fs.statfs(this.#root))
     return stats.files === 0 ? null : stats.ffree
   }
+
+  sweep = (): Promise<void> => this.#do('', 'bring to the disk', () => this.#disk.sync())
 
   async close(): Promise<void> {
     // Nothing is held open.
@@ -258,31 +261,6 @@ class LocalFiles implements FileHost {
   }
 }
 
-const BYTES = { encoding: 'buffer' } as const
-
-/** As the file system is asked for it. */
-const onDisk = (path: string): string | Buffer => (isRaw(path) ? nameBytes(path) : path)
-
-const realPath = async (path: string): Promise<string> => nameFrom(await fs.realpath(onDisk(path), BYTES))
-
-const isLink = (path: string): Promise<boolean> =>
-  fs.lstat(onDisk(path)).then(
-    (stats) => stats.isSymbolicLink(),
-    () => false,
-  )
-
 const ignoreMissing = (error: unknown): void => {
   if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
-}
-
-function entryFrom(path: string, stats: Stats, target: string | null): FileEntry {
-  const kind = stats.isDirectory() ? 'folder' : target !== null ? 'link' : stats.isFile() ? 'file' : 'other'
-  return {
-    path,
-    kind,
-    size: kind === 'file' ? stats.size : 0,
-    mode: stats.mode & 0o7777,
-    mtimeSeconds: Math.floor(stats.mtimeMs / 1000),
-    target,
-  }
 }

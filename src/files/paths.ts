@@ -5,6 +5,8 @@ import { shownPath } from './raw-names.ts'
 /** The longest name that common file systems take, bytes. */
 export const NAME_MAX = 255
 const PART = '.migrate-part'
+const ASIDE = '.migrate-old-'
+const HASHED_ASIDE = /^\.migrate-old--[0-9a-f]{32}(?:\.[A-Za-z0-9]{1,16})?$/
 
 /**
  * The path as it is, when it stays below the root by its own text: relative, `/` between parts, no empty part, no `.` or `..`.
@@ -69,15 +71,36 @@ export function partPath(path: string): string {
   const name = nameOf(path)
   const part = `.${name}${PART}`
   if (Buffer.byteLength(part) <= NAME_MAX) return joinPath(parentOf(path), part)
-  const hash = createHash('sha256').update(name).digest('hex').slice(0, 32)
-  return joinPath(parentOf(path), `.${hash}${PART}`)
+  return joinPath(parentOf(path), `.${hashOf(name)}${PART}`)
+}
+
+const hashOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 32)
+
+/**
+ * The name of an old file while a new one takes its place on a host whose rename replaces nothing: in the same folder, hidden, the same at every
+ * try, and with its own ending, by which web servers tell what they may show.
+ */
+export function asidePath(path: string): string {
+  const name = nameOf(path)
+  const aside = `${ASIDE}${name}`
+  if (Buffer.byteLength(aside) <= NAME_MAX) return joinPath(parentOf(path), aside)
+  const ending = /\.[A-Za-z0-9]{1,16}$/.exec(name)?.[0] ?? ''
+  return joinPath(parentOf(path), `${ASIDE}-${hashOf(name)}${ending}`)
+}
+
+/** Whose place a file has left by its name (`asidePath`); `undefined` of all others, and where the name no longer tells. */
+export function originalOf(path: string): string | undefined {
+  const name = nameOf(path)
+  if (!name.startsWith(ASIDE) || name === ASIDE || HASHED_ASIDE.test(name)) return undefined
+  return joinPath(parentOf(path), name.slice(ASIDE.length))
 }
 
 /** Whether a path is that of a folder in the root that small files are unpacked into, before each is renamed to where it belongs. */
 export const isUnpackedFolder = (path: string): boolean => /^\.migrate-part-[0-9a-f]{12}$/.test(path)
 
-/** Whether a path is that of a file on its way (or left behind by a try that was cut off): nothing of the site's. */
-export const isPartPath = (path: string): boolean => nameOf(path).startsWith('.') && path.endsWith(PART)
+/** Whether a path is that of a file on its way or of one that steps aside for it (or left behind by a try that was cut off): nothing of the site's. */
+export const isPartPath = (path: string): boolean =>
+  nameOf(path).startsWith(ASIDE) || (nameOf(path).startsWith('.') && path.endsWith(PART))
 
 /**
  * The one order of paths: depth first, a folder right before what it holds, names of a folder by their UTF-8 bytes. Listings and

@@ -16,7 +16,11 @@ export interface FileEntry {
   readonly target: string | null
 }
 
-export type ListDepth = 'here' | 'below'
+/**
+ * How deep a listing goes: what lies in the folder itself, all below it, or only into those folders below it that the function wants looked
+ * into. One that it doesn't want is named, and never opened: it may be one that the account may not read.
+ */
+export type ListDepth = 'here' | 'below' | ((folder: string) => boolean)
 
 export interface WriteOptions {
   readonly mode: number | null
@@ -46,6 +50,8 @@ export interface WrittenFile {
   readonly sha256: string
   /** Bytes that an earlier try had sent and that were not sent again; absent when there were none. */
   readonly resumedAt?: number
+  /** The host did not take the time that the file was to have, and keeps that of its arrival. */
+  readonly untimed?: true
 }
 
 /** What the host can do beyond the port; found by asking it, not assumed. */
@@ -68,6 +74,12 @@ export interface FilePowers {
   readonly lineBreaks: boolean
   /** A file can be read from any byte on. */
   readonly offsets: boolean
+  /** To how many seconds the host tells when a file was changed: what changes twice within them looks the same. */
+  readonly timeSeconds: number
+  /** What `sweep` brings to the host's disk: all that was written, large and single files alone, or nothing. */
+  readonly flushes: 'all' | 'large' | 'nothing'
+  /** A file can be copied within the host, without a way here and back (copy-data). */
+  readonly copies: boolean
   /** What is changed on the way is noticed (SSH, TLS, no network at all); over plain FTP only a hash tells. */
   readonly sealed: boolean
 }
@@ -91,7 +103,8 @@ export interface FileHost {
   /**
    * Every entry below the root (or below `folder`), in the order of `comparePaths` (files/paths.ts): folders before what they
    * hold. A folder that can't be listed, or a listing that ends early, throws: never a partial list taken as whole. A folder that
-   * isn't there throws `file-missing`. `here`: only what lies in the folder itself.
+   * isn't there throws `file-missing`. What goes while it is listed (a cache that is emptied) may be left out, once the host has said
+   * again that it is gone.
    */
   list(folder?: string, signal?: AbortSignal, depth?: ListDepth): AsyncIterable<FileEntry>
   /** One entry, links not followed; `undefined` when it isn't there. */
@@ -131,8 +144,11 @@ export interface FileHost {
    */
   prepare?(purpose: 'read' | 'write'): void
   /**
-   * Waits until nothing of what was written is still under a temporary name of this program's own making (a folder in which many files
-   * arrive together), and removes such as were left by one that was killed. Absent where there are none.
+   * What was written settles: before a step counts as done. Nothing of it is still under a name of this program's own making (a folder in which
+   * many files arrive together, an old file that stepped aside), what one that was killed has left of those is removed or put back, and, as far
+   * as the host can be asked for it, all of it is on the disk, so that a power cut there takes none of it: on this machine always; over SFTP where
+   * the account can run commands, and elsewhere (fsync@openssh.com) large files and single ones; over FTP never. Until then, whoever reads sees
+   * every file whole, but a power cut may take it. Absent where there is nothing to do.
    */
   sweep?(): Promise<void>
   /**

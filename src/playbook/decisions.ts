@@ -2,9 +2,9 @@ import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { readDocument } from './document.ts'
 import { checked, isMapping } from './issues.ts'
-import { readText } from './parse.ts'
 import { PlaybookError, type Problem } from './problems.ts'
 import type { Position, Value } from './source.ts'
+import { readText } from './text.ts'
 
 /** What a person may decide about a parked row: one host's version, the row that it collides with, or neither. */
 export const takes = ['old', 'new', 'merge', 'skip'] as const

@@ -1,6 +1,6 @@
 export { bindingOf } from './binding.ts'
 export { type FileTake, loadDecisions, type WrittenDecision, type WrittenRowDecision } from './decisions.ts'
 export type { Playbook } from './model.ts'
-export { loadPlaybook, loadPlaybookName, parsePlaybook } from './parse.ts'
+export { loadPlaybook, parsePlaybook } from './parse.ts'
 export { buildSequence } from './steps.ts'
 export { buildWorld } from './world.ts'

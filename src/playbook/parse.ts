@@ -1,7 +1,5 @@
-import { open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
-import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
 import { readDns } from './dns.ts'
 import { readDocument } from './document.ts'
 import { readHost, readSite } from './hosts.ts'
@@ -15,10 +13,9 @@ import { nameSchema, rootShape } from './schema.ts'
 import type { Value } from './source.ts'
 import { readSteps } from './steps.ts'
 import { readReferences, readTables } from './tables.ts'
+import { readText } from './text.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
-
-const LARGEST_BYTES = 1024 * 1024
 
 /**
  * Reads a playbook and checks all that can be checked without asking a host.
@@ -43,19 +40,6 @@ export function parsePlaybook(text: string, file: string, env: Environment): Pla
     throw new PlaybookError(file, safe)
   }
   return playbook
-}
-
-/**
- * The playbook's name alone, for commands that need nothing else of it (`status`): other mistakes and missing variables don't
- * matter. Throws like `loadPlaybook` when the name can't be had.
- */
-export async function loadPlaybookName(path: string): Promise<string> {
-  const { source, value } = readDocument(await readText(path), { env: {}, directory: dirname(resolve(path)) })
-  const name = nameSchema.safeParse(isMapping(value) ? value.name : undefined)
-  if (name.success && !source.broken(['name'])) return name.data
-  if (value !== undefined && !source.broken(['name']))
-    source.complain(['name'], 'The playbook has no name that can be used.', 'Add a first line like  name: my-shop.')
-  throw new PlaybookError(path, source.problems)
 }
 
 const looseRoot = z.strictObject(
@@ -102,46 +86,4 @@ function readSide(side: 'old' | 'new', value: { readonly [key: string]: Value },
   if (given === undefined)
     reading.source.complain([side], `${side} is missing.`, `Add  ${side}:  with files:, database: and site:.`)
   return readHost(given === undefined ? {} : given, [side], reading)
-}
-
-/** A small text file. Throws `playbook-missing`, `playbook-unreadable` or `playbook-too-large`, or the same of `what`. */
-export async function readText(path: string, what: 'playbook' | 'decisions' = 'playbook'): Promise<string> {
-  const tooLarge = new MigrateError(`${what}-too-large`, `The ${NOUNS[what]} ${path} is larger than 1 MiB; it was not read.`, {
-    hint: 'Is this the right file?',
-    ending: 'usage',
-  })
-  try {
-    await using file = await open(path, 'r')
-    const { size } = await file.stat()
-    if (size > LARGEST_BYTES) throw tooLarge
-    // One byte more than allowed: a pipe or a file that grows has no size beforehand.
-    const buffer = Buffer.alloc(LARGEST_BYTES + 1)
-    let end = 0
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, end, buffer.length - end)
-      end += bytesRead
-      if (end > LARGEST_BYTES) throw tooLarge
-      if (bytesRead === 0) return buffer.toString('utf8', 0, end).replace(/^\uFEFF/, '')
-    }
-  } catch (error) {
-    if (error instanceof MigrateError) throw error
-    throw unreadable(path, error, what)
-  }
-}
-
-const NOUNS = { playbook: 'playbook', decisions: 'file of decisions' } as const
-
-function unreadable(path: string, error: unknown, what: 'playbook' | 'decisions'): MigrateError {
-  if (codeOf(error) === 'ENOENT') {
-    return new MigrateError(`${what}-missing`, `There is no ${NOUNS[what]} ${path}.`, {
-      hint: what === 'playbook' ? 'Check the path; playbooks/ has examples.' : 'Check the path.',
-      ending: 'usage',
-      cause: error,
-    })
-  }
-  return new MigrateError(`${what}-unreadable`, `The ${NOUNS[what]} ${path} can't be read: ${messageOf(error)}`, {
-    hint: 'Check the path and its permissions.',
-    ending: 'usage',
-    cause: error,
-  })
 }

@@ -23,11 +23,12 @@ export class HandingOver {
     this.#waiting.set(step, [...(this.#waiting.get(step) ?? []), begin])
   }
 
-  /** Said by a step at work; of no effect from one that has ended. */
-  handOver(step: string): void {
-    if (!this.#atWork.has(step)) return
+  /** Said by a step at work; of no effect from one that has ended. Returns whether another one begins beside it. */
+  handOver(step: string): boolean {
+    if (!this.#atWork.has(step)) return false
     const waiting = this.#waiting.get(step) ?? []
     this.#waiting.delete(step)
     for (const begin of waiting) begin()
+    return waiting.length > 0
   }
 }

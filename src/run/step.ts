@@ -87,8 +87,8 @@ export interface StepRun {
    * command as `waiting` (exit 3). `personOnly`: too much hangs on it for `--yes`, which then is no answer.
    */
   confirm(question: string, hint?: string, personOnly?: boolean): Promise<boolean>
-  /** Said while applying: from now on a step that follows this one may begin beside it. */
-  handOver(): void
+  /** Said while applying: from now on a step that follows this one may begin beside it. Returns whether one does. */
+  handOver(): boolean
   /** True while the step that this one follows is still at work beside it: what it makes isn't whole yet. */
   isFollowing(): boolean
 }

@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns'
 import { isIP } from 'node:net'
-import { Agent, request } from 'undici'
+import type { Agent, request as Request } from 'undici'
 import { codeOf, MigrateError, messageOf } from '../base/errors.ts'
 
 /** One answer, redirects not followed. */
@@ -57,7 +57,7 @@ const USER_AGENT = 'live-host-migration'
 export function siteClient({ site, host, connections = CONNECTIONS, timeoutMs = TIMEOUT_MS, ca }: SiteClientOptions): SiteClient {
   const address = unbracketed(host.hostname)
   const label = `${site.origin} at ${host.host}`
-  const agent = new Agent({
+  const options = {
     connections,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
@@ -67,13 +67,20 @@ export function siteClient({ site, host, connections = CONNECTIONS, timeoutMs = 
       lookup: toAddress(address),
       ...(ca === undefined ? {} : { ca }),
     },
-  })
+  }
+  // Loaded with the first request: 13 MiB that a move of files or rows alone does without.
+  let opened: Promise<{ readonly agent: Agent; readonly request: typeof Request }> | undefined
+  const open = (): NonNullable<typeof opened> => {
+    opened ??= import('undici').then(({ Agent, request }) => ({ agent: new Agent(options), request }))
+    return opened
+  }
   return {
     label,
     site,
     get: async (url, { keepBytes = 0, compressed = false, signal } = {}) => {
       const target = onHost(url, host)
       try {
+        const { request, agent } = await open()
         const response = await request(target, {
           dispatcher: agent,
           headers: {
@@ -98,7 +105,7 @@ export function siteClient({ site, host, connections = CONNECTIONS, timeoutMs = 
         throw siteError(error, url, host)
       }
     },
-    close: () => agent.close(),
+    close: async () => (await opened)?.agent.close(),
   }
 }
 

@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { canonicalJson, type Json } from '../base/json.ts'
 import { fileMissing } from '../files/failures.ts'
+import { changedMeanwhile } from '../files/last-look.ts'
 import { partPath } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
+import { proveArrival } from './file-arrival.ts'
 import { FileStore, type StoredEntry } from './file-store.ts'
 
 /**
@@ -35,13 +37,18 @@ export class BeforeImages {
     return entry === undefined ? undefined : { ...entry, path }
   }
 
-  /** Saves what stands under a path now, once: a second call for the same path changes nothing. */
+  /**
+   * Saves what stands under a path now, once: a second call for the same path changes nothing. Throws MigrateError `file-changed-meanwhile`
+   * when somebody writes to it at that very moment, and what `proveArrival` throws.
+   */
   async save(host: FileHost, path: string, signal: AbortSignal): Promise<void> {
     if (this.get(path) !== undefined) return
     const entry = await host.stat(path)
     if (entry === undefined || entry.kind === 'other') return
     if (entry.kind !== 'file') return this.#store.keep({ ...entry, path: this.#key(path), sha256: null }, null)
-    const taken = await this.#store.objects.take(await host.read(path, { entry, signal }))
+    const taken = await this.#store.objects.takeFrom(entry, (offset) => host.read(path, { entry, offset, signal }))
+    await proveArrival(host, entry, taken, signal)
+    if (taken.size !== entry.size) throw changedMeanwhile(host.label, path, 'changed')
     await this.#store.keep({ ...entry, path: this.#key(path), size: taken.size, sha256: taken.sha256 }, taken.small)
   }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { decideConflict, type FilePolicy, type HashedEntry, mergeFile, type Sides } from '../files/merge.ts'
+import { decideConflict, type FilePolicy, type HashedEntry, looksAlike, mergeFile, type Sides } from '../files/merge.ts'
 import { isPartPath } from '../files/paths.ts'
-import type { FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
 import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
@@ -26,6 +26,8 @@ const itemSchema = z
     now: hashedSchema.nullable(),
     /** What both last had, where it was carried before. */
     base: hashedSchema.nullable(),
+    /** It was carried before, and what stands there was found not to be what was sent. */
+    mends: z.literal(true).optional(),
   })
   .readonly()
 export type CarryItem = z.infer<typeof itemSchema>
@@ -65,6 +67,8 @@ export interface CarryPlan {
 
 export interface Planning {
   readonly source: FileHost
+  /** All that the source has, in the order of `comparePaths`. */
+  readonly listing: AsyncIterable<FileEntry>
   readonly target: FileHost
   readonly sourceSide: 'old' | 'new'
   readonly base: FilesBase
@@ -74,6 +78,8 @@ export interface Planning {
   /** Files that rewrite-config changed, with the SHA-256 that it gave them on the new host. */
   readonly rewritten: ReadonlyMap<string, string>
   readonly parked: ReadonlyMap<string, ParkedFile>
+  /** What stands on the target and was found not to be what was sent there. */
+  readonly wrong: ReadonlyMap<string, HashedEntry>
   /** What a person decided, by path. */
   readonly decisions: ReadonlyMap<string, FileDecision>
   readonly run: StepRun
@@ -81,10 +87,11 @@ export interface Planning {
 
 /** Compares both hosts with what they last had in common. Reads listings, and the contents of what was changed on both. */
 export async function planCarrying(planning: Planning): Promise<CarryPlan> {
-  const { base, source, target, run } = planning
+  const { base, listing, target, run } = planning
   const planner = new Planner(planning)
   const own = ownFiles(run)
-  for await (const met of sideBySide(base.entries(), source.list('', run.signal), target.list('', run.signal))) {
+  const unread = target.list('', run.signal, base.isChosen.looksInto)
+  for await (const met of sideBySide(base.entries(), listing, unread)) {
     if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
   }
   return planner.end()
@@ -108,6 +115,7 @@ class Planner {
     // Sockets and pipes are nobody's content, and a link that leads outside was told of when the files were saved.
     if (met.source !== undefined && (met.source.kind === 'other' || leadsOutside(met.source))) return
     if (this.#planning.rewritten.has(met.path)) return this.#takeConfig(met)
+    if (await this.#mend(met)) return
     switch (mergeFile(met)) {
       case 'carry':
       case 'update':
@@ -127,9 +135,19 @@ class Planner {
     return { changes: this.#changes, kept: this.#kept, configs: this.#configs, conflicts: this.#conflicts }
   }
 
-  #carry({ source, target, base }: Sides): void {
+  /** What was found wrong, and stands there still as it was found, is sent once more. */
+  async #mend({ path, source, target, base }: Met): Promise<boolean> {
+    const { wrong, target: host, run } = this.#planning
+    const found = wrong.get(path)
+    if (found === undefined || source === undefined || target === undefined || !looksAlike(found, target)) return false
+    const sha256 = await host.sha256(path, run.signal)
+    if (sha256 === found.sha256) this.#carry({ source, target: { ...target, sha256 }, base }, true)
+    return sha256 === found.sha256
+  }
+
+  #carry({ source, target, base }: Sides, mends = false): void {
     if (source === undefined) return
-    this.#items.push({ entry: source, now: target ?? null, base: base ?? null })
+    this.#items.push({ entry: source, now: target ?? null, base: base ?? null, ...(mends ? { mends } : {}) })
     this.#bytes += source.size
     if (this.#items.length >= MOST_ENTRIES || this.#bytes >= MOST_BYTES) this.#cut()
   }

@@ -1,30 +1,29 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
-import type { FileHost } from '../files/port.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
-import {
-  type CarryingTo,
-  carryDeletions,
-  carryOver,
-  keepBoth,
-  park,
-  readBack,
-  settle,
-  takeBackCarried,
-} from './carry-files-apply.ts'
-import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { type CarryingTo, carryDeletions, carryOver, keepBoth, park, settle, takeBackCarried } from './carry-files-apply.ts'
+import { type CarryChange, type Carrying, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
+import { OnTheWay } from './carry-files-send.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
+import { FILES_PACE } from './file-fetch.ts'
 import { FilesBase } from './files-base.ts'
-import { parkedFilesFinding, readParkedFiles, writeParkedFiles } from './parked-files.ts'
+import { OldShopPace, throttleShape } from './old-shop-pace.ts'
+import { listOldFiles } from './paced-listing.ts'
+import { ParkedList, parkedFilesFinding, readParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
 
 const optionsSchema = z
   .strictObject({
     ...deletionShape,
+    ...throttleShape,
     conflict: z.enum(['park', 'old', 'new', 'newest']).default('park').meta({
       description:
         'A file that was changed on both hosts: set aside for a person, or taken from the old host, the new one, or the one that changed last',
@@ -47,7 +46,7 @@ export const carryFilesKind: StepKind<Options> = {
 /** The same merge the other way round, for a rollback after the cutover: nothing is removed from the old host. */
 export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
   new CarryFiles(
-    { delete: false, 'max-delete': 0, conflict: 'park' },
+    { delete: false, 'max-delete': 0, conflict: 'park', throttle: 'off' },
     { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
     'reverse',
   )
@@ -70,8 +69,10 @@ class CarryFiles implements Step<CarryChange> {
   readonly #source: Host
   readonly #target: Host
   readonly #isBack: boolean
+  readonly #list = new ParkedList()
   /** On the way back: what can't be written on the old host. */
   #leftBehind: readonly CarryChange[] = []
+  #pace: OldShopPace | undefined
   #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
 
   constructor(options: Options, context: StepContext, direction: 'forward' | 'reverse') {
@@ -107,6 +108,7 @@ class CarryFiles implements Step<CarryChange> {
     try {
       this.#found = await planCarrying({
         source: this.#files(this.#source),
+        listing: this.#listing(base.isChosen.looksInto, run),
         target: this.#files(this.#target),
         sourceSide: this.#source.side,
         base,
@@ -115,6 +117,7 @@ class CarryFiles implements Step<CarryChange> {
         mostDeleted: this.#options['max-delete'],
         rewritten: rewrittenFiles(run),
         parked: await readParkedFiles(run),
+        wrong: knownWrong(run, this.id),
         decisions: new Map((await readFileDecisions(run.directory)).map((each) => [each.path, each])),
         run,
       })
@@ -131,24 +134,42 @@ class CarryFiles implements Step<CarryChange> {
     const to = this.#carrying(run)
     switch (change.do) {
       case 'carry':
-        await carryOver(to, change)
+        await this.#atPace(change, run, (throttle) => carryOver({ ...to, throttle }, change))
         return to.host.sweep?.()
       case 'park':
         return park(to, change)
       case 'settle':
         return settle(to, change)
       case 'both':
-        return keepBoth(to, change)
+        await keepBoth(to, change)
+        return to.host.sweep?.()
       case 'delete':
         return carryDeletions(to, change)
     }
   }
 
+  /** All changes of a run count together: many small ones are as much to the old host as a large one. */
+  #atPace(change: Carrying, run: StepRun, copy: (throttle: Throttle | undefined) => Promise<void>): Promise<void> {
+    if (this.#isBack) return copy(undefined)
+    const planned = this.#found.changes.reduce((sum, each) => sum + (each.do === 'carry' ? each.bytes : 0), 0)
+    this.#pace ??= new OldShopPace({ run, world: this.#context.world, mode: this.#options.throttle, ...FILES_PACE })
+    return this.#pace.during(Math.max(planned, change.bytes), copy)
+  }
+
+  #listing(looksInto: Choice['looksInto'], run: StepRun): AsyncIterable<FileEntry> {
+    const files = this.#files(this.#source)
+    if (this.#isBack) return files.list('', run.signal, looksInto)
+    return listOldFiles(files, { run, world: this.#context.world, mode: this.#options.throttle, looksInto })
+  }
+
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const key = `${this.id}/read-back`
     const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
-    if (wrong.length > 0) return [differ(wrong, this.#files(this.#target).label)]
+    await rememberWrong(run, this.id, wrong)
+    const paths = wrong.map(({ path }) => path).sort()
+    if (paths.length > 0) return [differ(paths, this.#files(this.#target).label)]
     await run.remember(key, last)
+    await new OnTheWay(this.#carrying(run)).drop()
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
       ...this.#noticed(),
@@ -162,6 +183,7 @@ class CarryFiles implements Step<CarryChange> {
     const from = this.#carrying(run)
     await from.host.sweep?.()
     await takeBackCarried(from, change)
+    await from.host.sweep?.()
   }
 
   describe(change: CarryChange): string {
@@ -201,14 +223,15 @@ class CarryFiles implements Step<CarryChange> {
 
   /** The list keeps those that are in conflict still. */
   async #parked(run: StepRun): Promise<readonly Finding[]> {
-    const all = await readParkedFiles(run)
+    const all = await this.#list.files(run)
     const planned = new Set(
       this.#found.changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : [])),
     )
-    const still = new Map([...all].filter(([path]) => this.#found.conflicts.has(path) || planned.has(path)))
-    if (still.size !== all.size)
-      await this.#context.world.effects('files: list what is parked', () => writeParkedFiles(run, still))
-    return parkedFilesFinding([...still.values()], run)
+    const others = [...all.keys()].filter((path) => !this.#found.conflicts.has(path) && !planned.has(path))
+    const { effects } = this.#context.world
+    await this.#list.change(run, effects, new Map(others.map((path) => [path, null])))
+    await this.#list.complete(run, effects)
+    return parkedFilesFinding([...(await this.#list.files(run)).values()], run)
   }
 
   #carrying(run: StepRun): CarryingTo {
@@ -216,6 +239,7 @@ class CarryFiles implements Step<CarryChange> {
       host: this.#files(this.#target),
       source: this.#files(this.#source),
       sourceSide: this.#source.side,
+      parked: this.#list,
       step: this.id,
       effects: this.#context.world.effects,
       run,
@@ -250,7 +274,7 @@ const differ = (wrong: readonly string[], label: string): Finding => ({
   severity: 'error',
   code: 'carried-files-differ',
   message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${firstOf(wrong)}.`,
-  hint: 'Run again. If it happens again, look at that host’s disk.',
+  hint: 'Run again: they are sent anew, and what stands there now is kept in the run’s folder. If it happens again, look at that host’s disk.',
 })
 
 const keptFinding = (kept: number, source: Side, target: Side): Finding => ({

@@ -50,6 +50,8 @@ export interface BatchRules {
   readonly powers: FilePowers
   /** Files that were restored before: what differs now was changed by somebody since, and is left alone. */
   isSettled(batch: number): boolean
+  /** Places in a batch of what was found there and isn't what was saved: it is sent again, whatever a listing says of it. */
+  wrong(batch: number): ReadonlySet<number>
   /** Files that another step of the run changed after they were restored. */
   readonly rewritten: ReadonlySet<string>
 }
@@ -93,6 +95,7 @@ class Draft {
   readonly #after: string | null
   readonly #write: number[] = []
   readonly #before: z.infer<typeof entrySchema>[] = []
+  #wrong: ReadonlySet<number> | undefined
   #last = ''
   #files = 0
   #bytes = 0
@@ -111,8 +114,9 @@ class Draft {
     this.#held += entry.size
     this.#last = entry.path
     if (present !== undefined) {
-      if (isRight(entry, present, rules.powers)) return
-      if (rules.isSettled(this.#number) || rules.rewritten.has(entry.path)) return
+      const isWrong = this.#isWrong(place, rules) && !isNewer(entry, present, rules.powers)
+      if (!isWrong && (isRight(entry, present, rules.powers) || rules.isSettled(this.#number))) return
+      if (rules.rewritten.has(entry.path)) return
       refuseOtherKind(entry, present)
       this.#before.push({ ...present })
     }
@@ -122,8 +126,13 @@ class Draft {
     this.#bytes += entry.size
   }
 
+  #isWrong(place: number, rules: BatchRules): boolean {
+    this.#wrong ??= rules.wrong(this.#number)
+    return this.#wrong.has(place)
+  }
+
   isFull(): boolean {
-    return this.entries >= BATCH_ENTRIES || this.#held >= BATCH_BYTES
+    return isFull(this.entries, this.#held)
   }
 
   next(): Draft {
@@ -142,6 +151,33 @@ class Draft {
       bytes: this.#bytes,
       before: this.#before,
     }
+  }
+}
+
+const isFull = (entries: number, bytes: number): boolean => entries >= BATCH_ENTRIES || bytes >= BATCH_BYTES
+
+/** Where an entry of the snapshot lies: the batch, from 1, and the place in it, from 0. */
+export interface Place {
+  readonly batch: number
+  readonly place: number
+}
+
+/** Tells the places of a snapshot's entries, of all of them in their order: those that `planBatches` gives them. */
+export class Places {
+  batch = 1
+  #entries = 0
+  #bytes = 0
+
+  next({ size }: StoredEntry): Place {
+    if (isFull(this.#entries, this.#bytes)) {
+      this.batch += 1
+      this.#entries = 0
+      this.#bytes = 0
+    }
+    const place = this.#entries
+    this.#entries += 1
+    this.#bytes += size
+    return { batch: this.batch, place }
   }
 }
 
@@ -168,6 +204,10 @@ export function isRight(entry: StoredEntry, present: FileEntry, powers: FilePowe
   if (entry.kind === 'folder') return true
   return entry.size === present.size && Math.floor(entry.mtimeSeconds) === Math.floor(present.mtimeSeconds)
 }
+
+/** Somebody has changed a file there after it was put there, as far as its time tells. */
+export const isNewer = (entry: StoredEntry, present: FileEntry, { times }: FilePowers): boolean =>
+  times && present.kind === 'file' && Math.floor(present.mtimeSeconds) > Math.floor(entry.mtimeSeconds)
 
 export function refuseOtherKind(entry: StoredEntry, present: FileEntry): void {
   const clash = (entry.kind === 'folder') !== (present.kind === 'folder') || present.kind === 'other'

@@ -73,6 +73,7 @@ export async function applyFileChange(
   const replaces = standing?.entry ?? null
   const options = { mode: change.mode, mtimeSeconds: Math.floor(run.clock.now() / 1000), replaces }
   await host.write(change.file, Readable.from([after]), options, run.signal)
+  await host.sweep?.()
 }
 
 /** Gives back what stood there, byte for byte, with mode and time. `false`: the change was cut off before it touched the file. */
@@ -86,6 +87,7 @@ export async function undoFileChange(context: FileChangeContext, change: FileCha
     if (now !== change.after.sha256 && now !== change.before?.sha256) throw changedMeanwhile(host, change.file)
     if (change.before === null) await host.remove(change.file)
     else await images.giveBack(host, change.file, run.signal)
+    await host.sweep?.()
   } finally {
     images.close()
   }

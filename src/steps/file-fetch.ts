@@ -1,15 +1,25 @@
+import type { Clock } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
-import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Pace, Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
+import { untilItsTimeIsOver } from './file-young.ts'
+import { apart, inItsTurn } from './old-shop-pace.ts'
+import { paced } from './paced-listing.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
 export const FILES_AT_ONCE = 1024
 export const BYTES_AT_ONCE = 8 * 1024 * 1024
+/**
+ * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
+ * take up when the last one is.
+ */
+const LARGE_WHILE_FOLLOWED = 2
 /** From so many small files on, what takes a while to begin on a host is worth it. */
 export const MANY = 24
 
@@ -18,7 +28,11 @@ const FULL_PACE = 16
 export const FILES_PACE = {
   readers: FULL_PACE,
   manner: {
-    said: (pace: number): string => (pace === FULL_PACE ? 'at full speed' : `${pace} ${pace === 1 ? 'file' : 'files'} at a time`),
+    what: 'the copy',
+    said: ({ readers, pauseMs }: Pace): string => {
+      const speed = readers === FULL_PACE ? 'at full speed' : `${readers} ${readers === 1 ? 'file' : 'files'} at a time`
+      return `copying ${speed}${apart(pauseMs)}`
+    },
     atOnce: (pace: number): number => (pace === FULL_PACE ? FILES_AT_ONCE : pace),
   },
 } as const
@@ -30,11 +44,13 @@ const MOST_ROUNDS = 5
 export interface Copying {
   readonly host: FileHost
   readonly store: FileStore
-  readonly wanted: (path: string) => boolean
+  readonly wanted: Choice
   readonly totalBytes: number
   /** A whole listing of a moment ago: the first round goes by it. The next one looks anew, so that what has changed since is seen. */
   readonly listed?: readonly FileEntry[] | undefined
   readonly throttle?: Throttle | undefined
+  /** Another step takes up what has come meanwhile. */
+  readonly followed?: boolean
 }
 
 /**
@@ -45,7 +61,7 @@ export async function copyToStore({ totalBytes, listed, ...copying }: Copying, r
   const progress = new Progress(run, totalBytes)
   for (let round = 1; ; round += 1) {
     const known = round === 1 ? listed : undefined
-    const fetched = await oneRound({ ...copying, listed: known, round, progress }, run)
+    const fetched = await oneRound({ ...copying, listed: known, round, progress, clock: run.clock }, run)
     if ((fetched === 0 && known === undefined) || round === MOST_ROUNDS) return
   }
 }
@@ -58,10 +74,16 @@ export function tellRemarks(host: FileHost, run: StepRun): void {
 interface Round extends Omit<Copying, 'totalBytes'> {
   readonly round: number
   readonly progress: Progress
+  readonly clock: Clock
 }
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const flight = new InFlight(
+    FILES_AT_ONCE,
+    BYTES_AT_ONCE,
+    run.signal,
+    round.followed === true ? LARGE_WHILE_FOLLOWED : undefined,
+  )
   try {
     return await fetchChanged(round, flight)
   } finally {
@@ -70,13 +92,13 @@ async function oneRound(round: Round, run: StepRun): Promise<number> {
 }
 
 async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
-  const { host, store, wanted, listed, progress } = round
+  const { host, store, wanted, listed, progress, throttle, clock } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
   const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
-  for await (const entry of listed ?? host.list('', flight.signal)) {
+  for await (const entry of listed ?? paced(host.list('', flight.signal, wanted.looksInto), throttle, flight.signal)) {
     while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       await store.forget(next.value.path)
       next = kept.next()
@@ -94,7 +116,10 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
     for (const above of folders) if (above.entry !== entry) await keepFolder(store, above)
     if (entry.kind === 'file') {
       fetched += 1
-      await flight.start(entry.size, () => atPace(round, flight.signal, () => fetchFile(round, entry, flight.signal)))
+      await flight.start(entry.size, async () => {
+        await untilItsTimeIsOver(host, entry, clock, flight.signal)
+        await inItsTurn(throttle, flight.signal, () => fetchFile(round, entry, flight.signal))
+      })
     } else {
       await keepOther(store, entry)
     }
@@ -102,16 +127,6 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
   await flight.drain()
   for (; next.done !== true; next = kept.next()) await store.forget(next.value.path)
   return fetched
-}
-
-async function atPace({ throttle }: Round, signal: AbortSignal, fetch: () => Promise<void>): Promise<void> {
-  if (throttle === undefined) return fetch()
-  await throttle.enter(signal)
-  try {
-    await fetch()
-  } finally {
-    throttle.leave()
-  }
 }
 
 /** A folder on the way down to where the listing is, and whether the store is known to have it as it is. */
@@ -147,7 +162,7 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
   try {
     const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
     const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
-    await proveArrival(host, entry, taken.sha256, signal)
+    await proveArrival(host, entry, taken, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
     if (codeOf(error) !== 'file-missing') throw error
@@ -169,18 +184,17 @@ export interface Outstanding {
   readonly differs: boolean
 }
 
-/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry. */
+/** Compares the store with what the host holds now: all that it lists, which `seen` is told of. */
 export async function outstanding(
-  host: FileHost,
+  listing: AsyncIterable<FileEntry>,
   store: FileStore | undefined,
-  wanted: (path: string) => boolean,
-  signal: AbortSignal,
+  wanted: Choice,
   seen: (entry: FileEntry) => void = () => undefined,
 ): Promise<Outstanding> {
   const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }
   const kept = store?.entries()
   let next = kept?.next()
-  for await (const entry of host.list('', signal)) {
+  for await (const entry of listing) {
     seen(entry)
     while (next !== undefined && next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       found.differs = true

@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
+import { keepWhole } from '../base/disk.ts'
 import { refuseShort } from '../base/disk-full.ts'
 import { codeOf } from '../base/errors.ts'
 import { giveBack } from '../files/lent.ts'
@@ -165,8 +166,7 @@ export class Incoming {
       await before
       await writing
       await this.#handle.datasync()
-      await writeFile(`${this.#path}.mark-new`, JSON.stringify(mark))
-      await rename(`${this.#path}.mark-new`, `${this.#path}.mark`)
+      await keepWhole(`${this.#path}.mark`, JSON.stringify(mark))
     })()
     this.#marking.catch(() => undefined) // thrown at the end
   }
@@ -178,7 +178,7 @@ async function proven(path: string, size: number): Promise<Standing | undefined>
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
   })
-  const mark = text === undefined ? undefined : markSchema.parse(JSON.parse(text))
+  const mark = text === undefined ? undefined : markIn(text)
   if (mark === undefined || mark.bytes > size) return undefined
   const hash = createHash('sha256')
   let bytes = 0
@@ -187,6 +187,15 @@ async function proven(path: string, size: number): Promise<Standing | undefined>
     bytes += chunk.length
   }
   return bytes === mark.bytes && hash.copy().digest('hex') === mark.sha256 ? { bytes, hash } : undefined
+}
+
+/** One that a power cut has left empty or damaged is none. */
+function markIn(text: string): z.infer<typeof markSchema> | undefined {
+  try {
+    return markSchema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
 }
 
 /** The file's bytes after the part's, once the host has the part's end where the part has it; `undefined` when it hasn't. */

@@ -3,10 +3,12 @@ import type { Finding } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths } from '../files/paths.ts'
-import type { FileEntry, FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
+import { isNewer, type Place, Places } from './file-batches.ts'
 import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
+import { selectionOf } from './snapshot-files.ts'
 
 /** What of the restored files is compared: every content, some contents, or sizes alone. Kinds, sizes and links always are. */
 export type HowVerified = 'all' | 'sample' | 'sizes'
@@ -17,42 +19,75 @@ const SAMPLED = 20
 const ASKED_AT_ONCE = 200
 const ASKED_BYTES = 256 * 1024 * 1024
 
+/** What came of looking: `wrong` has the places of what isn't right, for each batch of the snapshot. */
+export interface Verified {
+  readonly findings: readonly Finding[]
+  readonly wrong: readonly { readonly batch: number; readonly places: readonly number[] }[]
+}
+
+export interface Restored {
+  readonly host: FileHost
+  readonly powers: FilePowers
+  readonly store: FileStore
+  /** Files that another step of the run changed after they were restored. */
+  readonly rewritten: ReadonlyMap<string, string>
+}
+
 /** Compares what stands on the new host with what was saved: one listing, and the contents by the host's own hash or by reading them. */
 export async function verifyRestored(
-  host: FileHost,
-  store: FileStore,
-  rewritten: ReadonlyMap<string, string>,
+  { host, powers, store, rewritten }: Restored,
   run: StepRun,
   how: HowVerified = 'all',
-): Promise<readonly Finding[]> {
-  const { hash, times } = await host.powers()
+): Promise<Verified> {
   const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
-  const proof = new Proof(host, flight, run, hash !== null)
+  const proof = new Proof(host, flight, run, powers.hash !== null)
+  const places = new Places()
   try {
     for await (const { entry, present } of paired(store, host, flight.signal)) {
-      if (present === undefined || present.kind !== entry.kind) proof.wrong.push(entry.path)
-      else if (entry.kind === 'link' && present.target !== entry.target) proof.wrong.push(entry.path)
-      else if (entry.kind === 'file' && !rewritten.has(entry.path)) {
-        const isNewer = times && Math.floor(present.mtimeSeconds) > Math.floor(entry.mtimeSeconds)
-        await proof.file(entry, present, isNewer, how)
-      }
+      const at = places.next(entry)
+      if (present === undefined || present.kind !== entry.kind) proof.wrong.add(entry.path, at)
+      else if (entry.kind === 'link' && present.target !== entry.target) proof.wrong.add(entry.path, at)
+      else if (entry.kind === 'file' && !rewritten.has(entry.path))
+        await proof.file({ entry, at, isNewer: isNewer(entry, present, powers) }, present, how)
     }
     await proof.ask()
     await flight.drain()
   } finally {
     await flight.settle()
   }
-  return proof.findings(hash, how)
+  return { findings: proof.findings(powers.hash, how), wrong: proof.wrong.ofBatches(places.batch) }
 }
 
 interface Pending {
   readonly entry: StoredEntry
+  readonly at: Place
   readonly isNewer: boolean
+}
+
+/** What isn't right: for people, and for sending it again. */
+class Wrong {
+  readonly paths: string[] = []
+  readonly #places = new Map<number, number[]>()
+
+  add(path: string, { batch, place }: Place): void {
+    this.paths.push(path)
+    const places = this.#places.get(batch)
+    if (places === undefined) this.#places.set(batch, [place])
+    else places.push(place)
+  }
+
+  /** Of each of so many batches, also of those in which all is right. */
+  ofBatches(count: number): Verified['wrong'] {
+    return Array.from({ length: count }, (_, index) => {
+      const places = this.#places.get(index + 1) ?? []
+      return { batch: index + 1, places: places.sort((a, b) => a - b) }
+    })
+  }
 }
 
 /** What was looked at so far, and what came of it. */
 class Proof {
-  readonly wrong: string[] = []
+  readonly wrong = new Wrong()
   readonly #changed: string[] = []
   readonly #host: FileHost
   readonly #flight: InFlight
@@ -71,11 +106,12 @@ class Proof {
     this.#hashesThere = hashesThere
   }
 
-  async file(entry: StoredEntry, present: FileEntry, isNewer: boolean, how: HowVerified): Promise<void> {
-    if (present.size !== entry.size) return void (isNewer ? this.#changed : this.wrong).push(entry.path)
+  async file(pending: Pending, present: FileEntry, how: HowVerified): Promise<void> {
+    const { entry } = pending
+    if (present.size !== entry.size) return this.#differs(pending)
     if (how === 'sizes' || (how === 'sample' && !isSampled(entry.path))) return this.#sized.add(entry.size)
-    if (!this.#hashesThere) return this.#flight.start(entry.size, () => this.#readBack({ entry, isNewer }))
-    this.#pending.push({ entry, isNewer })
+    if (!this.#hashesThere) return this.#flight.start(entry.size, () => this.#readBack(pending))
+    this.#pending.push(pending)
     this.#pendingBytes += entry.size
     if (this.#pending.length >= ASKED_AT_ONCE || this.#pendingBytes >= ASKED_BYTES) await this.ask()
   }
@@ -101,10 +137,19 @@ class Proof {
     this.#judge(pending, await this.#host.sha256(pending.entry.path, this.#flight.signal), this.#read)
   }
 
-  #judge({ entry, isNewer }: Pending, hash: string, count: Count): void {
-    if (hash !== entry.sha256) return void (isNewer ? this.#changed : this.wrong).push(entry.path)
+  #judge(pending: Pending, hash: string, count: Count): void {
+    const { entry } = pending
+    if (hash !== entry.sha256) {
+      this.#differs(pending)
+      return
+    }
     count.add(entry.size)
     this.#run.progress(this.#hashed.bytes + this.#read.bytes, null, 'bytes', entry.path)
+  }
+
+  #differs({ entry, at, isNewer }: Pending): void {
+    if (isNewer) this.#changed.push(entry.path)
+    else this.wrong.add(entry.path, at)
   }
 
   findings(hash: string | null, how: HowVerified): readonly Finding[] {
@@ -125,7 +170,7 @@ class Proof {
         ),
       )
     }
-    return [...found, ...changedFindings(label, this.#changed.sort()), ...wrongFindings(label, this.wrong.sort())]
+    return [...found, ...changedFindings(label, this.#changed.sort()), ...wrongFindings(label, this.wrong.paths.sort())]
   }
 }
 
@@ -152,7 +197,7 @@ async function* paired(
   host: FileHost,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly entry: StoredEntry; readonly present: FileEntry | undefined }> {
-  const listing = host.list('', signal)[Symbol.asyncIterator]()
+  const listing = host.list('', signal, selectionOf(store).looksInto)[Symbol.asyncIterator]()
   try {
     let standing = await listing.next()
     for (const entry of store.entries()) {
@@ -185,6 +230,6 @@ const wrongFindings = (label: string, wrong: readonly string[]): readonly Findin
           severity: 'error',
           code: 'restored-files-differ',
           message: `${formatCount(wrong.length)} files on ${label} are missing or not what was saved: ${firstOf(wrong)}.`,
-          hint: 'Run again: they are sent anew. If it happens again, look at that host’s disk.',
+          hint: 'Run again: they are sent anew, and what stands there now is kept for a rollback. If it happens again, look at that host’s disk.',
         },
       ]

@@ -21,9 +21,13 @@ export interface Putting {
   readonly run: StepRun
 }
 
-/** Writes a batch on the new host. What stands there already is saved before it is replaced. */
-export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<void> =>
-  withImages(to, batch, (before) =>
+/**
+ * Writes a batch on the new host. What stands there already is saved before it is replaced. Returns whether the host took the times of all
+ * files.
+ */
+export async function putBatch(to: Putting, store: FileStore, batch: Batch): Promise<boolean> {
+  let isTimed = true
+  await withImages(to, batch, (before) =>
     sideBySide(to.run, async (flight) => {
       if (batch.files >= MANY) to.host.prepare?.('write')
       const replaced = new Set(batch.before.map((entry) => entry.path))
@@ -31,7 +35,7 @@ export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<v
       let done = 0
       const put = async (entry: StoredEntry): Promise<void> => {
         if (replaced.has(entry.path)) await before.save(to.host, entry.path, flight.signal)
-        await putEntry(to.host, store, entry, flight.signal)
+        if (!(await putEntry(to.host, store, entry, flight.signal))) isTimed = false
         done += entry.size
         to.run.progress(done, batch.bytes, 'bytes', entry.path)
       }
@@ -41,6 +45,8 @@ export const putBatch = (to: Putting, store: FileStore, batch: Batch): Promise<v
       await flight.drain()
     }),
   )
+  return isTimed
+}
 
 /** Lends the images of what stood on the host before this change. */
 async function withImages(to: Putting, change: Batch | Deletion, work: (before: BeforeImages) => Promise<void>): Promise<void> {
@@ -82,9 +88,11 @@ export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promi
   }
 }
 
-export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<void> {
-  if (entry.kind === 'folder') return host.makeFolder(entry.path, folderMode(entry.mode))
-  if (entry.kind === 'link') return host.link(entry.path, entry.target ?? '')
+/** Returns whether the host took the entry's time, where it has one to take. */
+export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<boolean> {
+  if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
+  if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
+  if (entry.kind !== 'file') return true
   const again = entry.size > RESUMED_BYTES ? { again: () => store.content(entry) } : {}
   const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds, ...again }
   const written = await host.write(entry.path, store.content(entry), options, signal)
@@ -93,6 +101,7 @@ export async function putEntry(host: FileHost, store: FileStore, entry: StoredEn
       hint: 'Remove the "files" folder in the run’s folder and run again.',
     })
   }
+  return written.untimed !== true
 }
 
 /**
@@ -117,6 +126,7 @@ export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Pr
         if (replaced.has(folder.path)) await takeBack(folder)
         else await from.host.removeFolder(folder.path)
       }
+      await from.host.sweep?.()
     }),
   )
 
@@ -165,4 +175,5 @@ export const deleteEntries = (from: Putting, change: Deletion): Promise<void> =>
 export const restoreDeleted = (to: Putting, change: Deletion): Promise<void> =>
   withImages(to, change, async (before) => {
     for (const entry of change.entries) await before.giveBack(to.host, entry.path, to.run.signal)
+    await to.host.sweep?.()
   })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
+import { askedAtOnce } from '../files/asked-at-once.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
@@ -13,7 +14,7 @@ export const relaySchema = z.object({ do: z.literal('relay'), from: z.string() }
 export type Relay = z.infer<typeof relaySchema>
 
 /** How long to wait before looking for further files of a snapshot that is still being taken. */
-const LOOK_AGAIN_MS = 100
+const LOOK_AGAIN_MS = 20
 /** Entries taken from the store at a time. */
 const AT_ONCE = 256
 const LISTED = 'listed'
@@ -64,23 +65,28 @@ export interface Relaying extends Putting {
   readonly rewritten: ReadonlySet<string>
 }
 
+/** The snapshot's totals, and whether the host took the times of all files. */
+type Relayed = Pick<SnapshotTotals, 'digest'> & { readonly isTimed: boolean }
+
 /**
- * Puts each file of the snapshot on the new host as it comes, until the snapshot is whole and all of it stands; returns its totals.
- * What it put and the snapshot has no more is taken back. May be cut off at any instant and begun again.
+ * Puts each file of the snapshot on the new host as it comes, until the snapshot is whole and all of it stands. What it put and the snapshot has no more is taken back. May be cut off at any instant and begun again.
  */
-export async function relay(work: Relaying, change: Relay): Promise<SnapshotTotals> {
+export async function relay(work: Relaying, change: Relay): Promise<Relayed> {
   const records = RelayRecords.open(work.run, work.effects)
   const before = BeforeImages.open(work.run, work.step, change, work.effects)
   const store = FileStore.openExisting(work.directory, work.effects)
   try {
     if (store === undefined) throw vanished(work)
-    await noteStanding(records.standing, work)
+    // Asked side by side: each takes some round trips, while the snapshot goes on.
+    work.host.prepare?.('write')
+    const standing = records.standing.fact(LISTED) === undefined ? askedAtOnce(work.listed()) : undefined
     const powers = await work.host.powers()
-    await new Relayer({ ...work, store, records, before, powers }).run()
+    if (standing !== undefined) await noteStanding(records.standing, standing, work)
+    const isTimed = await new Relayer({ ...work, store, records, before, powers }).run()
     await takeBackGone({ ...work, records, before }, store)
     const totals = store.marked()
     if (totals === undefined) throw vanished(work)
-    return totals
+    return { digest: totals.digest, isTimed }
   } finally {
     store?.close()
     before.close()
@@ -101,10 +107,9 @@ function restStore({ directory, effects }: Relaying): void {
 }
 
 /** Before anything is put there: what is on the new host is not ours. */
-async function noteStanding(standing: FileStore, { listed, run }: Relaying): Promise<void> {
-  if (standing.fact(LISTED) !== undefined) return
+async function noteStanding(standing: FileStore, listed: AsyncIterable<FileEntry>, { run }: Relaying): Promise<void> {
   let kept: Promise<void>[] = []
-  for await (const entry of listed()) {
+  for await (const entry of listed) {
     kept.push(standing.keep({ ...entry, sha256: null }, null))
     if (kept.length < AT_ONCE) continue
     await Promise.all(kept)
@@ -125,12 +130,14 @@ interface Parts extends Relaying {
 class Relayer {
   readonly #parts: Parts
   #bytes = 0
+  #isTimed = true
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
-  async run(): Promise<void> {
+  /** Returns whether the host took the times of all files. */
+  async run(): Promise<boolean> {
     await sideBySide(this.#parts.run, async (flight) => {
       // A file that changed meanwhile comes again, and waits for the first.
       const inTurn = new InTurn()
@@ -138,6 +145,7 @@ class Relayer {
         await inTurn.start(flight, entry, () => this.#put(entry, flight.signal))
       await flight.drain()
     })
+    return this.#isTimed
   }
 
   async *#arrivals(signal: AbortSignal): AsyncGenerator<StoredEntry> {
@@ -201,7 +209,7 @@ class Relayer {
     // Cut off right now, either of them may stand there.
     if (former !== null && former !== entry.sha256) await records.put.note(entry.path, former)
     await records.put.keep(entry, null)
-    await putEntry(host, store, entry, signal)
+    if (!(await putEntry(host, store, entry, signal))) this.#isTimed = false
   }
 }
 
@@ -242,6 +250,7 @@ export async function takeBackRelay(from: Putting, change: Relay): Promise<void>
     // Only paths are held, and only of folders.
     const folders = [...records.put.entries()].flatMap((entry) => (entry.kind === 'folder' ? [entry] : []))
     for (const folder of folders.reverse()) await takeBackEntry(parts, folder)
+    await from.host.sweep?.()
   } finally {
     before.close()
     records.close()

@@ -10,18 +10,17 @@ import { refusedByWindows } from '../files/windows-names.ts'
 const NAMED = 5
 
 /**
- * Looks through the old host's files once and says what of them the new host can't hold: for want of room, or because it can't name
- * them. And what both hosts can't do. Reads listings alone.
+ * Looks through what is to be copied of the old host's files and says what of it the new host can't hold: for want of room, or because it
+ * can't name them. And what both hosts can't do.
  */
 export async function surveyFiles(
   old: FileHost,
   target: FileHost,
-  isChosen: (path: string) => boolean,
-  signal: AbortSignal,
+  entries: AsyncIterable<FileEntry>,
 ): Promise<readonly Finding[]> {
   const [source, powers] = [await old.powers(), await target.powers()]
   const survey = new Survey(powers)
-  for await (const entry of old.list('', signal)) if (isChosen(entry.path)) survey.add(entry)
+  for await (const entry of entries) survey.add(entry)
   const room = { bytes: await target.freeBytes(), files: await target.freeFiles() }
   return [
     ...survey.findings(target.label),
@@ -36,7 +35,7 @@ class Survey {
   entries = 0
   bytes = 0
   readonly #powers: FilePowers
-  readonly #names = new SameNames()
+  readonly #names: SameNames
   readonly #raw = new Some()
   readonly #notOnWindows = new Some()
   readonly #lineBreaks = new Some()
@@ -44,6 +43,8 @@ class Survey {
 
   constructor(powers: FilePowers) {
     this.#powers = powers
+    // Windows folds case and nothing else; what folds case elsewhere (APFS, HFS+) takes every way to write an accent for the same.
+    this.#names = new SameNames(powers.names !== 'windows')
   }
 
   add(entry: FileEntry): void {
@@ -96,7 +97,7 @@ class Survey {
         code: 'file-names-differ-in-case',
         severity: folds ? 'error' : 'warning',
         message: (which, count) =>
-          `${count} would be one on ${label}, which ${folds ? 'takes' : 'may take'} names that differ in case alone for the same: ${which}.`,
+          `${count} would be one on ${label}, which ${folds ? 'takes' : 'may take'} names that differ in case alone, or in how an accent is written, for the same: ${which}.`,
         hint: 'Rename one of each two on the old host, or exclude it in the playbook.',
       }),
     ]
@@ -104,12 +105,18 @@ class Survey {
 }
 
 /**
- * Finds names of one folder that differ in case alone, in a listing with folders before what they hold. Holds the names of the folders on
+ * Finds names of one folder that differ in case alone, or in how an accent is written (Unicode's NFC and NFD), in a listing with folders before what they hold. Holds the names of the folders on
  * the way down, whatever the size of the tree.
  */
 class SameNames {
   readonly pairs = new Some()
+  readonly #composes: boolean
   #levels: { readonly folder: string; readonly names: Map<string, string> }[] = []
+
+  /** `composes`: a letter with its accent as one character or as two is the same. */
+  constructor(composes: boolean) {
+    this.#composes = composes
+  }
 
   add(path: string): void {
     const folder = parentOf(path)
@@ -119,12 +126,19 @@ class SameNames {
       level = { folder, names: new Map() }
       this.#levels.push(level)
     }
-    const key = folded(nameOf(path))
+    const key = folded(this.#composes ? nameOf(path).normalize('NFC') : nameOf(path))
     const other = level.names.get(key)
     if (other === undefined) level.names.set(key, nameOf(path))
-    else this.pairs.add(shownPath(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`))
+    else
+      this.pairs.add(
+        `${shownPath(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`)}${howTheyDiffer(other, nameOf(path))}`,
+      )
   }
 }
+
+/** What isn't to be seen. */
+const howTheyDiffer = (a: string, b: string): string =>
+  a.normalize('NFC') === b.normalize('NFC') ? ' (an accent is a character of its own in one of them)' : ''
 
 const isWithin = (folder: string, above: string): boolean => above === '' || folder === above || folder.startsWith(`${above}/`)
 
@@ -196,6 +210,13 @@ function sourceFindings(label: string, powers: FilePowers): readonly Finding[] {
     found.push(
       lack('files-begin-anew', `${label} can't begin in the middle of a file: a large one that breaks off is fetched anew.`),
     )
+  if (powers.timeSeconds > 1)
+    found.push(
+      lack(
+        'files-times-rough',
+        `${label} tells a file's time to ${powers.timeSeconds} seconds at best: one that changes twice within them and keeps its length looks the same.`,
+      ),
+    )
   return found
 }
 
@@ -215,10 +236,18 @@ function targetFindings(label: string, powers: FilePowers): readonly Finding[] {
         `${label} can't replace a file in one step: for an instant there is none under the name.`,
       ),
     )
+  if (powers.flushes !== 'all')
+    found.push(
+      lack(
+        'files-unflushed',
+        `${label} takes no order to bring ${powers.flushes === 'large' ? 'many small files' : 'files'} to its disk: that happens by itself, as a rule within a minute of their arrival, and a power cut there before it could take them.`,
+      ),
+    )
+  const copies = powers.copies ? ' It can also copy files within itself (copy-data), which nothing here needs.' : ''
   found.push(
     powers.hash === null
-      ? lack('files-read-back', `${label} can't hash its files: they are read back when they are verified.`)
-      : lack('files-hashed-there', `${label} hashes its files itself (${powers.hash}) when they are verified.`),
+      ? lack('files-read-back', `${label} can't hash its files: they are read back when they are verified.${copies}`)
+      : lack('files-hashed-there', `${label} hashes its files itself (${powers.hash}) when they are verified.${copies}`),
   )
   return found
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { MigrateError } from '../base/errors.ts'
+import type { Choice } from '../files/choice.ts'
 import { comparePaths } from '../files/paths.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { FileStore, type StoredEntry } from './file-store.ts'
@@ -37,7 +38,7 @@ export async function carriedForWriting(run: StepRun, effects: Effects): Promise
 export class FilesBase {
   readonly #manifest: FileStore
   readonly #carried: FileStore | undefined
-  readonly isChosen: (path: string) => boolean
+  readonly isChosen: Choice
   /** How many entries the snapshot has. */
   readonly count: number
 

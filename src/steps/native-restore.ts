@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
+import type { Json } from '../base/json.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { proveFiles } from '../databases/native/files.ts'
 import type { NativeWishes } from '../databases/native-port.ts'
@@ -92,9 +93,9 @@ export class RestoreByMethod implements Step<Change> {
     if (this.#options.command !== undefined) return []
     const { backup } = this.#options
     const files = backup?.file === undefined ? [] : missingFiles(this.id, this.#context.world.new)
-    const dump = (await this.#store(run).manifest()).dump
-    const wishes = { ...serverOf(backup), ...(dump === null ? {} : { format: dump.format, savedBy: dump.tool }) }
-    const means = await database.native?.tools('restore', wishes)
+    const saved = await this.#saved(await this.#store(run).manifest())
+    if (saved === undefined) return files
+    const means = await database.native?.tools('restore', { ...serverOf(backup), ...saved })
     if (means === undefined || means.tool === null) {
       const reason = means?.reason ?? 'the engine has no tools of its own that migrate knows'
       return [
@@ -135,8 +136,8 @@ export class RestoreByMethod implements Step<Change> {
   async #change(run: StepRun, target: Database, schema: Schema, manifest: Manifest): Promise<DumpChange> {
     const { dump } = manifest
     const copied = copiedTables(this.#context.world, schema)
-    const wishes = { ...serverOf(this.#options.backup), ...(dump === null ? {} : { format: dump.format, savedBy: dump.tool }) }
-    const means = this.#options.command === undefined ? await target.native?.tools('restore', wishes) : undefined
+    const wishes = async (): Promise<NativeWishes> => ({ ...serverOf(this.#options.backup), ...(await this.#saved(manifest)) })
+    const means = this.#options.command === undefined ? await target.native?.tools('restore', await wishes()) : undefined
     const files = dump?.saved?.files ?? []
     return {
       kind: 'dump',
@@ -258,8 +259,18 @@ export class RestoreByMethod implements Step<Change> {
     const manifest = await this.#store(run).manifest()
     if (manifest.dump !== null) return manifest.dump.method
     if (manifest.complete) return 'portable'
-    const saving = this.#context.others().find((step) => step instanceof SnapshotByMethod)
-    return saving instanceof SnapshotByMethod ? saving.method : 'portable'
+    return this.#saving()?.method ?? 'portable'
+  }
+
+  /** What a native snapshot is, or will be; `undefined` when it can't be taken. */
+  async #saved({ dump }: Manifest): Promise<Pick<NativeWishes, 'format' | 'savedBy'> | undefined> {
+    if (dump !== null) return { format: dump.format, savedBy: dump.tool }
+    const saving = this.#saving()
+    return saving === undefined ? {} : saving.expected()
+  }
+
+  #saving(): SnapshotByMethod<Json> | undefined {
+    return this.#context.others().find((step): step is SnapshotByMethod<Json> => step instanceof SnapshotByMethod)
   }
 
   async #schema(run: StepRun): Promise<Schema> {

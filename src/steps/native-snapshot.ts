@@ -7,7 +7,7 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import type { Json } from '../base/json.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { describeFiles } from '../databases/native/files.ts'
-import type { NativeSaved } from '../databases/native-port.ts'
+import type { NativeSaved, NativeWishes } from '../databases/native-port.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
 import type { SnapshotStore } from '../databases/snapshot/store.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -216,6 +216,15 @@ export class SnapshotByMethod<C extends Json> implements Step {
     }
     const text = this.#portable.describe(this.#portable.change.parse(change))
     return this.#decision === undefined ? text : `${text}; method portable: ${this.#decision.reason}`
+  }
+
+  /**
+   * What a native snapshot will be, for whoever restores it and asks before it is there; `undefined` when it can't be taken, which
+   * `check` of this step says. Read-only.
+   */
+  async expected(): Promise<Pick<NativeWishes, 'format' | 'savedBy'> | undefined> {
+    const { possible, format, tool } = await this.#decide()
+    return possible ? { format, savedBy: tool } : undefined
   }
 
   async #decide(): Promise<Decision> {

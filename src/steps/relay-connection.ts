@@ -7,7 +7,7 @@ import { saying, wrongAmong } from './relay-ask.ts'
 import { mustReach, reachFindings } from './relay-reach.ts'
 import type { Relay } from './relay-work.ts'
 import { namesOf } from './rewrite-config.ts'
-import { byFile, type FileItems, insideNames, rewritten } from './rewrite-config-edit.ts'
+import { byFile, type FileItems, rewritten } from './rewrite-config-edit.ts'
 import type { RewriteItem } from './rewrite-config-options.ts'
 import type { StepContext, World } from './world.ts'
 
@@ -26,15 +26,16 @@ export function connectionRelay({ config, database, paths }: Options, { world }:
   return {
     title: 'Point the old site at the new database',
     what: `point the old site at the new database: ${items.map(described).join('; ')}; orders that it wrote to the old one until then are carried by reconcile`,
-    check: async (host, run) => {
+    check: async (host, run, isBegun) => {
       const findings = await Promise.all([
-        ...items.map((item) => checkItem(item, host, run)),
+        ...items.map((item) => checkItem(item, host, run, isBegun)),
         reachFindings(world, database, run),
         checkSite(paths, world, run),
       ])
       return findings.flat()
     },
-    files: async (host) => items.map((item) => ({ file: item.file, content: (standing) => edited(item, standing, host) })),
+    files: async (host, isBegun) =>
+      items.map((item) => ({ file: item.file, content: (standing) => edited(item, standing, host, isBegun) })),
     before: (run) => mustReach(world, database, run),
     wrong: (run) => wrongAmong(paths, world, failing, run),
     hint: 'Look at the old site’s error log: the new database must take connections from the old host’s address, with the user and the encryption that its config says.',
@@ -50,18 +51,18 @@ function described(item: FileItems): string {
   return `${item.file} (${[...settings, ...counted].join(', ')})`
 }
 
-function edited(item: FileItems, standing: StandingFile | null, host: FileHost): Buffer {
-  if (standing !== null) return rewritten(item, standing.bytes, host.label)
+function edited(item: FileItems, standing: StandingFile | null, host: FileHost, isBegun: boolean): Buffer {
+  if (standing !== null) return rewritten(item, standing.bytes, host.label, isBegun)
   throw new MigrateError('file-missing', `${item.file}, which is to be changed, is not there on ${host.label}.`, {
     hint: 'Correct the path in the playbook: it is relative to the old site’s folder.',
   })
 }
 
-async function checkItem(item: FileItems, host: FileHost, run: StepRun): Promise<readonly Finding[]> {
+async function checkItem(item: FileItems, host: FileHost, run: StepRun, isBegun: boolean): Promise<readonly Finding[]> {
   try {
     const { bytes } = await readConfig(host, item.file, run)
-    rewritten(item, bytes, host.label)
-    return insideNames(item, bytes, host.label)
+    rewritten(item, bytes, host.label, isBegun)
+    return []
   } catch (error) {
     if (error instanceof MigrateError) return [findingOf(error)]
     throw error

@@ -27,10 +27,10 @@ export interface Relay {
   readonly title: string
   /** For people, no values: "point .env on the old host at the new database: DATABASE_URL". */
   readonly what: string
-  /** Besides that the files can be written. Read-only. */
-  check(host: FileHost, run: StepRun): Promise<readonly Finding[]>
+  /** Besides that the files can be written. Read-only. `isBegun`: they may have been written already. */
+  check(host: FileHost, run: StepRun, isBegun: boolean): Promise<readonly Finding[]>
   /** In the order in which they are written: what takes effect is the last. Read-only. */
-  files(host: FileHost): Promise<readonly RelayFile[]>
+  files(host: FileHost, isBegun: boolean): Promise<readonly RelayFile[]>
   /** What must hold right before anything is changed; throws. Read-only. */
   before(run: StepRun): Promise<void>
   /** What the old site answers that it shouldn't; `undefined` when it is as wanted, or can't be asked. Read-only. */
@@ -76,6 +76,7 @@ export function relayStep(relay: Relay, context: StepContext): Step<Change> {
   const takeBack = async (change: Change, run: StepRun): Promise<void> => {
     for (const file of change.files.toReversed()) await undoFileChange(place(change), file, run)
     await run.remember(pendingKey, null)
+    await run.remember(begunKey(id), null)
   }
   return {
     id,
@@ -92,7 +93,8 @@ export function relayStep(relay: Relay, context: StepContext): Step<Change> {
     apply: async (change, run) => {
       await relay.before(run)
       await run.remember(pendingKey, change)
-      const files = new Map((await relay.files(hostOf(context))).map((each) => [each.file, each]))
+      await run.remember(begunKey(id), true)
+      const files = new Map((await relay.files(hostOf(context), true)).map((each) => [each.file, each]))
       for (const file of change.files) {
         const content = files.get(file.file)?.content ?? notPlanned(file.file)
         await applyFileChange(place(change), file, content, run)
@@ -113,6 +115,10 @@ export function relayStep(relay: Relay, context: StepContext): Step<Change> {
   }
 }
 
+const begunKey = (id: string): string => `${id} begun`
+
+const isBegun = (id: string, run: StepRun): boolean => run.recall(begunKey(id)) === true
+
 async function check(relay: Relay, { id, world }: StepContext, run: StepRun): Promise<readonly Finding[]> {
   const { files, site } = world.old
   if (files === undefined) return [missingPart(id, "the old host's files", 'old.files: sftp://site@old.example.com/site')]
@@ -122,14 +128,14 @@ async function check(relay: Relay, { id, world }: StepContext, run: StepRun): Pr
     message: 'The playbook gives no old.site, so how the old site answers after the change can’t be seen.',
     hint: 'Add old.site: https://203.0.113.10, where the old host answers without DNS.',
   }
-  const found = await Promise.all([files.check('write'), relay.check(files, run)])
+  const found = await Promise.all([files.check('write'), relay.check(files, run, isBegun(id, run))])
   return [...found.flat(), ...(site === undefined ? [unseen] : [])]
 }
 
 async function planned(relay: Relay, context: StepContext, run: StepRun): Promise<Change | undefined> {
   const host = hostOf(context)
   const changes = []
-  for (const each of await relay.files(host)) {
+  for (const each of await relay.files(host, isBegun(context.id, run))) {
     const standing = await readStanding(host, each.file, run)
     const after = each.content(standing)
     const change = fileChange(each.file, standing, after)

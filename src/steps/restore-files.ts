@@ -7,15 +7,16 @@ import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { deletionShape, MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
 import { filesTime } from './estimate.ts'
-import { type Batch, batchSchema, isRight, planBatches } from './file-batches.ts'
+import { batchSchema, isRight, planBatches } from './file-batches.ts'
 import { tellRemarks } from './file-fetch.ts'
 import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
 import { type Relaying, RelayRecords, relay, relaySchema, takeBackRelay } from './file-relay.ts'
 import { FileStore, type SnapshotTotals } from './file-store.ts'
 import { surveyFiles } from './file-survey.ts'
+import { RestoreRecord } from './restore-files-record.ts'
 import { rewrittenFiles } from './rewritten.ts'
-import { choiceAmong, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
+import { choiceAmong, chosenOfOld, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
@@ -98,32 +99,36 @@ class RestoreFiles implements Step<Change> {
 
   async apply(change: Change, run: StepRun): Promise<void> {
     if (change.do === 'estimate') throw new MigrateError('fault', 'An estimate was to be applied. This is a fault in migrate.')
-    await run.remember(this.#begunKey(), true)
+    const record = this.#record(run)
+    await record.begin()
     if (change.do === 'delete') return deleteEntries(this.#putting(run), change)
     if (change.do === 'relay') {
-      const { digest } = await relay(this.#relaying(run), change)
+      const { digest, isTimed } = await relay(this.#relaying(run), change)
+      if (!isTimed) await record.noteUntimed(this.#new().label)
       await this.#new().sweep?.()
       tellRemarks(this.#new(), run)
-      return run.remember(this.#relayedKey(digest), true)
+      return record.relayed(digest)
     }
     const store = this.#store(run)
     try {
-      await putBatch(this.#putting(run), store, change)
+      if (!(await putBatch(this.#putting(run), store, change))) await record.noteUntimed(this.#new().label)
       await this.#new().sweep?.()
       tellRemarks(this.#new(), run)
     } finally {
       store.close()
     }
-    await run.remember(this.#settledKey(change), true)
+    await record.sent(change)
   }
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const store = this.#store(run)
     try {
-      const findings = await verifyRestored(this.#new(), store, rewrittenFiles(run), run, this.#options.verify)
-      const digest = store.marked()?.digest
-      if (digest !== undefined && findings.every(({ severity }) => severity !== 'error'))
-        await run.remember(RESTORED_FILES_KEY, digest)
+      const restored = { host: this.#new(), powers: await this.#powers(run), store, rewritten: rewrittenFiles(run) }
+      const { findings, wrong } = await verifyRestored(restored, run, this.#options.verify)
+      const snapshot = store.marked()?.digest
+      if (snapshot === undefined) return findings
+      for (const { batch, places } of wrong) await this.#record(run).foundWrong({ snapshot, batch }, places)
+      if (findings.every(({ severity }) => severity !== 'error')) await run.remember(RESTORED_FILES_KEY, snapshot)
       return findings
     } finally {
       store.close()
@@ -141,7 +146,7 @@ class RestoreFiles implements Step<Change> {
     } finally {
       store.close()
     }
-    await run.remember(this.#settledKey(change), false)
+    await this.#record(run).takenBack(change)
   }
 
   describe(change: Change): string {
@@ -156,21 +161,20 @@ class RestoreFiles implements Step<Change> {
   }
 
   async #planFrom(store: FileStore, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
-    const host = this.#new()
-    const begun = run.recall(this.#begunKey()) === true
-    const relayed = run.recall(this.#relayedKey(totals.digest)) === true
-    const settled = (batch: number): boolean =>
-      relayed || run.recall(this.#settledKey({ snapshot: totals.digest, batch })) === true
+    const record = this.#record(run)
+    const relayed = record.isRelayed(totals.digest)
+    const settled = (batch: number): boolean => relayed || record.isSettled({ snapshot: totals.digest, batch })
+    const wrong = (batch: number): ReadonlySet<number> => record.wrong({ snapshot: totals.digest, batch })
     // Asked side by side: each takes some round trips.
     const listed = askedAtOnce(this.#listed(run))
-    const powers = await host.powers()
-    const rules = { powers, isSettled: settled, rewritten: new Set(rewrittenFiles(run).keys()) }
+    const powers = await this.#powers(run)
+    const rules = { powers, isSettled: settled, wrong, rewritten: new Set(rewrittenFiles(run).keys()) }
     const surplus = new Surplus(store, this.#options.delete, powers, RelayRecords.openPut(run, this.#context.world.effects))
     const changes: Change[] = []
     try {
       for await (const batch of planBatches(store, totals.digest, listed, rules, (entry) => surplus.add(entry))) {
         // A batch cut off between its last file and the note that it is done is gone through once more, so that the note is made.
-        if (batch.write !== '' || (begun && !settled(batch.batch))) changes.push(batch)
+        if (batch.write !== '' || (record.hasBegun && !settled(batch.batch))) changes.push(batch)
       }
       return [...changes, ...(await this.#deletions(surplus, totals, run))]
     } finally {
@@ -181,8 +185,9 @@ class RestoreFiles implements Step<Change> {
   /** Only what the old host doesn't have either when it is asked once more. */
   async #deletions(surplus: Surplus, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
     const { files: old } = this.#context.world.old
-    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal)
-    refuseTooMany(unknown.length, totals.entries, this.#options['max-delete'], this.#new().label)
+    const allow = (count: number) => refuseTooMany(count, totals.entries, this.#options['max-delete'], this.#new().label)
+    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal, allow)
+    allow(unknown.length)
     const entries = [...surplus.ours, ...unknown].sort((a, b) => comparePaths(a.path, b.path))
     return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
       do: 'delete' as const,
@@ -194,9 +199,8 @@ class RestoreFiles implements Step<Change> {
     const { files } = this.#context.world.old
     const estimate = { do: 'estimate' as const, files: 0, bytes: 0 }
     if (files === undefined) return estimate
-    const isChosen = choiceAmong(this.#context.others())
-    for await (const entry of files.list('', run.signal)) {
-      if (entry.kind !== 'file' || !isChosen(entry.path)) continue
+    for await (const entry of chosenOfOld(files, this.#context, run)) {
+      if (entry.kind !== 'file') continue
       estimate.files += 1
       estimate.bytes += entry.size
     }
@@ -205,8 +209,8 @@ class RestoreFiles implements Step<Change> {
 
   async #surveyFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
     const { files: old } = this.#context.world.old
-    if (old === undefined || run.recall(this.#begunKey()) === true) return []
-    return surveyFiles(old, host, choiceAmong(this.#context.others()), run.signal)
+    if (old === undefined || this.#record(run).hasBegun) return []
+    return surveyFiles(old, host, chosenOfOld(old, this.#context, run))
   }
 
   #store(run: StepRun): FileStore {
@@ -234,7 +238,7 @@ class RestoreFiles implements Step<Change> {
   async *#listed(run: StepRun): AsyncGenerator<FileEntry> {
     const host = this.#new()
     try {
-      yield* host.list('', run.signal)
+      yield* host.list('', run.signal, choiceAmong(this.#context.others()).looksInto)
     } catch (error) {
       if (!(error instanceof MigrateError) || error.code !== 'file-missing') throw error
       // Missing in the midst of a listing is another matter: then an entry is gone, and the plan must be made again.
@@ -252,16 +256,13 @@ class RestoreFiles implements Step<Change> {
     throw new MigrateError('playbook-part-missing', `${this.id} needs the new host's files, which the playbook doesn't give.`)
   }
 
-  #begunKey(): string {
-    return `${this.id}/begun`
+  async #powers(run: StepRun): Promise<FilePowers> {
+    const powers = await this.#new().powers()
+    return { ...powers, times: powers.times && this.#record(run).tellsByTime }
   }
 
-  #relayedKey(digest: string): string {
-    return `${this.id}/relayed/${digest.slice(0, 16)}`
-  }
-
-  #settledKey(batch: Pick<Batch, 'snapshot' | 'batch'>): string {
-    return `${this.id}/settled/${batch.snapshot.slice(0, 16)}/${batch.batch}`
+  #record(run: StepRun): RestoreRecord {
+    return new RestoreRecord(this.id, run)
   }
 }
 

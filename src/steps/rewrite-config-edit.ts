@@ -1,4 +1,4 @@
-import { type Finding, MigrateError } from '../base/errors.ts'
+import { MigrateError } from '../base/errors.ts'
 import { CONFIG_FORMATS, FORMAT_KEYS } from '../files/config/formats.ts'
 import { setValues } from '../files/config/set-values.ts'
 import { decodeText, encodeText, type FileText, holdsAll, isInsideName, lineOf, replaceText } from '../files/text.ts'
@@ -21,14 +21,15 @@ export function byFile(items: readonly RewriteItem[]): readonly FileItems[] {
 }
 
 /**
- * A file's text with all that is wanted of it; doing it twice is doing it once. Throws MigrateErrors that name the file
- * and the host: `config-text-missing`, `config-text-times`, `config-text-unencodable`, `config-edits-unstable` and those of
+ * A file's text with all that is wanted of it; doing it twice is doing it once. `isBegun`: it may have been done already, so that a text that
+ * stands nowhere may have been replaced; else every text must be there. Throws MigrateErrors that name the file and the host:
+ * `config-text-missing`, `config-text-times`, `config-text-inside-name`, `config-text-unencodable`, `config-edits-unstable` and those of
  * `setValues`. The file was only read.
  */
-export function rewritten({ file, items }: FileItems, bytes: Buffer, label: string): Buffer {
+export function rewritten({ file, items }: FileItems, bytes: Buffer, label: string, isBegun: boolean): Buffer {
   try {
     const before = decodeText(bytes)
-    const text = editedText(items, before, before.text)
+    const text = editedText(items, before, before.text, isBegun)
     if (text === before.text) return bytes
     if (again(items, before, text) !== text) throw unstable()
     return encodeText({ ...before, text })
@@ -41,27 +42,30 @@ export function rewritten({ file, items }: FileItems, bytes: Buffer, label: stri
   }
 }
 
-const editedText = (items: readonly RewriteItem[], file: FileText, text: string): string =>
-  items.reduce((result, item) => withSettings(item, file, withReplacements(item, result)), text)
+const editedText = (items: readonly RewriteItem[], file: FileText, text: string, isBegun: boolean): string =>
+  items.reduce((result, item) => withSettings(item, file, withReplacements(item, result, isBegun)), text)
 
 /** What would be made of the result the next time; what can't be found any more then was replaced by another line. */
 function again(items: readonly RewriteItem[], file: FileText, text: string): string | undefined {
   try {
-    return editedText(items, file, text)
+    return editedText(items, file, text, true)
   } catch (error) {
     if (error instanceof MigrateError) return undefined
     throw error
   }
 }
 
-function withReplacements(item: RewriteItem, text: string): string {
+function withReplacements(item: RewriteItem, text: string, isBegun: boolean): string {
   let result = text
   for (const [from, wanted] of Object.entries(item.replace ?? {})) {
     const { to, times } = typeof wanted === 'string' ? { to: wanted, times: undefined } : wanted
     const replaced = replaceText(result, from, to)
-    const count = replaced.matches.length
-    if (count === 0 && replaced.already === 0 && to !== '') throw textMissing(result, from)
-    if (times !== undefined && count > 0 && count !== times) throw otherTimes(result, from, replaced.matches, times)
+    const { matches, already } = replaced
+    if (matches.length === 0 && !(isBegun && (already > 0 || to === ''))) throw textMissing(result, from, to, already)
+    if (times !== undefined && matches.length > 0 && matches.length !== times) throw otherTimes(result, from, matches, times)
+    // Who gives a number has counted them.
+    const inside = times === undefined ? matches.filter((offset) => isInsideName(result, offset, from.length)) : []
+    if (inside.length > 0) throw insideNames(result, from, inside, matches.length)
     result = replaced.text
   }
   return result
@@ -75,43 +79,32 @@ function withSettings(item: RewriteItem, file: FileText, text: string): string {
   }, text)
 }
 
-/** Texts that would also be replaced within longer names: `old.example.com` in `cdn-old.example.com`. */
-export function insideNames({ file, items }: FileItems, bytes: Buffer, label: string): readonly Finding[] {
-  const { text } = decodeText(bytes)
-  return items.flatMap(({ replace }) =>
-    Object.entries(replace ?? {}).flatMap(([from, wanted]): readonly Finding[] => {
-      // Who gives a number has counted them.
-      if (typeof wanted !== 'string') return []
-      const { matches } = replaceText(text, from, wanted)
-      const inside = matches.filter((offset) => isInsideName(text, offset, from.length))
-      if (inside.length === 0) return []
-      return [
-        {
-          severity: 'warning',
-          code: 'config-text-inside-name',
-          message: `${file} on ${label} holds ${JSON.stringify(from)} also as a part of longer names, in ${linesOf(text, inside)}: they will be changed as well.`,
-          hint: `Write more of the text around it, or say how often it stands there: ${JSON.stringify(from)}: { to: …, times: ${matches.length} }.`,
-        },
-      ]
-    }),
-  )
-}
-
 function linesOf(text: string, offsets: readonly number[]): string {
   const lines = [...new Set(offsets.map((offset) => lineOf(text, offset)))]
   const listed = lines.slice(0, LISTED).join(', ') + (lines.length > LISTED ? ', …' : '')
   return lines.length === 1 ? `line ${listed}` : `lines ${listed}`
 }
 
-function textMissing(text: string, from: string): MigrateError {
+function textMissing(text: string, from: string, to: string, already: number): MigrateError {
   const near = text.toLowerCase().indexOf(from.toLowerCase())
-  return new MigrateError('config-text-missing', `holds ${JSON.stringify(from)} nowhere, nor what was to stand in its place.`, {
-    hint:
-      near < 0
-        ? 'Look at the file and correct the text in the playbook; upper and lower case matter.'
-        : `It stands in line ${lineOf(text, near)} with other upper and lower case: correct the text in the playbook.`,
-  })
+  const instead = already === 0 ? 'nor what was to stand in its place' : `though ${JSON.stringify(to)} stands there`
+  const hint =
+    near >= 0
+      ? `It stands in line ${lineOf(text, near)} with other upper and lower case: correct the text in the playbook.`
+      : 'Look at the file and correct the text in the playbook; upper and lower case matter.'
+  const done = already === 0 ? '' : ' If it was changed by hand already, take this text out of the playbook.'
+  return new MigrateError('config-text-missing', `holds ${JSON.stringify(from)} nowhere, ${instead}.`, { hint: hint + done })
 }
+
+/** `old.example.com` in `cdn-old.example.com`. */
+const insideNames = (text: string, from: string, inside: readonly number[], count: number): MigrateError =>
+  new MigrateError(
+    'config-text-inside-name',
+    `holds ${JSON.stringify(from)} also as a part of longer names, in ${linesOf(text, inside)}, which would be changed as well.`,
+    {
+      hint: `Write more of the text around it, or, if all of them are meant, say how many there are: ${JSON.stringify(from)}: { to: …, times: ${count} }.`,
+    },
+  )
 
 const otherTimes = (text: string, from: string, matches: readonly number[], times: number): MigrateError =>
   new MigrateError(

@@ -16,7 +16,7 @@ import {
   type StandingFile,
   undoFileChange,
 } from './file-change.ts'
-import { byFile, type FileItems, insideNames, rewritten } from './rewrite-config-edit.ts'
+import { byFile, type FileItems, rewritten } from './rewrite-config-edit.ts'
 import { type RewriteItem, rewriteOptionsSchema } from './rewrite-config-options.ts'
 import { noteRewritten } from './rewritten.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
@@ -35,8 +35,16 @@ const changeSchema = z
   .readonly()
 type Change = z.infer<typeof changeSchema>
 
+const begunSchema = z.array(z.string())
+
 /** What stands in the file that is read is other than expected; in a dry run the old host's file may still be right. */
-const NOT_THERE_YET = ['file-missing', 'config-text-missing', 'config-setting-missing', 'config-text-times']
+const NOT_THERE_YET = [
+  'file-missing',
+  'config-text-missing',
+  'config-text-inside-name',
+  'config-setting-missing',
+  'config-text-times',
+]
 
 /** Changes settings and texts in config files on the new host: host names, connection strings. */
 export const rewriteConfigKind: StepKind<readonly RewriteItem[]> = {
@@ -78,8 +86,7 @@ export class RewriteConfig implements Step<Change> {
   async plan(run: StepRun): Promise<readonly Change[]> {
     const changes: Change[] = []
     for (const item of this.#items) {
-      const read = await this.#current(item, run)
-      const after = rewritten(item, read.bytes, read.label)
+      const { read, after } = await this.#current(item, run)
       const change = fileChange(item.file, read, after)
       if (change === undefined) continue
       const [was, is] = [decodeText(read.bytes).text, decodeText(after).text]
@@ -92,9 +99,12 @@ export class RewriteConfig implements Step<Change> {
 
   async apply(change: Change, run: StepRun): Promise<void> {
     const content = (standing: StandingFile | null): Buffer =>
-      rewritten(this.#item(change.file), standing?.bytes ?? Buffer.alloc(0), this.#new().label)
+      rewritten(this.#item(change.file), standing?.bytes ?? Buffer.alloc(0), this.#new().label, true)
     // Noted before it is done: a later look at the restored files must never take this for damage to be mended.
-    const note = (): Promise<void> => noteRewritten(run, change.file, change.after.sha256)
+    const note = async (): Promise<void> => {
+      await noteRewritten(run, change.file, change.after.sha256)
+      await this.#noteBegun(run, change.file, true)
+    }
     await applyFileChange(this.#place(change), change, content, run, note)
   }
 
@@ -102,8 +112,8 @@ export class RewriteConfig implements Step<Change> {
     const host = this.#new()
     const findings = await Promise.all(
       this.#items.map(async (item): Promise<readonly Finding[]> => {
-        const { bytes } = await readConfig(host, item.file, run)
-        const isDone = rewritten(item, bytes, host.label).equals(bytes)
+        const read = await readConfig(host, item.file, run)
+        const isDone = rewritten(item, read.bytes, read.label, this.#isBegun(run, item.file)).equals(read.bytes)
         return isDone
           ? []
           : [
@@ -120,7 +130,9 @@ export class RewriteConfig implements Step<Change> {
   }
 
   async undo(change: Change, run: StepRun): Promise<void> {
-    if (await undoFileChange(this.#place(change), change, run)) await noteRewritten(run, change.file, null)
+    if (!(await undoFileChange(this.#place(change), change, run))) return
+    await noteRewritten(run, change.file, null)
+    await this.#noteBegun(run, change.file, false)
   }
 
   describe(change: Change): string {
@@ -129,18 +141,20 @@ export class RewriteConfig implements Step<Change> {
   }
 
   /** The new host's file; in a dry run, before the files are there, the old host's. */
-  async #current(item: FileItems, run: StepRun): Promise<StandingFile> {
+  async #current(item: FileItems, run: StepRun): Promise<{ readonly read: StandingFile; readonly after: Buffer }> {
     const host = this.#new()
     const { files: old } = this.#context.world.old
-    if (!run.dryRun || old === undefined) return readConfig(host, item.file, run)
+    const of = async (side: FileHost) => {
+      const read = await readConfig(side, item.file, run)
+      return { read, after: rewritten(item, read.bytes, read.label, side === host && this.#isBegun(run, item.file)) }
+    }
+    if (!run.dryRun || old === undefined) return of(host)
     try {
-      const read = await readConfig(host, item.file, run)
-      rewritten(item, read.bytes, read.label)
-      return read
+      return await of(host)
     } catch (error) {
       const expected = error instanceof MigrateError && NOT_THERE_YET.includes(error.code)
       if (!expected || (await old.stat(item.file)) === undefined) throw error
-      return readConfig(old, item.file, run)
+      return of(old)
     }
   }
 
@@ -150,9 +164,9 @@ export class RewriteConfig implements Step<Change> {
     for (const host of [old, files]) {
       try {
         if ((await host.stat(item.file)) === undefined) continue
-        const { bytes } = await readConfig(host, item.file, run)
-        rewritten(item, bytes, host.label)
-        return insideNames(item, bytes, host.label)
+        const { bytes, label } = await readConfig(host, item.file, run)
+        rewritten(item, bytes, label, host === files && this.#isBegun(run, item.file))
+        return []
       } catch (error) {
         // The new host's folder may not be there yet; what it says of its own is found by `check`.
         if (!(error instanceof MigrateError)) throw error
@@ -168,6 +182,20 @@ export class RewriteConfig implements Step<Change> {
         hint: 'Correct the path: it is relative to the site’s folder.',
       },
     ]
+  }
+
+  /** Whether this step may have changed the new host's file already. */
+  #isBegun(run: StepRun, file: string): boolean {
+    return this.#begun(run).includes(file)
+  }
+
+  #begun(run: StepRun): readonly string[] {
+    return begunSchema.parse(run.recall(`${this.id}/begun`) ?? [])
+  }
+
+  async #noteBegun(run: StepRun, file: string, isBegun: boolean): Promise<void> {
+    const others = this.#begun(run).filter((each) => each !== file)
+    await run.remember(`${this.id}/begun`, isBegun ? [...others, file] : others)
   }
 
   #item(file: string): FileItems {

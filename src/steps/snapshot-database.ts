@@ -151,6 +151,10 @@ class SnapshotDatabase implements Step<Change> {
         }),
       ),
     )
+    // Rows may lack a column that was added, and a table that was rewritten looks empty to a reader of an earlier instant (PostgreSQL
+    // documentation, "Concurrency Control", "Caveats"): such a snapshot never becomes whole. Shops make and drop tables all day long;
+    // one that is new and is to be carried is named by reconcile.
+    refuseChanged(changedTables(schema, await old.schema()).filter(({ went }) => !went))
     await store.complete(isoTime(run.clock.now()))
   }
 
@@ -208,7 +212,7 @@ class SnapshotDatabase implements Step<Change> {
     const live = await old.schema()
     const saved = await store.schema()
     if (saved !== undefined) {
-      refuseChangedSchema(saved, live)
+      refuseChanged(changedTables(saved, live))
       return saved
     }
     await mkdir(run.directory, { recursive: true })
@@ -252,19 +256,23 @@ class SnapshotDatabase implements Step<Change> {
 const sum = (sizes: readonly TableSize[], field: 'rows' | 'bytes'): number =>
   sizes.reduce((total, size) => total + size[field], 0)
 
+/** Tables that have other columns or another key, and those that went. */
+function changedTables(saved: Schema, live: Schema): readonly { readonly name: string; readonly went: boolean }[] {
+  const [before, now] = [shapesOf(saved), shapesOf(live)]
+  return [...before].flatMap(([name, shape]) => (now.get(name) === shape ? [] : [{ name, went: !now.has(name) }]))
+}
+
+const shapesOf = ({ tables }: Schema): ReadonlyMap<string, string> =>
+  new Map(tables.map(({ name, columns, key }) => [fullName(name), canonicalJson({ columns, key })]))
+
 /** Rows of a table that changed its shape meanwhile wouldn't fit those saved before. */
-function refuseChangedSchema(saved: Schema, live: Schema): void {
-  const shape = (schema: Schema): ReadonlyMap<string, string> =>
-    new Map(schema.tables.map((table) => [fullName(table.name), canonicalJson({ columns: table.columns, key: table.key })]))
-  const before = shape(saved)
-  const now = shape(live)
-  const changed = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name))
+function refuseChanged(changed: ReturnType<typeof changedTables>): void {
   if (changed.length === 0) return
   throw new MigrateError(
     'schema-changed',
-    `The old database changed since this snapshot began: ${changed.join(', ')}. Neither host was changed.`,
+    `The old database changed since this snapshot began: ${changed.map(({ name }) => name).join(', ')}. Neither host was changed.`,
     {
-      hint: 'Begin again with --fresh, and change no tables on the old host until the migration is over.',
+      hint: 'Take back what was begun with  migrate rollback PLAYBOOK, then run again, and change no tables on the old host until the migration is over.',
     },
   )
 }

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
-import { globs } from '../files/globs.ts'
-import type { FileHost } from '../files/port.ts'
+import { type Choice, choiceOf } from '../files/choice.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import { shownPath } from '../files/raw-names.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
@@ -13,7 +13,8 @@ import { HOST, openEarlier, takeOverEarlier } from './file-earlier.ts'
 import { copyToStore, FILES_PACE, MANY, outstanding, tellRemarks } from './file-fetch.ts'
 import { RecentListing } from './file-recent.ts'
 import { FileStore } from './file-store.ts'
-import { atOldShopsPace, throttleShape } from './old-shop-pace.ts'
+import { atOldShopsPace, type ThrottleMode, throttleShape } from './old-shop-pace.ts'
+import { listOldFiles } from './paced-listing.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
@@ -53,20 +54,26 @@ const SELECTION = 'selection'
 const ANOTHER = 'another'
 
 /** Which paths a snapshot was to hold, as it was told when it was taken. */
-export const selectionOf = (store: FileStore): ((path: string) => boolean) =>
-  chosen(optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}')))
-
-/** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
-export function choiceAmong(steps: readonly Step[]): (path: string) => boolean {
-  const step = steps.find((each) => each instanceof SnapshotFiles)
-  return step?.isChosen ?? (() => true)
+export function selectionOf(store: FileStore): Choice {
+  const { include, exclude } = optionsSchema.parse(JSON.parse(store.fact(SELECTION) ?? '{}'))
+  return choiceOf(include, exclude)
 }
 
-/** Which entries an include and an exclude list leave. */
-function chosen(options: Options): (path: string) => boolean {
-  const included = options.include === undefined ? () => true : globs(options.include)
-  const excluded = globs(options.exclude ?? [])
-  return (path) => included(path) && !excluded(path)
+/** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
+export const choiceAmong = (steps: readonly Step[]): Choice => among(steps)?.isChosen ?? choiceOf(undefined)
+
+const among = (steps: readonly Step[]): SnapshotFiles | undefined => steps.find((each) => each instanceof SnapshotFiles)
+
+/** The old host's entries that a playbook's snapshot will hold, listed no faster than it would copy them. */
+export async function* chosenOfOld(
+  files: FileHost,
+  { world, others }: Pick<StepContext, 'world' | 'others'>,
+  run: StepRun,
+): AsyncGenerator<FileEntry> {
+  const isChosen = choiceAmong(others())
+  const { looksInto } = isChosen
+  for await (const entry of listOldFiles(files, { run, world, mode: among(others())?.throttle ?? 'auto', looksInto }))
+    if (isChosen(entry.path)) yield entry
 }
 
 class SnapshotFiles implements Step<Change> {
@@ -78,13 +85,15 @@ class SnapshotFiles implements Step<Change> {
   readonly #options: Options
   #recent: RecentListing | undefined
   /** Whether the playbook wants a path of the old host saved. */
-  readonly isChosen: (path: string) => boolean
+  readonly isChosen: Choice
+  readonly throttle: ThrottleMode
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
     this.#context = context
     this.#options = options
-    this.isChosen = chosen(options)
+    this.isChosen = choiceOf(options.include, options.exclude)
+    this.throttle = options.throttle
   }
 
   async check(_run: StepRun): Promise<readonly Finding[]> {
@@ -105,7 +114,13 @@ class SnapshotFiles implements Step<Change> {
       const host = this.#old()
       if (store === undefined) host.prepare?.('read')
       const recent = new RecentListing(run.clock)
-      const { differs, ...counts } = await outstanding(host, store, this.isChosen, run.signal, (entry) => recent.add(entry))
+      const listing = listOldFiles(host, {
+        run,
+        world: this.#context.world,
+        mode: this.throttle,
+        looksInto: this.isChosen.looksInto,
+      })
+      const { differs, ...counts } = await outstanding(listing, store, this.isChosen, (entry) => recent.add(entry))
       this.#recent = recent
       return isWhole && !differs ? [] : [{ from: host.label, ...counts }]
     } finally {
@@ -128,8 +143,8 @@ class SnapshotFiles implements Step<Change> {
       await store.setFact(HOST, host.label)
       await store.setFact(SELECTION, JSON.stringify({ include: this.#options.include, exclude: this.#options.exclude }))
       // One that is taken once more is restored when it is whole: until then the new host keeps what it has of the first.
-      if (!isAnother) run.handOver()
-      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed }
+      const followed = !isAnother && run.handOver()
+      const copying = { host, store, wanted: this.isChosen, totalBytes: change.bytes, listed, followed }
       await this.#atPace(change, run, (throttle) => copyToStore({ ...copying, throttle }, run))
       await store.complete()
     } finally {
@@ -140,7 +155,7 @@ class SnapshotFiles implements Step<Change> {
   /** Fewer files at once, then pauses, when the old shop's answers slow down. */
   async #atPace({ fetchBytes }: Change, run: StepRun, copy: (throttle: Throttle | undefined) => Promise<void>): Promise<void> {
     const { world } = this.#context
-    const pace = { run, world, mode: this.#options.throttle, bytes: fetchBytes, ...FILES_PACE }
+    const pace = { run, world, mode: this.throttle, bytes: fetchBytes, ...FILES_PACE }
     await atOldShopsPace(pace, copy)
     tellRemarks(this.#old(), run)
   }

@@ -4,6 +4,7 @@
 //     npm run bench -- files              one part
 //     npm run bench -- many-files         a million of them (or --files so many), over hosts that cost nothing: time and memory of ours alone
 //     npm run bench -- files --sets small,large,one,ftps --delays 0,30,100 --files 20000 --tools rclone,rsync
+//     npm run bench -- files --sets large --delays 30 --mbit 500   over lines that carry so much
 //     npm run bench -- databases mssql    one engine: postgres, mysql or mssql (on MIGRATE_TEST_MSSQL)
 //     npm run bench -- databases --rows 1000000 --tables 100 --rounds 3 --sets narrow,wide,tables --no-baseline
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
@@ -32,6 +33,7 @@ const { values, positionals } = parseArgs({
     sets: { type: 'string' },
     baseline: { type: 'boolean', default: true },
     delays: { type: 'string' },
+    mbit: { type: 'string' },
     tools: { type: 'string' },
     strays: { type: 'string' },
     patience: { type: 'string' },
@@ -52,6 +54,7 @@ const PARTS = {
       quick,
       ...(values.sets === undefined ? {} : { sets: values.sets.split(',') }),
       ...(values.delays === undefined ? {} : { delays: values.delays.split(',').map(Number) }),
+      ...(values.mbit === undefined ? {} : { mbit: Number(values.mbit) }),
       ...(values.tools === undefined ? {} : { tools: values.tools.split(',') }),
       ...(values.files === undefined ? {} : { files: Number(values.files) }),
       ...(values.folder === undefined ? {} : { folder: values.folder }),

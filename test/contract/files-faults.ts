@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
-import { bytesOf, errorOf, type FilesUnderTest, from, plainly, sha256 } from './files-kit.ts'
+import { bytesOf, errorOf, type FilesUnderTest, from, plainly, sha256, writtenBy } from './files-kit.ts'
 
 /** In pieces, as a file on disk gives them. */
 function* piecesOf(bytes: Buffer): Generator<Buffer> {
@@ -53,7 +53,7 @@ export function faults(use: () => FilesUnderTest): void {
     await brokenOff(randomBytes(12_000_000), 10_000_000)
     const other = randomBytes(7_000_000)
     const written = await host.write('large', contentOf(other), again(other))
-    expect(written).toEqual({ size: other.length, sha256: sha256(other) })
+    expect(written).toEqual(await writtenBy(host, other))
     expect(truth.read('large')?.equals(other)).toBe(true)
   })
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import type { TestContext } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
-import type { FileEntry, FileHost, ListDepth } from '../../src/files/port.ts'
+import type { FileEntry, FileHost, ListDepth, WrittenFile } from '../../src/files/port.ts'
 import type { FaultProxy } from '../servers/fault-proxy.ts'
 
 /** What Windows has otherwise: no links and no modes at all, no name that it refuses, no setting of times. */
@@ -43,6 +44,18 @@ export interface FilesUnderTest {
   stop(): Promise<void>
 }
 
+/** A host that does some things otherwise. */
+export const overriding = (host: FileHost, change: Partial<FileHost>): FileHost =>
+  new Proxy(host, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(change, name) ?? Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+
+/** One case of the suite: vitest's own `it`, or something that passes some of them on to it. */
+export type Case = (title: string, run: (context: TestContext) => Promise<void> | void) => void
+
 /** What a proxy can do to a host behind it; `seed`: what it goes on with when it is mended. */
 export function faultsOf(proxy: FaultProxy, seed?: number): Pick<FilesUnderTest, 'cut' | 'freeze' | 'corrupt'> {
   const mend = (): void => {
@@ -60,6 +73,12 @@ export const sha256 = (bytes: Buffer): string => createHash('sha256').update(byt
 export const from = (...chunks: readonly (string | Buffer)[]): Readable =>
   Readable.from(chunks.map((chunk) => Buffer.from(chunk)))
 export const plainly = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
+
+/** What a host says of content that it has written: also when it took no time, as its powers say. */
+export async function writtenBy(host: FileHost, bytes: Buffer): Promise<WrittenFile> {
+  const { times } = await host.powers()
+  return { size: bytes.length, sha256: sha256(bytes), ...(times ? {} : { untimed: true }) }
+}
 
 export async function bytesOf(stream: Promise<Readable>): Promise<Buffer> {
   const chunks: Buffer[] = []

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
+import { getEventListeners } from 'node:events'
 import { Readable } from 'node:stream'
-import { expect, it } from 'vitest'
+import { it as always, expect, vi } from 'vitest'
 import { comparePaths } from '../../src/files/paths.ts'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import { refusedByWindows } from '../../src/files/windows-names.ts'
-import { bytesOf, errorOf, type FilesUnderTest, from, listed, plainly, sha256 } from './files-kit.ts'
+import { bytesOf, type Case, errorOf, type FilesUnderTest, from, listed, plainly, sha256, writtenBy } from './files-kit.ts'
 
-export function listing(use: () => FilesUnderTest): void {
+export function listing(use: () => FilesUnderTest, it: Case = always): void {
   it('lists everything, folders before what they hold, in the one order of paths', async () => {
     const { host, truth } = use()
     for (const path of ['b/z', 'b/a/1', 'b.txt', 'b-1', 'a', 'ä/ö', '\u{1f600}', '\uff21']) truth.put(path, Buffer.from(path))
@@ -19,8 +20,8 @@ export function listing(use: () => FilesUnderTest): void {
 
   it('lists a thousand files in many folders completely', async () => {
     const { host, truth, isSlow } = use()
-    const folders = isSlow === true ? 5 : 40
-    for (let index = 0; index < 1200; index += 1) truth.put(`d${index % folders}/e${index % 7}/f${index}`, Buffer.from('x'))
+    const [above, below] = isSlow === true ? [4, 3] : [40, 7]
+    for (let index = 0; index < 1200; index += 1) truth.put(`d${index % above}/e${index % below}/f${index}`, Buffer.from('x'))
     expect((await listed(host)).map((entry) => entry.path)).toEqual([...truth.paths()].sort(comparePaths))
   })
 
@@ -53,6 +54,21 @@ export function listing(use: () => FilesUnderTest): void {
     expect((await errorOf(listed(host, 'c'))).code).toBe('file-missing')
   })
 
+  it('lists the rest when a folder goes after it was named and before it was looked into', async () => {
+    const { host, truth } = use()
+    for (const path of ['a', 'cache/deep/1', 'cache/2', 'kept/3', 'z']) truth.put(path, Buffer.from(path))
+    const found: string[] = []
+    for await (const { path } of host.list()) {
+      if (path === 'a') {
+        for (const file of ['cache/deep/1', 'cache/2']) await host.remove(file)
+        for (const folder of ['cache/deep', 'cache']) await host.removeFolder(folder)
+      }
+      if (path !== 'cache') found.push(path)
+    }
+    expect(found).toEqual(['a', 'kept', 'kept/3', 'z'])
+    expect(truth.paths()).not.toContain('cache')
+  })
+
   it('throws for a folder that may not be listed, rather than pass over it', async (context) => {
     const { host, truth, deny } = use()
     if (deny === undefined) return context.skip('nothing can be denied to this account')
@@ -62,6 +78,21 @@ export function listing(use: () => FilesUnderTest): void {
     const error = await errorOf(listed(host))
     expect(error.code).toBe('file-permission-denied')
     expect(error.message).toContain('shut')
+  })
+
+  it('looks only into folders that are wanted: one that may not be listed is named, and never opened', async () => {
+    const { host, truth, deny } = use()
+    for (const path of ['open/1', 'open/shut/2', 'shut/3/4', 'shut/5', 'z/6']) truth.put(path, Buffer.from(path))
+    deny?.('shut')
+    const asked: string[] = []
+    const isWanted = (folder: string): boolean => {
+      asked.push(folder)
+      return !folder.endsWith('shut')
+    }
+    const paths = (await listed(host, '', isWanted)).map(({ path }) => path)
+    expect(paths).toEqual(['open', 'open/1', 'open/shut', 'shut', 'z', 'z/6'])
+    expect(new Set(asked)).toEqual(new Set(['open', 'open/shut', 'shut', 'z']))
+    expect((await listed(host, 'open', isWanted)).map(({ path }) => path)).toEqual(['open/1', 'open/shut'])
   })
 
   it('carries names of every kind: spaces, quotes, line breaks, 255 bytes, other scripts', async () => {
@@ -129,7 +160,7 @@ export function listing(use: () => FilesUnderTest): void {
   })
 }
 
-export function contents(use: () => FilesUnderTest): void {
+export function contents(use: () => FilesUnderTest, it: Case = always): void {
   it('reads from the start, from an offset, past the end, and an empty file', async () => {
     const { host, truth } = use()
     const bytes = randomBytes(200_000)
@@ -161,12 +192,24 @@ export function contents(use: () => FilesUnderTest): void {
   it('hashes a large file as it stands there', async () => {
     const { host, truth } = use()
     const piece = randomBytes(1024 * 1024)
-    const pieces = Array.from({ length: 64 }, (_, index) => Buffer.concat([piece.subarray(index), piece.subarray(0, index)]))
+    const pieces = Array.from({ length: 24 }, (_, index) => Buffer.concat([piece.subarray(index), piece.subarray(0, index)]))
     const written = await host.write('large', Readable.from(pieces), plainly)
     const whole = Buffer.concat(pieces)
-    expect(written).toEqual({ size: whole.length, sha256: sha256(whole) })
+    expect(written).toEqual(await writtenBy(host, whole))
     expect(await host.sha256('large')).toBe(written.sha256)
     expect(sha256(truth.read('large') ?? Buffer.alloc(0))).toBe(written.sha256)
+  })
+
+  it('leaves nothing behind on the signal of what was read: a step has one for all of its files', async () => {
+    const { host, truth } = use()
+    for (const path of ['small', 'large']) truth.put(path, randomBytes(path === 'small' ? 100 : 400_000))
+    const { signal } = new AbortController()
+    for (const path of ['small', 'large']) {
+      const entry = await host.stat(path)
+      await bytesOf(host.read(path, { signal }))
+      await bytesOf(host.read(path, { signal, ...(entry ? { entry } : {}) }))
+    }
+    await vi.waitFor(() => expect(getEventListeners(signal, 'abort')).toEqual([]))
   })
 
   it('stops reading when it is told to', async () => {

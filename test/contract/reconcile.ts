@@ -7,6 +7,7 @@ import { faultContract } from './reconcile-faults.ts'
 import { deed, keepsPromises } from './reconcile-histories.ts'
 import { customer, find, order, type Pair, pass, playbookReference, reconciler, startedPair } from './reconcile-pair.ts'
 import { policyContract } from './reconcile-policies.ts'
+import { processesContract } from './reconcile-processes.ts'
 
 /** The merge on a real pair of databases (or a fake one): what a shop does on both hosts, and what must be there afterwards. */
 export function reconcileContract(
@@ -206,6 +207,7 @@ export function reconcileContract(
 
     collisionContract(() => host)
     adversityContract(() => host, abilities)
+    processesContract(() => host, abilities)
     policyContract(() => host)
     faultContract(() => host, abilities)
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { MigrateError } from '../../src/base/errors.ts'
 import { giveBack, lendBuffer } from '../../src/databases/buffers.ts'
 import { pieceBlock, rawBlock, rowsOfBlock } from '../../src/databases/mssql/blocks.ts'
+import { refusesBulk } from '../../src/databases/mssql/errors.ts'
 import { cellsOf } from '../../src/databases/mssql/raw-cells.ts'
 import { rawTargets, travelsRaw } from '../../src/databases/mssql/raw-tables.ts'
 import { type RawBatch, RowSplitter } from '../../src/databases/mssql/tds-rows.ts'
@@ -109,11 +111,12 @@ describe('the rows of an answer', () => {
     const length = Buffer.alloc(4)
     length.writeUInt32LE(text.length)
     const long = bytes(0xd1, '07000000', '00', '00', 'ffff', bytes('feffffffffffffff', length, text, '00000000'), '00')
-    const { batch } = split(bytes(METADATA, FULL, long, NULLS, DONE), 16_360)
+    // Behind it there is no room for more.
+    const { batch } = split(bytes(METADATA, FULL, NULLS, long, DONE), 16_360)
     expect(cellsOf(batch?.columns ?? [], PAGES, batch?.bytes ?? Buffer.alloc(0))).toEqual([
       CELLS,
-      ['7', null, null, null, text.toString('utf16le')],
       ['8', null, '-0.07', null, null],
+      ['7', null, null, null, text.toString('utf16le')],
     ])
     expect(lendBuffer().buffer).toBe(lent.buffer)
   })
@@ -179,11 +182,32 @@ describe('tables whose rows travel as they are', () => {
     expect(travelsRaw({ ...lines, key: [] })).toBe(true)
   })
 
-  it('are declared in their own types, text of a code page with its collation, decimals of 38 digits', () => {
+  it('are declared in their own types, text with its collation, decimals of 38 digits, NULL where the column allows it', () => {
     const { batch } = split(bytes(METADATA, FULL, DONE), 1000, false)
-    const columns = [...plain.columns, column('Odd ] name', 'decimal(10,3)')]
+    const columns = [
+      ...plain.columns,
+      column('Odd ] name', 'decimal(10,3)', { nullable: false }),
+      column('Words', 'nvarchar(20)', { collation: 'Latin1_General_CI_AS', nullable: false }),
+    ]
     expect(
-      rawTargets({ ...plain, columns }, batch?.columns ?? []).map(({ name: each, declaration }) => `${each} ${declaration}`),
-    ).toEqual(['OrderID int', 'Customer varchar(20) COLLATE Latin1_General_CI_AS', 'Total money', 'Odd ]] name decimal(38,3)'])
+      rawTargets({ ...plain, columns }, batch?.columns ?? []).map(
+        ({ name: each, declaration, nullable }) => `${each} ${declaration}${nullable ? '' : ' NOT NULL'}`,
+      ),
+    ).toEqual([
+      'OrderID int NOT NULL',
+      'Customer varchar(20) COLLATE Latin1_General_CI_AS',
+      'Total money',
+      'Odd ]] name decimal(38,3) NOT NULL',
+      'Words nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL',
+    ])
+  })
+
+  it('are known to be refused by what the server says of a bulk load, whatever the driver wraps it in', () => {
+    const said = (number: number) => Object.assign(new Error('Invalid column type from bcp client for colid 1.'), { number })
+    expect([4815, 4816, 4863].map((number) => refusesBulk(said(number)))).toEqual([true, true, true])
+    expect(refusesBulk(new MigrateError('database-statement-failed', 'x', { cause: said(4816) }))).toBe(true)
+    expect(refusesBulk(new AggregateError([said(3621), said(4816)]))).toBe(true)
+    // No right to it; a duplicate key; not the server at all.
+    expect([refusesBulk(said(4834)), refusesBulk(said(2627)), refusesBulk(new Error('gone'))]).toEqual([false, false, false])
   })
 })

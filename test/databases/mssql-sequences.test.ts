@@ -78,6 +78,23 @@ describe('a sequence', () => {
     ])
   })
 
+  it.each([
+    ['([Numbers])', true],
+    ['([sales].[Numbers])', true],
+    ['("sales"."Numbers")', true],
+    ['(Sales . /* ours */ numbers)', true],
+    ['([shop].[sales].[Numbers])', true],
+    ['([Numbers2])', false],
+    ['([dbo].[Numbers])', false],
+    ['([dbo].[sales].[Other])', false],
+    ['([a]][Numbers])', false],
+  ])('number a column whose default is NEXT VALUE FOR %s: %s', (name, isUsed) => {
+    const sql = `(NEXT VALUE FOR ${name.slice(1, -1)})`
+    const numbered = column('n', 'tinyint', { default: { name: null, sql } })
+    const [identity] = sequenceIdentities({ ...row, schema: 'sales', name: 'Numbers' }, [{ ...orders, columns: [numbered] }])
+    expect([identity?.column, identity?.maximum === '255']).toEqual([isUsed ? 'n' : '', isUsed])
+  })
+
   it('goes on after the value that it gave last, or with the one that it was set to', () => {
     const down = { ...sequence, increment: '-2' }
     expect(sequenceStateOf(sequence, { current: '1000', used: null }, [])).toMatchObject({ last: null, next: 1000n })

@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openMssql } from '../../src/databases/mssql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
-import type { Schema, Table } from '../../src/databases/schema.ts'
+import type { Column, Schema, Table } from '../../src/databases/schema.ts'
 import { ALL_ABILITIES, databaseContract } from '../contract/database.ts'
-import { blocksOf, moveBlocks } from '../contract/database-blocks-kit.ts'
-import { readAll } from '../contract/database-kit.ts'
+import { blocksOf, buffers, loaderOf, moveBlocks } from '../contract/database-blocks-kit.ts'
+import { failureOf, readAll } from '../contract/database-kit.ts'
+import { startBulkJudge } from '../servers/bulk-judge.ts'
 import type { TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
 import { mssqlSuite } from '../servers/mssql-suite.ts'
+import { SALES, SALES_ROWS, SALES_TABLE } from './mssql-sales.ts'
 import { mssqlHost } from './mssql-shop.ts'
 import { column } from './mssql-tables.ts'
 
@@ -90,6 +92,32 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
         [0, 0, 1_600_000],
         [null, 1_200_000, 0],
       ])
+    })
+
+    it.each([
+      { refusing: false, how: 'as they came, described as SQL Server asks' },
+      { refusing: true, how: 'by way of a temporary table where the server refuses them so' },
+    ])('many rows arrive $how', async ({ refusing }) => {
+      const table = tableNamed('sales')
+      const nullable = new Map(table.columns.map((each) => [each.name, each.nullable]))
+      const judge = await startBulkJudge(own, { nullable, refusing })
+      const there = openMssql(to.options({ host: judge.host, port: judge.port }))
+      try {
+        await to.use((session) => session.batch('DELETE FROM dbo.sales'))
+        const load = async (name: string) =>
+          loaderOf(there)(table, buffers(...(await blocksOf(source, table))), { run: 'copy', name: `sales, ${name}` })
+        if (refusing) {
+          expect(await failureOf(load('refused'))).toMatchObject({ code: 'bulk-load-refused', retrySafe: true })
+          expect(await target.read(1, ([reader]) => readAll(reader, table))).toEqual([])
+        }
+        expect(await load(refusing ? 'staged' : 'as they came')).toBe(SALES)
+        expect([judge.statements.length, judge.refusals.length]).toEqual(refusing ? [1, 1] : [1, 0])
+        const read = (database: Database) => database.read(1, ([reader]) => readAll(reader, table))
+        expect(await read(target)).toEqual(await read(source))
+      } finally {
+        await there.close()
+        await judge.close()
+      }
     })
 
     it('rows under odd names, with keys of several columns, arrive', async () => {
@@ -176,6 +204,31 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
       ])
     })
 
+    it('text of alias types, whose collation is the database’s, is refused where that has another code page', async () => {
+      const [table] = schema.tables
+      if (table === undefined) throw new Error('no table')
+      const phone = (name: string, change: Partial<Column>): Column => ({
+        ...column(name, 'varchar(9)'),
+        type: '[dbo].[phone]',
+        ...change,
+      })
+      const columns = [
+        phone('lost', { collation: 'Cyrillic_General_CI_AS' }),
+        phone('kept', { collation: 'Latin1_General_CI_AS' }),
+        phone('wide', { codec: 'nvarchar(9)', collation: 'Cyrillic_General_CI_AS' }),
+        phone('own', { type: 'varchar(9)', collation: 'Cyrillic_General_CI_AS' }),
+      ]
+      const found = await target.unmet?.({ ...schema, tables: [{ ...table, name: { schema: 'dbo', name: 'odd' }, columns }] })
+      expect(found).toEqual([
+        {
+          severity: 'error',
+          code: 'alias-type-code-page',
+          message: expect.stringMatching(/^dbo\.odd\.lost has a type .* characters of Cyrillic_General_CI_AS would be lost/),
+          hint: expect.stringContaining('COLLATE Cyrillic_General_CI_AS'),
+        },
+      ])
+    })
+
     it('procedures run, functions compute, and a disabled trigger stays silent on the new host', async () => {
       const answers = await to.use(
         async (session) => (await session.query('SELECT dbo.twice(21), (SELECT COUNT(*) FROM dbo.all_parts)')).rows,
@@ -217,6 +270,8 @@ const oddShop = (server: TestMssql): readonly string[] => [
   'CREATE TABLE dbo.papers (id int NOT NULL PRIMARY KEY, title nvarchar(40) NULL, scan varbinary(max) NULL, words nvarchar(max) NULL, more varchar(max) NULL)',
   `INSERT INTO dbo.papers VALUES (1, N'naïve 😀 ', ${LARGE_BYTES}, ${LARGE_WORDS}, NULL), (2, NULL, 0x61, N'abc ', 'xyz')`,
   `INSERT INTO dbo.papers VALUES (3, N'', 0x, N'', ${LARGE_TEXT}), (4, N'"', NULL, ${LARGE_WORDS}, '')`,
+  SALES_TABLE,
+  SALES_ROWS,
   'CREATE FUNCTION dbo.twice(@a int) RETURNS int AS BEGIN RETURN 2 * @a END',
   'CREATE VIEW dbo.all_parts AS SELECT id, dbo.twice(no) AS doubled FROM dbo.parts',
   'CREATE PROCEDURE dbo.nothing AS SELECT 1 AS one',

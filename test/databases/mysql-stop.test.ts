@@ -6,6 +6,7 @@ import { underStop } from '../../src/base/stop.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import { perform, TestRun, testWorld } from '../fakes/step-run.ts'
+import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
@@ -47,6 +48,36 @@ describe.skipIf(mysqlMissing !== null)(
       expect(await sleeping()).toBe(0)
       expect(await made.sql('SELECT COUNT(*) FROM worked')).toEqual([['0']])
       expect((await database.info()).database).toBe(made.name)
+    })
+
+    // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
+    it('ends the reading of rows on the server before its call has ended', async () => {
+      const made = await server.database()
+      await made.sql('CREATE TABLE asleep (id int PRIMARY KEY); INSERT INTO asleep VALUES (1)')
+      const table = (await open(made).schema()).tables.find((each) => each.name.name === 'asleep')
+      if (table === undefined) throw new Error('no table')
+      await made.sql(
+        'RENAME TABLE asleep TO asleep_rows; CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE SLEEP(3600) IS NOT NULL',
+      )
+      const line = await startDelayProxy(server, { roundTripMs: 100 })
+      closing.push(() => line.close())
+      const database = open(made, { host: line.host, port: line.port })
+      const reading = async (): Promise<number> =>
+        (
+          await server.rootSql(
+            "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT %`asleep`%' AND ID <> CONNECTION_ID()",
+          )
+        ).length
+      const stop = new AbortController()
+      const work = underStop(stop.signal, () =>
+        database.read(2, async ([reader]) => {
+          for await (const batch of reader.rows(table, { signal: stop.signal })) throw new Error(`${batch.length} rows came`)
+        }),
+      ).catch((error: unknown) => error)
+      await expect.poll(reading, { timeout: 30_000, interval: 20 }).toBe(1)
+      stop.abort(ASKED)
+      expect(await work).toBe(ASKED)
+      expect(await reading()).toBe(0)
     })
 
     it('is left alone when it has fallen silent', async () => {

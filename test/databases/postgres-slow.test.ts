@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { underStop } from '../../src/base/stop.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
+import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
+
+const ASKED = new Error('stopped, as asked')
 
 describe('a query of postgres that gives no row', () => {
   let server: TestPostgres
@@ -10,6 +14,8 @@ describe('a query of postgres that gives no row', () => {
     shop = await server.database()
     await shop.sql(`CREATE TABLE stuck (id integer PRIMARY KEY); INSERT INTO stuck SELECT generate_series(1, 10);
       CREATE TABLE free (id integer PRIMARY KEY); INSERT INTO free SELECT generate_series(1, 10)`)
+    // A view in a table's place, which sleeps at each row for longer than a test may take.
+    await shop.sql(`CREATE TABLE asleep (id integer PRIMARY KEY)`)
   })
   afterAll(() => server?.stop())
 
@@ -38,4 +44,40 @@ describe('a query of postgres that gives no row', () => {
       await database.close()
     }
   })
+
+  // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
+  it.each(['of its caller', 'of the reader'] as const)(
+    'ends on the server before the stop %s has ended the call',
+    async (whose) => {
+      const near = openPostgres(shop.options())
+      const line = await startDelayProxy(server, { roundTripMs: 100 })
+      const database = openPostgres(shop.options({ host: line.host, port: line.port }))
+      const asleep = (await near.schema()).tables.find((each) => each.name.name === 'asleep')
+      if (asleep === undefined) throw new Error('no table')
+      await shop.sql(`ALTER TABLE asleep RENAME TO asleep_rows; INSERT INTO asleep_rows VALUES (1);
+      CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE pg_sleep(3600) IS NOT NULL`)
+      const working = async (): Promise<number> =>
+        (
+          await shop.superuserSql(
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%\"asleep\"%' AND pid <> pg_backend_pid()",
+          )
+        ).length
+      try {
+        const stop = new AbortController()
+        const read = (): Promise<unknown> =>
+          database.read(2, async ([reader]) => {
+            const signal = whose === 'of the reader' ? { signal: stop.signal } : {}
+            for await (const { rows } of reader.blocks?.(asleep, signal) ?? []) throw new Error(`${rows} rows came`)
+          })
+        const end = (whose === 'of the reader' ? read() : underStop(stop.signal, read)).catch((error: unknown) => error)
+        await expect.poll(working, { timeout: 30_000, interval: 20 }).toBe(1)
+        stop.abort(ASKED)
+        expect(await end).toBe(ASKED)
+        expect(await working()).toBe(0)
+      } finally {
+        await shop.sql('DROP VIEW asleep; DROP TABLE asleep_rows; CREATE TABLE asleep (id integer PRIMARY KEY)')
+        for (const each of [near, database, line]) await each.close()
+      }
+    },
+  )
 })

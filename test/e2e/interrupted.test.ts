@@ -126,6 +126,20 @@ describe('Ctrl-C while a database is at work', () => {
     (event: WireEvent): boolean =>
       event.event === 'change' && event.phase === 'applying' && String(event.summary).includes(what)
 
+  it('ends a snapshot whose rows somebody else has locked, on the old host too, and takes it whole when run again', async () => {
+    const shop = await move()
+    const migrate = shop.start('run', '--yes')
+    await migrate.until(applying('save '))
+    const release = await holding(shop.old, 'LOCK TABLE t0 IN ACCESS EXCLUSIVE MODE')
+    await untilWorking(migrate, shop.old, /Lock .*COPY .*"t0"/)
+
+    await interrupted(migrate)
+
+    expect(await working(shop.old)).toEqual([])
+    await release()
+    await expectWhole(shop)
+  })
+
   it('ends a long index on the new host, on the server too, and builds it when run again', async () => {
     const shop = await move()
     const release = await holding(shop.new, 'SELECT pg_advisory_xact_lock(4711)')

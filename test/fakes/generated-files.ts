@@ -28,6 +28,9 @@ export class GeneratedFiles implements FileHost {
       times: true,
       lineBreaks: true,
       offsets: true,
+      timeSeconds: 1,
+      flushes: 'all',
+      copies: false,
     } as const
     return { ...able, names: 'bytes', hash: null, foldsCase: false, sealed: true }
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../src/base/errors.ts'
+import { looksInto } from '../../src/files/depth.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from '../../src/files/failures.ts'
 import { notWritable } from '../../src/files/findings.ts'
 import { lastLook } from '../../src/files/last-look.ts'
@@ -65,6 +66,9 @@ export class MemoryFiles implements FileHost {
       times: true,
       lineBreaks: true,
       offsets: true,
+      timeSeconds: 1,
+      flushes: 'all',
+      copies: false,
     } as const
     return { ...all, names: 'bytes', hash: null, foldsCase: false, sealed: true }
   }
@@ -78,12 +82,15 @@ export class MemoryFiles implements FileHost {
       this.#resolve(folder, true)
       if (this.nodes.get(folder)?.kind !== 'folder') throw fileMissing(this.label, folder)
     }
+    const isEntered = looksInto(depth)
     const paths = [...this.nodes.keys()].filter((path) => folder === '' || path.startsWith(`${folder}/`)).sort(comparePaths)
     for (const path of paths) {
       signal?.throwIfAborted()
+      const above = foldersAbove(path).slice(folder === '' ? 0 : folder.split('/').length)
+      if (!above.every(isEntered)) continue
       const entry = await this.stat(path)
-      if (entry !== undefined && (depth === 'below' || parentOf(path) === folder)) yield entry
-      if (path === this.denied && entry?.kind === 'folder') throw permissionDenied(this.label, path, 'list')
+      if (entry !== undefined) yield entry
+      if (path === this.denied && entry?.kind === 'folder' && isEntered(path)) throw permissionDenied(this.label, path, 'list')
     }
   }
 

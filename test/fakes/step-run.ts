@@ -53,8 +53,9 @@ export class TestRun implements StepRun {
     return this.answer
   }
 
-  handOver(): void {
+  handOver(): boolean {
     this.handedOver = true
+    return this.following
   }
 
   isFollowing(): boolean {

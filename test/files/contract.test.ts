@@ -3,21 +3,71 @@ import * as fs from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe } from 'vitest'
-import { Secret } from '../../src/base/secret.ts'
-import { startSftpServer } from '../../src/demo/sftp-server.ts'
-import type { SftpFaults } from '../../src/demo/sftp-session.ts'
 import { openLocal } from '../../src/files/local.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { filesContract } from '../contract/files.ts'
-import { type FilesUnderTest, faultsOf } from '../contract/files-kit.ts'
+import type { FilesUnderTest } from '../contract/files-kit.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
-import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
+import { bySshd, inProcess } from './networked.ts'
+
+const noDisk = userInfo().uid === 0 ? null : 'only root can mount a small disk'
+
+/** A small disk for one test, and what fills it. */
+function smallDisk() {
+  const disk = fs.mkdtempSync(join(tmpdir(), 'migrate-disk-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m,mode=755', 'tmpfs', disk])
+  return {
+    disk,
+    fill: (afterBytes: number | undefined) => {
+      const ballast = join(disk, 'ballast')
+      fs.rmSync(ballast, { force: true })
+      if (afterBytes === undefined) return
+      const { bavail, bsize } = fs.statfsSync(disk)
+      fs.writeFileSync(ballast, Buffer.alloc(bavail * bsize - Math.ceil(afterBytes / bsize) * bsize))
+    },
+    remove: () => {
+      execFileSync('umount', [disk])
+      fs.rmdirSync(disk)
+    },
+  }
+}
 
 filesContract('a folder on this machine', async () => {
   const site = siteFolder()
   return { host: openLocal(site.path), truth: site, stop: async () => site.remove() }
+})
+
+/** An account that owns nothing, there everywhere: `daemon`. */
+const NOBODYS = 1
+
+describe.skipIf(noDisk !== null)(`on this machine${noDisk === null ? '' : ` (skipped: ${noDisk})`}`, () => {
+  filesContract('a folder of a small disk, which is there once more for reading alone', async () => {
+    const { disk, fill, remove } = smallDisk()
+    const site = siteFolder(disk)
+    const shown = join(disk, 'shown')
+    fs.mkdirSync(shown)
+    execFileSync('mount', ['--bind', site.path, shown])
+    execFileSync('mount', ['-o', 'remount,bind,ro', shown])
+    return {
+      host: openLocal(site.path),
+      readOnly: openLocal(shown),
+      truth: site,
+      fill,
+      // root may look everywhere: from now on somebody else does.
+      deny: (path) => {
+        fs.chmodSync(site.path, 0o755)
+        fs.chmodSync(join(site.path, path), 0o700)
+        process.seteuid?.(NOBODYS)
+      },
+      stop: async () => {
+        process.seteuid?.(0)
+        execFileSync('umount', [shown])
+        remove()
+      },
+    }
+  })
 })
 
 filesContract('the fake in memory', async () => {
@@ -52,49 +102,7 @@ filesContract('the fake in memory', async () => {
   return under
 })
 
-filesContract('SFTP, the server in this process', async () => {
-  const site = siteFolder()
-  const faults: SftpFaults = {}
-  const users = [
-    { name: 'shop', password: 'correct horse' },
-    { name: 'guest', password: 'correct horse', readOnly: true },
-  ]
-  const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
-  const proxy = await startFaultProxy({ host: server.address, port: server.port })
-  proxy.shred(3)
-  const open = (user: string, silenceMs = 60_000) =>
-    openSftp({
-      silenceMs,
-      host: proxy.host,
-      port: proxy.port,
-      user,
-      root: '/',
-      password: new Secret('correct horse'),
-      fingerprint: server.fingerprint,
-      connections: 2,
-    })
-  const [host, readOnly, impatient] = [open('shop'), open('guest'), open('shop', 400)]
-  return {
-    host,
-    readOnly,
-    impatient,
-    truth: site,
-    lacks: ['raw names'],
-    deny: (path) => {
-      faults.denied = path
-    },
-    fill: (afterBytes) => {
-      faults.diskFullAfterBytes = afterBytes
-    },
-    ...faultsOf(proxy, 3),
-    stop: async () => {
-      await Promise.all([host.close(), readOnly.close(), impatient.close()])
-      await proxy.close()
-      await server.close()
-      site.remove()
-    },
-  }
-})
+filesContract('SFTP, the server in this process', () => inProcess({ seed: 3 }))
 
 describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
   let writing: Sshd
@@ -107,59 +115,21 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
     await Promise.all([writing?.stop(), reading?.stop()])
   })
 
-  filesContract('SFTP, sshd', async () => {
-    const site = siteFolder()
-    const proxy = await startFaultProxy({ host: writing.address, port: writing.port })
-    const open = (server: Sshd, port: number, keepaliveMs = 10_000) =>
-      openSftp({
-        keepaliveMs,
-        host: server.address,
-        port,
-        user: server.user,
-        root: site.path,
-        key: server.key,
-        fingerprint: server.fingerprint,
-        connections: 3,
-      })
-    const host = open(writing, proxy.port)
-    const readOnly = open(reading, reading.port)
-    const impatient = open(writing, proxy.port, 150)
-    return {
-      host,
-      readOnly,
-      impatient,
-      truth: site,
-      ...faultsOf(proxy),
-      stop: async () => {
-        await Promise.all([host.close(), readOnly.close(), impatient.close()])
-        await proxy.close()
-        site.remove()
-      },
-    }
-  })
+  filesContract('SFTP, sshd', () => bySshd(writing, reading))
 
-  const noDisk = userInfo().uid === 0 ? null : 'only root can mount a small disk'
   describe.skipIf(noDisk !== null)(`on a small disk${noDisk === null ? '' : ` (skipped: ${noDisk})`}`, () => {
     filesContract('SFTP, sshd, a disk of its own', async () => {
-      const disk = fs.mkdtempSync(join(tmpdir(), 'migrate-disk-'))
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk])
+      const { disk, fill, remove } = smallDisk()
       const site = siteFolder(disk)
       const { address, port, user, key, fingerprint } = writing
       const host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 1 })
       return {
         host,
         truth: site,
-        fill: (afterBytes) => {
-          const ballast = join(disk, 'ballast')
-          fs.rmSync(ballast, { force: true })
-          if (afterBytes === undefined) return
-          const { bavail, bsize } = fs.statfsSync(disk)
-          fs.writeFileSync(ballast, Buffer.alloc(bavail * bsize - Math.ceil(afterBytes / bsize) * bsize))
-        },
+        fill,
         stop: async () => {
           await host.close()
-          execFileSync('umount', [disk])
-          fs.rmdirSync(disk)
+          remove()
         },
       }
     })

@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { Secret } from '../../src/base/secret.ts'
 import { type SftpServer, startSftpServer } from '../../src/demo/sftp-server.ts'
 import { openSftp, type SftpOptions } from '../../src/files/sftp/index.ts'
-import { judgeKey } from '../../src/files/sftp/known-hosts.ts'
+import { fingerprint as fingerprintOf, judgeKey } from '../../src/files/sftp/known-hosts.ts'
 import { freePort } from '../servers/ports.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
@@ -78,6 +79,13 @@ describe('logging in over SFTP', () => {
     const port = address !== null && typeof address === 'object' ? address.port : 0
     expect(codeOf(await outcome(asShop({ port, fingerprint, timeoutMs: 300 })))).toBe('files-unreachable')
     mute.close()
+  })
+
+  it('gives up on a host that takes the login and then never begins with SFTP', { timeout: 20_000 }, async () => {
+    const { port, fingerprint, stop } = await startMuteSubsystem()
+    const result = await outcome(asShop({ port, fingerprint, timeoutMs: 300, keepaliveMs: 100 }))
+    expect(result).toMatchObject({ code: 'files-unreachable', retrySafe: true, message: expect.stringContaining('Timeout') })
+    await stop()
   })
 
   it('sends nothing to a host whose key nobody knows, and says which fingerprint it shows', async () => {
@@ -191,6 +199,20 @@ describe('known_hosts', () => {
     expect(judgeKey(line('10.0.0.?'), '10.0.0.7', 22, key).verdict).toBe('known')
   })
 })
+
+/** Lets everybody in and takes SFTP on, gives every sign of life, and has a part for files that hangs. */
+async function startMuteSubsystem(): Promise<{ port: number; fingerprint: string; stop(): Promise<void> }> {
+  const key = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 })
+  const server = new ssh2.Server({ hostKeys: [key.private] }, (connection) => {
+    connection.on('authentication', (context) => context.accept()).on('error', () => connection.end())
+    connection.on('session', (accept) => accept().on('subsystem', (take) => void take()))
+  })
+  const port = await freePort('127.0.0.1')
+  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', () => resolve()))
+  const blob = Buffer.from(key.public.split(' ')[1] ?? '', 'base64')
+  const stop = () => new Promise<void>((resolve) => void server.close(() => resolve()))
+  return { port, fingerprint: fingerprintOf(blob), stop }
+}
 
 async function startAgent(key: string): Promise<{ readonly process: ChildProcess; readonly socket: string }> {
   const socket = join(folder, 'agent')

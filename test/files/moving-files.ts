@@ -7,6 +7,7 @@ import type { SftpFaults } from '../../src/demo/sftp-session.ts'
 import type { FileHost } from '../../src/files/port.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import type { Step } from '../../src/run/step.ts'
+import { carryFilesKind } from '../../src/steps/carry-files.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { rewriteConfigKind } from '../../src/steps/rewrite-config.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
@@ -22,6 +23,7 @@ export interface Move {
   snapshot(options?: unknown): Step
   restore(options?: unknown): Step
   rewrite(options: unknown): Step
+  carry(options?: unknown): Step
   stop(): Promise<void>
 }
 
@@ -49,6 +51,7 @@ export async function startMove(): Promise<Move> {
     restore: (options) => restoreFilesKind.create(restoreFilesKind.options.parse(options), testContext(world, 'restore-files')),
     rewrite: (options) =>
       rewriteConfigKind.create(rewriteConfigKind.options.parse(options), testContext(world, 'rewrite-config')),
+    carry: (options = {}) => carryFilesKind.create(carryFilesKind.options.parse(options), testContext(world, 'carry-files')),
     stop: async () => {
       await Promise.all([oldStop(), newStop()])
       rmSync(directory, { recursive: true, force: true })

@@ -3,20 +3,17 @@ import { chmodSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Secret } from '../../src/base/secret.ts'
-import { openFtp } from '../../src/files/ftp/index.ts'
 import { openLocal } from '../../src/files/local.ts'
 import type { FileHost, FilePowers } from '../../src/files/port.ts'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
-import { restoreFilesKind } from '../../src/steps/restore-files.ts'
-import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
-import { errorOf } from '../contract/files-kit.ts'
-import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+import { errorOf, overriding } from '../contract/files-kit.ts'
+import { perform, TestRun } from '../fakes/step-run.ts'
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts'
 import { ftpdMissing, startProftpd } from '../servers/ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { sshdMissing, startSshd } from '../servers/sshd.ts'
+import { between, overFtp } from './between.ts'
 
 const ends: (() => Promise<void> | void)[] = []
 afterEach(async () => {
@@ -36,26 +33,6 @@ beforeEach(() => {
     () => rmSync(directory, { recursive: true, force: true }),
   )
 })
-
-/** The steps between two hosts, as in a new process at each call. */
-const between = (from: FileHost, to: FileHost) => {
-  const world = testWorld({ old: { files: from }, new: { files: to } })
-  const parsed = <T>(kind: { readonly options: { parse(value: unknown): T } }, value: unknown): T => kind.options.parse(value)
-  return {
-    snapshot: () => snapshotFilesKind.create(parsed(snapshotFilesKind, undefined), testContext(world, 'snapshot-files')),
-    restore: (options?: unknown) =>
-      restoreFilesKind.create(parsed(restoreFilesKind, options), testContext(world, 'restore-files')),
-  }
-}
-
-/** A host that does some things otherwise. */
-const overriding = (host: FileHost, change: Partial<FileHost>): FileHost =>
-  new Proxy(host, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(change, name) ?? Reflect.get(target, name)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 
 describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
   let proxy: FaultProxy
@@ -137,20 +114,14 @@ describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === n
 describe.skipIf(ftpdMissing !== null)(`files over plain FTP${ftpdMissing === null ? '' : ` (skipped: ${ftpdMissing})`}`, () => {
   it('are not kept when a bit was changed on the way, and are fetched anew', async () => {
     chmodSync(old.path, 0o755)
-    const server = await startProftpd({ site: old.path })
-    ends.push(() => server.stop())
-    const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
-    ends.push(() => proxy.close())
-    const password = new Secret(server.password)
-    const login = { host: proxy.host, port: proxy.port, user: server.user, password, root: '/', tls: 'none' } as const
-    const host = openFtp({ ...login, connections: 2 })
-    ends.push(() => host.close())
+    const { host, line, end } = await overFtp(await startProftpd({ site: old.path }))
+    ends.push(end)
     const bytes = randomBytes(400_000)
     old.put('picture.jpg', bytes)
     const steps = between(host, openLocal(fresh.path))
-    proxy.corrupt(100_000, 'down')
+    line.corrupt(100_000, 'down')
     expect(await errorOf(perform(steps.snapshot(), run))).toMatchObject({ code: 'file-changed-on-the-way', retrySafe: true })
-    expect(proxy.corrupted).toBe(1)
+    expect(line.corrupted).toBe(1)
     await perform(steps.snapshot(), run)
     await perform(steps.restore(), run)
     expect(fresh.read('picture.jpg')?.equals(bytes)).toBe(true)

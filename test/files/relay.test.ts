@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
 import { directly, type Step } from '../../src/run/step.ts'
 import { RelayRecords } from '../../src/steps/file-relay.ts'
@@ -54,6 +54,26 @@ describe('files that are put on the new host while others are still fetched', ()
     }
     await relayed()
     expect(arrivedFirst).toBeGreaterThan(0)
+  })
+
+  it.each([
+    [2, 'while the restore follows, so that the first of them can go on', relayed],
+    [4, 'while nobody waits for them', async () => void (await perform(move.snapshot(), move.run))],
+  ])('are fetched %i at a time where they are large, %s', async (expected, _when, take) => {
+    for (let at = 0; at < 8; at += 1) move.old.site.put(`archive-${at}.zip`, Buffer.alloc(3 * 2 ** 20, at))
+    const read = move.old.host.read.bind(move.old.host)
+    let [open, most] = [0, 0]
+    vi.spyOn(move.old.host, 'read').mockImplementation(async (path, options) => {
+      const content = await read(path, options)
+      if (!path.endsWith('.zip')) return content
+      open += 1
+      most = Math.max(most, open)
+      return content.once('close', () => {
+        open -= 1
+      })
+    })
+    await take()
+    expect(most).toBe(expected)
   })
 
   it('are taken back to what stood there before, byte for byte', async () => {
@@ -166,6 +186,15 @@ describe('removing what the old host doesn’t have', () => {
     expect(move.new.writes()).toBe(0)
     await perform(restore('4%'), move.run)
     expect(move.new.site.image()).toEqual(move.old.site.image())
+  })
+
+  it('asks the old host no more once they are too many', async () => {
+    for (let index = 0; index < 200; index += 1) move.new.site.put(`surplus-${index}.txt`, Buffer.from('not saved'))
+    await perform(move.snapshot(), move.run)
+    const { host } = move.old
+    const stat = vi.spyOn(host, 'stat')
+    await expect(restore(4).plan(move.run)).rejects.toMatchObject({ code: 'too-many-deletions' })
+    expect(stat.mock.calls.length).toBeLessThan(50)
   })
 
   it('leaves what the playbook excludes, and what the old host got since', async () => {

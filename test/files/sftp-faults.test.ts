@@ -45,6 +45,34 @@ describe('an SFTP server', () => {
     expect(site.read('copy')?.equals(bytes)).toBe(true)
   })
 
+  it('that ends a file before its length is not believed, as long as the file has that length', async () => {
+    open(30_000)
+    const entryOf = async (path: string) => (await host.stat(path)) ?? expect.unreachable('it is there')
+    for (const length of [90_000, 3_000_000]) {
+      faults.endsAtByte = undefined
+      site.put('file', randomBytes(length))
+      const entry = await entryOf('file')
+      faults.endsAtByte = length - 40_000
+      expect(await errorOf(bytesOf(host.read('file', { entry })))).toMatchObject({
+        code: 'files-connection-lost',
+        retrySafe: true,
+      })
+      faults.endsAtByte = undefined
+      site.put('file', randomBytes(length - 1)) // it has become shorter, which is another matter
+      expect((await bytesOf(host.read('file', { entry }))).length).toBe(length - 1)
+    }
+  })
+
+  it('on which a link goes while it is asked about gives all the rest', async () => {
+    open(30_000)
+    site.put('file', Buffer.from('here'))
+    for (const link of ['current', 'previous']) site.link(link, 'file')
+    faults.vanishing = 'current'
+    expect((await listed(host)).map(({ path }) => path)).toEqual(['file', 'previous'])
+    site.link('current', 'file')
+    expect(await host.stat('current')).toBeUndefined()
+  })
+
   it('that stands and answers nothing any more is given up, and asked anew', async () => {
     open(300)
     site.put('file', Buffer.from('here'))

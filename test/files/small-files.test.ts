@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { partPath } from '../../src/files/paths.ts'
 import type { FileHost } from '../../src/files/port.ts'
+import { nameFrom } from '../../src/files/raw-names.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { wholeContent, wholeOf } from '../../src/files/whole.ts'
 import { bytesOf, listed } from '../contract/files-kit.ts'
@@ -32,6 +33,8 @@ const contents = new Map(
   }),
 )
 
+const options = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
+
 /** Whether a program of this kind works in a folder of this machine. */
 const isAtWork = (folder: string, words: string): boolean =>
   readdirSync('/proc').some((pid) => {
@@ -46,14 +49,30 @@ const isAtWork = (folder: string, words: string): boolean =>
     }
   })
 
-describe.skipIf(sshdMissing !== null)(
-  `many small files at once, by tar${sshdMissing ? ` (skipped: ${sshdMissing})` : ''}`,
-  () => {
+/** A folder with programs of these names that only say that they are not for this account. */
+function refusingPrograms(...names: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'migrate-programs-'))
+  for (const name of names) {
+    writeFileSync(join(folder, name), `#!/bin/sh\necho '${name}: not for this account' >&2\nexit 2\n`)
+    chmodSync(join(folder, name), 0o755)
+  }
+  return folder
+}
+
+const WAYS = [
+  { way: 'Perl', lacks: [], words: 'sysread' },
+  { way: 'tar, on a host without Perl', lacks: ['perl'], words: 'while read' },
+] as const
+
+describe.skipIf(sshdMissing !== null).each(WAYS)(
+  `many small files at once, by $way${sshdMissing ? ` (skipped: ${sshdMissing})` : ''}`,
+  ({ lacks, words }) => {
     const site = siteFolder()
+    const programs = refusingPrograms(...lacks)
     let sshd: Sshd
     let host: FileHost
     beforeAll(async () => {
-      sshd = await startSshd()
+      sshd = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin`] })
       const { address, port, user, key, fingerprint } = sshd
       host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 2 })
     })
@@ -61,9 +80,9 @@ describe.skipIf(sshdMissing !== null)(
       await host.close()
       await sshd.stop()
       site.remove()
+      rmSync(programs, { recursive: true })
     })
 
-    const options = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
     const writeAll = (): Promise<unknown> =>
       Promise.all([...contents].map(([path, bytes]) => host.write(path, wholeContent(bytes), options)))
 
@@ -72,7 +91,7 @@ describe.skipIf(sshdMissing !== null)(
       await vi.waitUntil(
         async () => {
           await writeAll()
-          return isAtWork(site.path, 'while read')
+          return isAtWork(site.path, words)
         },
         { timeout: 60_000 },
       )
@@ -99,6 +118,23 @@ describe.skipIf(sshdMissing !== null)(
       await host.sweep?.()
       expect([...site.paths()].filter((path) => path.includes('.migrate-part'))).toEqual([])
       for (const [path, bytes] of contents) expect(site.read(path)?.equals(bytes), path).toBe(true)
+    })
+
+    it('arrive under names that are no UTF-8, replace what stands there, and one that can’t is told by name', async () => {
+      const raw = nameFrom(Buffer.from('folder 1/caf\xe9', 'latin1'))
+      const pipe = 'folder 1/a folder of the shop'
+      await host.makeFolder(pipe, 0o755)
+      site.put(`${pipe}/kept`, Buffer.from('kept'))
+      const several = writeAll()
+      await Promise.all([host.write(raw, wholeContent(Buffer.from('coffee')), options), several])
+      const refused = host.write(pipe, wholeContent(Buffer.from('no')), options)
+      await expect(Promise.all([refused, writeAll()])).rejects.toMatchObject({ message: expect.stringContaining(pipe) })
+      expect((await bytesOf(host.read(raw))).toString()).toBe('coffee')
+      expect(site.read(`${pipe}/kept`)?.toString()).toBe('kept')
+      expect([...site.paths()].filter((path) => path.includes('.migrate-part'))).toEqual([])
+      await host.remove(raw)
+      await host.remove(`${pipe}/kept`)
+      await host.removeFolder(pipe)
     })
 
     it('are read byte for byte, and one that is gone meanwhile is missed by name', async () => {
@@ -140,37 +176,37 @@ describe.skipIf(sshdMissing !== null)(
       await host.close()
       expect(readdirSync(site.path).filter((name) => name.startsWith('.migrate-part'))).toEqual([])
     })
-
-    it('go one by one where the host’s tar turns out not to do it, which is said once, with what it said', async () => {
-      const programs = mkdtempSync(join(tmpdir(), 'migrate-programs-'))
-      writeFileSync(join(programs, 'tar'), "#!/bin/sh\necho 'tar: not for this account' >&2\nexit 2\n")
-      chmodSync(join(programs, 'tar'), 0o755)
-      const refusing = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin`] })
-      const other = siteFolder()
-      const { address, port, user, key, fingerprint } = refusing
-      const without = openSftp({ host: address, port, user, key, fingerprint, root: other.path, connections: 2 })
-      try {
-        // Until it is known whether tar can be used they go one by one, too: written and read until it was tried.
-        const remarks: string[] = []
-        const both = async (): Promise<boolean> => {
-          await Promise.all([...contents].map(([path, bytes]) => without.write(path, wholeContent(bytes), options)))
-          const files = (await listed(without)).filter(({ kind }) => kind === 'file')
-          await Promise.all(files.map(async (entry) => bytesOf(without.read(entry.path, { entry }))))
-          remarks.push(...(without.remarks?.() ?? []))
-          return remarks.length >= 2
-        }
-        await vi.waitUntil(both, { timeout: 60_000 })
-        for (const [path, bytes] of contents) expect(other.read(path)?.equals(bytes), path).toBe(true)
-        expect(remarks.map((remark) => /for (\w+) small files/.exec(remark)?.[1]).sort()).toEqual(['reading', 'writing'])
-        expect(remarks.join('\n')).toContain('tar: not for this account')
-        await both()
-        expect(remarks).toHaveLength(2)
-      } finally {
-        await without.close()
-        await refusing.stop()
-        other.remove()
-        rmSync(programs, { recursive: true })
-      }
-    })
   },
 )
+
+describe.skipIf(sshdMissing !== null)(`hosts that have neither${sshdMissing ? ` (skipped: ${sshdMissing})` : ''}`, () => {
+  it('go one by one where the host’s tar turns out not to do it, which is said once, with what it said', async () => {
+    const programs = refusingPrograms('perl', 'tar')
+    const refusing = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin`] })
+    const other = siteFolder()
+    const { address, port, user, key, fingerprint } = refusing
+    const without = openSftp({ host: address, port, user, key, fingerprint, root: other.path, connections: 2 })
+    try {
+      // Until it is known whether tar can be used they go one by one, too: written and read until it was tried.
+      const remarks: string[] = []
+      const both = async (): Promise<boolean> => {
+        await Promise.all([...contents].map(([path, bytes]) => without.write(path, wholeContent(bytes), options)))
+        const files = (await listed(without)).filter(({ kind }) => kind === 'file')
+        await Promise.all(files.map(async (entry) => bytesOf(without.read(entry.path, { entry }))))
+        remarks.push(...(without.remarks?.() ?? []))
+        return remarks.length >= 2
+      }
+      await vi.waitUntil(both, { timeout: 60_000 })
+      for (const [path, bytes] of contents) expect(other.read(path)?.equals(bytes), path).toBe(true)
+      expect(remarks.map((remark) => /for (\w+) small files/.exec(remark)?.[1]).sort()).toEqual(['reading', 'writing'])
+      expect(remarks.join('\n')).toContain('tar: not for this account')
+      await both()
+      expect(remarks).toHaveLength(2)
+    } finally {
+      await without.close()
+      await refusing.stop()
+      other.remove()
+      rmSync(programs, { recursive: true })
+    }
+  })
+})

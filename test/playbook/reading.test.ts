@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { boundPlaybook, endpoints } from '../../src/playbook/binding.ts'
-import { buildSequence, buildWorld, loadPlaybook, loadPlaybookName, parsePlaybook } from '../../src/playbook/index.ts'
+import { buildSequence, buildWorld, loadPlaybook, parsePlaybook } from '../../src/playbook/index.ts'
 import type { SftpFiles } from '../../src/playbook/model.ts'
+import { loadPlaybookName } from '../../src/playbook/name.ts'
 import { ENV, STORY, small } from './shop.ts'
 
 const story = () => parsePlaybook(STORY, 'playbooks/story.yml', ENV)

@@ -29,7 +29,9 @@ describe('a step that follows another', () => {
       id: 'save',
       puts: { saved: 'yes' },
       before: async (_change, run) => {
-        run.handOver()
+        expect(run.handOver()).toBe(true)
+        // It began then, and doesn't begin once more.
+        expect(run.handOver()).toBe(false)
         // Without a step that begins meanwhile this would never end.
         await taken.come
       },

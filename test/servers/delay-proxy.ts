@@ -10,16 +10,38 @@ export interface DelayProxy {
 /** On its way in one direction at most, bytes: more than any of the tools sends ahead. Then the sender is held back. */
 const MOST_ON_THE_WAY = 64 * 2 ** 20
 
+/** A host's line in one direction, which all connections to it share. */
+class Line {
+  readonly #bytesPerMs: number
+  #freeAt = 0
+  /** On its way at most of one connection, bytes: a narrow line hasn't room for more. */
+  readonly most: number
+
+  /** `mbit`: megabits a second; any number of them when it is null. */
+  constructor(mbit: number | null) {
+    this.#bytesPerMs = mbit === null ? Number.POSITIVE_INFINITY : mbit * 125
+    this.most = Math.min(MOST_ON_THE_WAY, 256 * 1024 + this.#bytesPerMs * 250)
+  }
+
+  /** When so many bytes that are sent now have left. */
+  passes(bytes: number): number {
+    this.#freeAt = Math.max(performance.now(), this.#freeAt) + bytes / this.#bytesPerMs
+    return this.#freeAt
+  }
+}
+
 /**
  * A TCP proxy that makes the way longer: what comes in on either side goes out on the other half of `roundTripMs` later, in order. The rate
- * isn't limited; a receiver that doesn't read holds its sender back. `port`: any that is free when it is 0.
+ * is what `mbit` says of each direction, for all connections together, and isn't limited when it is null; a receiver that doesn't read holds
+ * its sender back. `port`: any that is free when it is 0.
  */
 export async function startDelayProxy(
   target: ProxyTarget,
-  roundTripMs: number,
+  { roundTripMs, mbit = null }: { readonly roundTripMs: number; readonly mbit?: number | null },
   listen = '127.0.0.1',
   port = 0,
 ): Promise<DelayProxy> {
+  const [up, down] = [new Line(mbit), new Line(mbit)]
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
     const upstream = connect({ host: target.host, port: target.port, noDelay: true, allowHalfOpen: true })
@@ -27,8 +49,8 @@ export async function startDelayProxy(
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))
     }
-    pass(client, upstream, roundTripMs / 2)
-    pass(upstream, client, roundTripMs / 2)
+    pass(client, upstream, roundTripMs / 2, up)
+    pass(upstream, client, roundTripMs / 2, down)
   })
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, listen, resolve))
   const address = server.address()
@@ -50,7 +72,7 @@ interface OnTheWay {
   readonly bytes: Buffer | null
 }
 
-function pass(from: Socket, to: Socket, delayMs: number): void {
+function pass(from: Socket, to: Socket, delayMs: number, line: Line): void {
   const queue: OnTheWay[] = []
   let held = 0
   let timer: NodeJS.Timeout | undefined
@@ -69,16 +91,16 @@ function pass(from: Socket, to: Socket, delayMs: number): void {
         held -= first.bytes.length
         isBlocked = !to.write(first.bytes)
       }
-      if (held < MOST_ON_THE_WAY / 2 && from.isPaused()) from.resume()
+      if (held < line.most / 2 && from.isPaused()) from.resume()
     }
   }
   const send = (bytes: Buffer | null): void => {
-    queue.push({ due: performance.now() + delayMs, bytes })
+    queue.push({ due: line.passes(bytes?.length ?? 0) + delayMs, bytes })
     if (timer === undefined && !isBlocked) deliver()
   }
   from.on('data', (bytes) => {
     held += bytes.length
-    if (held > MOST_ON_THE_WAY) from.pause()
+    if (held > line.most) from.pause()
     send(bytes)
   })
   to.on('drain', () => {

@@ -96,11 +96,40 @@ export function shown(message: TdsMessage): string {
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex').slice(0, 32)
 
-/** A reply that holds one error (2.2.7.10), and DONE with its error bit (2.2.7.6). */
-export function errorReply(message: string): Buffer {
+/** A batch's text. */
+export const textOf = (message: TdsMessage): string => text(bodyOf(message))
+
+/** Small enough for every server. */
+const PACKET_BYTES = 4096
+
+/** The message in packets as they are sent. */
+export function packetsOf({ type, payload }: TdsMessage): Buffer {
+  const most = PACKET_BYTES - HEADER_BYTES
+  const count = Math.max(1, Math.ceil(payload.length / most))
+  return Buffer.concat(
+    Array.from({ length: count }, (_, at) =>
+      packet(type, at === count - 1 ? END_OF_MESSAGE : 0, payload.subarray(at * most, (at + 1) * most)),
+    ),
+  )
+}
+
+function packet(type: number, status: number, payload: Buffer): Buffer {
+  const header = Buffer.from([type, status, 0, 0, 0, 0, 1, 0])
+  header.writeUInt16BE(HEADER_BYTES + payload.length, 2)
+  return Buffer.concat([header, payload])
+}
+
+/** DONE (2.2.7.6), with its error bit or without. */
+const done = (status: number): Buffer => Buffer.concat([Buffer.from([0xfd]), int16(status), int16(0), Buffer.alloc(8)])
+
+/** A reply that says that it is done. */
+export const doneReply = (): Buffer => packet(REPLY, END_OF_MESSAGE, done(0))
+
+/** A reply that holds one error (2.2.7.10), and DONE with its error bit. */
+export function errorReply(message: string, number = 50_000): Buffer {
   const text = message.slice(0, 2000)
   const body = Buffer.concat([
-    int32(50_000),
+    int32(number),
     Buffer.from([1, 16]),
     usVarchar(text),
     bVarchar('recording'),
@@ -108,11 +137,7 @@ export function errorReply(message: string): Buffer {
     int32(1),
   ])
   const token = Buffer.concat([Buffer.from([0xaa]), int16(body.length), body])
-  const done = Buffer.concat([Buffer.from([0xfd]), int16(2), int16(0), Buffer.alloc(8)])
-  const payload = Buffer.concat([token, done])
-  const header = Buffer.from([REPLY, END_OF_MESSAGE, 0, 0, 0, 0, 1, 0])
-  header.writeUInt16BE(HEADER_BYTES + payload.length, 2)
-  return Buffer.concat([header, payload])
+  return packet(REPLY, END_OF_MESSAGE, Buffer.concat([token, done(2)]))
 }
 
 function int16(value: number): Buffer {

@@ -90,13 +90,18 @@ const ordersIn = async (database: TestDatabase | undefined): Promise<readonly un
 
 function given(
   url: string,
-  { database, seen = true, shell = true }: { database?: string; seen?: boolean; shell?: boolean } = {},
+  {
+    database,
+    seen = true,
+    shell = true,
+    config = { env: { DATABASE_URL: url } },
+  }: { database?: string; seen?: boolean; shell?: boolean; config?: Readonly<Record<string, Json>> } = {},
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'migrate-relay-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const options: Json = {
     with: 'connection',
-    config: [{ file: '.env', env: { DATABASE_URL: url } }],
+    config: [{ file: '.env', ...config }],
     ...(database === undefined ? {} : { database }),
   }
   const over = files === undefined || !shell ? { files: openLocal(site.path) } : { files, shell: files.shell }
@@ -114,6 +119,18 @@ function given(
 describe.skipIf(sshdMissing !== null)(
   `relay: { with: connection }${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`,
   () => {
+    it('refuses a text that stands nowhere, until it has replaced it itself', async () => {
+      const replace = (from: string) => ({ config: { replace: { [from]: fresh?.url ?? '' } } })
+      const codes = async ({ step, run }: ReturnType<typeof given>) =>
+        (await step.check(run)).flatMap(({ severity, code }) => (severity === 'error' ? [code] : []))
+      site.put('.env', Buffer.from(`DATABASE_URL=${old?.url}\r\nSPARE=${fresh?.url}`), 0o640)
+      expect(await codes(given(fresh?.url ?? '', replace('misspelled')))).toEqual(['config-text-missing'])
+      const right = given(fresh?.url ?? '', replace(old?.url ?? ''))
+      expect(await codes(right)).toEqual([])
+      await perform(right.step, right.run)
+      expect([await codes(right), await right.step.plan(right.run)]).toEqual([[], []])
+    })
+
     it('makes the old site write to the new database, each order once, and undo gives all back to the byte', async () => {
       const before = site.image()
       const { step, run } = given(fresh?.url ?? '')

@@ -143,20 +143,46 @@ describe('rewrite-config', () => {
     ])
   })
 
-  it('warns of a text that is a part of longer names, and counts where it is told to', async () => {
+  it('refuses a text that is a part of longer names, unless it is told how often it stands there', async () => {
     put('a.txt', 'old.example.com\ncdn-old.example.com old.example.com.\nx.old.example.com, old.example.community')
-    const [warning] = await step([{ file: 'a.txt', replace: { 'old.example.com': 'new.example.com' } }]).check(run)
-    expect(warning).toMatchObject({
-      severity: 'warning',
+    const plain = [{ file: 'a.txt', replace: { 'old.example.com': 'new.example.com' } }]
+    const [error] = await step(plain).check(run)
+    expect(error).toMatchObject({
+      severity: 'error',
       code: 'config-text-inside-name',
       message: expect.stringContaining('lines 2, 3'),
     })
-    expect(warning?.hint).toContain('times: 5')
+    expect(error?.hint).toContain('times: 5')
+    await expect(step(plain).plan(run)).rejects.toMatchObject({ code: 'config-text-inside-name' })
     const counted = (times: number) => [{ file: 'a.txt', replace: { 'old.example.com': { to: 'new.example.com', times } } }]
     expect(await codesOf(counted(1))).toEqual(['error config-text-times'])
     expect(await codesOf(counted(5))).toEqual([])
     await perform(step(counted(5)), run)
     expect(await step(counted(5)).plan(run)).toEqual([])
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['what stands in the file already', 'sql'],
+  ])('refuses a misspelled text that is to become %s, at the first plan and in check', async (_what, to) => {
+    put('a.ini', 'driver=mysql\nserver=old-sql')
+    const misspelled = [{ file: 'a.ini', replace: { 'old-sqll': to } }]
+    expect(await codesOf(misspelled)).toEqual(['error config-text-missing'])
+    await expect(step(misspelled).plan(run)).rejects.toMatchObject({ code: 'config-text-missing' })
+    expect(text('a.ini')).toBe('driver=mysql\nserver=old-sql')
+  })
+
+  it('takes a text that it has replaced by nothing for done, and misses it again once that was taken back', async () => {
+    put('a.ini', 'server=old-sql;debug\n')
+    const items = [{ file: 'a.ini', replace: { ';debug': '', 'old-sql': 'new-sql' } }]
+    const done = await perform(step(items), run)
+    expect(text('a.ini')).toBe('server=new-sql\n')
+    expect([await step(items).plan(run), await step(items).verify(run)]).toEqual([[], []])
+    await takeBack(step(items), done, run)
+    expect(text('a.ini')).toBe('server=old-sql;debug\n')
+    fresh.put('a.ini', Buffer.from('server=new-sql\n'))
+    const error = step(items).plan(run)
+    await expect(error).rejects.toMatchObject({ code: 'config-text-missing' })
   })
 
   it.each([

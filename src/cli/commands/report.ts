@@ -11,7 +11,7 @@ export function addReport(program: Command, io: Io, finish: Finish): void {
     async (playbook: string, flags: Flags) => {
       const { withDisplay } = await import('../session.ts')
       const { concluded } = await import('../conclusion.ts')
-      const { loadPlaybookName } = await import('../../playbook/index.ts')
+      const { loadPlaybookName } = await import('../../playbook/name.ts')
       const { reportOf } = await import('../../report/index.ts')
       const code = await withDisplay({ io, flags, playbook }, 'text', async ({ display, clock }) => {
         const started = clock.monotonic()

@@ -13,7 +13,7 @@ export function addStatus(program: Command, io: Io, finish: Finish): void {
       finish(
         await withDisplay({ io, flags, playbook }, 'text', async ({ display, clock }) => {
           const { concluded } = await import('../conclusion.ts')
-          const { loadPlaybookName } = await import('../../playbook/index.ts')
+          const { loadPlaybookName } = await import('../../playbook/name.ts')
           const { readStatus } = await import('../../run/status.ts')
           const { isLocked } = await import('../../run/lock.ts')
           const { statusText } = await import('../status-text.ts')

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
 import type { ClosingPower } from '../closing-port.ts'
+import { mayHere, THIS_DATABASE } from './catalog.ts'
 import { quoteName } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -42,8 +43,8 @@ export const openSql = (database: string): string =>
 const stateRow = z.object({ database: z.string(), user: z.string(), readOnly: z.boolean(), may: z.number().nullable() })
 
 const STATE = `SELECT CONVERT(nvarchar(128), DB_NAME()) AS [database], CONVERT(nvarchar(128), USER_NAME()) AS [user], d.is_read_only AS [readOnly],
-  HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'ALTER') AS [may]
-FROM sys.databases d WHERE d.database_id = DB_ID()`
+  ${mayHere("N'ALTER'")} AS [may]
+FROM sys.databases d WHERE ${THIS_DATABASE}`
 
 async function stateOf(session: Session): Promise<z.infer<typeof stateRow>> {
   const rows = await session.ask(stateRow, STATE)

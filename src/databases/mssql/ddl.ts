@@ -1,28 +1,27 @@
 import type { Statement } from '../port.ts'
 import { type Column, fullName, type Identity, type Schema, type SchemaObject, type Table, type TableName } from '../schema.ts'
-import { mentions } from './modules.ts'
 import { quoteName, quoteTable } from './names.ts'
+import { callsFunction, inCreationOrder } from './order.ts'
 
 /**
  * The statements that create a schema. Keys come after the rows, then indexes and checks, then foreign keys, then what the server
- * compiles: synonyms, views, functions, procedures, triggers. Pure.
+ * compiles: synonyms, views, functions, procedures, triggers; last of all checks that call these. An index that is built over its rows has
+ * statistics of all of them, better than UPDATE STATISTICS would sample, and others are made when a query asks ("Statistics"): nothing is left
+ * to analyse. Pure.
  */
 export function ddl(schema: Schema): readonly Statement[] {
   const before = schema.objects.filter((each) => each.stage === 'before')
-  // Disabled indexes are made while the tables are empty, and so are functions that are bound to tables.
-  const onEmpty = before.filter((each) => each.kind === 'index' || isBoundToTables(each, schema))
+  const modules = before.filter(isModule)
+  // Disabled indexes are made while the tables are empty.
+  const onEmpty = before.filter((each) => each.kind === 'index')
   const after = schema.objects.filter((each) => each.stage === 'after')
-  const onTables = after.filter((each) => isTablePart(each, schema))
+  const late = after.filter((each) => each.kind === 'check' && callsFunction(each, schema.tables, schema.objects))
+  const onTables = after.filter((each) => isTablePart(each, schema) && !late.includes(each))
   const rest = after.filter((each) => !isTablePart(each, schema))
   return [
-    ...before.filter((each) => !onEmpty.includes(each)).map(objectStatement),
-    ...schema.tables.map(
-      (table): Statement => ({
-        name: `table ${fullName(table.name)}`,
-        stage: 'before',
-        sql: tableSql(table, schema.identities),
-        undo: `DROP TABLE ${quoteTable(table.name)}`,
-      }),
+    ...before.filter((each) => !onEmpty.includes(each) && !modules.includes(each)).map(objectStatement),
+    ...inCreationOrder(schema.tables, modules).map((each) =>
+      'table' in each ? tableStatement(each.table, schema.identities) : objectStatement(each.module),
     ),
     ...onEmpty.map(objectStatement),
     // A clustered index first: building it later would build every other index twice.
@@ -39,8 +38,18 @@ export function ddl(schema: Schema): readonly Statement[] {
       }),
     ),
     ...rest.map(objectStatement),
+    ...late.map(objectStatement),
   ]
 }
+
+const isModule = ({ kind }: SchemaObject): boolean => kind === 'function' || kind === 'view'
+
+const tableStatement = (table: Table, identities: readonly Identity[]): Statement => ({
+  name: `table ${fullName(table.name)}`,
+  stage: 'before',
+  sql: tableSql(table, identities),
+  undo: `DROP TABLE ${quoteTable(table.name)}`,
+})
 
 const objectStatement = (each: SchemaObject): Statement => ({
   name: `${each.kind} ${each.name}`,
@@ -61,20 +70,6 @@ const partStatement = (each: SchemaObject, schema: Schema): Statement =>
   )
 
 const isClustered = (each: SchemaObject): boolean => each.kind === 'index' && /^CREATE (?:UNIQUE )?CLUSTERED /.test(each.sql)
-
-/** A function WITH SCHEMABINDING can't be made before the tables that it names; one that a column computes with must be. */
-const isBoundToTables = (each: SchemaObject, schema: Schema): boolean =>
-  each.kind === 'function' &&
-  /\bSCHEMABINDING\b/i.test(each.sql) &&
-  schema.tables.some((table) => mentions(each.sql, table.name.name)) &&
-  !schema.tables.flatMap(formulas).some((sql) => mentions(sql, each.name.slice(each.name.indexOf('.') + 1)))
-
-/** What a table's columns compute with: a function in it must be there before the table. */
-export const formulas = (table: Table): readonly string[] =>
-  table.columns.flatMap((column) => [
-    ...(column.computed === null ? [] : [column.computed.sql]),
-    ...(column.default === null ? [] : [column.default.sql]),
-  ])
 
 /** Checks, and indexes of tables; an index of a view can only follow the view. */
 const isTablePart = (each: SchemaObject, schema: Schema): boolean =>

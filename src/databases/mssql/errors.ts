@@ -1,4 +1,5 @@
 import { codeOf, MigrateError, messageOf } from '../../base/errors.ts'
+import { formatDuration } from '../../base/units.ts'
 
 /** What a server's error token carries ([MS-TDS] 2.2.7.10): number, class (severity), its own words. */
 export interface ServerError {
@@ -201,6 +202,14 @@ export function statementError(error: unknown, sql: string, where: Where, retryS
   }
 }
 
+/** See ReadOptions.quietMs. */
+export const tooSlow = (where: Where, quietMs: number | undefined, sql: string): MigrateError =>
+  new MigrateError(
+    'database-too-slow',
+    `${where.label}: no row came for ${formatDuration(quietMs ?? 0)} (${firstLine(sql)}). The query was cancelled; nothing was changed.`,
+    { hint: 'Run again when the old host is quieter: what was saved is kept.', retrySafe: true },
+  )
+
 function kindOfStatementError(error: unknown): Kind | undefined {
   // Some statements fail with two errors, the second saying no more than "see previous errors".
   if (error instanceof AggregateError) return error.errors.map(kindOfStatementError).find((kind) => kind !== undefined)
@@ -208,6 +217,18 @@ function kindOfStatementError(error: unknown): Kind | undefined {
   const code = codeOf(error)
   if (code !== undefined && LOST_CODES.includes(code)) return 'database-connection-lost'
   return undefined
+}
+
+/** "Database Engine events and errors": what a bulk load may say but for the missing right to it, which is about the account. */
+const BULK_REFUSALS = { first: 4800, last: 4899, right: 4834 } as const
+
+/** True for a server that doesn't take rows in the way a bulk load brings them: their description (4816), a length (4815), a value (4863). */
+export const refusesBulk = (error: unknown): boolean => {
+  const cause = error instanceof MigrateError ? error.cause : error
+  if (cause instanceof AggregateError) return cause.errors.some(refusesBulk)
+  if (!isServerError(cause)) return false
+  const { number = 0 } = cause
+  return number >= BULK_REFUSALS.first && number <= BULK_REFUSALS.last && number !== BULK_REFUSALS.right
 }
 
 /** True for the error that a duplicate key causes (2627: constraint, 2601: unique index), or a table that exists (2714). */

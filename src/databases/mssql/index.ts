@@ -31,6 +31,7 @@ import { ddl } from './ddl.ts'
 import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { introspect } from './introspect.ts'
+import type { RawLoading } from './load.ts'
 import { load, loadBlocks, loadTogether } from './loads.ts'
 import { dropOwnTables, ensureOwnTable, ledgerPageOf, type Mark, readMarks } from './marks.ts'
 import { LEDGER_TABLE } from './names.ts'
@@ -61,6 +62,7 @@ class MssqlDatabase implements Database {
   readonly #connections: Connections
   #hashing: Promise<Hashing> | undefined
   #freezes: boolean | undefined
+  readonly #raw: RawLoading = { taken: true }
 
   constructor(options: MssqlOptions) {
     this.label = options.label
@@ -172,15 +174,15 @@ class MssqlDatabase implements Database {
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#connections.use((session) => load(session, table, rows, mark))
+    return this.#connections.use((session) => load(session, table, rows, mark, this.#raw))
   }
 
   loadBlocks(table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> {
-    return this.#connections.use((session) => loadBlocks(session, table, blocks, mark))
+    return this.#connections.use((session) => loadBlocks(session, table, blocks, mark, this.#raw))
   }
 
   loadTogether(loads: readonly BlockLoad[]): Promise<readonly number[]> {
-    return this.#connections.use((session) => loadTogether(session, loads))
+    return this.#connections.use((session) => loadTogether(session, loads, this.#raw))
   }
 
   unpackBlock(_table: Table, bytes: Buffer): readonly Row[] {

@@ -3,7 +3,7 @@ import type { Identity, SchemaObject, Table, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
 import { sequenceJump } from './identities.ts'
 import { rangeOf, rangeOfColumn } from './introspect-columns.ts'
-import { quoteName, quoteTable } from './names.ts'
+import { BLANK, NAME, partsOf, quoteName, quoteTable, sameName } from './names.ts'
 import type { Session } from './session.ts'
 
 /** Schemas that every database has: "sys.schemas", and the fixed database roles' own. */
@@ -91,10 +91,9 @@ export function sequenceSql(row: SequenceRow): string {
 /** A sequence numbers every column whose default takes its next value; one that numbers none stands for itself. */
 export function sequenceIdentities(row: SequenceRow, tables: readonly Table[]): readonly Identity[] {
   const sequence: TableName = { schema: row.schema, name: row.name }
-  const takes = new RegExp(`NEXT\\s+VALUE\\s+FOR\\s+${escaped(quoteTable(sequence))}`, 'i')
   const users = tables.flatMap((table) =>
     table.columns
-      .filter((column) => column.default !== null && takes.test(column.default.sql))
+      .filter((column) => column.default !== null && takesFrom(sequence, column.default.sql))
       .map((column) => ({ table: table.name, column: column.name, range: rangeOfColumn(column.codec) })),
   )
   const [minimum, maximum] = rangeOf(row.type, row.precision)
@@ -115,7 +114,19 @@ export function sequenceIdentities(row: SequenceRow, tables: readonly Table[]): 
   }))
 }
 
-const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)
+const TAKES = new RegExp(`NEXT${BLANK}+VALUE${BLANK}+FOR${BLANK}+(${NAME})`, 'giu')
+
+/**
+ * Whether SQL text takes the sequence's next value ("NEXT VALUE FOR (Transact-SQL)"). The schema may be left out, as it was when the default
+ * was made; which one was meant then isn't told, and any of the name counts: to raise one too many harms nobody.
+ */
+function takesFrom(sequence: TableName, sql: string): boolean {
+  return [...sql.matchAll(TAKES)].some(([, name = '']) => {
+    const parts = partsOf(name)
+    const schema = parts.at(-2)
+    return sameName(parts.at(-1) ?? '', sequence.name) && (schema === undefined || sameName(schema, sequence.schema))
+  })
+}
 
 export async function readSynonyms(session: Session): Promise<readonly SchemaObject[]> {
   const rows = await session.ask(

@@ -1,14 +1,14 @@
 import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
-import { formulas } from './ddl.ts'
 import { readFindings } from './findings.ts'
 import { readDescriptions } from './introspect-descriptions.ts'
 import { readModules } from './introspect-modules.ts'
 import { readSchemas, readSequences, readSynonyms } from './introspect-objects.ts'
 import { identitiesOf, indexObjects, readChecks, readForeignKeys, readTableCatalog, tableOf } from './introspect-tables.ts'
 import { readAliasTypes, readTableTypes, readXmlSchemas } from './introspect-types.ts'
-import { inOrder, type Module, mentions, moduleObjects } from './modules.ts'
+import { inOrder, moduleObjects } from './modules.ts'
 import { isOwnTable } from './names.ts'
+import { neededByTables } from './order.ts'
 import { readPrincipals } from './principals.ts'
 import type { Session } from './session.ts'
 import { isCarried } from './values.ts'
@@ -20,9 +20,7 @@ export async function introspect(session: Session): Promise<Schema> {
   const checks = await readChecks(session)
   const { modules, hidden } = await readModules(session)
   const sequences = await readSequences(session, tables)
-  const computing = [...tables.flatMap(formulas), ...checks.map((check) => check.sql)]
-  const isEarly = (module: Module): boolean =>
-    module.kind === 'function' && computing.some((sql) => mentions(sql, module.name.name))
+  const early = neededByTables(tables, modules)
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
   const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
@@ -36,12 +34,12 @@ export async function introspect(session: Session): Promise<Schema> {
       ...(await readAliasTypes(session)),
       ...(await readTableTypes(session, catalog.columns, catalog.indexes)),
       ...sequences.objects,
-      ...ordered.filter(isEarly).flatMap((module) => moduleObjects(module, true)),
+      ...ordered.filter((module) => early.has(module)).flatMap((module) => moduleObjects(module, true)),
       ...catalog.tables.flatMap((table) => indexObjects(table.name, catalog.indexes.get(table.id) ?? [], false)),
       ...checks,
       ...(await readSynonyms(session)),
       ...ordered
-        .filter((module) => !isEarly(module) && module.kind !== 'trigger')
+        .filter((module) => !early.has(module) && module.kind !== 'trigger')
         .flatMap((module) => moduleObjects(module, false)),
       ...views.flatMap((view) => indexObjects(view.name, catalog.indexes.get(view.id) ?? [], true)),
       ...ordered.filter((module) => module.kind === 'trigger').flatMap((module) => moduleObjects(module, false)),

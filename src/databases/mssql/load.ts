@@ -1,10 +1,13 @@
+import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Cell, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { type Held, isLargeRow, isRaw, type LargeRow, type Piece, type RawRowsBlock } from './blocks.ts'
+import { refusesBulk } from './errors.ts'
 import type { BulkValue } from './flow.ts'
 import { insertSql, miscount } from './insert.ts'
 import { quoteTable } from './names.ts'
 import { rowBytes } from './paging.ts'
+import { cellsOf } from './raw-cells.ts'
 import { rawTargets } from './raw-tables.ts'
 import type { Session } from './session.ts'
 import { type Native, nativeOf, nativeValue, type Wire, wireOf, wireValue, writeExpression } from './values.ts'
@@ -25,12 +28,18 @@ export function stageType(column: Column): string {
 export const stageSql = (columns: readonly Column[]): string =>
   `CREATE TABLE ${STAGE} (${columns.map((column, index) => `c${index} ${stageType(column)} NULL`).join(', ')})`
 
+/** Whether a server takes rows as another one sent them; false from when it refused some. */
+export interface RawLoading {
+  taken: boolean
+}
+
 /**
  * Loads rows inside the running transaction; returns how many. Rows as another server sent them are bulk loaded as they are. Of others the
  * driver's bulk load converts some types with loss, so these are bulk loaded as text or bytes into a temporary table and converted by the
- * server on their way into the table ("SET IDENTITY_INSERT").
+ * server on their way into the table ("SET IDENTITY_INSERT"). Where the server refuses rows as they are, throws `bulk-load-refused`
+ * (retrySafe), and from then on they go the way of the others.
  */
-export async function loadRows(session: Session, table: Table, rows: AsyncIterable<Held>): Promise<number> {
+export async function loadRows(session: Session, table: Table, rows: AsyncIterable<Held>, raw: RawLoading): Promise<number> {
   const stage = new Stage(session, table)
   const chunks = new Chunks(rows[Symbol.asyncIterator]())
   let total = 0
@@ -38,7 +47,9 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
     while (true) {
       const next = await chunks.next()
       const count = isRaw(next)
-        ? await loadRaw(session, table, next, chunks)
+        ? await (raw.taken
+            ? loadRaw(session, table, next, chunks, raw)
+            : stage.load(cellsOf(next.columns, next.codePages, next.bytes)))
         : isLargeRow(next)
           ? await stage.loadLarge(next)
           : await stage.load(next)
@@ -52,12 +63,10 @@ export async function loadRows(session: Session, table: Table, rows: AsyncIterab
   return total
 }
 
-/** Rows of the same columns by one bulk load, as they come. "SET IDENTITY_INSERT" holds for it too, as freebcp's -E has it. */
-async function loadRaw(session: Session, table: Table, first: RawRowsBlock, chunks: Chunks): Promise<number> {
-  const name = quoteTable(table.name)
-  const isNumbered = readableColumns(table).some((column) => column.identity !== null)
+/** Rows of the same columns by one bulk load, as they come. An identity is kept since it is among the columns, as SqlBulkCopy keeps it. */
+async function loadRaw(session: Session, table: Table, first: RawRowsBlock, chunks: Chunks, raw: RawLoading): Promise<number> {
   // Without it a server may count nothing ("Configure the user options Server Configuration Option").
-  await session.batch(`SET NOCOUNT OFF${isNumbered ? `;\nSET IDENTITY_INSERT ${name} ON` : ''}`)
+  await session.batch('SET NOCOUNT OFF')
   let count = 0
   const source = new Source()
   async function* batches(): AsyncGenerator<Buffer> {
@@ -67,11 +76,23 @@ async function loadRaw(session: Session, table: Table, first: RawRowsBlock, chun
       yield next.bytes.subarray(1)
     }
   }
-  const taken = await source.through(session.bulkRaw(name, rawTargets(table, first.columns), batches()))
-  if (taken !== count) throw miscount(session, table.name, 'loaded', count, taken)
-  if (isNumbered) await session.batch(`SET IDENTITY_INSERT ${name} OFF`)
-  return count
+  try {
+    const taken = await source.through(session.bulkRaw(quoteTable(table.name), rawTargets(table, first.columns), batches()))
+    if (taken !== count) throw miscount(session, table.name, 'loaded', count, taken)
+    return count
+  } catch (error) {
+    if (!refusesBulk(error)) throw error
+    raw.taken = false
+    throw bulkRefused(session, table, error)
+  }
 }
+
+const bulkRefused = (session: Session, table: Table, cause: unknown): MigrateError =>
+  new MigrateError(
+    'bulk-load-refused',
+    `${session.where.label} doesn't take the rows of ${fullName(table.name)} as the other server sent them: ${messageOf(cause)} None of them was loaded.`,
+    { hint: 'They are tried again by themselves, by way of a temporary table, which is slower.', retrySafe: true, cause },
+  )
 
 /** The temporary table, made when it is first needed. */
 class Stage {

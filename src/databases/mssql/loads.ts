@@ -5,24 +5,29 @@ import { type Held, isLargeRow, isRaw, unpack } from './blocks.ts'
 import { underMark } from './execute.ts'
 import { type Insert, insertTogether } from './insert.ts'
 import { MOST_PARAMETERS } from './keys.ts'
-import { loadRows } from './load.ts'
+import { loadRows, type RawLoading } from './load.ts'
 import { ensureOwnTable, type Mark, setMarks } from './marks.ts'
 import { MARKS_TABLE } from './names.ts'
 import type { Session } from './session.ts'
 
 /** See the port. */
-export const load = (session: Session, table: Table, rows: AsyncIterable<Held>, mark: Mark): Promise<number> =>
-  underMark(session, mark, 0, () => withoutTriggers(session, [table], () => loadRows(session, table, rows)))
+export const load = (session: Session, table: Table, rows: AsyncIterable<Held>, mark: Mark, raw: RawLoading): Promise<number> =>
+  underMark(session, mark, 0, () => withoutTriggers(session, [table], () => loadRows(session, table, rows, raw)))
 
 /** See the port. */
-export const loadBlocks = (session: Session, table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> =>
-  load(session, table, unpack(blocks), mark)
+export const loadBlocks = (
+  session: Session,
+  table: Table,
+  blocks: AsyncIterable<Buffer>,
+  mark: Mark,
+  raw: RawLoading,
+): Promise<number> => load(session, table, unpack(blocks), mark, raw)
 
 /** Rows of so many values are sent as parameters, together with those of other tables; of more, a bulk load is quicker. */
 const MOST_SMALL_VALUES = MOST_PARAMETERS
 
 /** See the port. */
-export async function loadTogether(session: Session, loads: readonly BlockLoad[]): Promise<readonly number[]> {
+export async function loadTogether(session: Session, loads: readonly BlockLoad[], raw: RawLoading): Promise<readonly number[]> {
   const marks = await ensureOwnTable(session, MARKS_TABLE)
   return await session.transaction(true, async () => {
     const missing = await setMarks(
@@ -34,20 +39,20 @@ export async function loadTogether(session: Session, loads: readonly BlockLoad[]
     const counts = await withoutTriggers(
       session,
       wanted.map(({ table }) => table),
-      () => loadAll(session, wanted),
+      () => loadAll(session, wanted, raw),
     )
     return loads.map(({ mark }) => counts.get(mark.name) ?? 0)
   })
 }
 
 /** Rows loaded, by mark. */
-async function loadAll(session: Session, loads: readonly BlockLoad[]): Promise<ReadonlyMap<string, number>> {
+async function loadAll(session: Session, loads: readonly BlockLoad[], raw: RawLoading): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>()
   const small: Insert[] = []
   for (const { table, blocks, mark } of loads) {
     const { rows, rest } = await takeSmall(readableColumns(table).length, unpack(blocks))
     if (rest === undefined) small.push({ table, rows })
-    counts.set(mark.name, rest === undefined ? rows.length : await loadRows(session, table, chained(rows, rest)))
+    counts.set(mark.name, rest === undefined ? rows.length : await loadRows(session, table, chained(rows, rest), raw))
   }
   await insertTogether(session, small)
   return counts

@@ -1,6 +1,6 @@
 import type { SchemaObject, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
-import { quoteName, quoteTable, quoteText } from './names.ts'
+import { BLANK, NAME, quoteName, quoteTable, quoteText } from './names.ts'
 
 /** A view, function, procedure or trigger with its text as sys.sql_modules keeps it. */
 export interface Module {
@@ -16,9 +16,6 @@ export interface Module {
   readonly order?: readonly { readonly place: 'First' | 'Last'; readonly event: string }[]
 }
 
-const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*[\s\S]*?\*/)`
-const PART = String.raw`(?:\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[\p{L}_@#$][\p{L}\p{N}_@#$]*)`
-const NAME = `${PART}(?:${BLANK}*\\.${BLANK}*${PART})*`
 const HEADER = new RegExp(
   `^(${BLANK}*)CREATE${BLANK}+(?:OR${BLANK}+ALTER${BLANK}+)?(VIEW|PROC(?:EDURE)?|FUNCTION|TRIGGER)${BLANK}+${NAME}`,
   'iu',

@@ -1,4 +1,5 @@
 import type { TableName } from '../schema.ts'
+import { mayHere, THIS_DATABASE } from './catalog.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { DatabaseFile } from './native-rows.ts'
 import type { ServerMessage } from './native-server.ts'
@@ -98,8 +99,8 @@ export function movesOf(
 /** What the server is, what it may do, and where it keeps files: "SERVERPROPERTY (Transact-SQL)", "HAS_PERMS_BY_NAME". */
 export const SERVER_SQL = `SELECT CONVERT(int, SERVERPROPERTY('EngineEdition')) AS [engineEdition], CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition],
   CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version], CONVERT(nvarchar(128), SUSER_SNAME()) AS [login], CONVERT(nvarchar(128), USER_NAME()) AS [user],
-  HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'BACKUP DATABASE') AS [mayBackUp], HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE') AS [mayCreate],
-  CASE WHEN IS_SRVROLEMEMBER(N'sysadmin') = 1 OR IS_SRVROLEMEMBER(N'dbcreator') = 1 OR (SELECT d.owner_sid FROM sys.databases d WHERE d.database_id = DB_ID()) = SUSER_SID() THEN 1 ELSE 0 END AS [mayRestore]`
+  ${mayHere("N'BACKUP DATABASE'")} AS [mayBackUp], HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE') AS [mayCreate],
+  CASE WHEN IS_SRVROLEMEMBER(N'sysadmin') = 1 OR IS_SRVROLEMEMBER(N'dbcreator') = 1 OR (SELECT d.owner_sid FROM sys.databases d WHERE ${THIS_DATABASE}) = SUSER_SID() THEN 1 ELSE 0 END AS [mayRestore]`
 
 /** Names of credentials for backups to a URL: the container's ("SQL Server backup to URL", Credential). */
 export const CREDENTIALS_SQL = 'SELECT CONVERT(nvarchar(4000), c.name) AS [name] FROM sys.credentials c'

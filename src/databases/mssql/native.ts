@@ -143,7 +143,8 @@ async function restore(tools: Tools, work: NativeRestore): Promise<void> {
     if (file === undefined) throw notPossible(tools, { reason: `${work.directory} holds no .bacpac` })
     await tools.removeOwnTables()
     const args = importArguments(tools.options, join(work.directory, file))
-    return runPackage(tools, sqlpackage, args, work.signal, 'What it brought in so far is dropped when it is run again.')
+    await runPackage(tools, sqlpackage, args, work.signal, 'What it brought in so far is dropped when it is run again.')
+    return emptySkipped(tools, work)
   }
   const place = work.wishes.server
   if (found.format !== BAK || place === undefined) throw notPossible(tools, found)
@@ -162,7 +163,12 @@ async function restore(tools: Tools, work: NativeRestore): Promise<void> {
     // Also when it was refused: whoever was sent away may come back. The signal may have aborted already.
     await tools.server.run('master', togetherSql(database), NEVER, quiet)
   }
-  for (const table of work.skip) await tools.server.run('own', emptySql(table), work.signal, quiet)
+  await emptySkipped(tools, work)
+}
+
+/** A backup, or an export that somebody else made, holds the rows of every table. */
+async function emptySkipped({ server }: Tools, { skip, signal }: NativeRestore): Promise<void> {
+  for (const table of skip) await server.run('own', emptySql(table), signal, () => undefined)
 }
 
 const NEVER = new AbortController().signal

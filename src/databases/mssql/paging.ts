@@ -135,6 +135,7 @@ export const readShaped = <T>(
   table.key.length > 0 ? pages(session, table, shape, options) : wholeTable(session, table, shape, options)
 
 async function* pages<T>(session: Session, table: Table, shape: Shape<T>, options: ReadOptions): AsyncGenerator<readonly T[]> {
+  const { signal, quietMs } = options
   let after = options.after
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let page = FIRST_PAGE
@@ -144,7 +145,7 @@ async function* pages<T>(session: Session, table: Table, shape: Shape<T>, option
     const sql = pageSql(table, shape, asked, ends)
     let got = 0
     let bytes = 0
-    for await (let batch of session.stream(sql, parameters, { signal: options.signal, drain: true })) {
+    for await (let batch of session.stream(sql, parameters, { signal, quietMs, drain: true })) {
       let items = shape.of(batch)
       got += items.length
       bytes += items.reduce((sum, item) => sum + shape.sizeOf(item), 0)
@@ -171,7 +172,8 @@ async function* wholeTable<T>(
   shape: Shape<T>,
   options: ReadOptions,
 ): AsyncGenerator<readonly T[]> {
+  const { signal, quietMs } = options
   const top = options.limit === undefined ? '' : `TOP (${options.limit}) `
   const sql = `SELECT ${top}${shape.list} ${fromSql(table)}${shape.join ?? ''}`
-  for await (const batch of session.stream(sql, [], { signal: options.signal, drain: false })) yield shape.of(batch)
+  for await (const batch of session.stream(sql, [], { signal, quietMs, drain: false })) yield shape.of(batch)
 }

@@ -72,6 +72,10 @@ export class RawRows {
     return this.#end
   }
 
+  get holds(): boolean {
+    return this.#splitter.holds
+  }
+
   /** Waits until there is enough to take, or the request has ended. */
   async filled(): Promise<void> {
     while (this.#end === undefined && !this.#splitter.isFull) {

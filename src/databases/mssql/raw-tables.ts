@@ -21,21 +21,21 @@ export const travelsRaw = (table: Table): boolean =>
   (table.key.length === 0 || !keyColumns(table).some(isCodePage))
 
 /**
- * The columns of a bulk load of such rows. Text of a code page is declared with its collation, by which the server reads it, as SqlBulkCopy
- * does.
+ * The columns of a bulk load of such rows, described as SqlBulkCopy does: text with its collation, by which the server reads it; NULL
+ * allowed exactly where the table's column allows it, else the server takes none of it (error 4816). What is declared in another type than
+ * the column's is converted as INSERT converts it.
  */
 export const rawTargets = (table: Table, columns: readonly RawColumn[]): readonly RawTarget[] =>
   readableColumns(table).flatMap((column, index) => {
     const raw = columns[index]
     if (raw === undefined) return []
     const name = quoteName(column.name).slice(1, -1)
-    // A server sends a type of fixed length for what can't be NULL.
-    return [{ name, declaration: declarationOf(column), type: raw.type, nullable: raw.kind !== 'fixed' }]
+    return [{ name, declaration: declarationOf(column), type: raw.type, nullable: column.nullable }]
   })
 
 function declarationOf(column: Column): string {
   const { name, sizes } = parseType(column.codec)
   // Every decimal comes with 38 digits (tds-rows.ts).
   if (name === 'decimal' || name === 'numeric') return `${name}(38,${sizes[1] ?? 0})`
-  return isCodePage(column) && column.collation !== null ? `${column.codec} COLLATE ${column.collation}` : column.codec
+  return column.collation === null ? column.codec : `${column.codec} COLLATE ${column.collation}`
 }

@@ -157,12 +157,13 @@ class Reading {
   /** As bytes: a page of so many rows, or the whole of a table without a key. */
   async *raw(options: ReadOptions, page: number | undefined): AsyncGenerator<Block> {
     const { list, join } = this.#rawShape()
+    const { signal, quietMs } = options
     const { ends, parameters } = rangeOf(this.#table, options)
     const sql =
       page === undefined ? `SELECT ${list} ${fromSql(this.#table)}${join}` : pageSql(this.#table, { list, join }, page, ends)
     // As with cells (paging.ts): a page is read to its end, a whole table isn't.
     const drain = page !== undefined
-    const flow = this.#session.streamRaw(sql, parameters, { signal: options.signal, drain, flagged: this.#hasUnlimited })
+    const flow = this.#session.streamRaw(sql, parameters, { signal, quietMs, drain, flagged: this.#hasUnlimited })
     for await (const { columns, codePages, rows, bytes, last, clipped, endsClipped } of flow) {
       const keyIn = (row: Buffer): KeyCells => cellsAt(columns, codePages, row, keyPositions(this.#table))
       for (const row of clipped) this.large.push(keyIn(row))

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import type { KeyCells, Reader, Row, TableSize } from '../port.ts'
+import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
 import type { Table } from '../schema.ts'
+import { THIS_DATABASE } from './catalog.ts'
 import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
 import { isOwnTable } from './names.ts'
 import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
@@ -11,13 +12,17 @@ import type { Session } from './session.ts'
 /** A reader on one session. What it reads, and how long it holds locks: paging.ts. */
 export const readerOn = (session: Session, consistent: boolean): Reader => ({
   consistent,
-  rows: (table, options = {}) => readShaped(session, table, rowShape(table), options),
-  blocks: (table, options = {}) => readBlocks(session, table, options),
+  rows: (table, options = {}) => readShaped(session, table, rowShape(table), patient(options, consistent)),
+  blocks: (table, options = {}) => readBlocks(session, table, patient(options, consistent)),
   boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
   sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
   sums: (table, printing, ranges, signal) => rangeSums(session, table, printing, ranges, signal),
   prints: (table, printing, options = {}) => readShaped(session, table, printShape(table, printing), options),
 })
+
+/** The snapshot of a consistent reader ends with a query that is cancelled: such a one has the time of every question. */
+const patient = ({ quietMs, ...options }: ReadOptions, consistent: boolean): ReadOptions =>
+  consistent || quietMs === undefined ? options : { ...options, quietMs }
 
 /** Rows with these keys; `hints` as they stand after the table's name, for instance ` WITH (UPDLOCK)`. */
 export async function rowsByKey(session: Session, table: Table, keys: readonly KeyCells[], hints = ''): Promise<readonly Row[]> {
@@ -36,7 +41,7 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
 export async function allowsSnapshot(session: Session): Promise<boolean> {
   const [database] = await session.ask(
     z.object({ state: z.number().nullable() }),
-    'SELECT CONVERT(int, snapshot_isolation_state) AS [state] FROM sys.databases WHERE database_id = DB_ID()',
+    `SELECT CONVERT(int, d.snapshot_isolation_state) AS [state] FROM sys.databases d WHERE ${THIS_DATABASE}`,
   )
   return database?.state === 1
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
 import type { RightsPurpose } from '../port.ts'
-import { catalogColumns } from './catalog.ts'
+import { catalogColumns, mayHere } from './catalog.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -22,7 +22,7 @@ const permissionRow = z.object({ user: z.string(), permission: z.string(), grant
 
 /** HAS_PERMS_BY_NAME: 1, 0, or null for a permission that this server doesn't know. */
 const PERMISSIONS_SQL = `SELECT CONVERT(nvarchar(128), USER_NAME()) AS [user], v.permission AS [permission],
-  HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', v.permission) AS [granted]
+  ${mayHere('v.permission')} AS [granted]
 FROM (VALUES ${['VIEW DEFINITION', ...NEEDS.map(([permission]) => permission)].map((each) => `(${quoteText(each)})`).join(', ')}) AS v(permission)`
 
 /** What the account lacks, each with the statement that grants it. Read-only. */
@@ -73,7 +73,7 @@ async function masked(session: Session, user: string): Promise<readonly Finding[
   if (!(await catalogColumns(session, ['columns'])).has('columns.is_masked')) return []
   const [row] = await session.ask(
     z.object({ columns: z.number(), unmask: z.number().nullable() }),
-    `SELECT COUNT(*) AS [columns], MAX(HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK')) AS [unmask]
+    `SELECT COUNT(*) AS [columns], MAX(${mayHere("N'UNMASK'")}) AS [unmask]
 FROM sys.columns c JOIN sys.tables t ON t.object_id = c.object_id WHERE c.is_masked = 1`,
   )
   if (row === undefined || row.columns === 0 || row.unmask !== 0) return []

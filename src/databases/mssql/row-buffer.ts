@@ -33,6 +33,10 @@ export class RowBuffer {
     return this.#end
   }
 
+  get holds(): boolean {
+    return this.#rows.length > 0
+  }
+
   /** Waits until there is enough to take, or the request has ended. */
   async filled(): Promise<void> {
     while (this.#end === undefined && !this.#isFull()) await this.#woken()

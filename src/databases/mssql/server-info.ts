@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { ServerInfo } from '../port.ts'
-import { catalogColumns } from './catalog.ts'
+import { catalogColumns, THIS_DATABASE } from './catalog.ts'
 import type { Session } from './session.ts'
 
 const infoRow = z.object({
@@ -32,7 +32,7 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
   CONVERT(nvarchar(23), d.create_date, 121) AS [created], CONVERT(nvarchar(36), d.service_broker_guid) AS [broker],
   CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition], CONVERT(nvarchar(20), SERVERPROPERTY('EngineEdition')) AS [engineEdition],
   ${setting('compatibility_level')} AS [compatibility], ${setting('is_read_committed_snapshot_on')} AS [versioned]
-FROM sys.databases d WHERE d.database_id = DB_ID()`,
+FROM sys.databases d WHERE ${THIS_DATABASE}`,
   )
   if (row === undefined) throw new RangeError('The server does not know the database that it opened.')
   const size = await session.ask(

@@ -3,8 +3,8 @@ import type { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { Line } from '../../base/stop.ts'
 import { bulkType, type RawTarget, rawType } from './bulk-types.ts'
-import { statementError, type Where } from './errors.ts'
-import { type BulkValue, type Flow, firstOf, type StreamOptions, toRows } from './flow.ts'
+import { statementError, tooSlow, type Where } from './errors.ts'
+import { type BulkValue, type Flow, firstOf, isQuiet, type StreamOptions, toRows } from './flow.ts'
 import { bind, bindStreamed, type Parameter, type Streamed } from './parameters.ts'
 import { type CodedBatch, RawRows, type RowConnection } from './raw-rows.ts'
 import { RowBuffer, type Values } from './row-buffer.ts'
@@ -141,11 +141,13 @@ export class Session implements Line {
     this.#begin(sql)
     const cancel = (): void => request.cancel()
     options.signal?.addEventListener('abort', cancel, { once: true })
+    let isLate = false
     try {
       send()
       while (true) {
-        await buffer.filled()
+        isLate = await isQuiet(buffer, options.quietMs)
         options.signal?.throwIfAborted()
+        if (isLate) throw tooSlow(this.where, options.quietMs, sql)
         if (buffer.end?.error) throw this.#explain(buffer.end.error, sql)
         const isOver = buffer.end !== undefined
         const batch = buffer.take()
@@ -155,7 +157,7 @@ export class Session implements Line {
       }
     } finally {
       options.signal?.removeEventListener('abort', cancel)
-      await buffer.drop(!options.drain || options.signal?.aborted === true)
+      await buffer.drop(!options.drain || isLate || options.signal?.aborted === true)
       this.#busy = false
     }
   }

@@ -86,9 +86,13 @@ export class RowSplitter {
     return this.#used >= BATCH_BYTES
   }
 
+  get holds(): boolean {
+    return this.#rows > 0 || this.#clipped.length > 0
+  }
+
   /** What was taken out so far. */
   take(): RawBatch | undefined {
-    if (this.#rows === 0 && this.#clipped.length === 0) return undefined
+    if (!this.holds) return undefined
     const columns = this.#flagged ? this.#columns.slice(0, -1) : this.#columns
     const bytes = this.#out.subarray(0, this.#used)
     const [rows, last, clipped, endsClipped] = [this.#rows, this.#last, this.#clipped, this.#endsClipped]

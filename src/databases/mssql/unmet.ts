@@ -3,9 +3,9 @@ import type { Finding } from '../../base/errors.ts'
 import { type Column, fullName, type Schema } from '../schema.ts'
 import { chunks, rowsPerStatement } from './keys.ts'
 import type { Session } from './session.ts'
-import { parseType } from './values.ts'
+import { isCodePage, parseType } from './values.ts'
 
-/** See the port: collations and types that came with a later release than this server's. */
+/** See the port: collations and types that came with a later release than this server's; and text whose characters the database hasn't. */
 export const unmet = async (session: Session, schema: Schema): Promise<readonly Finding[]> => [
   ...(
     await unknownTo(
@@ -33,15 +33,32 @@ export const unmet = async (session: Session, schema: Schema): Promise<readonly 
       'Ask for a newer server, or change the columns on the old host first.',
     ),
   ),
+  ...(
+    await unknownTo(
+      session,
+      OTHER_CODE_PAGE,
+      users(schema, (column) => (isAlias(column) && isCodePage(column) ? column.collation : null)),
+    )
+  ).map(([name, where]) =>
+    finding(
+      'alias-type-code-page',
+      `${where} ${where.includes(', ') ? 'have types' : 'has a type'} of the shop's own, whose text has the collation of its database: characters of ${name} would be lost in the ${session.where.label}, which has another code page.`,
+      `Create the new database with COLLATE ${name}, or give the columns the type's base type and this collation on the old host first (ALTER TABLE … ALTER COLUMN … varchar(…) COLLATE ${name}).`,
+    ),
+  ),
 ]
+
+/** The column can't be given a collation ("CREATE TABLE (Transact-SQL)", COLLATE): it gets the database's. */
+const isAlias = ({ type }: Column): boolean => type.startsWith('[')
 
 const finding = (code: string, message: string, hint: string): Finding => ({ severity: 'error', code, message, hint })
 
 /** NULL is what COLLATIONPROPERTY and TYPE_ID say of a name that they don't know ("COLLATIONPROPERTY", "TYPE_ID (Transact-SQL)"). */
 const UNKNOWN_COLLATION = "COLLATIONPROPERTY(v.name, 'CodePage') IS NULL"
 const UNKNOWN_TYPE = 'TYPE_ID(v.name) IS NULL'
+const OTHER_CODE_PAGE = `CONVERT(int, COLLATIONPROPERTY(v.name, 'CodePage')) <> CONVERT(int, COLLATIONPROPERTY(CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation')), 'CodePage'))`
 
-/** What columns have, with the columns that have it. */
+/** What columns that hold values have, with the columns that have it. */
 const users = (schema: Schema, of: (column: Column) => string | null): ReadonlyMap<string, readonly string[]> => {
   const found = new Map<string, string[]>()
   for (const table of schema.tables) {

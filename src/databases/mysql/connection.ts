@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import mysql from 'mysql2'
+import { systemClock } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
-import { stoppable } from '../../base/stop.ts'
+import { ANSWER_MS, stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
 import { WireSocket } from '../wire-socket.ts'
 import { databaseError } from './errors.ts'
@@ -55,32 +56,43 @@ export class Connections extends Pool<Session> {
   }
 
   /** Runs `work`, which uses these sessions (more may be added meanwhile), until the stop in force comes (base/stop.ts). */
-  stoppable<T>(sessions: readonly Session[], work: () => Promise<T>): Promise<T> {
+  async stoppable<T>(sessions: readonly Session[], work: () => Promise<T>): Promise<T> {
+    let told: Promise<unknown> = Promise.resolve()
     const line = {
       interrupt: () => {
-        for (const session of sessions) {
-          session.interrupt()
-          void this.kill(session)
-        }
+        for (const session of sessions) session.interrupt()
+        told = Promise.all(sessions.map((session) => this.kill(session)))
       },
       destroy: () => {
         for (const session of sessions) session.destroy()
       },
     }
-    return stoppable(line, work)
+    try {
+      return await stoppable(line, work)
+    } finally {
+      // Whoever ends the program before the server knows takes the word with him, and it works on for nobody.
+      await told
+    }
   }
 
   /**
    * Ends what the server does for a session ("KILL"): by a connection of its own for as long as that takes, since all others may be
-   * taken. Where it can't be had, the session is destroyed.
+   * taken. Waits for it a second at most, and where it can't be had destroys the session. Never throws.
    */
   async kill(session: Session): Promise<void> {
-    const helper = await this.#connectClient().catch(() => undefined)
-    if (helper === undefined) return session.destroy()
-    await new Promise<void>((resolve) => {
-      helper.query(`KILL QUERY ${session.threadId}`, () => resolve())
-    })
-    helper.destroy()
+    const over = new AbortController()
+    const killed = this.#connectClient().then(
+      (helper) =>
+        new Promise<void>((resolve) => {
+          helper.query(`KILL QUERY ${session.threadId}`, () => {
+            helper.destroy()
+            resolve()
+          })
+        }),
+      () => session.destroy(),
+    )
+    await Promise.race([killed, systemClock.sleep(ANSWER_MS, over.signal)]).catch(() => undefined)
+    over.abort()
   }
 
   protected override async connect(): Promise<Session> {

@@ -133,7 +133,7 @@ export const isBeyond = (next: bigint, value: bigint, increment: string): boolea
 
 /**
  * Identities of the new host that would hand out a value that a row has already, and the value that each must get past: the
- * furthest that was loaded, or that the old host had handed out when the snapshot was taken. `old` by identity name. Pure.
+ * furthest that was loaded, or where the old host stood when the snapshot was taken (`old`). Pure.
  */
 export function identitiesToRaise(
   states: readonly IdentityState[],

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import pg from 'pg'
+import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
-import { type Line, stoppable } from '../../base/stop.ts'
+import { ANSWER_MS, type Line, stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
 import type { Cell } from '../port.ts'
 import { WireSocket } from '../wire-socket.ts'
@@ -48,6 +49,7 @@ export class Session implements Line {
   readonly ownTables: Map<string, string>
   readonly #client: pg.Client
   #failure: Error | undefined
+  #told: Promise<void> | undefined
 
   constructor(client: pg.Client, label: string, ownTables: Map<string, string>) {
     this.#client = client
@@ -102,13 +104,21 @@ export class Session implements Line {
 
   /** Has the server end the statement in hand with an error. Resolves when the server was told: it can't hit a later one. */
   async cancel(): Promise<void> {
-    await cancelOnServer(this.#client)
+    await cancelOnServer(this.#client, CANCEL_TIMEOUT_MS)
   }
 
   /** See Line: the statement ends with an error, none is begun after it, and the connection isn't used again. */
   interrupt(): void {
     this.#failure ??= new Error('Connection terminated, as asked')
-    void this.cancel()
+    this.#told ??= cancelOnServer(this.#client, ANSWER_MS)
+  }
+
+  /**
+   * Resolves once the server knows of an interrupt, or can't be told; at once when there was none. Whoever ends the program before
+   * that takes the word with him, and the server works on for nobody.
+   */
+  async told(): Promise<void> {
+    await this.#told
   }
 
   /** Closes the connection at once; what it was doing is rolled back by the server. */
@@ -130,18 +140,25 @@ const CANCEL_TIMEOUT_MS = 5000
 
 /**
  * Asks the server to end what a connection is doing (PostgreSQL documentation, "Canceling Requests in Progress"): by a connection
- * that needs no login and takes no place among the server's. It closes it once it has passed the request on. Never throws.
+ * that needs no login and takes no place among the server's. It closes it once it has passed the request on. Waits no longer than
+ * told. Never throws.
  */
-async function cancelOnServer(client: pg.Client): Promise<void> {
+async function cancelOnServer(client: pg.Client, mostMs: number): Promise<void> {
   const [processId, secretKey]: readonly unknown[] = [Reflect.get(client, 'processID'), Reflect.get(client, 'secretKey')]
   if (typeof processId !== 'number' || typeof secretKey !== 'number') return
   const request = Buffer.alloc(CANCEL_BYTES)
   for (const [at, value] of [CANCEL_BYTES, CANCEL_CODE, processId, secretKey].entries()) request.writeInt32BE(value, 4 * at)
-  const socket = connect({ host: client.host, port: client.port, timeout: CANCEL_TIMEOUT_MS })
-  for (const event of ['error', 'timeout']) socket.on(event, () => socket.destroy())
+  const socket = connect({ host: client.host, port: client.port })
+  socket.on('error', () => socket.destroy())
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
   socket.resume().end(request)
+  const over = new AbortController()
+  systemClock.sleep(mostMs, over.signal).then(
+    () => socket.destroy(),
+    () => undefined,
+  )
   await closed
+  over.abort()
 }
 
 /**
@@ -153,6 +170,14 @@ const indexMemory = (connections: number): string => {
   const share = `least(${bytes('shared_buffers')} / ${connections}, 1073741824)`
   return `pg_catalog.set_config('maintenance_work_mem', (greatest(${bytes('maintenance_work_mem')}, ${share}) / 1024)::text || 'kB', false)`
 }
+
+/** Limits that only later releases know (14, 17): they would end a snapshot, or a connection that is kept for the next question. */
+const UNLIMITED = ['idle_session_timeout', 'transaction_timeout']
+  .map(
+    (name) =>
+      `CASE WHEN pg_catalog.current_setting('${name}', true) IS NOT NULL THEN pg_catalog.set_config('${name}', '0', false) END`,
+  )
+  .join(', ')
 
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections extends Pool<Session> {
@@ -172,6 +197,7 @@ export class Connections extends Pool<Session> {
       return await stoppable(session, () => work(session))
     } finally {
       this.release(session)
+      await session.told()
     }
   }
 
@@ -182,7 +208,7 @@ export class Connections extends Pool<Session> {
       const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
       await session.query(
-        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}, ${indexMemory(this.limit)}`,
+        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}, ${indexMemory(this.limit)}, ${UNLIMITED}`,
       )
       return session
     } catch (error) {

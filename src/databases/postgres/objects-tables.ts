@@ -71,9 +71,15 @@ FROM pg_class c ${RELATIONS}, LATERAL (SELECT nullif(concat_ws('; ',
     CASE WHEN c.reloftype <> 0 THEN format('ALTER TABLE %s OF %s', ${TABLE}, format_type(c.reloftype, NULL)) END), '') AS sql) o
 WHERE ${TABLE_OR_PARTITION} AND o.sql IS NOT NULL ORDER BY 3`
 
-/** Options that rest on an index: which one orders the table, and which one tells its rows apart for replication. */
+/**
+ * Options that rest on an index: those of a key's own, which its constraint doesn't spell, which one orders the table, and which one tells
+ * its rows apart for replication.
+ */
 const INDEX_OPTIONS = `SELECT ${named('index options', 'c.oid', 'index options')}, n.nspname || '.' || c.relname AS name, o.sql, NULL AS undo
 FROM pg_class c ${RELATIONS}, LATERAL (SELECT nullif(concat_ws('; ',
+    (SELECT string_agg(format('ALTER INDEX %I.%I SET (%s)', n.nspname, x.relname, array_to_string(x.reloptions, ', ')), '; ' ORDER BY x.relname)
+     FROM pg_constraint k JOIN pg_class x ON x.oid = k.conindid
+     WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u') AND x.relkind = 'i' AND x.reloptions IS NOT NULL),
     (SELECT format('ALTER %s %s CLUSTER ON %I', CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, ${TABLE}, x.relname)
      FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisclustered),
     CASE c.relreplident WHEN 'f' THEN format('ALTER TABLE ONLY %s REPLICA IDENTITY FULL', ${TABLE})

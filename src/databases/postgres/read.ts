@@ -83,6 +83,7 @@ async function readOn<T>(
       else session.destroy()
       connections.release(session)
     }
+    await Promise.all(sessions.map((session) => session.told()))
   }
 }
 

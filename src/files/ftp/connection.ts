@@ -5,14 +5,15 @@ import { Client, FTPError } from 'basic-ftp'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import { unreachable } from '../failures.ts'
+import { inTime } from '../in-time.ts'
 import { type FtpOptions, labelOf } from './options.ts'
 import { Answers, passiveMode } from './passive.ts'
 import { hearWholeLines } from './whole-lines.ts'
 import { WIRE } from './wire.ts'
 
-/** Of one listing, at most: a folder of a million files has about 150 MB. */
-const LISTING_BYTES = 512 * 1024 * 1024
 const TIMEOUT_MS = 30_000
+/** A login takes some fifteen answers. Each may take as long as the time limit says, and all of them together so many times that. */
+const LOGIN_TIMES = 4
 
 /** One login. It does one thing at a time. */
 export interface FtpConnection {
@@ -33,24 +34,34 @@ export interface FtpConnection {
  * playbook names).
  */
 export async function connect(options: FtpOptions): Promise<FtpConnection> {
-  const client = new Client(options.timeoutMs ?? TIMEOUT_MS, { maxListingBytes: LISTING_BYTES, allowSeparateTransferHost: false })
+  const client = new Client(options.timeoutMs ?? TIMEOUT_MS, { allowSeparateTransferHost: false })
   const answers = new Answers()
   client.ftp.log = answers.log
   hearWholeLines(client.ftp)
   try {
-    await open(client, options)
-    await client.login(options.user, options.password?.reveal() ?? '')
-    await client.useDefaultSettings()
-    client.ftp.encoding = WIRE
-    client.prepareTransfer = passiveMode(answers)
-    const features = new Set([...(await client.features()).keys()].map((name) => name.toUpperCase()))
-    const system = (await client.sendIgnoringError('SYST')).message.slice(4)
-    const home = await client.pwd()
-    return { client, features, system, home, usedAt: systemClock.monotonic(), answers }
+    return await inTime(LOGIN_TIMES * client.ftp.timeout, 'the login', logIn(client, options, answers), () => hangUp(client))
   } catch (error) {
     client.close()
     throw loginError(options, error)
   }
+}
+
+async function logIn(client: Client, options: FtpOptions, answers: Answers): Promise<FtpConnection> {
+  await open(client, options)
+  await client.login(options.user, options.password?.reveal() ?? '')
+  await client.useDefaultSettings()
+  client.ftp.encoding = WIRE
+  client.prepareTransfer = passiveMode(answers)
+  const features = new Set([...(await client.features()).keys()].map((name) => name.toUpperCase()))
+  const system = (await client.sendIgnoringError('SYST')).message.slice(4)
+  const home = await client.pwd()
+  return { client, features, system, home, usedAt: systemClock.monotonic(), answers }
+}
+
+/** Not by the client alone: it would leave in the dark the encryption that begins over its socket. */
+function hangUp(client: Client): void {
+  client.ftp.socket.destroy()
+  client.close()
 }
 
 async function open(client: Client, options: FtpOptions): Promise<void> {
@@ -64,7 +75,11 @@ async function open(client: Client, options: FtpOptions): Promise<void> {
   }
   if (tls === 'implicit') await client.connectImplicitTLS(host, port, settings)
   else await client.connect(host, port)
-  if (tls === 'explicit') await client.useTLS(settings)
+  // basic-ftp watches over answers alone: for encryption that doesn't begin after AUTH TLS it would wait for ever.
+  if (tls === 'explicit') {
+    const encrypted = client.useTLS(settings)
+    await inTime(client.ftp.timeout, 'the beginning of encryption', encrypted, () => hangUp(client))
+  }
   if (tls !== 'none' && options.fingerprint !== undefined) verify(client, options, options.fingerprint)
 }
 

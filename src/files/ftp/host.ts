@@ -1,20 +1,25 @@
-import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { Finding } from '../../base/errors.ts'
-import { MigrateError } from '../../base/errors.ts'
+import { FTPError } from 'basic-ftp'
+import { type Finding, MigrateError } from '../../base/errors.ts'
+import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
+import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
-import { comparePaths, escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import type { FolderEntries } from '../folder-entries.ts'
+import { hashOf } from '../hash-of.ts'
+import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
-import { listFolder, lookUp } from './folder.ts'
+import { isSurelyMissing, listFolder, lookUp } from './folder.ts'
 import { type FtpOptions, labelOf } from './options.ts'
-import { sizeOf, writeByPart } from './parts.ts'
+import { renamingBy, sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
 import { download, noLinks } from './transfer.ts'
+import { walk } from './walk.ts'
 
 /** Of every link on Unix. */
 const LINK_MODE = 0o777
@@ -24,6 +29,7 @@ export class FtpFiles implements FileHost {
   readonly #options: FtpOptions
   readonly #pool: FtpPool
   readonly #boundary: Boundary
+  readonly #asides = new Asides()
   #root: string | undefined
 
   constructor(options: FtpOptions, pool: FtpPool) {
@@ -36,14 +42,13 @@ export class FtpFiles implements FileHost {
   async powers(): Promise<FilePowers> {
     return this.#pool.use(async (connection) => {
       const root = await findRoot(connection, this.#options)
-      const entries = root === undefined ? [] : await listFolder(connection, root, '', this.label)
+      const entries = root === undefined ? [] : [...(await listFolder(connection, { at: root, path: '', label: this.label }))]
       return findPowers(connection, this.#options.tls !== 'none', root ?? '', entries)
     })
   }
 
-  check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-    return this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
-  }
+  check = (purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
+    this.#pool.use((connection) => checkRoot(connection, this.label, this.#options, purpose))
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     signal?.throwIfAborted()
@@ -51,65 +56,52 @@ export class FtpFiles implements FileHost {
       safePath(folder, this.label)
       await this.#use(folder, 'list', (connection) => this.#inside(connection, folder, true))
     }
-    yield* depth === 'here' ? await this.#entries(folder) : this.#below(await this.#entries(folder), signal)
+    const entries = await this.#entries(folder)
+    const tree = { connections: this.#options.connections, signal, isEntered: looksInto(depth) }
+    yield* walk(entries, { ...tree, read: (path) => this.#entries(path), stat: (path) => this.stat(path) })
   }
 
-  /** What lies below folders that come soon is asked for beforehand, by as many connections as there are. */
-  async *#below(entries: readonly FileEntry[], signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
-    const folders = entries.filter((entry) => entry.kind === 'folder').map((entry) => entry.path)
-    const asked = new Map<string, Promise<readonly FileEntry[]>>()
-    const ask = (path: string): Promise<readonly FileEntry[]> => {
-      const answer = asked.get(path) ?? this.#entries(path)
-      // It is awaited when its turn comes, and told then; one that never comes must not end the process.
-      answer.catch(() => undefined)
-      asked.set(path, answer)
-      return answer
-    }
-    for (const entry of entries) {
-      signal?.throwIfAborted()
-      yield entry
-      if (entry.kind !== 'folder') continue
-      const next = folders.indexOf(entry.path)
-      for (const path of folders.slice(next, next + this.#options.connections)) void ask(path)
-      const below = await ask(entry.path)
-      asked.delete(entry.path)
-      yield* this.#below(below, signal)
-    }
-  }
-
-  async #entries(folder: string): Promise<readonly FileEntry[]> {
-    const entries = await this.#use(folder, 'list', (connection) =>
-      listFolder(connection, this.#full(folder), folder, this.label),
-    )
+  async #entries(folder: string): Promise<FolderEntries> {
+    const where = { path: folder, label: this.label }
+    const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
+    for (const { path } of entries) this.#asides.see(path)
     if (folder !== '') this.#boundary.remember(folder)
-    return entries.toSorted((a, b) => comparePaths(a.path, b.path))
+    return entries
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (connection) => {
       await this.#inside(connection, path, false)
+      await this.#asides.mend(this.#renaming(connection), path)
       return this.#entry(connection, path)
     })
   }
 
   /** Links not followed. Where MLST settles it, that gives the one entry; else the folder's listing does. */
   async #entry(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
-    if (!connection.features.has('MLST')) return this.#listed(connection, path)
+    if (!connection.features.has('MLST'))
+      return (await isSurelyMissing(connection, this.#full(path))) ? undefined : this.#listed(connection, path)
     const found = await lookUp(connection, this.#full(path), path)
     // proftpd calls a link what it points at; all that is left of the link is its mode.
-    const isDoubtful = found !== undefined && (found.kind === 'link' || found.mode === LINK_MODE || found.mode === null)
+    if (found === undefined) return undefined
+    const isDoubtful = found === 'unclear' || found.kind === 'link' || found.mode === LINK_MODE || found.mode === null
     return isDoubtful ? this.#listed(connection, path) : found
   }
 
+  /** An entry by the listing of its folder. Throws for a folder that may not be listed: what it holds nobody can say. */
   async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     const folder = parentOf(path)
     try {
-      const entries = await listFolder(connection, this.#full(folder), folder, this.label)
-      return entries.find((entry) => entry.path === path)
+      const where = { at: this.#full(folder), path: folder, label: this.label }
+      return (await listFolder(connection, { ...where, only: path })).at(0)
     } catch (error) {
-      if (['missing', 'unclear'].includes(meaningOf(error, connection))) return undefined
-      throw error
+      const meaning = meaningOf(error, connection)
+      if (meaning === 'missing') return undefined
+      if (meaning !== 'unclear') throw error
+      const stands = folder === '' || (await this.#entry(connection, folder))?.kind === 'folder'
+      if (stands) throw permissionDenied(this.label, folder, 'list', error)
+      return undefined
     }
   }
 
@@ -136,8 +128,7 @@ export class FtpFiles implements FileHost {
         failed: (error) => this.#failure(error, path, 'read', connection),
       })
       void ended.then(() => this.#pool.giveBack(connection))
-      signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-      return stream
+      return endedBy(stream, signal)
     } catch (error) {
       const failure = await this.#failure(error, path, 'read', connection)
       const wasDropped = this.#pool.wasDropped(connection, failure)
@@ -153,10 +144,9 @@ export class FtpFiles implements FileHost {
     try {
       return await this.#use(path, 'write', async (connection) => {
         await this.#folderFor(connection, path)
-        const [part, target] = [this.#full(partPath(path)), this.#full(path)]
         const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
-        const look = (): Promise<FileEntry | undefined> => this.#entry(connection, path)
-        return writeByPart(connection, { label: this.label, path, part, target, failed, look }, content, options, signal)
+        const place = { ...this.#place(connection), path, asides: this.#asides, failed }
+        return writeByPart(connection, place, content, options, signal)
       })
     } catch (error) {
       content.destroy()
@@ -208,7 +198,7 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (connection) => {
       await this.#inside(connection, path, false)
-      if (await this.#refused(connection, `DELE ${this.#full(path)}`, path)) throw permissionDenied(this.label, path, 'remove')
+      await this.#renaming(connection).remove(path)
       this.#boundary.forget()
     })
   }
@@ -217,15 +207,12 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (connection) => {
       await this.#inside(connection, path, false)
-      await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
+      const answer = await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
       this.#boundary.forget()
+      if (answer.code < 400 || (await this.#entry(connection, path)) === undefined) return
+      const held = await listFolder(connection, { at: this.#full(path), path, label: this.label })
+      if (held.length === 0) throw permissionDenied(this.label, path, 'remove', new FTPError(answer))
     })
-  }
-
-  /** True when the host refused a removal and the file is still there. */
-  async #refused(connection: FtpConnection, command: string, path: string): Promise<boolean> {
-    const { code } = await connection.client.sendIgnoringError(command)
-    return code >= 400 && (await this.#entry(connection, path)) !== undefined
   }
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
@@ -234,10 +221,7 @@ export class FtpFiles implements FileHost {
       await this.#inside(connection, path, true)
       return serverHash(connection, this.#full(path))
     })
-    if (found !== undefined) return found
-    const hash = createHash('sha256')
-    for await (const chunk of (await this.read(path, signal ? { signal } : {})) as AsyncIterable<Buffer>) hash.update(chunk)
-    return hash.digest('hex')
+    return found ?? hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
@@ -254,17 +238,22 @@ export class FtpFiles implements FileHost {
     return found
   }
 
-  freeBytes(): Promise<number | null> {
-    return this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  freeBytes = () => this.#use('', 'look at', (connection) => freeBytes(connection, this.#full('')))
+  freeFiles = (): Promise<null> => Promise.resolve(null) // FTP has no word for it
+
+  async sweep(): Promise<void> {
+    for (const path of this.#asides.pending())
+      await this.#use(path, 'put back', (connection) => this.#asides.settle(this.#renaming(connection), path))
   }
 
-  freeFiles(): Promise<null> {
-    return Promise.resolve(null) // FTP has no word for it
+  close = (): Promise<void> => this.#pool.close()
+
+  readonly #place = (connection: FtpConnection) => {
+    const look = (path: string): Promise<FileEntry | undefined> => this.#entry(connection, path)
+    return { label: this.label, full: (path: string): string => this.#full(path), look }
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
-  }
+  readonly #renaming = (connection: FtpConnection) => renamingBy(connection, this.#place(connection))
 
   async #use<T>(path: string, doing: string, work: (connection: FtpConnection) => Promise<T>): Promise<T> {
     return this.#pool.use(async (connection) => {
@@ -284,8 +273,11 @@ export class FtpFiles implements FileHost {
     const last = await lastWord(error, connection)
     if (last !== undefined) return mapped(last, about)
     if (meaningOf(error, connection) !== 'unclear' || doing === 'write') return mapped(error, about)
-    const there = await this.#entry(connection, path).catch(() => undefined)
-    return mapped(error, about, path === '' || there !== undefined)
+    try {
+      return mapped(error, about, path === '' || (await this.#entry(connection, path)) !== undefined)
+    } catch (second) {
+      return mapped(second, about, true)
+    }
   }
 
   async #ready(connection: FtpConnection): Promise<void> {

@@ -1,22 +1,29 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { FTPError } from 'basic-ftp'
+import type { Asides, Renaming } from '../asides.ts'
 import { lastLook } from '../last-look.ts'
+import { partPath } from '../paths.ts'
 import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
 import type { FtpConnection } from './connection.ts'
+import { meaningOf } from './failures.ts'
 import { serverHash } from './powers.ts'
 import { download, upload } from './transfer.ts'
 
-/** A file on its way: `part` and `target` are whole paths on the host, `failed` makes the error that a broken reading is told by. */
+/** "Service not available, closing control connection" (RFC 959, section 4.2). */
+const GOING_AWAY = 421
+
+/** A file on its way. Paths are relative to the root but for what `full` makes of them. */
 export interface Place {
   readonly label: string
   readonly path: string
-  readonly part: string
-  readonly target: string
+  readonly asides: Asides
+  full(path: string): string
+  /** Makes the error that a broken reading is told by. */
   failed(error: unknown): Promise<Error>
-  /** What stands under the target at this moment. */
-  look(): Promise<FileEntry | undefined>
+  /** What stands under a path at this moment. */
+  look(path: string): Promise<FileEntry | undefined>
 }
 
 /** Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. */
@@ -27,24 +34,27 @@ export async function writeByPart(
   options: WriteOptions,
   signal: AbortSignal | undefined,
 ): Promise<WrittenFile> {
-  const { label, path, part, target } = place
+  const { label, path } = place
+  const part = place.full(partPath(path))
   const stands = await sizeOf(connection, part)
   const from = await provenBytes(options.again, stands, () => hashOfPart(connection, place, stands, signal))
   // One that an earlier try left may be closed to writing; where none is, the host says so.
   if (stands && from === 0) await connection.client.sendIgnoringError(`DELE ${part}`)
   const written = await upload(connection, part, content, options, { label, path, signal, from })
-  await lastLook(options, place, () => place.look())
-  await putInPlace(connection, part, target)
+  await place.asides.mend(renamingBy(connection, place), path)
+  await lastLook(options, place, () => place.look(path))
+  await putInPlace(connection, place)
   return from === 0 ? written : { ...written, resumedAt: from }
 }
 
 /** By this connection alone: there may be no other. */
 async function hashOfPart(
   connection: FtpConnection,
-  { part, failed }: Place,
+  { full, path, failed }: Place,
   size: number | null,
   signal: AbortSignal | undefined,
 ): Promise<string> {
+  const part = full(partPath(path))
   const found = await serverHash(connection, part)
   if (found !== undefined) return found
   const { stream, ended } = download(connection, part, { offset: 0, size, failed })
@@ -57,14 +67,32 @@ async function hashOfPart(
   return hash.digest('hex')
 }
 
-/** Where a rename won't replace what is there (IIS), that goes first; when it can't, the rename's own refusal says why. */
-async function putInPlace({ client }: FtpConnection, part: string, target: string): Promise<void> {
-  await client.send(`RNFR ${part}`)
-  const renamed = await client.sendIgnoringError(`RNTO ${target}`)
+/** Where a rename won't replace what is there (IIS), that steps aside first. A server's words for it are in its own language: only other reasons are known by theirs. */
+async function putInPlace(connection: FtpConnection, place: Place): Promise<void> {
+  const { client } = connection
+  await client.send(`RNFR ${place.full(partPath(place.path))}`)
+  const renamed = await client.sendIgnoringError(`RNTO ${place.full(place.path)}`)
   if (renamed.code < 400) return
-  if ((await client.sendIgnoringError(`DELE ${target}`)).code >= 400) throw new FTPError(renamed)
-  await client.rename(part, target)
+  const refusal = new FTPError(renamed)
+  if (!['unclear', 'other'].includes(meaningOf(refusal, connection))) throw refusal
+  await place.asides.replace(renamingBy(connection, place), place.path, refusal)
 }
+
+/** What `Asides` needs of a connection. */
+export const renamingBy = (
+  connection: FtpConnection,
+  { label, full, look }: Pick<Place, 'label' | 'full' | 'look'>,
+): Renaming => ({
+  label,
+  isLost: (error) => connection.client.closed || (error instanceof FTPError && error.code === GOING_AWAY),
+  rename: async (from, to) => void (await connection.client.rename(full(from), full(to))),
+  // Where names fold case, a listing has it under another one.
+  isThere: async (path) => (await sizeOf(connection, full(path))) !== null || (await look(path)) !== undefined,
+  remove: async (path) => {
+    const { code, message } = await connection.client.sendIgnoringError(`DELE ${full(path)}`)
+    if (code >= 400 && (await look(path)) !== undefined) throw new FTPError({ code, message })
+  },
+})
 
 /** Bytes of a file; `null` where the server doesn't say, or where none is. */
 export async function sizeOf({ client, features }: FtpConnection, path: string): Promise<number | null> {

@@ -100,10 +100,10 @@ export async function upload(
     const stands = await client.size(part)
     if (stands !== size) throw connectionLost(label, path, new Error(`${stands} of ${size} bytes stand there`))
   }
-  await setTime(connection, part, options.mtimeSeconds)
+  const isTimed = await setTime(connection, part, options.mtimeSeconds)
   // Hosts without modes refuse it; whether there are any is told by `powers`.
   if (options.mode !== null) await client.sendIgnoringError(`SITE CHMOD ${(options.mode & 0o7777).toString(8)} ${part}`)
-  return { size, sha256: hash.digest('hex') }
+  return { size, sha256: hash.digest('hex'), ...(isTimed ? {} : { untimed: true }) }
 }
 
 /** Whoever reads the stream is told what broke it, also when that is later: by then nobody may listen, which would end the process. */
@@ -111,10 +111,17 @@ const heardLater = (stream: Readable): void => void stream.on('error', () => und
 
 const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)))
 
-/** MFMT (draft-somers-ftp-mfxx-04), or the older way that MDTM with a time in front has; a host with neither keeps its own time. */
-async function setTime({ client, features }: FtpConnection, path: string, seconds: number): Promise<void> {
+/**
+ * MFMT (draft-somers-ftp-mfxx-04), or the older way that MDTM with a time in front has. False where the host keeps its own time: it knows
+ * neither, or refuses, which no FEAT tells (vsftpd lists MDTM also where `mdtm_write` is off), or answers with another time.
+ */
+async function setTime({ client, features }: FtpConnection, path: string, seconds: number): Promise<boolean> {
   const command = features.has('MFMT') ? 'MFMT' : features.has('MDTM') ? 'MDTM' : undefined
-  if (command !== undefined) await client.sendIgnoringError(`${command} ${timeText(seconds)} ${path}`)
+  if (command === undefined) return false
+  const wanted = timeText(seconds)
+  const { code, message } = await client.sendIgnoringError(`${command} ${wanted} ${path}`)
+  const told = /^213 (?:modify=)?(\d{14})\b/i.exec(message)?.[1] ?? wanted
+  return code < 400 && told === wanted
 }
 
 /** FTP has no command that makes a link. */

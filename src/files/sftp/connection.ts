@@ -5,6 +5,7 @@ import SftpClient from 'ssh2-sftp-client'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import { unreachable } from '../failures.ts'
+import { inTime } from '../in-time.ts'
 import { receiveAnswers } from './answers.ts'
 import { SftpChannel } from './channel.ts'
 import { hostTrust } from './host-key.ts'
@@ -14,6 +15,7 @@ import { decryptsApart, gatherWrites, openSocket, prepareKeys, widen } from './s
 
 /** A disk that has to wake up, or a large folder, may take its time. */
 const SILENCE_MS = 60_000
+const TIMEOUT_MS = 20_000
 
 /** One login on the host. */
 export interface SftpConnection {
@@ -53,8 +55,9 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
   const sock = openSocket({ host: options.host, port: options.port }, () => decryptsApart(login.client))
   gatherWrites(sock)
   login.client.on('handshake', () => setImmediate(() => prepareKeys(login.client)))
+  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   try {
-    const session = await login.connect({
+    const opening = login.connect({
       sock,
       host: options.host,
       port: options.port,
@@ -69,10 +72,12 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
         refusal = trust.judge(key)
         return refusal === undefined
       },
-      readyTimeout: options.timeoutMs ?? 20_000,
+      readyTimeout: timeoutMs,
       keepaliveInterval: options.keepaliveMs ?? 10_000,
       keepaliveCountMax: 3,
     })
+    // "Ready" is who is logged in; the part of the server that has the files may hang, and the other part give signs of life for ever.
+    const session = await inTime(2 * timeoutMs, 'the beginning of SFTP', opening, () => sock.destroy())
     gatherRequests(session)
     receiveAnswers(session)
     // Last, so that it sees all that comes: what a content takes of the window is given back whoever took it.

@@ -1,29 +1,34 @@
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { Finding } from '../../base/errors.ts'
+import { Asides } from '../asides.ts'
+import { looksInto } from '../depth.ts'
+import { endedBy } from '../ended-by.ts'
 import type { FolderEntries } from '../folder-entries.ts'
+import { hashOf } from '../hash-of.ts'
 import { lastLook } from '../last-look.ts'
-import { escapes, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
+import { parentOf, partPath, safePath } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
-import { OPEN, type SftpChannel, STATUS, type Statvfs } from './channel.ts'
+import { type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
+import { checkedFiles } from './check-file.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
 import { findRoot, type SftpRoot } from './inside.ts'
 import { entryAt, readFolder, walk } from './listing.ts'
+import { OnDisk } from './on-disk.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { makeFolderAt, makeFoldersFor, placeWhole, putInPlace, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
+import { makeFolderAt, makeFoldersFor, makeLinkAt, placeWhole, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
 import { LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
+import { renamingBy } from './renaming.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
-import { readAhead, readSmall } from './transfer.ts'
+import { readOpened, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
-
 /** From so many bytes on a file is large. */
 const LARGE_BYTES = 2 * 1024 * 1024
 
@@ -34,6 +39,8 @@ export class SftpFiles implements FileHost {
   readonly #pool: SftpPool
   readonly #hashes: ShellHashes
   readonly #small: SmallFiles
+  readonly #asides = new Asides()
+  readonly #disk: OnDisk
   #boundary: Promise<SftpRoot> | undefined
   #powers: FilePowers | undefined
   #remarks: string[] = []
@@ -41,8 +48,11 @@ export class SftpFiles implements FileHost {
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
-    const fellBack: FellBack = (way, said) => void this.#remarks.push(refusal(this.label, way, said))
-    this.#small = new SmallFiles(pool, options.connections, () => this.#hasPrograms(), fellBack)
+    const remark = (text: string): void => void this.#remarks.push(text)
+    const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
+    const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
+    this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack)
+    this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
     this.#options = options
     this.#pool = pool
   }
@@ -62,11 +72,10 @@ export class SftpFiles implements FileHost {
       .catch(() => undefined)
   }
 
-  check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
-    return this.#use('', 'look at', (channel, boundary) =>
+  check = (purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
+    this.#use('', 'look at', (channel, boundary) =>
       checkRoot(channel, this.label, boundary.full(''), this.#options.user, purpose),
     )
-  }
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
     if (folder !== '') {
@@ -75,17 +84,18 @@ export class SftpFiles implements FileHost {
     }
     const read = (path: string): Promise<FolderEntries> =>
       this.#use(path, 'list', async (channel, boundary) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path))
+        const entries = await readFolder(channel, this.label, path, boundary.full(path), (each) => this.#asides.see(each))
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
-    yield* depth === 'here' ? await read(folder) : walk(folder, read, signal)
+    yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
     safePath(path, this.label)
     return this.#use(path, 'look at', async (channel, boundary) => {
       await boundary.check(path, boundary.by(channel))
+      await this.#asides.mend(renamingBy(channel, this.#place(boundary, path)), path)
       return entryAt(channel, path, boundary.full(path))
     })
   }
@@ -97,9 +107,7 @@ export class SftpFiles implements FileHost {
     const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
-    const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 1 })
-    signal?.addEventListener('abort', () => stream.destroy(signal.reason), { once: true })
-    return stream
+    return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
   async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
@@ -131,12 +139,7 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      const handle = await channel.open(boundary.full(path), OPEN.read)
-      try {
-        yield* readAhead(channel, handle, offset, size)
-      } finally {
-        if (!channel.isLost) await channel.close(handle)
-      }
+      yield* readOpened(channel, { label: this.label, path, full: boundary.full(path), offset, size })
     } catch (error) {
       throw await this.#failure(error, path, 'read', channel, boundary)
     } finally {
@@ -148,14 +151,15 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    const place = (from: string): Promise<void> =>
+    const place = (from: string | null): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
-        await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
+        if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
+    if (whole === undefined) return bySftp()
     const root = (await this.#inside()).full('')
-    return whole === undefined ? bySftp() : this.#small.write(root, whole, options, place, bySftp)
+    return this.#small.write(root, path, whole, options, place, bySftp).finally(this.#disk.wrote)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -163,11 +167,11 @@ export class SftpFiles implements FileHost {
     const write = async (channel: SftpChannel, boundary: SftpRoot): Promise<WrittenFile> => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
       const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
-      const place = { part: boundary.full(partPath(path)), target: boundary.full(path), look }
+      const place = { ...this.#place(boundary, path), look, flushes: this.#disk.flushes(channel) }
       return writeByPart(channel, place, content, options, () => this.sha256(partPath(path), signal), signal)
     }
     // What may be gone on with is large.
-    return this.#use(path, 'write', write, options.again === undefined ? 1 : LARGE)
+    return this.#disk.one(() => this.#use(path, 'write', write, options.again === undefined ? 1 : LARGE))
   }
 
   #lastLook(channel: SftpChannel, boundary: SftpRoot, path: string, options: WriteOptions): Promise<void> {
@@ -186,12 +190,7 @@ export class SftpFiles implements FileHost {
   async link(path: string, target: string): Promise<void> {
     safePath(path, this.label)
     await this.#use(path, 'make the link', async (channel, boundary) => {
-      if (!targetStaysInside(path, target, boundary.full(''))) throw escapes(this.label, path, `would be a link to ${target}`)
-      await makeFoldersFor(channel, boundary, path)
-      const part = boundary.full(partPath(path))
-      await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
-      await channel.makeLink(part, target)
-      await putInPlace(channel, part, boundary.full(path))
+      await makeLinkAt(channel, this.#place(boundary, path), target)
       boundary.forget()
     })
   }
@@ -216,10 +215,7 @@ export class SftpFiles implements FileHost {
 
   async sha256(path: string, signal?: AbortSignal): Promise<string> {
     const found = await this.#hashIfLarge(path, signal)
-    if (found !== null) return found
-    const hash = createHash('sha256')
-    for await (const bytes of await this.read(path, signal ? { signal } : {})) hash.update(bytes)
-    return hash.digest('hex')
+    return found ?? hashOf(await this.read(path, signal ? { signal } : {}))
   }
 
   /** A small file is read sooner than a program is started. */
@@ -236,12 +232,11 @@ export class SftpFiles implements FileHost {
     for (const path of paths) safePath(path, this.label)
     return this.#use('', 'hash files in', async (channel, boundary) => {
       const program = await this.#hashes.program(channel, boundary.full(''))
-      if (program === null) return paths.map(() => null)
       for (const path of paths) await boundary.check(path, boundary.by(channel))
+      if (program === null) return checkedFiles(channel, paths.map(boundary.full, boundary))
       // A command line is UTF-8: what isn't is hashed by reading it.
       const named = paths.filter((path) => !isRaw(path))
-      const full = named.map((path) => boundary.full(path))
-      const found = await this.#hashes.of(program, full, signal)
+      const found = await this.#hashes.of(program, named.map(boundary.full, boundary), signal)
       const hashOf = new Map(named.map((path, index) => [path, found[index] ?? null]))
       return paths.map((path) => hashOf.get(path) ?? null)
     })
@@ -257,14 +252,18 @@ export class SftpFiles implements FileHost {
   }
 
   async sweep(): Promise<void> {
-    await this.#small.sweep((await this.#inside()).full(''))
+    const boundary = await this.#inside()
+    await this.#small.sweep(boundary.full(''))
+    for (const path of this.#asides.pending())
+      await this.#use(path, 'put back', (channel) => this.#asides.settle(renamingBy(channel, this.#place(boundary, path)), path))
+    await this.#disk.sync(boundary.full(''))
   }
 
   remarks = (): readonly string[] => this.#remarks.splice(0)
 
-  async close(): Promise<void> {
-    await this.#small.close().finally(() => this.#pool.close())
-  }
+  close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
+
+  readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
 
   #inside(): Promise<SftpRoot> {
     this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
@@ -291,7 +290,6 @@ export class SftpFiles implements FileHost {
     return this.#pool.use(working, weight)
   }
 
-  #failure(error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> {
-    return mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
-  }
+  readonly #failure = (error: unknown, path: string, doing: string, channel: SftpChannel, boundary: SftpRoot): Promise<unknown> =>
+    mapped(error, { label: this.label, path, doing, root: boundary.full('') }, channel)
 }

@@ -1,15 +1,27 @@
 import type { FileEntryWithStats, Stats } from 'ssh2'
-import { filesFailed } from '../failures.ts'
+import { fileMissing, filesFailed } from '../failures.ts'
 import { FolderEntries } from '../folder-entries.ts'
-import { isUnpackedFolder, joinPath } from '../paths.ts'
+import { isPartPath, isUnpackedFolder, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
+import { foundAfterAll, readUnlessGone } from '../vanishing.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
 const AHEAD = 4
+/** So often a link may go, or turn into something else, while it is asked about. */
+const LOOKS = 3
 
-/** Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. */
-export async function readFolder(channel: SftpChannel, label: string, folder: string, full: string): Promise<FolderEntries> {
+/**
+ * Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. `seeOwn` is told of what this program
+ * itself has put there on the way.
+ */
+export async function readFolder(
+  channel: SftpChannel,
+  label: string,
+  folder: string,
+  full: string,
+  seeOwn: (path: string) => void = () => undefined,
+): Promise<FolderEntries> {
   const entries = new FolderEntries(folder)
   const late: FileEntryWithStats[] = []
   await readAll(channel, full, (item) => {
@@ -18,10 +30,11 @@ export async function readFolder(channel: SftpChannel, label: string, folder: st
     if (folder === '' && isUnpackedFolder(name)) return
     if (name === '' || name.includes('/') || name.includes('\0'))
       throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
+    if (isPartPath(name)) seeOwn(joinPath(folder, name))
     if (typeof item.attrs.mode !== 'number' || item.attrs.isSymbolicLink()) late.push(item)
     else entries.add(plainEntry(joinPath(folder, name), item.attrs))
   })
-  for (const entry of await Promise.all(late.map((item) => askedEntry(channel, folder, full, item)))) entries.add(entry)
+  for (const entry of await askedEntries(channel, label, folder, full, late)) entries.add(entry)
   return entries.sort()
 }
 
@@ -49,12 +62,29 @@ async function readAll(channel: SftpChannel, full: string, found: (item: FileEnt
   }
 }
 
-/** A link is asked where it points, and the host of what it said nothing about. */
-function askedEntry(channel: SftpChannel, folder: string, full: string, item: FileEntryWithStats): Promise<FileEntry> {
-  const fullName = full === '/' ? `/${item.filename}` : `${full}/${item.filename}`
-  const path = joinPath(folder, item.filename)
-  if (typeof item.attrs.mode === 'number') return entryFrom(channel, path, fullName, item.attrs)
-  return channel.lstat(fullName).then((stats) => entryFrom(channel, path, fullName, stats))
+/** A link is asked where it points, and the host of what it said nothing about. What is gone by then is left out. */
+async function askedEntries(
+  channel: SftpChannel,
+  label: string,
+  folder: string,
+  full: string,
+  items: readonly FileEntryWithStats[],
+): Promise<readonly FileEntry[]> {
+  const fullOf = (name: string): string => (full === '/' ? `/${name}` : `${full}/${name}`)
+  const look = (name: string): Promise<FileEntry | undefined> =>
+    entryAt(channel, joinPath(folder, name), fullOf(name)).catch(undefinedIfMissing)
+  const ask = async ({ filename: name, attrs }: FileEntryWithStats): Promise<FileEntry | undefined> =>
+    typeof attrs.mode === 'number'
+      ? entryFrom(channel, joinPath(folder, name), fullOf(name), attrs).catch(undefinedIfMissing)
+      : look(name)
+  const asked = await Promise.all(items.map(async (item) => [item.filename, await ask(item)] as const))
+  const lost = asked.flatMap(([name, entry]) => (entry === undefined ? [name] : []))
+  const found = await foundAfterAll(lost, {
+    look,
+    names: () => namesIn(channel, full),
+    missing: (name) => fileMissing(label, joinPath(folder, name)),
+  })
+  return [...asked.flatMap(([, entry]) => entry ?? []), ...found]
 }
 
 /** An entry from its attributes; a link is asked where it points. */
@@ -71,12 +101,20 @@ function plainEntry(path: string, stats: Stats): FileEntry {
 
 /** What stands under a path, a link not followed; `undefined` when nothing does. */
 export async function entryAt(channel: SftpChannel, path: string, full: string): Promise<FileEntry | undefined> {
-  try {
-    return await entryFrom(channel, path, full, await channel.lstat(full))
-  } catch (error) {
-    if (statusOf(error) === STATUS.missing) return undefined
-    throw error
+  for (let looks = LOOKS; ; looks -= 1) {
+    const stats = await channel.lstat(full).catch(undefinedIfMissing)
+    if (stats === undefined) return undefined
+    try {
+      return await entryFrom(channel, path, full, stats)
+    } catch (error) {
+      // A link that went between the two questions; or one that stands, and whose end the host can't tell.
+      if (looks === 1 || statusOf(error) !== STATUS.missing) throw error
+    }
   }
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (statusOf(error) !== STATUS.missing) throw error
 }
 
 /** Folders read ahead of where the listing is, and about so many entries of them. */
@@ -87,21 +125,29 @@ const USUAL_ENTRIES = 150
 
 interface Level {
   readonly entries: FolderEntries
+  /** Those of its folders that are looked into. */
+  readonly folders: readonly string[]
   next: number
   nextFolder: number
   nextAhead: number
+}
+
+interface Tree {
+  isEntered(folder: string): boolean
+  read(folder: string): Promise<FolderEntries>
+  stat(path: string): Promise<FileEntry | undefined>
 }
 
 /**
  * Walks a tree in the order of `comparePaths`, reading some folders ahead. Holds the entries of the folders on the way down and of
  * those read ahead, whatever the size of the tree.
  */
-export async function* walk(
-  start: string,
-  read: (folder: string) => Promise<FolderEntries>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<FileEntry> {
-  const ahead = new ReadAhead(read)
+export async function* walk(start: string, tree: Tree, signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
+  const { read } = tree
+  const ahead = new ReadAhead(async (folder) => (await readUnlessGone(folder, tree)) ?? new FolderEntries(folder))
+  const level = (entries: FolderEntries): Level => {
+    return { entries, folders: entries.folders.filter((folder) => tree.isEntered(folder)), next: 0, nextFolder: 0, nextAhead: 0 }
+  }
   const levels: Level[] = [level(await read(start))]
   for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
     signal?.throwIfAborted()
@@ -112,11 +158,11 @@ export async function* walk(
     }
     top.next += 1
     yield entry
-    if (entry.kind !== 'folder') continue
+    if (entry.kind !== 'folder' || !tree.isEntered(entry.path)) continue
     top.nextFolder += 1
     const own = ahead.take(entry.path)
     for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.takesMore; top.nextAhead += 1) {
-      const folder = top.entries.folders[top.nextAhead]
+      const folder = top.folders[top.nextAhead]
       if (folder === undefined) break
       ahead.begin(folder)
     }
@@ -168,5 +214,3 @@ class ReadAhead {
     return entries
   }
 }
-
-const level = (entries: FolderEntries): Level => ({ entries, next: 0, nextFolder: 0, nextAhead: 0 })

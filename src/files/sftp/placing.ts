@@ -1,45 +1,54 @@
 import type { Readable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
-import { foldersAbove, parentOf } from '../paths.ts'
+import type { Asides } from '../asides.ts'
+import { escapes, foldersAbove, parentOf, partPath, targetStaysInside } from '../paths.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { ignoring } from './failures.ts'
 import type { SftpRoot } from './inside.ts'
 import { readFolder } from './listing.ts'
+import { renamingBy } from './renaming.ts'
 import { writePart } from './transfer.ts'
 
 /** OpenSSH's PROTOCOL file, section 4.3. */
 export const REPLACE = 'posix-rename@openssh.com'
 
+/** A file on its way. Paths are relative to the root. */
 interface Place {
-  readonly part: string
-  readonly target: string
-  /** Throws when something else stands under the target by now than is to be replaced. */
+  readonly path: string
+  readonly label: string
+  readonly boundary: SftpRoot
+  readonly asides: Asides
+  /** Throws when something else stands under the path by now than is to be replaced. */
   look(): Promise<void>
+  /** Whether a file of so many bytes is on the host's disk before it gets its name. */
+  flushes(bytes: number): Promise<boolean>
 }
 
 /**
- * Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. Both are whole paths.
- * `partHash`: SHA-256 of the part as it stands.
+ * Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. `partHash`: SHA-256 of the part
+ * as it stands.
  */
 export async function writeByPart(
   channel: SftpChannel,
-  { part, target, look }: Place,
+  place: Place,
   content: Readable,
   options: WriteOptions,
   partHash: () => Promise<string>,
   signal: AbortSignal | undefined,
 ): Promise<WrittenFile> {
+  const part = place.boundary.full(partPath(place.path))
   let isBroken = false
   content.once('error', () => {
     isBroken = true
   })
   try {
     const from = await provenBytes(options.again, await partBytes(channel, options, part), partHash)
-    const written = await writePart(channel, part, content, options, signal, from)
-    await look()
-    await putInPlace(channel, part, target)
+    const written = await writePart(channel, part, content, { ...options, flushes: place.flushes }, signal, from)
+    await place.asides.mend(renamingBy(channel, place), place.path)
+    await place.look()
+    await putInPlace(channel, place)
     return from === 0 ? written : { ...written, resumedAt: from }
   } catch (error) {
     const goesOn = options.again !== undefined && !isBroken && !(error instanceof MigrateError) && statusOf(error) === undefined
@@ -67,20 +76,19 @@ export async function placeWhole(channel: SftpChannel, from: string, target: str
 }
 
 /**
- * Renames over the target. Without the extension, and where a plain rename doesn't replace, the old file steps aside first: for
- * an instant there is none under the name, but never half a one.
+ * Renames a path's part over it: in one step with the extension, and otherwise, where a plain rename doesn't replace, in two. A server says no
+ * more than "failure" of a name that is taken.
  */
-export async function putInPlace(channel: SftpChannel, part: string, full: string): Promise<void> {
+async function putInPlace(channel: SftpChannel, place: Omit<Place, 'look' | 'flushes'>): Promise<void> {
+  const { path, boundary } = place
+  const [part, full] = [boundary.full(partPath(path)), boundary.full(path)]
   if (channel.has(REPLACE)) return channel.replace(part, full)
   try {
     await channel.rename(part, full)
   } catch (error) {
-    const aside = `${part}-old`
-    if (await isMissing(channel, full)) throw error
-    await channel.remove(aside).catch((failed: unknown) => ignoring(STATUS.missing, failed))
-    await channel.rename(full, aside)
-    await channel.rename(part, full)
-    await channel.remove(aside)
+    const status = statusOf(error)
+    if (status === undefined || status === STATUS.denied || status === STATUS.missing) throw error
+    await place.asides.replace(renamingBy(channel, place), path, error)
   }
 }
 
@@ -119,6 +127,17 @@ export async function makeFolderAt(channel: SftpChannel, boundary: SftpRoot, pat
     ))
   if (isMade) boundary.remember(path)
   else await makeFoldersFor(channel, boundary, `${path}/x`) // which tells what is wrong
+}
+
+/** Makes or replaces a link. Throws `path-escapes-root` for one that leads outside. */
+export async function makeLinkAt(channel: SftpChannel, place: Omit<Place, 'look' | 'flushes'>, target: string): Promise<void> {
+  const { path, label, boundary } = place
+  if (!targetStaysInside(path, target, boundary.full(''))) throw escapes(label, path, `would be a link to ${target}`)
+  await makeFoldersFor(channel, boundary, path)
+  const part = boundary.full(partPath(path))
+  await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
+  await channel.makeLink(part, target)
+  await putInPlace(channel, place)
 }
 
 /** Removes a folder; no error when it isn't there or isn't empty. */

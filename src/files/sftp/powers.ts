@@ -1,15 +1,21 @@
 import { foldsCase } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
+import { checksFiles } from './check-file.ts'
 import { SPACE } from './failures.ts'
 import type { ShellHashes } from './hashes.ts'
 import { namesIn } from './listing.ts'
+import { FLUSH } from './on-disk.ts'
 import { isMissing, REPLACE } from './placing.ts'
+
+/** OpenSSH's PROTOCOL file, section 4.10 (draft-ietf-secsh-filexfer-extensions-00, section 7). */
+const COPY = 'copy-data'
 
 /** What a host can do, asked without writing. `root`: whole path of the folder. */
 export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
-  const [program, folds, windows] = await Promise.all([
+  const [program, checks, folds, windows] = await Promise.all([
     hashes.program(channel, root),
+    checksFiles(channel, root),
     foldsCaseAt(channel, root),
     isWindows(channel),
   ])
@@ -19,11 +25,15 @@ export async function findPowers(channel: SftpChannel, root: string, hashes: She
     modes: true,
     freeSpace: channel.has(SPACE),
     times: true,
-    hash: program === null ? null : `${program} over SSH`,
+    hash: program !== null ? `${program} over SSH` : checks ? 'check-file over SFTP' : null,
     foldsCase: folds,
     names: windows ? 'windows' : 'bytes',
     lineBreaks: true,
     offsets: true,
+    // Protocol version 3 has whole seconds (draft-ietf-secsh-filexfer-02, section 5).
+    timeSeconds: 1,
+    flushes: program !== null && channel.has(REPLACE) ? 'all' : channel.has(FLUSH) ? 'large' : 'nothing',
+    copies: channel.has(COPY),
     sealed: true,
   }
 }

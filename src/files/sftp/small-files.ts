@@ -1,9 +1,11 @@
-import { parentOf } from '../paths.ts'
+import { parentOf, partPath } from '../paths.ts'
 import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
 import type { SftpRoot } from './inside.ts'
 import type { SftpPool } from './pool.ts'
+import { canBeTold } from './receiver.ts'
+import { Receivers } from './receivers.ts'
 import { SMALL_BYTES, TarReads } from './tar-read.ts'
 import { TarWrites } from './tar-write.ts'
 
@@ -17,13 +19,15 @@ export function refusal(label: string, way: string, said: string): string {
 }
 
 /**
- * Small files in bulk: by `tar` on hosts whose programs can be used, when many are on their way at once, else by SFTP, each by itself. No
+ * Small files in bulk: by `tar` or Perl on hosts whose programs can be used, when many are on their way at once, else by SFTP, each by itself. No
  * promise of a host's file depends on which: both are checked by length and hash, and appear whole, by a rename.
  */
 export class SmallFiles {
   readonly #reads: TarReads
+  readonly #receivers: Receivers
   readonly #writes: TarWrites
   readonly #hasPrograms: () => Promise<boolean>
+  readonly #known: () => boolean | Promise<boolean>
 
   /**
    * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it
@@ -42,15 +46,33 @@ export class SmallFiles {
       return asked
     }
     const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
+    this.#known = known
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
+    this.#receivers = new Receivers(pool, connections, known)
     this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
   }
 
-  /** Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. */
+  /**
+   * Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. The programs are started
+   * while the host is still asked whether they can be used, on a long way two round trips sooner: until then nothing is asked of them.
+   */
   async prepare(root: string, purpose: 'read' | 'write'): Promise<void> {
-    if (!(await this.#hasPrograms())) return
+    if (this.#known() === false) return
     if (purpose === 'read') this.#reads.prepare(root)
-    else await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
+    const receives = purpose === 'write' && this.#receivers.prepare(root)
+    if (!(await this.#hasPrograms())) return this.#without()
+    if (purpose === 'read') return
+    const swept = this.#writes.sweepOnce(root).catch(() => undefined)
+    const isReceived = (await receives) || (await this.#receivers.prepare(root))
+    if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
+    await swept
+  }
+
+  /** Ends what was started for nothing, once that is known. */
+  #without(): void {
+    if (this.#known() !== false) return
+    this.#reads.close()
+    this.#receivers.stop()
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */
@@ -60,18 +82,23 @@ export class SmallFiles {
     return root.knows(parentOf(path)) ? this.#reads.read(root.full(''), path, entry, bySftp) : bySftp()
   }
 
-  /** `place`: renames what stands, whole, under a path of the host. Where that can't be done, as between two disks, `bySftp` does it. */
+  /**
+   * `place`: renames what stands, whole, under a path of the host; of `null` it makes the folder alone, for what is put there by itself. Where
+   * that can't be done, as between two disks, `bySftp` does it.
+   */
   async write(
     root: string,
+    path: string,
     whole: Whole,
     options: WriteOptions,
-    place: (from: string) => Promise<void>,
+    place: (from: string | null) => Promise<void>,
     bySftp: () => Promise<WrittenFile>,
   ): Promise<WrittenFile> {
     const { bytes, sha256 } = whole
     const { mode, mtimeSeconds } = options
-    // Without a mode the host gives its own, and only times since 1970 can be told to tar.
+    // Without a mode the host gives its own, and only times since 1970 can be told to its programs.
     if (bytes.length > SMALL_BYTES || mode === null || !fitsTime(mtimeSeconds)) return bySftp()
+    const written = { size: bytes.length, sha256 }
     const renamed = async (from: string): Promise<WrittenFile> => {
       try {
         await place(from)
@@ -79,9 +106,13 @@ export class SmallFiles {
         // Written where it belongs, which also tells what is wrong.
         return bySftp()
       }
-      return { size: bytes.length, sha256 }
+      return written
     }
-    return this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
+    const without = (): Promise<WrittenFile> => this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
+    // What is to be replaced is looked at right before a rename of our own.
+    if (options.replaces !== undefined || !canBeTold(mtimeSeconds)) return without()
+    const file = { path, part: partPath(path), bytes, mode, mtimeSeconds }
+    return (await this.#receivers.write(root, file, () => place(null), { oneByOne: bySftp, without })) ?? written
   }
 
   /** `root`: absolute, on the host. Returns when no folder of files on their way is left there. */
@@ -91,6 +122,6 @@ export class SmallFiles {
 
   async close(): Promise<void> {
     this.#reads.close()
-    await this.#writes.close()
+    await Promise.all([this.#receivers.close(), this.#writes.close()])
   }
 }

@@ -43,6 +43,7 @@ export class TarWrites {
   readonly #beside = new Beside()
   #isOff = false
   #wasUseful = false
+  #wasUsed = false
   readonly #running = new Set<Promise<void>>()
 
   /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
@@ -73,15 +74,15 @@ export class TarWrites {
   async prepare(root: string): Promise<void> {
     if (this.#isOff) return
     if (this.#lanes.length === 0) this.#begin(root)
-    await this.#sweepOnce(root)
+    await this.sweepOnce(root)
   }
 
   /** Waits for the folders that are under way now, and removes those that no one of this process fills. */
   async sweep(root: string): Promise<void> {
     this.#send(root)
     await Promise.all(this.#running)
-    if (this.#swept === undefined) await this.#sweepOnce(root)
-    else await sweep(this.#pool, root, this.#own)
+    await this.sweepOnce(root)
+    if (this.#wasUsed) await sweep(this.#pool, root, this.#own)
   }
 
   /** Waits until no folder of this one is left. */
@@ -94,8 +95,8 @@ export class TarWrites {
     await Promise.all(this.#lanes.map((lane) => lane.ended))
   }
 
-  /** Before the first folder of its own. */
-  #sweepOnce(root: string): Promise<void> {
+  /** Before the first folder of its own: removes what one that was killed left. */
+  sweepOnce(root: string): Promise<void> {
     this.#swept ??= sweep(this.#pool, root, this.#own)
     return this.#swept
   }
@@ -105,7 +106,7 @@ export class TarWrites {
       if (this.#waiting < WORTH || this.#isOff) return undefined
       const usable = this.#isUsable()
       if (usable === false) return undefined
-      if (usable === true) await this.#sweepOnce(root)
+      if (usable === true) await this.sweepOnce(root)
       // The first one shows whether it works: some others go another way meanwhile.
       const isShowing = !this.#wasUseful && this.#filling === undefined && this.#running.size > 0
       if (usable === true && !isShowing && !this.#isOff) return this.#unpack(root, file)
@@ -137,6 +138,7 @@ export class TarWrites {
     const archive = this.#filling
     this.#filling = undefined
     if (archive === undefined) return
+    this.#wasUsed = true
     this.#own.add(archive.folder)
     const running = this.#carry(root, archive).finally(() => this.#running.delete(running))
     this.#running.add(running)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { connectionLost } from '../failures.ts'
 import { giveBack, Lender } from '../lent.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { afterFirst } from '../resume.ts'
@@ -13,6 +14,8 @@ const PIECE = 255 * 1024
 /** Asked for ahead of the reader, bytes: at first, and at most. It grows while the reader has to wait. */
 const FIRST_AHEAD = 1024 * 1024
 const MOST_AHEAD = 8 * 1024 * 1024
+/** Flushed at a time, bytes: a disk must be done with them before a server that answers nothing meanwhile is taken for lost. */
+const FLUSHED_BYTES = 256 * 1024 * 1024
 /** Written and not yet acknowledged, bytes: OpenSSH's channel window is 2 MiB, the rest waits here. */
 const MOST_WRITTEN = 4 * 1024 * 1024
 
@@ -29,16 +32,36 @@ interface Piece {
   isHere: boolean
 }
 
+/** What of a file is read. */
+export interface Stretch {
+  readonly label: string
+  readonly path: string
+  /** Its whole path on the host. */
+  readonly full: string
+  readonly offset: number
+  /** The file's length where it is known: no more is read than that. */
+  readonly size: number | null
+}
+
 /**
- * The bytes of an open file from `offset` on, in order, several requests ahead of the reader. `size`: its length where known, and
- * then no more is read than that. A short answer is asked again from where it ended, so a server with smaller answers works too.
+ * The bytes of a file, which is open as long as it is read. Throws MigrateError `files-connection-lost` when the server ends it before its
+ * length, unless it has become shorter since: whoever looks at it again sees that.
  */
-export async function* readAhead(
-  channel: SftpChannel,
-  handle: Buffer,
-  offset: number,
-  size: number | null,
-): AsyncGenerator<Buffer> {
+export async function* readOpened(channel: SftpChannel, stretch: Stretch): AsyncGenerator<Buffer> {
+  const handle = await channel.open(stretch.full, OPEN.read)
+  try {
+    yield* readAhead(channel, handle, stretch)
+  } finally {
+    if (!channel.isLost) await channel.close(handle)
+  }
+}
+
+/**
+ * In order, several requests ahead of the reader. A short answer is asked again from where it ended, so a server with smaller answers works
+ * too.
+ */
+async function* readAhead(channel: SftpChannel, handle: Buffer, stretch: Stretch): AsyncGenerator<Buffer> {
+  const { offset, size } = stretch
   const request = Math.min(REQUEST, channel.maxTransfer)
   const whole = Math.max(1, Math.floor(PIECE / request)) * request
   const end = size ?? Number.POSITIVE_INFINITY
@@ -57,7 +80,10 @@ export async function* readAhead(
     if (first === undefined) return
     if (!first.isHere) window = Math.min(MOST_AHEAD, window * 2)
     const got = beginning(await first.answers, request)
-    if (got === 0) return
+    if (got === 0) {
+      if (size !== null) await refuseCutShort(channel, stretch, first.at)
+      return
+    }
     if (got === first.bytes.length) {
       yield first.bytes
       continue
@@ -67,6 +93,12 @@ export async function* readAhead(
     next = first.at + got
     window = request
   }
+}
+
+async function refuseCutShort(channel: SftpChannel, { label, path, full, size }: Stretch, got: number): Promise<void> {
+  const { size: now } = await channel.stat(full)
+  if (now >= (size ?? 0))
+    throw connectionLost(label, path, new Error(`${got} of ${now} bytes came, though the host said that it was all`))
 }
 
 function ask(channel: SftpChannel, handle: Buffer, at: number, length: number, request: number): Piece {
@@ -98,13 +130,13 @@ export async function readSmall(channel: SftpChannel, full: string, size: number
 
 /**
  * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. `from`: so many of the content's
- * bytes stand there already, and are gone on from. Throws whatever the content or the server throws; the handle is closed by then.
+ * bytes stand there already, and are gone on from. `flushes`: whether so many are to be on the host's disk when it returns. Throws whatever the content or the server throws; the handle is closed by then.
  */
 export async function writePart(
   channel: SftpChannel,
   part: string,
   content: Readable,
-  options: WriteOptions,
+  options: WriteOptions & { flushes(bytes: number): Promise<boolean> },
   signal: AbortSignal | undefined,
   from = 0,
 ): Promise<WrittenFile> {
@@ -112,6 +144,7 @@ export async function writePart(
   const digest = digestOf(content)
   const hash = digest === undefined ? createHash('sha256') : undefined
   let size = from
+  let flushed = from
   try {
     const request = Math.min(REQUEST, channel.maxTransfer)
     const ahead = new Unanswered()
@@ -126,6 +159,9 @@ export async function writePart(
         size += piece.length
         await ahead.until(MOST_WRITTEN)
       }
+      if (size - flushed < FLUSHED_BYTES || !(await options.flushes(size))) continue
+      flushed = size
+      ahead.add(0, channel.flush(handle), undefined)
     }
     const attributes = attributesOf(options)
     const set = channel.setHandleAttributes(handle, attributes).catch((error: unknown) => {
@@ -133,7 +169,8 @@ export async function writePart(
       return channel.setAttributes(part, attributes)
     })
     set.catch(noop)
-    await ahead.until(0)
+    if (await options.flushes(size)) ahead.add(0, channel.flush(handle), undefined)
+    await ahead.all()
     await set
   } catch (error) {
     await channel.close(handle).catch(noop) // the first error says more
@@ -153,6 +190,12 @@ class Unanswered {
     answer.catch(noop) // awaited below, unless an earlier one fails
     this.#writes.push({ length, answer, ends })
     this.#bytes += length
+  }
+
+  /** Returns when everything is answered. */
+  async all(): Promise<void> {
+    await this.until(0)
+    for (const { answer } of this.#writes.splice(0)) await answer
   }
 
   /** Returns when no more than so many bytes are left. */

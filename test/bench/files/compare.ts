@@ -16,6 +16,8 @@ export interface Hosts {
 export interface Comparison {
   readonly data: Data
   readonly delayMs: number
+  /** Megabits a second of each host’s line, either way; null: any. */
+  readonly mbit: number | null
   readonly folder: string
   readonly tools: readonly Tool[]
   readonly rounds: number
@@ -38,14 +40,15 @@ type Row = Partial<Record<Part, Ended>>
 
 /** Moves the same data with migrate and with every tool; prints a table of medians, row by row. Throws when a byte of a copy differs. */
 export async function compare(comparison: Comparison): Promise<void> {
-  const { data, tools, rounds, delayMs, print } = comparison
+  const { data, tools, rounds, delayMs, mbit, print } = comparison
   const parts = comparison.again ? PARTS : PARTS.slice(0, 2)
   const inRounds = async <T>(move: (places: Places) => Promise<T>): Promise<T[]> => {
     const moved: T[] = []
     while (moved.length < rounds) moved.push(await inFolders(comparison, move))
     return moved
   }
-  print(`| ${data.name}, ${delayMs} ms away | ${parts.join(' | ')} |\n| --- |${' --- |'.repeat(parts.length)}`)
+  const line = mbit === null ? '' : `, ${mbit} Mbit/s`
+  print(`| ${data.name}, ${delayMs} ms away${line} | ${parts.join(' | ')} |\n| --- |${' --- |'.repeat(parts.length)}`)
   const moves = await inRounds((places) => withMigrate(comparison, places, 'in turn'))
   const own = medians(moves.map(rowOf))
   const memory = formatBytes(Math.max(...moves.map(({ mostMemory }) => mostMemory)))

@@ -17,6 +17,8 @@ export interface FilesBenchOptions {
   readonly sets?: readonly string[]
   /** Added round-trip times, milliseconds. */
   readonly delays?: readonly number[]
+  /** What each host's line carries in each direction, megabits a second; without a limit when absent. */
+  readonly mbit?: number
   /** Of the tools below, by the first word of their names; all when absent. */
   readonly tools?: readonly string[]
   /** How many small files, at every delay. When absent 20,000, and a tenth of that with a delay: peers take a round trip or more for each. */
@@ -63,6 +65,7 @@ export async function benchFiles(options: FilesBenchOptions): Promise<void> {
         const shared = {
           data,
           delayMs,
+          mbit: options.mbit ?? null,
           folder,
           rounds: options.rounds ?? 1,
           stopAt: STOP_AT,
@@ -85,13 +88,15 @@ export async function benchFiles(options: FilesBenchOptions): Promise<void> {
 type Shared = Omit<Comparison, 'hosts' | 'tools'>
 
 async function overSftp(shared: Shared, tools: readonly Tool[]): Promise<void> {
-  const { folder, delayMs, print } = shared
+  const { folder, delayMs, mbit, print } = shared
   if (sshdMissing !== null) return print(`files over SFTP: skipped, ${sshdMissing}`)
   const [old, fresh] = [await startSshd(), await startSshd()]
   const ways =
-    delayMs === 0
+    delayMs === 0 && mbit === null
       ? []
-      : await Promise.all([old, fresh].map(({ address, port }) => startDelayProxy({ host: address, port }, delayMs)))
+      : await Promise.all(
+          [old, fresh].map(({ address, port }) => startDelayProxy({ host: address, port }, { roundTripMs: delayMs, mbit })),
+        )
   try {
     const [oldPort, newPort] = [ways[0]?.port ?? old.port, ways[1]?.port ?? fresh.port]
     const knownHosts = knownHostsFile(folder, [
@@ -121,7 +126,7 @@ async function overFtps(shared: Shared, tools: readonly Tool[]): Promise<void> {
   const ways: DelayProxy[] = []
   try {
     for (const port of delayMs === 0 ? [] : [server.port, ...passivePorts])
-      ways.push(await startDelayProxy({ host: address, port }, delayMs, far, port))
+      ways.push(await startDelayProxy({ host: address, port }, { roundTripMs: delayMs }, far, port))
     const at = (root: string) => {
       const { port, user, password, fingerprint } = server
       return { address: delayMs === 0 ? address : far, port, user, root, fingerprint, login: { password } }

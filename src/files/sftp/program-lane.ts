@@ -1,0 +1,135 @@
+import { systemClock } from '../../base/clock.ts'
+import { messageOf } from '../../base/errors.ts'
+import { type Command, startCommand } from './command.ts'
+import type { Lease, SftpPool } from './pool.ts'
+
+/** A program that neither takes anything in nor answers for so long, while something is waited for, hangs. */
+const HANGS_MS = 30_000
+/** What is given in one turn of the event loop is sent in pieces of about so many bytes: each packet is encrypted by itself. */
+const PIECE = 64 * 1024
+
+/** How a lane came to its end. */
+export interface LaneEnd {
+  /** False when it was told to end, or the connection broke: nothing is said against another one then. */
+  readonly isRefused: boolean
+  /** What its programs said last. */
+  readonly said: string
+}
+
+interface Sent {
+  readonly bytes: number
+  settle(isThere: boolean): void
+}
+
+/** One program at work on the host, which answers in the order in which it is given things. */
+export abstract class ProgramLane {
+  /** Never rejects. */
+  readonly ended: Promise<LaneEnd>
+  readonly #over = new AbortController()
+  #command: Command | undefined
+  readonly #sent: Sent[] = []
+  #held: Buffer[] = []
+  #heldBytes = 0
+  #unansweredBytes = 0
+  #moved = false
+  #isEnding = false
+  #isStopped = false
+  #isOver = false
+
+  constructor(pool: SftpPool, command: string) {
+    this.ended = this.#run(pool, command).catch((): LaneEnd => ({ isRefused: false, said: '' }))
+  }
+
+  /** Bytes that it was given and has not answered yet. */
+  get unansweredBytes(): number {
+    return this.#unansweredBytes
+  }
+
+  /** Takes in what the program says, and tells of each answer by `answered`. */
+  protected abstract hear(bytes: Buffer): void
+
+  protected answered(isThere: boolean): void {
+    const first = this.#sent.shift()
+    this.#unansweredBytes -= first?.bytes ?? 0
+    first?.settle(isThere)
+  }
+
+  /** Resolves with the answer; false when none came. */
+  protected give(pieces: readonly Buffer[]): Promise<boolean> {
+    if (this.#isOver || this.#isEnding) return Promise.resolve(false)
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    this.#unansweredBytes += bytes
+    return new Promise((settle) => {
+      this.#sent.push({ bytes, settle })
+      if (this.#heldBytes === 0) setImmediate(() => this.#flush())
+      this.#held.push(...pieces)
+      this.#heldBytes += bytes
+      if (this.#heldBytes >= PIECE) this.#flush()
+    })
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    this.#isEnding = true
+    this.#flush()
+    this.#command?.channel.end()
+  }
+
+  /** Ends it at once: it isn't the program that was meant, or isn't wanted after all. */
+  stop(): void {
+    this.#isStopped = true
+    this.#command?.channel.close()
+  }
+
+  #flush(): void {
+    if (this.#command === undefined || this.#isOver || this.#heldBytes === 0) return
+    const moved = (): void => {
+      this.#moved = true
+    }
+    const [held, length] = [this.#held, this.#heldBytes]
+    this.#held = []
+    this.#heldBytes = 0
+    this.#command.channel.write(held.length === 1 ? held[0] : Buffer.concat(held, length), moved)
+  }
+
+  async #run(pool: SftpPool, text: string): Promise<LaneEnd> {
+    let lease: Lease | undefined
+    try {
+      lease = await pool.leaseForCommand()
+      const { connection } = lease
+      const isLost = async (): Promise<boolean> => {
+        // What is said of the connection comes after what is said of the command.
+        await new Promise((resolve) => setImmediate(resolve))
+        return connection.channel.isLost
+      }
+      const heard = (bytes: Buffer): void => {
+        this.#moved = true
+        this.hear(bytes)
+      }
+      const started = await startCommand(connection, text, heard).catch((error: unknown) => messageOf(error))
+      if (typeof started === 'string') return { isRefused: !(await isLost()), said: started }
+      const command = started
+      this.#command = command
+      this.#flush()
+      if (this.#isStopped) command.channel.close()
+      if (this.#isEnding) command.channel.end()
+      void this.#watch(command).catch(() => undefined)
+      const code = await command.ended
+      return { isRefused: (code !== 0 || !this.#isEnding) && !(await isLost()), said: command.said() }
+    } finally {
+      this.#isOver = true
+      this.#over.abort()
+      lease?.release()
+      for (const { settle } of this.#sent.splice(0)) settle(false)
+      this.#held = []
+    }
+  }
+
+  async #watch({ channel }: Command): Promise<void> {
+    for (;;) {
+      this.#moved = false
+      await systemClock.sleep(HANGS_MS, this.#over.signal)
+      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return void channel.close()
+    }
+  }
+}

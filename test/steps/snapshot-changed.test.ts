@@ -1,0 +1,63 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Effects } from '../../src/run/step.ts'
+import type { DatabaseHost } from '../contract/database-host.ts'
+import { postgresHost } from '../databases/postgres-shop.ts'
+import { perform } from '../fakes/step-run.ts'
+import { startTestPostgres } from '../servers/postgres.ts'
+import { contents, fill, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
+
+describe('a table of the old host that, while the database is saved,', () => {
+  let host: DatabaseHost
+  let shop: MovingShop
+  beforeAll(async () => {
+    host = postgresHost(await startTestPostgres({ host: '127.0.31.14' }))
+  })
+  afterAll(() => host?.close())
+  afterEach(() => shop?.close())
+
+  /** Somebody changes the old host once the readers of the snapshot stand, before the first row. */
+  async function changing(sql: string, deaths = 0): Promise<void> {
+    let changed = false
+    let left = deaths
+    const effects: Effects = async (name, effect) => {
+      if (name === 'append to snapshot manifest: session' && !changed) {
+        changed = true
+        await shop.oldDatabase.runStatements([sql])
+      }
+      if (name === 'append to snapshot manifest: complete' && left > 0) {
+        left -= 1
+        throw new Error('the process was killed')
+      }
+      return effect()
+    }
+    shop = await movingShop(host, { effects })
+    await fill(shop.old)
+  }
+
+  it.each([
+    ['gets a column, which the rows lack that were saved', 'ALTER TABLE customers ADD COLUMN vat text'],
+    // To a reader of an earlier instant the table is empty then.
+    [
+      'is rewritten for another type, and looks empty',
+      'ALTER TABLE customers ALTER COLUMN note TYPE bytea USING convert_to(note, $$UTF8$$)',
+    ],
+  ])('%s: the snapshot never becomes whole', async (_what, sql) => {
+    await changing(sql)
+    const refused = {
+      code: 'schema-changed',
+      message: expect.stringContaining('customers'),
+      hint: expect.stringContaining('migrate rollback PLAYBOOK'),
+    }
+    await expect(perform(shop.snapshot, shop.run)).rejects.toMatchObject(refused)
+    await expect(perform(stepsOf(shop.world).snapshot, shop.run)).rejects.toMatchObject(refused)
+    await expect(shop.restore.plan(shop.run)).rejects.toMatchObject({ code: 'snapshot-missing' })
+  })
+
+  it('comes to be: what else was saved is whole, also after a kill, and the new table is for reconcile to name', async () => {
+    await changing('CREATE TABLE vat (id integer PRIMARY KEY)', 1)
+    await expect(perform(shop.snapshot, shop.run)).rejects.toThrow('killed')
+    await perform(stepsOf(shop.world).snapshot, shop.run)
+    await perform(shop.restore, shop.run)
+    expect(await contents(shop.new)).toEqual(await contents(shop.old))
+  })
+})
