@@ -99,8 +99,9 @@ function inSeries(counter: bigint, { increment, offset }: Steps): bigint {
 /** Where every identity of the schema stands now. */
 export async function identityStates(session: Session, schema: Schema): Promise<readonly IdentityState[]> {
   const steps = await stepsOf(session)
-  const counters = await autoIncrements(session)
+  // First: after a restart MySQL knows of a table's counter only what it noted long ago, until somebody reads the table.
   const edges = await edgesOf(session, schema.identities, 'last')
+  const counters = await autoIncrements(session)
   const states: IdentityState[] = []
   for (const [at, identity] of schema.identities.entries()) {
     const edge = edges[at] ?? null

@@ -3,7 +3,7 @@ import { tableFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
 import { readObjects } from './introspect-objects.ts'
 import { type CatalogTable, readTables } from './introspect-tables.ts'
-import { readGrants, readPrincipals } from './rights.ts'
+import { readPrincipals } from './rights.ts'
 import type { Session } from './session.ts'
 import { readTriggers } from './triggers.ts'
 import { quoteName } from './values.ts'
@@ -35,7 +35,7 @@ export async function readSchema(session: Session, connections: number): Promise
       ...tableFindings(tables, others),
       ...read.findings,
       ...definerFindings(read.definers),
-      ...(await lockFindings(session, database ?? '', connections)),
+      ...lockFindings(connections),
     ],
   }
 }
@@ -74,21 +74,19 @@ function laterOf({ table, engineSql, indexes }: CatalogTable): readonly SchemaOb
 /** Two readers, and one that holds writers off meanwhile (snapshot.ts). */
 const LOCKING_CONNECTIONS = 3
 
-async function lockFindings(session: Session, database: string, connections: number): Promise<Schema['findings']> {
-  if (connections < LOCKING_CONNECTIONS) return []
-  const grants = await readGrants(session, database)
-  const has = (privilege: string): boolean => grants.global.has(privilege) || grants.database.has(privilege)
-  if (!has('LOCK TABLES') && !has('ALL')) return []
-  return [
-    {
-      severity: 'info',
-      code: 'snapshot-locks-tables',
-      message:
-        'So that several connections read the same moment, LOCK TABLES … READ holds writers off while they begin: for some milliseconds as a rule, 0.6 seconds at most. When it is not had within 0.2 seconds, one connection reads it all. Nobody who reads waits.',
-      hint: 'To have no table locked at all, give the playbook an account without the right LOCK TABLES, or connections: 2; the snapshot then takes longer.',
-    },
-  ]
-}
+/** Told to every account: what one that may do less sees of a schema is the same. */
+const lockFindings = (connections: number): Schema['findings'] =>
+  connections < LOCKING_CONNECTIONS
+    ? []
+    : [
+        {
+          severity: 'info',
+          code: 'snapshot-locks-tables',
+          message:
+            'Where the account has the right LOCK TABLES, several connections read the same moment: LOCK TABLES … READ holds writers off while they begin, for some milliseconds as a rule, 0.6 seconds at most. Where it is not had within 0.2 seconds, or without the right, one connection reads it all. Nobody who reads waits.',
+          hint: 'To have no table locked at all, use an account without that right, or connections: 2; the snapshot of a large database then takes longer.',
+        },
+      ]
 
 function definerFindings(definers: readonly string[]): Schema['findings'] {
   const counts = new Map<string, number>()

@@ -123,13 +123,27 @@ async function beginTogether(
   const isHeld = await holdWriters(holder, first, tables)
   const begun = (isHeld ? [first, ...readers] : [first]).map((session) => session.query(BEGIN))
   const all = Promise.all(begun)
-  const inTime = !isHeld || (await isWithin(HELD_MS, all))
-  if (isHeld && !holder.broken) await holder.query('UNLOCK TABLES')
+  // Where something else fails first, that is told.
+  all.catch(() => undefined)
+  const inTime = isHeld && (await isWithin(HELD_MS, all))
   // What began after the writers went on is of another moment.
-  if (!inTime) for (const session of readers) session.destroy()
-  await (inTime ? all : begun[0])
-  if (!holder.broken) await holder.query(`SET SESSION ${WAIT_SETTINGS}`)
-  leave(connections, isHeld && inTime ? [holder] : [holder, ...readers], sessions)
+  const together = isHeld && (await isTold(holder, 'UNLOCK TABLES')) && inTime
+  await isTold(holder, `SET SESSION ${WAIT_SETTINGS}`)
+  if (isHeld && !together) for (const session of readers) session.destroy()
+  await (together || !isHeld ? all : begun[0])
+  leave(connections, together ? [holder] : [holder, ...readers], sessions)
+}
+
+/** False where the server has closed the line, and ended with it what it held. */
+async function isTold(session: Session, sql: string): Promise<boolean> {
+  if (session.broken) return false
+  try {
+    await session.query(sql)
+    return true
+  } catch (error) {
+    if (session.broken) return false
+    throw error
+  }
 }
 
 /** True when no transaction can commit a change to these tables until UNLOCK TABLES. `other` ends the waiting. */
