@@ -31,7 +31,6 @@ async function withRecords(to: CarryingTo, change: CarryChange, work: (with_: Wo
   const onTheWay = new OnTheWay(to)
   try {
     await work({ ...to, before, carried, onTheWay })
-    await onTheWay.drop()
   } finally {
     onTheWay.close()
     before.close()
@@ -55,6 +54,7 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
       const inTurn = new InTurn()
       for (const item of change.items) await inTurn.start(flight, item.entry, () => carry(item))
       await flight.drain()
+      await work.onTheWay.arrived(change.items.map(({ entry }) => entry))
       const parked = new Set(late.map(({ path }) => path))
       await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))
       for (const conflict of late) await park(to, conflict)
@@ -185,6 +185,7 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
       for (const entry of change.entries) await before.giveBack(host, entry.path, run.signal)
     } else if (change.do === 'carry') {
       for (const item of [...change.items].reverse()) await takeBackOne(work, item)
+      await work.onTheWay.drop()
     } else {
       if (change.do === 'park') return takeBackParked(from, change.path)
       await list(from, change.path, null)

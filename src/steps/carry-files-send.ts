@@ -12,6 +12,7 @@ import { isKept } from './file-fetch.ts'
 import { RESUMED_BYTES } from './file-objects.ts'
 import type { Putting } from './file-put.ts'
 import { FileStore, type StoredEntry } from './file-store.ts'
+import { untilItsTimeIsOver } from './file-young.ts'
 
 /** A file that changes at every reading is taken as it is after so many. */
 const MOST_READINGS = 5
@@ -32,6 +33,7 @@ export async function send(work: Sending, { entry, now }: CarryItem, signal: Abo
   let replaces: FileEntry | null = now
   for (let round = 1; ; round += 1) {
     const { path, mode, mtimeSeconds } = reading
+    await untilItsTimeIsOver(source, reading, run.clock, signal)
     const { content, again } = await onTheWay.contentOf(source, reading, signal)
     const options = { mode, mtimeSeconds, replaces, ...(again === undefined ? {} : { again }) }
     const written = await host.write(path, content, options, signal)
@@ -91,7 +93,17 @@ export class OnTheWay {
     return { content: again(), again }
   }
 
-  /** All has arrived. */
+  /** They need no room here any more; what broke off of others is still to be gone on with. */
+  async arrived(entries: readonly FileEntry[]): Promise<void> {
+    for (const { path } of entries) {
+      const kept = this.#store?.entry(path)
+      if (kept === undefined) continue
+      await this.#store?.forget(path)
+      await this.#store?.objects.drop(kept)
+    }
+  }
+
+  /** Nothing is on the way any more. */
   async drop(): Promise<void> {
     this.close()
     if (existsSync(this.#directory)) await FileStore.remove(this.#directory, this.#effects)

@@ -6,6 +6,7 @@ import type { Sequence, Step, StepRun } from '../run/step.ts'
 import { type CarryingTo, carryDeletions, carryOver, keepBoth, park, settle, takeBackCarried } from './carry-files-apply.ts'
 import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
 import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
+import { OnTheWay } from './carry-files-send.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
@@ -146,6 +147,7 @@ class CarryFiles implements Step<CarryChange> {
     const paths = wrong.map(({ path }) => path).sort()
     if (paths.length > 0) return [differ(paths, this.#files(this.#target).label)]
     await run.remember(key, last)
+    await new OnTheWay(this.#carrying(run)).drop()
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
       ...this.#noticed(),

@@ -1,3 +1,4 @@
+import type { Clock } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
@@ -7,6 +8,7 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
+import { untilItsTimeIsOver } from './file-young.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
 export const FILES_AT_ONCE = 1024
@@ -53,7 +55,7 @@ export async function copyToStore({ totalBytes, listed, ...copying }: Copying, r
   const progress = new Progress(run, totalBytes)
   for (let round = 1; ; round += 1) {
     const known = round === 1 ? listed : undefined
-    const fetched = await oneRound({ ...copying, listed: known, round, progress }, run)
+    const fetched = await oneRound({ ...copying, listed: known, round, progress, clock: run.clock }, run)
     if ((fetched === 0 && known === undefined) || round === MOST_ROUNDS) return
   }
 }
@@ -66,6 +68,7 @@ export function tellRemarks(host: FileHost, run: StepRun): void {
 interface Round extends Omit<Copying, 'totalBytes'> {
   readonly round: number
   readonly progress: Progress
+  readonly clock: Clock
 }
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
@@ -83,7 +86,7 @@ async function oneRound(round: Round, run: StepRun): Promise<number> {
 }
 
 async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
-  const { host, store, wanted, listed, progress } = round
+  const { host, store, wanted, listed, progress, clock } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
   const folders: Above[] = []
@@ -107,7 +110,10 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
     for (const above of folders) if (above.entry !== entry) await keepFolder(store, above)
     if (entry.kind === 'file') {
       fetched += 1
-      await flight.start(entry.size, () => atPace(round, flight.signal, () => fetchFile(round, entry, flight.signal)))
+      await flight.start(entry.size, async () => {
+        await untilItsTimeIsOver(host, entry, clock, flight.signal)
+        await atPace(round, flight.signal, () => fetchFile(round, entry, flight.signal))
+      })
     } else {
       await keepOther(store, entry)
     }

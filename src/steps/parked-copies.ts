@@ -9,6 +9,7 @@ import { type HashedEntry, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
+import { untilItsTimeIsOver } from './file-young.ts'
 import type { ParkedList } from './parked-files.ts'
 import { KEPT, otherName } from './parked-names.ts'
 
@@ -61,6 +62,7 @@ async function fetchSteadily(host: FileHost, path: string, to: string, run: Step
   let entry = await host.stat(path)
   for (let round = 1; ; round += 1) {
     if (entry?.kind !== 'file') return undefined
+    await untilItsTimeIsOver(host, entry, run.clock, run.signal)
     const { size, sha256 } = await fetchOnce(host, entry, to, run)
     await proveArrival(host, entry, { size, sha256 }, run.signal)
     const after = await host.stat(path)

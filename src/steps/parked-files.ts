@@ -98,6 +98,8 @@ export class ParkedList {
   async change(run: InRun, effects: Effects, changes: ReadonlyMap<string, ParkedFile | null>): Promise<void> {
     if (changes.size === 0) return
     await this.files(run)
+    // Read anew if it doesn't get to the disk.
+    this.#seen = undefined
     for (const [path, parked] of changes) {
       const former = this.#files.get(path)?.kept ?? null
       if (former !== null && this.#names.get(sameName(former)) === path) this.#names.delete(sameName(former))

@@ -69,6 +69,21 @@ describe('what an SFTP server answers', () => {
     expect(received([...all].map((byte) => Buffer.from([byte])))).toEqual(whole)
   })
 
+  it('to a request that ssh2 doesn’t know goes to whom it is for, wherever it is cut', () => {
+    const reply = answer(201, 5, Buffer.from('a hash'))
+    for (let cut = 0; cut <= reply.length; cut += 1) {
+      const got: string[] = []
+      const pieces: Buffer[] = []
+      const own = { isOwn: true, cb: (_error: undefined, bytes: Buffer) => void got.push(bytes.toString()) }
+      const session = { push: (bytes: Buffer) => void pieces.push(bytes), _requests: { 5: own, 6: { cb: () => undefined } } }
+      receiveAnswers(session)
+      for (const piece of [reply.subarray(0, cut), reply.subarray(cut), answer(201, 6)]) session.push(piece)
+      expect(got).toEqual(['a hash'])
+      expect(Buffer.concat(pieces)).toEqual(answer(201, 6))
+      expect(Object.keys(session._requests)).toEqual(['6'])
+    }
+  })
+
   it('and isn’t as the protocol has it is handed on as it came', () => {
     const tooLong = content(2, Buffer.alloc(65))
     const cutShort = answer(104, 4, uint32(1), uint32(1000), Buffer.from('a name that ends after its packet'))

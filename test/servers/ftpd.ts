@@ -97,6 +97,48 @@ export async function startProftpd({ site, tls, address = '127.0.0.1', passivePo
   return { address, port, user: 'shop', guest: 'guest', password: PASSWORD, ...told(made), stop }
 }
 
+/** The same server speaking SFTP (mod_sftp): no shell, hashes by check-file. `fingerprint` is that of its host key. */
+export async function startProftpdSftp({ site, address = '127.0.0.1' }: Start): Promise<Ftpd> {
+  const folder = mkdtempSync(join(tmpdir(), 'migrate-mod-sftp-'))
+  const port = await freePort(address)
+  const at = (name: string): string => join(folder, name)
+  execFileSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-m', 'PEM', '-N', '', '-f', at('key')])
+  writeFileSync(at('passwd'), `shop:${hashed()}:0:0::${site}:/bin/false\n`, { mode: 0o600 })
+  const lines = [
+    `ModulePath ${join(UNPACKED, 'usr/lib/proftpd')}`,
+    'LoadModule mod_sftp.c',
+    'ServerType standalone',
+    `DefaultAddress ${address}`,
+    `Port ${port}`,
+    'SocketBindTight on',
+    'UseIPv6 off',
+    'UseReverseDNS off',
+    'User root',
+    'Group root',
+    'RootLogin on',
+    'RequireValidShell off',
+    'AuthPAM off',
+    'AuthOrder mod_auth_file.c',
+    `AuthUserFile ${at('passwd')}`,
+    `DefaultRoot ${site}`,
+    `PidFile ${at('pid')}`,
+    `ScoreboardFile ${at('scoreboard')}`,
+    `SystemLog ${at('log')}`,
+    'TransferLog none',
+    'WtmpLog off',
+    'AllowOverwrite on',
+    'Umask 022',
+    'SFTPEngine on',
+    `SFTPHostKey ${at('key')}`,
+    'SFTPAuthMethods password',
+  ]
+  writeFileSync(at('conf'), `${lines.join('\n')}\n`)
+  const stop = await started(program('proftpd'), ['-n', '-q', '-c', at('conf')], { folder, address, port })
+  const shown = execFileSync('ssh-keygen', ['-lf', at('key.pub')], { encoding: 'utf8' })
+  const fingerprint = shown.split(' ')[1] ?? ''
+  return { address, port, user: 'shop', guest: 'shop', password: PASSWORD, certificate: '', fingerprint, stop }
+}
+
 const tlsLines = ({ certificate, key }: Certificate, tls: 'explicit' | 'implicit'): readonly string[] => [
   'TLSEngine on',
   'TLSRequired on',

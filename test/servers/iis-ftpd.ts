@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { nameBytes } from '../../src/files/raw-names.ts'
 import { refusedByWindows } from '../../src/files/windows-names.ts'
+import { BAD_NAME, DENIED, EXISTS, FULL, IN_USE, listed, MISSING, Refused, wordsFor } from './iis-words.ts'
 
 /**
  * An FTP server that speaks as IIS 7 and later do, over a folder of this machine. Its answers are recorded ones: FEAT from [MS-FTPS], section
@@ -27,13 +28,6 @@ export interface IisFtpd {
 }
 
 const FEATURES = ['LANG EN*', 'UTF8', 'AUTH TLS;SSL;', 'PBSZ', 'PROT C;P;', 'CCC', 'HOST', 'SIZE', 'MDTM', 'REST STREAM']
-const DENIED = '550 Access is denied.'
-const MISSING = '550 The system cannot find the file specified.'
-const BAD_NAME = '550 The filename, directory name, or volume label syntax is incorrect.'
-const FULL = '550 There is not enough space on the disk.'
-const IN_USE = '550 The process cannot access the file because it is being used by another process.'
-const EXISTS = '550 Cannot create a file when that file already exists.'
-
 /** `shop` may write, `guest` only read; every password is taken. `lacks`: commands that it doesn't know, as behind some gateways. */
 export async function startIisFtpd(folder: string, lacks: readonly string[] = []): Promise<IisFtpd> {
   const [sockets, controls] = [new Set<Socket>(), new Set<Socket>()]
@@ -287,28 +281,4 @@ class Session {
       fs.closeSync(file)
     }
   }
-}
-
-class Refused extends Error {}
-
-const WORDS: Readonly<Record<string, string>> = {
-  ENOENT: MISSING,
-  ENOTEMPTY: '550 The directory is not empty.',
-  EEXIST: EXISTS,
-  ENAMETOOLONG: BAD_NAME,
-}
-
-function wordsFor(error: unknown): string {
-  if (error instanceof Refused) return error.message
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return WORDS[code] ?? '550 The parameter is incorrect.'
-}
-
-/** `10-05-24  12:27AM                  689 iisstart.htm`, in the server's own time; here it is UTC. */
-function listed(name: string, stats: fs.Stats): string {
-  const [, year, month, day, hours, minutes] = /^\d\d(\d\d)-(\d\d)-(\d\d)T(\d\d):(\d\d)/.exec(stats.mtime.toISOString()) ?? []
-  const half = Number(hours) < 12 ? 'AM' : 'PM'
-  const hour = String(Number(hours) % 12 || 12).padStart(2, '0')
-  const what = stats.isDirectory() ? '       <DIR>         ' : String(stats.size).padStart(21)
-  return `${month}-${day}-${year}  ${hour}:${minutes}${half}${what} ${name}`
 }

@@ -2,9 +2,15 @@ import { member } from './insides.ts'
 import { withNames } from './raw-packets.ts'
 
 /** Answers (draft-ietf-secsh-filexfer-02, section 7): length, type, the request's number; after it, of a content, its length and itself. */
-const [DATA, NAME] = [103, 104]
+const [DATA, NAME, EXTENDED_REPLY] = [103, 104, 201]
 const TYPED = 5
 const DATA_HEADER = 13
+
+/** A request that ssh2 doesn't know (requests.ts): it would not pass on what is answered. */
+interface Own {
+  readonly isOwn: true
+  readonly cb: (error: undefined, reply: Buffer) => void
+}
 
 /** A request to read as ssh2 keeps it (1.17): where its answer goes. */
 interface Reading {
@@ -85,6 +91,15 @@ class Answers {
       pieces.push(withNames(bytes.subarray(at, at + length)))
       return length
     }
+    if (type === EXTENDED_REPLY) {
+      if (come < TYPED + 4) return undefined
+      const own = this.#ownOf(bytes.readUInt32BE(at + TYPED))
+      if (own !== undefined && come < length) return undefined
+      if (own !== undefined) {
+        own(Buffer.from(bytes.subarray(at + TYPED + 4, at + length)))
+        return length
+      }
+    }
     if (type === DATA) {
       if (come < DATA_HEADER) return undefined
       const id = bytes.readUInt32BE(at + TYPED)
@@ -113,11 +128,25 @@ class Answers {
     return taken
   }
 
+  /** Takes a request of our own out of those that wait, with its answer. */
+  #ownOf(id: number): ((reply: Buffer) => void) | undefined {
+    const requests = member(this.#session, '_requests')
+    const request = member(requests, `${id}`)
+    if (!isOwn(request)) return undefined
+    return (reply) => {
+      if (typeof requests === 'object' && requests !== null) Reflect.deleteProperty(requests, id)
+      request.cb(undefined, reply)
+    }
+  }
+
   #readingOf(id: number): Reading | undefined {
     const request = member(member(this.#session, '_requests'), `${id}`)
     return isReading(request) ? request : undefined
   }
 }
+
+const isOwn = (request: unknown): request is Own =>
+  member(request, 'isOwn') === true && typeof member(request, 'cb') === 'function'
 
 const isReading = (request: unknown): request is Reading =>
   Buffer.isBuffer(member(request, 'buffer')) && typeof member(request, 'cb') === 'function'

@@ -3,7 +3,7 @@ import { formatDuration } from '../../base/units.ts'
 import { isRaw } from '../raw-names.ts'
 import { member } from './insides.ts'
 import { sendRawNames } from './raw-packets.ts'
-import { sendContent } from './requests.ts'
+import { sendContent, sendExtended } from './requests.ts'
 import { Silence } from './silence.ts'
 
 /** Status codes of draft-ietf-secsh-filexfer-02, section 7. */
@@ -102,6 +102,15 @@ export class SftpChannel {
   /** Brings an open file to the disk; only where `fsync@openssh.com` is announced. */
   flush(handle: Buffer): Promise<void> {
     return this.#ask<unknown>((answer) => this.#sftp.ext_openssh_fsync(handle, answer)).then(() => undefined)
+  }
+
+  /** A request that ssh2 doesn't know; gives what follows the header of the reply. Rejects as `unsupported` where it can't be sent, too. */
+  extended(name: string, body: Buffer): Promise<Buffer> {
+    return this.#ask<Buffer>((answer) => {
+      const taken = (error: Error | null | undefined, reply?: Buffer): void => answer(error, reply ?? Buffer.alloc(0))
+      if (!sendExtended(this.#sftp, name, body, taken))
+        taken(Object.assign(new Error('this version of ssh2 has no way to ask it'), { code: STATUS.unsupported }))
+    })
   }
 
   setHandleAttributes(handle: Buffer, attributes: InputAttributes): Promise<void> {

@@ -1,6 +1,7 @@
 import { foldsCase } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
+import { checksFiles } from './check-file.ts'
 import { SPACE } from './failures.ts'
 import type { ShellHashes } from './hashes.ts'
 import { namesIn } from './listing.ts'
@@ -12,8 +13,9 @@ const COPY = 'copy-data'
 
 /** What a host can do, asked without writing. `root`: whole path of the folder. */
 export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
-  const [program, folds, windows] = await Promise.all([
+  const [program, checks, folds, windows] = await Promise.all([
     hashes.program(channel, root),
+    checksFiles(channel, root),
     foldsCaseAt(channel, root),
     isWindows(channel),
   ])
@@ -23,7 +25,7 @@ export async function findPowers(channel: SftpChannel, root: string, hashes: She
     modes: true,
     freeSpace: channel.has(SPACE),
     times: true,
-    hash: program === null ? null : `${program} over SSH`,
+    hash: program !== null ? `${program} over SSH` : checks ? 'check-file over SFTP' : null,
     foldsCase: folds,
     names: windows ? 'windows' : 'bytes',
     lineBreaks: true,

@@ -58,6 +58,8 @@ export function gatherRequests(session: object): void {
 /** A request to write (draft-ietf-secsh-filexfer-02, section 6.4): its length, its type, its number, the handle, the place, the content. */
 const WRITE = 6
 
+type Answer<T> = (error: Error | null | undefined, value?: T) => void
+
 /**
  * Sends a content without ssh2's copy of it; `bytes` are to be left as they are until the answer comes. False, and nothing is sent, where the
  * session isn't one of `gatherRequests` or ssh2 isn't as in 1.17 (`_buffer` waits for room in the channel's window, `_chunkcb` is called when
@@ -68,8 +70,27 @@ export function sendContent(
   handle: Buffer,
   bytes: Buffer,
   position: number,
-  answer: (error: Error | null | undefined) => void,
+  answer: Answer<undefined>,
 ): boolean {
+  return sendOwn(session, { cb: answer }, (id) => [headerOf(id, handle, bytes.length, position), bytes])
+}
+
+/** An extended request (draft-ietf-secsh-filexfer-02, section 8). */
+const EXTENDED = 200
+
+/** Sends a request that ssh2 doesn't know; its answer is what follows the header of the reply. False as above. */
+export function sendExtended(session: object, name: string, body: Buffer, answer: Answer<Buffer>): boolean {
+  return sendOwn(session, { cb: answer, isOwn: true }, (id) => {
+    const header = Buffer.alloc(13)
+    header.writeUInt32BE(header.length - 4 + name.length + body.length, 0)
+    header[4] = EXTENDED
+    header.writeInt32BE(id, 5)
+    header.writeUInt32BE(name.length, 9)
+    return [Buffer.concat([header, Buffer.from(name, 'latin1'), body])]
+  })
+}
+
+function sendOwn(session: object, request: object, packet: (id: number) => readonly Buffer[]): boolean {
   const outgoing = member(session, 'outgoing')
   const waiting: unknown = member(session, '_buffer')
   const requests = member(session, '_requests')
@@ -79,8 +100,8 @@ export function sendContent(
   if (member(outgoing, 'state') !== 'open' || typeof member(outgoing, 'window') !== 'number') return false
   const id = (last + 1) | 0
   Reflect.set(session, '_writeReqid', id)
-  Reflect.set(requests, id, { cb: answer })
-  waiting.push(headerOf(id, handle, bytes.length, position), bytes)
+  Reflect.set(requests, id, request)
+  waiting.push(...packet(id))
   if (Number(member(outgoing, 'window')) > 0) sendWaiting(session, outgoing)
   return true
 }
