@@ -16,7 +16,7 @@ import { FileStore, type SnapshotTotals } from './file-store.ts'
 import { surveyFiles } from './file-survey.ts'
 import { RestoreRecord } from './restore-files-record.ts'
 import { rewrittenFiles } from './rewritten.ts'
-import { choiceAmong, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
+import { choiceAmong, chosenOfOld, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
 import { Surplus } from './surplus.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
@@ -200,9 +200,8 @@ class RestoreFiles implements Step<Change> {
     const { files } = this.#context.world.old
     const estimate = { do: 'estimate' as const, files: 0, bytes: 0 }
     if (files === undefined) return estimate
-    const isChosen = choiceAmong(this.#context.others())
-    for await (const entry of files.list('', run.signal, isChosen.looksInto)) {
-      if (entry.kind !== 'file' || !isChosen(entry.path)) continue
+    for await (const entry of chosenOfOld(files, this.#context, run)) {
+      if (entry.kind !== 'file') continue
       estimate.files += 1
       estimate.bytes += entry.size
     }
@@ -212,7 +211,7 @@ class RestoreFiles implements Step<Change> {
   async #surveyFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
     const { files: old } = this.#context.world.old
     if (old === undefined || this.#record(run).hasBegun) return []
-    return surveyFiles(old, host, choiceAmong(this.#context.others()), run.signal)
+    return surveyFiles(old, host, chosenOfOld(old, this.#context, run))
   }
 
   #store(run: StepRun): FileStore {

@@ -5,7 +5,7 @@ import { FolderEntries } from '../folder-entries.ts'
 import { comparePaths, joinPath, nameOf, parentOf } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
-import { DENIED, meaningOf } from './failures.ts'
+import { meaningOf } from './failures.ts'
 import { eachLine } from './lines.ts'
 import { type ListedEntry, parseFacts, parseListLine, parseTime } from './listing.ts'
 import { fromWire, toWire } from './wire.ts'
@@ -29,11 +29,34 @@ interface Folder {
 export async function listFolder(connection: FtpConnection, folder: Folder): Promise<FolderEntries> {
   const { client, features, system } = connection
   await client.cd(folder.at)
-  const known = features.has('MLST') ? await entriesBy('MLSD', parseFacts, connection, folder) : new FolderEntries(folder.path)
+  const known = features.has('MLST')
+    ? (await entriesBy('MLSD', parseFacts, connection, folder)).entries
+    : new FolderEntries(folder.path)
   // MLSD is exact, but proftpd leaves out links that lead nowhere, and says of none where it leads; `ls` does.
   if (features.has('MLST') && !/unix/i.test(system)) return known
+  return merged(connection, folder, known, await entriesByList(connection, folder))
+}
+
+/**
+ * Files that begin with a dot are listed by most servers for `-a` alone. Others take that for the name of a file, and list nothing (that of
+ * Windows CE) or refuse (pyftpdlib): an answer without a line isn't believed.
+ */
+async function entriesByList(connection: FtpConnection, folder: Folder): Promise<FolderEntries> {
   const now = systemClock.now() / 1000
-  return merged(connection, folder, known, await entriesBy('LIST -a', (line) => parseListLine(line, now), connection, folder))
+  const by = (command: string): Promise<Listed> => entriesBy(command, (line) => parseListLine(line, now), connection, folder)
+  try {
+    const { entries, lines } = await by('LIST -a')
+    if (lines > 0) return entries
+  } catch (error) {
+    if (!(error instanceof FTPError && error.code >= 500)) throw error
+  }
+  return (await by('LIST')).entries
+}
+
+interface Listed {
+  readonly entries: FolderEntries
+  /** How many lines the server's answer had, also of what isn't wanted. */
+  readonly lines: number
 }
 
 async function entriesBy(
@@ -41,9 +64,11 @@ async function entriesBy(
   parse: (line: string) => ListedEntry | 'itself',
   { client }: FtpConnection,
   { path, label, only }: Folder,
-): Promise<FolderEntries> {
+): Promise<Listed> {
   const entries = new FolderEntries(path)
+  let lines = 0
   const { answer, isWhole } = await eachLine(client, command, (line) => {
+    lines += 1
     const found = parse(line)
     const entry = found === 'itself' ? undefined : entryFrom(found, path)
     if (entry !== undefined && (only === undefined || entry.path === only)) entries.add(entry)
@@ -53,7 +78,7 @@ async function entriesBy(
     client.close()
     throw connectionLost(label, path, new Error('the listing ends in the middle of a line'))
   }
-  return entries.sort()
+  return { entries: entries.sort(), lines }
 }
 
 /** What either listing has, each path once; of both, the exact one's, with a link's end from the other. */
@@ -123,9 +148,8 @@ async function isMissing(connection: FtpConnection, at: string, refusal: FTPResp
   return saysMissing(connection, await asked(connection, `CWD ${await guarded(connection, at)}`))
 }
 
-/** Not of words that say both: one of the two may be the file's own name. */
 const saysMissing = (connection: FtpConnection, answer: FTPResponse): boolean =>
-  answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing' && !DENIED.test(answer.message)
+  answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing'
 
 /**
  * Whether a host without MLST says that nothing is there, in two answers: no file, no folder. Only of one that has no links (Windows): asked
