@@ -57,7 +57,7 @@ export interface BatchRules {
 }
 
 /** What the new host has and the snapshot doesn't. */
-export type Surplus = (entry: FileEntry) => void
+export type Surplus = (entry: FileEntry) => void | Promise<void>
 
 /**
  * Compares the snapshot with what stands on the new host, both in order, and cuts the snapshot into batches. A batch in which
@@ -75,7 +75,7 @@ export async function* planBatches(
   let draft = new Draft(1, digest, null)
   for (const entry of store.entries()) {
     while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) {
-      surplus(standing.value)
+      await surplus(standing.value)
       standing = await host.next()
     }
     const present = standing.done !== true && standing.value.path === entry.path ? standing.value : undefined
@@ -85,7 +85,7 @@ export async function* planBatches(
     yield draft.batch()
     draft = draft.next()
   }
-  for (; standing.done !== true; standing = await host.next()) surplus(standing.value)
+  for (; standing.done !== true; standing = await host.next()) await surplus(standing.value)
   if (draft.entries > 0) yield draft.batch()
 }
 

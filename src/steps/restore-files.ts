@@ -5,9 +5,9 @@ import { askedAtOnce } from '../files/asked-at-once.ts'
 import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { deletionShape, MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
+import { deletionShape, MOST_DELETED, refuseTooMany } from './deletions.ts'
 import { filesTime } from './estimate.ts'
-import { batchSchema, isRight, planBatches } from './file-batches.ts'
+import { batchSchema, planBatches } from './file-batches.ts'
 import { tellRemarks } from './file-fetch.ts'
 import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
@@ -17,6 +17,7 @@ import { surveyFiles } from './file-survey.ts'
 import { RestoreRecord } from './restore-files-record.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { choiceAmong, chosenOfOld, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
+import { Surplus } from './surplus.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
@@ -169,30 +170,30 @@ class RestoreFiles implements Step<Change> {
     const listed = askedAtOnce(this.#listed(run))
     const powers = await this.#powers(run)
     const rules = { powers, isSettled: settled, wrong, rewritten: new Set(rewrittenFiles(run).keys()) }
-    const surplus = new Surplus(store, this.#options.delete, powers, RelayRecords.openPut(run, this.#context.world.effects))
+    const surplus = this.#surplus(store, totals, powers, run)
     const changes: Change[] = []
     try {
       for await (const batch of planBatches(store, totals.digest, listed, rules, (entry) => surplus.add(entry))) {
         // A batch cut off between its last file and the note that it is done is gone through once more, so that the note is made.
         if (batch.write !== '' || (record.hasBegun && !settled(batch.batch))) changes.push(batch)
       }
-      return [...changes, ...(await this.#deletions(surplus, totals, run))]
+      return [...changes, ...deletionsOf(await surplus.end())]
     } finally {
       surplus.close()
     }
   }
 
-  /** Only what the old host doesn't have either when it is asked once more. */
-  async #deletions(surplus: Surplus, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
-    const { files: old } = this.#context.world.old
-    const allow = (count: number) => refuseTooMany(count, totals.entries, this.#options['max-delete'], this.#new().label)
-    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal, allow)
-    allow(unknown.length)
-    const entries = [...surplus.ours, ...unknown].sort((a, b) => comparePaths(a.path, b.path))
-    return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
-      do: 'delete' as const,
-      entries: entries.slice(index * MOST_DELETED, (index + 1) * MOST_DELETED),
-    }))
+  #surplus(store: FileStore, totals: SnapshotTotals, powers: FilePowers, run: StepRun): Surplus {
+    const { delete: deletes, 'max-delete': most } = this.#options
+    return new Surplus({
+      old: this.#context.world.old.files,
+      isChosen: selectionOf(store),
+      deletes,
+      powers,
+      put: RelayRecords.openPut(run, this.#context.world.effects),
+      signal: run.signal,
+      allow: (count) => refuseTooMany(count, totals.entries, most, this.#new().label),
+    })
   }
 
   async #estimate(run: StepRun): Promise<Estimate> {
@@ -266,33 +267,10 @@ class RestoreFiles implements Step<Change> {
   }
 }
 
-/** What the new host has and the snapshot doesn't. */
-class Surplus {
-  readonly #isChosen: (path: string) => boolean
-  readonly #deletes: boolean
-  readonly #powers: FilePowers
-  readonly #put: FileStore | undefined
-  /** Put there by the relay before the old host removed it. */
-  readonly ours: FileEntry[] = []
-  /** Never saved from the old host, and to be removed if the playbook says so. */
-  readonly unknown: FileEntry[] = []
-
-  constructor(store: FileStore, deletes: boolean, powers: FilePowers, put: FileStore | undefined) {
-    this.#isChosen = selectionOf(store)
-    this.#deletes = deletes
-    this.#powers = powers
-    this.#put = put
-  }
-
-  /** What the playbook left out of the snapshot is nothing that the old host lacks. */
-  add(entry: FileEntry): void {
-    if (entry.kind === 'other') return
-    const put = this.#put?.entry(entry.path)
-    if (put !== undefined && isRight(put, entry, this.#powers)) this.ours.push({ ...entry })
-    else if (this.#deletes && this.#isChosen(entry.path)) this.unknown.push({ ...entry })
-  }
-
-  close(): void {
-    this.#put?.close()
-  }
+function deletionsOf(surplus: readonly FileEntry[]): readonly Change[] {
+  const entries = surplus.toSorted((a, b) => comparePaths(a.path, b.path))
+  return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
+    do: 'delete' as const,
+    entries: entries.slice(index * MOST_DELETED, (index + 1) * MOST_DELETED),
+  }))
 }

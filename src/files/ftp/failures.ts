@@ -23,7 +23,8 @@ export function meaningOf(error: unknown, connection: FtpConnection): Meaning {
   if (!(error instanceof FTPError)) return connection.client.closed || isNetwork(error) ? 'lost' : 'other'
   if (error.code === 552 || error.code === 452 || FULL.test(text)) return 'full'
   if (error.code === 421 || error.code === 425 || error.code === 426) return 'lost'
-  if (MISSING.test(text)) return 'missing'
+  // Of words that say both, one may be the file's own name.
+  if (MISSING.test(text)) return DENIED.test(text) ? 'unclear' : 'missing'
   if (DENIED.test(text) || error.code === 532 || error.code === 530) return 'denied'
   if (error.code === 550 || error.code === 553) return 'unclear'
   return error.code === 451 ? 'lost' : 'other'

@@ -5,7 +5,7 @@ import { FolderEntries } from '../folder-entries.ts'
 import { comparePaths, joinPath, nameOf, parentOf } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
-import { DENIED, meaningOf } from './failures.ts'
+import { meaningOf } from './failures.ts'
 import { eachLine } from './lines.ts'
 import { type ListedEntry, parseFacts, parseListLine, parseTime } from './listing.ts'
 import { fromWire, toWire } from './wire.ts'
@@ -148,9 +148,8 @@ async function isMissing(connection: FtpConnection, at: string, refusal: FTPResp
   return saysMissing(connection, await asked(connection, `CWD ${await guarded(connection, at)}`))
 }
 
-/** Not of words that say both: one of the two may be the file's own name. */
 const saysMissing = (connection: FtpConnection, answer: FTPResponse): boolean =>
-  answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing' && !DENIED.test(answer.message)
+  answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing'
 
 /**
  * Whether a host without MLST says that nothing is there, in two answers: no file, no folder. Only of one that has no links (Windows): asked

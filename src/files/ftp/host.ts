@@ -83,8 +83,8 @@ export class FtpFiles implements FileHost {
     if (!connection.features.has('MLST'))
       return (await isSurelyMissing(connection, this.#full(path))) ? undefined : this.#listed(connection, path)
     const found = await lookUp(connection, this.#full(path), path)
-    // proftpd calls a link what it points at; all that is left of the link is its mode.
     if (found === undefined) return undefined
+    // proftpd calls a link what it points at; all that is left of the link is its mode.
     const isDoubtful = found === 'unclear' || found.kind === 'link' || found.mode === LINK_MODE || found.mode === null
     return isDoubtful ? this.#listed(connection, path) : found
   }
