@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 
 /** A SQLite database whose statements are prepared once each, and whose changes are made together or not at all. */
 export class Sqlite {
@@ -18,6 +18,15 @@ export class Sqlite {
     return made
   }
 
+  /** All rows as lists of their columns, for those that are read by the thousand: as objects they take twice the time. Prepared once, too. */
+  rows(sql: string, ...values: readonly SQLInputValue[]): readonly (readonly SQLOutputValue[])[] {
+    const statement = this.prepared(sql)
+    statement.setReturnArrays(true)
+    const rows: readonly unknown[] = statement.all(...values)
+    if (!areLists(rows)) throw new Error('SQLite gave rows in another form than was asked for.')
+    return rows
+  }
+
   /** All that `work` changes, or nothing of it. Throws what `work` throws, or SQLite. */
   transaction(work: () => void): void {
     this.database.exec('BEGIN IMMEDIATE')
@@ -31,3 +40,5 @@ export class Sqlite {
     }
   }
 }
+
+const areLists = (rows: readonly unknown[]): rows is readonly (readonly SQLOutputValue[])[] => rows.every(Array.isArray)

@@ -58,16 +58,11 @@ interface Size {
 
 /** Keeps count of the cache and log folders of a listing while it goes by; memory doesn't grow with it. */
 export class CacheFolders {
-  readonly #isChosen: (path: string) => boolean
   readonly #sizes = new Map<string, Size>()
 
-  /** `isChosen`: what the playbook has saved anyway; what it leaves out needs no word. */
-  constructor(isChosen: (path: string) => boolean) {
-    this.#isChosen = isChosen
-  }
-
+  /** Of what the playbook has saved; what it leaves out needs no word. */
   add(entry: FileEntry): void {
-    if (entry.kind !== 'file' || !this.#isChosen(entry.path)) return
+    if (entry.kind !== 'file') return
     const folder = cacheFolderOf(entry.path)
     if (folder === undefined) return
     const size = this.#sizes.get(folder) ?? { files: 0, bytes: 0 }

@@ -1,4 +1,5 @@
 import { codeOf } from '../base/errors.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages, removePart } from './before-images.ts'
@@ -9,6 +10,7 @@ import { readProven } from './file-arrival.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
+import { inItsTurn } from './old-shop-pace.ts'
 import { dropCopy, keepCopy } from './parked-copies.ts'
 import type { ParkedFile, ParkedList } from './parked-files.ts'
 
@@ -17,6 +19,8 @@ export interface CarryingTo extends Putting {
   readonly source: FileHost
   readonly sourceSide: 'old' | 'new'
   readonly parked: ParkedList
+  /** How fast the source may be read; as fast as it goes when absent. */
+  readonly throttle?: Throttle | undefined
 }
 
 interface Work extends CarryingTo, Sending {
@@ -31,7 +35,6 @@ async function withRecords(to: CarryingTo, change: CarryChange, work: (with_: Wo
   const onTheWay = new OnTheWay(to)
   try {
     await work({ ...to, before, carried, onTheWay })
-    await onTheWay.drop()
   } finally {
     onTheWay.close()
     before.close()
@@ -53,8 +56,10 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
         to.run.progress(done, change.bytes, 'bytes', item.entry.path)
       }
       const inTurn = new InTurn()
-      for (const item of change.items) await inTurn.start(flight, item.entry, () => carry(item))
+      for (const item of change.items)
+        await inTurn.start(flight, item.entry, () => inItsTurn(to.throttle, flight.signal, () => carry(item)))
       await flight.drain()
+      await work.onTheWay.arrived(change.items.map(({ entry }) => entry))
       const parked = new Set(late.map(({ path }) => path))
       await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))
       for (const conflict of late) await park(to, conflict)
@@ -185,6 +190,7 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
       for (const entry of change.entries) await before.giveBack(host, entry.path, run.signal)
     } else if (change.do === 'carry') {
       for (const item of [...change.items].reverse()) await takeBackOne(work, item)
+      await work.onTheWay.drop()
     } else {
       if (change.do === 'park') return takeBackParked(from, change.path)
       await list(from, change.path, null)

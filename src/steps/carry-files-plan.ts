@@ -67,6 +67,8 @@ export interface CarryPlan {
 
 export interface Planning {
   readonly source: FileHost
+  /** All that the source has, in the order of `comparePaths`. */
+  readonly listing: AsyncIterable<FileEntry>
   readonly target: FileHost
   readonly sourceSide: 'old' | 'new'
   readonly base: FilesBase
@@ -85,11 +87,11 @@ export interface Planning {
 
 /** Compares both hosts with what they last had in common. Reads listings, and the contents of what was changed on both. */
 export async function planCarrying(planning: Planning): Promise<CarryPlan> {
-  const { base, source, target, run } = planning
+  const { base, listing, target, run } = planning
   const planner = new Planner(planning)
   const own = ownFiles(run)
-  const listed = (host: FileHost): AsyncIterable<FileEntry> => host.list('', run.signal, base.isChosen.looksInto)
-  for await (const met of sideBySide(base.entries(), listed(source), listed(target))) {
+  const unread = target.list('', run.signal, base.isChosen.looksInto)
+  for await (const met of sideBySide(base.entries(), listing, unread)) {
     if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
   }
   return planner.end()

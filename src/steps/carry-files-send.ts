@@ -93,7 +93,17 @@ export class OnTheWay {
     return { content: again(), again }
   }
 
-  /** All has arrived. */
+  /** They need no room here any more; what broke off of others is still to be gone on with. */
+  async arrived(entries: readonly FileEntry[]): Promise<void> {
+    for (const { path } of entries) {
+      const kept = this.#store?.entry(path)
+      if (kept === undefined) continue
+      await this.#store?.forget(path)
+      await this.#store?.objects.drop(kept)
+    }
+  }
+
+  /** Nothing is on the way any more. */
   async drop(): Promise<void> {
     this.close()
     if (existsSync(this.#directory)) await FileStore.remove(this.#directory, this.#effects)

@@ -1,15 +1,21 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
-import type { FileHost } from '../files/port.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Choice } from '../files/choice.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
 import { type CarryingTo, carryDeletions, carryOver, keepBoth, park, settle, takeBackCarried } from './carry-files-apply.ts'
-import { type CarryChange, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import { type CarryChange, type Carrying, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
 import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
+import { OnTheWay } from './carry-files-send.ts'
 import { deletionShape } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
+import { FILES_PACE } from './file-fetch.ts'
 import { FilesBase } from './files-base.ts'
+import { OldShopPace, throttleShape } from './old-shop-pace.ts'
+import { listOldFiles } from './paced-listing.ts'
 import { ParkedList, parkedFilesFinding, readParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
@@ -17,6 +23,7 @@ import { type Host, missingPart, type StepContext, type StepKind, type World } f
 const optionsSchema = z
   .strictObject({
     ...deletionShape,
+    ...throttleShape,
     conflict: z.enum(['park', 'old', 'new', 'newest']).default('park').meta({
       description:
         'A file that was changed on both hosts: set aside for a person, or taken from the old host, the new one, or the one that changed last',
@@ -39,7 +46,7 @@ export const carryFilesKind: StepKind<Options> = {
 /** The same merge the other way round, for a rollback after the cutover: nothing is removed from the old host. */
 export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
   new CarryFiles(
-    { delete: false, 'max-delete': 0, conflict: 'park' },
+    { delete: false, 'max-delete': 0, conflict: 'park', throttle: 'off' },
     { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
     'reverse',
   )
@@ -65,6 +72,7 @@ class CarryFiles implements Step<CarryChange> {
   readonly #list = new ParkedList()
   /** On the way back: what can't be written on the old host. */
   #leftBehind: readonly CarryChange[] = []
+  #pace: OldShopPace | undefined
   #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
 
   constructor(options: Options, context: StepContext, direction: 'forward' | 'reverse') {
@@ -100,6 +108,7 @@ class CarryFiles implements Step<CarryChange> {
     try {
       this.#found = await planCarrying({
         source: this.#files(this.#source),
+        listing: this.#listing(base.isChosen.looksInto, run),
         target: this.#files(this.#target),
         sourceSide: this.#source.side,
         base,
@@ -125,7 +134,7 @@ class CarryFiles implements Step<CarryChange> {
     const to = this.#carrying(run)
     switch (change.do) {
       case 'carry':
-        await carryOver(to, change)
+        await this.#atPace(change, run, (throttle) => carryOver({ ...to, throttle }, change))
         return to.host.sweep?.()
       case 'park':
         return park(to, change)
@@ -139,6 +148,20 @@ class CarryFiles implements Step<CarryChange> {
     }
   }
 
+  /** All changes of a run count together: many small ones are as much to the old host as a large one. */
+  #atPace(change: Carrying, run: StepRun, copy: (throttle: Throttle | undefined) => Promise<void>): Promise<void> {
+    if (this.#isBack) return copy(undefined)
+    const planned = this.#found.changes.reduce((sum, each) => sum + (each.do === 'carry' ? each.bytes : 0), 0)
+    this.#pace ??= new OldShopPace({ run, world: this.#context.world, mode: this.#options.throttle, ...FILES_PACE })
+    return this.#pace.during(Math.max(planned, change.bytes), copy)
+  }
+
+  #listing(looksInto: Choice['looksInto'], run: StepRun): AsyncIterable<FileEntry> {
+    const files = this.#files(this.#source)
+    if (this.#isBack) return files.list('', run.signal, looksInto)
+    return listOldFiles(files, { run, world: this.#context.world, mode: this.#options.throttle, looksInto })
+  }
+
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const key = `${this.id}/read-back`
     const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
@@ -146,6 +169,7 @@ class CarryFiles implements Step<CarryChange> {
     const paths = wrong.map(({ path }) => path).sort()
     if (paths.length > 0) return [differ(paths, this.#files(this.#target).label)]
     await run.remember(key, last)
+    await new OnTheWay(this.#carrying(run)).drop()
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
       ...this.#noticed(),

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount, formatDuration } from '../base/units.ts'
-import type { Choice } from '../files/choice.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { CacheFolders } from './cache-folders.ts'
 import { gather } from './database-parts.ts'
@@ -12,7 +11,7 @@ import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import { forgottenConfigs } from './rewrite-config-forgotten.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
-import { choiceAmong } from './snapshot-files.ts'
+import { chosenOfOld } from './snapshot-files.ts'
 import { suspectedReferences } from './suspects.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
 
@@ -49,7 +48,7 @@ const lookAtAll = (world: World, others: readonly Step[], run: StepRun): Promise
     () => compareDatabases(world, run),
     () => lookAtFiles(world.old, 'read'),
     () => lookAtFiles(world.new, 'write'),
-    () => lookAtRoom(world, choiceAmong(others), run),
+    () => lookAtRoom({ world, others: () => others }, run),
     () => forgottenConfigs(world, others, run),
     async () => (world.dns === undefined ? [] : await world.dns.provider.check()),
     () => mailFindings(world, run),
@@ -89,13 +88,14 @@ const lookAtFiles = async ({ files }: Host, purpose: 'read' | 'write'): Promise<
   files === undefined ? [] : await files.check(purpose)
 
 /** Is there room on the new host for all files of the old one that are to be copied? And need they all be? */
-async function lookAtRoom({ old, new: target }: World, isChosen: Choice, run: StepRun): Promise<readonly Finding[]> {
+async function lookAtRoom(context: Pick<StepContext, 'world' | 'others'>, run: StepRun): Promise<readonly Finding[]> {
+  const { old, new: target } = context.world
   if (old.files === undefined) return []
-  const caches = new CacheFolders(isChosen)
+  const caches = new CacheFolders()
   let [files, bytes] = [0, 0]
-  for await (const entry of old.files.list('', run.signal, isChosen.looksInto)) {
+  for await (const entry of chosenOfOld(old.files, context, run)) {
     caches.add(entry)
-    if (entry.kind !== 'file' || !isChosen(entry.path)) continue
+    if (entry.kind !== 'file') continue
     files += 1
     bytes += entry.size
   }

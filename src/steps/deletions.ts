@@ -29,7 +29,7 @@ export function refuseTooMany(count: number, all: number, limit: number | string
   if (count <= most) return
   throw new MigrateError(
     'too-many-deletions',
-    `${formatCount(count)} files and folders of ${label} would be removed, and max-delete: ${limit} allows ${formatCount(most)}. None was removed.`,
+    `${formatCount(count)} or more files and folders of ${label} would be removed, and max-delete: ${limit} allows ${formatCount(most)}. None was removed.`,
     {
       hint: 'Is the old host’s folder as it should be? If they are meant to go, remove them by hand on the new host, or begin anew with --fresh and a higher max-delete.',
     },
@@ -38,12 +38,13 @@ export function refuseTooMany(count: number, all: number, limit: number | string
 
 /**
  * Asks the old host about each path that its listing didn't have: only what it lacks in this second answer too may be removed.
- * Returns those paths.
+ * Returns those paths. `allow` is told how many they are so far, and may throw: no more is asked then.
  */
 export async function trulyGone<E extends FileEntry>(
   old: FileHost,
   entries: readonly E[],
   signal: AbortSignal,
+  allow: (count: number) => void = () => undefined,
 ): Promise<readonly E[]> {
   const gone: E[] = []
   for (let at = 0; at < entries.length; at += ASKED_AT_ONCE) {
@@ -51,6 +52,7 @@ export async function trulyGone<E extends FileEntry>(
     const some = entries.slice(at, at + ASKED_AT_ONCE)
     const present = await Promise.all(some.map((entry) => old.stat(entry.path)))
     gone.push(...some.filter((_, index) => present[index] === undefined))
+    allow(gone.length)
   }
   return gone
 }

@@ -34,10 +34,14 @@ export class SmallContents {
     if (insert.run(keyOf(sha256), pack, start, length).changes !== 0) this.#packs.add(bytes)
   }
 
-  /** Tells where contents lie that are about to be asked for: sooner than each of them by itself. */
-  expect(rows: readonly Readonly<Record<string, SQLOutputValue>>[]): void {
+  /** Tells where contents lie that are about to be asked for: sooner than each of them by itself. `at`: of the hash, then the pack, the start, the length. */
+  expect(rows: readonly (readonly SQLOutputValue[])[], at: number): void {
     const places = new Map<string, Place>()
-    for (const row of rows) if (typeof row.sha256 === 'string' && row.pack !== null) places.set(row.sha256, placeOf(row))
+    for (const row of rows) {
+      const [sha256, pack] = [row[at], row[at + 1]]
+      if (typeof sha256 !== 'string' || pack === null) continue
+      places.set(sha256, { pack: Number(pack), start: Number(row[at + 2]), length: Number(row[at + 3]) })
+    }
     this.#expected = [places, ...this.#expected.slice(0, PAGES_EXPECTED - 1)]
   }
 

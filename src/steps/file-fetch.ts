@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
-import type { Throttle } from '../databases/snapshot/pace.ts'
+import type { Pace, Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
@@ -9,6 +9,8 @@ import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 import { untilItsTimeIsOver } from './file-young.ts'
+import { apart, inItsTurn } from './old-shop-pace.ts'
+import { paced } from './paced-listing.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
 export const FILES_AT_ONCE = 1024
@@ -26,7 +28,11 @@ const FULL_PACE = 16
 export const FILES_PACE = {
   readers: FULL_PACE,
   manner: {
-    said: (pace: number): string => (pace === FULL_PACE ? 'at full speed' : `${pace} ${pace === 1 ? 'file' : 'files'} at a time`),
+    what: 'the copy',
+    said: ({ readers, pauseMs }: Pace): string => {
+      const speed = readers === FULL_PACE ? 'at full speed' : `${readers} ${readers === 1 ? 'file' : 'files'} at a time`
+      return `copying ${speed}${apart(pauseMs)}`
+    },
     atOnce: (pace: number): number => (pace === FULL_PACE ? FILES_AT_ONCE : pace),
   },
 } as const
@@ -86,13 +92,13 @@ async function oneRound(round: Round, run: StepRun): Promise<number> {
 }
 
 async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
-  const { host, store, wanted, listed, progress, clock } = round
+  const { host, store, wanted, listed, progress, throttle, clock } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
   const folders: Above[] = []
   let next = kept.next()
   let fetched = 0
-  for await (const entry of listed ?? host.list('', flight.signal, wanted.looksInto)) {
+  for await (const entry of listed ?? paced(host.list('', flight.signal, wanted.looksInto), throttle, flight.signal)) {
     while (next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       await store.forget(next.value.path)
       next = kept.next()
@@ -112,7 +118,7 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
       fetched += 1
       await flight.start(entry.size, async () => {
         await untilItsTimeIsOver(host, entry, clock, flight.signal)
-        await atPace(round, flight.signal, () => fetchFile(round, entry, flight.signal))
+        await inItsTurn(throttle, flight.signal, () => fetchFile(round, entry, flight.signal))
       })
     } else {
       await keepOther(store, entry)
@@ -121,16 +127,6 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
   await flight.drain()
   for (; next.done !== true; next = kept.next()) await store.forget(next.value.path)
   return fetched
-}
-
-async function atPace({ throttle }: Round, signal: AbortSignal, fetch: () => Promise<void>): Promise<void> {
-  if (throttle === undefined) return fetch()
-  await throttle.enter(signal)
-  try {
-    await fetch()
-  } finally {
-    throttle.leave()
-  }
 }
 
 /** A folder on the way down to where the listing is, and whether the store is known to have it as it is. */
@@ -188,18 +184,17 @@ export interface Outstanding {
   readonly differs: boolean
 }
 
-/** Compares the store with what the host holds now. Reads listings alone; `seen` is told of every entry in folders that hold what is wanted. */
+/** Compares the store with what the host holds now: all that it lists, which `seen` is told of. */
 export async function outstanding(
-  host: FileHost,
+  listing: AsyncIterable<FileEntry>,
   store: FileStore | undefined,
   wanted: Choice,
-  signal: AbortSignal,
   seen: (entry: FileEntry) => void = () => undefined,
 ): Promise<Outstanding> {
   const found = { files: 0, bytes: 0, fetchFiles: 0, fetchBytes: 0, differs: false }
   const kept = store?.entries()
   let next = kept?.next()
-  for await (const entry of host.list('', signal, wanted.looksInto)) {
+  for await (const entry of listing) {
     seen(entry)
     while (next !== undefined && next.done !== true && comparePaths(next.value.path, entry.path) < 0) {
       found.differs = true

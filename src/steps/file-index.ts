@@ -33,16 +33,26 @@ export const sortKey = (path: string): Buffer => Buffer.from(path.replaceAll('/'
 
 const isKind = (kind: string): kind is FileEntry['kind'] => ['file', 'folder', 'link', 'other'].includes(kind)
 
+/** Of a row of `entries`, in the order in which `fromColumns` takes them. */
+export const ENTRY_COLUMNS = 'path, kind, size, mode, mtime, target, entries.sha256'
+/** Where the hash is among them. */
+export const HASH_COLUMN = 6
+
+export const fromRow = ({ path, kind, size, mode, mtime, target, sha256 }: Row): StoredEntry =>
+  fromColumns([path, kind, size, mode, mtime, target, sha256])
+
+type Row = Readonly<Record<string, SQLOutputValue>>
+
 /** Written by this class alone; a million of them are read in a row, so they are looked at no longer than needed. */
-export function fromRow(row: Readonly<Record<string, SQLOutputValue>>): StoredEntry {
-  const { mode, target, sha256 } = row
-  const kind = String(row.kind)
+export function fromColumns(row: readonly (SQLOutputValue | undefined)[]): StoredEntry {
+  const [path, kind, size, mode, mtime, target, sha256] = row
+  const known = String(kind)
   return {
-    path: String(row.path),
-    kind: isKind(kind) ? kind : 'other',
-    size: Number(row.size),
+    path: String(path),
+    kind: isKind(known) ? known : 'other',
+    size: Number(size),
     mode: mode === null || mode === undefined ? null : Number(mode),
-    mtimeSeconds: Number(row.mtime),
+    mtimeSeconds: Number(mtime),
     target: target === null || target === undefined ? null : String(target),
     sha256: sha256 === null || sha256 === undefined ? null : String(sha256),
   }

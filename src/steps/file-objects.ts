@@ -106,6 +106,11 @@ export class Objects {
     return this.small.has(sha256, size)
   }
 
+  /** Removes a large content, which nothing is to refer to any more; small ones lie among others. */
+  async drop({ sha256, size }: { readonly sha256: string | null; readonly size: number }): Promise<void> {
+    if (sha256 !== null && size > SMALL_BYTES) await rm(this.#path(sha256), { force: true })
+  }
+
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
     if (size > SMALL_BYTES) {

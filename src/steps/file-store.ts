@@ -5,7 +5,17 @@ import { keepingError } from '../base/disk-full.ts'
 import type { Sqlite } from '../base/sqlite.ts'
 import type { Effects } from '../run/step.ts'
 import { openIndex, openIndexToRead, restIndex } from './file-database.ts'
-import { type Arrived, fromRow, type SnapshotTotals, type StoredEntry, sortKey, totalsSchema } from './file-index.ts'
+import {
+  type Arrived,
+  ENTRY_COLUMNS,
+  fromColumns,
+  fromRow,
+  HASH_COLUMN,
+  type SnapshotTotals,
+  type StoredEntry,
+  sortKey,
+  totalsSchema,
+} from './file-index.ts'
 import { dropUnused } from './file-leftovers.ts'
 import { Objects } from './file-objects.ts'
 
@@ -78,15 +88,13 @@ export class FileStore {
   }
 
   *#pages(after: string | null): Generator<readonly StoredEntry[]> {
-    const page = this.#index.prepared(
-      `SELECT entries.*, pack, start, length FROM entries LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256)
-        WHERE sort > ? ORDER BY sort LIMIT ?`,
-    )
+    const page = `SELECT ${ENTRY_COLUMNS}, pack, start, length FROM entries
+      LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256) WHERE sort > ? ORDER BY sort LIMIT ?`
     let last = after === null ? Buffer.alloc(0) : sortKey(after)
     while (true) {
-      const rows = page.all(last, PAGE)
-      this.objects.small.expect(rows)
-      const entries = rows.map(fromRow)
+      const rows = this.#index.rows(page, last, PAGE)
+      this.objects.small.expect(rows, HASH_COLUMN)
+      const entries = rows.map(fromColumns)
       yield entries
       const end = entries.at(-1)
       if (end === undefined || entries.length < PAGE) return

@@ -1,7 +1,6 @@
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { folded } from '../files/case-folding.ts'
-import type { Choice } from '../files/choice.ts'
 import { nameOf, parentOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import { isRaw, shownPath } from '../files/raw-names.ts'
@@ -11,18 +10,17 @@ import { refusedByWindows } from '../files/windows-names.ts'
 const NAMED = 5
 
 /**
- * Looks through the old host's files once and says what of them the new host can't hold: for want of room, or because it can't name
- * them. And what both hosts can't do. Reads listings alone.
+ * Looks through what is to be copied of the old host's files and says what of it the new host can't hold: for want of room, or because it
+ * can't name them. And what both hosts can't do.
  */
 export async function surveyFiles(
   old: FileHost,
   target: FileHost,
-  isChosen: Choice,
-  signal: AbortSignal,
+  entries: AsyncIterable<FileEntry>,
 ): Promise<readonly Finding[]> {
   const [source, powers] = [await old.powers(), await target.powers()]
   const survey = new Survey(powers)
-  for await (const entry of old.list('', signal, isChosen.looksInto)) if (isChosen(entry.path)) survey.add(entry)
+  for await (const entry of entries) survey.add(entry)
   const room = { bytes: await target.freeBytes(), files: await target.freeFiles() }
   return [
     ...survey.findings(target.label),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import { formatDuration } from '../base/units.ts'
-import { limitFor, median, Throttle } from '../databases/snapshot/pace.ts'
+import { limitFor, median, type Pace, Throttle } from '../databases/snapshot/pace.ts'
 import type { StepRun } from '../run/step.ts'
 import { siteClient } from '../site/request.ts'
 import { durationMs } from './options.ts'
@@ -37,56 +37,123 @@ interface Pulse {
   close(): Promise<void>
 }
 
-export interface PaceOptions {
+interface ShopPaceOptions {
   readonly run: StepRun
   readonly world: World
   readonly mode: ThrottleMode
   readonly readers: number
-  readonly bytes: number
   readonly everyMs?: number
   /** What a copy does at a pace, when that isn't a number of connections. */
   readonly manner?: Manner
 }
 
+export interface PaceOptions extends ShopPaceOptions {
+  readonly bytes: number
+}
+
 export interface Manner {
-  /** "8 files at a time". */
-  said(readers: number): string
+  /** "the copy". */
+  readonly what: string
+  /** "copying 8 files at a time, 250 ms apart". */
+  said(pace: Pace): string
   /** How many may be at work at once. */
   atOnce(readers: number): number
 }
 
 const BY_CONNECTIONS: Manner = {
-  said: (readers) => `with ${readers} ${readers === 1 ? 'connection' : 'connections'}`,
+  what: 'the copy',
+  said: ({ readers, pauseMs }) => `copying with ${readers} ${readers === 1 ? 'connection' : 'connections'}${apart(pauseMs)}`,
   atOnce: (readers) => readers,
 }
+
+/** ", 250 ms apart". */
+export const apart = (pauseMs: number): string => (pauseMs > 0 ? `, ${formatDuration(pauseMs)} apart` : '')
 
 /**
  * Runs a copy from the old host that slows down when the old shop's answers do. Its page is asked for every few seconds, one request
  * at a time; without a page the database's own answers are measured.
  */
-export async function atOldShopsPace<T>(options: PaceOptions, copy: (throttle: Throttle | undefined) => Promise<T>): Promise<T> {
-  const { run, world, mode, readers, bytes, manner = BY_CONNECTIONS } = options
-  if (mode === 'off' || bytes < WORTH_BYTES) return copy(undefined)
-  const pulse = await pulseOf(world, run)
-  if (pulse === undefined) return copy(undefined)
-  const ended = new AbortController()
-  try {
+export const atOldShopsPace = <T>(
+  { bytes, ...options }: PaceOptions,
+  copy: (throttle: Throttle | undefined) => Promise<T>,
+): Promise<T> => new OldShopPace(options).during(bytes, copy)
+
+/** While something is read from the old host: how fast it may be, and the end of looking at the shop. */
+export interface Watched {
+  readonly throttle: Throttle
+  end(): Promise<void>
+}
+
+/** How fast one step reads from the old host. What the shop's answers took is known from one of its copies to the next. */
+export class OldShopPace {
+  readonly #options: ShopPaceOptions
+  /** What the shop's answers took before, milliseconds, and how fast the last copy went. */
+  #known: { readonly quietMs: number; readonly throttle: Throttle } | undefined
+  #isWithoutPulse = false
+
+  constructor(options: ShopPaceOptions) {
+    this.#options = options
+  }
+
+  /** `bytes`: of all that the step copies. */
+  async during<T>(bytes: number, copy: (throttle: Throttle | undefined) => Promise<T>): Promise<T> {
+    const watched = bytes < WORTH_BYTES ? undefined : await this.begin()
+    try {
+      return await copy(watched?.throttle)
+    } finally {
+      await watched?.end()
+    }
+  }
+
+  /** `undefined`: the playbook wants no throttle, or gives nothing whose answers tell how the old shop is. */
+  async begin(): Promise<Watched | undefined> {
+    const { run, world, mode } = this.#options
+    if (mode === 'off' || this.#isWithoutPulse) return undefined
+    const pulse = await pulseOf(world, run)
+    if (pulse === undefined) {
+      this.#isWithoutPulse = true
+      return undefined
+    }
+    try {
+      const known = await this.#measured(pulse)
+      const ended = new AbortController()
+      const signal = AbortSignal.any([run.signal, ended.signal])
+      const watching = watch(this.#options, pulse, known.throttle, known.quietMs, signal)
+      // Told by `end`.
+      watching.catch(() => undefined)
+      const end = async (): Promise<void> => {
+        ended.abort()
+        await watching.finally(() => pulse.close())
+      }
+      return { throttle: known.throttle, end }
+    } catch (error) {
+      await pulse.close()
+      throw error
+    }
+  }
+
+  async #measured(pulse: Pulse): Promise<{ readonly quietMs: number; readonly throttle: Throttle }> {
+    if (this.#known !== undefined) return this.#known
+    const { run, mode, readers, manner = BY_CONNECTIONS } = this.#options
     const quietMs = await quietTime(pulse, run.signal)
-    const limitMs = mode === 'auto' ? limitFor(quietMs) : mode
-    const throttle = new Throttle({ mostReaders: readers, limitMs, atOnce: manner.atOnce }, run.clock)
+    const limitMs = typeof mode === 'number' ? mode : limitFor(quietMs)
     run.emit({
       event: 'note',
-      message: `${pulse.who} answers in ${formatDuration(quietMs)}; the copy slows down when that becomes more than ${formatDuration(limitMs)}`,
+      message: `${pulse.who} answers in ${formatDuration(quietMs)}; ${manner.what} slows down when that becomes more than ${formatDuration(limitMs)}`,
     })
-    const watching = watch(options, pulse, throttle, quietMs, AbortSignal.any([run.signal, ended.signal]))
-    try {
-      return await copy(throttle)
-    } finally {
-      ended.abort()
-      await watching
-    }
+    this.#known = { quietMs, throttle: new Throttle({ mostReaders: readers, limitMs, atOnce: manner.atOnce }, run.clock) }
+    return this.#known
+  }
+}
+
+/** Does work from the old host when its turn comes. */
+export async function inItsTurn<T>(throttle: Throttle | undefined, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  if (throttle === undefined) return work()
+  await throttle.enter(signal)
+  try {
+    return await work()
   } finally {
-    await pulse.close()
+    throttle.leave()
   }
 }
 
@@ -154,7 +221,7 @@ async function quietTime(pulse: Pulse, signal: AbortSignal): Promise<number> {
 }
 
 async function watch(
-  { run, readers, everyMs = EVERY_MS, manner = BY_CONNECTIONS }: PaceOptions,
+  { run, readers, everyMs = EVERY_MS, manner = BY_CONNECTIONS }: ShopPaceOptions,
   pulse: Pulse,
   throttle: Throttle,
   quietMs: number,
@@ -181,7 +248,6 @@ async function watch(
     const isFullSpeed = now === readers && pauseMs === 0
     if (!isSlower && !isFullSpeed) continue
     const answers = `${pulse.who} answers in ${formatDuration(recentMs)}${isSlower ? ` instead of ${formatDuration(quietMs)}` : ' again'}`
-    const pauses = pauseMs > 0 ? `, ${formatDuration(pauseMs)} apart` : ''
-    run.emit({ event: 'note', message: `${answers}: copying ${manner.said(now)}${pauses}` })
+    run.emit({ event: 'note', message: `${answers}: ${manner.said({ readers: now, pauseMs })}` })
   }
 }

@@ -27,7 +27,7 @@ import { whileSampling } from './rate-samples.ts'
 import { checkTarget } from './restore-check.ts'
 import { refuseBornRows, refuseMoreRows } from './restore-guard.ts'
 import { restoreMethodShape } from './restore-method.ts'
-import { runStatements, takeBackStatement } from './restore-statements.ts'
+import { perhapsOfSeveralMoments, runStatements, takeBackStatement } from './restore-statements.ts'
 import {
   analyse,
   loadParts,
@@ -197,10 +197,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     const manifest = await this.#store(run).manifest()
     const saved = new Map(manifest.identities.map((state) => [identityName(state.identity), positionOf(state)]))
     const states = await target.identities(schema)
-    return identitiesToRaise(states, (state) => saved.get(identityName(state.identity)) ?? null).map(({ state, value }) => ({
-      identity: state.identity,
-      value,
-    }))
+    const raises = identitiesToRaise(states, (state) => saved.get(identityName(state.identity)) ?? null)
+    return raises.map(({ state, value }) => ({ identity: state.identity, value }))
   }
 
   async #raiseIdentities(run: StepRun, target: Database): Promise<void> {
@@ -256,9 +254,13 @@ class RestoreDatabase implements Step<RestoreChange> {
   }
 
   async #create(statements: readonly PlannedStatement[], run: StepRun, target: Database): Promise<void> {
-    const { tables } = await this.#store(run).manifest()
-    const bytesOf = (table: string): number => (tables.get(table)?.parts ?? []).reduce((sum, part) => sum + part.bytes, 0)
-    await runStatements({ run, database: target, statements, connections: this.#world.new.connections, bytesOf })
+    const manifest = await this.#store(run).manifest()
+    const bytesOf = (table: string): number => partsOf(manifest, table).reduce((sum, part) => sum + part.bytes, 0)
+    try {
+      await runStatements({ run, database: target, statements, connections: this.#world.new.connections, bytesOf })
+    } catch (error) {
+      throw manifest.complete && isFuzzy(manifest) ? perhapsOfSeveralMoments(error) : error
+    }
   }
 
   async #load(change: Extract<RestoreChange, { kind: 'load' }>, run: StepRun, target: Database): Promise<void> {

@@ -16,7 +16,7 @@ import { FileStore, type SnapshotTotals } from './file-store.ts'
 import { surveyFiles } from './file-survey.ts'
 import { RestoreRecord } from './restore-files-record.ts'
 import { rewrittenFiles } from './rewritten.ts'
-import { choiceAmong, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
+import { choiceAmong, chosenOfOld, filesDirectory, selectionOf, snapshotFilesKind } from './snapshot-files.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
@@ -185,8 +185,9 @@ class RestoreFiles implements Step<Change> {
   /** Only what the old host doesn't have either when it is asked once more. */
   async #deletions(surplus: Surplus, totals: SnapshotTotals, run: StepRun): Promise<readonly Change[]> {
     const { files: old } = this.#context.world.old
-    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal)
-    refuseTooMany(unknown.length, totals.entries, this.#options['max-delete'], this.#new().label)
+    const allow = (count: number) => refuseTooMany(count, totals.entries, this.#options['max-delete'], this.#new().label)
+    const unknown = old === undefined ? surplus.unknown : await trulyGone(old, surplus.unknown, run.signal, allow)
+    allow(unknown.length)
     const entries = [...surplus.ours, ...unknown].sort((a, b) => comparePaths(a.path, b.path))
     return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
       do: 'delete' as const,
@@ -198,9 +199,8 @@ class RestoreFiles implements Step<Change> {
     const { files } = this.#context.world.old
     const estimate = { do: 'estimate' as const, files: 0, bytes: 0 }
     if (files === undefined) return estimate
-    const isChosen = choiceAmong(this.#context.others())
-    for await (const entry of files.list('', run.signal, isChosen.looksInto)) {
-      if (entry.kind !== 'file' || !isChosen(entry.path)) continue
+    for await (const entry of chosenOfOld(files, this.#context, run)) {
+      if (entry.kind !== 'file') continue
       estimate.files += 1
       estimate.bytes += entry.size
     }
@@ -210,7 +210,7 @@ class RestoreFiles implements Step<Change> {
   async #surveyFindings(host: FileHost, run: StepRun): Promise<readonly Finding[]> {
     const { files: old } = this.#context.world.old
     if (old === undefined || this.#record(run).hasBegun) return []
-    return surveyFiles(old, host, choiceAmong(this.#context.others()), run.signal)
+    return surveyFiles(old, host, chosenOfOld(old, this.#context, run))
   }
 
   #store(run: StepRun): FileStore {

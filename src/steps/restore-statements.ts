@@ -47,6 +47,15 @@ export async function runStatements(options: StatementsOptions): Promise<void> {
   await sideBySide(Math.min(connections, most), waiting, perform, stop)
 }
 
+/** A statement's error after a snapshot of several moments: two rows may have what no two rows ever had at once, and no key takes that. */
+export function perhapsOfSeveralMoments(error: unknown): unknown {
+  if (!(error instanceof MigrateError) || error.code !== 'database-statement-failed') return error
+  return new MigrateError(error.code, error.message, {
+    hint: 'The snapshot is of several moments. If two of its rows claim what one alone may have, such as an e-mail that a customer took to another account meanwhile, take it anew: first  migrate rollback PLAYBOOK, then  migrate run PLAYBOOK. Otherwise mend what the server names, and run again.',
+    cause: error,
+  })
+}
+
 /** What one connection does before it takes up more: portions, each run together, one after the other. */
 interface Task {
   readonly portions: readonly (readonly PlannedStatement[])[]

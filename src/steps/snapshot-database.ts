@@ -272,7 +272,7 @@ function refuseChanged(changed: ReturnType<typeof changedTables>): void {
     'schema-changed',
     `The old database changed since this snapshot began: ${changed.map(({ name }) => name).join(', ')}. Neither host was changed.`,
     {
-      hint: 'Begin again with --fresh, and change no tables on the old host until the migration is over.',
+      hint: 'Take back what was begun with  migrate rollback PLAYBOOK, then run again, and change no tables on the old host until the migration is over.',
     },
   )
 }

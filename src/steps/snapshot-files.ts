@@ -4,7 +4,7 @@ import { type Finding, MigrateError } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import { type Choice, choiceOf } from '../files/choice.ts'
-import type { FileHost } from '../files/port.ts'
+import type { FileEntry, FileHost } from '../files/port.ts'
 import { shownPath } from '../files/raw-names.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
@@ -13,7 +13,8 @@ import { HOST, openEarlier, takeOverEarlier } from './file-earlier.ts'
 import { copyToStore, FILES_PACE, MANY, outstanding, tellRemarks } from './file-fetch.ts'
 import { RecentListing } from './file-recent.ts'
 import { FileStore } from './file-store.ts'
-import { atOldShopsPace, throttleShape } from './old-shop-pace.ts'
+import { atOldShopsPace, type ThrottleMode, throttleShape } from './old-shop-pace.ts'
+import { listOldFiles } from './paced-listing.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
 
 const optionsSchema = z
@@ -59,9 +60,20 @@ export function selectionOf(store: FileStore): Choice {
 }
 
 /** Which paths a playbook's snapshot will hold; all when there is none among its steps. */
-export function choiceAmong(steps: readonly Step[]): Choice {
-  const step = steps.find((each) => each instanceof SnapshotFiles)
-  return step?.isChosen ?? choiceOf(undefined)
+export const choiceAmong = (steps: readonly Step[]): Choice => among(steps)?.isChosen ?? choiceOf(undefined)
+
+const among = (steps: readonly Step[]): SnapshotFiles | undefined => steps.find((each) => each instanceof SnapshotFiles)
+
+/** The old host's entries that a playbook's snapshot will hold, listed no faster than it would copy them. */
+export async function* chosenOfOld(
+  files: FileHost,
+  { world, others }: Pick<StepContext, 'world' | 'others'>,
+  run: StepRun,
+): AsyncGenerator<FileEntry> {
+  const isChosen = choiceAmong(others())
+  const { looksInto } = isChosen
+  for await (const entry of listOldFiles(files, { run, world, mode: among(others())?.throttle ?? 'auto', looksInto }))
+    if (isChosen(entry.path)) yield entry
 }
 
 class SnapshotFiles implements Step<Change> {
@@ -74,12 +86,14 @@ class SnapshotFiles implements Step<Change> {
   #recent: RecentListing | undefined
   /** Whether the playbook wants a path of the old host saved. */
   readonly isChosen: Choice
+  readonly throttle: ThrottleMode
 
   constructor(options: Options, context: StepContext) {
     this.id = context.id
     this.#context = context
     this.#options = options
     this.isChosen = choiceOf(options.include, options.exclude)
+    this.throttle = options.throttle
   }
 
   async check(_run: StepRun): Promise<readonly Finding[]> {
@@ -100,7 +114,13 @@ class SnapshotFiles implements Step<Change> {
       const host = this.#old()
       if (store === undefined) host.prepare?.('read')
       const recent = new RecentListing(run.clock)
-      const { differs, ...counts } = await outstanding(host, store, this.isChosen, run.signal, (entry) => recent.add(entry))
+      const listing = listOldFiles(host, {
+        run,
+        world: this.#context.world,
+        mode: this.throttle,
+        looksInto: this.isChosen.looksInto,
+      })
+      const { differs, ...counts } = await outstanding(listing, store, this.isChosen, (entry) => recent.add(entry))
       this.#recent = recent
       return isWhole && !differs ? [] : [{ from: host.label, ...counts }]
     } finally {
@@ -135,7 +155,7 @@ class SnapshotFiles implements Step<Change> {
   /** Fewer files at once, then pauses, when the old shop's answers slow down. */
   async #atPace({ fetchBytes }: Change, run: StepRun, copy: (throttle: Throttle | undefined) => Promise<void>): Promise<void> {
     const { world } = this.#context
-    const pace = { run, world, mode: this.#options.throttle, bytes: fetchBytes, ...FILES_PACE }
+    const pace = { run, world, mode: this.throttle, bytes: fetchBytes, ...FILES_PACE }
     await atOldShopsPace(pace, copy)
     tellRemarks(this.#old(), run)
   }

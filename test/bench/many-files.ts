@@ -44,11 +44,18 @@ export async function benchManyFiles({ files = 1_000_000, print = console.log }:
   }
   try {
     run.following = true
+    const handOver = run.handOver.bind(run)
+    const handedOver = new Promise<void>((resolve) => {
+      run.handOver = () => {
+        resolve()
+        return handOver()
+      }
+    })
     await measured('snapshot and restore side by side', async () => {
       const taken = apply(make('snapshot-files')).finally(() => {
         run.following = false
       })
-      while (!run.handedOver) await new Promise((resolve) => setImmediate(resolve))
+      await Promise.race([handedOver, taken])
       await Promise.all([taken, apply(make('restore-files'))])
     })
     fresh.has = files

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import type { TestContext } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { FileEntry, FileHost, ListDepth, WrittenFile } from '../../src/files/port.ts'
 import type { FaultProxy } from '../servers/fault-proxy.ts'
@@ -51,6 +52,9 @@ export const overriding = (host: FileHost, change: Partial<FileHost>): FileHost 
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+
+/** One case of the suite: vitest's own `it`, or something that passes some of them on to it. */
+export type Case = (title: string, run: (context: TestContext) => Promise<void> | void) => void
 
 /** What a proxy can do to a host behind it; `seed`: what it goes on with when it is mended. */
 export function faultsOf(proxy: FaultProxy, seed?: number): Pick<FilesUnderTest, 'cut' | 'freeze' | 'corrupt'> {

@@ -28,6 +28,7 @@ const tables = (gaps: MssqlGaps): readonly string[] => [
   'CREATE TABLE countdown (id int IDENTITY(-1,-1) NOT NULL CONSTRAINT pk_countdown PRIMARY KEY, note varchar(20) NULL)',
   'CREATE TABLE audit (id int IDENTITY(1,1) NOT NULL CONSTRAINT pk_audit PRIMARY KEY, what nvarchar(200) NOT NULL)',
   // Not varchar: a server that isn't SQL Server may keep characters there that the code page hasn't got, and sends others for them.
+  // No code page of the kind that databases have holds 😀, which the contract writes as a meaning: SQL Server would keep question marks.
   'CREATE TABLE words (word nvarchar(80) NOT NULL CONSTRAINT pk_words PRIMARY KEY, meaning nvarchar(20) NULL)',
   'CREATE SEQUENCE invoice_numbers AS bigint START WITH 1000 INCREMENT BY 1',
   "CREATE VIEW open_orders AS SELECT o.id, c.email FROM dbo.orders o JOIN dbo.customers c ON c.id = o.customer_id WHERE o.status = 'open'",

@@ -11,6 +11,7 @@ import { stageSql } from '../../src/databases/mssql/load.ts'
 import { ledgerSql } from '../../src/databases/mssql/marks.ts'
 import { quoteName, quoteTable, quoteText } from '../../src/databases/mssql/names.ts'
 import { boundarySql, pageSql, rowShape } from '../../src/databases/mssql/paging.ts'
+import { travelsRaw } from '../../src/databases/mssql/raw-tables.ts'
 import {
   cellOf,
   decoderOf,
@@ -55,7 +56,10 @@ describe('values', () => {
     ['image', 'CONVERT(varbinary(max), [c])'],
     ['uniqueidentifier', 'CONVERT(nvarchar(36), [c])'],
     ['xml', 'CONVERT(nvarchar(max), [c])'],
+    ['ntext', 'CONVERT(nvarchar(max), [c])'],
     ['hierarchyid', 'CONVERT(varbinary(max), [c])'],
+    ['geometry', 'CONVERT(varbinary(max), [c])'],
+    ['geography', 'CONVERT(varbinary(max), [c])'],
   ])('of %s are read as %s', (codec, sql) => expect(selected(codec)).toBe(sql))
 
   it('of text are left to the assignment, which refuses what is too long where CONVERT would cut it', () => {
@@ -67,6 +71,17 @@ describe('values', () => {
     expect(writeExpression(column('c', 'datetime2(7)'), 'v')).toBe('CONVERT(datetime2(7), v, 121)')
     expect(writeExpression(column('c', 'money'), 'v')).toBe('CONVERT(money, CONVERT(decimal(19,4), v))')
     expect(writeExpression(column('c', 'xml'), 'v')).toBe('CONVERT(xml, v, 1)')
+  })
+
+  // "CAST and CONVERT (Transact-SQL)", UDT: of their own bytes, which hold a shape's reference system too.
+  it.each(['hierarchyid', 'geometry', 'geography'])('of %s travel as their bytes, and are compared as what they are', (codec) => {
+    const each = column('c', codec)
+    expect(wireOf(each)).toEqual({ kind: 'binary', length: 'max' })
+    expect(writeExpression(each, '@p0')).toBe(`CONVERT(${codec}, @p0)`)
+    expect(stageSql([each])).toBe('CREATE TABLE #migrate_stage (c0 varbinary(max) NULL)')
+    expect(decoderOf(each)(Buffer.from('58', 'hex'))).toBe('58')
+    expect(travelsRaw({ ...orders, columns: [...orders.columns, each] })).toBe(false)
+    expect(keyCondition([each], [['58']])).toContain(`CONVERT(${codec}, @p0)`)
   })
 
   it('of float are the shortest text of their eight bytes', () => {

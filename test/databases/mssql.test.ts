@@ -8,6 +8,7 @@ import { failureOf, readAll } from '../contract/database-kit.ts'
 import { startBulkJudge } from '../servers/bulk-judge.ts'
 import type { TestMssql, TestMssqlDatabase } from '../servers/mssql.ts'
 import { mssqlSuite } from '../servers/mssql-suite.ts'
+import { SALES, SALES_ROWS, SALES_TABLE } from './mssql-sales.ts'
 import { mssqlHost } from './mssql-shop.ts'
 import { column } from './mssql-tables.ts'
 
@@ -253,19 +254,6 @@ const LARGE_TEXT = "REPLICATE(CONVERT(varchar(max), 'ab c'), 400000)"
 const LARGE_BYTES = `CONVERT(varbinary(max), ${LARGE_TEXT})`
 /** Some piece of it ends in the middle of a character, and all of it with a space. */
 const LARGE_WORDS = "REPLICATE(CONVERT(nvarchar(max), N'é東 😀 '), 200000)"
-
-const SALES = 300
-
-/** Columns that may be NULL and the same that may not: as a bulk load describes them, they differ. */
-const SALES_TABLE = `CREATE TABLE dbo.sales (id int IDENTITY(1,1) NOT NULL PRIMARY KEY, price decimal(9,2) NOT NULL, rebate decimal(9,2) NULL,
-  label varchar(20) NOT NULL, note varchar(20) NULL, words nvarchar(20) NOT NULL, more nvarchar(20) NULL, sold date NOT NULL, paid date NULL,
-  made datetime2(3) NOT NULL, code uniqueidentifier NOT NULL, mark binary(4) NOT NULL, long nvarchar(max) NOT NULL, flag bit NOT NULL, other bit NULL)`
-const SALES_ROWS = `WITH digits AS (SELECT n FROM (VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)) AS d(n))
-INSERT INTO dbo.sales (price, rebate, label, note, words, more, sold, paid, made, code, mark, long, flag, other)
-SELECT a.n * 100 + b.n * 10 + c.n + 0.25, CASE WHEN c.n > 4 THEN -1.5 END, 'x', CASE WHEN c.n < 5 THEN 'é' END, N'é東 ', CASE WHEN c.n > 2 THEN N'' END,
-  '2024-02-29', CASE WHEN b.n > 2 THEN '0001-01-01' END, '2024-02-29T12:00:00.123', CONVERT(uniqueidentifier, '6F9619FF-8B86-D011-B42D-00C04FC964FF'),
-  0x0a0b0c0d, N'long', 1, CASE WHEN c.n = 1 THEN 0 END
-FROM digits AS a CROSS JOIN digits AS b CROSS JOIN digits AS c WHERE a.n < 3`
 
 const oddShop = (server: TestMssql): readonly string[] => [
   'CREATE SCHEMA [sales ops]',

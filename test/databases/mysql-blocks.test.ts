@@ -162,4 +162,23 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     expect(await to.sql('SELECT * FROM small')).toEqual([])
     expect(await loaded(target, table, [Buffer.from('1\n2\n')], 'small')).toBe(2)
   })
+
+  it('are counted by the server’s planner once the table is analysed, and a table that is gone is told', async () => {
+    const to = await server.database()
+    await to.sql('CREATE TABLE numbers (id int PRIMARY KEY) STATS_PERSISTENT=1 STATS_AUTO_RECALC=0')
+    const target = open(to)
+    const numbers = await tableIn(target, 'numbers')
+    const known = async () =>
+      (
+        await server.rootSql(
+          `SELECT n_rows FROM mysql.innodb_table_stats WHERE database_name = '${to.name}' AND table_name = 'numbers'`,
+        )
+      )[0]?.[0]
+    await loaded(target, numbers, [Buffer.from(Array.from({ length: 500 }, (_, id) => `${id}\n`).join(''))])
+    expect(await known()).toBe('0')
+    await target.analyse?.([numbers])
+    expect(await known()).toBe('500')
+    await to.sql('DROP TABLE numbers')
+    expect((await failureOf(target.analyse?.([numbers]) ?? Promise.resolve())).message).toContain("doesn't exist")
+  })
 })

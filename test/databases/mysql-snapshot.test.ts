@@ -3,6 +3,8 @@ import { Connections } from '../../src/databases/mysql/connection.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Session } from '../../src/databases/mysql/session.ts'
 import { readTogether } from '../../src/databases/mysql/snapshot.ts'
+import type { Table } from '../../src/databases/schema.ts'
+import { readAll } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 /** Connections of which one statement fails, as if its line had broken a moment before. */
@@ -101,5 +103,48 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     expect(await codesOf(3)).toEqual(['snapshot-locks-tables'])
     expect(await codesOf(2)).toEqual([])
     expect(await codesOf(4, await made.readOnlyAccount())).toEqual([])
+  })
+
+  it.each([1, 3])('goes on, with %i connections, after a query that gave no row for as long as it may', async (connections) => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck SELECT seq FROM seq_1_to_10;
+      CREATE TABLE free (id int PRIMARY KEY); INSERT INTO free SELECT seq FROM seq_1_to_10`)
+    const database = openMysql(made.options({ connections }))
+    closing.push(() => database.close())
+    const { tables } = await database.schema()
+    const [free, stuck] = ['free', 'stuck'].map((name) => tables.find((each) => each.name.name === name))
+    if (free === undefined || stuck === undefined) throw new Error('no tables')
+    // A view in the table's place sleeps at each row.
+    await made.sql('RENAME TABLE stuck TO rows_of_stuck; CREATE VIEW stuck AS SELECT id FROM rows_of_stuck WHERE SLEEP(30) = 0')
+    await database.read(1, async ([reader]) => {
+      const rows = async (table: Table, quietMs: number): Promise<number> => {
+        let count = 0
+        for await (const block of reader.blocks?.(table, { quietMs }) ?? []) count += block.rows
+        return count
+      }
+      expect(await rows(free, 60_000)).toBe(10)
+      await expect(rows(stuck, 100)).rejects.toMatchObject({ code: 'database-too-slow', retrySafe: true })
+      await expect(readAll(reader, stuck, { quietMs: 100 })).rejects.toMatchObject({ code: 'database-too-slow' })
+      await made.sql('INSERT INTO free VALUES (11)')
+      expect(await rows(free, 60_000)).toBe(10)
+      expect(await reader.boundary?.(free, 10)).toEqual(['10'])
+    })
+  })
+
+  it('gives no question more than its time: rows by their keys, a boundary', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck SELECT seq FROM seq_1_to_10')
+    const database = openMysql(made.options({ statementTimeoutMs: 1000 }))
+    closing.push(() => database.close())
+    const [stuck] = (await database.schema()).tables
+    if (stuck === undefined) throw new Error('no table')
+    await made.sql('RENAME TABLE stuck TO rows_of_stuck; CREATE VIEW stuck AS SELECT id FROM rows_of_stuck WHERE SLEEP(600) = 0')
+    const printing = { columns: ['id'], apart: [] }
+    for (const asked of [
+      () => database.rowsByKey(stuck, [['1']]),
+      () => database.printedByKey?.(stuck, printing, [['1']]),
+      () => database.read(1, async ([reader]) => reader.boundary?.(stuck, 5)),
+    ])
+      await expect(asked()).rejects.toMatchObject({ code: 'database-timeout' })
   })
 })

@@ -79,6 +79,27 @@ describe('PostgreSQL of several releases', () => {
     return { before, after: await target.schema() }
   }
 
+  it('reads for longer than the host gives its own transactions', async () => {
+    const made = await newest.database()
+    await made.sql('CREATE TABLE words (id int PRIMARY KEY); INSERT INTO words VALUES (1)')
+    const database = open(made)
+    const [table] = (await database.schema()).tables
+    if (table === undefined) throw new Error('no table')
+    for (const limit of ['transaction_timeout', 'idle_session_timeout'])
+      await made.superuserSql(`ALTER ROLE "${made.owner.user}" SET ${limit} = '50ms'`)
+    const again = open(made)
+    await again.read(1, async ([reader]) => {
+      const rows = async (): Promise<number> => {
+        let count = 0
+        for await (const batch of reader.rows(table)) count += batch.length
+        return count
+      }
+      expect(await rows()).toBe(1)
+      await made.superuserSql('SELECT pg_sleep(0.5)')
+      expect(await rows()).toBe(1)
+    })
+  })
+
   it('carries what the newest one brought', async () => {
     const [from, to] = [await newest.database(), await newest.database()]
     await from.sql(NEWEST)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -148,7 +148,10 @@ describe('a file that doesn’t arrive as the old host has it', () => {
     expect(resumed).toEqual([expect.any(Number)])
     expect(resumed[0]).toBeGreaterThan(1_000_000)
     expect(move.new.site.read('video.mp4')?.equals(large)).toBe(true)
-    expect(existsSync(join(move.run.directory, 'files-on-the-way'))).toBe(false)
+    const onTheWay = join(move.run.directory, 'files-on-the-way')
+    expect(readdirSync(onTheWay, { recursive: true }).filter((each) => /[0-9a-f]{64}/.test(`${each}`))).toEqual([])
+    expect((await move.carry().verify(move.run)).map(({ code }) => code)).toEqual(['files-carried'])
+    expect(existsSync(onTheWay)).toBe(false)
   })
 })
 

@@ -3,17 +3,14 @@ import * as fs from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe } from 'vitest'
-import { Secret } from '../../src/base/secret.ts'
-import { startSftpServer } from '../../src/demo/sftp-server.ts'
-import type { SftpFaults } from '../../src/demo/sftp-session.ts'
 import { openLocal } from '../../src/files/local.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { filesContract } from '../contract/files.ts'
-import { type FilesUnderTest, faultsOf } from '../contract/files-kit.ts'
+import type { FilesUnderTest } from '../contract/files-kit.ts'
 import { MemoryFiles } from '../fakes/memory-files.ts'
-import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
+import { bySshd, inProcess } from './networked.ts'
 
 const noDisk = userInfo().uid === 0 ? null : 'only root can mount a small disk'
 
@@ -105,49 +102,7 @@ filesContract('the fake in memory', async () => {
   return under
 })
 
-filesContract('SFTP, the server in this process', async () => {
-  const site = siteFolder()
-  const faults: SftpFaults = {}
-  const users = [
-    { name: 'shop', password: 'correct horse' },
-    { name: 'guest', password: 'correct horse', readOnly: true },
-  ]
-  const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
-  const proxy = await startFaultProxy({ host: server.address, port: server.port })
-  proxy.shred(3)
-  const open = (user: string, silenceMs = 60_000) =>
-    openSftp({
-      silenceMs,
-      host: proxy.host,
-      port: proxy.port,
-      user,
-      root: '/',
-      password: new Secret('correct horse'),
-      fingerprint: server.fingerprint,
-      connections: 2,
-    })
-  const [host, readOnly, impatient] = [open('shop'), open('guest'), open('shop', 400)]
-  return {
-    host,
-    readOnly,
-    impatient,
-    truth: site,
-    lacks: ['raw names'],
-    deny: (path) => {
-      faults.denied = path
-    },
-    fill: (afterBytes) => {
-      faults.diskFullAfterBytes = afterBytes
-    },
-    ...faultsOf(proxy, 3),
-    stop: async () => {
-      await Promise.all([host.close(), readOnly.close(), impatient.close()])
-      await proxy.close()
-      await server.close()
-      site.remove()
-    },
-  }
-})
+filesContract('SFTP, the server in this process', () => inProcess({ seed: 3 }))
 
 describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
   let writing: Sshd
@@ -160,36 +115,7 @@ describe.skipIf(sshdMissing !== null)(`with Debian's sshd${sshdMissing === null 
     await Promise.all([writing?.stop(), reading?.stop()])
   })
 
-  filesContract('SFTP, sshd', async () => {
-    const site = siteFolder()
-    const proxy = await startFaultProxy({ host: writing.address, port: writing.port })
-    const open = (server: Sshd, port: number, keepaliveMs = 10_000) =>
-      openSftp({
-        keepaliveMs,
-        host: server.address,
-        port,
-        user: server.user,
-        root: site.path,
-        key: server.key,
-        fingerprint: server.fingerprint,
-        connections: 3,
-      })
-    const host = open(writing, proxy.port)
-    const readOnly = open(reading, reading.port)
-    const impatient = open(writing, proxy.port, 150)
-    return {
-      host,
-      readOnly,
-      impatient,
-      truth: site,
-      ...faultsOf(proxy),
-      stop: async () => {
-        await Promise.all([host.close(), readOnly.close(), impatient.close()])
-        await proxy.close()
-        site.remove()
-      },
-    }
-  })
+  filesContract('SFTP, sshd', () => bySshd(writing, reading))
 
   describe.skipIf(noDisk !== null)(`on a small disk${noDisk === null ? '' : ` (skipped: ${noDisk})`}`, () => {
     filesContract('SFTP, sshd, a disk of its own', async () => {

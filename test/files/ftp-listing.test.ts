@@ -1,8 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { parseFacts, parseList, parseMlsd, parseTime, timeText } from '../../src/files/ftp/listing.ts'
+import { type ListedEntry, parseFacts, parseListLine, parseTime, timeText } from '../../src/files/ftp/listing.ts'
 
 const NOW = Date.UTC(2026, 10, 26, 5, 0) / 1000
 const at = (...time: readonly [number, number, number, number?, number?]): number => Date.UTC(...time) / 1000
+
+const parsed = (text: string, parse: (line: string) => ListedEntry | 'itself'): readonly ListedEntry[] =>
+  text
+    .split(/\r?\n/)
+    .filter((line) => line !== '')
+    .flatMap((line) => {
+      const entry = parse(line)
+      return entry === 'itself' ? [] : [entry]
+    })
+const parseList = (text: string, now: number): readonly ListedEntry[] => parsed(text, (line) => parseListLine(line, now))
+const parseMlsd = (text: string): readonly ListedEntry[] => parsed(text, parseFacts)
 
 /** Answers as servers of these kinds give them. */
 const IIS = [

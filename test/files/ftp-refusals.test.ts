@@ -1,8 +1,10 @@
+import { Client } from 'basic-ftp'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { type FtpOptions, openFtp } from '../../src/files/ftp/index.ts'
+import { eachLine } from '../../src/files/ftp/lines.ts'
 import type { FileHost } from '../../src/files/port.ts'
-import { errorOf } from '../contract/files-kit.ts'
+import { errorOf, listed } from '../contract/files-kit.ts'
 import { type Script, type ScriptedFtpd, startScriptedFtpd } from '../servers/scripted-ftpd.ts'
 
 /** Nothing here may take longer: what hangs has failed. */
@@ -85,7 +87,7 @@ describe('a refusal over FTP', { timeout: SOON_MS }, () => {
     expect(server.heard.filter((line) => /^(?:MLSD|LIST)/.test(line))).toEqual([])
   })
 
-  it.each(['550 Permission denied', '550 Not now'])(
+  it.each(['550 Permission denied', '550 Not now', '550 page not found.html: Permission denied'])(
     'that leaves open whether it is there is settled by its folder: %s',
     async (refusal) => {
       const server = await started({ MLST: refusal, ...listing('file') }, FACTS)
@@ -107,6 +109,18 @@ describe('a refusal over FTP', { timeout: SOON_MS }, () => {
     expect(await host.stat('gone/file')).toBeUndefined()
   })
 
+  it('to remove a folder is told, unless the folder is gone or holds something', async () => {
+    const folder: Script[string] = (path) =>
+      `250-Here it is\r\n type=dir;modify=20260102030405;UNIX.mode=0755; ${path}\r\n250 End`
+    const server = await started({ RMD: '550 Permission denied', MLST: folder, ...listing() }, FACTS)
+    const host = open(server)
+    expect((await errorOf(host.removeFolder('empty'))).code).toBe('file-permission-denied')
+    server.answer(listing('file'))
+    await host.removeFolder('full')
+    server.answer({ MLST: '550 No such file or directory' })
+    await host.removeFolder('gone')
+  })
+
   it('of a login that has rested for too long is asked of another login', async () => {
     const server = await started({ MLST: found }, FACTS)
     const host = open(server)
@@ -120,5 +134,52 @@ describe('a refusal over FTP', { timeout: SOON_MS }, () => {
     })
     expect(await host.stat('file')).toMatchObject({ path: 'file', size: 5 })
     expect(server.heard.filter((line) => line.startsWith('USER'))).toHaveLength(2)
+  })
+})
+
+describe('a listing over FTP', { timeout: SOON_MS }, () => {
+  const refused = async (reply: Script[string]) => errorOf(listed(open(await started({ LIST: reply }))))
+
+  it('that the server calls a success, and says in the same breath that it failed, is an error', async () => {
+    const error = await refused((_given, talk) => talk.send('', '226 Transfer done (but failed to open directory).'))
+    expect(error.code).toBe('file-permission-denied')
+  })
+
+  it('that ends in the middle of a line is none, whatever the server says', async () => {
+    const error = await refused((_given, talk) => talk.send(`${unixLine('one')}${unixLine('two').slice(0, -6)}`))
+    expect(error).toMatchObject({ code: 'files-connection-lost', retrySafe: true })
+  })
+
+  it('is taken line by line while it comes, and never held as a whole', async () => {
+    const heard: string[] = []
+    let hasHeard = (): void => undefined
+    const first = new Promise<void>((resolve) => {
+      hasHeard = resolve
+    })
+    const slowly = async function* () {
+      yield 'one\r\ntw'
+      await first
+      yield 'o\r\n'
+    }
+    const { address, port } = await started({ LIST: (_given, talk) => talk.send(slowly()) })
+    const client = new Client()
+    await client.connect(address, port)
+    const { isWhole } = await eachLine(client, 'LIST', (line) => {
+      heard.push(line)
+      hasHeard()
+    })
+    client.close()
+    expect([heard, isWhole]).toEqual([['one', 'two'], true])
+  })
+
+  it('for the sake of one file asks for the exact time of that file alone', async () => {
+    const names = Array.from({ length: 50 }, (_, index) => `file-${index}`)
+    const exactly: Script = { ...listing(...names), MDTM: '213 20260102030405' }
+    const server = await started(exactly, ['MDTM'])
+    expect(await open(server).stat('file-7')).toMatchObject({
+      path: 'file-7',
+      mtimeSeconds: Date.UTC(2026, 0, 2, 3, 4, 5) / 1000,
+    })
+    expect(server.heard.filter((line) => line.startsWith('MDTM'))).toEqual(['MDTM file-7'])
   })
 })

@@ -11,11 +11,12 @@ import type { FileHost } from '../../src/files/port.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
 import { filesContract } from '../contract/files.ts'
-import { bytesOf, errorOf, faultsOf, from, plainly } from '../contract/files-kit.ts'
+import { bytesOf, errorOf, from, listed, plainly } from '../contract/files-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
-import { startFaultProxy } from '../servers/fault-proxy.ts'
-import { type IisFtpd, startIisFtpd } from '../servers/iis-ftpd.ts'
+import { type IisFtpd, type IisManner, startIisFtpd } from '../servers/iis-ftpd.ts'
+import { notRecorded } from '../servers/iis-replies.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+import { asIis } from './networked.ts'
 
 const open = (server: { readonly host: string; readonly port: number }, user = 'shop', timeoutMs = 30_000): FileHost =>
   openFtp({ ...server, user, password: new Secret('correct horse'), root: '/', tls: 'none', connections: 3, timeoutMs })
@@ -24,32 +25,81 @@ const open = (server: { readonly host: string; readonly port: number }, user = '
 const largest = (folder: string): number =>
   Math.max(0, ...readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0))
 
-filesContract('FTP, as IIS speaks it (recorded answers)', async () => {
-  const site = siteFolder()
-  const server = await startIisFtpd(site.path)
-  const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
-  const [host, readOnly, impatient] = [open(proxy), open(proxy, 'guest'), open(proxy, 'shop', 600)]
-  return {
-    host,
-    readOnly,
-    impatient,
-    truth: { ...site, remove: (path) => rmSync(join(site.path, path), { force: true }) },
-    lacks: ['links', 'modes', 'line breaks', 'backslashes', 'sight of line breaks', 'raw names', 'all but Windows'],
-    isSlow: true,
-    deny: (path) => {
-      server.denied = path
-    },
-    fill: (afterBytes) => {
-      server.room = afterBytes ?? Number.POSITIVE_INFINITY
-    },
-    ...faultsOf(proxy),
-    stop: async () => {
-      await Promise.all([host.close(), readOnly.close(), impatient.close()])
-      await proxy.close()
+filesContract('FTP, as IIS speaks it (recorded answers)', () => asIis())
+
+describe('what IIS is made to say', () => {
+  it('is from sessions that people published, but for what none of them shows', () => {
+    expect(notRecorded()).toEqual({
+      without: [],
+      documented: [
+        'structure',
+        'noop',
+        'siteHelp',
+        'time',
+        'restart',
+        'idle',
+        'broken',
+        'full',
+        'inUse',
+        'badName',
+        'noFolder',
+        'other',
+      ],
+    })
+  })
+})
+
+const MANNERS: readonly (readonly [string, IisManner])[] = [
+  ['IIS 6, which knows neither EPSV nor UTF-8', { version: 6 }],
+  ['IIS that tells errors in detail', { inDetail: true }],
+  ['IIS whose site has UTF-8 turned off', { utf8: false }],
+  ['IIS at a shared host that greets by itself', { welcome: 'HostingPartner.nl' }],
+]
+
+describe.each(MANNERS)('%s', (_title, manner) => {
+  it('is listed, read, written and refused by as any other', async () => {
+    const site = siteFolder()
+    const server = await startIisFtpd(site.path, manner)
+    const login = { host: server.address, port: server.port }
+    const [host, guest] = [open(login), open(login, 'guest')]
+    try {
+      for (const [path, text] of [
+        ['Default.aspx', 'old'],
+        ['images/a b.gif', 'picture'],
+      ] as const)
+        site.put(path, Buffer.from(text), 0o644, 1_111_111_111)
+      expect(
+        (await listed(host)).map(({ path, size, mtimeSeconds }) => `${path} ${size} ${mtimeSeconds > 1_111_111_000}`),
+      ).toEqual(['Default.aspx 3 true', 'images 0 true', 'images/a b.gif 7 true'])
+      expect((await bytesOf(host.read('images/a b.gif'))).toString()).toBe('picture')
+      expect((await bytesOf(host.read('images/a b.gif', { offset: 3 }))).toString()).toBe('ture')
+      await host.write('Default.aspx', from('new'), plainly)
+      await host.write('made/below/x.txt', from('x'), plainly)
+      expect(site.read('Default.aspx')?.toString()).toBe('new')
+      expect(site.read('made/below/x.txt')?.toString()).toBe('x')
+      expect(await host.stat('nothing.txt')).toBeUndefined()
+      expect(await errorOf(bytesOf(host.read('nothing.txt')))).toMatchObject({ code: 'file-missing' })
+      expect(await errorOf(listed(host, 'nowhere'))).toMatchObject({ code: 'file-missing' })
+      expect(await errorOf(guest.write('Default.aspx', from('bad'), plainly))).toMatchObject({ code: 'file-permission-denied' })
+      server.room = 10
+      expect(await errorOf(host.write('large', from(Buffer.alloc(50_000)), plainly))).toMatchObject({ code: 'files-disk-full' })
+      server.denied = 'images'
+      expect(await errorOf(listed(host))).toMatchObject({ code: 'file-permission-denied' })
+      server.denied = undefined
+      await host.removeFolder('made')
+      for (const path of ['made/below/x.txt']) await host.remove(path)
+      for (const path of ['made/below', 'made']) await host.removeFolder(path)
+      expect(site.paths()).toEqual(['Default.aspx', 'images', 'images/a b.gif'])
+      expect(server.commands.includes('PASV')).toBe(manner.version === 6)
+      // One that was dropped at rest without a word.
+      server.drop()
+      expect(await host.stat('Default.aspx')).toMatchObject({ size: 3 })
+    } finally {
+      await Promise.all([host.close(), guest.close()])
       await server.close()
       site.remove()
-    },
-  }
+    }
+  })
 })
 
 describe('a host that is IIS', () => {
@@ -97,6 +147,14 @@ describe('a host that is IIS', () => {
     })
     await host.write('DEFAULT.ASPX', from('2'), plainly)
     expect(site?.paths()).toHaveLength(1)
+  })
+
+  it('is asked about a new file alone before it is written, not for all that its folder holds', async () => {
+    for (let index = 0; index < 5; index += 1) await host.write(`new-${index}`, from('x'), { ...plainly, replaces: null })
+    expect(server.commands.filter((command) => command === 'LIST')).toEqual([])
+    expect(await errorOf(host.write('new-0', from('y'), { ...plainly, replaces: null }))).toMatchObject({
+      code: 'file-changed-meanwhile',
+    })
   })
 
   it('may hang up on connections that rest: the next task gets another', async () => {

@@ -47,7 +47,7 @@ async function told(old: FileHost, fresh: FileHost): Promise<readonly string[]> 
 }
 
 async function iis(lacks: readonly string[] = []): Promise<FileHost> {
-  const server = await startIisFtpd(site?.path ?? '', lacks)
+  const server = await startIisFtpd(site?.path ?? '', { lacks })
   ends.push(() => server.close())
   const proxy = await startFaultProxy({ host: server.address, port: server.port }, { ftp: true })
   ends.push(() => proxy.close())

@@ -188,6 +188,15 @@ describe('removing what the old host doesn’t have', () => {
     expect(move.new.site.image()).toEqual(move.old.site.image())
   })
 
+  it('asks the old host no more once they are too many', async () => {
+    for (let index = 0; index < 200; index += 1) move.new.site.put(`surplus-${index}.txt`, Buffer.from('not saved'))
+    await perform(move.snapshot(), move.run)
+    const { host } = move.old
+    const stat = vi.spyOn(host, 'stat')
+    await expect(restore(4).plan(move.run)).rejects.toMatchObject({ code: 'too-many-deletions' })
+    expect(stat.mock.calls.length).toBeLessThan(50)
+  })
+
   it('leaves what the playbook excludes, and what the old host got since', async () => {
     move.old.site.put('cache/page.html', Buffer.from('old page'))
     move.new.site.put('cache/page.html', Buffer.from('new page'))

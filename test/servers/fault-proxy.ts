@@ -1,5 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Accidents, type Direction, deliver, type Narrow, NarrowWay, randomFrom, type Weather, withFlips } from './bad-line.ts'
 
 export interface ProxyTarget {
   readonly host: string
@@ -12,7 +13,7 @@ export interface FaultProxy {
   readonly port: number
   /** After so many more bytes, in either direction, every connection is reset, and new ones are refused until `mend`. */
   cut(afterBytes: number): void
-  /** Takes back `cut`, `freeze`, `shred` and `corrupt`. */
+  /** Takes back `cut`, `freeze`, `shred`, `corrupt`, `storm` and `narrow`. */
   mend(): void
   /** After so many more bytes nothing passes any more, and nobody is told, until `mend`. Resolves when it is so. */
   freeze(afterBytes: number): Promise<void>
@@ -22,6 +23,12 @@ export interface FaultProxy {
   corrupt(atByte: number, direction: Direction): void
   /** Bits turned over so far. */
   readonly corrupted: number
+  /** Accidents come by chance, at the same bytes for the same seed and traffic. */
+  storm(seed: number, weather: Weather): void
+  /** How often a storm reset every connection. */
+  readonly resets: number
+  /** Everything takes longer from now on, and no more than so much passes in a second. */
+  narrow(line: Narrow): void
   /** New connections go there from now on. */
   lead(target: ProxyTarget): void
   /** Nobody listens any more, as on a host that is switched off; `up` listens again, on the same port. */
@@ -30,9 +37,6 @@ export interface FaultProxy {
   close(): Promise<void>
 }
 
-type Direction = 'up' | 'down'
-
-const [CR, LF] = [13, 10]
 /** `control`: an FTP server's answers, in which the port of a data connection is exchanged for one of the proxy's own. */
 type Kind = 'any' | 'control' | 'data'
 
@@ -52,10 +56,17 @@ export async function startFaultProxy(target: ProxyTarget, settings: Settings = 
   return proxy
 }
 
+/** `229 … (|||port|)` (RFC 2428), and `227 … (h1,h2,h3,h4,p1,p2)` (RFC 959, section 4.1.2). */
+const EXTENDED = /(?<=^229 .*\(\|\|\|)\d+(?=\|\))/m
+const PASSIVE = /(?<=^227 .*)\d+,\d+,\d+,\d+,(\d+),(\d+)/m
+
+const METHODS = ['cut', 'mend', 'freeze', 'shred', 'corrupt', 'storm', 'narrow', 'lead', 'down', 'up', 'close'] as const
+
 class Line implements FaultProxy {
   readonly host: string
   port = 0
   corrupted = 0
+  resets = 0
   #target: ProxyTarget
   readonly #isFtp: boolean
   readonly #sockets = new Set<Socket>()
@@ -66,14 +77,15 @@ class Line implements FaultProxy {
   #frozen: Promise<void> | undefined
   #random: (() => number) | undefined
   #flip: { left: number; readonly direction: Direction } | undefined
+  #accidents: Accidents | undefined
+  #way: NarrowWay | undefined
 
   constructor(target: ProxyTarget, host: string, isFtp: boolean) {
     this.#target = target
     this.host = host
     this.#isFtp = isFtp
     // Handed on by themselves, too.
-    for (const name of ['cut', 'mend', 'freeze', 'shred', 'corrupt', 'lead', 'down', 'up', 'close'] as const)
-      Object.defineProperty(this, name, { value: this[name].bind(this) })
+    for (const name of METHODS) Object.defineProperty(this, name, { value: this[name].bind(this) })
   }
 
   async open(port: number, passivePorts: readonly number[]): Promise<void> {
@@ -93,6 +105,8 @@ class Line implements FaultProxy {
     this.#frozen = undefined
     this.#random = undefined
     this.#flip = undefined
+    this.#accidents = undefined
+    this.#way = undefined
     this.#thaw?.()
   }
 
@@ -109,6 +123,14 @@ class Line implements FaultProxy {
 
   corrupt(atByte: number, direction: Direction): void {
     this.#flip = { left: atByte, direction }
+  }
+
+  storm(seed: number, weather: Weather): void {
+    this.#accidents = new Accidents(seed, weather)
+  }
+
+  narrow(line: Narrow): void {
+    this.#way = new NarrowWay(line)
   }
 
   lead(target: ProxyTarget): void {
@@ -163,21 +185,35 @@ class Line implements FaultProxy {
   }
 
   async #pump(from: Socket, to: Socket, direction: Direction, kind: Kind): Promise<void> {
+    let underWay = Promise.resolve()
     for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       await this.#frozen
       if (!this.#spend(chunk.length)) return
       const changed = kind === 'control' && direction === 'down' ? await this.#withOwnPort(chunk) : chunk
       const bytes = this.#corrupted(changed, direction, kind)
-      for (const piece of this.#pieces(bytes)) {
-        if (to.destroyed) return
-        if (!to.write(piece)) await drained(to)
-        if (this.#random !== undefined) await (this.#random() < 0.02 ? wait(1 + this.#random() * 4) : turn())
+      const way = this.#way
+      if (way === undefined) {
+        await underWay
+        await deliver(to, bytes, this.#random)
+        continue
       }
+      const due = way.take(bytes.length, direction)
+      underWay = underWay
+        .then(() => wait(Math.max(0, due - performance.now())))
+        .then(() => deliver(to, bytes, this.#random))
+        .catch(() => void to.destroy())
+      await way.room(direction)
     }
+    await underWay
     to.end()
   }
 
   #spend(bytes: number): boolean {
+    if (this.#accidents?.cuts(bytes) === true) {
+      this.resets += 1
+      this.#reset()
+      return false
+    }
     this.#left -= bytes
     if (this.#left > 0) return true
     if (this.#froze === undefined) {
@@ -197,55 +233,31 @@ class Line implements FaultProxy {
     this.#sockets.clear()
   }
 
-  /** `229 … (|||port|)` (RFC 2428). */
   async #withOwnPort(chunk: Buffer): Promise<Buffer> {
     const text = chunk.toString('latin1')
-    const found = /^229 .*\(\|\|\|(\d+)\|\)/m.exec(text)
-    if (found === null) return chunk
-    const target = { host: this.#target.host, port: Number(found[1]), kind: 'data' as const }
-    const port = await this.#listen(0, () => target, true)
-    return Buffer.from(text.replace(`|||${found[1]}|`, `|||${port}|`), 'latin1')
+    const plain = PASSIVE.exec(text)
+    const asked = Number(EXTENDED.exec(text)?.[0] ?? Number(plain?.[1]) * 256 + Number(plain?.[2]))
+    if (Number.isNaN(asked)) return chunk
+    const port = await this.#listen(0, () => ({ host: this.#target.host, port: asked, kind: 'data' }), true)
+    const own = `${this.host.replaceAll('.', ',')},${port >> 8},${port & 255}`
+    return Buffer.from(text.replace(EXTENDED, `${port}`).replace(PASSIVE, own), 'latin1')
   }
 
   #corrupted(bytes: Buffer, direction: Direction, kind: Kind): Buffer {
+    if (kind === 'control') return bytes
+    const places = [...(this.#accidents?.flips(bytes.length) ?? []), ...this.#flipped(bytes.length, direction)]
+    this.corrupted += places.length
+    return withFlips(bytes, places)
+  }
+
+  /** The place that a test chose, when it is among these bytes. */
+  #flipped(bytes: number, direction: Direction): readonly number[] {
     const flip = this.#flip
-    if (flip === undefined || flip.direction !== direction || kind === 'control') return bytes
+    if (flip === undefined || flip.direction !== direction) return []
     const at = flip.left
-    flip.left -= bytes.length
-    if (at >= bytes.length) return bytes
+    flip.left -= bytes
+    if (at >= bytes) return []
     this.#flip = undefined
-    this.corrupted += 1
-    const changed = Buffer.from(bytes)
-    changed[at] = (changed[at] ?? 0) ^ 0x10
-    return changed
-  }
-
-  *#pieces(bytes: Buffer): Generator<Buffer> {
-    if (this.#random === undefined) return yield bytes
-    for (let at = 0; at < bytes.length; ) {
-      const length = 1 + Math.floor(this.#random() * Math.min(16_384, bytes.length))
-      // ProFTPD waits for ever behind a command whose CR and LF come apart, which one write hardly ever is to.
-      const end = bytes[at + length - 1] === CR && bytes[at + length] === LF ? at + length + 1 : at + length
-      yield bytes.subarray(at, end)
-      at = end
-    }
-  }
-}
-
-const drained = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => {
-    const over = (): void => {
-      socket.off('drain', over).off('close', over)
-      resolve()
-    }
-    socket.on('drain', over).on('close', over)
-  })
-
-/** Numbers from 0 to below 1, the same ones for the same seed (a linear congruential generator, Numerical Recipes' constants). */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
+    return [at]
   }
 }

@@ -2,14 +2,17 @@ import * as fs from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { nameBytes } from '../../src/files/raw-names.ts'
-import { refusedByWindows } from '../../src/files/windows-names.ts'
-import { BAD_NAME, DENIED, EXISTS, FULL, IN_USE, listed, MISSING, Refused, wordsFor } from './iis-words.ts'
+import { IisFolder, listed, Refused, wordsFor } from './iis-folder.ts'
+import { iisReply, iisWords } from './iis-replies.ts'
 
 /**
- * An FTP server that speaks as IIS 7 and later do, over a folder of this machine. Its answers are recorded ones: FEAT from [MS-FTPS], section
- * 4.2; the login, LIST in its MS-DOS style, 125/226, 229, 250 and 257 from sessions that people published; the words after 550 are Windows'
- * own (Microsoft Learn, "System Error Codes (0-499)"). Names fold case, may not hold what Windows refuses, and lose dots and spaces at
- * their end (Microsoft Learn, "Naming Files, Paths, and Namespaces"). MDTM only tells, MFMT and MLSD aren't known.
+ * An FTP server that speaks as IIS does, over a folder of this machine. What it says is in test/recordings/iis-ftp-replies.json, each with
+ * where it was seen. From sessions that people published: the greeting, the login, FEAT of IIS 7 and later with and without UTF-8 and of IIS
+ * 6, OPTS, SYST, TYPE, PWD, CWD, EPSV, PASV, 125, 150 and 226, MKD, RMD, DELE, RNFR, RNTO, SIZE, QUIT, unknown commands, and the
+ * forms of 550: in a line, in detail (to clients of its own network), and with the path before it (IIS 6). From documents alone: the answers
+ * to NOOP, STRU, SITE HELP, REST and MDTM, 421 and 426, and Windows' words for what those sessions didn't meet. LIST is in the MS-DOS style, as in those
+ * sessions. Names fold case, may not hold what Windows refuses, and lose dots and spaces at their end (Microsoft Learn, "Naming Files, Paths,
+ * and Namespaces"). MDTM only tells, MFMT and MLSD aren't known.
  */
 export interface IisFtpd {
   readonly address: string
@@ -24,32 +27,48 @@ export interface IisFtpd {
   readonly commands: string[]
   /** Ends every control connection, as the server does with one that was silent for long; data connections go on. */
   hangUp(): void
+  /** The same, without a word. */
+  drop(): void
   close(): Promise<void>
 }
 
-const FEATURES = ['LANG EN*', 'UTF8', 'AUTH TLS;SSL;', 'PBSZ', 'PROT C;P;', 'CCC', 'HOST', 'SIZE', 'MDTM', 'REST STREAM']
-/** `shop` may write, `guest` only read; every password is taken. `lacks`: commands that it doesn't know, as behind some gateways. */
-export async function startIisFtpd(folder: string, lacks: readonly string[] = []): Promise<IisFtpd> {
+/** Which IIS it is. */
+export interface IisManner {
+  /** IIS 6 knows no EPSV and no UTF-8. */
+  readonly version?: 6 | 7
+  /** Errors are told in detail, as to clients of its own network. */
+  readonly inDetail?: boolean
+  readonly utf8?: boolean
+  /** A shared host greets by itself. */
+  readonly welcome?: string
+  /** Commands that it doesn't know, as behind some gateways. */
+  readonly lacks?: readonly string[]
+}
+
+/** `shop` may write, `guest` only read; every password is taken. */
+export async function startIisFtpd(folder: string, manner: IisManner = {}): Promise<IisFtpd> {
   const [sockets, controls] = [new Set<Socket>(), new Set<Socket>()]
   const state = {
     denied: undefined as string | undefined,
     renaming: undefined as IisFtpd['renaming'],
     room: Number.POSITIVE_INFINITY,
     commands: [] as string[],
-    lacks,
   }
   const server = createServer((socket) => {
     sockets.add(socket)
     controls.add(socket)
     socket.on('close', () => sockets.delete(socket) && controls.delete(socket))
-    new Session(folder, socket, state, sockets).begin()
+    new Session(folder, socket, state, sockets, manner).begin()
   })
   const port = await listening(server)
   return Object.assign(state, {
     address: '127.0.0.1',
     port,
     hangUp: () => {
-      for (const socket of controls) socket.end('421 Timeout (120 seconds): closing control connection.\r\n').destroySoon()
+      for (const socket of controls) socket.end(`${iisReply('idle').join('\r\n')}\r\n`).destroySoon()
+    },
+    drop: () => {
+      for (const socket of controls) socket.destroy()
     },
     close: async () => {
       for (const socket of sockets) socket.destroy()
@@ -66,13 +85,14 @@ const listening = (server: Server): Promise<number> =>
     })
   })
 
-type State = Pick<IisFtpd, 'denied' | 'renaming' | 'room' | 'commands'> & { readonly lacks: readonly string[] }
+type State = Pick<IisFtpd, 'denied' | 'renaming' | 'room' | 'commands'>
 
 class Session {
-  readonly #folder: string
+  readonly #files: IisFolder
   readonly #control: Socket
   readonly #state: State
   readonly #sockets: Set<Socket>
+  readonly #manner: IisManner
   #user = ''
   #at = '/'
   #restart = 0
@@ -81,16 +101,17 @@ class Session {
   #text = ''
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor(folder: string, control: Socket, state: State, sockets: Set<Socket>) {
-    this.#folder = folder
+  constructor(folder: string, control: Socket, state: State, sockets: Set<Socket>, manner: IisManner) {
+    this.#files = new IisFolder(folder, () => state.denied)
     this.#control = control
     this.#state = state
     this.#sockets = sockets
+    this.#manner = manner
   }
 
   begin(): void {
     this.#control.on('error', () => this.#control.destroy())
-    this.#say('220 Microsoft FTP Service')
+    this.#say(this.#manner.welcome === undefined ? 'greeting' : 'noGreeting')
     this.#control.setEncoding('utf8').on('data', (text: string) => {
       const lines = (this.#text + text).split('\r\n')
       this.#text = lines.pop() ?? ''
@@ -98,124 +119,114 @@ class Session {
     })
   }
 
-  #say(...lines: readonly string[]): void {
-    this.#control.write(`${lines.join('\r\n')}\r\n`)
+  #say(name: string, ...given: readonly string[]): void {
+    this.#control.write(`${iisReply(name, ...given).join('\r\n')}\r\n`)
+  }
+
+  get #isOld(): boolean {
+    return this.#manner.version === 6
+  }
+
+  #lacks(command: string): boolean {
+    return (this.#isOld && UNKNOWN_TO_6.has(command)) || this.#manner.lacks?.includes(command) === true
+  }
+
+  #refuse(words: string, path: string): void {
+    const form = this.#isOld ? 'refused6' : this.#manner.inDetail === true ? 'refusedInDetail' : 'refused'
+    this.#say(form, iisWords(words), path)
   }
 
   async #obey(line: string): Promise<void> {
     const [, name = '', given = ''] = /^(\S+) ?(.*)$/s.exec(line) ?? []
     const command = name.toUpperCase()
     this.#state.commands.push(command)
-    const work = this.#commands[command]
-    if (work === undefined || this.#state.lacks.includes(command)) return this.#say('500 Command not understood.')
+    const work = this.#lacks(command) ? undefined : this.#commands[command]
+    if (work === undefined) return this.#isOld ? this.#say('unknown6', line) : this.#say('unknown')
     try {
       await work(given)
     } catch (error) {
-      this.#say(wordsFor(error))
+      this.#refuse(wordsFor(error), given)
     }
   }
 
   readonly #commands: Readonly<Record<string, (given: string) => void | Promise<void>>> = {
     USER: (user) => {
       this.#user = user
-      this.#say('331 Password required')
+      this.#say(this.#isOld ? 'user6' : 'user', user)
     },
-    PASS: () => this.#say('230 User logged in.'),
+    PASS: () => {
+      const { welcome } = this.#manner
+      if (welcome !== undefined) this.#say('welcome', welcome)
+      else this.#say(this.#isOld ? 'pass6' : 'pass', this.#user)
+    },
     FEAT: () => {
-      const known = FEATURES.filter((each) => !this.#state.lacks.includes(each.split(' ')[0] ?? ''))
-      this.#say('211-Extended features supported:', ...known.map((each) => ` ${each}`), '211 END')
+      const known = iisReply(this.#isOld ? 'features6' : this.#manner.utf8 === false ? 'featuresWithoutUtf8' : 'features')
+      const isLacking = (line: string): boolean => this.#lacks(line.trim().split(' ')[0] ?? '')
+      this.#control.write(`${known.filter((line) => !isLacking(line)).join('\r\n')}\r\n`)
     },
-    SYST: () => this.#say('215 Windows_NT'),
-    OPTS: (given) =>
-      this.#say(
-        /^utf8 on$/i.test(given) ? '200 OPTS UTF8 command successful - UTF8 encoding now ON.' : '501 Option not supported.',
-      ),
-    TYPE: (type) => this.#say(`200 Type set to ${type}.`),
-    STRU: () => this.#say('200 STRU F ok.'),
-    NOOP: () => this.#say('200 noop command successful.'),
-    PWD: () => this.#say(`257 "${this.#at}" is current directory.`),
-    SITE: () =>
-      this.#say(
-        "214-The following SITE commands are recognized(* ==>'s unimplemented).",
-        ' DIRSTYLE',
-        ' HELP',
-        '214 HELP command successful.',
-      ),
-    QUIT: () => void this.#control.end('221 Goodbye.\r\n'),
-    EPSV: () => this.#passive(),
+    SYST: () => this.#say('system'),
+    OPTS: (given) => this.#say(/^utf8 on$/i.test(given) && this.#manner.utf8 !== false ? 'utf8' : 'noOption'),
+    TYPE: (type) => this.#say('type', type),
+    STRU: () => this.#say('structure'),
+    NOOP: () => this.#say('noop'),
+    PWD: () => this.#say('where', this.#at),
+    SITE: () => this.#say('siteHelp'),
+    QUIT: () => {
+      this.#say('goodbye')
+      this.#control.end()
+    },
+    EPSV: async () => this.#say('extendedPassive', `${await this.#passive()}`),
+    PASV: async () => {
+      const port = await this.#passive()
+      this.#say('passive', `127,0,0,1,${port >> 8},${port & 255}`)
+    },
     CWD: (path) => {
-      const full = this.#find(path)
-      if (!fs.statSync(nameBytes(full)).isDirectory()) return this.#say('550 The directory name is invalid.')
-      this.#at = this.#virtual(path)
-      this.#say('250 CWD command successful.')
+      const full = this.#files.find(path, this.#at)
+      if (!fs.statSync(nameBytes(full)).isDirectory()) throw new Refused('noFolder')
+      this.#at = this.#files.virtual(path, this.#at)
+      this.#say('entered')
     },
     SIZE: (path) => {
-      const stats = fs.statSync(nameBytes(this.#find(path)))
-      this.#say(stats.isFile() ? `213 ${stats.size}` : DENIED)
+      const stats = fs.statSync(nameBytes(this.#files.find(path, this.#at)))
+      if (!stats.isFile()) throw new Refused('denied')
+      this.#say('size', `${stats.size}`)
     },
-    MDTM: (path) =>
-      this.#say(`213 ${new Date(fs.statSync(nameBytes(this.#find(path))).mtimeMs).toISOString().replaceAll(/[-:TZ]/g, '')}`),
+    MDTM: (path) => {
+      const { mtimeMs } = fs.statSync(nameBytes(this.#files.find(path, this.#at)))
+      this.#say('time', new Date(mtimeMs).toISOString().replaceAll(/[-:TZ]/g, ''))
+    },
     REST: (offset) => {
       this.#restart = Number(offset)
-      this.#say(`350 Restarting at ${offset}.`)
+      this.#say('restart', offset)
     },
     LIST: (given) => this.#list(given),
     RETR: (path) => this.#send(path),
     STOR: (path) => this.#receive(path, 'w'),
     APPE: (path) => this.#receive(path, 'a'),
-    DELE: (path) => this.#change(() => fs.unlinkSync(nameBytes(this.#find(path))), '250 DELE command successful.'),
-    RMD: (path) => this.#change(() => fs.rmdirSync(nameBytes(this.#find(path))), '250 RMD command successful.'),
-    MKD: (path) =>
-      this.#change(() => fs.mkdirSync(nameBytes(this.#find(path, true))), `257 "${this.#virtual(path)}" directory created.`),
+    DELE: (path) => this.#change(() => fs.unlinkSync(nameBytes(this.#files.find(path, this.#at))), 'removed'),
+    RMD: (path) => this.#change(() => fs.rmdirSync(nameBytes(this.#files.find(path, this.#at))), 'folderRemoved'),
+    MKD: (path) => this.#change(() => fs.mkdirSync(nameBytes(this.#files.find(path, this.#at, true))), 'made', path),
     RNFR: (path) =>
       this.#change(() => {
-        this.#from = this.#find(path)
-      }, '350 Requested file action pending further information.'),
+        this.#from = this.#files.find(path, this.#at)
+      }, 'renaming'),
     RNTO: (path) => {
-      const to = this.#find(path, true)
-      if (fs.existsSync(nameBytes(to))) return this.#say(EXISTS)
-      const wrong = this.#state.renaming?.((this.#from ?? '').slice(this.#folder.length), to.slice(this.#folder.length))
-      if (wrong === 'refused') return this.#say(IN_USE)
+      const to = this.#files.find(path, this.#at, true)
+      if (fs.existsSync(nameBytes(to))) throw new Refused('exists')
+      const wrong = this.#state.renaming?.(this.#files.within(this.#from ?? ''), this.#files.within(to))
+      if (wrong === 'refused') throw new Refused('inUse')
       if (wrong === 'cut') return void this.#control.destroy()
-      this.#change(() => fs.renameSync(nameBytes(this.#from ?? ''), nameBytes(to)), '250 RNTO command successful.')
+      this.#change(() => fs.renameSync(nameBytes(this.#from ?? ''), nameBytes(to)), 'renamed')
     },
   }
 
-  #change(work: () => unknown, said: string): void {
-    if (this.#user === 'guest') throw new Refused(DENIED)
+  #change(work: () => unknown, said: string, ...given: readonly string[]): void {
+    if (this.#user === 'guest') throw new Refused('denied')
     work()
-    this.#say(said)
+    this.#say(said, ...given)
   }
 
-  #virtual(path: string): string {
-    const parts: string[] = []
-    for (const part of (path.startsWith('/') ? path : `${this.#at}/${path}`).split(/[/\\]/)) {
-      if (part === '..') parts.pop()
-      else if (part !== '' && part !== '.') parts.push(part)
-    }
-    return `/${parts.join('/')}`
-  }
-
-  /** Where a path is on this machine: case folded, as Windows takes it. `isNew`: its last part needn't be there. */
-  #find(path: string, isNew = false): string {
-    let at = this.#folder
-    const parts = this.#virtual(path)
-      .split('/')
-      .filter((part) => part !== '')
-    for (const [index, given] of parts.entries()) {
-      const part = given.replace(/[. ]+$/, '') || given
-      if (refusedByWindows(part) !== undefined) throw new Refused(BAD_NAME)
-      const names = fs.existsSync(nameBytes(at)) ? fs.readdirSync(nameBytes(at), 'utf8') : []
-      const found = names.find((name) => name.toLowerCase() === part.toLowerCase())
-      if (found === undefined && !(isNew && index === parts.length - 1))
-        throw new Refused(index < parts.length - 1 ? '550 The system cannot find the path specified.' : MISSING)
-      at = join(at, found ?? part)
-      if (this.#state.denied !== undefined && at === join(this.#folder, this.#state.denied)) throw new Refused(DENIED)
-    }
-    return at
-  }
-
-  async #passive(): Promise<void> {
+  async #passive(): Promise<number> {
     const server = createServer()
     this.#data = new Promise((resolve) =>
       server.once('connection', (socket) => {
@@ -229,13 +240,13 @@ class Session {
     const close = (): void => void server.close()
     this.#control.once('close', close)
     server.once('close', () => this.#control.removeListener('close', close))
-    this.#say(`229 Entering Extended Passive Mode (|||${await listening(server)}|)`)
+    return listening(server)
   }
 
   async #list(given: string): Promise<void> {
-    const full = this.#find(given.startsWith('-') ? '' : given)
+    const full = this.#files.find(given.startsWith('-') ? '' : given, this.#at)
     const lines = fs.readdirSync(nameBytes(full)).map((name) => listed(name, fs.statSync(nameBytes(join(full, name)))))
-    this.#say('125 Data connection already open; Transfer starting.')
+    this.#say('begins')
     const data = await this.#data
     await new Promise<void>((resolve) =>
       data
@@ -243,42 +254,46 @@ class Session {
         .end(lines.map((line) => `${line}\r\n`).join(''))
         .resume(),
     )
-    this.#say('226 Transfer complete.')
+    this.#say('done')
   }
 
   async #send(path: string): Promise<void> {
-    const full = this.#find(path)
-    if (!fs.statSync(nameBytes(full)).isFile()) return this.#say(DENIED)
+    const full = this.#files.find(path, this.#at)
+    if (!fs.statSync(nameBytes(full)).isFile()) throw new Refused('denied')
     const start = this.#restart
     this.#restart = 0
-    this.#say('150 Opening BINARY mode data connection.')
+    this.#say('sends')
     const data = await this.#data
     const isWhole = await new Promise<boolean>((resolve) => {
       const file = fs.createReadStream(nameBytes(full), { start })
       data?.once('close', () => resolve(data.writableFinished)).resume()
       if (data !== undefined) file.pipe(data)
     })
-    this.#say(isWhole ? '226 Transfer complete.' : '426 Connection closed; transfer aborted.')
+    this.#say(isWhole ? 'done' : 'broken')
   }
 
   async #receive(path: string, flag: 'w' | 'a'): Promise<void> {
-    const full = this.#find(path, true)
-    if (this.#user === 'guest') return this.#say(DENIED)
-    if (!fs.existsSync(nameBytes(dirname(full)))) return this.#say('550 The system cannot find the path specified.')
+    const full = this.#files.find(path, this.#at, true)
+    if (this.#user === 'guest') throw new Refused('denied')
+    if (!fs.existsSync(nameBytes(dirname(full)))) throw new Refused('missingPath')
     const file = fs.openSync(nameBytes(full), flag)
-    this.#say('125 Data connection already open; Transfer starting.')
+    this.#say('begins')
     try {
       const data = await this.#data
       for await (const chunk of (data ?? []) as AsyncIterable<Buffer>) {
         this.#state.room -= chunk.length
-        if (this.#state.room < 0) throw new Refused(FULL)
+        if (this.#state.room < 0) throw new Refused('full')
         fs.writeSync(file, chunk)
       }
-      this.#say('226 Transfer complete.')
+      this.#say('done')
     } catch (error) {
-      this.#say(error instanceof Refused ? error.message : '426 Connection closed; transfer aborted.')
+      if (error instanceof Refused) throw error
+      this.#say('broken')
     } finally {
       fs.closeSync(file)
     }
   }
 }
+
+/** What IIS 6 is silent about in FEAT, and answers with 500. */
+const UNKNOWN_TO_6: ReadonlySet<string> = new Set(['EPSV', 'OPTS'])

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
 
 /** What a server says to a command: the answer itself, or what gives it; nothing at all when that is `undefined`. */
 export type Reply = string | ((given: string, talk: Talk) => string | undefined | Promise<string | undefined>)
@@ -10,7 +11,7 @@ export interface Talk {
   /** Opens a port for one data connection on this address. */
   listen(address?: string): Promise<number>
   /** Says that a transfer begins, sends all of it, ends it, and gives the last word about it. */
-  send(content: string | Buffer, lastWord?: string): Promise<string>
+  send(content: string | AsyncIterable<string>, lastWord?: string): Promise<string>
 }
 
 /** An FTP server that says what a test has it say, and to all else what any server would; it has no files. */
@@ -116,15 +117,13 @@ class Conversation implements Talk {
     return listening(server, address)
   }
 
-  async send(content: string | Buffer, lastWord = '226 Transfer complete'): Promise<string> {
+  async send(content: string | AsyncIterable<string>, lastWord = '226 Transfer complete'): Promise<string> {
     const data = await this.#data
+    if (data === undefined) return '425 No data connection'
     this.control.write('150 Here it comes\r\n')
-    await new Promise<void>((resolve) =>
-      data
-        ?.once('close', () => resolve())
-        .end(content)
-        .resume(),
-    )
+    const closed = new Promise<void>((resolve) => data.resume().once('close', () => resolve()))
+    Readable.from(typeof content === 'string' ? [content] : content).pipe(data)
+    await closed
     return lastWord
   }
 }

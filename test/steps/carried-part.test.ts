@@ -14,7 +14,7 @@ it('leaves nothing of a file that was cut off on its way, when a pass that carri
   const [change, ...others] = await step.plan(both.run)
   expect(others).toEqual([])
   both.fresh.capacity = 0
-  await expect(step.apply(change ?? null, both.run)).rejects.toMatchObject({ code: 'disk-full' })
+  await expect(step.apply(change ?? null, both.run)).rejects.toMatchObject({ code: 'files-disk-full' })
   both.fresh.capacity = Number.POSITIVE_INFINITY
   // As a process leaves it that was killed.
   both.fresh.put('.late.png.migrate-part', 'a la')

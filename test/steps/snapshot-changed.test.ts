@@ -46,7 +46,7 @@ describe('a table of the old host that, while the database is saved,', () => {
     const refused = {
       code: 'schema-changed',
       message: expect.stringContaining('customers'),
-      hint: expect.stringContaining('--fresh'),
+      hint: expect.stringContaining('migrate rollback PLAYBOOK'),
     }
     await expect(perform(shop.snapshot, shop.run)).rejects.toMatchObject(refused)
     await expect(perform(stepsOf(shop.world).snapshot, shop.run)).rejects.toMatchObject(refused)

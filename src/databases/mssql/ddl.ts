@@ -5,7 +5,9 @@ import { callsFunction, inCreationOrder } from './order.ts'
 
 /**
  * The statements that create a schema. Keys come after the rows, then indexes and checks, then foreign keys, then what the server
- * compiles: synonyms, views, functions, procedures, triggers; last of all checks that call these. Pure.
+ * compiles: synonyms, views, functions, procedures, triggers; last of all checks that call these. An index that is built over its rows has
+ * statistics of all of them, better than UPDATE STATISTICS would sample, and others are made when a query asks ("Statistics"): nothing is left
+ * to analyse. Pure.
  */
 export function ddl(schema: Schema): readonly Statement[] {
   const before = schema.objects.filter((each) => each.stage === 'before')

@@ -115,12 +115,20 @@ const SERVICES: readonly Probe[] = [
     hint: 'Empty the queue before the cutover and create services and queues on the new host.',
   },
   {
-    needs: ['security_policies', 'object_id'],
-    sql: named('name', 'sys.security_policies'),
+    needs: ['security_policies', 'is_enabled'],
+    sql: named('name', 'sys.security_policies WHERE is_enabled = 1'),
     severity: 'error',
     code: 'row-level-security',
     message: (name) => `Security policy ${name} hides rows: what it hides from this account would not be copied.`,
     hint: 'Switch the policy off for the migration (ALTER SECURITY POLICY … WITH (STATE = OFF)) and create it on the new host.',
+  },
+  {
+    needs: ['security_policies', 'is_not_for_replication'],
+    sql: named('name', 'sys.security_policies WHERE is_enabled = 0'),
+    severity: 'warning',
+    code: 'security-policy',
+    message: (name) => `Security policy ${name}, which is off, is not carried: on the new host everybody sees every row.`,
+    hint: BY_HAND,
   },
   {
     needs: ['symmetric_keys', 'symmetric_key_id'],

@@ -37,7 +37,7 @@ export async function isQuiet(flow: Flow<unknown>, ms: number | undefined): Prom
   )
   const isLate = await Promise.race([filled.then(() => false), late])
   over.abort()
-  return isLate && !flow.holds
+  return isLate && !flow.holds && flow.end === undefined
 }
 
 /** Each as a row of the driver of which the first column has all. */

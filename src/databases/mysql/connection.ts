@@ -61,7 +61,7 @@ export class Connections extends Pool<Session> {
     const line = {
       interrupt: () => {
         for (const session of sessions) session.interrupt()
-        told = Promise.all(sessions.map((session) => this.#kill(session)))
+        told = Promise.all(sessions.map((session) => this.kill(session)))
       },
       destroy: () => {
         for (const session of sessions) session.destroy()
@@ -77,9 +77,9 @@ export class Connections extends Pool<Session> {
 
   /**
    * Ends what the server does for a session ("KILL"): by a connection of its own for as long as that takes, since all others may be
-   * taken. Where it can't be had within a second, the session is destroyed anyway. Never throws.
+   * taken. Waits for it a second at most, and where it can't be had destroys the session. Never throws.
    */
-  async #kill(session: Session): Promise<void> {
+  async kill(session: Session): Promise<void> {
     const over = new AbortController()
     const killed = this.#connectClient().then(
       (helper) =>
@@ -89,6 +89,7 @@ export class Connections extends Pool<Session> {
             resolve()
           })
         }),
+      () => session.destroy(),
     )
     await Promise.race([killed, systemClock.sleep(ANSWER_MS, over.signal)]).catch(() => undefined)
     over.abort()

@@ -10,7 +10,7 @@ import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
-import { load, loadBlocks, loadTogether } from './load.ts'
+import { analyse, load, loadBlocks, loadTogether } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
 import { mysqlNative } from './native.ts'
 import { oversize, rowLimits } from './oversize.ts'
@@ -70,6 +70,7 @@ export function openMysql(options: MysqlOptions): Database {
     load: (table, rows, mark) => use((session) => load(session, guards, table, rows, mark)),
     loadBlocks: (table, blocks, mark) => use((session) => loadBlocks(session, guards, table, blocks, mark)),
     loadTogether: (loads) => use((session) => loadTogether(session, guards, loads)),
+    analyse: (tables) => use((session) => analyse(session, tables)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, guards, rule)),
     removeOwnTables: () =>
       use(async (session) => {

@@ -59,6 +59,15 @@ export async function loadTogether(session: Session, guards: Guards, loads: read
   })
 }
 
+/** See the port. InnoDB looks at some pages of each index; what went wrong stands in the answer ("ANALYZE TABLE Statement"). */
+export async function analyse(session: Session, tables: readonly Table[]): Promise<void> {
+  if (tables.length === 0) return
+  const sql = `ANALYZE TABLE ${tables.map(({ name }) => quoteTable(name)).join(', ')}`
+  const { rows } = await session.query(sql)
+  const bad = rows.find(([_table, _operation, kind]) => kind?.toLowerCase() === 'error')
+  if (bad !== undefined) throw session.error(new Error(bad[3] ?? ''), sql)
+}
+
 async function loadSome(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
   if (session.kind.localInfile) return await loadData(session, table, blocks)
   const raw = asInBlocks(table)

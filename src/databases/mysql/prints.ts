@@ -84,7 +84,7 @@ export async function sumsOf(
   const sums = new Map<number, RangeSum>()
   for (const sql of unions(questions)) {
     const collector = new CellCollector([DIGITS, DIGITS, DIGITS, DIGITS])
-    for await (const batch of stream(session, connections, sql, collector, signal)) {
+    for await (const batch of stream(session, connections, sql, collector, signal ? { signal } : {})) {
       for (const [rows, sum, printed, at] of batch) {
         if (rows !== printed) throw unprinted(table)
         sums.set(Number(at), { rows: Number(rows), sum: BigInt.asUintN(64, BigInt(sum ?? 0)) })
@@ -130,7 +130,7 @@ export async function* printsOf(
 ): AsyncGenerator<readonly PrintedRow[]> {
   const { select, collect, of } = printShape(table, printing)
   const sql = `${select}${rangeCondition(table, options)}${keyOrder(table)}${limitOf(options)}`
-  for await (const batch of stream(session, connections, sql, collect(), options.signal)) yield batch.map(of)
+  for await (const batch of stream(session, connections, sql, collect(), options)) yield batch.map(of)
 }
 
 /** See the port. As with `sumsOf`, several questions become one. */
@@ -144,7 +144,7 @@ export async function* printsWithin(
 ): AsyncGenerator<readonly PrintedRow[]> {
   const { select, collect, of } = printShape(table, printing)
   for (const sql of unions(ranges.map((range) => `(${select}${rangeCondition(table, range)})`)))
-    for await (const batch of stream(session, connections, sql, collect(), signal)) yield batch.map(of)
+    for await (const batch of stream(session, connections, sql, collect(), signal ? { signal } : {})) yield batch.map(of)
 }
 
 /** A SELECT of key, cells apart and fingerprints, to be followed by a condition, and what makes rows of its answer. */
@@ -165,8 +165,14 @@ function printShape(table: Table, printing: Printing) {
   return { select: `SELECT ${list.join(', ')} FROM ${quoteTable(table.name)}`, collect, of }
 }
 
-/** Whole rows under a condition, with their fingerprints. */
-async function wholeRows(session: Session, table: Table, printing: Printing, end: string): Promise<readonly WholePrintedRow[]> {
+/** Whole rows under a condition, with their fingerprints. `isTimed`: as a question, for as long as these may take. */
+async function wholeRows(
+  session: Session,
+  table: Table,
+  printing: Printing,
+  end: string,
+  isTimed: boolean,
+): Promise<readonly WholePrintedRow[]> {
   const columns = readableColumns(table)
   const place = (name: string): number => columns.findIndex((column) => column.name === name)
   const [key, apart] = [table.key.map(place), printing.apart.map(place)]
@@ -174,7 +180,7 @@ async function wholeRows(session: Session, table: Table, printing: Printing, end
   const collector = new CellCollector([...columns, DIGITS, ...(apart.length === 0 ? [] : [DIGITS])], table)
   const rows: WholePrintedRow[] = []
   const none = async (): Promise<void> => undefined
-  for await (const batch of session.rows(sql, collector, none)) {
+  for await (const batch of session.rows(isTimed ? session.timed(sql) : sql, collector, none)) {
     for (const cells of batch) {
       const row = cells.slice(0, columns.length)
       const pick = (places: readonly number[]): Row => places.map((at) => row[at] ?? null)
@@ -198,7 +204,7 @@ export async function printedByKey(
 ): Promise<readonly WholePrintedRow[]> {
   const found: WholePrintedRow[] = []
   for (const chunk of chunks(keys, KEYS_AT_ONCE)) {
-    const rows = await wholeRows(session, table, printing, `${keyCondition(keyColumns(table), chunk)}${suffix}`)
+    const rows = await wholeRows(session, table, printing, `${keyCondition(keyColumns(table), chunk)}${suffix}`, suffix === '')
     const exact = new Set(
       withKeys(
         table,
@@ -238,7 +244,7 @@ export async function printedByPrint(
 ): Promise<readonly WholePrintedRow[]> {
   if (prints.length === 0) return []
   const wanted = prints.map((print) => `'${BigInt(`0x${print}`).toString(16).toUpperCase()}'`)
-  return await wholeRows(session, table, printing, `HEX(${printExpression(table, printing)}) IN (${wanted.join(', ')})`)
+  return await wholeRows(session, table, printing, `HEX(${printExpression(table, printing)}) IN (${wanted.join(', ')})`, false)
 }
 
 const PROBES = ['', 'a', 'the quick brown fox']

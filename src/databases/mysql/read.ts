@@ -32,7 +32,7 @@ export function readerOn(session: Session, connections: Connections, consistent:
     consistent,
     rows: (table, options = {}) =>
       alone<readonly Row[]>('text', () =>
-        stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table), table), options.signal),
+        stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table), table), options),
       ),
     blocks: (table, options = {}) => alone<Block>('bytes', () => blocks(session, connections, table, options)),
     boundary: (table, rows, after, signal) => asText(() => boundary(session, connections, table, rows, after, signal)),
@@ -57,7 +57,7 @@ const blocksSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | '
 }
 
 const blocks = (session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> =>
-  stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options.signal)
+  stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options)
 
 async function boundary(
   session: Session,
@@ -71,7 +71,8 @@ async function boundary(
   const list = columns.map((column) => selectExpression(column, quoteName(column.name))).join(', ')
   const where = rangeCondition(table, after === undefined ? {} : { after })
   const sql = `SELECT ${list} FROM ${quoteTable(table.name)}${where}${keyOrder(table)} LIMIT 1 OFFSET ${Math.max(0, Math.trunc(rows) - 1)}`
-  for await (const [key] of stream(session, connections, sql, new CellCollector(columns), signal)) return key
+  const found = stream(session, connections, session.timed(sql), new CellCollector(columns), signal ? { signal } : {})
+  for await (const [key] of found) return key
   return undefined
 }
 
@@ -86,7 +87,8 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
   for (const chunk of chunks(keys, KEYS_AT_ONCE)) {
     const sql = `SELECT ${selectList(table)} FROM ${quoteTable(table.name)} WHERE ${keyCondition(columns, chunk)}${suffix}`
     const none = async (): Promise<void> => undefined
-    for await (const batch of session.rows(sql, new CellCollector(readableColumns(table), table), none))
+    const question = suffix === '' ? session.timed(sql) : sql
+    for await (const batch of session.rows(question, new CellCollector(readableColumns(table), table), none))
       rows.push(...withKeys(table, batch, chunk))
   }
   return rows

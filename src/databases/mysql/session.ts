@@ -106,7 +106,12 @@ export class Session {
 
   /** Runs a SELECT that asks for little, which the server may work on for as long as `questionMs` says, and then ends by itself. */
   question(sql: string): Promise<Result> {
-    return this.query(this.questionMs === undefined ? sql : timedSql(sql, this.kind, this.questionMs))
+    return this.query(this.timed(sql))
+  }
+
+  /** The same SELECT with that time. */
+  timed(sql: string): string {
+    return this.questionMs === undefined ? sql : timedSql(sql, this.kind, this.questionMs)
   }
 
   /** Runs LOAD DATA LOCAL with `source` as its file. An error of the source is thrown as it is, after the statement has ended. */

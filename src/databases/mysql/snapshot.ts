@@ -1,4 +1,3 @@
-import { systemClock } from '../../base/clock.ts'
 import type { Reader } from '../port.ts'
 import { isOwnTable } from './catalog.ts'
 import type { Connections } from './connection.ts'
@@ -8,6 +7,7 @@ import type { Session } from './session.ts'
 import { WAIT_SETTINGS } from './settings.ts'
 import { rollback } from './transaction.ts'
 import { quoteName } from './values.ts'
+import { isWithin } from './within.ts'
 
 const BEGIN = 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY'
 /** So long, at most, a lock of ours is waited for, and writers behind it. Servers wait in whole seconds: the rest is ended from here. */
@@ -154,20 +154,5 @@ async function isLocked(session: Session, sql: string): Promise<boolean> {
     const isInterrupted = serverNumber(error) === 1317 && !session.broken
     if (isInterrupted || code === 'database-permission-denied' || code === 'database-busy') return false
     throw error
-  }
-}
-
-/** True when it settles in time; what fails later fails for whoever waits for it then. */
-async function isWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const enough = new AbortController()
-  const late = systemClock.sleep(ms, enough.signal).then(
-    () => false,
-    () => true,
-  )
-  try {
-    return await Promise.race([work.then(() => true), late])
-  } finally {
-    enough.abort()
-    work.catch(() => undefined)
   }
 }

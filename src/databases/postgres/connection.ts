@@ -171,6 +171,14 @@ const indexMemory = (connections: number): string => {
   return `pg_catalog.set_config('maintenance_work_mem', (greatest(${bytes('maintenance_work_mem')}, ${share}) / 1024)::text || 'kB', false)`
 }
 
+/** Limits that only later releases know (14, 17): they would end a snapshot, or a connection that is kept for the next question. */
+const UNLIMITED = ['idle_session_timeout', 'transaction_timeout']
+  .map(
+    (name) =>
+      `CASE WHEN pg_catalog.current_setting('${name}', true) IS NOT NULL THEN pg_catalog.set_config('${name}', '0', false) END`,
+  )
+  .join(', ')
+
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections extends Pool<Session> {
   readonly #options: PostgresOptions
@@ -200,7 +208,7 @@ export class Connections extends Pool<Session> {
       const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
       await session.query(
-        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}, ${indexMemory(this.limit)}`,
+        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}, ${indexMemory(this.limit)}, ${UNLIMITED}`,
       )
       return session
     } catch (error) {

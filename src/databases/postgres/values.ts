@@ -28,6 +28,7 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   lc_monetary: 'C',
   xmloption: 'content',
   standard_conforming_strings: 'on',
+  array_nulls: 'on',
   row_security: 'off',
   default_transaction_read_only: 'off',
   search_path: 'pg_catalog',

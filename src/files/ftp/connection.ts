@@ -11,8 +11,6 @@ import { Answers, passiveMode } from './passive.ts'
 import { hearWholeLines } from './whole-lines.ts'
 import { WIRE } from './wire.ts'
 
-/** Of one listing, at most: a folder of a million files has about 150 MB. */
-const LISTING_BYTES = 512 * 1024 * 1024
 const TIMEOUT_MS = 30_000
 /** A login takes some fifteen answers. Each may take as long as the time limit says, and all of them together so many times that. */
 const LOGIN_TIMES = 4
@@ -36,7 +34,7 @@ export interface FtpConnection {
  * playbook names).
  */
 export async function connect(options: FtpOptions): Promise<FtpConnection> {
-  const client = new Client(options.timeoutMs ?? TIMEOUT_MS, { maxListingBytes: LISTING_BYTES, allowSeparateTransferHost: false })
+  const client = new Client(options.timeoutMs ?? TIMEOUT_MS, { allowSeparateTransferHost: false })
   const answers = new Answers()
   client.ftp.log = answers.log
   hearWholeLines(client.ftp)

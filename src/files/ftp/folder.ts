@@ -1,69 +1,111 @@
 import { FTPError, type FTPResponse } from 'basic-ftp'
 import { systemClock } from '../../base/clock.ts'
 import { connectionLost, permissionDenied } from '../failures.ts'
-import { joinPath, nameOf, parentOf } from '../paths.ts'
+import { FolderEntries } from '../folder-entries.ts'
+import { comparePaths, joinPath, nameOf, parentOf } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
-import { meaningOf } from './failures.ts'
-import { type ListedEntry, parseFacts, parseList, parseMlsd, parseTime } from './listing.ts'
+import { DENIED, meaningOf } from './failures.ts'
+import { eachLine } from './lines.ts'
+import { type ListedEntry, parseFacts, parseListLine, parseTime } from './listing.ts'
 import { fromWire, toWire } from './wire.ts'
 
 /** Some servers say that all went well when it didn't (vsftpd: "226 Transfer done (but failed to open directory)."). */
 const FAILED_AFTER_ALL = /fail|denied|can't|cannot|could not/i
 
-/**
- * The entries of one folder, in no set order. `at`: its whole path on the host. Throws for what can't be listed whole: an
- * answer that ends early, a line that isn't understood.
- */
-export async function listFolder(
-  connection: FtpConnection,
-  at: string,
-  folder: string,
-  label: string,
-): Promise<readonly FileEntry[]> {
-  await connection.client.cd(at)
-  const known = connection.features.has('MLST')
-    ? parseMlsd(await rawList(connection, 'MLSD', folder, label))
-    : ([] as readonly ListedEntry[])
-  // MLSD is exact, but proftpd leaves out links that lead nowhere, and says of none where it leads; `ls` does.
-  const isWhole = connection.features.has('MLST') && !/unix/i.test(connection.system)
-  const listed = isWhole ? [] : parseList(await rawList(connection, 'LIST -a', folder, label), systemClock.now() / 1000)
-  const entries = await merged(connection, known, listed)
-  return entries.map((entry) => entryFrom(entry, folder))
+interface Folder {
+  /** Its whole path on the host. */
+  readonly at: string
+  readonly path: string
+  readonly label: string
+  /** Only this one of what it holds is wanted. */
+  readonly only?: string
 }
 
-/** What either listing has; of both, the exact one's, with the link's end from the other. */
+/**
+ * The entries of one folder, sorted. Throws for what can't be listed whole: an answer that ends early, a line that isn't understood. Memory:
+ * the entries, packed when they are many (folder-entries.ts); never the server's text.
+ */
+export async function listFolder(connection: FtpConnection, folder: Folder): Promise<FolderEntries> {
+  const { client, features, system } = connection
+  await client.cd(folder.at)
+  const known = features.has('MLST')
+    ? (await entriesBy('MLSD', parseFacts, connection, folder)).entries
+    : new FolderEntries(folder.path)
+  // MLSD is exact, but proftpd leaves out links that lead nowhere, and says of none where it leads; `ls` does.
+  if (features.has('MLST') && !/unix/i.test(system)) return known
+  return merged(connection, folder, known, await entriesByList(connection, folder))
+}
+
+/**
+ * Files that begin with a dot are listed by most servers for `-a` alone. Others take that for the name of a file, and list nothing (that of
+ * Windows CE) or refuse (pyftpdlib): an answer without a line isn't believed.
+ */
+async function entriesByList(connection: FtpConnection, folder: Folder): Promise<FolderEntries> {
+  const now = systemClock.now() / 1000
+  const by = (command: string): Promise<Listed> => entriesBy(command, (line) => parseListLine(line, now), connection, folder)
+  try {
+    const { entries, lines } = await by('LIST -a')
+    if (lines > 0) return entries
+  } catch (error) {
+    if (!(error instanceof FTPError && error.code >= 500)) throw error
+  }
+  return (await by('LIST')).entries
+}
+
+interface Listed {
+  readonly entries: FolderEntries
+  /** How many lines the server's answer had, also of what isn't wanted. */
+  readonly lines: number
+}
+
+async function entriesBy(
+  command: string,
+  parse: (line: string) => ListedEntry | 'itself',
+  { client }: FtpConnection,
+  { path, label, only }: Folder,
+): Promise<Listed> {
+  const entries = new FolderEntries(path)
+  let lines = 0
+  const { answer, isWhole } = await eachLine(client, command, (line) => {
+    lines += 1
+    const found = parse(line)
+    const entry = found === 'itself' ? undefined : entryFrom(found, path)
+    if (entry !== undefined && (only === undefined || entry.path === only)) entries.add(entry)
+  })
+  if (FAILED_AFTER_ALL.test(answer.message)) throw permissionDenied(label, path, 'list', new Error(answer.message.trim()))
+  if (!isWhole) {
+    client.close()
+    throw connectionLost(label, path, new Error('the listing ends in the middle of a line'))
+  }
+  return { entries: entries.sort(), lines }
+}
+
+/** What either listing has, each path once; of both, the exact one's, with a link's end from the other. */
 async function merged(
   connection: FtpConnection,
-  known: readonly ListedEntry[],
-  listed: readonly ListedEntry[],
-): Promise<readonly ListedEntry[]> {
-  const entries = new Map(known.map((entry) => [entry.name, entry]))
+  folder: Folder,
+  known: FolderEntries,
+  listed: FolderEntries,
+): Promise<FolderEntries> {
+  const all = new FolderEntries(folder.path)
+  const exact = known[Symbol.iterator]()
+  let next = exact.next()
+  let last: string | undefined
   for (const entry of listed) {
-    const exact = entries.get(entry.name)
-    if (exact !== undefined) entries.set(entry.name, { ...exact, target: entry.target ?? exact.target })
-    else
-      entries.set(entry.name, entry.kind === 'file' ? { ...entry, mtimeSeconds: await modified(connection, entry.name) } : entry)
+    for (; next.done !== true && comparePaths(next.value.path, entry.path) < 0; next = exact.next()) all.add(next.value)
+    if (next.done !== true && next.value.path === entry.path) {
+      const { kind, target } = next.value
+      all.add(kind === 'link' ? { ...next.value, target: entry.target ?? target } : next.value)
+      next = exact.next()
+    } else if (entry.path !== last) {
+      const mtimeSeconds = entry.kind === 'file' ? await modified(connection, toWire(nameOf(entry.path))) : null
+      all.add(mtimeSeconds === null ? entry : { ...entry, mtimeSeconds })
+    }
+    last = entry.path
   }
-  return [...entries.values()]
-}
-
-async function rawList(connection: FtpConnection, command: string, folder: string, label: string): Promise<string> {
-  const { client } = connection
-  let text = ''
-  client.availableListCommands = [command]
-  client.parseList = (raw) => {
-    text = raw
-    return []
-  }
-  await client.list()
-  const answer = connection.answers.last()
-  if (FAILED_AFTER_ALL.test(answer)) throw permissionDenied(label, folder, 'list', new Error(answer.trim()))
-  if (text !== '' && !text.endsWith('\n')) {
-    client.close()
-    throw connectionLost(label, folder, new Error('the listing ends in the middle of a line'))
-  }
-  return text
+  for (; next.done !== true; next = exact.next()) all.add(next.value)
+  return all.sort()
 }
 
 /** Exact, of a file in the folder that the connection is in; `null` where the server doesn't tell (RFC 3659, section 3). */
@@ -102,8 +144,25 @@ async function asked({ client }: FtpConnection, command: string): Promise<FTPRes
  * about it; asked to go there they say why. It costs a round trip, and a listing far more in a large folder.
  */
 async function isMissing(connection: FtpConnection, at: string, refusal: FTPResponse): Promise<boolean> {
-  const says = (answer: FTPResponse): boolean => answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing'
-  return says(refusal) || says(await asked(connection, `CWD ${await guarded(connection, at)}`))
+  if (saysMissing(connection, refusal)) return true
+  return saysMissing(connection, await asked(connection, `CWD ${await guarded(connection, at)}`))
+}
+
+/** Not of words that say both: one of the two may be the file's own name. */
+const saysMissing = (connection: FtpConnection, answer: FTPResponse): boolean =>
+  answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing' && !DENIED.test(answer.message)
+
+/**
+ * Whether a host without MLST says that nothing is there, in two answers: no file, no folder. Only of one that has no links (Windows): asked
+ * about a link that leads nowhere, others say the same.
+ */
+export async function isSurelyMissing(connection: FtpConnection, at: string): Promise<boolean> {
+  if (!/windows/i.test(connection.system) || !connection.features.has('SIZE')) return false
+  const name = await guarded(connection, at)
+  return (
+    saysMissing(connection, await asked(connection, `SIZE ${name}`)) &&
+    saysMissing(connection, await asked(connection, `CWD ${name}`))
+  )
 }
 
 function entryFrom(entry: ListedEntry, folder: string): FileEntry {

@@ -1,18 +1,19 @@
 import type { Readable } from 'node:stream'
+import { FTPError } from 'basic-ftp'
 import { type Finding, MigrateError } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
 import { looksInto } from '../depth.ts'
 import { endedBy } from '../ended-by.ts'
 import { fileMissing, filesFailed, permissionDenied } from '../failures.ts'
-import { FolderEntries } from '../folder-entries.ts'
+import type { FolderEntries } from '../folder-entries.ts'
 import { hashOf } from '../hash-of.ts'
 import { escapes, foldersAbove, parentOf, partPath, safePath, targetStaysInside } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../port.ts'
 import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
-import { listFolder, lookUp } from './folder.ts'
+import { isSurelyMissing, listFolder, lookUp } from './folder.ts'
 import { type FtpOptions, labelOf } from './options.ts'
 import { renamingBy, sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
@@ -41,7 +42,7 @@ export class FtpFiles implements FileHost {
   async powers(): Promise<FilePowers> {
     return this.#pool.use(async (connection) => {
       const root = await findRoot(connection, this.#options)
-      const entries = root === undefined ? [] : await listFolder(connection, root, '', this.label)
+      const entries = root === undefined ? [] : [...(await listFolder(connection, { at: root, path: '', label: this.label }))]
       return findPowers(connection, this.#options.tls !== 'none', root ?? '', entries)
     })
   }
@@ -61,14 +62,11 @@ export class FtpFiles implements FileHost {
   }
 
   async #entries(folder: string): Promise<FolderEntries> {
-    const entries = new FolderEntries(folder)
-    const listed = await this.#use(folder, 'list', (connection) => listFolder(connection, this.#full(folder), folder, this.label))
-    for (const entry of listed) {
-      this.#asides.see(entry.path)
-      entries.add(entry)
-    }
+    const where = { path: folder, label: this.label }
+    const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
+    for (const { path } of entries) this.#asides.see(path)
     if (folder !== '') this.#boundary.remember(folder)
-    return entries.sort()
+    return entries
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -82,7 +80,8 @@ export class FtpFiles implements FileHost {
 
   /** Links not followed. Where MLST settles it, that gives the one entry; else the folder's listing does. */
   async #entry(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
-    if (!connection.features.has('MLST')) return this.#listed(connection, path)
+    if (!connection.features.has('MLST'))
+      return (await isSurelyMissing(connection, this.#full(path))) ? undefined : this.#listed(connection, path)
     const found = await lookUp(connection, this.#full(path), path)
     // proftpd calls a link what it points at; all that is left of the link is its mode.
     if (found === undefined) return undefined
@@ -94,8 +93,8 @@ export class FtpFiles implements FileHost {
   async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     const folder = parentOf(path)
     try {
-      const entries = await listFolder(connection, this.#full(folder), folder, this.label)
-      return entries.find((entry) => entry.path === path)
+      const where = { at: this.#full(folder), path: folder, label: this.label }
+      return (await listFolder(connection, { ...where, only: path })).at(0)
     } catch (error) {
       const meaning = meaningOf(error, connection)
       if (meaning === 'missing') return undefined
@@ -208,8 +207,11 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     await this.#use(path, 'remove', async (connection) => {
       await this.#inside(connection, path, false)
-      await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
+      const answer = await connection.client.sendIgnoringError(`RMD ${this.#full(path)}`)
       this.#boundary.forget()
+      if (answer.code < 400 || (await this.#entry(connection, path)) === undefined) return
+      const held = await listFolder(connection, { at: this.#full(path), path, label: this.label })
+      if (held.length === 0) throw permissionDenied(this.label, path, 'remove', new FTPError(answer))
     })
   }
 

@@ -25,16 +25,7 @@ export class ListingError extends MigrateError {
   }
 }
 
-const linesOf = (text: string): readonly string[] => text.split(/\r?\n/).filter((line) => line !== '')
-
-/** An answer to MLSD (RFC 3659, section 7). */
-export const parseMlsd = (text: string): readonly ListedEntry[] =>
-  linesOf(text).flatMap((line) => {
-    const entry = parseFacts(line)
-    return entry === 'itself' ? [] : [entry]
-  })
-
-/** One line of MLSD or MLST: facts, a space, the name. `itself`: the folder that is listed, or the one above it. */
+/** One line of MLSD or MLST (RFC 3659, section 7): facts, a space, the name. `itself`: the folder that is listed, or the one above it. */
 export function parseFacts(line: string): ListedEntry | 'itself' {
   const space = line.indexOf(' ')
   const name = line.slice(space + 1)
@@ -89,14 +80,15 @@ export function parseTime(text: string): number | null {
 /** The opposite of `parseTime`. */
 export const timeText = (seconds: number): string => isoTime(Math.floor(seconds) * 1000).replaceAll(/[-:T]|\.\d+Z$/g, '')
 
-/** An answer to LIST, which no standard describes: as `ls -l` of Unix writes it, or as IIS does in its MS-DOS style. */
-export function parseList(text: string, nowSeconds: number): readonly ListedEntry[] {
-  return linesOf(text).flatMap((line) => {
-    if (/^total \d+$/i.test(line)) return []
-    const entry = parseUnixLine(line, nowSeconds) ?? parseDosLine(line)
-    if (entry === undefined) throw new ListingError(line)
-    return entry.name === '.' || entry.name === '..' ? [] : [entry]
-  })
+/**
+ * One line of LIST, which no standard describes: as `ls -l` of Unix writes it, or as IIS does in its MS-DOS style. `itself`: the folder that
+ * is listed, the one above it, or how much room they take.
+ */
+export function parseListLine(line: string, nowSeconds: number): ListedEntry | 'itself' {
+  if (/^total \d+$/i.test(line)) return 'itself'
+  const entry = parseUnixLine(line, nowSeconds) ?? parseDosLine(line)
+  if (entry === undefined) throw new ListingError(line)
+  return entry.name === '.' || entry.name === '..' ? 'itself' : entry
 }
 
 const UNIX =

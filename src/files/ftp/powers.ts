@@ -52,12 +52,23 @@ export async function findPowers(
 export const setsTimes = ({ features, system }: FtpConnection): boolean =>
   features.has('MFMT') || (features.has('MDTM') && !/windows/i.test(system))
 
+/**
+ * A name as XSHA256 and its kind take it: further words, unless they are quoted, say which part of the file is meant (ProFTPD's mod_digest;
+ * no standard describes them). `undefined` for one that can't be told so.
+ */
+function quoted(path: string): string | undefined {
+  if (!path.includes(' ')) return path
+  return path.includes('"') ? undefined : `"${path}"`
+}
+
 /** SHA-256 by the server, hexadecimal; `undefined` where it can't. */
 export async function serverHash({ client, features }: FtpConnection, path: string): Promise<string | undefined> {
   for (const command of HASHES) {
     if (!features.has(command)) continue
     if (command === 'HASH' && !isYes(await client.sendIgnoringError('OPTS HASH SHA-256'))) continue
-    const answer = await client.sendIgnoringError(`${command} ${path}`)
+    const name = command === 'XSHA256' ? quoted(path) : path
+    if (name === undefined) continue
+    const answer = await client.sendIgnoringError(`${command} ${name}`)
     const found = isYes(answer) ? /\b[0-9a-f]{64}\b/i.exec(answer.message.slice(REPLY_CODE)) : null
     if (found !== null) return found[0].toLowerCase()
   }

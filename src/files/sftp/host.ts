@@ -10,7 +10,7 @@ import { parentOf, partPath, safePath } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
-import { OPEN, type SftpChannel, STATUS, type Statvfs } from './channel.ts'
+import { type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
 import { checkedFiles } from './check-file.ts'
 import type { SftpConnection } from './connection.ts'
@@ -25,7 +25,7 @@ import { LARGE, type SftpPool } from './pool.ts'
 import { findPowers } from './powers.ts'
 import { renamingBy } from './renaming.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
-import { readAhead, readSmall } from './transfer.ts'
+import { readOpened, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
@@ -139,12 +139,7 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      const handle = await channel.open(boundary.full(path), OPEN.read)
-      try {
-        yield* readAhead(channel, handle, { label: this.label, path, full: boundary.full(path), offset, size })
-      } finally {
-        if (!channel.isLost) await channel.close(handle)
-      }
+      yield* readOpened(channel, { label: this.label, path, full: boundary.full(path), offset, size })
     } catch (error) {
       throw await this.#failure(error, path, 'read', channel, boundary)
     } finally {
@@ -161,10 +156,10 @@ export class SftpFiles implements FileHost {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
         await this.#lastLook(channel, boundary, path, options)
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
-        this.#disk.wrote()
       })
     if (whole === undefined) return bySftp()
-    return this.#small.write((await this.#inside()).full(''), path, whole, options, place, bySftp)
+    const root = (await this.#inside()).full('')
+    return this.#small.write(root, path, whole, options, place, bySftp).finally(this.#disk.wrote)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {

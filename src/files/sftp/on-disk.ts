@@ -39,7 +39,7 @@ export class OnDisk {
   }
 
   /** Something was written. */
-  wrote(): void {
+  readonly wrote = (): void => {
     this.#isBehind = true
   }
 
@@ -67,8 +67,14 @@ export class OnDisk {
   /** `root`: absolute, on the host. */
   async sync(root: string): Promise<void> {
     if (!this.#isBehind) return
-    if (await this.#canSync()) await this.#run(root)
+    // What is written meanwhile may be too late for it.
     this.#isBehind = false
+    try {
+      if (await this.#canSync()) await this.#run(root)
+    } catch (error) {
+      this.wrote()
+      throw error
+    }
   }
 
   async #run(root: string): Promise<void> {

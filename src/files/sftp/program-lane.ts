@@ -33,6 +33,7 @@ export abstract class ProgramLane {
   #unansweredBytes = 0
   #moved = false
   #isEnding = false
+  #isStopped = false
   #isOver = false
 
   constructor(pool: SftpPool, command: string) {
@@ -74,8 +75,9 @@ export abstract class ProgramLane {
     this.#command?.channel.end()
   }
 
-  /** What it says makes no sense: it isn't the program that was meant. */
-  protected stop(): void {
+  /** Ends it at once: it isn't the program that was meant, or isn't wanted after all. */
+  stop(): void {
+    this.#isStopped = true
     this.#command?.channel.close()
   }
 
@@ -109,6 +111,7 @@ export abstract class ProgramLane {
       const command = started
       this.#command = command
       this.#flush()
+      if (this.#isStopped) command.channel.close()
       if (this.#isEnding) command.channel.end()
       void this.#watch(command).catch(() => undefined)
       const code = await command.ended

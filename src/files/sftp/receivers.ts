@@ -34,7 +34,7 @@ export class Receivers {
     this.#isUsable = isUsable
   }
 
-  /** Begins what takes a while to begin; resolves with whether there is a program, once that is known. */
+  /** Begins what takes a while to begin, also before it is known whether it may be used; resolves with whether there is such a program. */
   async prepare(root: string): Promise<boolean> {
     if (this.#isOff) return false
     const lane = this.#lanes[0] ?? this.#begin(root)
@@ -60,6 +60,12 @@ export class Receivers {
     } finally {
       this.#waiting -= 1
     }
+  }
+
+  /** The host's programs can't be used. */
+  stop(): void {
+    this.#isOff = true
+    for (const lane of this.#lanes) lane.stop()
   }
 
   async close(): Promise<void> {
@@ -94,11 +100,13 @@ export class Receivers {
   }
 
   #begin(root: string): Receiver {
+    // As long as it isn't known, the folder may not be there.
+    const isKnown = this.#isUsable() === true
     const lane = new Receiver(this.#pool, root)
     this.#lanes.push(lane)
     void lane.ended.then(({ isRefused }) => {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1)
-      this.#isOff ||= isRefused
+      this.#isOff ||= isRefused && isKnown
     })
     return lane
   }

@@ -27,6 +27,7 @@ export class SmallFiles {
   readonly #receivers: Receivers
   readonly #writes: TarWrites
   readonly #hasPrograms: () => Promise<boolean>
+  readonly #known: () => boolean | Promise<boolean>
 
   /**
    * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it
@@ -45,18 +46,33 @@ export class SmallFiles {
       return asked
     }
     const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
+    this.#known = known
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
     this.#receivers = new Receivers(pool, connections, known)
     this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
   }
 
-  /** Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. */
+  /**
+   * Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. The programs are started
+   * while the host is still asked whether they can be used, on a long way two round trips sooner: until then nothing is asked of them.
+   */
   async prepare(root: string, purpose: 'read' | 'write'): Promise<void> {
-    if (!(await this.#hasPrograms())) return
-    if (purpose === 'read') return this.#reads.prepare(root)
+    if (this.#known() === false) return
+    if (purpose === 'read') this.#reads.prepare(root)
+    const receives = purpose === 'write' && this.#receivers.prepare(root)
+    if (!(await this.#hasPrograms())) return this.#without()
+    if (purpose === 'read') return
     const swept = this.#writes.sweepOnce(root).catch(() => undefined)
-    if (!(await this.#receivers.prepare(root))) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
+    const isReceived = (await receives) || (await this.#receivers.prepare(root))
+    if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
     await swept
+  }
+
+  /** Ends what was started for nothing, once that is known. */
+  #without(): void {
+    if (this.#known() !== false) return
+    this.#reads.close()
+    this.#receivers.stop()
   }
 
   /** The file's bytes, as many as the entry says; `null` when it is large, or isn't so long any more. */

@@ -44,11 +44,23 @@ export interface Stretch {
 }
 
 /**
- * The bytes of an open file, in order, several requests ahead of the reader. A short answer is asked again from where it ended, so a
- * server with smaller answers works too. Throws MigrateError `files-connection-lost` when the server ends a file before its length,
- * unless it has become shorter since: whoever looks at it again sees that.
+ * The bytes of a file, which is open as long as it is read. Throws MigrateError `files-connection-lost` when the server ends it before its
+ * length, unless it has become shorter since: whoever looks at it again sees that.
  */
-export async function* readAhead(channel: SftpChannel, handle: Buffer, stretch: Stretch): AsyncGenerator<Buffer> {
+export async function* readOpened(channel: SftpChannel, stretch: Stretch): AsyncGenerator<Buffer> {
+  const handle = await channel.open(stretch.full, OPEN.read)
+  try {
+    yield* readAhead(channel, handle, stretch)
+  } finally {
+    if (!channel.isLost) await channel.close(handle)
+  }
+}
+
+/**
+ * In order, several requests ahead of the reader. A short answer is asked again from where it ended, so a server with smaller answers works
+ * too.
+ */
+async function* readAhead(channel: SftpChannel, handle: Buffer, stretch: Stretch): AsyncGenerator<Buffer> {
   const { offset, size } = stretch
   const request = Math.min(REQUEST, channel.maxTransfer)
   const whole = Math.max(1, Math.floor(PIECE / request)) * request

@@ -69,10 +69,17 @@ async function together(): Promise<number> {
   const begun = systemClock.monotonic()
   run.following = true
   const known = fresh.powers()
+  const handOver = run.handOver.bind(run)
+  const handedOver = new Promise<void>((resolve) => {
+    run.handOver = () => {
+      resolve()
+      return handOver()
+    }
+  })
   const taken = snapshot().finally(() => {
     run.following = false
   })
-  while (!run.handedOver) await Promise.race([taken, new Promise((resolve) => setImmediate(resolve))])
+  await Promise.race([handedOver, taken])
   await Promise.all([known, taken, restore()])
   return (systemClock.monotonic() - begun) / 1000
 }
