@@ -1,5 +1,6 @@
 import { MigrateError } from '../base/errors.ts'
 import { asidePath, originalOf, partPath } from './paths.ts'
+import type { FileEntry } from './port.ts'
 import { shownPath } from './raw-names.ts'
 
 /** What a host can do with names, by paths relative to its root. */
@@ -11,7 +12,8 @@ export interface Renaming {
   rename(from: string, to: string): Promise<void>
   /** No error when it isn't there. */
   remove(path: string): Promise<void>
-  isThere(path: string): Promise<boolean>
+  /** What stands there; `undefined` for nothing. */
+  kindAt(path: string): Promise<FileEntry['kind'] | undefined>
 }
 
 /**
@@ -29,9 +31,10 @@ export class Asides {
     if (original !== undefined) this.#seen.add(original)
   }
 
-  /** Gives a path to its part. `refusal`: why the host didn't do it in one step; thrown when nothing stands there that could be the reason. */
+  /** Gives a path to its part. `refusal`: why the host didn't do it in one step; thrown when nothing stands there that could be the reason, or a folder. */
   async replace(host: Renaming, path: string, refusal: unknown): Promise<void> {
-    if (!(await host.isThere(path))) throw refusal
+    const kind = await host.kindAt(path)
+    if (kind === undefined || kind === 'folder') throw refusal
     const aside = asidePath(path)
     await host.remove(aside)
     try {
@@ -67,8 +70,8 @@ export class Asides {
   /** Nothing stands aside for a path any more: it gets its name back where nothing has it, and goes otherwise. */
   async settle(host: Renaming, path: string): Promise<void> {
     const aside = asidePath(path)
-    if (await host.isThere(path)) await host.remove(aside)
-    else if (await host.isThere(aside)) await host.rename(aside, path)
+    if ((await host.kindAt(path)) !== undefined) await host.remove(aside)
+    else if ((await host.kindAt(aside)) !== undefined) await host.rename(aside, path)
     this.#cutOff.delete(path)
     this.#seen.delete(path)
   }

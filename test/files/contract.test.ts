@@ -28,7 +28,7 @@ function smallDisk() {
       fs.writeFileSync(ballast, Buffer.alloc(bavail * bsize - Math.ceil(afterBytes / bsize) * bsize))
     },
     remove: () => {
-      execFileSync('umount', [disk])
+      execFileSync('umount', ['-l', disk]) // a session that is just ending may still hold it
       fs.rmdirSync(disk)
     },
   }
@@ -63,7 +63,7 @@ describe.skipIf(noDisk !== null)(`on this machine${noDisk === null ? '' : ` (ski
       },
       stop: async () => {
         process.seteuid?.(0)
-        execFileSync('umount', [shown])
+        execFileSync('umount', ['-l', shown])
         remove()
       },
     }

@@ -72,6 +72,13 @@ describe.each([
     expect(text('web.config')).toBe('old')
   })
 
+  it('leaves a folder of that name where it is', async () => {
+    at = await start()
+    at.site.put('web.config/kept', Buffer.from('kept'))
+    expect((await errorOf(write())).retrySafe).toBe(false)
+    expect(at.site.paths()).toEqual(['web.config', 'web.config/kept'])
+  })
+
   it('says where the old file is when it gives the name to neither', async () => {
     await begun()
     at.faults.renaming = (_path, to) => (to === '/web.config' ? 'refused' : undefined)

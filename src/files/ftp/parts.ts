@@ -87,7 +87,7 @@ export const renamingBy = (
   isLost: (error) => connection.client.closed || (error instanceof FTPError && error.code === GOING_AWAY),
   rename: async (from, to) => void (await connection.client.rename(full(from), full(to))),
   // Where names fold case, a listing has it under another one.
-  isThere: async (path) => (await sizeOf(connection, full(path))) !== null || (await look(path)) !== undefined,
+  kindAt: async (path) => ((await sizeOf(connection, full(path))) === null ? (await look(path))?.kind : 'file'),
   remove: async (path) => {
     const { code, message } = await connection.client.sendIgnoringError(`DELE ${full(path)}`)
     if (code >= 400 && (await look(path)) !== undefined) throw new FTPError({ code, message })

@@ -13,5 +13,5 @@ export const renamingBy = (
   isLost: () => channel.isLost,
   rename: (from, to) => channel.rename(boundary.full(from), boundary.full(to)),
   remove: (path) => channel.remove(boundary.full(path)).catch((error: unknown) => ignoring(STATUS.missing, error)),
-  isThere: async (path) => (await entryAt(channel, path, boundary.full(path))) !== undefined,
+  kindAt: async (path) => (await entryAt(channel, path, boundary.full(path)))?.kind,
 })
