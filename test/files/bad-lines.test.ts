@@ -35,9 +35,13 @@ describe.skipIf(ftpdMissing !== null)(title, () => {
   })
 
   for (const kind of ['proftpd', 'explicit', 'implicit', 'vsftpd', 'pure'] as const)
-    filesOnBadLines(`FTP, ${kind}`, () => {
-      const found = served[kind]
-      if (found === undefined) throw new Error(`${kind} wasn't started`)
-      return overFtp(found, { ...FTP_KINDS[kind], seed: undefined }, LIMIT_MS)
-    })
+    filesOnBadLines(
+      `FTP, ${kind}`,
+      () => {
+        const found = served[kind]
+        if (found === undefined) throw new Error(`${kind} wasn't started`)
+        return overFtp(found, { ...FTP_KINDS[kind], seed: undefined }, LIMIT_MS)
+      },
+      'tls' in FTP_KINDS[kind],
+    )
 })
