@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { PRODUCT_COUNT, pictureName, shirtPng, signSvg } from './shop-pictures.ts'
 
@@ -43,10 +43,14 @@ const files = (databaseUrl: string): readonly (readonly [path: string, content: 
   [CONFIG_FILE, `${JSON.stringify({ title: SHOP_TITLE, database: databaseUrl }, null, 2)}\n`],
 ]
 
+/** When the shop's files were changed last, seconds since 1970: for such as changed just now, a snapshot waits a moment. */
+const LONG_AGO = 1_750_000_000
+
 /** Writes the shop's files below `folder`: pages, pictures, and a configuration that names the database. */
 export async function writeSite(folder: string, databaseUrl: string): Promise<void> {
   for (const [path, content] of files(databaseUrl)) {
     await mkdir(dirname(join(folder, path)), { recursive: true })
     await writeFile(join(folder, path), content)
+    await utimes(join(folder, path), LONG_AGO, LONG_AGO)
   }
 }

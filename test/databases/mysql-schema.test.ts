@@ -152,6 +152,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => 
       'error table-versioned: kept',
       'info definer-changes: admin@%',
       'info full-text-index: found',
+      'info snapshot-locks-tables: undefined',
       'warning event-switched-off: hourly',
       'warning other-database: abroad',
       'warning table-not-transactional: plain_old',
