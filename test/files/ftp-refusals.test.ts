@@ -109,6 +109,14 @@ describe('a refusal over FTP', { timeout: SOON_MS }, () => {
     expect(await host.stat('gone/file')).toBeUndefined()
   })
 
+  it('is not understood by the words of a name in it', async () => {
+    const server = await started({
+      LIST: (_given, talk) => talk.send(unixLine('not found', 'd')),
+      CWD: (path) => (path === '/' ? '250 OK' : `550 ${path}: Permission denied`),
+    })
+    expect((await errorOf(open(server).stat('not found/file'))).code).toBe('file-permission-denied')
+  })
+
   it('to remove a folder is told, unless the folder is gone or holds something', async () => {
     const folder: Script[string] = (path) =>
       `250-Here it is\r\n type=dir;modify=20260102030405;UNIX.mode=0755; ${path}\r\n250 End`
