@@ -8,6 +8,8 @@ export interface StreamOptions {
   readonly signal?: AbortSignal | undefined
   /** See ReadOptions. Only outside a transaction, which ends with the query that is cancelled (XACT_ABORT). */
   readonly quietMs?: number | undefined
+  /** True for what computes over many rows before its first answer: it has the time of a statement, not that of a question. */
+  readonly long?: boolean | undefined
 }
 
 /** What comes of a running request, until it is taken. */

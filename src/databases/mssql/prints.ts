@@ -128,7 +128,8 @@ FROM (SELECT ${print} AS p ${fromSql(table)}${where}) AS r`
 export async function rangeSum(session: Session, table: Table, printing: Printing, range: Range): Promise<RangeSum> {
   const { parameters } = rangeOf(table, range)
   let found: RangeSum = { rows: 0, sum: 0n }
-  for await (const batch of session.stream(sumSql(table, printing, range), parameters, { signal: range.signal, drain: true })) {
+  const options = { signal: range.signal, drain: true, long: true }
+  for await (const batch of session.stream(sumSql(table, printing, range), parameters, options)) {
     for (const [rows, sum] of batch) found = sumOf(rows, sum)
   }
   return found
@@ -148,7 +149,7 @@ export async function rangeSums(
   for (const some of chunks(ranges, Math.min(MOST_RANGES, rowsPerStatement(2 * table.key.length)))) {
     const found = new Map<string, RangeSum>()
     const { sql, parameters } = sumsSql(table, printing, some)
-    for await (const batch of session.stream(sql, parameters, { signal, drain: true })) {
+    for await (const batch of session.stream(sql, parameters, { signal, drain: true, long: true })) {
       for (const [place, rows, sum] of batch) found.set(cellOf(place) ?? '', sumOf(rows, sum))
     }
     for (const at of some.keys()) {

@@ -137,7 +137,7 @@ export class Session implements Line {
     options.signal?.throwIfAborted()
     const { request } = buffer
     bind(request, parameters)
-    request.setTimeout(this.#questionMs)
+    if (options.long !== true) request.setTimeout(this.#questionMs)
     this.#begin(sql)
     const cancel = (): void => request.cancel()
     options.signal?.addEventListener('abort', cancel, { once: true })
