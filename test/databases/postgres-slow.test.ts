@@ -45,6 +45,20 @@ describe('a query of postgres that gives no row', () => {
     }
   })
 
+  it('but gathers statistics may take its time, as whatever is done to a new host', async () => {
+    await shop.sql(`CREATE FUNCTION slowly(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.2); RETURN $1; END';
+      CREATE TABLE computed (id integer PRIMARY KEY); CREATE INDEX ON computed (slowly(id)); INSERT INTO computed VALUES (1), (2)`)
+    const [patient, database] = [openPostgres(shop.options()), openPostgres(shop.options({ statementTimeoutMs: 300 }))]
+    try {
+      const computed = (await patient.schema()).tables.filter(({ name }) => name.name === 'computed')
+      await database.analyse?.(computed)
+      expect(await shop.sql("SELECT reltuples::text FROM pg_class WHERE relname = 'computed'")).toEqual([['2']])
+    } finally {
+      for (const each of [patient, database]) await each.close()
+      await shop.sql('DROP TABLE computed; DROP FUNCTION slowly')
+    }
+  })
+
   // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
   it.each(['of its caller', 'of the reader'] as const)(
     'ends on the server before the stop %s has ended the call',

@@ -4,7 +4,7 @@ import { readableColumns, type Table } from '../schema.ts'
 import { BINARY_HEADER, BINARY_TRAILER, isBinary } from './binary.ts'
 import type { Session } from './connection.ts'
 import { marking, ownTable } from './marks.ts'
-import { inMarkedTransaction } from './transaction.ts'
+import { inMarkedTransaction, inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { encodeRows, quoteNames, quoteTable } from './values.ts'
 
@@ -52,9 +52,11 @@ async function once(session: Session, copies: readonly Copying[]): Promise<reado
 
 const sum = (counts: readonly number[]): number => counts.reduce((total, each) => total + each, 0)
 
-/** See the port. Its commit brings to disk whatever was committed before it. */
+/** See the port. It may take its time, as whatever writes. Its commit brings to disk whatever was committed before it. */
 export async function analyse(session: Session, tables: readonly Table[]): Promise<void> {
-  if (tables.length > 0) await session.query(`ANALYZE ${tables.map((table) => quoteTable(table.name)).join(', ')}`)
+  if (tables.length === 0) return
+  const sql = `ANALYZE ${tables.map((table) => quoteTable(table.name)).join(', ')}`
+  await inTransaction(session, 'write', () => session.query(sql), true)
 }
 
 /** Copies rows into a table within the open transaction; returns how many. An error of the source itself is passed on as it is. */
