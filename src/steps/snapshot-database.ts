@@ -154,7 +154,7 @@ class SnapshotDatabase implements Step<Change> {
     // Rows may lack a column that was added, and a table that was rewritten looks empty to a reader of an earlier instant (PostgreSQL
     // documentation, "Concurrency Control", "Caveats"): such a snapshot never becomes whole. Shops make and drop tables all day long;
     // one that is new and is to be carried is named by reconcile.
-    refuseChanged(changedTables(schema, await old.schema()).filter(({ went }) => !went))
+    refuseChanged(changedTables(tables, await old.schema()).filter(({ went }) => !went))
     await store.complete(isoTime(run.clock.now()))
   }
 
@@ -212,7 +212,9 @@ class SnapshotDatabase implements Step<Change> {
     const live = await old.schema()
     const saved = await store.schema()
     if (saved !== undefined) {
-      refuseChanged(changedTables(saved, live))
+      const { tables } = await store.manifest()
+      const changed = changedTables(copiedTables(this.#world, saved), live)
+      refuseChanged(changed.filter(({ name, went }) => !went || tables.get(name)?.whole !== true))
       return saved
     }
     await mkdir(run.directory, { recursive: true })
@@ -256,13 +258,13 @@ class SnapshotDatabase implements Step<Change> {
 const sum = (sizes: readonly TableSize[], field: 'rows' | 'bytes'): number =>
   sizes.reduce((total, size) => total + size[field], 0)
 
-/** Tables that have other columns or another key, and those that went. */
-function changedTables(saved: Schema, live: Schema): readonly { readonly name: string; readonly went: boolean }[] {
-  const [before, now] = [shapesOf(saved), shapesOf(live)]
+/** Of tables whose rows are saved, those that have other columns or another key now, and those that went. */
+function changedTables(saved: readonly Table[], live: Schema): readonly { readonly name: string; readonly went: boolean }[] {
+  const [before, now] = [shapesOf(saved), shapesOf(live.tables)]
   return [...before].flatMap(([name, shape]) => (now.get(name) === shape ? [] : [{ name, went: !now.has(name) }]))
 }
 
-const shapesOf = ({ tables }: Schema): ReadonlyMap<string, string> =>
+const shapesOf = (tables: readonly Table[]): ReadonlyMap<string, string> =>
   new Map(tables.map(({ name, columns, key }) => [fullName(name), canonicalJson({ columns, key })]))
 
 /** Rows of a table that changed its shape meanwhile wouldn't fit those saved before. */
@@ -272,7 +274,7 @@ function refuseChanged(changed: ReturnType<typeof changedTables>): void {
     'schema-changed',
     `The old database changed since this snapshot began: ${changed.map(({ name }) => name).join(', ')}. Neither host was changed.`,
     {
-      hint: 'Take back what was begun with  migrate rollback PLAYBOOK, then run again, and change no tables on the old host until the migration is over.',
+      hint: 'Take back what was begun with  migrate rollback PLAYBOOK, then run again, and change no tables on the old host until the migration is over. One that the shop itself makes anew all the time, and needs no rows of, can be left empty (tables: { NAME: skip }).',
     },
   )
 }

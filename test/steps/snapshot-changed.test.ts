@@ -4,7 +4,7 @@ import type { DatabaseHost } from '../contract/database-host.ts'
 import { postgresHost } from '../databases/postgres-shop.ts'
 import { perform } from '../fakes/step-run.ts'
 import { startTestPostgres } from '../servers/postgres.ts'
-import { contents, fill, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
+import { contents, fill, type MovingOptions, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
 
 describe('a table of the old host that, while the database is saved,', () => {
   let host: DatabaseHost
@@ -16,7 +16,7 @@ describe('a table of the old host that, while the database is saved,', () => {
   afterEach(() => shop?.close())
 
   /** Somebody changes the old host once the readers of the snapshot stand, before the first row. */
-  async function changing(sql: string, deaths = 0): Promise<void> {
+  async function changing(sql: string, deaths = 0, tables: MovingOptions['tables'] = {}): Promise<void> {
     let changed = false
     let left = deaths
     const effects: Effects = async (name, effect) => {
@@ -30,7 +30,7 @@ describe('a table of the old host that, while the database is saved,', () => {
       }
       return effect()
     }
-    shop = await movingShop(host, { effects })
+    shop = await movingShop(host, { effects, tables })
     await fill(shop.old)
   }
 
@@ -51,6 +51,31 @@ describe('a table of the old host that, while the database is saved,', () => {
     await expect(perform(shop.snapshot, shop.run)).rejects.toMatchObject(refused)
     await expect(perform(stepsOf(shop.world).snapshot, shop.run)).rejects.toMatchObject(refused)
     await expect(shop.restore.plan(shop.run)).rejects.toMatchObject({ code: 'snapshot-missing' })
+  })
+
+  it('gets a column, but is left empty anyway: the snapshot is whole', async () => {
+    await changing('ALTER TABLE customers ADD COLUMN vat text', 0, { customers: { mode: 'skip' } })
+    await perform(shop.snapshot, shop.run)
+    expect(await shop.snapshot.plan(shop.run)).toEqual([])
+  })
+
+  it('goes once its rows are saved: what was killed is gone on with', async () => {
+    let left = 1
+    const effects: Effects = async (name, effect) => {
+      if (name === 'append to snapshot manifest: complete' && left > 0) {
+        left -= 1
+        await shop.oldDatabase.runStatements(['DROP TABLE plugin_temporary'])
+        throw new Error('the process was killed')
+      }
+      return effect()
+    }
+    shop = await movingShop(host, { effects })
+    await fill(shop.old)
+    await shop.oldDatabase.runStatements(['CREATE TABLE plugin_temporary (id integer PRIMARY KEY)'])
+    await expect(perform(shop.snapshot, shop.run)).rejects.toThrow('killed')
+    await perform(stepsOf(shop.world).snapshot, shop.run)
+    await perform(shop.restore, shop.run)
+    expect(await contents(shop.new)).toEqual(await contents(shop.old))
   })
 
   it('comes to be: what else was saved is whole, also after a kill, and the new table is for reconcile to name', async () => {
