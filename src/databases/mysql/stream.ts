@@ -63,9 +63,9 @@ async function nextOf<T>(
   )
 }
 
-/** Tells the server to stop a statement whose rows nobody wants any more. Without a free connection, its rows are let pass: false. */
+/** Tells the server to stop a statement whose rows nobody wants any more. Where no connection is to be had, its rows are let pass: false. */
 async function giveUp(session: Session, connections: Connections): Promise<boolean> {
-  const helper = await connections.tryAcquire()
+  const helper = await connections.tryAcquire().catch(() => undefined)
   if (helper === undefined) return false
   try {
     // A statement that has ended meanwhile leaves nothing to stop.
