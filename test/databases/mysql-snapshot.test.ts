@@ -1,22 +1,24 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Connections } from '../../src/databases/mysql/connection.ts'
-import { openMysql } from '../../src/databases/mysql/index.ts'
+import { type MysqlOptions, openMysql } from '../../src/databases/mysql/index.ts'
+import { readSchema } from '../../src/databases/mysql/introspect.ts'
 import type { Session } from '../../src/databases/mysql/session.ts'
 import { readTogether } from '../../src/databases/mysql/snapshot.ts'
+import type { Database } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { readAll } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const TEN = Array.from({ length: 10 }, (_, at) => `(${at + 1})`).join(', ')
 
-/** Connections of which one statement fails, as if its line had broken a moment before. */
-class FailingConnections extends Connections {
-  readonly #fails: (sql: string, connection: number) => boolean
+/** Connections on which something happens before a statement; where that fails, so does the statement. */
+class MeddledConnections extends Connections {
+  readonly #before: (sql: string, connection: number) => Promise<unknown>
   #made = 0
 
-  constructor(made: TestMysqlDatabase, fails: (sql: string, connection: number) => boolean) {
+  constructor(made: TestMysqlDatabase, before: (sql: string, connection: number) => Promise<unknown>) {
     super(made.options())
-    this.#fails = fails
+    this.#before = before
   }
 
   protected override async connect(): Promise<Session> {
@@ -24,7 +26,10 @@ class FailingConnections extends Connections {
     const number = this.#made
     this.#made += 1
     const query = session.query.bind(session)
-    session.query = (sql) => (this.#fails(sql, number) ? Promise.reject(new Error('failed by the test')) : query(sql))
+    session.query = async (sql) => {
+      await this.#before(sql, number)
+      return await query(sql)
+    }
     return session
   }
 }
@@ -45,6 +50,11 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     await made.sql('CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (a int PRIMARY KEY); INSERT INTO t VALUES (1)')
     return made
   }
+  const openedBy = (options: MysqlOptions): Database => {
+    const database = openMysql(options)
+    closing.push(() => database.close())
+    return database
+  }
   const transactions = async () => (await server.rootSql('SELECT COUNT(*) FROM information_schema.INNODB_TRX'))[0]?.[0]
 
   it.each([
@@ -52,7 +62,9 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     ['writers can’t be told to go on', (sql: string) => sql.startsWith('UNLOCK')],
   ])('leaves no transaction open and no table locked when %s', async (_what, fails) => {
     const made = await shop()
-    const connections = new FailingConnections(made, fails)
+    const connections = new MeddledConnections(made, async (sql, connection) => {
+      if (fails(sql, connection)) throw new Error('failed by the test')
+    })
     closing.push(() => connections.close())
     await expect(readTogether(connections, 3, async () => 'read')).rejects.toThrow('failed by the test')
     await expect.poll(transactions, { timeout: 20_000, interval: 20 }).toBe('0')
@@ -95,6 +107,16 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     await asking
   })
 
+  it('is one reader’s where the server has anything against the lock, as when a table went a moment ago', async () => {
+    const made = await shop()
+    const connections = new MeddledConnections(made, async (sql) => {
+      if (sql.startsWith('LOCK')) await made.sql('DROP TABLE IF EXISTS u')
+    })
+    closing.push(() => connections.close())
+    expect(await readTogether(connections, 3, async (readers) => readers.length)).toBe(1)
+    await made.sql('INSERT INTO t VALUES (2)')
+  })
+
   it('says in check that it locks tables for a moment, where the account may and there are connections enough', async () => {
     const made = await shop()
     const codesOf = async (connections: number, account = made.owner): Promise<readonly string[]> => {
@@ -131,6 +153,44 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
       expect(await rows(free, 60_000)).toBe(10)
       expect(await reader.boundary?.(free, 10)).toEqual(['10'])
     })
+  })
+
+  it('gives up a query that gives no row also where no connection is to be had for telling the server', async () => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck VALUES ${TEN}`)
+    const account = await made.readOnlyAccount()
+    await server.rootSql(`ALTER USER '${account.user}'@'%' WITH MAX_USER_CONNECTIONS 1`)
+    const database = openedBy(made.options({ account, connections: 2 }))
+    const [stuck] = (await database.schema()).tables
+    if (stuck === undefined) throw new Error('no table')
+    await made.sql('RENAME TABLE stuck TO rows_of_stuck; CREATE VIEW stuck AS SELECT id FROM rows_of_stuck WHERE SLEEP(600) = 0')
+    await database.read(1, async ([reader]) => {
+      await expect(readAll(reader, stuck, { quietMs: 100 })).rejects.toMatchObject({ code: 'database-too-slow' })
+    })
+    const [[id] = []] = await server.rootSql(`SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '${account.user}'`)
+    await server.rootSql(`KILL ${id}`)
+  })
+
+  it('loses a table that was emptied since: that may be tried again', async () => {
+    const made = await shop()
+    const database = openedBy(made.options())
+    const { tables } = await database.schema()
+    const [t] = tables
+    if (t === undefined) throw new Error('no table')
+    await database.read(1, async ([reader]) => {
+      await made.sql('TRUNCATE TABLE t')
+      await expect(readAll(reader, t)).rejects.toMatchObject({ code: 'database-busy', retrySafe: true })
+    })
+  })
+
+  it('reads the schema again when a table goes meanwhile, as a shop’s own temporary ones do', async () => {
+    const made = await shop()
+    const connections = new MeddledConnections(made, async (sql) => {
+      if (sql.startsWith('SHOW CREATE TABLE')) await made.sql('DROP TABLE IF EXISTS u')
+    })
+    closing.push(() => connections.close())
+    const { tables } = await connections.use((session) => readSchema(session, 1))
+    expect(tables.map(({ name }) => name.name)).toEqual(['t'])
   })
 
   it('gives no question more than its time: rows by their keys, a boundary', async () => {

@@ -28,10 +28,14 @@ const DISK_FULL = new Set([1021, 1114, 3019])
 const NO_SPACE = /\b(error|errno|errcode)[: ]+28\b|no space left/i
 /** MariaDB's ER_STATEMENT_TIMEOUT, MySQL's ER_QUERY_TIMEOUT. */
 const TIMEOUT = new Set([1969, 3024])
-const BUSY = new Set([1205, 1213, 3572, 1614])
+/** Among them: a table was emptied or altered since the transaction's snapshot (ER_TABLE_DEF_CHANGED, "please retry transaction"). */
+const BUSY = new Set([1205, 1213, 1412, 3572, 1614])
 const TOO_MANY = new Set([1040, 1203, 1226])
 /** The server ends the connection: shutting down, killed, told to go after idling. */
 const ENDED = new Set([1053, 1927, 1152, 1153, 1158, 1159, 1160, 1161, 1184, 4031, 1077, 1079, 2006, 2013])
+
+/** ER_NO_SUCH_TABLE. */
+export const NO_SUCH_TABLE = 1146
 
 /** The number that the server gave an error; `undefined` for what isn't the server's. */
 export function numberOf(error: unknown): number | undefined {

@@ -1,4 +1,5 @@
 import type { Schema, SchemaObject } from '../schema.ts'
+import { NO_SUCH_TABLE, serverNumber } from './errors.ts'
 import { tableFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
 import { readObjects } from './introspect-objects.ts'
@@ -8,11 +9,23 @@ import type { Session } from './session.ts'
 import { readTriggers } from './triggers.ts'
 import { quoteName } from './values.ts'
 
+const MOST_TRIES = 5
+
 /**
- * The whole schema as it stands. DDL waits for nobody here: what is changed meanwhile may be seen before or after. `connections`: how
- * many there may be.
+ * The whole schema as it stands. DDL waits for nobody here: what is changed meanwhile may be seen before or after; where a table goes
+ * between two questions, all are asked again. `connections`: how many there may be.
  */
 export async function readSchema(session: Session, connections: number): Promise<Schema> {
+  for (let left = MOST_TRIES; ; left -= 1) {
+    try {
+      return await readOnce(session, connections)
+    } catch (error) {
+      if (left === 1 || serverNumber(error) !== NO_SUCH_TABLE) throw error
+    }
+  }
+}
+
+async function readOnce(session: Session, connections: number): Promise<Schema> {
   const [[database] = []] = (await session.query('SELECT DATABASE()')).rows
   const triggers = await readTriggers(session)
   const { tables, others } = await readTables(session, database ?? '', triggers)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MigrateError } from '../../base/errors.ts'
-import { serverNumber } from './errors.ts'
+import { NO_SUCH_TABLE, serverNumber } from './errors.ts'
 import { isStanding, type Probe, probeSchema } from './probe.ts'
 import { NO_ROWS, type Session } from './session.ts'
 import { quoteText } from './values.ts'
@@ -28,8 +28,6 @@ const OWN_TABLES = {
   migrate_triggers: `name varchar(64) ${COLLATE} NOT NULL PRIMARY KEY, definition longtext ${COLLATE} NOT NULL`,
 } as const
 export type OwnTable = keyof typeof OWN_TABLES
-
-const NO_SUCH_TABLE = 1146
 
 /** What `work` gives, or `otherwise` when the own table that it reads isn't there. */
 export async function withoutTable<T>(work: () => Promise<T>, otherwise: T): Promise<T> {

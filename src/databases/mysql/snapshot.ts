@@ -141,8 +141,9 @@ async function isTold(session: Session, sql: string): Promise<boolean> {
     await session.query(sql)
     return true
   } catch (error) {
-    if (session.broken) return false
-    throw error
+    if (session.error(error).code !== 'database-connection-lost') throw error
+    session.destroy()
+    return false
   }
 }
 
@@ -152,21 +153,25 @@ async function holdWriters(holder: Session, other: Session, tables: readonly Loc
   if (names.length === 0) return true
   const locking = isLocked(holder, `LOCK TABLES ${names.join(', ')}`)
   if (await isWithin(LOCK_WAIT_MS, locking)) return await locking
-  await other.query(`KILL QUERY ${holder.threadId}`)
+  await other.query(`KILL QUERY ${holder.threadId}`).catch((error: unknown) => {
+    // One that the server has closed already is there no more.
+    if (other.broken) throw error
+  })
   // Had it the lock by then, its next statement may be the one that is killed.
   if (await locking) holder.destroy()
   return false
 }
 
-/** False when the right is missing, when somebody holds a lock for too long, or when told to stop waiting (ER_QUERY_INTERRUPTED). */
+/**
+ * False whatever the server has against it: a missing right, somebody else's lock, a table that went a moment ago, a cluster that forbids
+ * it, the word to stop waiting. None of that keeps one reader from reading it all.
+ */
 async function isLocked(session: Session, sql: string): Promise<boolean> {
   try {
     await session.query(sql)
     return true
   } catch (error) {
-    const { code } = session.error(error)
-    const isInterrupted = serverNumber(error) === 1317 && !session.broken
-    if (isInterrupted || code === 'database-permission-denied' || code === 'database-busy') return false
-    throw error
+    if (session.broken || serverNumber(error) === undefined) throw error
+    return false
   }
 }
