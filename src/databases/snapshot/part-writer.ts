@@ -30,7 +30,7 @@ export interface WrittenPart {
  * caller brings the file to disk. Throws `disk-full`.
  */
 export async function writePart(
-  file: FileHandle,
+  file: Pick<FileHandle, 'appendFile'>,
   path: string,
   chunks: AsyncIterator<Chunk>,
   limits: PartLimits,
@@ -94,9 +94,20 @@ async function pack(
   if (failure !== undefined) throw failure.error
 }
 
-/** Resolves when a stream has done with a buffer. */
+/**
+ * Resolves when a stream has done with a buffer. Of one that is destroyed while it waits for its reader, zlib never says so (Node 24.21):
+ * its end does then.
+ */
 const written = (stream: Writable, bytes: Buffer): Promise<void> =>
-  new Promise((resolve, reject) => stream.write(bytes, (error) => (error ? reject(error) : resolve())))
+  new Promise((resolve, reject) => {
+    const closed = (): void => reject(new Error('The stream was closed before it had taken everything.'))
+    stream.once('close', closed)
+    stream.write(bytes, (error) => {
+      stream.off('close', closed)
+      if (error) reject(error)
+      else resolve()
+    })
+  })
 
 const piecesOf = (bytes: Buffer | LargeBytes): Iterable<Buffer> => (Buffer.isBuffer(bytes) ? [bytes] : bytes.pieces())
 
