@@ -13,12 +13,16 @@ export interface Io {
 /** A command hands its exit code over here. */
 export type Finish = (code: number) => void
 
-/** The process's own. A reader that goes away (`migrate status | head`) is no fault: the rest is written to nobody. */
+/**
+ * The process's own. A reader that goes away (`migrate status | head`) is no fault, nor a terminal that is closed: the rest is written to
+ * nobody, and the hang-up ends a run tidily.
+ */
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error) => {
-      if (codeOf(error) !== 'EPIPE') throw error
+      const code = codeOf(error)
+      if (code !== 'EPIPE' && !(code === 'EIO' && stream.isTTY)) throw error
     })
   }
   const isTerminal = stdin.isTTY === true && stdout.isTTY === true && env.TERM !== 'dumb'

@@ -3,7 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 export interface Stops {
   /** The first Ctrl-C, SIGTERM or hang-up: stop at the next safe point. */
   readonly interrupt: AbortSignal
-  /** The second: stop now. */
+  /** Ctrl-C after that: stop now. */
   readonly abort: AbortSignal
   /** Lets go of the signals. */
   dispose(): void
@@ -11,12 +11,16 @@ export interface Stops {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Turns signals into two stops. A third ends the process at once; the journal is made for that too. */
+/**
+ * Turns signals into two stops. A third ends the process at once; the journal is made for that too. Only Ctrl-C is said again by somebody who
+ * means it: a window that is closed hangs up by its shell and by itself, and `timeout` or a service manager tells a process and its group.
+ */
 export function listenForSignals(notice: (text: string) => void, exit: (code: number) => never): Stops {
   const interrupt = new AbortController()
   const abort = new AbortController()
   const reason = new MigrateError('interrupted', 'Stopped, as asked.', { ending: 'interrupted', hint: 'Run again to resume.' })
-  const onSignal = (): void => {
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (interrupt.signal.aborted && signal !== 'SIGINT') return
     if (!interrupt.signal.aborted) {
       notice('Stopping at the next safe point; press Ctrl-C again to stop now.')
       interrupt.abort(reason)

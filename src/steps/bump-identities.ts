@@ -203,5 +203,7 @@ const missingIdentities = (missing: readonly IdentityState[]): MigrateError =>
   new MigrateError(
     'identity-missing',
     `The new host lacks ${missing.map((state) => identityName(state.identity)).join(', ')}, which the old host has. No identity was moved.`,
-    { hint: 'The old database got new tables since the snapshot: roll back and run again, or begin again with --fresh.' },
+    {
+      hint: 'The old database got new tables since the snapshot. Take it anew: first  migrate rollback PLAYBOOK, then  migrate run PLAYBOOK.',
+    },
   )

@@ -55,7 +55,9 @@ export async function markStatements(database: Database, schema: Schema, run: St
     throw new MigrateError(
       'native-restore-incomplete',
       `The snapshot didn't bring ${missing.map(({ name }) => name).join(', ')} to the ${database.label}. Customers still use the old host.`,
-      { hint: 'Is the snapshot of this database, and newer than these tables? Take it again with --fresh.' },
+      {
+        hint: 'Is the snapshot of this database, and newer than these tables? Take it anew: first  migrate rollback PLAYBOOK, then  migrate run PLAYBOOK.',
+      },
     )
   }
   const waiting = statements.filter(({ name }) => !marks.has(statementMark(name)))

@@ -112,7 +112,9 @@ async function loadSome({ run, database, store, signal }: Loading, parts: readon
     throw new MigrateError(
       'snapshot-format-unknown',
       `${first.part.file} of the snapshot holds rows of ${first.part.table} as ${first.part.format}, which the ${database.label} can't load. No row of it was loaded.`,
-      { hint: 'Take the snapshot again with this version of migrate: run with --fresh.' },
+      {
+        hint: 'Take the snapshot anew with this version of migrate: first  migrate rollback PLAYBOOK, then  migrate run PLAYBOOK.',
+      },
     )
   }
 }

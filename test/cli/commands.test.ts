@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { playbookWords, speakingOf, withCommands } from '../../src/cli/display/commands.ts'
 import type { Display } from '../../src/cli/display/display.ts'
+import type { EventBody } from '../../src/run/events.ts'
 
 const SOURCE = fileURLToPath(new URL('../../src', import.meta.url))
 
@@ -20,7 +21,7 @@ describe('commands in messages', () => {
     expect(playbookWords('~/mugs.yml', {})).toBe('~/mugs.yml')
   })
 
-  it('are told so by every way of showing', async () => {
+  const listening = (): { readonly heard: unknown[]; readonly speaking: Display } => {
     const heard: unknown[] = []
     const display: Display = {
       begin: ({ playbook }) => void heard.push(playbook),
@@ -34,13 +35,18 @@ describe('commands in messages', () => {
       },
       close: async () => undefined,
     }
-    const speaking = speakingOf('mugs.yml', display)
+    return { heard, speaking: speakingOf('mugs.yml', display) }
+  }
+
+  it('are told so by every way of showing', async () => {
+    const { heard, speaking } = listening()
     const hint = 'Run  migrate run PLAYBOOK  again.'
     const said = 'Run  migrate run mugs.yml  again.'
+    const problems = [{ message: 'No name.', hint }]
     speaking.begin({ name: 'mugs', playbook: 'elsewhere', sequence: [] })
     speaking.sink({ time: '', run: 'r', step: null, event: 'finding', severity: 'error', code: 'x', message: 'PLAYBOOK', hint })
     speaking.tell({ time: '', run: null, step: null, event: 'report', markdown: hint }, hint)
-    speaking.tell({ time: '', run: null, step: null, event: 'status', status: { failure: { hint } } }, '')
+    speaking.tell({ time: '', run: null, step: null, event: 'status', status: { failure: { hint } }, problems }, '')
     speaking.notice(hint)
     await speaking.ask?.('Go on?', hint)
     expect(heard).toEqual([
@@ -48,12 +54,34 @@ describe('commands in messages', () => {
       expect.objectContaining({ message: 'PLAYBOOK', hint: said }),
       expect.objectContaining({ markdown: said }),
       said,
-      expect.objectContaining({ status: { failure: { hint: said } } }),
+      expect.objectContaining({ status: { failure: { hint: said } }, problems: [{ message: 'No name.', hint: said }] }),
       '',
       said,
       'Go on?',
       said,
     ])
+  })
+
+  it('are left alone in data: a file, a table or what a customer wrote may be called so', () => {
+    const { heard, speaking } = listening()
+    const name = 'migrate run PLAYBOOK'
+    const counts = { inserted: 1, updated: 0, deleted: 0, merged: 0, remapped: 0, parked: 0 }
+    const bodies: readonly EventBody[] = [
+      { event: 'change', phase: 'planned', summary: `put ${name}`, undoable: true, change: { paths: [name], message: name } },
+      { event: 'progress', done: 1, total: 2, unit: 'files', item: name },
+      {
+        event: 'reconciled',
+        pass: 1,
+        tables: { [name]: counts },
+        headroom: [],
+        proof: { rows: 1, accounted: 1, unaccounted: 0 },
+      },
+    ]
+    const events = bodies.map((body) => ({ time: '', run: 'r', step: 'carry-files', ...body }))
+    for (const event of events) speaking.sink(event)
+    const lookup = { time: '', run: 'r', step: null, event: 'lookup', table: name, rows: [{ oldKey: name }] } as const
+    speaking.tell(lookup, '')
+    expect(heard).toEqual([...events, lookup, ''])
   })
 
   it('can be typed as they stand in every hint of the program', () => {

@@ -35,6 +35,19 @@ describe('sizing headroom by what the old host does', () => {
     )
   })
 
+  it('refuses numbers that the new host lacks, with the way out, which is one', async () => {
+    shop = await movingShop(host, { bump: { measure: '30s' } })
+    await fill(shop.old)
+    const refused = expect(shop.bump.plan(shop.run)).rejects.toMatchObject({
+      code: 'identity-missing',
+      // A new run alone would stop at the tables that stand there already.
+      hint: expect.stringMatching(/migrate rollback PLAYBOOK, then {2}migrate run PLAYBOOK/),
+    })
+    await atRest()
+    await shop.clock.advance(30_000)
+    await refused
+  })
+
   it('watches the old host for a moment where this run took no snapshot', async () => {
     shop = await movingShop(host, { bump: { measure: '30s' } })
     await fill(shop.old)
