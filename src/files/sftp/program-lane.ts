@@ -1,9 +1,11 @@
 import { systemClock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
+import { inTime } from '../../base/time-limit.ts'
 import { type Command, startCommand } from './command.ts'
+import type { SftpConnection } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
 
-/** A program that neither takes anything in nor answers for so long, while something is waited for, hangs. */
+/** A program that neither takes anything in nor answers for so long, while something is waited for, hangs; so does a host that begins none. */
 const HANGS_MS = 30_000
 /** What is given in one turn of the event loop is sent in pieces of about so many bytes: each packet is encrypted by itself. */
 const PIECE = 64 * 1024
@@ -33,7 +35,7 @@ export abstract class ProgramLane {
   #unansweredBytes = 0
   #moved = false
   #isEnding = false
-  #isStopped = false
+  readonly #stopped = new AbortController()
   #isOver = false
 
   constructor(pool: SftpPool, command: string) {
@@ -71,13 +73,15 @@ export abstract class ProgramLane {
   /** Nothing more comes. */
   end(): void {
     this.#isEnding = true
+    // One that hasn't begun and is wanted by nobody isn't waited for.
+    if (this.#command === undefined && this.#sent.length === 0) this.stop()
     this.#flush()
     this.#command?.channel.end()
   }
 
   /** Ends it at once: it isn't the program that was meant, or isn't wanted after all. */
   stop(): void {
-    this.#isStopped = true
+    this.#stopped.abort(new Error('stopped'))
     this.#command?.channel.close()
   }
 
@@ -102,16 +106,10 @@ export abstract class ProgramLane {
         await new Promise((resolve) => setImmediate(resolve))
         return connection.channel.isLost
       }
-      const heard = (bytes: Buffer): void => {
-        this.#moved = true
-        this.hear(bytes)
-      }
-      const started = await startCommand(connection, text, heard).catch((error: unknown) => messageOf(error))
-      if (typeof started === 'string') return { isRefused: !(await isLost()), said: started }
-      const command = started
+      const command = await this.#begun(connection, text)
+      if (typeof command === 'string') return { isRefused: !this.#stopped.signal.aborted && !(await isLost()), said: command }
       this.#command = command
       this.#flush()
-      if (this.#isStopped) command.channel.close()
       if (this.#isEnding) command.channel.end()
       void this.#watch(command).catch(() => undefined)
       const code = await command.ended
@@ -122,6 +120,27 @@ export abstract class ProgramLane {
       lease?.release()
       for (const { settle } of this.#sent.splice(0)) settle(false)
       this.#held = []
+    }
+  }
+
+  /** The program at work, or why there is none. */
+  async #begun(connection: SftpConnection, text: string): Promise<Command | string> {
+    if (this.#stopped.signal.aborted) return 'stopped'
+    const heard = (bytes: Buffer): void => {
+      this.#moved = true
+      this.hear(bytes)
+    }
+    const late = (): Error => new Error('the host did not say whether it begins a command')
+    const beginning = startCommand(connection, text, heard)
+    try {
+      return await inTime({ clock: systemClock, signal: this.#stopped.signal, ms: HANGS_MS, late }, () => beginning)
+    } catch (error) {
+      // It may begin after all.
+      beginning.then(
+        ({ channel }) => channel.close(),
+        () => undefined,
+      )
+      return messageOf(error)
     }
   }
 
