@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import ssh2 from 'ssh2'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openSftp } from '../../src/files/sftp/index.ts'
@@ -17,9 +20,11 @@ describe.skipIf(sshdMissing !== null)(
   () => {
     let [site, sshd]: [SiteFolder?, Sshd?] = []
     let options: SftpOptions
+    let programs: string
     beforeEach(async () => {
       site = siteFolder()
-      sshd = await startSshd()
+      programs = mkdtempSync(join(tmpdir(), 'migrate-programs-'))
+      sshd = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin`] })
       const { address, port, user, key, fingerprint } = sshd
       options = { host: address, port, user, key, fingerprint, root: site.path, connections: 1 }
     })
@@ -27,6 +32,7 @@ describe.skipIf(sshdMissing !== null)(
       vi.restoreAllMocks()
       await sshd?.stop()
       site?.remove()
+      rmSync(programs, { recursive: true })
     })
 
     it('wait for none of those who hold the connection: they may be waiting for the command', async () => {
@@ -45,6 +51,16 @@ describe.skipIf(sshdMissing !== null)(
       host.prepare?.('write')
       await vi.waitUntil(() => exec.mock.calls.length > 0)
       await host.close()
+    })
+
+    it('that turn out to be something else are ended at once, and not when they please', async () => {
+      const begun = join(programs, 'begun')
+      writeFileSync(join(programs, 'perl'), `#!/bin/sh\necho $$ >>${begun}\necho Welcome\nexec sleep 60\n`, { mode: 0o755 })
+      const host = openSftp(options)
+      host.prepare?.('write')
+      await vi.waitUntil(() => existsSync(begun))
+      await host.close()
+      for (const pid of readFileSync(begun, 'utf8').trim().split('\n')) process.kill(Number(pid))
     })
   },
 )

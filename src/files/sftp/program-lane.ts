@@ -34,6 +34,7 @@ export abstract class ProgramLane {
   #heldBytes = 0
   #unansweredBytes = 0
   #moved = false
+  #wasGiven = false
   #isEnding = false
   readonly #stopped = new AbortController()
   #isOver = false
@@ -61,6 +62,7 @@ export abstract class ProgramLane {
     if (this.#isOver || this.#isEnding) return Promise.resolve(false)
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.#unansweredBytes += bytes
+    this.#wasGiven = true
     return new Promise((settle) => {
       this.#sent.push({ bytes, settle })
       if (this.#heldBytes === 0) setImmediate(() => this.#flush())
@@ -110,9 +112,11 @@ export abstract class ProgramLane {
       if (typeof command === 'string') return { isRefused: !this.#stopped.signal.aborted && !(await isLost()), said: command }
       this.#command = command
       this.#flush()
+      // What it said first may have come with the word that it runs.
+      if (this.#stopped.signal.aborted) command.channel.close()
       if (this.#isEnding) command.channel.end()
-      void this.#watch(command).catch(() => undefined)
-      const code = await command.ended
+      void this.#watch().catch(() => undefined)
+      const code = await Promise.race([command.ended, this.#unwanted()])
       return { isRefused: (code !== 0 || !this.#isEnding) && !(await isLost()), said: command.said() }
     } finally {
       this.#isOver = true
@@ -144,11 +148,24 @@ export abstract class ProgramLane {
     }
   }
 
-  async #watch({ channel }: Command): Promise<void> {
+  /**
+   * Resolves when it is stopped and was never given anything: what it does by itself isn't waited for. A host may say that a program has ended
+   * only once it has (OpenSSH does, also of one whose input has); what it was given it might still be writing.
+   */
+  #unwanted(): Promise<null> {
+    const { signal } = this.#stopped
+    return new Promise((resolve) => {
+      const stopped = (): void => void (this.#wasGiven || resolve(null))
+      if (signal.aborted) stopped()
+      signal.addEventListener('abort', stopped, { once: true })
+    })
+  }
+
+  async #watch(): Promise<void> {
     for (;;) {
       this.#moved = false
       await systemClock.sleep(HANGS_MS, this.#over.signal)
-      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return void channel.close()
+      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
     }
   }
 }
