@@ -84,7 +84,7 @@ function translate(pattern: string): string {
     } else if (character === '*') result += '[^/]*'
     else if (character === '?') result += '[^/]'
     else if (set !== null) {
-      result += set[0].replace(/^\[!/, '[^').replaceAll('\\', '\\\\')
+      result += set[0].replace(/^\[[!^]/, '[^/').replaceAll('\\', '\\\\')
       index += set[0].length - 1
     } else if (character === '{' && rest.split('}').length - 1 > braces) {
       braces += 1

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { decideConflict, type FilePolicy, type HashedEntry, looksAlike, mergeFile, type Sides } from '../files/merge.ts'
-import { isPartPath } from '../files/paths.ts'
+import { isPartPath, originalOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
@@ -92,6 +92,7 @@ export async function planCarrying(planning: Planning): Promise<CarryPlan> {
   const own = ownFiles(run)
   const unread = target.list('', run.signal, base.isChosen.looksInto)
   for await (const met of sideBySide(base.entries(), listing, unread)) {
+    planner.see(met)
     if (base.isChosen(met.path) && !isPartPath(met.path) && !own.has(met.path)) await planner.take(met)
   }
   return planner.end()
@@ -103,6 +104,8 @@ class Planner {
   readonly #conflicts = new Set<string>()
   readonly #configs: string[] = []
   readonly #gone: HashedEntry[] = []
+  /** What stands aside on the target since a run was killed there, by its own name: it has that again before anything is done. */
+  readonly #asides = new Map<string, HashedEntry>()
   #items: CarryItem[] = []
   #bytes = 0
   #kept = 0
@@ -111,7 +114,19 @@ class Planner {
     this.#planning = planning
   }
 
-  async take(met: Met): Promise<void> {
+  /** Every path of the hosts, also what is nobody's to carry. A name's aside comes before it, but for names that begin with `!` to `-`. */
+  see({ path, target }: Met): void {
+    const original = target === undefined ? undefined : originalOf(path)
+    if (target !== undefined && original !== undefined) this.#asides.set(original, target)
+    if (target !== undefined) this.#asides.delete(path)
+  }
+
+  take(met: Met): Promise<void> {
+    const aside = this.#asides.get(met.path)
+    return this.#take(aside === undefined ? met : { ...met, target: { ...aside, path: met.path } })
+  }
+
+  async #take(met: Met): Promise<void> {
     // Sockets and pipes are nobody's content, and a link that leads outside was told of when the files were saved.
     if (met.source !== undefined && (met.source.kind === 'other' || leadsOutside(met.source))) return
     if (this.#planning.rewritten.has(met.path)) return this.#takeConfig(met)
@@ -137,10 +152,10 @@ class Planner {
 
   /** What was found wrong, and stands there still as it was found, is sent once more. */
   async #mend({ path, source, target, base }: Met): Promise<boolean> {
-    const { wrong, target: host, run } = this.#planning
+    const { wrong } = this.#planning
     const found = wrong.get(path)
     if (found === undefined || source === undefined || target === undefined || !looksAlike(found, target)) return false
-    const sha256 = await host.sha256(path, run.signal)
+    const sha256 = await this.#targetHash(path)
     if (sha256 === found.sha256) this.#carry({ source, target: { ...target, sha256 }, base }, true)
     return sha256 === found.sha256
   }
@@ -177,11 +192,19 @@ class Planner {
 
   /** Listings say that both changed; their contents decide. */
   async #hashed({ path, base, source, target }: Met): Promise<Met> {
-    const { source: from, target: to, run } = this.#planning
-    const hash = async (host: FileHost, entry: HashedEntry | undefined): Promise<HashedEntry | undefined> =>
-      entry?.kind === 'file' ? { ...entry, sha256: await host.sha256(path, run.signal) } : entry
-    const [hashedSource, hashedTarget] = await Promise.all([hash(from, source), hash(to, target)])
+    const { source: from, run } = this.#planning
+    const hashed = async (entry: HashedEntry | undefined, hash: () => Promise<string>): Promise<HashedEntry | undefined> =>
+      entry?.kind === 'file' ? { ...entry, sha256: await hash() } : entry
+    const [hashedSource, hashedTarget] = await Promise.all([
+      hashed(source, () => from.sha256(path, run.signal)),
+      hashed(target, () => this.#targetHash(path)),
+    ])
     return { path, base, source: hashedSource, target: hashedTarget }
+  }
+
+  #targetHash(path: string): Promise<string> {
+    const { target, run } = this.#planning
+    return target.sha256(this.#asides.get(path)?.path ?? path, run.signal)
   }
 
   async #decide(met: Met): Promise<void> {

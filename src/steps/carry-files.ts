@@ -132,6 +132,8 @@ class CarryFiles implements Step<CarryChange> {
 
   async apply(change: CarryChange, run: StepRun): Promise<void> {
     const to = this.#carrying(run)
+    // What stepped aside for a file when a run was killed was planned with as if it had its name still.
+    await to.host.sweep?.()
     switch (change.do) {
       case 'carry':
         await this.#atPace(change, run, (throttle) => carryOver({ ...to, throttle }, change))

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import type { Json } from '../base/json.ts'
+import { asidePath, parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
@@ -57,6 +58,7 @@ export async function applyFileChange(
   beforeWrite: () => Promise<void> = async () => undefined,
 ): Promise<void> {
   const { host } = context
+  await settle(host, change.file, run)
   const standing = await readStanding(host, change.file, run)
   const now = standing === null ? null : fileStateOf(standing.bytes)
   if (now?.sha256 === change.after.sha256) return beforeWrite()
@@ -79,6 +81,7 @@ export async function applyFileChange(
 /** Gives back what stood there, byte for byte, with mode and time. `false`: the change was cut off before it touched the file. */
 export async function undoFileChange(context: FileChangeContext, change: FileChange, run: StepRun): Promise<boolean> {
   const { host } = context
+  await settle(host, change.file, run)
   const now = await shaOf(host, change.file, run)
   const images = BeforeImages.open(run, context.step, context.change, context.effects)
   try {
@@ -98,6 +101,14 @@ export async function undoFileChange(context: FileChangeContext, change: FileCha
 const shaOf = async (host: FileHost, file: string, run: StepRun): Promise<string | undefined> =>
   (await host.stat(file)) === undefined ? undefined : host.sha256(file, run.signal)
 
+/** A file that stepped aside for its new version when a run was killed has its name again. */
+async function settle(host: FileHost, file: string, run: StepRun): Promise<void> {
+  if ((await host.stat(file)) !== undefined || (await host.stat(asidePath(file))) === undefined) return
+  // A host sets right what it has seen.
+  for await (const { path } of host.list(parentOf(file), run.signal, 'here')) if (path === asidePath(file)) break
+  await host.sweep?.()
+}
+
 export interface StandingFile {
   readonly bytes: Buffer
   readonly label: string
@@ -113,16 +124,16 @@ export async function readConfig(host: FileHost, path: string, run: Pick<StepRun
   })
 }
 
-/** The same; `null` when there is none. */
+/** The same; `null` when there is none. One that has stepped aside since a run was killed (`settle`) stands there all the same. */
 export async function readStanding(host: FileHost, path: string, run: Pick<StepRun, 'signal'>): Promise<StandingFile | null> {
-  const entry = await host.stat(path)
+  const entry = (await host.stat(path)) ?? (await host.stat(asidePath(path)))
   if (entry === undefined) return null
   if (entry.size > MOST_BYTES)
     throw new MigrateError('config-too-large', `${path} on ${host.label} is too large for a config file. It was left as it is.`)
   const chunks: Buffer[] = []
-  const content = await host.read(path, entry.kind === 'file' ? { entry, signal: run.signal } : { signal: run.signal })
+  const content = await host.read(entry.path, entry.kind === 'file' ? { entry, signal: run.signal } : { signal: run.signal })
   for await (const chunk of content as AsyncIterable<Buffer>) chunks.push(chunk)
-  return { bytes: Buffer.concat(chunks), label: host.label, entry }
+  return { bytes: Buffer.concat(chunks), label: host.label, entry: { ...entry, path } }
 }
 
 const changedMeanwhile = (host: FileHost, path: string): MigrateError =>

@@ -83,7 +83,12 @@ export class Incoming {
     await rm(`${path}.mark`, { force: true })
     const handle = await open(path, 'w', 0o600)
     const incoming = new Incoming(path, handle, { bytes: 0, hash: createHash('sha256') })
-    return { incoming, content: (await from(0)) as AsyncIterable<Buffer>, resumedAt: 0 }
+    try {
+      return { incoming, content: await from(0), resumedAt: 0 }
+    } catch (error) {
+      await incoming.discard()
+      throw error
+    }
   }
 
   get bytes(): number {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { keepingError } from '../base/disk-full.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
+import { fileMissing } from '../files/failures.ts'
 import { type HashedEntry, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
@@ -63,12 +64,19 @@ async function fetchSteadily(host: FileHost, path: string, to: string, run: Step
   for (let round = 1; ; round += 1) {
     if (entry?.kind !== 'file') return undefined
     await untilItsTimeIsOver(host, entry, run.clock, run.signal)
-    const { size, sha256 } = await fetchOnce(host, entry, to, run)
-    await proveArrival(host, entry, { size, sha256 }, run.signal)
+    const came = await fetchOnce(host, entry, to, run).catch(undefinedIfMissing)
     const after = await host.stat(path)
-    if (after === undefined || looksAlike(after, entry) || round === MOST_READINGS) return { ...entry, size, sha256 }
+    if (came !== undefined) {
+      await proveArrival(host, entry, came, run.signal)
+      if (after === undefined || looksAlike(after, entry) || round === MOST_READINGS) return { ...entry, ...came }
+    } else if (round === MOST_READINGS) throw fileMissing(host.label, path)
     entry = after
   }
+}
+
+/** It went between being looked at and being read: then it is looked at again. */
+function undefinedIfMissing(error: unknown): undefined {
+  if (codeOf(error) !== 'file-missing') throw error
 }
 
 async function fetchOnce(host: FileHost, entry: FileEntry, to: string, run: StepRun): Promise<{ size: number; sha256: string }> {

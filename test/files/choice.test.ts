@@ -62,6 +62,11 @@ describe('a folder that need not be looked into', () => {
   })
 })
 
+it('a character that a pattern leaves out is none that parts a folder from what it holds', () => {
+  const choice = choiceOf(['a[!b]c/d', 'e[^f]g'])
+  expect(['a/c/d', 'axc/d', 'abc/d', 'e/g', 'exg', 'efg'].map(choice)).toEqual([false, true, false, false, true, false])
+})
+
 /** A folder that belongs to another account, as a host's statistics do. */
 const SHUT = 'stats'
 

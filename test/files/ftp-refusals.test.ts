@@ -109,12 +109,12 @@ describe('a refusal over FTP', { timeout: SOON_MS }, () => {
     expect(await host.stat('gone/file')).toBeUndefined()
   })
 
-  it('is not understood by the words of a name in it', async () => {
+  it.each(['not found', 'quota'])('is not understood by the words of a name in it: %s', async (name) => {
     const server = await started({
-      LIST: (_given, talk) => talk.send(unixLine('not found', 'd')),
+      LIST: (_given, talk) => talk.send(unixLine(name, 'd')),
       CWD: (path) => (path === '/' ? '250 OK' : `550 ${path}: Permission denied`),
     })
-    expect((await errorOf(open(server).stat('not found/file'))).code).toBe('file-permission-denied')
+    expect((await errorOf(open(server).stat(`${name}/file`))).code).toBe('file-permission-denied')
   })
 
   it('to remove a folder is told, unless the folder is gone or holds something', async () => {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -12,6 +12,13 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
 const bytes = randomBytes(6_000_000)
 const entry = { path: 'large', kind: 'file', size: bytes.length, mode: 0o644, mtimeSeconds: 1, target: null } as const
+
+/** Files of a folder that this process has open, where the system tells. */
+const openBelow = (folder: string): readonly string[] =>
+  (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd') : []).flatMap((fd) => {
+    const file = existsSync(`/proc/self/fd/${fd}`) ? readlinkSync(`/proc/self/fd/${fd}`) : ''
+    return file.startsWith(folder) ? [file] : []
+  })
 
 function* broken(): Generator<Buffer> {
   yield bytes.subarray(0, 4_000_000)
@@ -34,6 +41,16 @@ describe('a large file that was cut off on its way here', () => {
       const kept = await store.objects.takeFrom(entry, async (offset) => Readable.from([bytes.subarray(offset)]))
       expect(kept.sha256).toBe(createHash('sha256').update(bytes).digest('hex'))
       expect(kept.resumedAt).toBe(resumedAt)
+    } finally {
+      store.close()
+    }
+  })
+
+  it('leaves nothing open, and nothing lying about, where the host doesn’t even begin', async () => {
+    const store = FileStore.open(directory, directly)
+    try {
+      await expect(store.objects.takeFrom(entry, () => Promise.reject(new Error('gone')))).rejects.toThrow('gone')
+      expect([readdirSync(join(directory, 'incoming')), openBelow(join(directory, 'incoming'))]).toEqual([[], []])
     } finally {
       store.close()
     }

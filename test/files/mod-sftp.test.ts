@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -43,6 +43,15 @@ describe.skipIf(ftpdMissing !== null)(
       expect(await host.hashes([...names, 'nowhere', 'folder'])).toEqual([...wanted, null, null])
       expect([null, sha256(Buffer.alloc(0))]).toContain((await host.hashes(['empty']))[0])
       expect(await host.sha256('large')).toBe(wanted[0])
+    })
+
+    it('is not kept hashing for so long that it would be taken for lost: a huge file is to be read back', async () => {
+      site?.put('huge', Buffer.alloc(0))
+      site?.put('large', Buffer.alloc(2_000_000))
+      truncateSync(join(site?.path ?? '', 'huge'), 2 ** 30 + 1)
+      const [huge, large] = await host.hashes(['huge', 'large'])
+      rmSync(join(site?.path ?? '', 'huge'))
+      expect([huge, large]).toEqual([null, sha256(Buffer.alloc(2_000_000))])
     })
 
     it('is brought files to, reads them back, and proves them without sending them', async () => {

@@ -109,6 +109,20 @@ describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === n
     expect(host.remarks?.()).toEqual([])
   })
 
+  it('are brought there by it also when the connection broke while the host was asked whether it has one', async () => {
+    const host = await open([`SetEnv PATH=${tools}:/usr/bin:/bin`])
+    await host.stat('file')
+    const broken = vi.spyOn(SftpChannel.prototype, 'stat').mockImplementationOnce(function (this: SftpChannel) {
+      this.lose(new Error('cut'))
+      return Promise.reject(new Error('cut'))
+    })
+    ends.push(() => broken.mockRestore())
+    await expect(host.write('file', from('x'), plainly)).rejects.toMatchObject({ code: 'files-connection-lost' })
+    await host.write('file', from('x'), plainly)
+    await host.sweep?.()
+    expect(asked()).toBe(`-f ${site.path}\n`)
+  })
+
   it('are told about when that command fails', async () => {
     writeFileSync(join(tools, 'sync'), '#!/bin/sh\necho no such luck >&2\nexit 1\n')
     const host = await open([`SetEnv PATH=${tools}:/usr/bin:/bin`])

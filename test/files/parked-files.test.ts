@@ -56,6 +56,19 @@ describe('the copy of a file that was changed on both hosts', () => {
     expect((await both.pass()).planned).toMatchObject([{ do: 'settle', path }])
   })
 
+  it('is none where the file goes between being looked at and being read', async () => {
+    await conflicts('x', 'y')
+    const step = both.step()
+    const planned = await step.plan(both.run)
+    const read = both.old.read.bind(both.old)
+    both.old.read = (path, options) => {
+      if (path === 'x') both.old.nodes.delete('x')
+      return read(path, options)
+    }
+    for (const change of planned) await step.apply(change, both.run)
+    expect([...(await readParkedFiles(both.run)).keys()]).toEqual(['y'])
+  })
+
   it('stands beside one whose name differs in case or in how an accent is written alone', async () => {
     const paths = ['A.png', 'a.png', 'é'.normalize('NFC'), 'é'.normalize('NFD')]
     await conflicts(...paths)

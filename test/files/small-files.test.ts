@@ -72,7 +72,8 @@ describe.skipIf(sshdMissing !== null).each(WAYS)(
     let sshd: Sshd
     let host: FileHost
     beforeAll(async () => {
-      sshd = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin`] })
+      // An environment that has Perl take for text what it reads and writes.
+      sshd = await startSshd({ config: [`SetEnv PATH=${programs}:/usr/bin:/bin PERL_UNICODE=SAD`] })
       const { address, port, user, key, fingerprint } = sshd
       host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 2 })
     })

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { startSftpServer } from '../../src/demo/sftp-server.ts'
@@ -5,14 +8,20 @@ import type { SftpFaults } from '../../src/demo/sftp-session.ts'
 import { openFtp } from '../../src/files/ftp/index.ts'
 import type { FileHost } from '../../src/files/port.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
+import { rewriteConfigKind } from '../../src/steps/rewrite-config.ts'
 import { errorOf, from, listed, plainly } from '../contract/files-kit.ts'
+import { MemoryFiles } from '../fakes/memory-files.ts'
+import { perform, TestRun, takeBack, testContext, testWorld } from '../fakes/step-run.ts'
 import { startIisFtpd } from '../servers/iis-ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
+import { between } from './between.ts'
 
 /** A host whose rename replaces nothing. */
 interface Host {
   readonly site: SiteFolder
   readonly host: FileHost
+  /** The same host for another process. */
+  again(): FileHost
   /** Decides what goes wrong with a renaming. */
   readonly faults: Pick<SftpFaults, 'renaming'>
   stop(): Promise<void>
@@ -24,8 +33,9 @@ async function iis(): Promise<Host> {
   const site = siteFolder()
   const server = await startIisFtpd(site.path)
   const { address, port } = server
-  const host = openFtp({ host: address, port, user: 'shop', password, root: '/', tls: 'none', connections: 2 })
-  return { site, host, faults: server, stop: () => host.close().then(() => server.close()) }
+  const again = (): FileHost => openFtp({ host: address, port, user: 'shop', password, root: '/', tls: 'none', connections: 2 })
+  const host = again()
+  return { site, host, again, faults: server, stop: () => host.close().then(() => server.close()) }
 }
 
 async function plainSftp(): Promise<Host> {
@@ -34,8 +44,9 @@ async function plainSftp(): Promise<Host> {
   const users = [{ name: 'shop', password: 'correct horse' }]
   const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users, faults })
   const { address, port, fingerprint } = server
-  const host = openSftp({ host: address, port, fingerprint, user: 'shop', password, root: '/', connections: 2 })
-  return { site, host, faults, stop: () => host.close().then(() => server.close()) }
+  const again = (): FileHost => openSftp({ host: address, port, fingerprint, user: 'shop', password, root: '/', connections: 2 })
+  const host = again()
+  return { site, host, again, faults, stop: () => host.close().then(() => server.close()) }
 }
 
 const isPart = (path: string): boolean => path.endsWith('.migrate-part')
@@ -111,5 +122,66 @@ describe.each([
     await at.host.sweep?.()
     expect(at.site.paths()).toEqual(['a', 'a/wp-config.php', 'b', 'b/x', 'web.config'])
     expect(text('b/x')).toBe('new')
+  })
+
+  it('gets a carried file all the same when the run was killed between the steps, and nobody is asked about it', async () => {
+    at = await start()
+    const [old, directory] = [new MemoryFiles('memory://old'), mkdtempSync(join(tmpdir(), 'migrate-two-steps-'))]
+    const run = new TestRun(directory)
+    old.put('img/logo.svg', 'old')
+    const steps = between(old, at.host)
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    await steps.restore().verify(run)
+    old.put('img/logo.svg', 'newer', 0o644, 1_700_000_500)
+    at.faults.renaming = (path, to) => (isPart(path) && to === '/img/logo.svg' ? 'cut' : undefined)
+    expect((await errorOf(perform(steps.carry(), run))).code).toBe('files-connection-lost')
+    expect(text('img/logo.svg')).toBeUndefined()
+    at.faults.renaming = undefined
+    const host = at.again()
+    try {
+      const carry = between(old, host).carry()
+      expect(await perform(carry, run)).toMatchObject([{ do: 'carry', files: 1 }])
+      expect((await carry.verify(run)).map(({ code }) => code)).toEqual(['files-carried'])
+      expect(at.site.paths()).toEqual(['img', 'img/logo.svg'])
+      expect(text('img/logo.svg')).toBe('newer')
+    } finally {
+      await host.close()
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  it('has its config when the run that rewrote it was killed between the steps and goes on, and after it was taken back', async () => {
+    await begun()
+    const directory = mkdtempSync(join(tmpdir(), 'migrate-two-steps-'))
+    const run = new TestRun(directory)
+    const rewriting = (files: FileHost) => {
+      const options = rewriteConfigKind.options.parse([{ file: 'web.config', replace: { old: 'new' } }])
+      return rewriteConfigKind.create(options, testContext(testWorld({ new: { files } }), 'rewrite-config'))
+    }
+    const killed = async (files: FileHost) => {
+      at.faults.renaming = (path, to) => (isPart(path) && to === '/web.config' ? 'cut' : undefined)
+      const planned = await rewriting(files).plan(run)
+      for (const change of planned)
+        expect((await errorOf(rewriting(files).apply(change, run))).code).toBe('files-connection-lost')
+      expect(text('web.config')).toBeUndefined()
+      at.faults.renaming = undefined
+      return planned
+    }
+    const hosts = [at.again(), at.again()] as const
+    try {
+      const planned = await killed(at.host)
+      expect(await perform(rewriting(hosts[0]), run)).toEqual(planned)
+      expect([text('web.config'), at.site.paths()]).toEqual(['new', ['web.config']])
+      await takeBack(rewriting(hosts[0]), planned, run)
+      expect(text('web.config')).toBe('old')
+      await killed(hosts[0])
+      await takeBack(rewriting(hosts[1]), planned, run)
+      expect(text('web.config')).toBe('old')
+      expect(at.site.paths().filter((path) => path.startsWith('.migrate-old'))).toEqual([])
+    } finally {
+      for (const host of hosts) await host.close()
+      rmSync(directory, { recursive: true })
+    }
   })
 })

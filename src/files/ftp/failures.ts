@@ -9,6 +9,11 @@ const FULL = /no space|disk full|not enough space|quota|insufficient (?:storage|
 const MISSING = /no such (?:file|dir)|not found|cannot find|doesn't exist|does not exist|not exist/i
 /** Words by which servers say that an account may not. */
 export const DENIED = /permission|not permitted|denied|not allowed|forbidden|prohibited|read.?only|not writable|privilege/i
+const WORDS = [
+  ['full', FULL],
+  ['missing', MISSING],
+  ['denied', DENIED],
+] as const
 const CONTROL = /control characters/i
 
 /**
@@ -21,11 +26,14 @@ export function meaningOf(error: unknown, connection: FtpConnection): Meaning {
   const text = messageOf(error)
   if (CONTROL.test(text)) return 'name'
   if (!(error instanceof FTPError)) return connection.client.closed || isNetwork(error) ? 'lost' : 'other'
-  if (error.code === 552 || error.code === 452 || FULL.test(text)) return 'full'
+  // Of words that say more than one thing, some may be the file's own name.
+  const said = WORDS.flatMap(([meaning, words]) => (words.test(text) ? meaning : []))
+  const [only] = said.length === 1 ? said : []
+  if (error.code === 552 || error.code === 452 || only === 'full') return 'full'
   if (error.code === 421 || error.code === 425 || error.code === 426) return 'lost'
-  // Of words that say both, one may be the file's own name.
-  if (MISSING.test(text)) return DENIED.test(text) ? 'unclear' : 'missing'
-  if (DENIED.test(text) || error.code === 532 || error.code === 530) return 'denied'
+  if (said.length > 1) return 'unclear'
+  if (only !== undefined) return only
+  if (error.code === 532 || error.code === 530) return 'denied'
   if (error.code === 550 || error.code === 553) return 'unclear'
   return error.code === 451 ? 'lost' : 'other'
 }

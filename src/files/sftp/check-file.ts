@@ -10,6 +10,11 @@ const REQUEST = 'check-file-name'
 const HASH = 'sha256'
 const BYTES = 32
 /**
+ * Larger files are not asked about: while a host hashes, it answers nothing, and one that answers nothing for a minute is taken for lost (a disk
+ * may give no more than 20 MB/s).
+ */
+const MOST_BYTES = 1024 * 1024 * 1024
+/**
  * Announced by who speaks later versions of the protocol too: those have the request. Others are not asked for what they may not expect, and a
  * session of version 3 isn't told of it by name.
  */
@@ -29,13 +34,14 @@ export async function checksFiles(channel: SftpChannel, root: string): Promise<b
   }
 }
 
-/** SHA-256 of files by whole paths, hexadecimal; `null` for what the server can't hash. */
+/** SHA-256 of files by whole paths, hexadecimal; `null` for what the server can't hash, or not soon enough. */
 export function checkedFiles(channel: SftpChannel, paths: readonly string[]): Promise<readonly (string | null)[]> {
   return Promise.all(paths.map((path) => (mayKnow(channel) ? checked(channel, path) : null)))
 }
 
 async function checked(channel: SftpChannel, path: string): Promise<string | null> {
   try {
+    if ((await channel.stat(path)).size > MOST_BYTES) return null
     const reply = await ask(channel, path)
     const length = reply.readUInt32BE(0)
     const isAll = reply.toString('latin1', 4, 4 + length) === HASH && reply.length === 4 + length + BYTES

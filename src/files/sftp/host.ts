@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { Finding } from '../../base/errors.ts'
+import { codeOf, type Finding } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
 import { looksInto } from '../depth.ts'
 import { endedBy } from '../ended-by.ts'
@@ -29,6 +29,8 @@ import { readOpened, readSmall } from './transfer.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
+/** Nothing is said of a host by these. */
+const AWAY: readonly string[] = ['files-connection-lost', 'files-unreachable']
 /** From so many bytes on a file is large. */
 const LARGE_BYTES = 2 * 1024 * 1024
 
@@ -122,13 +124,13 @@ export class SftpFiles implements FileHost {
     return this.#small.read(boundary, path, entry, bySftp)
   }
 
-  /** Whether programs of the host can be used on the folder; `null` as long as it isn't there. */
+  /** Whether programs of the host can be used on the folder; `null` as long as it isn't there, or can't be asked. */
   #hasPrograms(): Promise<boolean | null> {
     return this.#use('', 'look at', async (channel, boundary) => {
       if (!channel.has(REPLACE)) return false
       const program = await this.#hashes.program(channel, boundary.full(''))
       return program !== null || (this.#hashes.isKnown ? false : null)
-    }).catch(() => false)
+    }).catch((error: unknown) => (AWAY.includes(codeOf(error) ?? '') ? null : false))
   }
 
   /** Holds its connection until the reader is done. */

@@ -1,9 +1,11 @@
 import { systemClock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
+import { inTime } from '../../base/time-limit.ts'
 import { type Command, startCommand } from './command.ts'
+import type { SftpConnection } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
 
-/** A program that neither takes anything in nor answers for so long, while something is waited for, hangs. */
+/** A program that neither takes anything in nor answers for so long, while something is waited for, hangs; so does a host that begins none. */
 const HANGS_MS = 30_000
 /** What is given in one turn of the event loop is sent in pieces of about so many bytes: each packet is encrypted by itself. */
 const PIECE = 64 * 1024
@@ -32,8 +34,9 @@ export abstract class ProgramLane {
   #heldBytes = 0
   #unansweredBytes = 0
   #moved = false
+  #wasGiven = false
   #isEnding = false
-  #isStopped = false
+  readonly #stopped = new AbortController()
   #isOver = false
 
   constructor(pool: SftpPool, command: string) {
@@ -59,6 +62,7 @@ export abstract class ProgramLane {
     if (this.#isOver || this.#isEnding) return Promise.resolve(false)
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.#unansweredBytes += bytes
+    this.#wasGiven = true
     return new Promise((settle) => {
       this.#sent.push({ bytes, settle })
       if (this.#heldBytes === 0) setImmediate(() => this.#flush())
@@ -71,13 +75,15 @@ export abstract class ProgramLane {
   /** Nothing more comes. */
   end(): void {
     this.#isEnding = true
+    // One that hasn't begun and is wanted by nobody isn't waited for.
+    if (this.#command === undefined && this.#sent.length === 0) this.stop()
     this.#flush()
     this.#command?.channel.end()
   }
 
   /** Ends it at once: it isn't the program that was meant, or isn't wanted after all. */
   stop(): void {
-    this.#isStopped = true
+    this.#stopped.abort(new Error('stopped'))
     this.#command?.channel.close()
   }
 
@@ -102,19 +108,15 @@ export abstract class ProgramLane {
         await new Promise((resolve) => setImmediate(resolve))
         return connection.channel.isLost
       }
-      const heard = (bytes: Buffer): void => {
-        this.#moved = true
-        this.hear(bytes)
-      }
-      const started = await startCommand(connection, text, heard).catch((error: unknown) => messageOf(error))
-      if (typeof started === 'string') return { isRefused: !(await isLost()), said: started }
-      const command = started
+      const command = await this.#begun(connection, text)
+      if (typeof command === 'string') return { isRefused: !this.#stopped.signal.aborted && !(await isLost()), said: command }
       this.#command = command
       this.#flush()
-      if (this.#isStopped) command.channel.close()
+      // What it said first may have come with the word that it runs.
+      if (this.#stopped.signal.aborted) command.channel.close()
       if (this.#isEnding) command.channel.end()
-      void this.#watch(command).catch(() => undefined)
-      const code = await command.ended
+      void this.#watch().catch(() => undefined)
+      const code = await Promise.race([command.ended, this.#unwanted()])
       return { isRefused: (code !== 0 || !this.#isEnding) && !(await isLost()), said: command.said() }
     } finally {
       this.#isOver = true
@@ -125,11 +127,45 @@ export abstract class ProgramLane {
     }
   }
 
-  async #watch({ channel }: Command): Promise<void> {
+  /** The program at work, or why there is none. */
+  async #begun(connection: SftpConnection, text: string): Promise<Command | string> {
+    if (this.#stopped.signal.aborted) return 'stopped'
+    const heard = (bytes: Buffer): void => {
+      this.#moved = true
+      this.hear(bytes)
+    }
+    const late = (): Error => new Error('the host did not say whether it begins a command')
+    const beginning = startCommand(connection, text, heard)
+    try {
+      return await inTime({ clock: systemClock, signal: this.#stopped.signal, ms: HANGS_MS, late }, () => beginning)
+    } catch (error) {
+      // It may begin after all.
+      beginning.then(
+        ({ channel }) => channel.close(),
+        () => undefined,
+      )
+      return messageOf(error)
+    }
+  }
+
+  /**
+   * Resolves when it is stopped and was never given anything: what it does by itself isn't waited for. A host may say that a program has ended
+   * only once it has (OpenSSH does, also of one whose input has); what it was given it might still be writing.
+   */
+  #unwanted(): Promise<null> {
+    const { signal } = this.#stopped
+    return new Promise((resolve) => {
+      const stopped = (): void => void (this.#wasGiven || resolve(null))
+      if (signal.aborted) stopped()
+      signal.addEventListener('abort', stopped, { once: true })
+    })
+  }
+
+  async #watch(): Promise<void> {
     for (;;) {
       this.#moved = false
       await systemClock.sleep(HANGS_MS, this.#over.signal)
-      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return void channel.close()
+      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
     }
   }
 }

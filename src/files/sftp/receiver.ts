@@ -56,7 +56,8 @@ export class Receiver extends ProgramLane {
 
   /** `root`: absolute, on the host. */
   constructor(pool: SftpPool, root: string) {
-    super(pool, `exec perl -e ${shellWord(PROGRAM)} ${shellWord(root)}`)
+    // `-C0`: whatever the account's environment (PERL_UNICODE) has Perl do with texts, what is written are bytes.
+    super(pool, `exec perl -C0 -e ${shellWord(PROGRAM)} ${shellWord(root)}`)
     this.shown = new Promise((resolve) => {
       this.#show = resolve
     })
