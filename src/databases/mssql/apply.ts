@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { LEDGER_START } from '../ledger.ts'
-import type { KeyCells, OrphanRule, Row, Transaction } from '../port.ts'
+import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { printOf, removeCopies } from './copies.ts'
 import { findRows } from './find.ts'
@@ -14,7 +15,7 @@ import { LOCKED } from './paging.ts'
 import type { Parameter } from './parameters.ts'
 import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
-import type { Session } from './session.ts'
+import { LOCK_TIMEOUT_MS, type Session } from './session.ts'
 import { compareExpression, writeExpression } from './values.ts'
 import { arriving, arrivingRow } from './variants.ts'
 
@@ -95,9 +96,27 @@ const transactionOn = (session: Session, ledger: string): Transaction => ({
   countPrints: (table, printing, prints) => countPrints(session, table, printing, prints),
   printOf: (table, printing, row) => printOf(session, table, printing, row),
   ledger: (entries) => writeLedger(session, ledger, entries),
-  carried: async (run, table, keys) =>
-    (await ledgerPageOf(session, run, table, LEDGER_START, keys)).entries.filter(({ sourceKey }) => keys.includes(sourceKey)),
+  carried: (run, table, keys) => carried(session, run, table, keys),
 })
+
+/** "sp_getapplock (Transact-SQL)": everybody may; its name holds 255 letters. */
+const LEDGER_LOCK = `DECLARE @took int;
+EXEC @took = sp_getapplock @Resource = @p0, @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = ${LOCK_TIMEOUT_MS};
+IF @took < 0 RAISERROR(N'Lock request time-out: another process of this run holds the ledger of the table.', 16, 1)`
+
+/**
+ * See the port. A row that isn't there yet can't be locked, nor can a further copy of one without a key: so whoever asks about a table waits
+ * until another transaction that has asked about it ends.
+ */
+async function carried(session: Session, run: string, table: string, keys: readonly string[]): Promise<readonly LedgerEntry[]> {
+  if (keys.length === 0) return []
+  const lock = createHash('sha256')
+    .update(JSON.stringify([run, table]))
+    .digest('hex')
+  await session.query(LEDGER_LOCK, [`migrate_ledger ${lock}`])
+  const { entries } = await ledgerPageOf(session, run, table, LEDGER_START, keys)
+  return entries.filter(({ sourceKey }) => keys.includes(sourceKey))
+}
 
 /**
  * Inserts one row but for the column that the server numbers, by IDENTITY or by a sequence as its default. The number comes by way of a
