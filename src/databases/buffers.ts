@@ -42,18 +42,19 @@ export function giveBack({ buffer, byteLength }: Buffer): void {
 const OWN_BYTES = 128 * 1024
 
 /**
- * The pieces of a stream that cuts them from large buffers of its own, as those of zlib do: a buffer is freed when the next one has begun,
+ * The pieces of a stream that cuts them from large buffers of its own, as those of zlib do: a buffer is freed when its last piece was used,
  * without waiting for the garbage collector, which would be called for the sake of them alone (see `lendBuffer`). So a piece may be
- * used until the next is asked for, and no longer.
+ * used until the next is asked for, and no longer. That another buffer comes doesn't say that the one before is done with: a stream whose
+ * reader lags joins pieces in a buffer of their own.
  */
 export async function* freed(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let before: ArrayBufferLike | undefined
+  let last: ArrayBufferLike | undefined
   for await (const piece of pieces) {
-    if (before !== piece.buffer) free(before)
-    before = piece.buffer
     yield piece
+    last = piece.buffer
+    if (piece.byteOffset + piece.byteLength === last.byteLength) free(last)
   }
-  free(before)
+  free(last)
 }
 
 /** Frees the memory of a buffer that nobody uses any more, when it is large and its own. */

@@ -62,7 +62,8 @@ async function move({ adapter, old, new: fresh, folder, baseline }: Move): Promi
       clock: systemClock,
       redactor: new Redactor(),
       sink: (event) => {
-        if (event.event === 'failed') failure = event.message
+        // What stopped the others comes first.
+        if (event.event === 'failed' && failure === '') failure = event.message
         if (event.event === 'change') parts.add(event.change, event.phase)
       },
     })
