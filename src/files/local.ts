@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -11,7 +10,7 @@ import { looksInto } from './depth.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import type { FolderEntries } from './folder-entries.ts'
-import { hashOf } from './hash-of.ts'
+import { counting, hashOf } from './hash-of.ts'
 import { lastLook } from './last-look.ts'
 import { LocalDisk } from './local-disk.ts'
 import { lookAt, readFolder } from './local-listing.ts'
@@ -133,15 +132,7 @@ class LocalFiles implements FileHost {
     await this.makeFolder(parentOf(path), null)
     const [full, partFull] = [await this.#inside(path, false), await this.#inside(part, false)]
     await fs.rm(partFull, { force: true })
-    const hash = createHash('sha256')
-    let size = 0
-    const count = async function* (source: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-      for await (const chunk of source) {
-        hash.update(chunk)
-        size += chunk.length
-        yield chunk
-      }
-    }
+    const { through, came } = counting()
     const put = async (): Promise<void> => {
       const handle = await fs.open(partFull, 'wx', 0o600)
       // Where something is replaced, neither it nor the new file may be lost to a power cut.
@@ -149,7 +140,7 @@ class LocalFiles implements FileHost {
         () => true,
         () => false,
       )
-      await pipeline(content, count, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
+      await pipeline(content, through, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
       await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
@@ -160,7 +151,7 @@ class LocalFiles implements FileHost {
     }
     await this.#do(path, 'write', () => this.#few(put))
     await this.#do(path, 'write', () => this.#disk.wrote(join(this.#root, path)))
-    return { size, sha256: hash.digest('hex') }
+    return came()
   }
 
   async makeFolder(path: string, mode: number | null): Promise<void> {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -6,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { keepingError } from '../base/disk-full.ts'
 import { codeOf, MigrateError } from '../base/errors.ts'
 import { fileMissing } from '../files/failures.ts'
+import { counting } from '../files/hash-of.ts'
 import { type HashedEntry, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
@@ -80,19 +80,11 @@ function undefinedIfMissing(error: unknown): undefined {
 }
 
 async function fetchOnce(host: FileHost, entry: FileEntry, to: string, run: StepRun): Promise<{ size: number; sha256: string }> {
-  const hash = createHash('sha256')
-  let size = 0
-  const counted = async function* (content: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-    for await (const chunk of content) {
-      hash.update(chunk)
-      size += chunk.length
-      yield chunk
-    }
-  }
+  const { through, came } = counting()
   const content = await host.read(entry.path, { entry, signal: run.signal })
   // `flush`: on disk before it is closed.
-  await pipeline(content, counted, createWriteStream(to, { mode: 0o600, flush: true }), { signal: run.signal })
-  return { size, sha256: hash.digest('hex') }
+  await pipeline(content, through, createWriteStream(to, { mode: 0o600, flush: true }), { signal: run.signal })
+  return came()
 }
 
 const IN_THE_WAY = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'EPERM']
