@@ -93,16 +93,18 @@ async function loadBatches(session: Session, batches: readonly string[]): Promis
 }
 
 const SWITCH = /^\s*ALTER TABLE .* (?:NO)?CHECK CONSTRAINT ALL\s*$/gim
+/** NOT NULL of a column goes, and comes back. */
+const SWITCH_OF_COLUMN = /^\s*ALTER TABLE \w+ ALTER COLUMN \w+ INT (?:NOT )?NULL;\s*$/gim
 
 /** For a server whose constraints can't be switched off while rows come in: foreign keys go before the first switch and come back at the end. */
 async function loadWithoutForeignKeys(session: Session, batches: readonly string[]): Promise<void> {
   const first = batches.findIndex((batch) => batch.match(SWITCH))
-  const before = first === -1 ? batches : batches.slice(0, first)
+  const before = (first === -1 ? batches : batches.slice(0, first)).map((batch) => batch.replaceAll(SWITCH_OF_COLUMN, ''))
   await loadBatches(session, before)
   const keys = await readForeignKeys(session)
   for (const key of keys) await session.batch(`ALTER TABLE ${quoteTable(key.table)} DROP CONSTRAINT ${quoteName(key.name)}`)
   for (const batch of batches.slice(before.length)) {
-    const left = batch.replaceAll(SWITCH, '')
+    const left = batch.replaceAll(SWITCH, '').replaceAll(SWITCH_OF_COLUMN, '')
     if (left.trim() !== '') await session.batch(left)
   }
   for (const key of keys) await session.batch(key.sql)
