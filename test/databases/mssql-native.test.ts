@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { statementError } from '../../src/databases/mssql/errors.ts'
 import { mssqlNative } from '../../src/databases/mssql/native.ts'
+import { withBackupHint } from '../../src/databases/mssql/native-errors.ts'
 import type { NativePower, NativeWishes } from '../../src/databases/native-port.ts'
 import { FakeServer, HEADER, INFO, OPTIONS, PATH, URL, workIn } from './mssql-backup-server.ts'
 
@@ -200,6 +202,25 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
       message: expect.stringContaining('dbo.Guestbook'),
     })
     expect(server.done).toEqual([])
+  })
+
+  it.each([
+    [
+      3201,
+      "Cannot open backup device 'D:\\b.bak'. Operating system error 5(Access is denied.).",
+      /account that the server itself runs under/,
+    ],
+    [3098, "The backup cannot be performed because 'COMPRESSION' was requested …", /one that isn’t there yet/],
+    [3101, 'Exclusive access could not be obtained because the database is in use.', /Somebody else uses/],
+    [33111, "Cannot find server certificate with thumbprint '0x01'.", /BACKUP CERTIFICATE/],
+    [3241, "The media family on device 'D:\\b.bak' is incorrectly formed.", /isn’t a backup that this server reads/],
+  ])('that fails with error %i says what to do about it', (number, words, hint) => {
+    const said = (message: string, of: number): Error => Object.assign(new Error(message), { number: of, class: 16 })
+    const cause = new AggregateError([said(words, number), said('BACKUP DATABASE is terminating abnormally.', 3013)])
+    const where = { label: 'old database shop', user: 'shop', database: 'shop' }
+    const failure = withBackupHint(statementError(cause, 'BACKUP DATABASE [shop]', where, false))
+    expect(failure.message).toContain(words)
+    expect(failure.hint).toMatch(hint)
   })
 
   it('lets the others in again when the restore was refused', async () => {

@@ -1,6 +1,7 @@
 import { Connection, Request } from 'tedious'
 import { authority, configuration, type MssqlOptions } from './connection.ts'
 import { connectError, type ServerError, statementError, type Where } from './errors.ts'
+import { withBackupHint } from './native-errors.ts'
 
 /** What a server says beside its answer ([MS-TDS] 2.2.7.13). */
 export interface ServerMessage {
@@ -91,7 +92,7 @@ async function execute(
     })
   } catch (error) {
     signal?.throwIfAborted()
-    throw statementError(error, sql, where, false)
+    throw withBackupHint(statementError(error, sql, where, false))
   } finally {
     signal?.removeEventListener('abort', cancel)
   }

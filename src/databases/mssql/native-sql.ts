@@ -128,8 +128,7 @@ export function movesOf(
 /** What the server is, what it may do, and where it keeps files: "SERVERPROPERTY (Transact-SQL)", "HAS_PERMS_BY_NAME". */
 export const SERVER_SQL = `SELECT CONVERT(int, SERVERPROPERTY('EngineEdition')) AS [engineEdition], CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition],
   CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version], CONVERT(nvarchar(128), SUSER_SNAME()) AS [login], CONVERT(nvarchar(128), USER_NAME()) AS [user],
-  ${mayHere("N'BACKUP DATABASE'")} AS [mayBackUp],
-  CASE WHEN 1 IN (HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE'), HAS_PERMS_BY_NAME(N'master', N'DATABASE', N'CREATE DATABASE')) THEN 1 ELSE 0 END AS [mayCreate],
+  ${mayHere("N'BACKUP DATABASE'")} AS [mayBackUp], HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE') AS [mayCreate],
   (SELECT CONVERT(int, d.is_encrypted) FROM sys.databases d WHERE ${THIS_DATABASE}) AS [encrypted],
   CASE WHEN IS_SRVROLEMEMBER(N'sysadmin') = 1 OR IS_SRVROLEMEMBER(N'dbcreator') = 1 OR (SELECT d.owner_sid FROM sys.databases d WHERE ${THIS_DATABASE}) = SUSER_SID() THEN 1 ELSE 0 END AS [mayRestore]`
 
