@@ -42,6 +42,7 @@ export const INFO = {
   mayBackUp: 1,
   mayCreate: 1,
   mayRestore: 1,
+  encrypted: 0,
 }
 /** Columns as the documentation lists them; those that nobody reads are a sample of the rest. */
 export const HEADER = {
@@ -93,14 +94,18 @@ export class FakeServer implements BackupServer {
   info: Record<string, unknown> = INFO
   headers: readonly Record<string, unknown>[] = [HEADER]
   tables: readonly { name: string }[] = []
-  credentials: readonly { name: string }[] = []
+  holding: readonly Record<string, unknown>[] = []
+  credentials: readonly { name: string | null; seen: number }[] = [{ name: null, seen: 1 }]
   state = 'ONLINE'
   fails: RegExp | undefined
   readonly done: string[] = []
+  readonly asked: string[] = []
 
   async ask(database: 'own' | 'master', sql: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    this.asked.push(sql)
     if (sql.includes('SERVERPROPERTY')) return [this.info]
     if (sql.includes('sys.credentials')) return this.credentials
+    if (sql.includes('sys.foreign_keys')) return this.holding
     if (sql.includes('sys.tables')) return this.tables
     if (sql.includes('sys.databases')) return [{ state: this.state }]
     if (sql.includes('sys.database_files'))

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { serverRow } from '../../src/databases/mssql/native-choice.ts'
 import { backupServer } from '../../src/databases/mssql/native-server.ts'
-import { OCCUPIED_SQL, SERVER_SQL, stateSql } from '../../src/databases/mssql/native-sql.ts'
+import { holdingSql, OCCUPIED_SQL, SERVER_SQL, stateSql } from '../../src/databases/mssql/native-sql.ts'
 import { connectTestMssql, MSSQL_URL, mssqlTitle, type TestMssql, type TestMssqlDatabase } from '../servers/mssql.ts'
 
 // A server on a busy machine takes long for the first statements of a connection.
@@ -28,6 +28,18 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('what a backup asks of a ser
     expect(await asked.ask('own', OCCUPIED_SQL)).toEqual([])
     await asked.run('own', 'CREATE TABLE guestbook (id int); CREATE TABLE migrate_marks (id int)', NEVER, () => undefined)
     expect(await asked.ask('own', OCCUPIED_SQL)).toEqual([{ name: 'dbo.guestbook' }])
+  })
+
+  it('is answered: which foreign keys hold a table’s rows', async () => {
+    const asked = backupServer(database.options())
+    const sql = `CREATE TABLE parents (id int NOT NULL PRIMARY KEY, self int NULL CONSTRAINT fk_self REFERENCES parents (id));
+CREATE TABLE children (id int NOT NULL CONSTRAINT fk_child REFERENCES parents (id) ON DELETE CASCADE)`
+    await asked.run('own', sql, NEVER, () => undefined)
+    const key = { schema: 'dbo', untrusted: 0 }
+    expect(await asked.ask('own', holdingSql([{ schema: 'dbo', name: 'parents' }]))).toEqual([
+      { ...key, table: 'parents', name: 'fk_self' },
+      { ...key, table: 'children', name: 'fk_child' },
+    ])
   })
 
   it('is answered from master, where the database can’t be opened', async () => {

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { statementError } from '../../src/databases/mssql/errors.ts'
 import { mssqlNative } from '../../src/databases/mssql/native.ts'
+import { withBackupHint } from '../../src/databases/mssql/native-errors.ts'
 import type { NativePower, NativeWishes } from '../../src/databases/native-port.ts'
 import { FakeServer, HEADER, INFO, OPTIONS, PATH, URL, workIn } from './mssql-backup-server.ts'
 
@@ -55,10 +57,60 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
         hint: expect.stringContaining('CREATE CREDENTIAL [https://account.blob.core.windows.net/backups] WITH IDENTITY'),
       }),
     )
-    server.credentials = [{ name: 'https://account.blob.core.windows.net/backups' }]
+    server.credentials = [{ name: 'https://account.blob.core.windows.net/backups', seen: 0 }]
     expect((await power.tools('save', wishes)).findings.map(({ severity }) => severity)).toEqual(['info'])
-    await power.save(work(wishes))
-    expect(server.done[0]).toContain(`TO URL = N'${URL}'`)
+  })
+
+  it('can’t say whether there is a credential where the account may not see any, and names the right', async () => {
+    server.credentials = [{ name: null, seen: 0 }]
+    expect((await power.tools('save', { server: { url: URL } })).findings).toContainEqual(
+      expect.objectContaining({
+        severity: 'warning',
+        code: 'backup-credential-missing',
+        hint: expect.stringMatching(/GRANT ALTER ANY CREDENTIAL TO \[shop_login\].*CREATE CREDENTIAL/),
+      }),
+    )
+  })
+
+  // "SQL Server backup to URL …", support for backup and restore arguments: large blocks, and never FILE.
+  it('goes to a URL in blocks large enough for 195 GiB, and comes from there without the number of a set', async () => {
+    server.headers = [{ ...HEADER, Position: 1 }]
+    await power.save(work({ server: { url: URL } }))
+    await power.restore(work({ server: { url: URL }, format: 'mssql-bak', savedBy: 'BACKUP DATABASE 15.0' }))
+    expect(server.done.slice(0, 2)).toEqual([
+      `own: BACKUP DATABASE [sh]]op] TO URL = N'${URL}' WITH COPY_ONLY, COMPRESSION, CHECKSUM, MAXTRANSFERSIZE = 4194304, BLOCKSIZE = 65536, NAME = N'migrate', STATS = 5`,
+      `master: RESTORE VERIFYONLY FROM URL = N'${URL}' WITH CHECKSUM, STATS = 5`,
+    ])
+    expect(server.asked).toContain(`RESTORE FILELISTONLY FROM URL = N'${URL}'`)
+    expect(server.done.join('\n')).not.toContain('FILE =')
+  })
+
+  it('goes to S3 in large parts where it is compressed, as it must be for that, and from no Express', async () => {
+    const s3: NativeWishes = { server: { url: 's3://store.example.com/bucket/shop.bak' } }
+    server.headers = [{ ...HEADER, Position: 1 }]
+    server.info = { ...INFO, version: '16.0.1000.6' }
+    await power.save(work(s3))
+    expect(server.done[0]).toContain('COMPRESSION, CHECKSUM, MAXTRANSFERSIZE = 20971520, NAME')
+    server.info = { ...INFO, version: '16.0.1000.6', edition: 'Web Edition (64-bit)' }
+    await power.save(work(s3))
+    expect(server.done[2]).toContain('NO_COMPRESSION, CHECKSUM, NAME')
+    server.info = { ...INFO, version: '16.0.1000.6', edition: 'Express Edition (64-bit)', engineEdition: 4 }
+    expect((await power.tools('save', s3)).reason).toContain('makes no backup in S3')
+  })
+
+  it('of a database that is encrypted as a whole needs the certificate, which is said beforehand', async () => {
+    server.info = { ...INFO, encrypted: 1 }
+    expect((await power.tools('save', onDisk)).findings).toContainEqual(
+      expect.objectContaining({
+        severity: 'warning',
+        code: 'native-encrypted',
+        hint: expect.stringContaining('BACKUP CERTIFICATE'),
+      }),
+    )
+    server.info = { ...INFO, encrypted: 1, engineEdition: 8 }
+    expect((await power.tools('save', { server: { url: URL } })).findings).toContainEqual(
+      expect.objectContaining({ code: 'native-encrypted', hint: expect.stringContaining('whose key Azure keeps') }),
+    )
   })
 
   it('names the container’s credential whatever lies between it and the file, and that of S3', async () => {
@@ -116,11 +168,31 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
       `master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, MOVE N'shop_data' TO N'E:\\data\\sh_op_run-1_1.mdf', MOVE N'it''s log' TO N'F:\\logs\\sh_op_run-1_2.ldf', MOVE N'more' TO N'E:\\data\\sh_op_run-1_3.ndf', STATS = 5`,
       `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET SINGLE_USER WITH ROLLBACK IMMEDIATE;\nRESTORE DATABASE [sh]]op] FROM DISK = N'${PATH}' WITH FILE = 2, CHECKSUM, MOVE N'shop_data' TO N'E:\\data\\sh_op_run-1_1.mdf', MOVE N'it''s log' TO N'F:\\logs\\sh_op_run-1_2.ldf', MOVE N'more' TO N'E:\\data\\sh_op_run-1_3.ndf', REPLACE, RECOVERY, STATS = 5`,
       `master: IF DATABASEPROPERTYEX(N'sh]op', 'Status') = N'ONLINE' ALTER DATABASE [sh]]op] SET MULTI_USER`,
+      `master: IF DATABASEPROPERTYEX(N'sh]op', 'Updateability') = N'READ_ONLY' ALTER DATABASE [sh]]op] SET READ_WRITE WITH ROLLBACK IMMEDIATE`,
       expect.stringMatching(
         /^own: IF EXISTS [\s\S]*DISABLE TRIGGER ALL[\s\S]*DELETE FROM \[dbo\]\.\[Sessions\][\s\S]*ELSE TRUNCATE TABLE \[dbo\]\.\[Sessions\]$/,
       ),
     ])
     expect(progress).toContain('100/100 changes RESTORE (per cent)')
+  })
+
+  it('empties tables that refer to each other without a row of others going along', async () => {
+    server.holding = [
+      { schema: 'dbo', table: 'Basket]s', name: 'FK_1', untrusted: 0 },
+      { schema: 'shop', table: 'Lines', name: 'FK_2', untrusted: 1 },
+    ]
+    await power.restore(work({ ...onDisk, format: 'mssql-bak' }, ['Sessions', 'Baskets']))
+    expect(server.asked.at(-1)).toContain(
+      "k.referenced_object_id IN (OBJECT_ID(N'[dbo].[Sessions]'), OBJECT_ID(N'[dbo].[Baskets]'))",
+    )
+    expect(server.done.slice(4)).toEqual([
+      'own: ALTER TABLE [dbo].[Basket]]s] NOCHECK CONSTRAINT [FK_1]',
+      'own: ALTER TABLE [shop].[Lines] NOCHECK CONSTRAINT [FK_2]',
+      expect.stringContaining('DELETE FROM [dbo].[Sessions]'),
+      expect.stringContaining('DELETE FROM [dbo].[Baskets]'),
+      'own: ALTER TABLE [dbo].[Basket]]s] WITH CHECK CHECK CONSTRAINT [FK_1]',
+      'own: ALTER TABLE [shop].[Lines] WITH NOCHECK CHECK CONSTRAINT [FK_2]',
+    ])
   })
 
   it('never replaces a database that holds something', async () => {
@@ -130,6 +202,25 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
       message: expect.stringContaining('dbo.Guestbook'),
     })
     expect(server.done).toEqual([])
+  })
+
+  it.each([
+    [
+      3201,
+      "Cannot open backup device 'D:\\b.bak'. Operating system error 5(Access is denied.).",
+      /account that the server itself runs under/,
+    ],
+    [3098, "The backup cannot be performed because 'COMPRESSION' was requested …", /one that isn’t there yet/],
+    [3101, 'Exclusive access could not be obtained because the database is in use.', /Somebody else uses/],
+    [33111, "Cannot find server certificate with thumbprint '0x01'.", /BACKUP CERTIFICATE/],
+    [3241, "The media family on device 'D:\\b.bak' is incorrectly formed.", /isn’t a backup that this server reads/],
+  ])('that fails with error %i says what to do about it', (number, words, hint) => {
+    const said = (message: string, of: number): Error => Object.assign(new Error(message), { number: of, class: 16 })
+    const cause = new AggregateError([said(words, number), said('BACKUP DATABASE is terminating abnormally.', 3013)])
+    const where = { label: 'old database shop', user: 'shop', database: 'shop' }
+    const failure = withBackupHint(statementError(cause, 'BACKUP DATABASE [shop]', where, false))
+    expect(failure.message).toContain(words)
+    expect(failure.hint).toMatch(hint)
   })
 
   it('lets the others in again when the restore was refused', async () => {
@@ -147,6 +238,18 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
     await power.restore(work({ ...onDisk, format: 'mssql-bak', savedBy: 'the backup given' }))
     expect(server.done[0]).toContain(`master: RESTORE VERIFYONLY FROM DISK = N'${PATH}' WITH FILE = 2, MOVE N'shop_data'`)
     expect(server.done[1]).toContain("WITH FILE = 2, MOVE N'shop_data'")
+  })
+
+  // "RESTORE HEADERONLY", Result sets: of a set behind a password, as of one that was cut off, the rest is NULL.
+  it('takes none that was cut off or is behind a password for a backup', async () => {
+    const nothing = Object.fromEntries(Object.keys(HEADER).map((name) => [name, null]))
+    server.headers = [
+      { ...nothing, BackupName: '*** Password Protected ***', Position: 1 },
+      { ...HEADER, BackupName: 'nightly', Position: 2 },
+      { ...nothing, BackupName: '*** INCOMPLETE ***', BackupType: 1, Position: 3 },
+    ]
+    await power.restore(work({ ...onDisk, format: 'mssql-bak', savedBy: 'the backup given' }))
+    expect(server.done[0]).toContain('WITH FILE = 2,')
   })
 
   it.each([

@@ -70,6 +70,8 @@ describe('errors', () => {
     [4060, 11, 'Cannot open database "x" requested by the login.', 'database-missing'],
     [229, 14, 'The SELECT permission was denied on the object', 'database-permission-denied'],
     [1105, 17, 'Could not allocate space for object', 'database-disk-full'],
+    [3202, 16, 'Write on "D:\\b.bak" failed: 112(There is not enough space on the disk.)', 'database-disk-full'],
+    [3110, 14, "User does not have permission to RESTORE database 'x'.", 'database-permission-denied'],
     [9002, 17, "The transaction log for database 'x' is full", 'database-disk-full'],
     [1205, 13, 'Transaction was deadlocked on lock resources', 'database-busy'],
     [1222, 16, 'Lock request time out period exceeded.', 'database-busy'],

@@ -83,13 +83,14 @@ const SOURCES = {
       'ChinookDatabase/DataSources/Chinook_SqlServer.sql': '5ea75c9e925ead917d3fabea6ed3cc8c1ff1d036b61e915c94631aafa2b0802b',
     },
   },
-  // Its rows are a file of their own, with one INSERT each; the schema is what is of interest here.
   'sakila-mssql': {
     folder: 'sakila',
     repository: 'jOOQ/sakila',
     commit: 'e089a5b1ec9af0df7a9c6a5d47d49fa1736a4e84',
     files: {
       'sql-server-sakila-db/sql-server-sakila-schema.sql': '994d6f2c71aa7c25a7d661ba59c1d8125fac7fe112724231bfebd1fa4ea7e03b',
+      'sql-server-sakila-db/sql-server-sakila-insert-data.sql':
+        'dff7b90da9a6a937aa7bbec30f3b53a65bbaeb83b18048f79b979e312b2f5b42',
     },
   },
 } as const

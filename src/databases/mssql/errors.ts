@@ -23,7 +23,7 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
   'database-login-failed': [18401, 18450, 18451, 18452, 18456, 18461, 18470, 18486, 18487, 18488],
   'database-missing': [911, 4060, 4064],
   'database-permission-denied': [
-    229, 230, 262, 297, 300, 371, 916, 976, 1088, 2557, 2571, 2760, 3704, 4834, 6004, 8104, 15151, 15247, 15562, 21089,
+    229, 230, 262, 297, 300, 371, 916, 976, 1088, 2557, 2571, 2760, 3110, 3704, 4834, 6004, 8104, 15151, 15247, 15562, 21089,
   ],
   // From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
   'database-connection-lost': [
@@ -42,7 +42,7 @@ const WORDS: readonly (readonly [Kind, RegExp])[] = [
   ['database-missing', /cannot open database|database ".*" does not exist/i],
   ['database-permission-denied', /permission (?:was )?denied|must be owner of|not able to access the database/i],
   ['database-busy', /lock (?:request )?time-?out|deadlock|could not serialize access/i],
-  ['database-disk-full', /no space left on device|could not extend file|disk full/i],
+  ['database-disk-full', /no space left on device|not enough space on the disk|could not extend file|disk full/i],
   ['database-connection-lost', /terminating connection|(?:server|system) is (?:shutting down|starting up|in recovery)/i],
 ]
 

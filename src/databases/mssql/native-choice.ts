@@ -3,7 +3,7 @@ import type { Finding } from '../../base/errors.ts'
 import { type Program, programName } from '../native/programs.ts'
 import type { NativeMeans, NativeWishes } from '../native-port.ts'
 import { quoteName } from './names.ts'
-import { createCredentialSql, credentialOf } from './native-sql.ts'
+import { createCredentialSql, credentialOf, isS3 } from './native-sql.ts'
 
 /** A backup of SQL Server's own, and a data-tier application's export. */
 export const BAK = 'mssql-bak'
@@ -18,6 +18,7 @@ export const serverRow = z.object({
   mayBackUp: z.number().nullable(),
   mayCreate: z.number().nullable(),
   mayRestore: z.number().nullable(),
+  encrypted: z.number().nullable(),
 })
 export type BackupServerInfo = z.infer<typeof serverRow>
 
@@ -53,10 +54,22 @@ const unverified = ({ login }: BackupServerInfo): Finding => ({
  */
 function urlHindrance({ server, wishes }: Circumstances): string | undefined {
   if (wishes.server === undefined || !('url' in wishes.server) || server.engineEdition === MANAGED_INSTANCE) return undefined
-  const [release, since] = wishes.server.url.startsWith('s3:') ? [16, 'SQL Server 2022'] : [13, 'SQL Server 2016']
+  const [release, since] = isS3(wishes.server) ? [16, 'SQL Server 2022'] : [13, 'SQL Server 2016']
   if (Number.parseInt(server.version, 10) >= release) return undefined
   return `backups by such a URL are known since ${since}, and this server is ${server.version}: give backup: { path, file }`
 }
+
+/** "Transparent data encryption (TDE)", remarks: a backup is encrypted by the same key, and a key that Azure keeps never leaves it. */
+const encrypted = ({ engineEdition }: BackupServerInfo): Finding => ({
+  severity: 'warning',
+  code: 'native-encrypted',
+  message:
+    'The old database is encrypted as a whole (TDE), and so is its backup: only a server that has the certificate can restore it.',
+  hint:
+    engineEdition === MANAGED_INSTANCE
+      ? 'A managed instance backs up none whose key Azure keeps: use method: portable, or give the database a key of your own.'
+      : 'Have the old server’s administrator save it (BACKUP CERTIFICATE … WITH PRIVATE KEY) and the new one’s create it in master there; or use method: portable, which copies rows as they are read.',
+})
 
 interface Circumstances {
   readonly server: BackupServerInfo
@@ -105,8 +118,12 @@ export function saveMeans(at: Circumstances): NativeMeans {
     return impossible('a managed instance backs up to a URL alone: give backup: { url: … }')
   const noUrl = urlHindrance(at)
   if (noUrl !== undefined) return impossible(noUrl)
+  // "SQL Server backup to URL for S3-compatible object storage", unsupported features.
+  if (server.engineEdition === EXPRESS && isS3(wishes.server))
+    return impossible(`${server.edition} makes no backup in S3: give backup: { path, file }`)
   const unseen = mayLookInto(server) ? [] : [unverified(server)]
-  const findings: Finding[] = [...credentialFindings(wishes, at.credentials), ...unseen, UNPROVEN]
+  const secret = server.encrypted === 1 ? [encrypted(server)] : []
+  const findings: Finding[] = [...credentialFindings(at), ...secret, ...unseen, UNPROVEN]
   if (server.mayBackUp !== 1) {
     return impossible(
       `${server.user} lacks the right BACKUP DATABASE on the old database: as its owner, run GRANT BACKUP DATABASE TO ${quoteName(server.user)}`,
@@ -152,7 +169,7 @@ export function restoreMeans(at: Circumstances): NativeMeans {
     format: BAK,
     reason: 'the server restores itself',
     findings: [
-      ...credentialFindings(wishes, at.credentials),
+      ...credentialFindings(at),
       {
         severity: 'info',
         code: 'native-users',
@@ -165,17 +182,27 @@ export function restoreMeans(at: Circumstances): NativeMeans {
   }
 }
 
-function credentialFindings({ server }: NativeWishes, credentials: readonly string[] | undefined): readonly Finding[] {
+function credentialFindings({ server: { login }, wishes: { server }, credentials }: Circumstances): readonly Finding[] {
   if (server === undefined || !('url' in server)) return []
   const name = credentialOf(server.url)
   if (credentials?.some((each) => name === each || name.startsWith(`${each}/`))) return []
-  const how = credentials === undefined ? 'may have' : 'has'
+  const create = createCredentialSql(server.url)
+  if (credentials !== undefined)
+    return [
+      {
+        severity: 'error',
+        code: 'backup-credential-missing',
+        message: `The server has no credential for ${name}, by which it would write or read the backup there.`,
+        hint: `As the server's administrator, run: ${create}`,
+      },
+    ]
+  // "SQL Server backup to URL …", Security: who backs up by a URL has this right.
   return [
     {
-      severity: credentials === undefined ? 'warning' : 'error',
+      severity: 'warning',
       code: 'backup-credential-missing',
-      message: `The server ${how} no credential for ${name}, by which it would write or read the backup there.`,
-      hint: `As the server's administrator, run: ${createCredentialSql(server.url)}`,
+      message: `The server may have no credential for ${name}, by which it would write or read the backup there: ${login} may not see any.`,
+      hint: `As the server's administrator, run: GRANT ALTER ANY CREDENTIAL TO ${quoteName(login)}, which backups by a URL ask for; and where there is none yet: ${create}`,
     },
   ]
 }

@@ -12,7 +12,7 @@ const setRow = z
     BackupName: z.string().nullish(),
     BackupType: whole,
     Position: whole,
-    DatabaseName: z.string(),
+    DatabaseName: z.string().nullish(),
     SoftwareVersionMajor: whole,
     HasBackupChecksums: bit,
     IsDamaged: bit,
@@ -21,12 +21,15 @@ const setRow = z
     name: row.BackupName ?? '',
     type: row.BackupType,
     position: row.Position,
-    database: row.DatabaseName,
+    database: row.DatabaseName ?? undefined,
     softwareMajor: row.SoftwareVersionMajor,
     checksums: row.HasBackupChecksums,
     damaged: row.IsDamaged,
   }))
-/** A backup set, as "RESTORE Statements - HEADERONLY (Transact-SQL)", "Result sets", tells it. */
+/**
+ * A backup set, as "RESTORE Statements - HEADERONLY (Transact-SQL)", "Result sets", tells it. Of one behind a password, and of one whose BACKUP
+ * was cut off ("*** INCOMPLETE ***"), hardly anything is told, not even the `database`.
+ */
 export type BackupSet = z.infer<typeof setRow>
 
 const fileRow = z
@@ -66,7 +69,7 @@ const WHOLE = 1
  * ("RESTORE Statements", compatibility: never to an older release). Pure.
  */
 export function chooseSet(sets: readonly BackupSet[], name: string | undefined, serverMajor: number, where: string): BackupSet {
-  const wholes = sets.filter(({ type }) => type === WHOLE)
+  const wholes = sets.filter(({ type, database }) => type === WHOLE && database !== undefined)
   const set = (name === undefined ? wholes : wholes.filter((each) => each.name === name)).at(-1)
   if (set === undefined)
     throw unusable(

@@ -1,6 +1,7 @@
 import { Connection, Request } from 'tedious'
 import { authority, configuration, type MssqlOptions } from './connection.ts'
 import { connectError, type ServerError, statementError, type Where } from './errors.ts'
+import { withBackupHint } from './native-errors.ts'
 
 /** What a server says beside its answer ([MS-TDS] 2.2.7.13). */
 export interface ServerMessage {
@@ -41,6 +42,9 @@ export const backupServer = (options: MssqlOptions): BackupServer => ({
     }),
 })
 
+/** A BACKUP or RESTORE that doesn't heed the cancel by then loses its connection, with which the server ends it. */
+const CANCEL_MS = 1500
+
 async function withConnection(
   options: MssqlOptions,
   database: 'own' | 'master',
@@ -50,7 +54,7 @@ async function withConnection(
   const where: Where = { label: options.label, user: options.user, database: name }
   // A backup takes as long as it takes; it is ended by the run's signal, not by a clock.
   const settings = configuration({ ...options, database: name, requestTimeoutMs: 0 }, await authority(options))
-  const connection = new Connection(settings)
+  const connection = new Connection({ ...settings, options: { ...settings.options, cancelTimeout: CANCEL_MS } })
   let told: ServerError | undefined
   connection.on('errorMessage', (token) => {
     told ??= { number: token.number, severity: token.class, message: token.message }
@@ -91,7 +95,7 @@ async function execute(
     })
   } catch (error) {
     signal?.throwIfAborted()
-    throw statementError(error, sql, where, false)
+    throw withBackupHint(statementError(error, sql, where, false))
   } finally {
     signal?.removeEventListener('abort', cancel)
   }

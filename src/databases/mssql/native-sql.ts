@@ -14,19 +14,44 @@ export const device = (place: BackupPlace): string =>
 /** How often STATS speaks, per cent. */
 const STATS = 5
 
+export const isS3 = (place: BackupPlace): boolean => 'url' in place && /^s3:/i.test(place.url)
+
+/**
+ * A blob has 50,000 blocks at most, what lies in S3 10,000 parts, each as large as one transfer: with these sizes 195 GiB go into either,
+ * with the server's own 48 and 98 ("SQL Server backup to URL for Microsoft Azure Blob Storage", support for backup arguments; "… for
+ * S3-compatible object storage", file size limitations, where it takes compression).
+ */
+function transfer(place: BackupPlace, compressed: boolean): readonly string[] {
+  if (!('url' in place)) return []
+  if (!isS3(place)) return ['MAXTRANSFERSIZE = 4194304', 'BLOCKSIZE = 65536']
+  return compressed ? ['MAXTRANSFERSIZE = 20971520'] : []
+}
+
 /**
  * "BACKUP (Transact-SQL)", syntax and WITH options. COPY_ONLY: the host's own chain of backups is left as it is. Neither INIT nor FORMAT:
  * what is in the file already is never overwritten (a backup set is appended to a file; a blob that exists is an error).
  */
 export const backupSql = (database: string, place: BackupPlace, name: string, compressed: boolean): string =>
-  `BACKUP DATABASE ${quoteName(database)} TO ${device(place)} WITH COPY_ONLY, ${compressed ? '' : 'NO_'}COMPRESSION, CHECKSUM, NAME = ${quoteText(name)}, STATS = ${STATS}`
+  `BACKUP DATABASE ${quoteName(database)} TO ${device(place)} WITH ${[
+    'COPY_ONLY',
+    `${compressed ? '' : 'NO_'}COMPRESSION`,
+    'CHECKSUM',
+    ...transfer(place, compressed),
+    `NAME = ${quoteText(name)}`,
+    `STATS = ${STATS}`,
+  ].join(', ')}`
+
+/** A file may hold many backup sets. Behind a URL there is one, and FILE isn't taken there ("SQL Server backup to URL", restore arguments). */
+const ofSet = (place: BackupPlace, position: number): readonly string[] => ('url' in place ? [] : [`FILE = ${position}`])
+
+const withOptions = (options: readonly string[]): string => (options.length === 0 ? '' : ` WITH ${options.join(', ')}`)
 
 /** "RESTORE Statements - HEADERONLY (Transact-SQL)": one row for each backup set of the device. */
 export const headerSql = (place: BackupPlace): string => `RESTORE HEADERONLY FROM ${device(place)}`
 
 /** "RESTORE Statements - FILELISTONLY (Transact-SQL)": one row for each file of the backup set. */
 export const fileListSql = (place: BackupPlace, position: number): string =>
-  `RESTORE FILELISTONLY FROM ${device(place)} WITH FILE = ${position}`
+  `RESTORE FILELISTONLY FROM ${device(place)}${withOptions(ofSet(place, position))}`
 
 /** A file of a backup and where it goes ("RESTORE Arguments", MOVE). */
 export interface Move {
@@ -41,12 +66,12 @@ const moveSql = ({ logical, to }: Move): string => `MOVE ${quoteText(logical)} T
  * an error ("RESTORE Arguments", CHECKSUM). `moves`: where its files would go, since it looks for room there.
  */
 export const verifySql = (place: BackupPlace, position: number, checksums: boolean, moves: readonly Move[]): string =>
-  [
-    `RESTORE VERIFYONLY FROM ${device(place)} WITH FILE = ${position}`,
+  `RESTORE VERIFYONLY FROM ${device(place)}${withOptions([
+    ...ofSet(place, position),
     ...(checksums ? ['CHECKSUM'] : []),
     ...moves.map(moveSql),
     `STATS = ${STATS}`,
-  ].join(', ')
+  ])}`
 
 export interface RestoreSql {
   readonly database: string
@@ -60,14 +85,14 @@ export interface RestoreSql {
 
 /** "RESTORE Statements (Transact-SQL)", "RESTORE Arguments": MOVE, REPLACE, CHECKSUM, RECOVERY, STATS. */
 export const restoreSql = ({ database, place, position, checksums, moves, replace }: RestoreSql): string =>
-  [
-    `RESTORE DATABASE ${quoteName(database)} FROM ${device(place)} WITH FILE = ${position}`,
+  `RESTORE DATABASE ${quoteName(database)} FROM ${device(place)}${withOptions([
+    ...ofSet(place, position),
     ...(checksums ? ['CHECKSUM'] : []),
     ...moves.map(moveSql),
     ...(replace ? ['REPLACE'] : []),
     'RECOVERY',
     `STATS = ${STATS}`,
-  ].join(', ')
+  ])}`
 
 /** RESTORE needs the database for itself: everyone else is sent away ("ALTER DATABASE SET Options", SINGLE_USER, termination). */
 export const aloneSql = (database: string): string =>
@@ -75,6 +100,10 @@ export const aloneSql = (database: string): string =>
 
 export const togetherSql = (database: string): string =>
   `IF DATABASEPROPERTYEX(${quoteText(database)}, 'Status') = N'ONLINE' ALTER DATABASE ${quoteName(database)} SET MULTI_USER`
+
+/** A database comes back as writable as it was when it was saved ("RESTORE Statements", database settings and restoring). */
+export const writableSql = (database: string): string =>
+  `IF DATABASEPROPERTYEX(${quoteText(database)}, 'Updateability') = N'READ_ONLY' ALTER DATABASE ${quoteName(database)} SET READ_WRITE WITH ROLLBACK IMMEDIATE`
 
 const EXTENSION: Readonly<Record<DatabaseFile['type'], string>> = { D: '.ndf', L: '.ldf', F: '', S: '' }
 
@@ -100,10 +129,16 @@ export function movesOf(
 export const SERVER_SQL = `SELECT CONVERT(int, SERVERPROPERTY('EngineEdition')) AS [engineEdition], CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition],
   CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion')) AS [version], CONVERT(nvarchar(128), SUSER_SNAME()) AS [login], CONVERT(nvarchar(128), USER_NAME()) AS [user],
   ${mayHere("N'BACKUP DATABASE'")} AS [mayBackUp], HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE') AS [mayCreate],
+  (SELECT CONVERT(int, d.is_encrypted) FROM sys.databases d WHERE ${THIS_DATABASE}) AS [encrypted],
   CASE WHEN IS_SRVROLEMEMBER(N'sysadmin') = 1 OR IS_SRVROLEMEMBER(N'dbcreator') = 1 OR (SELECT d.owner_sid FROM sys.databases d WHERE ${THIS_DATABASE}) = SUSER_SID() THEN 1 ELSE 0 END AS [mayRestore]`
 
-/** Names of credentials for backups to a URL: the container's ("SQL Server backup to URL", Credential). */
-export const CREDENTIALS_SQL = 'SELECT CONVERT(nvarchar(4000), c.name) AS [name] FROM sys.credentials c'
+/**
+ * Names of credentials for backups to a URL: the container's ("SQL Server backup to URL", Credential). `seen`: whether the account may see
+ * them; without the right they are hidden, not refused ("sys.credentials (Transact-SQL)", permissions; "Metadata visibility configuration").
+ */
+export const CREDENTIALS_SQL = `SELECT CONVERT(nvarchar(4000), c.name) AS [name], v.seen AS [seen]
+FROM (SELECT CASE WHEN 1 IN (${['VIEW ANY DEFINITION', 'VIEW ANY SECURITY DEFINITION', 'ALTER ANY CREDENTIAL'].map((each) => `HAS_PERMS_BY_NAME(NULL, NULL, ${quoteText(each)})`).join(', ')}) THEN 1 ELSE 0 END AS seen) AS v
+LEFT JOIN sys.credentials c ON 1 = 1`
 
 /** The part of a URL that the credential for it is named by: the container's or bucket's ("SQL Server backup to URL", Credential). */
 export const credentialOf = (url: string): string => /^[a-z0-9]+:\/\/[^/]+\/[^/]+(?=\/)/i.exec(url)?.[0] ?? url
@@ -127,11 +162,39 @@ WHERE t.is_ms_shipped = 0 AND t.name NOT IN (N'migrate_marks', N'migrate_ledger'
 export const stateSql = (database: string): string =>
   `SELECT CONVERT(nvarchar(60), d.state_desc) AS [state] FROM sys.databases d WHERE d.name = ${quoteText(database)}`
 
+/** A foreign key of a database, as its own catalog names it: an import may have named it anew. */
+export interface HoldingKey {
+  readonly schema: string
+  readonly table: string
+  readonly name: string
+  readonly trusted: boolean
+}
+
+/** Foreign keys in force that refer to these tables ("sys.foreign_keys (Transact-SQL)"). */
+export const holdingSql = (tables: readonly TableName[]): string =>
+  `SELECT CONVERT(nvarchar(128), OBJECT_SCHEMA_NAME(k.parent_object_id)) AS [schema], CONVERT(nvarchar(128), OBJECT_NAME(k.parent_object_id)) AS [table],
+  CONVERT(nvarchar(128), k.name) AS [name], CONVERT(int, k.is_not_trusted) AS [untrusted]
+FROM sys.foreign_keys k WHERE k.is_disabled = 0 AND k.referenced_object_id IN (${tables.map((table) => `OBJECT_ID(${quoteText(quoteTable(table))})`).join(', ')})
+ORDER BY k.parent_object_id, k.name`
+
+const alterSql = ({ schema, table }: HoldingKey): string => `ALTER TABLE ${quoteTable({ schema, name: table })}`
+
 /**
- * Empties a table whose rows stay behind. "TRUNCATE TABLE", restrictions: not where a foreign key refers to it, nor an indexed view;
- * then the rows are deleted with the triggers off.
+ * Statements that empty tables whose rows stay behind, in whatever order and circle they refer to each other. Foreign keys to them
+ * ("ALTER TABLE (Transact-SQL)", NOCHECK CONSTRAINT) are off meanwhile, so that nothing goes along with them (ON DELETE CASCADE) that isn't
+ * named; a trusted one then looks at all rows again, and fails where one has no parent.
  */
-export function emptySql(table: TableName): string {
+export const emptySql = (tables: readonly TableName[], holding: readonly HoldingKey[]): readonly string[] => [
+  ...holding.map((key) => `${alterSql(key)} NOCHECK CONSTRAINT ${quoteName(key.name)}`),
+  ...tables.map(emptyOneSql),
+  ...holding.map((key) => `${alterSql(key)} WITH ${key.trusted ? 'CHECK' : 'NOCHECK'} CHECK CONSTRAINT ${quoteName(key.name)}`),
+]
+
+/**
+ * "TRUNCATE TABLE", restrictions: not where a foreign key refers to it, even one that is off, nor an indexed view; then the rows are deleted
+ * with the triggers off.
+ */
+function emptyOneSql(table: TableName): string {
   const name = quoteTable(table)
   const object = `OBJECT_ID(${quoteText(name)})`
   return `IF EXISTS (SELECT 1 FROM sys.foreign_keys k WHERE k.referenced_object_id = ${object}) OR EXISTS (SELECT 1 FROM sys.sql_expression_dependencies d JOIN sys.indexes i ON i.object_id = d.referencing_id WHERE d.referenced_id = ${object} AND OBJECTPROPERTY(d.referencing_id, 'IsView') = 1)

@@ -22,6 +22,7 @@ import {
   FOLDERS_SQL,
   fileListSql,
   headerSql,
+  holdingSql,
   movesOf,
   OCCUPIED_SQL,
   percentOf,
@@ -30,6 +31,7 @@ import {
   stateSql,
   togetherSql,
   verifySql,
+  writableSql,
 } from './native-sql.ts'
 import { exportArguments, importArguments, responseFile, unwritable } from './native-sqlpackage.ts'
 
@@ -76,13 +78,14 @@ async function means(tools: Tools, purpose: 'save' | 'restore', wishes: NativeWi
   return { means: purpose === 'save' ? saveMeans(at) : restoreMeans(at), sqlpackage, info }
 }
 
-/** Who may not see the server's credentials is told so by the server: then nobody knows. */
+const credentialRow = z.object({ name: z.string().nullable(), seen: z.number() })
+
+/** `undefined` where the account may not see the server's credentials: then nobody knows. */
 async function credentialNames({ server }: Tools): Promise<readonly string[] | undefined> {
   try {
-    return z
-      .array(z.object({ name: z.string() }))
-      .parse(await server.ask('master', CREDENTIALS_SQL))
-      .map(({ name }) => name)
+    const rows = z.array(credentialRow).parse(await server.ask('master', CREDENTIALS_SQL))
+    const names = rows.flatMap(({ name }) => name ?? [])
+    return names.length === 0 && rows.some(({ seen }) => seen === 0) ? undefined : names
   } catch (error) {
     if (error instanceof MigrateError && error.code === 'database-permission-denied') return undefined
     throw error
@@ -163,13 +166,20 @@ async function restore(tools: Tools, work: NativeRestore): Promise<void> {
     // Also when it was refused: whoever was sent away may come back. The signal may have aborted already.
     await tools.server.run('master', togetherSql(database), NEVER, quiet)
   }
+  await tools.server.run('master', writableSql(database), work.signal, quiet)
   await emptySkipped(tools, work)
 }
 
 /** A backup, or an export that somebody else made, holds the rows of every table. */
 async function emptySkipped({ server }: Tools, { skip, signal }: NativeRestore): Promise<void> {
-  for (const table of skip) await server.run('own', emptySql(table), signal, () => undefined)
+  if (skip.length === 0) return
+  const keys = z.array(holdingRow).parse(await server.ask('own', holdingSql(skip)))
+  for (const sql of emptySql(skip, keys)) await server.run('own', sql, signal, () => undefined)
 }
+
+const holdingRow = z
+  .object({ schema: z.string(), table: z.string(), name: z.string(), untrusted: z.number() })
+  .transform(({ untrusted, ...key }) => ({ ...key, trusted: untrusted === 0 }))
 
 const NEVER = new AbortController().signal
 

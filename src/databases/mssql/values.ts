@@ -135,6 +135,10 @@ const unlimited = (type: string, wire: Wire): Codec => ({
   wire,
 })
 
+/**
+ * The bytes that the type's own Write gives and its Read takes, both of which CONVERT calls ("Write (Database Engine)", remarks; "Spatial
+ * types - geometry (Transact-SQL)", casting: to varbinary by an explicit conversion).
+ */
 const clr = (type: string): Codec => ({
   select: (column) => `CONVERT(varbinary(max), ${column})`,
   write: (value) => `CONVERT(${type}, ${value})`,
