@@ -23,6 +23,7 @@ import {
   sumSql,
   sumsSql,
 } from './prints.ts'
+import { FILES_SQL, type Files, filesOf, holdSql, rewrittenOr } from './rewritten.ts'
 import { stampSql } from './stamp.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteText } from './values.ts'
@@ -36,6 +37,7 @@ interface Form {
   readonly blockBytes: number
   readonly binary: boolean
 }
+const BEGIN = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
 const ROWS: Form = { blockBytes: ROWS_BYTES, binary: false }
 
 /**
@@ -70,10 +72,11 @@ async function readOn<T>(
   try {
     const first = await connections.acquire()
     sessions.push(first)
-    await first.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const files = filesOf(await first.query(`${BEGIN}; ${FILES_SQL}`))
     const snapshot = wanted > 1 ? await exportSnapshot(first) : undefined
     if (snapshot !== undefined) await joinSnapshot(connections, snapshot, Math.min(wanted, connections.limit - 1), sessions)
-    const result = await work([readerOf(first), ...sessions.slice(1).map(readerOf)])
+    const reader = (session: Session): Reader => readerOf(session, files)
+    const result = await work([reader(first), ...sessions.slice(1).map(reader)])
     whole = true
     return result
   } finally {
@@ -100,12 +103,12 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
     const session = await connections.tryAcquire()
     if (session === undefined) return
     sessions.push(session)
-    await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    await session.query(BEGIN)
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
   }
 }
 
-function readerOf(session: Session): Reader {
+function readerOf(session: Session, files: Files): Reader {
   let busy = false
   const take = (): void => {
     if (busy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
@@ -117,7 +120,7 @@ function readerOf(session: Session): Reader {
     take()
     const stop = stopper(session, options.signal)
     try {
-      yield* copyBlocks(session, table, sql, options, form)
+      yield* copyBlocks(session, { table, sql, before: holdSql(table, files) }, options, form)
     } catch (error) {
       throw stop.reasonOr(error)
     } finally {
@@ -211,10 +214,22 @@ function stopper(session: Session, signal: AbortSignal | undefined) {
   }
 }
 
+interface Copied {
+  readonly table: Table
+  readonly sql: string
+  /** Statements that stand before it. */
+  readonly before: string
+}
+
 /** In a savepoint, so that a copy that is given up midway leaves the snapshot standing. All in one question to the server. */
-async function* copyBlocks(session: Session, table: Table, sql: string, options: ReadOptions, form: Form): AsyncGenerator<Block> {
+async function* copyBlocks(
+  session: Session,
+  { table, sql, before }: Copied,
+  options: ReadOptions,
+  form: Form,
+): AsyncGenerator<Block> {
   // A copy lasts as long as whoever takes its rows; going back to the savepoint gives the next statement its time again.
-  const untimed = `SAVEPOINT reading; SET LOCAL statement_timeout = 0; ${sql}; ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading`
+  const untimed = `SAVEPOINT reading; SET LOCAL statement_timeout = 0; ${before}; ${sql}; ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading`
   const copy = session.copyOut(untimed, form)
   try {
     for (;;) {
@@ -223,7 +238,7 @@ async function* copyBlocks(session: Session, table: Table, sql: string, options:
       yield block
     }
   } catch (error) {
-    throw session.error(error, sql)
+    throw session.error(rewrittenOr(error, table, session.label), sql)
   } finally {
     if (!copy.ended) await giveUp(session, copy)
   }
