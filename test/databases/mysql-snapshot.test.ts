@@ -155,6 +155,19 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     })
   })
 
+  it('waits for a query that gives a row now and then, however long a batch takes', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE drops (id int PRIMARY KEY, note longtext)')
+    const database = openedBy(made.options())
+    const [drops] = (await database.schema()).tables
+    if (drops === undefined) throw new Error('no table')
+    // The server sends each row by itself: it is longer than what it gathers. A batch has 50 of them.
+    await made.sql(`DROP TABLE drops; CREATE TABLE numbers (id int PRIMARY KEY);
+      INSERT INTO numbers VALUES ${Array.from({ length: 55 }, (_, at) => `(${at})`).join()};
+      CREATE VIEW drops AS SELECT id, REPEAT('x', 20000) AS note FROM numbers WHERE SLEEP(0.03) = 0`)
+    expect(await database.read(1, ([reader]) => readAll(reader, drops, { quietMs: 600 }))).toHaveLength(55)
+  })
+
   it('gives up a query that gives no row also where no connection is to be had for telling the server', async () => {
     const made = await server.database()
     await made.sql(`CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck VALUES ${TEN}`)

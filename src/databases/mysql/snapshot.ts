@@ -1,4 +1,5 @@
 import type { Reader } from '../port.ts'
+import { isWithin } from '../within.ts'
 import { isOwnTable } from './catalog.ts'
 import type { Connections } from './connection.ts'
 import { serverNumber } from './errors.ts'
@@ -7,7 +8,6 @@ import type { Session } from './session.ts'
 import { WAIT_SETTINGS } from './settings.ts'
 import { rollback } from './transaction.ts'
 import { quoteName } from './values.ts'
-import { isWithin } from './within.ts'
 
 const BEGIN = 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY'
 /** So long, at most, a lock of ours is waited for, and writers behind it. Servers wait in whole seconds: the rest is ended from here. */
@@ -41,6 +41,7 @@ async function readOn<T>(
   work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
 ): Promise<T> {
   let whole = false
+  const ends: Promise<void>[] = []
   try {
     const first = await connections.acquire()
     sessions.push(first)
@@ -55,11 +56,12 @@ async function readOn<T>(
     return result
   } finally {
     for (const session of sessions) {
-      // After a failure or a stop the line may be dead: nobody waits for its answer.
       if (whole) await ended(session)
-      else session.destroy()
+      // After a failure or a stop the line may be dead: nobody waits for its answer.
+      else ends.push(connections.end(session))
       connections.release(session)
     }
+    await Promise.all(ends)
   }
 }
 
