@@ -6,6 +6,7 @@ import { serverNumber } from './errors.ts'
 import { readerOn } from './read.ts'
 import type { Session } from './session.ts'
 import { WAIT_SETTINGS } from './settings.ts'
+import { type AtBegin, SAVEPOINT, Standing } from './standing.ts'
 import { rollback } from './transaction.ts'
 import { quoteName } from './values.ts'
 
@@ -47,10 +48,17 @@ async function readOn<T>(
     sessions.push(first)
     const tables = await tablesOf(first)
     const consistent = tables.every(({ engine }) => engine === 'InnoDB')
+    const begin: AtBegin = {
+      created: new Map(tables.map(({ name, created }) => [name, created])),
+      filled: new Set(),
+      isSettled: false,
+    }
     const others = await othersOf(connections, Math.min(wanted, connections.limit - 1) - 1, sessions)
     if (others === undefined) await first.query(BEGIN)
     else await beginTogether(connections, first, others, tables, sessions)
-    const reader = (session: Session): Reader => readerOn(session, connections, consistent)
+    if (consistent) await Promise.all(sessions.map((session) => session.query(SAVEPOINT)))
+    const reader = (session: Session): Reader =>
+      readerOn(session, connections, consistent ? new Standing(session, begin) : undefined)
     const result = await work([reader(first), ...sessions.slice(1).map(reader)])
     whole = true
     return result
@@ -74,14 +82,16 @@ async function ended(session: Session): Promise<void> {
 interface LockedTable {
   readonly name: string
   readonly engine: string
+  readonly created: string
 }
 
 async function tablesOf(session: Session): Promise<readonly LockedTable[]> {
   const { rows } = await session.question(
-    `SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES
+    `SELECT TABLE_NAME, ENGINE, CREATE_TIME FROM information_schema.TABLES
      WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')`,
   )
-  return rows.map(([name, engine]) => ({ name: name ?? '', engine: engine ?? '' })).filter(({ name }) => !isOwnTable(name))
+  const tables = rows.map(([name, engine, created]) => ({ name: name ?? '', engine: engine ?? '', created: created ?? '' }))
+  return tables.filter(({ name }) => !isOwnTable(name))
 }
 
 interface Others {
