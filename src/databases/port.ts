@@ -138,6 +138,10 @@ export interface Reader {
     ranges: readonly KeyRange[],
     signal?: AbortSignal,
   ): AsyncIterable<readonly PrintedRow[]>
+  /** Looks at what is to be read, for all readers, as soon as their snapshot stands. Optional power: together with `settle`. */
+  note?(tables: readonly Table[]): Promise<void>
+  /** Proves that what was read since `note`, or the last time, was of the snapshot, and lets go of it; throws `table-rewritten` (retrySafe) else. */
+  settle?(): Promise<void>
 }
 
 /** How long a row may be at most on a server, as the text of a statement, bytes; `null` without a limit. */

@@ -155,6 +155,19 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     })
   })
 
+  it('waits for a query that gives a row now and then, however long a batch takes', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE drops (id int PRIMARY KEY, note longtext)')
+    const database = openedBy(made.options())
+    const [drops] = (await database.schema()).tables
+    if (drops === undefined) throw new Error('no table')
+    // The server sends each row by itself: it is longer than what it gathers. A batch has 50 of them.
+    await made.sql(`DROP TABLE drops; CREATE TABLE numbers (id int PRIMARY KEY);
+      INSERT INTO numbers VALUES ${Array.from({ length: 55 }, (_, at) => `(${at})`).join()};
+      CREATE VIEW drops AS SELECT id, REPEAT('x', 20000) AS note FROM numbers WHERE SLEEP(0.03) = 0`)
+    expect(await database.read(1, ([reader]) => readAll(reader, drops, { quietMs: 600 }))).toHaveLength(55)
+  })
+
   it('gives up a query that gives no row also where no connection is to be had for telling the server', async () => {
     const made = await server.database()
     await made.sql(`CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck VALUES ${TEN}`)
@@ -180,6 +193,52 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     await database.read(1, async ([reader]) => {
       await made.sql('TRUNCATE TABLE t')
       await expect(readAll(reader, t)).rejects.toMatchObject({ code: 'database-busy', retrySafe: true })
+    })
+  })
+
+  const PARTED = 'PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (5), PARTITION high VALUES LESS THAN (100))'
+  // Of all this the server itself says nothing.
+  it.each([
+    ['gave its name to another', '', 'RENAME TABLE t TO gone, other TO t'],
+    ['lost a partition', PARTED, 'ALTER TABLE t DROP PARTITION low'],
+    // What a server does, too, that has forgotten since when the table is as it is: MariaDB, of one that was emptied, when it has many.
+    ['looks empty', PARTED, 'ALTER TABLE t EXCHANGE PARTITION low WITH TABLE empty'],
+  ])('doesn’t count what was read of a table that %s since, and tells it from others', async (_what, parted, change) => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE t (id int PRIMARY KEY) ${parted}; INSERT INTO t VALUES (1), (2);
+      CREATE TABLE empty (id int PRIMARY KEY); CREATE TABLE u LIKE empty; INSERT INTO u VALUES (3)`)
+    await made.sql('SELECT SLEEP(1); CREATE TABLE other (id int PRIMARY KEY)')
+    const database = openedBy(made.options())
+    const { tables } = await database.schema()
+    const [t, u, empty] = ['t', 'u', 'empty'].map((name) => tables.find((each) => each.name.name === name))
+    if (t === undefined || u === undefined || empty === undefined) throw new Error('no tables')
+    await database.read(1, async ([reader]) => {
+      await reader.note?.(tables)
+      await made.sql(change)
+      for (const table of change.includes('empty') ? [u] : [u, empty]) await readAll(reader, table)
+      await reader.settle?.()
+      await readAll(reader, t)
+      const refused = { code: 'table-rewritten', message: expect.stringMatching(/^t of /), retrySafe: true }
+      await expect(reader.settle?.()).rejects.toMatchObject(refused)
+    })
+  })
+
+  it.each([true, false])('keeps nobody from changing a table that was read (settled: %s)', async (isSettled) => {
+    const made = await shop()
+    const database = openedBy(made.options())
+    const { tables } = await database.schema()
+    const [t, u] = tables
+    if (t === undefined || u === undefined) throw new Error('no tables')
+    await database.read(1, async ([reader]) => {
+      if (isSettled) await reader.note?.(tables)
+      expect(await readAll(reader, t)).toHaveLength(1)
+      if (isSettled) await reader.settle?.()
+      else {
+        await made.sql('SELECT SLEEP(0.3)')
+        await readAll(reader, u)
+      }
+      await made.sql('SET SESSION lock_wait_timeout = 1; TRUNCATE TABLE t; INSERT INTO u VALUES (2)')
+      expect(await readAll(reader, u)).toEqual([])
     })
   })
 

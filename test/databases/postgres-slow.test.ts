@@ -45,6 +45,26 @@ describe('a query of postgres that gives no row', () => {
     }
   })
 
+  it('for as long as a block takes, but gives one now and then, is waited for', async () => {
+    const database = openPostgres(shop.options())
+    await shop.sql('CREATE TABLE drops (id integer PRIMARY KEY, note text)')
+    const drops = (await database.schema()).tables.find((each) => each.name.name === 'drops')
+    if (drops === undefined) throw new Error('no table')
+    // The server sends each row by itself: it is longer than what it gathers. A block has 28.
+    await shop.sql(`DROP TABLE drops; CREATE VIEW drops AS SELECT id, repeat('x', 9000) AS note FROM generate_series(1, 60) AS id
+      WHERE pg_sleep(0.03) IS NOT NULL`)
+    try {
+      await database.read(1, async ([reader]) => {
+        let count = 0
+        for await (const { rows } of reader.blocks?.(drops, { quietMs: 600 }) ?? []) count += rows
+        expect(count).toBe(60)
+      })
+    } finally {
+      await database.close()
+      await shop.sql('DROP VIEW drops')
+    }
+  })
+
   it('but gathers statistics may take its time, as whatever is done to a new host', async () => {
     await shop.sql(`CREATE FUNCTION slowly(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.2); RETURN $1; END';
       CREATE TABLE computed (id integer PRIMARY KEY); CREATE INDEX ON computed (slowly(id)); INSERT INTO computed VALUES (1), (2)`)
@@ -60,9 +80,9 @@ describe('a query of postgres that gives no row', () => {
   })
 
   // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
-  it.each(['of its caller', 'of the reader'] as const)(
-    'ends on the server before the stop %s has ended the call',
-    async (whose) => {
+  it.each(['the stop of its caller', 'the stop of the reader', 'the failure of another reader'] as const)(
+    'ends on the server before %s has ended the call',
+    async (what) => {
       const near = openPostgres(shop.options())
       const line = await startDelayProxy(server, { roundTripMs: 100 })
       const database = openPostgres(shop.options({ host: line.host, port: line.port }))
@@ -78,12 +98,20 @@ describe('a query of postgres that gives no row', () => {
         ).length
       try {
         const stop = new AbortController()
+        const isReaders = what === 'the stop of the reader'
+        const failing = async (): Promise<never> => {
+          await new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
+          throw ASKED
+        }
         const read = (): Promise<unknown> =>
           database.read(2, async ([reader]) => {
-            const signal = whose === 'of the reader' ? { signal: stop.signal } : {}
-            for await (const { rows } of reader.blocks?.(asleep, signal) ?? []) throw new Error(`${rows} rows came`)
+            const rows = async (): Promise<void> => {
+              for await (const block of reader.blocks?.(asleep, isReaders ? { signal: stop.signal } : {}) ?? [])
+                throw new Error(`${block.rows} rows came`)
+            }
+            await (what === 'the failure of another reader' ? Promise.all([rows(), failing()]) : rows())
           })
-        const end = (whose === 'of the reader' ? read() : underStop(stop.signal, read)).catch((error: unknown) => error)
+        const end = (what === 'the stop of its caller' ? underStop(stop.signal, read) : read()).catch((error: unknown) => error)
         await expect.poll(working, { timeout: 30_000, interval: 20 }).toBe(1)
         stop.abort(ASKED)
         expect(await end).toBe(ASKED)

@@ -95,6 +95,16 @@ export class Connections extends Pool<Session> {
     over.abort()
   }
 
+  /**
+   * Ends a session for good, and what the server still does for it: a server notices that nobody is there any more only when it has
+   * something to send. Resolves as `kill`. Never throws.
+   */
+  async end(session: Session): Promise<void> {
+    const isAtWork = session.isAnswering && !session.broken
+    session.destroy()
+    if (isAtWork) await this.kill(session)
+  }
+
   protected override async connect(): Promise<Session> {
     try {
       const session = new Session(await this.#connectClient(), this.label)

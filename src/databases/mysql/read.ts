@@ -7,41 +7,74 @@ import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, se
 import { printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
+import type { Standing } from './standing.ts'
 import { stream } from './stream.ts'
 import { quoteName, quoteTable, rawExpression, selectExpression } from './values.ts'
 
-/** A reader on one session, which must be in a transaction when `consistent`. Whoever gives the session back sets `resultsAs('text')`. */
-export function readerOn(session: Session, connections: Connections, consistent: boolean): Reader {
+/** A reader on one session; `standing`: of the snapshot in whose transaction it is. Whoever gives the session back sets `resultsAs('text')`. */
+export function readerOn(session: Session, connections: Connections, standing: Standing | undefined): Reader {
   let isBusy = false
-  async function* alone<T>(form: 'text' | 'bytes', work: () => AsyncGenerator<T>): AsyncGenerator<T> {
+  async function* alone<T>(
+    table: Table,
+    form: 'text' | 'bytes',
+    work: () => AsyncGenerator<T>,
+    rowsOf: (item: T) => number,
+  ): AsyncGenerator<T> {
     if (isBusy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
     isBusy = true
     try {
       // One small table after the other is read in blocks: to and fro for each would take as many questions again.
       await session.resultsAs(form)
-      yield* work()
+      standing?.reads(table)
+      for await (const item of work()) {
+        standing?.reads(table, rowsOf(item))
+        yield item
+      }
+      await standing?.release()
     } finally {
       isBusy = false
     }
   }
-  const asText = async <T>(work: () => Promise<T>): Promise<T> => {
+  const asText = async <T>(table: Table, work: () => Promise<T>): Promise<T> => {
     await session.resultsAs('text')
-    return await work()
+    standing?.reads(table)
+    const result = await work()
+    await standing?.release()
+    return result
   }
+  const long = (batch: readonly unknown[]): number => batch.length
+  const powers = standing && { note: standing.note.bind(standing), settle: standing.settle.bind(standing) }
   return {
-    consistent,
-    rows: (table, options = {}) =>
-      alone<readonly Row[]>('text', () =>
-        stream(session, connections, rowsSql(table, options), new CellCollector(readableColumns(table), table), options),
+    consistent: standing !== undefined,
+    rows: (table, options = {}) => {
+      const collector = () => new CellCollector(readableColumns(table), table)
+      return alone<readonly Row[]>(
+        table,
+        'text',
+        () => stream(session, connections, rowsSql(table, options), collector(), options),
+        long,
+      )
+    },
+    blocks: (table, options = {}) =>
+      alone<Block>(
+        table,
+        'bytes',
+        () => blocks(session, connections, table, options),
+        ({ rows }) => rows,
       ),
-    blocks: (table, options = {}) => alone<Block>('bytes', () => blocks(session, connections, table, options)),
-    boundary: (table, rows, after, signal) => asText(() => boundary(session, connections, table, rows, after, signal)),
-    sum: (table, printing, range = {}) => asText(() => sumOf(session, connections, table, printing, range)),
-    sums: (table, printing, ranges, signal) => asText(() => sumsOf(session, connections, table, printing, ranges, signal)),
+    boundary: (table, rows, after, signal) => asText(table, () => boundary(session, connections, table, rows, after, signal)),
+    sum: (table, printing, range = {}) => asText(table, () => sumOf(session, connections, table, printing, range)),
+    sums: (table, printing, ranges, signal) => asText(table, () => sumsOf(session, connections, table, printing, ranges, signal)),
     prints: (table, printing, options = {}) =>
-      alone<readonly PrintedRow[]>('text', () => printsOf(session, connections, table, printing, options)),
+      alone<readonly PrintedRow[]>(table, 'text', () => printsOf(session, connections, table, printing, options), long),
     printsWithin: (table, printing, ranges, signal) =>
-      alone<readonly PrintedRow[]>('text', () => printsWithin(session, connections, table, printing, ranges, signal)),
+      alone<readonly PrintedRow[]>(
+        table,
+        'text',
+        () => printsWithin(session, connections, table, printing, ranges, signal),
+        long,
+      ),
+    ...powers,
   }
 }
 

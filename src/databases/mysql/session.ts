@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type mysql from 'mysql2'
+import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import type { Cell, Row } from '../port.ts'
 import { databaseError } from './errors.ts'
@@ -61,6 +62,8 @@ export class Session {
   #kind: ServerKind | undefined
   #failure: Error | undefined
   #form: 'text' | 'bytes' = 'text'
+  #answering = 0
+  #heardAt = 0
 
   constructor(connection: mysql.Connection, label: string) {
     this.#connection = connection
@@ -77,6 +80,16 @@ export class Session {
   /** True when the connection can't be used any more. */
   get broken(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** True while the server is at work on a statement, or its answer isn't taken to the end. */
+  get isAnswering(): boolean {
+    return this.#answering > 0
+  }
+
+  /** When anything last came of rows that are read (monotonic clock). */
+  get heardAt(): number {
+    return this.#heardAt
   }
 
   get threadId(): number {
@@ -132,9 +145,11 @@ export class Session {
   #send(options: mysql.QueryOptions): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.error(this.#failure, options.sql))
+      this.#answering += 1
       this.#connection.query(
         { ...options, rowsAsArray: true, typeCast: (field) => field.string('utf8') },
         (error: unknown, answer: unknown) => {
+          this.#answering -= 1
           if (error !== null) reject(this.error(error, options.sql))
           else resolve(resultOf(answer))
         },
@@ -147,7 +162,9 @@ export class Session {
    * is called to end the statement on the server, and what it had sent already is thrown away.
    */
   async *rows<T>(sql: string, collector: Collector<T>, giveUp: () => Promise<void>): AsyncGenerator<T> {
-    const flow = new Flow(collector, this.#socket)
+    const flow = new Flow(collector, this.#socket, () => {
+      this.#heardAt = systemClock.monotonic()
+    })
     const ended = this.#send({ sql }).then(
       () => flow.end(undefined),
       (error: unknown) => flow.end(error),
@@ -193,7 +210,7 @@ class Flow<T> {
   #isDiscarding = false
   isEnded = false
 
-  constructor(collector: Collector<T>, socket: Socket) {
+  constructor(collector: Collector<T>, socket: Socket, heard: () => void) {
     this.#collector = collector
     this.#socket = socket
     const sink: RowSink = {
@@ -201,7 +218,10 @@ class Flow<T> {
       wholeBytes: collector.wholeBytes,
       part: (bytes, start, end, isLast) => this.#addPart(bytes, start, end, isLast),
     }
-    this.#tap = new RowTap(socket, sink, () => this.#afterChunk())
+    this.#tap = new RowTap(socket, sink, () => {
+      heard()
+      this.#afterChunk()
+    })
   }
 
   #add(packet: Buffer, start: number, end: number): void {

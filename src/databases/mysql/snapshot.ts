@@ -1,13 +1,14 @@
 import type { Reader } from '../port.ts'
+import { isWithin } from '../within.ts'
 import { isOwnTable } from './catalog.ts'
 import type { Connections } from './connection.ts'
 import { serverNumber } from './errors.ts'
 import { readerOn } from './read.ts'
 import type { Session } from './session.ts'
 import { WAIT_SETTINGS } from './settings.ts'
+import { type AtBegin, SAVEPOINT, Standing } from './standing.ts'
 import { rollback } from './transaction.ts'
 import { quoteName } from './values.ts'
-import { isWithin } from './within.ts'
 
 const BEGIN = 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY'
 /** So long, at most, a lock of ours is waited for, and writers behind it. Servers wait in whole seconds: the rest is ended from here. */
@@ -41,25 +42,34 @@ async function readOn<T>(
   work: (readers: readonly [Reader, ...Reader[]]) => Promise<T>,
 ): Promise<T> {
   let whole = false
+  const ends: Promise<void>[] = []
   try {
     const first = await connections.acquire()
     sessions.push(first)
     const tables = await tablesOf(first)
     const consistent = tables.every(({ engine }) => engine === 'InnoDB')
+    const begin: AtBegin = {
+      created: new Map(tables.map(({ name, created }) => [name, created])),
+      filled: new Set(),
+      isSettled: false,
+    }
     const others = await othersOf(connections, Math.min(wanted, connections.limit - 1) - 1, sessions)
     if (others === undefined) await first.query(BEGIN)
     else await beginTogether(connections, first, others, tables, sessions)
-    const reader = (session: Session): Reader => readerOn(session, connections, consistent)
+    if (consistent) await Promise.all(sessions.map((session) => session.query(SAVEPOINT)))
+    const reader = (session: Session): Reader =>
+      readerOn(session, connections, consistent ? new Standing(session, begin) : undefined)
     const result = await work([reader(first), ...sessions.slice(1).map(reader)])
     whole = true
     return result
   } finally {
     for (const session of sessions) {
-      // After a failure or a stop the line may be dead: nobody waits for its answer.
       if (whole) await ended(session)
-      else session.destroy()
+      // After a failure or a stop the line may be dead: nobody waits for its answer.
+      else ends.push(connections.end(session))
       connections.release(session)
     }
+    await Promise.all(ends)
   }
 }
 
@@ -72,14 +82,16 @@ async function ended(session: Session): Promise<void> {
 interface LockedTable {
   readonly name: string
   readonly engine: string
+  readonly created: string
 }
 
 async function tablesOf(session: Session): Promise<readonly LockedTable[]> {
   const { rows } = await session.question(
-    `SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES
+    `SELECT TABLE_NAME, ENGINE, CREATE_TIME FROM information_schema.TABLES
      WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')`,
   )
-  return rows.map(([name, engine]) => ({ name: name ?? '', engine: engine ?? '' })).filter(({ name }) => !isOwnTable(name))
+  const tables = rows.map(([name, engine, created]) => ({ name: name ?? '', engine: engine ?? '', created: created ?? '' }))
+  return tables.filter(({ name }) => !isOwnTable(name))
 }
 
 interface Others {

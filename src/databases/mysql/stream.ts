@@ -1,10 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { ReadOptions } from '../port.ts'
+import { isHeardOf, isWithin } from '../within.ts'
 import type { Connections } from './connection.ts'
 import type { Collector } from './rows.ts'
 import type { Session } from './session.ts'
-import { isWithin } from './within.ts'
 
 /** So long a server has to end a statement that it was told to end. */
 const END_MS = 5000
@@ -22,7 +22,10 @@ export async function* stream<T>(
 ): AsyncGenerator<T> {
   signal?.throwIfAborted()
   // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
-  const stop = (): void => session.destroy()
+  let stopped: Promise<void> | undefined
+  const stop = (): void => {
+    stopped = connections.end(session)
+  }
   signal?.addEventListener('abort', stop, { once: true })
   const rows = session.rows(sql, collector, async () => {
     await giveUp(session, connections)
@@ -40,6 +43,8 @@ export async function* stream<T>(
   } finally {
     await rows.return(undefined)
     signal?.removeEventListener('abort', stop)
+    // Whoever ends the program before the server knows takes the word with him.
+    await stopped
   }
 }
 
@@ -51,7 +56,7 @@ async function nextOf<T>(
 ): Promise<IteratorResult<T>> {
   if (quietMs === undefined) return await rows.next()
   const next = rows.next()
-  if (await isWithin(quietMs, next)) return await next
+  if (await isHeardOf(quietMs, () => session.heardAt, next)) return await next
   if (!(await giveUp(session, connections))) await connections.kill(session)
   // On a dead line it would never end.
   if (!(await isWithin(END_MS, next).catch(() => true))) session.destroy()

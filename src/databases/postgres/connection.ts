@@ -50,6 +50,8 @@ export class Session implements Line {
   readonly #client: pg.Client
   #failure: Error | undefined
   #told: Promise<void> | undefined
+  #questions = 0
+  #copy: CopyOut | undefined
 
   constructor(client: pg.Client, label: string, ownTables: Map<string, string>) {
     this.#client = client
@@ -68,8 +70,14 @@ export class Session implements Line {
     return this.#failure !== undefined
   }
 
+  /** True while the server is at work on a question, or its rows aren't taken to the end. */
+  get isAnswering(): boolean {
+    return this.#questions > 0 || (this.#copy !== undefined && !this.#copy.ended && !this.#copy.failed)
+  }
+
   /** Runs one statement, or several without parameters (the last one's result is returned). */
   async query(sql: string, values: readonly (Cell | readonly Cell[])[] = []): Promise<Result> {
+    this.#questions += 1
     try {
       if (this.#failure !== undefined) throw this.#failure
       const text = values.length === 0 ? { text: sql } : { text: sql, values: [...values] }
@@ -78,12 +86,15 @@ export class Session implements Line {
       return { rows: last.rows ?? [], count: last.rowCount ?? 0, command: last.command }
     } catch (error) {
       throw this.error(error, sql)
+    } finally {
+      this.#questions -= 1
     }
   }
 
   /** Starts COPY … TO STDOUT. Its errors are the driver's own: pass them through `error`. */
   copyOut(sql: string, options: ConstructorParameters<typeof CopyOut>[1]): CopyOut {
     const copy = new CopyOut(sql, options)
+    this.#copy = copy
     if (this.#failure === undefined) this.#client.query(copy)
     else copy.handleError(this.#failure)
     return copy

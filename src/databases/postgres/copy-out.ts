@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Connection } from 'pg'
+import { systemClock } from '../../base/clock.ts'
 import { LENT_BYTES, lendBuffer } from '../buffers.ts'
 import type { Block } from '../port.ts'
 import { WireSocket } from '../wire-socket.ts'
@@ -45,6 +46,7 @@ export class CopyOut {
   #failure: { readonly error: unknown } | undefined
   #ended = false
   #discarding = false
+  #heardAt = 0
   readonly #binary: boolean
   /** Bytes that are still to come before the first row, and those among them that are in the message at hand. */
   #before: number
@@ -66,6 +68,11 @@ export class CopyOut {
   /** True when the server, or the connection, ended it with an error. */
   get failed(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** When anything last came (monotonic clock). */
+  get heardAt(): number {
+    return this.#heardAt
   }
 
   /** The next block; `undefined` after the last, when the server is ready for another statement. Throws the driver's errors. */
@@ -140,6 +147,7 @@ export class CopyOut {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#heardAt = systemClock.monotonic()
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
     this.#rest = undefined
     const handedBack = this.#read(bytes)

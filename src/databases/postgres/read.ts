@@ -1,13 +1,11 @@
-import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
-import { formatDuration } from '../../base/units.ts'
 import { LENT_BYTES } from '../buffers.ts'
 import type { Block, PrintedRow, Printing, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
 import { fullName, readableColumns, type Table } from '../schema.ts'
 import { isBinary, rowsOfBinary } from './binary.ts'
 import type { Connections, Session } from './connection.ts'
-import type { CopyOut } from './copy-out.ts'
+import { copyBlocks, type Form } from './copy-blocks.ts'
 import { copyOf, copySql } from './copy-sql.ts'
 import { boundarySql } from './keys.ts'
 import { MOST_ROW_BYTES, oversizeError } from './oversize.ts'
@@ -23,6 +21,7 @@ import {
   sumSql,
   sumsSql,
 } from './prints.ts'
+import { FILES_SQL, type Files, filesOf, holdSql } from './rewritten.ts'
 import { stampSql } from './stamp.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteText } from './values.ts'
@@ -32,10 +31,7 @@ const BATCH_ROWS = 1000
 const ROWS_BYTES = 256 * 1024
 const BLOCKS_BYTES = LENT_BYTES
 
-interface Form {
-  readonly blockBytes: number
-  readonly binary: boolean
-}
+const BEGIN = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
 const ROWS: Form = { blockBytes: ROWS_BYTES, binary: false }
 
 /**
@@ -70,17 +66,22 @@ async function readOn<T>(
   try {
     const first = await connections.acquire()
     sessions.push(first)
-    await first.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const files = filesOf(await first.query(`${BEGIN}; ${FILES_SQL}`))
     const snapshot = wanted > 1 ? await exportSnapshot(first) : undefined
     if (snapshot !== undefined) await joinSnapshot(connections, snapshot, Math.min(wanted, connections.limit - 1), sessions)
-    const result = await work([readerOf(first), ...sessions.slice(1).map(readerOf)])
+    const reader = (session: Session): Reader => readerOf(session, files)
+    const result = await work([reader(first), ...sessions.slice(1).map(reader)])
     whole = true
     return result
   } finally {
     for (const session of sessions) {
-      // After a failure or a stop the line may be dead: nobody waits for its answer.
       if (whole) await rollback(session)
-      else session.destroy()
+      else {
+        // One notices that nobody is there any more only when it has something to send.
+        if (session.isAnswering) session.interrupt()
+        // After a failure or a stop the line may be dead: nobody waits for its answer.
+        session.destroy()
+      }
       connections.release(session)
     }
     await Promise.all(sessions.map((session) => session.told()))
@@ -100,12 +101,12 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
     const session = await connections.tryAcquire()
     if (session === undefined) return
     sessions.push(session)
-    await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    await session.query(BEGIN)
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
   }
 }
 
-function readerOf(session: Session): Reader {
+function readerOf(session: Session, files: Files): Reader {
   let busy = false
   const take = (): void => {
     if (busy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
@@ -117,7 +118,7 @@ function readerOf(session: Session): Reader {
     take()
     const stop = stopper(session, options.signal)
     try {
-      yield* copyBlocks(session, table, sql, options, form)
+      yield* copyBlocks(session, { table, sql, before: holdSql(table, files) }, options, form)
     } catch (error) {
       throw stop.reasonOr(error)
     } finally {
@@ -209,52 +210,6 @@ function stopper(session: Session, signal: AbortSignal | undefined) {
     reasonOr: (error: unknown): unknown => (signal?.aborted === true ? signal.reason : error),
     end: () => signal?.removeEventListener('abort', stop),
   }
-}
-
-/** In a savepoint, so that a copy that is given up midway leaves the snapshot standing. All in one question to the server. */
-async function* copyBlocks(session: Session, table: Table, sql: string, options: ReadOptions, form: Form): AsyncGenerator<Block> {
-  // A copy lasts as long as whoever takes its rows; going back to the savepoint gives the next statement its time again.
-  const untimed = `SAVEPOINT reading; SET LOCAL statement_timeout = 0; ${sql}; ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading`
-  const copy = session.copyOut(untimed, form)
-  try {
-    for (;;) {
-      const block = await nextBlock(copy, table, options.quietMs)
-      if (block === undefined) return
-      yield block
-    }
-  } catch (error) {
-    throw session.error(error, sql)
-  } finally {
-    if (!copy.ended) await giveUp(session, copy)
-  }
-}
-
-/** Throws `database-too-slow` when nothing came for `quietMs`. */
-async function nextBlock(copy: CopyOut, table: Table, quietMs: number | undefined): Promise<Block | undefined> {
-  if (quietMs === undefined) return await copy.next()
-  const enough = new AbortController()
-  const quiet = systemClock.sleep(quietMs, enough.signal).then((): never => {
-    throw new MigrateError(
-      'database-too-slow',
-      `No row of ${fullName(table.name)} came for ${formatDuration(quietMs)}. The query was cancelled; nothing was changed.`,
-      { hint: 'Run again when the old host is quieter: what was saved is kept.', retrySafe: true },
-    )
-  })
-  try {
-    return await Promise.race([copy.next(), quiet])
-  } finally {
-    quiet.catch(() => undefined)
-    enough.abort()
-  }
-}
-
-/** Ends a copy that is still running: the server is told to stop, and what it had sent already is thrown away. */
-async function giveUp(session: Session, copy: CopyOut): Promise<void> {
-  if (session.broken) return
-  if (!copy.failed) await session.cancel()
-  await copy.discard()
-  // One that came to its end meanwhile has released its savepoint itself.
-  if (!copy.ended && !session.broken) await session.query('ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading')
 }
 
 /** See the port: a block's rows, which are lines of COPY's text where they aren't binary. */

@@ -51,6 +51,7 @@ export async function copyTables(options: CopyOptions): Promise<void> {
   await options.database.read(Math.min(options.connections, most), async (readers) => {
     const consistent = readers.every((reader) => reader.consistent)
     await store.session(consistent, isoTime(options.clock.now()))
+    await readers[0].note?.(waiting)
     const schedule = consistent ? anyOrder(waiting) : childrenFirst(waiting, schema.foreignKeys)
     const work = new Work({ manifest, schedule, size, readers: readers.length, rules: workRules(consistent) })
     const copy: Copy = {
@@ -90,14 +91,17 @@ async function readTasks(copy: Copy, reader: Reader): Promise<void> {
   for (;;) {
     const task = await copy.work.next(reader, copy.signal)
     if (task === undefined) return
-    if (task.kind === 'tables')
+    if (task.kind === 'tables') {
+      const last = task.tables.at(-1)
       await copy.store.saveTogether(
-        task.tables.map((table) => savingOf(copy, reader, { table, range: WHOLE, cuts: [], asked: null })),
+        task.tables.map((table) =>
+          savingOf(copy, reader, { table, range: WHOLE, cuts: [], asked: null, settles: table === last }),
+        ),
       )
-    else {
-      const saving = savingOf(copy, reader, task)
-      // Rows come by key, so a table that this reader has to itself can be gone on with after any part.
-      const goesOn = task.alone && saving.format === ROWS_FORMAT && task.table.key.length > 0
+    } else {
+      const saving = savingOf(copy, reader, { ...task, settles: true })
+      // Rows come by key, so a table that this reader has to itself can be gone on with after any part, where none is proven later.
+      const goesOn = task.alone && saving.format === ROWS_FORMAT && task.table.key.length > 0 && reader.settle === undefined
       const save = (): Promise<void> => copy.store.save(saving, goesOn)
       await (hasHugeRows(copy.size(task.table)) ? copy.inTurn(save) : save())
     }
@@ -112,7 +116,10 @@ const hasHugeRows = ({ rows, bytes }: { readonly rows: number; readonly bytes: n
 
 const WHOLE: KeyRange = { at: 0, after: null, upTo: null }
 
-type Wanted = Pick<Extract<Task, { kind: 'range' }>, 'table' | 'range' | 'cuts' | 'asked'>
+interface Wanted extends Pick<Extract<Task, { kind: 'range' }>, 'table' | 'range' | 'cuts' | 'asked'> {
+  /** True for what is read last of that which is on record together. */
+  readonly settles: boolean
+}
 
 function savingOf(copy: Copy, reader: Reader, wanted: Wanted): Saving {
   const { table, range } = wanted
@@ -128,12 +135,13 @@ function savingOf(copy: Copy, reader: Reader, wanted: Wanted): Saving {
 
 /** The rows of a range, by one query after the other. */
 async function* queries(copy: Copy, reader: Reader, wanted: Wanted, inBlocks: boolean): AsyncGenerator<Chunk> {
-  const { table, range, cuts, asked } = wanted
+  const { table, range, cuts, asked, settles } = wanted
   let after = range.after
   for (const upTo of [...cuts, range.upTo]) {
     yield* query({ copy, reader, table, inBlocks }, after, upTo, asked)
     after = upTo
   }
+  if (settles) await reader.settle?.()
 }
 
 interface Asking {
