@@ -87,7 +87,7 @@ export class SftpFiles implements FileHost {
     const read = (path: string): Promise<FolderEntries> =>
       this.#use(path, 'list', async (channel, boundary) => {
         const entries = await readFolder(channel, this.label, path, boundary.full(path), (each) => this.#asides.see(each))
-        if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
+        if (boundary.knows(path)) for (const below of entries.folders()) boundary.remember(below)
         return entries
       })
     yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)

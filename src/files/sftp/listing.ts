@@ -10,6 +10,8 @@ import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 const AHEAD = 4
 /** So often a link may go, or turn into something else, while it is asked about. */
 const LOOKS = 3
+/** From so many on, entries of which more is to be asked are asked about before the folder is read on. */
+const ASKED_AT_ONCE = 1024
 
 /**
  * Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. `seeOwn` is told of what this program
@@ -23,8 +25,19 @@ export async function readFolder(
   seeOwn: (path: string) => void = () => undefined,
 ): Promise<FolderEntries> {
   const entries = new FolderEntries(folder)
-  const late: FileEntryWithStats[] = []
-  await readAll(channel, full, (item) => {
+  let late: FileEntryWithStats[] = []
+  const lost: string[] = []
+  const look = lookerInto(channel, folder, full)
+  const ask = async (): Promise<void> => {
+    const asked = late
+    late = []
+    await Promise.all(asked.map(async (item) => keep(item.filename, await entryOf(channel, folder, full, item))))
+  }
+  const keep = (name: string, entry: FileEntry | undefined): void => {
+    if (entry === undefined) lost.push(name)
+    else entries.add(entry)
+  }
+  const take = (item: FileEntryWithStats): void => {
     const name = item.filename
     // What small files were unpacked into goes by itself, perhaps while we look.
     if (folder === '' && isUnpackedFolder(name)) return
@@ -33,19 +46,41 @@ export async function readFolder(
     if (isPartPath(name)) seeOwn(joinPath(folder, name))
     if (typeof item.attrs.mode !== 'number' || item.attrs.isSymbolicLink()) late.push(item)
     else entries.add(plainEntry(joinPath(folder, name), item.attrs))
+  }
+  await readAll(channel, full, take, async () => {
+    if (late.length >= ASKED_AT_ONCE) await ask()
   })
-  for (const entry of await askedEntries(channel, label, folder, full, late)) entries.add(entry)
+  await ask()
+  const names = (these: ReadonlySet<string>): Promise<readonly string[]> => namesIn(channel, full, (name) => these.has(name))
+  const missing = (name: string): Error => fileMissing(label, joinPath(folder, name))
+  for (const entry of await foundAfterAll(lost, { look, names, missing })) entries.add(entry)
   return entries.sort()
 }
 
-/** The names in a folder, nothing asked about them. */
-export async function namesIn(channel: SftpChannel, full: string): Promise<readonly string[]> {
+/** Shows the names in a folder; nothing is asked about them. */
+export const seeNames = (channel: SftpChannel, full: string, see: (name: string) => void): Promise<void> =>
+  readAll(channel, full, ({ filename }) => see(filename))
+
+/** The names in a folder that are wanted. */
+export async function namesIn(
+  channel: SftpChannel,
+  full: string,
+  isWanted: (name: string) => boolean,
+): Promise<readonly string[]> {
   const names: string[] = []
-  await readAll(channel, full, (item) => names.push(item.filename))
+  await seeNames(channel, full, (name) => {
+    if (isWanted(name)) names.push(name)
+  })
   return names
 }
 
-async function readAll(channel: SftpChannel, full: string, found: (item: FileEntryWithStats) => void): Promise<void> {
+/** `between`: is awaited before more is asked for. */
+async function readAll(
+  channel: SftpChannel,
+  full: string,
+  found: (item: FileEntryWithStats) => void,
+  between?: () => Promise<void>,
+): Promise<void> {
   const handle = await channel.openFolder(full)
   try {
     let more = true
@@ -55,6 +90,7 @@ async function readAll(channel: SftpChannel, full: string, found: (item: FileEnt
         if (items === null) more = false
         else items.forEach(found)
       }
+      await between?.()
     }
   } finally {
     // Nothing hangs on it: a connection that breaks now is told by the next request.
@@ -62,29 +98,22 @@ async function readAll(channel: SftpChannel, full: string, found: (item: FileEnt
   }
 }
 
-/** A link is asked where it points, and the host of what it said nothing about. What is gone by then is left out. */
-async function askedEntries(
+const fullOf = (full: string, name: string): string => (full === '/' ? `/${name}` : `${full}/${name}`)
+
+const lookerInto =
+  (channel: SftpChannel, folder: string, full: string) =>
+  (name: string): Promise<FileEntry | undefined> =>
+    entryAt(channel, joinPath(folder, name), fullOf(full, name)).catch(undefinedIfMissing)
+
+/** A link is asked where it points, and the host of what it said nothing about; `undefined` of what is gone by then. */
+async function entryOf(
   channel: SftpChannel,
-  label: string,
   folder: string,
   full: string,
-  items: readonly FileEntryWithStats[],
-): Promise<readonly FileEntry[]> {
-  const fullOf = (name: string): string => (full === '/' ? `/${name}` : `${full}/${name}`)
-  const look = (name: string): Promise<FileEntry | undefined> =>
-    entryAt(channel, joinPath(folder, name), fullOf(name)).catch(undefinedIfMissing)
-  const ask = async ({ filename: name, attrs }: FileEntryWithStats): Promise<FileEntry | undefined> =>
-    typeof attrs.mode === 'number'
-      ? entryFrom(channel, joinPath(folder, name), fullOf(name), attrs).catch(undefinedIfMissing)
-      : look(name)
-  const asked = await Promise.all(items.map(async (item) => [item.filename, await ask(item)] as const))
-  const lost = asked.flatMap(([name, entry]) => (entry === undefined ? [name] : []))
-  const found = await foundAfterAll(lost, {
-    look,
-    names: () => namesIn(channel, full),
-    missing: (name) => fileMissing(label, joinPath(folder, name)),
-  })
-  return [...asked.flatMap(([, entry]) => entry ?? []), ...found]
+  { filename: name, attrs }: FileEntryWithStats,
+): Promise<FileEntry | undefined> {
+  if (typeof attrs.mode !== 'number') return lookerInto(channel, folder, full)(name)
+  return entryFrom(channel, joinPath(folder, name), fullOf(full, name), attrs).catch(undefinedIfMissing)
 }
 
 /** An entry from its attributes; a link is asked where it points. */
@@ -124,10 +153,10 @@ const ENTRIES_AHEAD = 20_000
 const USUAL_ENTRIES = 150
 
 interface Level {
-  readonly entries: FolderEntries
-  /** Those of its folders that are looked into. */
-  readonly folders: readonly string[]
-  next: number
+  readonly of: FolderEntries
+  readonly entries: Iterator<FileEntry>
+  /** Its folders once more, which come sooner than the walk gets there. */
+  readonly folders: Iterator<string>
   nextFolder: number
   nextAhead: number
 }
@@ -145,26 +174,29 @@ interface Tree {
 export async function* walk(start: string, tree: Tree, signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
   const { read } = tree
   const ahead = new ReadAhead(async (folder) => (await readUnlessGone(folder, tree)) ?? new FolderEntries(folder))
-  const level = (entries: FolderEntries): Level => {
-    return { entries, folders: entries.folders.filter((folder) => tree.isEntered(folder)), next: 0, nextFolder: 0, nextAhead: 0 }
+  const level = (of: FolderEntries): Level => {
+    return { of, entries: of[Symbol.iterator](), folders: of.folders(), nextFolder: 0, nextAhead: 0 }
   }
   const levels: Level[] = [level(await read(start))]
   for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
     signal?.throwIfAborted()
-    const entry = top.entries.at(top.next)
-    if (entry === undefined) {
+    const next = top.entries.next()
+    if (next.done === true) {
       levels.pop()
+      top.of.close()
       continue
     }
-    top.next += 1
+    const entry = next.value
     yield entry
-    if (entry.kind !== 'folder' || !tree.isEntered(entry.path)) continue
+    if (entry.kind !== 'folder') continue
     top.nextFolder += 1
+    if (!tree.isEntered(entry.path)) continue
     const own = ahead.take(entry.path)
-    for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.takesMore; top.nextAhead += 1) {
-      const folder = top.folders[top.nextAhead]
-      if (folder === undefined) break
-      ahead.begin(folder)
+    while (ahead.takesMore) {
+      const folder = top.folders.next()
+      if (folder.done === true) break
+      top.nextAhead += 1
+      if (top.nextAhead > top.nextFolder && tree.isEntered(folder.value)) ahead.begin(folder.value)
     }
     levels.push(level(await own))
   }

@@ -1,10 +1,10 @@
-import { foldsCase } from '../case-folding.ts'
+import { CaseProbe } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
 import { checksFiles } from './check-file.ts'
 import { SPACE } from './failures.ts'
 import type { ShellHashes } from './hashes.ts'
-import { namesIn } from './listing.ts'
+import { seeNames } from './listing.ts'
 import { FLUSH } from './on-disk.ts'
 import { isMissing, REPLACE } from './placing.ts'
 
@@ -45,13 +45,14 @@ const isWindows = async (channel: SftpChannel): Promise<boolean> => /^\/[A-Za-z]
 async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {
   const above = root.slice(0, root.lastIndexOf('/')) || '/'
   for (const folder of root === '/' ? [root] : [root, above]) {
-    const names = await namesIn(channel, folder).catch((error: unknown) => {
+    let probe = new CaseProbe()
+    await seeNames(channel, folder, (name) => probe.see(name)).catch((error: unknown) => {
       // The folder may not be there yet, and the one above may be shut to this account.
-      if (statusOf(error) !== undefined) return []
-      throw error
+      if (statusOf(error) === undefined) throw error
+      probe = new CaseProbe()
     })
     const below = folder === '/' ? '' : folder
-    const found = await foldsCase(names, async (name) => !(await isMissing(channel, `${below}/${name}`)))
+    const found = await probe.foldsCase(async (name) => !(await isMissing(channel, `${below}/${name}`)))
     if (found !== null) return found
   }
   return null

@@ -176,9 +176,9 @@ export class TarWrites {
 
 /** Removes what a run left that was killed while it unpacked. */
 async function sweep(pool: SftpPool, root: string, own: ReadonlySet<string>): Promise<void> {
-  const left = await pool.use(({ channel }) => namesIn(channel, root)).catch(() => [])
-  for (const name of left)
-    if (isUnpackedFolder(name) && !own.has(name)) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
+  const isLeft = (name: string): boolean => isUnpackedFolder(name) && !own.has(name)
+  const left = await pool.use(({ channel }) => namesIn(channel, root, isLeft)).catch(() => [])
+  for (const name of left) await removeUnpacked(pool, `${root === '/' ? '' : root}/${name}`)
 }
 
 /** What can't be removed does no harm, and is tried again at the next run. */
@@ -191,8 +191,8 @@ const removeUnpacked = (pool: SftpPool, folder: string): Promise<void> =>
         () => false,
       )
       if (isGone) return
-      for (const name of await namesIn(channel, folder))
-        if (name !== '.' && name !== '..') await channel.remove(`${folder}/${name}`)
+      for (const name of await namesIn(channel, folder, (each) => each !== '.' && each !== '..'))
+        await channel.remove(`${folder}/${name}`)
       await channel.removeFolder(folder)
     })
     .catch(() => undefined)
