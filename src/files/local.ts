@@ -67,9 +67,7 @@ class LocalFiles implements FileHost {
     const by = async (folder: string): Promise<boolean | null> => {
       const probe = new CaseProbe()
       for await (const name of namesIn(folder)) probe.see(name)
-      return probe.foldsCase(
-        async (name) => (await fs.lstat(onDisk(join(folder, name))).catch(() => undefined)) !== undefined,
-      )
+      return probe.foldsCase(async (name) => (await fs.lstat(onDisk(join(folder, name))).catch(() => undefined)) !== undefined)
     }
     return (await this.#do('', 'list', () => by(this.#root))) ?? (await by(dirname(this.#root)).catch(() => null))
   }
