@@ -3,7 +3,7 @@ import { fileMissing, filesFailed } from '../failures.ts'
 import { FolderEntries } from '../folder-entries.ts'
 import { isPartPath, isUnpackedFolder, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
-import { foundAfterAll, readUnlessGone } from '../vanishing.ts'
+import { foundAfterAll } from '../vanishing.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
@@ -15,7 +15,7 @@ const ASKED_AT_ONCE = 1024
 
 /**
  * Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. `seeOwn` is told of what this program
- * itself has put there on the way.
+ * itself has put there on the way; `soFar` how many have come, and may throw: the rest isn't asked for then.
  */
 export async function readFolder(
   channel: SftpChannel,
@@ -23,6 +23,7 @@ export async function readFolder(
   folder: string,
   full: string,
   seeOwn: (path: string) => void = () => undefined,
+  soFar: (entries: number) => void = () => undefined,
 ): Promise<FolderEntries> {
   const entries = new FolderEntries(folder)
   let late: FileEntryWithStats[] = []
@@ -49,6 +50,7 @@ export async function readFolder(
   }
   await readAll(channel, full, take, async () => {
     if (late.length >= ASKED_AT_ONCE) await ask()
+    soFar(entries.length)
   })
   await ask()
   const names = (these: ReadonlySet<string>): Promise<readonly string[]> => namesIn(channel, full, (name) => these.has(name))
@@ -144,105 +146,4 @@ export async function entryAt(channel: SftpChannel, path: string, full: string):
 
 function undefinedIfMissing(error: unknown): undefined {
   if (statusOf(error) !== STATUS.missing) throw error
-}
-
-/** Folders read ahead of where the listing is, and about so many entries of them. */
-const FOLDERS_AHEAD = 256
-const ENTRIES_AHEAD = 20_000
-/** What a folder is taken to hold until the first ones are read, entries. */
-const USUAL_ENTRIES = 150
-
-interface Level {
-  readonly of: FolderEntries
-  readonly entries: Iterator<FileEntry>
-  /** Its folders once more, which come sooner than the walk gets there. */
-  readonly folders: Iterator<string>
-  nextFolder: number
-  nextAhead: number
-}
-
-interface Tree {
-  isEntered(folder: string): boolean
-  read(folder: string): Promise<FolderEntries>
-  stat(path: string): Promise<FileEntry | undefined>
-}
-
-/**
- * Walks a tree in the order of `comparePaths`, reading some folders ahead. Holds the entries of the folders on the way down and of
- * those read ahead, whatever the size of the tree.
- */
-export async function* walk(start: string, tree: Tree, signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
-  const { read } = tree
-  const ahead = new ReadAhead(async (folder) => (await readUnlessGone(folder, tree)) ?? new FolderEntries(folder))
-  const level = (of: FolderEntries): Level => {
-    return { of, entries: of[Symbol.iterator](), folders: of.folders(), nextFolder: 0, nextAhead: 0 }
-  }
-  const levels: Level[] = [level(await read(start))]
-  for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
-    signal?.throwIfAborted()
-    const next = top.entries.next()
-    if (next.done === true) {
-      levels.pop()
-      top.of.close()
-      continue
-    }
-    const entry = next.value
-    yield entry
-    if (entry.kind !== 'folder') continue
-    top.nextFolder += 1
-    if (!tree.isEntered(entry.path)) continue
-    const own = ahead.take(entry.path)
-    while (ahead.takesMore) {
-      const folder = top.folders.next()
-      if (folder.done === true) break
-      top.nextAhead += 1
-      if (top.nextAhead > top.nextFolder && tree.isEntered(folder.value)) ahead.begin(folder.value)
-    }
-    levels.push(level(await own))
-  }
-}
-
-/** Folders that are read before the walk gets there. */
-class ReadAhead {
-  readonly #read: (folder: string) => Promise<FolderEntries>
-  readonly #begun = new Map<string, Promise<FolderEntries>>()
-  #answered = 0
-  /** Entries of those that are here and not taken yet, and of all that ever came. */
-  #held = 0
-  #seen = 0
-  #folders = 0
-
-  constructor(read: (folder: string) => Promise<FolderEntries>) {
-    this.#read = read
-  }
-
-  get takesMore(): boolean {
-    const usual = this.#folders === 0 ? USUAL_ENTRIES : this.#seen / this.#folders
-    const expected = this.#held + (this.#begun.size - this.#answered) * usual
-    return this.#begun.size < FOLDERS_AHEAD && expected < ENTRIES_AHEAD
-  }
-
-  begin(folder: string): void {
-    const answer = this.#read(folder)
-    this.#begun.set(folder, answer)
-    answer.then(
-      (entries) => {
-        this.#seen += entries.length
-        this.#folders += 1
-        this.#answered += 1
-        this.#held += entries.length
-      },
-      () => undefined, // thrown when the walk gets there
-    )
-  }
-
-  async take(folder: string): Promise<FolderEntries> {
-    const begun = this.#begun.get(folder)
-    if (begun === undefined) return this.#read(folder)
-    const entries = await begun
-    this.#begun.delete(folder)
-    this.#answered -= 1
-    this.#held -= entries.length
-    return entries
-  }
 }
