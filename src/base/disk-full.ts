@@ -28,3 +28,16 @@ export function refuseShort(written: number, length: number): void {
   if (written !== length)
     throw Object.assign(new Error(`only ${written} of ${length} bytes could be written`), { code: 'ENOSPC' })
 }
+
+/** What was thrown while something was kept among the temporary files of this machine: a full disk as the reader needs it said, anything else as it was. */
+export function noTemporaryRoom(error: unknown, what: string): unknown {
+  if (!isDiskFull(error)) return error
+  return new MigrateError(
+    'disk-full',
+    `There is no room among the temporary files of this machine to put ${what} in order. Nothing was changed by that.`,
+    {
+      hint: 'Make room there, or name a folder on a larger disk in the environment variable SQLITE_TMPDIR, then run again.',
+      cause: error,
+    },
+  )
+}

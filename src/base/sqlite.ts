@@ -1,4 +1,15 @@
-import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite'
+
+/**
+ * A database that nobody else sees and that is gone when it is closed, or with the process: in memory up to so many KiB, beyond them in the
+ * folder for temporary files (SQLITE_TMPDIR, TMPDIR, /var/tmp, /tmp).
+ */
+export function openPrivate(cacheKib: number): DatabaseSync {
+  const database = new DatabaseSync('')
+  // One transaction that is never ended: each statement by itself would be written out at once.
+  database.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -${cacheKib}; BEGIN`)
+  return database
+}
 
 /** A SQLite database whose statements are prepared once each, and whose changes are made together or not at all. */
 export class Sqlite {

@@ -1,11 +1,29 @@
+/** Of the names of a large folder so many are enough to find one that tells. */
+const ENOUGH = 1000
+
 /**
- * Whether names that differ in case alone are the same on a host, found without writing: by asking for the other case of a name that is
- * there. `names`: all of one folder; `null` when none of them tells.
+ * Finds out whether names that differ in case alone are the same on a host, without writing: by asking for the other case of a name that is
+ * there. Is to be shown all names of one folder, and holds few of them.
  */
-export async function foldsCase(names: readonly string[], isThere: (name: string) => Promise<boolean>): Promise<boolean | null> {
-  const all = new Set(names)
-  const telling = names.find((name) => !all.has(otherCase(name)))
-  return telling === undefined ? null : isThere(otherCase(telling))
+export class CaseProbe {
+  readonly #first = new Set<string>()
+  /** Other cases of those, which no name has so far. */
+  #others: Set<string> | undefined
+
+  see(name: string): void {
+    if (this.#others !== undefined) this.#others.delete(name)
+    else if (this.#first.add(name).size === ENOUGH) this.#others = this.#unseen()
+  }
+
+  /** `null` when no name tells. */
+  async foldsCase(isThere: (name: string) => Promise<boolean>): Promise<boolean | null> {
+    const [telling] = this.#others ?? this.#unseen()
+    return telling === undefined ? null : isThere(telling)
+  }
+
+  #unseen(): Set<string> {
+    return new Set([...this.#first].map(otherCase).filter((name) => !this.#first.has(name)))
+  }
 }
 
 /** ASCII letters the other way round; the name as it is when it has none. */

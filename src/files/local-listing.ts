@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs'
+import type { Dir, Stats } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../base/errors.ts'
@@ -30,6 +30,14 @@ export async function lookAt(path: string, full: string | Buffer, looks = LOOKS)
   }
 }
 
+/** Latin 1 has a letter for each byte: buffers of their own would take several times the room. */
+const opened = (full: string | Buffer): Promise<Dir> => fs.opendir(full, { encoding: 'latin1', bufferSize: LOOKED_AT_ONCE })
+
+/** The names in a folder, as they come. Throws the system's errors. */
+export async function* namesIn(full: string): AsyncGenerator<string> {
+  for await (const { name } of await opened(full)) yield nameFrom(Buffer.from(name, 'latin1'))
+}
+
 interface Folder {
   readonly label: string
   /** Of the site, absolute. */
@@ -41,21 +49,29 @@ interface Folder {
 
 /** Everything in one folder that is within, sorted; the whole of it or an error. Throws the system's errors. */
 export async function readFolder({ label, root, path, full }: Folder, signal: AbortSignal | undefined): Promise<FolderEntries> {
-  // Latin 1 has a letter for each byte: buffers of their own would take several times the room.
-  const names = (): Promise<readonly string[]> => fs.readdir(full, { encoding: 'latin1' })
+  const names = async (these: ReadonlySet<string>): Promise<readonly string[]> => {
+    const found: string[] = []
+    for await (const { name } of await opened(full)) if (these.has(name)) found.push(name)
+    return found
+  }
   const pathOf = (name: string): string => joinPath(path, nameFrom(Buffer.from(name, 'latin1')))
   const look = (name: string): Promise<FileEntry | undefined> => lookAt(pathOf(name), onDisk(join(root, pathOf(name))))
   const entries = new FolderEntries(path)
   const lost: string[] = []
-  const all = await names()
-  for (let at = 0; at < all.length; at += LOOKED_AT_ONCE) {
+  let some: string[] = []
+  const lookAtThem = async (): Promise<void> => {
     signal?.throwIfAborted()
-    const some = all.slice(at, at + LOOKED_AT_ONCE)
     for (const [index, entry] of (await Promise.all(some.map(look))).entries()) {
       if (entry === undefined) lost.push(some[index] ?? '')
       else entries.add(entry)
     }
+    some = []
   }
+  for await (const { name } of await opened(full)) {
+    some.push(name)
+    if (some.length >= LOOKED_AT_ONCE) await lookAtThem()
+  }
+  await lookAtThem()
   const missing = (name: string): Error => fileMissing(label, pathOf(name))
   for (const entry of await foundAfterAll(lost, { look, names, missing })) entries.add(entry)
   return entries.sort()

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import pLimit from 'p-limit'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
-import { foldsCase } from './case-folding.ts'
+import { CaseProbe } from './case-folding.ts'
 import { looksInto } from './depth.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
@@ -13,11 +13,10 @@ import type { FolderEntries } from './folder-entries.ts'
 import { counting, hashOf } from './hash-of.ts'
 import { lastLook } from './last-look.ts'
 import { LocalDisk } from './local-disk.ts'
-import { lookAt, readFolder } from './local-listing.ts'
-import { BYTES, isLink, makeFolders, onDisk, realPath } from './local-paths.ts'
+import { lookAt, namesIn, readFolder } from './local-listing.ts'
+import { isLink, makeFolders, onDisk, realPath } from './local-paths.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
-import { nameFrom } from './raw-names.ts'
 import { readUnlessGone } from './vanishing.ts'
 import { wholeContent } from './whole.ts'
 
@@ -65,12 +64,12 @@ class LocalFiles implements FileHost {
 
   /** By a name in the folder, or else by the folder's own. */
   async #foldsCase(): Promise<boolean | null> {
-    const by = async (folder: string, names: readonly string[]): Promise<boolean | null> =>
-      foldsCase(names, async (name) => (await fs.lstat(onDisk(join(folder, name))).catch(() => undefined)) !== undefined)
-    const inside = await by(this.#root, (await this.#do('', 'list', () => fs.readdir(this.#root, BYTES))).map(nameFrom))
-    if (inside !== null) return inside
-    const above = dirname(this.#root)
-    return by(above, (await fs.readdir(above, BYTES).catch(() => [])).map(nameFrom))
+    const by = async (folder: string): Promise<boolean | null> => {
+      const probe = new CaseProbe()
+      for await (const name of namesIn(folder)) probe.see(name)
+      return probe.foldsCase(async (name) => (await fs.lstat(onDisk(join(folder, name))).catch(() => undefined)) !== undefined)
+    }
+    return (await this.#do('', 'list', () => by(this.#root))) ?? (await by(dirname(this.#root)).catch(() => null))
   }
 
   async check(purpose: 'read' | 'write'): Promise<readonly Finding[]> {
@@ -104,6 +103,7 @@ class LocalFiles implements FileHost {
       const below = await readUnlessGone(entry.path, { read, stat: (path) => this.stat(path) })
       if (below !== undefined) yield* this.#walk(below, signal, isEntered)
     }
+    entries.close()
   }
 
   async #entriesOf(path: string, signal: AbortSignal | undefined): Promise<FolderEntries> {

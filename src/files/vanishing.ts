@@ -13,8 +13,8 @@ const TRIES = 3
 interface Names<N> {
   /** What stands under a name; `undefined` when nothing does. */
   look(name: N): Promise<FileEntry | undefined>
-  /** The folder's names, asked for anew. */
-  names(): Promise<Iterable<N>>
+  /** The folder's names, asked for anew; others than these may be left out. */
+  names(these: ReadonlySet<N>): Promise<Iterable<N>>
   missing(name: N): Error
 }
 
@@ -25,7 +25,7 @@ export async function foundAfterAll<N>(lost: readonly N[], { look, names, missin
   for (let tries = TRIES; left.length > 0; tries -= 1) {
     const [first] = left
     if (tries === 0 && first !== undefined) throw missing(first)
-    const named = new Set(await names())
+    const named = new Set(await names(new Set(left)))
     const again = await Promise.all(left.filter((name) => named.has(name)).map(async (name) => [name, await look(name)] as const))
     found.push(...again.flatMap(([, entry]) => entry ?? []))
     left = again.flatMap(([name, entry]) => (entry === undefined ? [name] : []))

@@ -13,8 +13,8 @@ import { apart, inItsTurn } from './old-shop-pace.ts'
 import { paced } from './paced-listing.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
-export const FILES_AT_ONCE = 1024
-export const BYTES_AT_ONCE = 8 * 1024 * 1024
+export const FILES_AT_ONCE = 2048
+export const BYTES_AT_ONCE = 16 * 1024 * 1024
 /**
  * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
  * take up when the last one is.

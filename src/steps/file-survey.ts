@@ -1,10 +1,10 @@
 import type { Finding } from '../base/errors.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
-import { folded } from '../files/case-folding.ts'
-import { nameOf, parentOf, targetStaysInside } from '../files/paths.ts'
+import { nameOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import { isRaw, shownPath } from '../files/raw-names.ts'
 import { refusedByWindows } from '../files/windows-names.ts'
+import { SameNames } from './same-names.ts'
 
 /** Of paths that share a fault, so many are named. */
 const NAMED = 5
@@ -20,7 +20,11 @@ export async function surveyFiles(
 ): Promise<readonly Finding[]> {
   const [source, powers] = [await old.powers(), await target.powers()]
   const survey = new Survey(powers)
-  for await (const entry of entries) survey.add(entry)
+  try {
+    for await (const entry of entries) survey.add(entry)
+  } finally {
+    survey.close()
+  }
   const room = { bytes: await target.freeBytes(), files: await target.freeFiles() }
   return [
     ...survey.findings(target.label),
@@ -40,11 +44,12 @@ class Survey {
   readonly #notOnWindows = new Some()
   readonly #lineBreaks = new Some()
   readonly #links = new Some()
+  readonly #pairs = new Some()
 
   constructor(powers: FilePowers) {
     this.#powers = powers
     // Windows folds case and nothing else; what folds case elsewhere (APFS, HFS+) takes every way to write an accent for the same.
-    this.#names = new SameNames(powers.names !== 'windows')
+    this.#names = new SameNames(powers.names !== 'windows', (both) => this.#pairs.add(both))
   }
 
   add(entry: FileEntry): void {
@@ -60,6 +65,10 @@ class Survey {
     if (this.#powers.foldsCase !== false) this.#names.add(entry.path)
   }
 
+  close(): void {
+    this.#names.close()
+  }
+
   #judgeName(path: string): void {
     const { names } = this.#powers
     if (names === 'bytes') return
@@ -69,7 +78,6 @@ class Survey {
   }
 
   findings(label: string): readonly Finding[] {
-    const { pairs } = this.#names
     const folds = this.#powers.foldsCase === true
     return [
       ...faults(this.#raw, {
@@ -93,7 +101,7 @@ class Survey {
         message: (which, count) => `${count} are links, which ${label} can’t make over FTP: ${which}.`,
         hint: 'Exclude them and make them by hand, or reach the new host over SFTP.',
       }),
-      ...faults(pairs, {
+      ...faults(this.#pairs, {
         code: 'file-names-differ-in-case',
         severity: folds ? 'error' : 'warning',
         message: (which, count) =>
@@ -103,44 +111,6 @@ class Survey {
     ]
   }
 }
-
-/**
- * Finds names of one folder that differ in case alone, or in how an accent is written (Unicode's NFC and NFD), in a listing with folders before what they hold. Holds the names of the folders on
- * the way down, whatever the size of the tree.
- */
-class SameNames {
-  readonly pairs = new Some()
-  readonly #composes: boolean
-  #levels: { readonly folder: string; readonly names: Map<string, string> }[] = []
-
-  /** `composes`: a letter with its accent as one character or as two is the same. */
-  constructor(composes: boolean) {
-    this.#composes = composes
-  }
-
-  add(path: string): void {
-    const folder = parentOf(path)
-    while (this.#levels.length > 0 && !isWithin(folder, this.#levels.at(-1)?.folder ?? '')) this.#levels.pop()
-    let level = this.#levels.at(-1)
-    if (level?.folder !== folder) {
-      level = { folder, names: new Map() }
-      this.#levels.push(level)
-    }
-    const key = folded(this.#composes ? nameOf(path).normalize('NFC') : nameOf(path))
-    const other = level.names.get(key)
-    if (other === undefined) level.names.set(key, nameOf(path))
-    else
-      this.pairs.add(
-        `${shownPath(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`)}${howTheyDiffer(other, nameOf(path))}`,
-      )
-  }
-}
-
-/** What isn't to be seen. */
-const howTheyDiffer = (a: string, b: string): string =>
-  a.normalize('NFC') === b.normalize('NFC') ? ' (an accent is a character of its own in one of them)' : ''
-
-const isWithin = (folder: string, above: string): boolean => above === '' || folder === above || folder.startsWith(`${above}/`)
 
 /** Counts, and keeps the first few for people. */
 class Some {

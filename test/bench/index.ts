@@ -10,10 +10,10 @@
 //     npm run bench -- reconcile          two hosts compared and made alike: mysql, or: reconcile postgres
 //     npm run bench -- reconcile --strays 0,1393 --tools checksum --patience 4 --no-buying
 //     npm run bench -- --quick            small amounts, one round: whether it works, not how fast
+import './small-young.ts'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatBytes } from '../../src/base/units.ts'
-import { boundYoungGeneration } from '../../src/base/young-generation.ts'
 import { benchDatabase } from './database.ts'
 import { benchDatabases } from './databases/index.ts'
 import { benchFiles } from './files/index.ts'
@@ -43,8 +43,6 @@ const { values, positionals } = parseArgs({
   },
 })
 const { quick } = values
-// As the program itself does when it starts.
-boundYoungGeneration()
 const numberOf = (text: string | undefined, otherwise: number): number => (text === undefined ? otherwise : Number(text))
 
 const PARTS = {

@@ -20,11 +20,13 @@ interface Folder {
   readonly label: string
   /** Only this one of what it holds is wanted. */
   readonly only?: string
+  /** Is told of every path that is listed, of some twice. */
+  readonly see?: (path: string) => void
 }
 
 /**
  * The entries of one folder, sorted. Throws for what can't be listed whole: an answer that ends early, a line that isn't understood. Memory:
- * the entries, packed when they are many (folder-entries.ts); never the server's text.
+ * a few mebibytes, however many they are (folder-entries.ts); never the server's text.
  */
 export async function listFolder(connection: FtpConnection, folder: Folder): Promise<FolderEntries> {
   const { client, features, system } = connection
@@ -63,7 +65,7 @@ async function entriesBy(
   command: string,
   parse: (line: string) => ListedEntry | 'itself',
   { client }: FtpConnection,
-  { path, label, only }: Folder,
+  { path, label, only, see }: Folder,
 ): Promise<Listed> {
   const entries = new FolderEntries(path)
   let lines = 0
@@ -71,7 +73,9 @@ async function entriesBy(
     lines += 1
     const found = parse(line)
     const entry = found === 'itself' ? undefined : entryFrom(found, path)
-    if (entry !== undefined && (only === undefined || entry.path === only)) entries.add(entry)
+    if (entry === undefined || (only !== undefined && entry.path !== only)) return
+    see?.(entry.path)
+    entries.add(entry)
   })
   if (FAILED_AFTER_ALL.test(answer.message)) throw permissionDenied(label, path, 'list', new Error(answer.message.trim()))
   if (!isWhole) {
@@ -105,6 +109,7 @@ async function merged(
     last = entry.path
   }
   for (; next.done !== true; next = exact.next()) all.add(next.value)
+  for (const each of [known, listed]) each.close()
   return all.sort()
 }
 

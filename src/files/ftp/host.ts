@@ -42,7 +42,7 @@ export class FtpFiles implements FileHost {
   async powers(): Promise<FilePowers> {
     return this.#pool.use(async (connection) => {
       const root = await findRoot(connection, this.#options)
-      const entries = root === undefined ? [] : [...(await listFolder(connection, { at: root, path: '', label: this.label }))]
+      const entries = root === undefined ? [] : await listFolder(connection, { at: root, path: '', label: this.label })
       return findPowers(connection, this.#options.tls !== 'none', root ?? '', entries)
     })
   }
@@ -62,9 +62,8 @@ export class FtpFiles implements FileHost {
   }
 
   async #entries(folder: string): Promise<FolderEntries> {
-    const where = { path: folder, label: this.label }
+    const where = { path: folder, label: this.label, see: (path: string): void => this.#asides.see(path) }
     const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
-    for (const { path } of entries) this.#asides.see(path)
     if (folder !== '') this.#boundary.remember(folder)
     return entries
   }
@@ -94,7 +93,8 @@ export class FtpFiles implements FileHost {
     const folder = parentOf(path)
     try {
       const where = { at: this.#full(folder), path: folder, label: this.label }
-      return (await listFolder(connection, { ...where, only: path })).at(0)
+      const [entry] = await listFolder(connection, { ...where, only: path })
+      return entry
     } catch (error) {
       const meaning = meaningOf(error, connection)
       if (meaning === 'missing') return undefined

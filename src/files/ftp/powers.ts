@@ -1,4 +1,4 @@
-import { foldsCase } from '../case-folding.ts'
+import { CaseProbe } from '../case-folding.ts'
 import type { FileEntry, FilePowers } from '../port.ts'
 import type { FtpConnection } from './connection.ts'
 import { toWire } from './wire.ts'
@@ -16,7 +16,7 @@ export async function findPowers(
   connection: FtpConnection,
   isEncrypted: boolean,
   root: string,
-  entries: readonly FileEntry[],
+  entries: Iterable<FileEntry>,
 ): Promise<FilePowers> {
   const { client, system, features } = connection
   const own = await client.sendIgnoringError('SITE HELP')
@@ -25,7 +25,8 @@ export async function findPowers(
     const { code } = await client.sendIgnoringError(`SIZE ${root}/${toWire(name)}`)
     return code === 213 || (await client.sendIgnoringError(`CWD ${root}/${toWire(name)}`)).code < 400
   }
-  const names = entries.map((entry) => entry.path)
+  const probe = new CaseProbe()
+  for (const { path } of entries) probe.see(path)
   return {
     atomicReplace: !isWindows,
     links: false,
@@ -33,7 +34,7 @@ export async function findPowers(
     freeSpace: features.has('AVBL'),
     times: setsTimes(connection),
     hash: HASHES.find((command) => features.has(command)) ?? null,
-    foldsCase: (await foldsCase(names, isThere)) ?? (isWindows ? true : null),
+    foldsCase: (await probe.foldsCase(isThere)) ?? (isWindows ? true : null),
     names: isWindows ? 'windows' : 'bytes',
     lineBreaks: false,
     offsets: features.has('REST') || !features.has('SIZE'),

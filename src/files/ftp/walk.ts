@@ -16,7 +16,9 @@ interface Tree {
  * the entries of the folders on the way down, and for each of them those of as many more as there are connections.
  */
 export async function* walk(entries: FolderEntries, tree: Tree): AsyncGenerator<FileEntry> {
-  const folders = entries.folders.filter((folder) => tree.isEntered(folder))
+  const folders = entered(entries.folders(), tree)
+  /** Folders that come next, the first of them now. */
+  const soon: string[] = []
   const asked = new Map<string, Promise<FolderEntries | undefined>>()
   const ask = (folder: string): void => {
     if (asked.has(folder)) return
@@ -25,15 +27,23 @@ export async function* walk(entries: FolderEntries, tree: Tree): AsyncGenerator<
     answer.catch(() => undefined)
     asked.set(folder, answer)
   }
-  let next = 0
   for (const entry of entries) {
     tree.signal?.throwIfAborted()
     yield entry
     if (entry.kind !== 'folder' || !tree.isEntered(entry.path)) continue
-    for (const folder of [entry.path, ...folders.slice(next + 1, next + tree.connections)]) ask(folder)
-    next += 1
+    for (let next = folders.next(); next.done !== true; next = folders.next()) {
+      soon.push(next.value)
+      if (soon.length >= tree.connections) break
+    }
+    for (const folder of soon) ask(folder)
+    soon.shift()
     const below = await asked.get(entry.path)
     asked.delete(entry.path)
     if (below !== undefined) yield* walk(below, tree)
   }
+  entries.close()
+}
+
+function* entered(folders: Iterable<string>, tree: Tree): Generator<string> {
+  for (const folder of folders) if (tree.isEntered(folder)) yield folder
 }

@@ -3,17 +3,19 @@ import { fileMissing, filesFailed } from '../failures.ts'
 import { FolderEntries } from '../folder-entries.ts'
 import { isPartPath, isUnpackedFolder, joinPath } from '../paths.ts'
 import type { FileEntry } from '../port.ts'
-import { foundAfterAll, readUnlessGone } from '../vanishing.ts'
+import { foundAfterAll } from '../vanishing.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 
 /** Requests for names sent ahead on one folder: their answers may come in any order, the names are sorted anyway. */
 const AHEAD = 4
 /** So often a link may go, or turn into something else, while it is asked about. */
 const LOOKS = 3
+/** From so many on, entries of which more is to be asked are asked about before the folder is read on. */
+const ASKED_AT_ONCE = 1024
 
 /**
  * Everything in one folder, sorted; the whole of it or an error. `full`: the folder's path on the host. `seeOwn` is told of what this program
- * itself has put there on the way.
+ * itself has put there on the way; `soFar` how many have come, and may throw: the rest isn't asked for then.
  */
 export async function readFolder(
   channel: SftpChannel,
@@ -21,10 +23,22 @@ export async function readFolder(
   folder: string,
   full: string,
   seeOwn: (path: string) => void = () => undefined,
+  soFar: (entries: number) => void = () => undefined,
 ): Promise<FolderEntries> {
   const entries = new FolderEntries(folder)
-  const late: FileEntryWithStats[] = []
-  await readAll(channel, full, (item) => {
+  let late: FileEntryWithStats[] = []
+  const lost: string[] = []
+  const look = lookerInto(channel, folder, full)
+  const ask = async (): Promise<void> => {
+    const asked = late
+    late = []
+    await Promise.all(asked.map(async (item) => keep(item.filename, await entryOf(channel, folder, full, item))))
+  }
+  const keep = (name: string, entry: FileEntry | undefined): void => {
+    if (entry === undefined) lost.push(name)
+    else entries.add(entry)
+  }
+  const take = (item: FileEntryWithStats): void => {
     const name = item.filename
     // What small files were unpacked into goes by itself, perhaps while we look.
     if (folder === '' && isUnpackedFolder(name)) return
@@ -33,19 +47,42 @@ export async function readFolder(
     if (isPartPath(name)) seeOwn(joinPath(folder, name))
     if (typeof item.attrs.mode !== 'number' || item.attrs.isSymbolicLink()) late.push(item)
     else entries.add(plainEntry(joinPath(folder, name), item.attrs))
+  }
+  await readAll(channel, full, take, async () => {
+    if (late.length >= ASKED_AT_ONCE) await ask()
+    soFar(entries.length)
   })
-  for (const entry of await askedEntries(channel, label, folder, full, late)) entries.add(entry)
+  await ask()
+  const names = (these: ReadonlySet<string>): Promise<readonly string[]> => namesIn(channel, full, (name) => these.has(name))
+  const missing = (name: string): Error => fileMissing(label, joinPath(folder, name))
+  for (const entry of await foundAfterAll(lost, { look, names, missing })) entries.add(entry)
   return entries.sort()
 }
 
-/** The names in a folder, nothing asked about them. */
-export async function namesIn(channel: SftpChannel, full: string): Promise<readonly string[]> {
+/** Shows the names in a folder; nothing is asked about them. */
+export const seeNames = (channel: SftpChannel, full: string, see: (name: string) => void): Promise<void> =>
+  readAll(channel, full, ({ filename }) => see(filename))
+
+/** The names in a folder that are wanted. */
+export async function namesIn(
+  channel: SftpChannel,
+  full: string,
+  isWanted: (name: string) => boolean,
+): Promise<readonly string[]> {
   const names: string[] = []
-  await readAll(channel, full, (item) => names.push(item.filename))
+  await seeNames(channel, full, (name) => {
+    if (isWanted(name)) names.push(name)
+  })
   return names
 }
 
-async function readAll(channel: SftpChannel, full: string, found: (item: FileEntryWithStats) => void): Promise<void> {
+/** `between`: is awaited before more is asked for. */
+async function readAll(
+  channel: SftpChannel,
+  full: string,
+  found: (item: FileEntryWithStats) => void,
+  between?: () => Promise<void>,
+): Promise<void> {
   const handle = await channel.openFolder(full)
   try {
     let more = true
@@ -55,6 +92,7 @@ async function readAll(channel: SftpChannel, full: string, found: (item: FileEnt
         if (items === null) more = false
         else items.forEach(found)
       }
+      await between?.()
     }
   } finally {
     // Nothing hangs on it: a connection that breaks now is told by the next request.
@@ -62,29 +100,22 @@ async function readAll(channel: SftpChannel, full: string, found: (item: FileEnt
   }
 }
 
-/** A link is asked where it points, and the host of what it said nothing about. What is gone by then is left out. */
-async function askedEntries(
+const fullOf = (full: string, name: string): string => (full === '/' ? `/${name}` : `${full}/${name}`)
+
+const lookerInto =
+  (channel: SftpChannel, folder: string, full: string) =>
+  (name: string): Promise<FileEntry | undefined> =>
+    entryAt(channel, joinPath(folder, name), fullOf(full, name)).catch(undefinedIfMissing)
+
+/** A link is asked where it points, and the host of what it said nothing about; `undefined` of what is gone by then. */
+async function entryOf(
   channel: SftpChannel,
-  label: string,
   folder: string,
   full: string,
-  items: readonly FileEntryWithStats[],
-): Promise<readonly FileEntry[]> {
-  const fullOf = (name: string): string => (full === '/' ? `/${name}` : `${full}/${name}`)
-  const look = (name: string): Promise<FileEntry | undefined> =>
-    entryAt(channel, joinPath(folder, name), fullOf(name)).catch(undefinedIfMissing)
-  const ask = async ({ filename: name, attrs }: FileEntryWithStats): Promise<FileEntry | undefined> =>
-    typeof attrs.mode === 'number'
-      ? entryFrom(channel, joinPath(folder, name), fullOf(name), attrs).catch(undefinedIfMissing)
-      : look(name)
-  const asked = await Promise.all(items.map(async (item) => [item.filename, await ask(item)] as const))
-  const lost = asked.flatMap(([name, entry]) => (entry === undefined ? [name] : []))
-  const found = await foundAfterAll(lost, {
-    look,
-    names: () => namesIn(channel, full),
-    missing: (name) => fileMissing(label, joinPath(folder, name)),
-  })
-  return [...asked.flatMap(([, entry]) => entry ?? []), ...found]
+  { filename: name, attrs }: FileEntryWithStats,
+): Promise<FileEntry | undefined> {
+  if (typeof attrs.mode !== 'number') return lookerInto(channel, folder, full)(name)
+  return entryFrom(channel, joinPath(folder, name), fullOf(full, name), attrs).catch(undefinedIfMissing)
 }
 
 /** An entry from its attributes; a link is asked where it points. */
@@ -115,102 +146,4 @@ export async function entryAt(channel: SftpChannel, path: string, full: string):
 
 function undefinedIfMissing(error: unknown): undefined {
   if (statusOf(error) !== STATUS.missing) throw error
-}
-
-/** Folders read ahead of where the listing is, and about so many entries of them. */
-const FOLDERS_AHEAD = 256
-const ENTRIES_AHEAD = 20_000
-/** What a folder is taken to hold until the first ones are read, entries. */
-const USUAL_ENTRIES = 150
-
-interface Level {
-  readonly entries: FolderEntries
-  /** Those of its folders that are looked into. */
-  readonly folders: readonly string[]
-  next: number
-  nextFolder: number
-  nextAhead: number
-}
-
-interface Tree {
-  isEntered(folder: string): boolean
-  read(folder: string): Promise<FolderEntries>
-  stat(path: string): Promise<FileEntry | undefined>
-}
-
-/**
- * Walks a tree in the order of `comparePaths`, reading some folders ahead. Holds the entries of the folders on the way down and of
- * those read ahead, whatever the size of the tree.
- */
-export async function* walk(start: string, tree: Tree, signal: AbortSignal | undefined): AsyncGenerator<FileEntry> {
-  const { read } = tree
-  const ahead = new ReadAhead(async (folder) => (await readUnlessGone(folder, tree)) ?? new FolderEntries(folder))
-  const level = (entries: FolderEntries): Level => {
-    return { entries, folders: entries.folders.filter((folder) => tree.isEntered(folder)), next: 0, nextFolder: 0, nextAhead: 0 }
-  }
-  const levels: Level[] = [level(await read(start))]
-  for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
-    signal?.throwIfAborted()
-    const entry = top.entries.at(top.next)
-    if (entry === undefined) {
-      levels.pop()
-      continue
-    }
-    top.next += 1
-    yield entry
-    if (entry.kind !== 'folder' || !tree.isEntered(entry.path)) continue
-    top.nextFolder += 1
-    const own = ahead.take(entry.path)
-    for (top.nextAhead = Math.max(top.nextAhead, top.nextFolder); ahead.takesMore; top.nextAhead += 1) {
-      const folder = top.folders[top.nextAhead]
-      if (folder === undefined) break
-      ahead.begin(folder)
-    }
-    levels.push(level(await own))
-  }
-}
-
-/** Folders that are read before the walk gets there. */
-class ReadAhead {
-  readonly #read: (folder: string) => Promise<FolderEntries>
-  readonly #begun = new Map<string, Promise<FolderEntries>>()
-  #answered = 0
-  /** Entries of those that are here and not taken yet, and of all that ever came. */
-  #held = 0
-  #seen = 0
-  #folders = 0
-
-  constructor(read: (folder: string) => Promise<FolderEntries>) {
-    this.#read = read
-  }
-
-  get takesMore(): boolean {
-    const usual = this.#folders === 0 ? USUAL_ENTRIES : this.#seen / this.#folders
-    const expected = this.#held + (this.#begun.size - this.#answered) * usual
-    return this.#begun.size < FOLDERS_AHEAD && expected < ENTRIES_AHEAD
-  }
-
-  begin(folder: string): void {
-    const answer = this.#read(folder)
-    this.#begun.set(folder, answer)
-    answer.then(
-      (entries) => {
-        this.#seen += entries.length
-        this.#folders += 1
-        this.#answered += 1
-        this.#held += entries.length
-      },
-      () => undefined, // thrown when the walk gets there
-    )
-  }
-
-  async take(folder: string): Promise<FolderEntries> {
-    const begun = this.#begun.get(folder)
-    if (begun === undefined) return this.#read(folder)
-    const entries = await begun
-    this.#begun.delete(folder)
-    this.#answered -= 1
-    this.#held -= entries.length
-    return entries
-  }
 }

@@ -1,18 +1,45 @@
-import { foldsCase } from '../case-folding.ts'
+import { CaseProbe } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
 import { checksFiles } from './check-file.ts'
 import { SPACE } from './failures.ts'
 import type { ShellHashes } from './hashes.ts'
-import { namesIn } from './listing.ts'
+import { seeNames } from './listing.ts'
 import { FLUSH } from './on-disk.ts'
 import { isMissing, REPLACE } from './placing.ts'
 
 /** OpenSSH's PROTOCOL file, section 4.10 (draft-ietf-secsh-filexfer-extensions-00, section 7). */
 const COPY = 'copy-data'
 
+type Find = (channel: SftpChannel, root: string) => Promise<FilePowers>
+
+/** What a host can do, found when it is first wanted: once for all who want it at that moment. */
+export class KnownPowers {
+  readonly #hashes: ShellHashes
+  readonly #find: (find: Find) => Promise<FilePowers>
+  #known: FilePowers | undefined
+  #finding: Promise<FilePowers> | undefined
+
+  /** `find`: lends a session, and tells the folder's whole path. */
+  constructor(hashes: ShellHashes, find: (find: Find) => Promise<FilePowers>) {
+    this.#hashes = hashes
+    this.#find = find
+  }
+
+  async get(): Promise<FilePowers> {
+    if (this.#known !== undefined) return this.#known
+    this.#finding ??= this.#find((channel, root) => findPowers(channel, root, this.#hashes)).finally(() => {
+      this.#finding = undefined
+    })
+    const found = await this.#finding
+    // Where something was not to be told yet, as of a folder that isn't there, it is asked again.
+    if (this.#hashes.isKnown && found.foldsCase !== null) this.#known = found
+    return found
+  }
+}
+
 /** What a host can do, asked without writing. `root`: whole path of the folder. */
-export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
+async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
   const [program, checks, folds, windows] = await Promise.all([
     hashes.program(channel, root),
     checksFiles(channel, root),
@@ -44,15 +71,26 @@ const isWindows = async (channel: SftpChannel): Promise<boolean> => /^\/[A-Za-z]
 /** By a name in the folder, or else by the folder's own. */
 async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {
   const above = root.slice(0, root.lastIndexOf('/')) || '/'
-  for (const folder of root === '/' ? [root] : [root, above]) {
-    const names = await namesIn(channel, folder).catch((error: unknown) => {
-      // The folder may not be there yet, and the one above may be shut to this account.
-      if (statusOf(error) !== undefined) return []
-      throw error
-    })
+  // Both are read at once: on a long way the second one would be waited for.
+  const folders = root === '/' ? [root] : [root, above]
+  const read = folders.map((folder) => probeOf(channel, folder))
+  for (const each of read) each.catch(() => undefined) // thrown when it comes to it
+  for (const [index, folder] of folders.entries()) {
     const below = folder === '/' ? '' : folder
-    const found = await foldsCase(names, async (name) => !(await isMissing(channel, `${below}/${name}`)))
-    if (found !== null) return found
+    const found = await (await read[index])?.foldsCase(async (name) => !(await isMissing(channel, `${below}/${name}`)))
+    if (found !== null && found !== undefined) return found
   }
   return null
+}
+
+async function probeOf(channel: SftpChannel, folder: string): Promise<CaseProbe> {
+  const probe = new CaseProbe()
+  try {
+    await seeNames(channel, folder, (name) => probe.see(name))
+  } catch (error) {
+    if (statusOf(error) === undefined) throw error
+    // The folder may not be there yet, and the one above may be shut to this account.
+    return new CaseProbe()
+  }
+  return probe
 }

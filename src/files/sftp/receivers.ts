@@ -6,6 +6,8 @@ import { type Received, Receiver } from './receiver.ts'
 const WORTH = 24
 /** Unanswered of one program before another one is begun beside it: OpenSSH takes in 2 MiB at most for each before it must be told to go on. */
 const BUSY_BYTES = 1024 * 1024
+/** Given to one at most and not answered: on a long way the others, as soon as they are there, are to have their share. */
+const MOST_BYTES = 4 * 1024 * 1024
 
 /** The other ways of a file. */
 export interface Otherwise<T> {
@@ -24,20 +26,29 @@ export class Receivers {
   readonly #most: number
   readonly #isUsable: () => boolean | Promise<boolean>
   readonly #lanes: Receiver[] = []
-  readonly #beside = new Beside()
+  readonly #beside: Beside
   #waiting = 0
+  /** Bytes that may be given, and what waits for its turn. */
+  #admitted = 0
+  readonly #queue: { readonly bytes: number; begin(): void }[] = []
   #isOff = false
 
   constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>) {
     this.#pool = pool
+    this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
   }
 
-  /** Begins what takes a while to begin, also before it is known whether it may be used; resolves with whether there is such a program. */
-  async prepare(root: string): Promise<boolean> {
+  /**
+   * Begins what takes a while to begin, also before it is known whether it may be used; resolves with whether there is such a program. `bytes`:
+   * about so many are to be written.
+   */
+  async prepare(root: string, bytes: number): Promise<boolean> {
     if (this.#isOff) return false
     const lane = this.#lanes[0] ?? this.#begin(root)
+    const wanted = Math.min(this.#most, Math.ceil(bytes / MOST_BYTES))
+    while (this.#lanes.length < wanted) this.#begin(root)
     await lane.shown
     return lane.isReady
   }
@@ -47,7 +58,9 @@ export class Receivers {
    * stands under its name.
    */
   async write<T>(root: string, file: Received, ready: () => Promise<void>, otherwise: Otherwise<T>): Promise<T | undefined> {
+    const { length } = file.bytes
     this.#waiting += 1
+    await this.#turn(length)
     try {
       const lane = await this.#laneFor(root)
       if (lane === 'none') return await otherwise.without()
@@ -59,17 +72,21 @@ export class Receivers {
       return isThere ? undefined : await otherwise.oneByOne()
     } finally {
       this.#waiting -= 1
+      this.#admitted -= length
+      this.#admit()
     }
   }
 
   /** The host's programs can't be used. */
   stop(): void {
     this.#isOff = true
+    this.#beside.close()
     for (const lane of this.#lanes) lane.stop()
   }
 
   async close(): Promise<void> {
     this.#isOff = true
+    this.#beside.close()
     for (const lane of this.#lanes) lane.end()
     await Promise.all(this.#lanes.map((lane) => lane.ended))
   }
@@ -84,18 +101,34 @@ export class Receivers {
       const lane = usable === true ? this.#lane(root) : undefined
       if (lane?.isReady) return lane
       // Some go another way meanwhile, the others wait.
-      if (!this.#beside.isFull) return undefined
-      await this.#beside.placeOr(lane?.shown ?? Promise.resolve(usable))
+      if (await this.#beside.mayGo(lane?.shown ?? Promise.resolve(usable))) return undefined
     }
   }
 
-  /** The one with least to do; another one where all are busy. */
+  #turn(bytes: number): Promise<void> {
+    const turn = new Promise<void>((begin) => this.#queue.push({ bytes, begin }))
+    this.#admit()
+    return turn
+  }
+
+  readonly #admit = (): void => {
+    const ready = this.#lanes.filter((lane) => lane.isReady).length
+    const most = this.#lanes.length === 0 ? Number.POSITIVE_INFINITY : MOST_BYTES * Math.max(1, ready)
+    while (this.#admitted < most) {
+      const next = this.#queue.shift()
+      if (next === undefined) return
+      this.#admitted += next.bytes
+      next.begin()
+    }
+  }
+
+  /** The one with least to do; others, begun side by side, where there is enough to do for them. */
   #lane(root: string): Receiver {
     const ready = this.#lanes.filter((lane) => lane.isReady)
     const best = ready.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0] ?? this.#lanes[0]
     if (best === undefined) return this.#begin(root)
-    const isStarting = ready.length < this.#lanes.length
-    if (best.unansweredBytes >= BUSY_BYTES && this.#lanes.length < this.#most && !isStarting) this.#begin(root)
+    const unanswered = ready.reduce((sum, lane) => sum + lane.unansweredBytes, 0)
+    if (unanswered >= BUSY_BYTES * this.#lanes.length && this.#lanes.length < this.#most) this.#begin(root)
     return best
   }
 
@@ -104,9 +137,11 @@ export class Receivers {
     const isKnown = this.#isUsable() === true
     const lane = new Receiver(this.#pool, root)
     this.#lanes.push(lane)
+    void lane.shown.then(this.#admit)
     void lane.ended.then(({ isRefused }) => {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1)
       this.#isOff ||= isRefused && isKnown
+      this.#admit()
     })
     return lane
   }

@@ -3,6 +3,7 @@ import type { FileEntry } from '../port.ts'
 import { nameBytes, nameFrom } from '../raw-names.ts'
 import { Beside } from './beside.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
+import type { Login } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
 import { type Found, TarMembers } from './tar-members.ts'
 
@@ -12,7 +13,7 @@ export const SMALL_BYTES = 128 * 1024
 const WORTH = 24
 /** Of one command, asked for and not yet here: files, and bytes. More wait for their turn, or go through another one. */
 const MOST_FILES = 2048
-const MOST_BYTES = 8 * 1024 * 1024
+const MOST_BYTES = 16 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
 const BUSY_FILES = 256
 /** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
@@ -44,13 +45,14 @@ export class TarReads {
   readonly #refused: (said: string) => void
   readonly #streams: TarStream[] = []
   #waiting = 0
-  readonly #beside = new Beside()
+  readonly #beside: Beside
   #isOff = false
   #wasUseful = false
 
   /** `refused`: is told, once, what the host's tar said when it could not be used after all. */
   constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
+    this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
     this.#refused = refused
@@ -81,21 +83,20 @@ export class TarReads {
       if (usable === false) return undefined
       const stream = usable === true ? this.#stream(root) : undefined
       const awaited = usable === true ? this.#streams.find((each) => !each.isUseful)?.shown : usable
-      if (stream !== undefined || awaited === undefined || !this.#beside.isFull) return stream
-      await this.#beside.placeOr(awaited)
+      if (stream !== undefined || awaited === undefined || (await this.#beside.mayGo(awaited))) return stream
     }
   }
 
   close(): void {
     this.#isOff = true
+    this.#beside.close()
     for (const stream of this.#streams) stream.stop()
   }
 
   /** The one with least to do that takes more; another one where all are busy; `undefined` when none can be had at once. */
   #stream(root: string): TarStream | undefined {
     if (this.#isOff) return undefined
-    // One that has yet to start is given only as much as shows whether it works: the others needn't wait for it.
-    const open = this.#streams.filter((stream) => stream.takesMore() && (stream.isUseful || stream.wanted < WORTH))
+    const open = this.#streams.filter((stream) => stream.takesMore() && stream.isUseful)
     const best = open.reduce<TarStream | undefined>((a, b) => (a !== undefined && a.wanted <= b.wanted ? a : b), undefined)
     if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
     const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
@@ -104,12 +105,14 @@ export class TarReads {
   }
 
   #begin(root: string): TarStream {
+    // As long as it isn't known, the folder may not be there.
+    const isKnown = this.#isUsable() === true
     const stream = new TarStream(this.#pool, command(root))
     this.#streams.push(stream)
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
       this.#wasUseful ||= wasUseful
-      if (this.#wasUseful || this.#isOff || !stream.wasAsked) return
+      if (this.#wasUseful || this.#isOff || !isKnown) return
       this.#isOff = true
       this.#refused(stream.said())
     })
@@ -132,8 +135,6 @@ class TarStream {
   readonly ended: Promise<boolean>
   /** Resolves when it has given something, or is over. */
   readonly shown: Promise<void>
-  /** Whether anything was ever wanted of it. */
-  wasAsked = false
   readonly #pool: SftpPool
   readonly #queue = new Map<string, Wanted>()
   readonly #over = new AbortController()
@@ -187,7 +188,6 @@ class TarStream {
       this.#queue.set(path, { name: path, size, settle: resolve })
       this.#bytes += size
       this.#names.push(path)
-      this.wasAsked = true
       if (this.#flushing) return
       this.#flushing = true
       setImmediate(() => this.#flush())
@@ -201,12 +201,14 @@ class TarStream {
   }
 
   async #run(command: string): Promise<void> {
-    let lease: Lease | undefined
+    let lease: Lease<Login> | undefined
     try {
       lease = await this.#pool.leaseForCommand()
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
       this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()
+      // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
+      else for (let records = 0; records < 2; records += 1) this.#fill()
       this.#flush()
       void this.#watch().catch(() => undefined)
       await this.#command.ended
@@ -251,6 +253,8 @@ class TarStream {
   #found({ name, bytes }: Found): void {
     const path = isFiller(name) ? this.#nextFilling() : nameFrom(name)
     if (!this.#queue.has(path)) return
+    this.#isUseful ||= bytes !== null || isFiller(name)
+    if (this.#isUseful) this.#show()
     for (const [key, wanted] of this.#queue) {
       this.#queue.delete(key)
       this.#bytes -= wanted.size
@@ -258,8 +262,6 @@ class TarStream {
         wanted.settle(undefined)
         continue
       }
-      this.#isUseful ||= bytes !== null
-      if (this.#isUseful) this.#show()
       wanted.settle(bytes ?? undefined)
       return
     }

@@ -1,9 +1,9 @@
 // One move by migrate in a process of its own, so that its memory can be measured. Argument: JSON; answer: JSON on the last line.
+import '../small-young.ts'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../../src/base/clock.ts'
 import { Secret } from '../../../src/base/secret.ts'
-import { boundYoungGeneration } from '../../../src/base/young-generation.ts'
 import { openFtp } from '../../../src/files/ftp/index.ts'
 import type { FileHost } from '../../../src/files/port.ts'
 import { openSftp } from '../../../src/files/sftp/index.ts'
@@ -36,9 +36,6 @@ export interface Measured {
   /** Seconds of the processor that this process took for all of it. */
   readonly processor: number
 }
-
-// As the program itself does when it starts.
-boundYoungGeneration()
 
 const asked: Asked = JSON.parse(process.argv[2] ?? '')
 
