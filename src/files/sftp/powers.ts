@@ -1,4 +1,4 @@
-import { foldsCase } from '../case-folding.ts'
+import { foldsCase, otherCase } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
 import { checksFiles } from './check-file.ts'
@@ -68,23 +68,31 @@ async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashe
 /** OpenSSH for Windows gives whole paths a drive: `/C:/Users/site`. */
 const isWindows = async (channel: SftpChannel): Promise<boolean> => /^\/[A-Za-z]:/.test(await channel.realPath('.'))
 
-/** By a name in the folder, or else by the folder's own. */
+/** By a name in the folder, or else by the folder's own, or by those beside it. */
 async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {
+  // Asked beside the others: on a long way it would be waited for.
+  const own = foldsOwnName(channel, root)
+  own.catch(() => undefined) // thrown when it comes to it
   const above = root.slice(0, root.lastIndexOf('/')) || '/'
-  // Both are read at once: on a long way the second one would be waited for.
-  const folders = root === '/' ? [root] : [root, above]
-  const read = folders.map((folder) => namesIn(channel, folder).catch(noneIfRefused))
-  for (const each of read) each.catch(() => undefined) // thrown when it comes to it
-  for (const [index, folder] of folders.entries()) {
+  for (const folder of root === '/' ? [root] : [root, above]) {
+    const names = await namesIn(channel, folder).catch((error: unknown) => {
+      // The folder may not be there yet, and the one above may be shut to this account.
+      if (statusOf(error) !== undefined) return []
+      throw error
+    })
     const below = folder === '/' ? '' : folder
-    const found = await foldsCase((await read[index]) ?? [], async (name) => !(await isMissing(channel, `${below}/${name}`)))
+    const found = await foldsCase(names, async (name) => !(await isMissing(channel, `${below}/${name}`)))
     if (found !== null) return found
+    if ((await own) === false) return false
   }
   return null
 }
 
-/** The folder may not be there yet, and the one above may be shut to this account. */
-function noneIfRefused(error: unknown): readonly string[] {
-  if (statusOf(error) === undefined) throw error
-  return []
+/** False when the folder is there and not to be found by the other case of its name; `null` when that doesn't tell. */
+async function foldsOwnName(channel: SftpChannel, root: string): Promise<false | null> {
+  const at = root.lastIndexOf('/') + 1
+  const other = root.slice(0, at) + otherCase(root.slice(at))
+  if (other === root) return null
+  const [isRootMissing, isOtherMissing] = await Promise.all([isMissing(channel, root), isMissing(channel, other)])
+  return !isRootMissing && isOtherMissing ? false : null
 }
