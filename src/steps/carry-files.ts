@@ -47,7 +47,7 @@ export const carryFilesKind: StepKind<Options> = {
 export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
   new CarryFiles(
     { delete: false, 'max-delete': 0, conflict: 'park', throttle: 'off' },
-    { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
+    { id, world, playbookDirectory: '/', playbookName: '', others: () => [], afterCutover: true },
     'reverse',
   )
 
