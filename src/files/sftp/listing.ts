@@ -27,7 +27,7 @@ export async function readFolder(
   await readAll(channel, full, (item) => {
     const name = item.filename
     // What small files were unpacked into goes by itself, perhaps while we look.
-    if (folder === '' && isUnpackedFolder(name)) return
+    if (folder === '' && isUnpackedFolder(name)) return seeOwn(name)
     if (name === '' || name.includes('/') || name.includes('\0'))
       throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
     if (isPartPath(name)) seeOwn(joinPath(folder, name))

@@ -1,3 +1,4 @@
+import { type Adrift, isAway } from './adrift.ts'
 import { Beside } from './beside.ts'
 import type { SftpPool } from './pool.ts'
 import { type Received, Receiver } from './receiver.ts'
@@ -23,15 +24,17 @@ export class Receivers {
   readonly #pool: SftpPool
   readonly #most: number
   readonly #isUsable: () => boolean | Promise<boolean>
+  readonly #adrift: Adrift
   readonly #lanes: Receiver[] = []
   readonly #beside = new Beside()
   #waiting = 0
   #isOff = false
 
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, adrift: Adrift) {
     this.#pool = pool
     this.#most = connections
     this.#isUsable = isUsable
+    this.#adrift = adrift
   }
 
   /** Begins what takes a while to begin, also before it is known whether it may be used; resolves with whether there is such a program. */
@@ -39,7 +42,8 @@ export class Receivers {
     if (this.#isOff) return false
     const lane = this.#lanes[0] ?? this.#begin(root)
     await lane.shown
-    return lane.isReady
+    if (lane.isReady && this.#isUsable() === true) await this.#enter(lane)
+    return lane.isReady && !this.#isOff
   }
 
   /**
@@ -56,10 +60,19 @@ export class Receivers {
         () => lane.receive(file),
         () => false,
       )
-      return isThere ? undefined : await otherwise.oneByOne()
+      if (isThere) return undefined
+      // What it may have in hand still must not get the file's name after that.
+      if (lane.isOver) await lane.ended
+      await this.#adrift.settle()
+      return await otherwise.oneByOne()
     } finally {
       this.#waiting -= 1
     }
+  }
+
+  /** Returns when none of the programs has a folder there any more, until it is given a file again. */
+  async sweep(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.rest()))
   }
 
   /** The host's programs can't be used. */
@@ -82,19 +95,26 @@ export class Receivers {
       const usable = this.#isUsable()
       if (usable === false) return undefined
       const lane = usable === true ? this.#lane(root) : undefined
-      if (lane?.isReady) return lane
+      if (lane?.isInside) return lane
       // Some go another way meanwhile, the others wait.
       if (!this.#beside.isFull) return undefined
-      await this.#beside.placeOr(lane?.shown ?? Promise.resolve(usable))
+      const begun = lane?.isReady ? this.#enter(lane) : lane?.shown
+      await this.#beside.placeOr(begun ?? Promise.resolve(usable))
     }
+  }
+
+  /** Never rejects: where no folder can be made for it, the program can't be used. */
+  #enter(lane: Receiver): Promise<void> {
+    return lane.enter(() => this.#adrift.make(lane.lane)).catch((error: unknown) => (isAway(error) ? lane.stop() : this.stop()))
   }
 
   /** The one with least to do; another one where all are busy. */
   #lane(root: string): Receiver {
-    const ready = this.#lanes.filter((lane) => lane.isReady)
-    const best = ready.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0] ?? this.#lanes[0]
+    const inside = this.#lanes.filter((lane) => lane.isInside)
+    const best = inside.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0] ?? this.#lanes[0]
     if (best === undefined) return this.#begin(root)
-    const isStarting = ready.length < this.#lanes.length
+    const isStarting = inside.length < this.#lanes.length
+    if (isStarting) for (const lane of this.#lanes) if (lane.isReady && !lane.isInside) void this.#enter(lane)
     if (best.unansweredBytes >= BUSY_BYTES && this.#lanes.length < this.#most && !isStarting) this.#begin(root)
     return best
   }
@@ -102,9 +122,11 @@ export class Receivers {
   #begin(root: string): Receiver {
     // As long as it isn't known, the folder may not be there.
     const isKnown = this.#isUsable() === true
-    const lane = new Receiver(this.#pool, root)
+    const lane = new Receiver(this.#pool, root, this.#adrift.newLane())
     this.#lanes.push(lane)
-    void lane.ended.then(({ isRefused }) => {
+    void lane.ended.then(({ isRefused, hasEnded }) => {
+      if (lane.hadFolder && !hasEnded) this.#adrift.lost(lane.lane, lane.inHand)
+      else this.#adrift.ended(lane.lane)
       this.#lanes.splice(this.#lanes.indexOf(lane), 1)
       this.#isOff ||= isRefused && isKnown
     })

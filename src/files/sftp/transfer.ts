@@ -41,6 +41,8 @@ export interface Stretch {
   readonly offset: number
   /** The file's length where it is known: no more is read than that. */
   readonly size: number | null
+  /** Throws when what was opened lies outside the root; asked beside the first bytes, which are given to nobody before it is answered. */
+  within(): Promise<void>
 }
 
 /**
@@ -49,8 +51,14 @@ export interface Stretch {
  */
 export async function* readOpened(channel: SftpChannel, stretch: Stretch): AsyncGenerator<Buffer> {
   const handle = await channel.open(stretch.full, OPEN.read)
+  const within = stretch.within()
+  within.catch(noop)
   try {
-    yield* readAhead(channel, handle, stretch)
+    for await (const piece of readAhead(channel, handle, stretch)) {
+      await within
+      yield piece
+    }
+    await within
   } finally {
     if (!channel.isLost) await channel.close(handle)
   }
@@ -119,13 +127,16 @@ function beginning(counts: readonly number[], request: number): number {
   return short === -1 ? counts.length * request : short * request + (counts[short] ?? 0)
 }
 
-/** A file that fits into one request, whole: three requests, the last two sent together. `null` when it isn't that long any more. */
+/**
+ * A file that fits into one request, whole: four requests, the last three sent together. `null` when it isn't that long any more, or stands
+ * under its name no more: a link that was put there since it was listed could lead anywhere.
+ */
 export async function readSmall(channel: SftpChannel, full: string, size: number): Promise<Buffer | null> {
   if (size > channel.maxTransfer) return null
   const handle = await channel.open(full, OPEN.read)
   const bytes = Buffer.allocUnsafe(size)
-  const [count] = await Promise.all([channel.read(handle, bytes, 0), channel.close(handle)])
-  return count === size ? bytes : null
+  const [count, , stands] = await Promise.all([channel.read(handle, bytes, 0), channel.close(handle), channel.lstat(full)])
+  return count === size && stands.isFile() ? bytes : null
 }
 
 /**
