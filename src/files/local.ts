@@ -119,11 +119,13 @@ class LocalFiles implements FileHost {
 
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
     const full = await this.#inside(path, true)
-    const { entry } = options
-    if (entry?.path === path && entry.kind === 'file' && entry.size <= SMALL_BYTES && (options.offset ?? 0) === 0)
-      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full))))
-    const handle = await this.#do(path, 'read', () => fs.open(full, 'r'))
-    const start = options.offset ?? 0
+    const { entry, offset: start = 0 } = options
+    const isFile = entry?.path === path && entry.kind === 'file'
+    // A link that was put there since could lead anywhere. Windows has no such flag.
+    const flag = constants.O_RDONLY | (isFile ? (constants.O_NOFOLLOW ?? 0) : 0)
+    if (isFile && entry.size <= SMALL_BYTES && start === 0)
+      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full, { flag }))))
+    const handle = await this.#do(path, 'read', () => fs.open(full, flag))
     return handle.createReadStream({ start, ...(options.signal ? { signal: options.signal } : {}) })
   }
 
@@ -246,6 +248,8 @@ class LocalFiles implements FileHost {
     if (error instanceof Error && error.name === 'AbortError') return error
     const code = codeOf(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') return fileMissing(this.label, path, error)
+    if (code === 'ELOOP' && doing === 'read')
+      return escapes(this.label, path, 'is a link by now, and was a file when it was listed')
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return permissionDenied(this.label, path, doing, error)
     if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(this.label, path, null, error)
     return filesFailed(this.label, path, doing, error)
