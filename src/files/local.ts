@@ -40,7 +40,7 @@ class LocalFiles implements FileHost {
 
   constructor(root: string, label: string) {
     this.#root = root
-    this.#disk = new LocalDisk(root)
+    this.#disk = new LocalDisk()
     this.label = label
   }
 
