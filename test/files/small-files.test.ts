@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { partPath } from '../../src/files/paths.ts'
 import type { FileHost } from '../../src/files/port.ts'
@@ -279,5 +280,29 @@ describe.skipIf(sshdMissing !== null)(
     it('gives no file a name after that was written otherwise', () => heldUp(false))
 
     it('gives none either when this program was killed, and another one goes on', () => heldUp(true))
+
+    it('nor does the rename of an earlier try that the server comes to late move what is on its way now', async () => {
+      const site = siteFolder()
+      const sshd = await startSshd()
+      const { address, port, user, key, fingerprint } = sshd
+      const host = openSftp({ host: address, port, user, key, fingerprint, root: site.path, connections: 1 })
+      const late = (): void => renameSync(join(site.path, partPath('file')), join(site.path, 'file'))
+      const content = async function* (): AsyncGenerator<Buffer> {
+        yield Buffer.alloc(1000, 'half')
+        await vi.waitUntil(() => site.paths().some((path) => path.endsWith('.migrate-part')), { timeout: 20_000 })
+        expect(late).toThrow('ENOENT')
+        yield Buffer.alloc(1000, 'half')
+      }
+      try {
+        site.put(partPath('file'), Buffer.from('whole, of an earlier try'))
+        await host.write('file', Readable.from(content(), { objectMode: false }), options)
+        expect(site.paths()).toEqual(['file'])
+        expect(site.read('file')?.length).toBe(2000)
+      } finally {
+        await host.close()
+        await sshd.stop()
+        site.remove()
+      }
+    })
   },
 )

@@ -263,11 +263,12 @@ export class SftpFiles implements FileHost {
   close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
 
   readonly #see = (path: string): void => {
-    this.#asides.see(path)
-    this.#small.see(path)
+    for (const each of [this.#asides, this.#small]) each.see(path)
   }
 
-  readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
+  readonly #place = (boundary: SftpRoot, path: string) => {
+    return { path, label: this.label, boundary, asides: this.#asides, newPart: this.#small.newPart }
+  }
 
   #inside(): Promise<SftpRoot> {
     this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {

@@ -17,7 +17,8 @@ const FEW = 4
  */
 const SYNC = [
   'r=$(cd -- "$1" && pwd -P) && sync -f "$r" 2>/dev/null && [ -r /proc/self/mounts ] || exec sync',
-  'while read -r _ m _; do m=$(printf %b "$m"); case "$m" in "${r%/}"/?*) sync -f "$m" || exit 1;; esac; done </proc/self/mounts',
+  '[ "$r" != / ] || r=',
+  'while read -r _ m _; do m=$(printf %b "$m"); case "$m" in "$r"/?*) sync -f "$m" || exit 1;; esac; done </proc/self/mounts',
 ].join('; ')
 /** A disk that many gigabytes wait for. */
 const MOST_WAIT_MS = 15 * 60_000

@@ -1,4 +1,4 @@
-import { parentOf, partPath } from '../paths.ts'
+import { lanePart, parentOf, partPath } from '../paths.ts'
 import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
@@ -125,6 +125,9 @@ export class SmallFiles {
     const file = { path, part: partPath(path), bytes, mode, mtimeSeconds }
     return (await this.#receivers.write(root, file, () => place(null), { oneByOne: bySftp, without })) ?? written
   }
+
+  /** A name for a part that no other one has. */
+  readonly newPart = (): string => lanePart(this.#adrift.newLane())
 
   /** Is to be told of what listings show. */
   see(path: string): void {

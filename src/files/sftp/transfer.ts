@@ -139,19 +139,26 @@ export async function readSmall(channel: SftpChannel, full: string, size: number
   return count === size && stands.isFile() ? bytes : null
 }
 
+/** The name under which a file is written, whole, on the host. */
+export interface PartName {
+  readonly full: string
+  /** An earlier try has left something there: another name is taken, which its own rename, if that is under way still, can't move. */
+  change(): void
+}
+
 /**
  * Writes a new file under `part` (an earlier leftover is removed first) and sets its mode and time. `from`: so many of the content's
  * bytes stand there already, and are gone on from. `flushes`: whether so many are to be on the host's disk when it returns. Throws whatever the content or the server throws; the handle is closed by then.
  */
 export async function writePart(
   channel: SftpChannel,
-  part: string,
+  part: PartName,
   content: Readable,
   options: WriteOptions & { flushes(bytes: number): Promise<boolean> },
   signal: AbortSignal | undefined,
   from = 0,
 ): Promise<WrittenFile> {
-  const handle = from > 0 ? await channel.open(part, OPEN.write) : await openNew(channel, part, options.mode)
+  const handle = from > 0 ? await channel.open(part.full, OPEN.write) : await openNew(channel, part, options.mode)
   const digest = digestOf(content)
   const hash = digest === undefined ? createHash('sha256') : undefined
   let size = from
@@ -177,7 +184,7 @@ export async function writePart(
     const attributes = attributesOf(options)
     const set = channel.setHandleAttributes(handle, attributes).catch((error: unknown) => {
       if (statusOf(error) !== STATUS.unsupported) throw error
-      return channel.setAttributes(part, attributes)
+      return channel.setAttributes(part.full, attributes)
     })
     set.catch(noop)
     if (await options.flushes(size)) ahead.add(0, channel.flush(handle), undefined)
@@ -221,14 +228,16 @@ class Unanswered {
   }
 }
 
-async function openNew(channel: SftpChannel, part: string, mode: number | null): Promise<Buffer> {
+async function openNew(channel: SftpChannel, part: PartName, mode: number | null): Promise<Buffer> {
   // Written as private as can be: it may hold passwords, and gets its own mode when it is whole.
-  const open = (): Promise<Buffer> => channel.open(part, OPEN.write | OPEN.create | OPEN.exclusive, mode === null ? null : 0o600)
+  const open = (): Promise<Buffer> =>
+    channel.open(part.full, OPEN.write | OPEN.create | OPEN.exclusive, mode === null ? null : 0o600)
   try {
     return await open()
   } catch (error) {
     if (statusOf(error) !== STATUS.failure) throw error
-    await channel.remove(part).catch(noop) // opened again below, which tells what is wrong
+    await channel.remove(part.full).catch(noop) // opened again below, which tells what is wrong
+    part.change()
     return open()
   }
 }
