@@ -24,6 +24,8 @@ import { wholeContent } from './whole.ts'
 /** Files up to this length are read at once. */
 const SMALL_BYTES = 128 * 1024
 const NAMES: Readonly<Record<string, FilePowers['names']>> = { win32: 'windows', darwin: 'unicode' }
+/** A link that was put there since it was listed could lead anywhere, and a pipe hold up for ever who opens it. Windows has no such flags. */
+const STILL_A_FILE = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 /** Files open at once: a process may often have no more than 256. */
 const OPEN_AT_ONCE = 64
 
@@ -121,8 +123,7 @@ class LocalFiles implements FileHost {
     const full = await this.#inside(path, true)
     const { entry, offset: start = 0 } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    // A link that was put there since could lead anywhere. Windows has no such flag.
-    const flag = constants.O_RDONLY | (isFile ? (constants.O_NOFOLLOW ?? 0) : 0)
+    const flag = isFile ? STILL_A_FILE : constants.O_RDONLY
     if (isFile && entry.size <= SMALL_BYTES && start === 0)
       return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full, { flag }))))
     const handle = await this.#do(path, 'read', () => fs.open(full, flag))

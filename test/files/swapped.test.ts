@@ -1,6 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openLocal } from '../../src/files/local.ts'
 import type { FileHost } from '../../src/files/port.ts'
@@ -44,6 +46,17 @@ describe('on this machine', () => {
   const site = siteFolder()
   afterAll(() => site.remove())
   readsNothingElse(() => ({ host: openLocal(site.path), site }))
+
+  it.skipIf(process.platform === 'win32')('a file that is exchanged for a pipe holds nobody up', async () => {
+    site.put('file', Buffer.from('own'))
+    const host = openLocal(site.path)
+    const entry = await host.stat('file')
+    if (entry === undefined) throw new Error('not there')
+    rmSync(join(site.path, 'file'))
+    execFileSync('mkfifo', [join(site.path, 'file')])
+    expect(await bytesOf(host.read('file', { entry }))).toHaveLength(0)
+    rmSync(join(site.path, 'file'))
+  })
 })
 
 describe.skipIf(sshdMissing !== null)(`over SFTP${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
@@ -75,12 +88,16 @@ describe.skipIf(sshdMissing !== null)(`over SFTP${sshdMissing === null ? '' : ` 
 })
 
 describe('a file that is something else when it is looked at again', () => {
-  it.each(['within one snapshot', 'when the snapshot is taken once more'])('leaves the snapshot, %s', async (when) => {
+  it.each([
+    'within one snapshot',
+    'where the host gives what the link leads to, as over FTP',
+    'when the snapshot is taken once more',
+  ])('leaves the snapshot, %s', async (when) => {
     const move = await startMove()
     try {
       move.old.site.put('kept', Buffer.from('kept'))
       move.old.site.put('file', Buffer.from('own'))
-      const isWithin = when === 'within one snapshot'
+      const isWithin = when !== 'when the snapshot is taken once more'
       if (!isWithin) await perform(move.snapshot(), move.run)
       const { host } = move.old
       const read = host.read.bind(host)
@@ -92,6 +109,7 @@ describe('a file that is something else when it is looked at again', () => {
       if (!isWithin) once()
       host.read = async (path, options) => {
         once()
+        if (path === 'file' && when.startsWith('where')) return Readable.from([Buffer.from('sec')])
         return read(path, options)
       }
       move.run.named = true
