@@ -7,6 +7,7 @@ import type { CarryChange, CarryItem, Carrying, Conflict, Dropping } from './car
 import { isSent, keepSent, knownWrong, rememberWrong } from './carry-files-proof.ts'
 import { OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
+import { leadsOutside } from './file-batches.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
@@ -80,6 +81,8 @@ async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promi
     return undefined
   }
   if (present === undefined && now !== null) return conflictOf(item, undefined)
+  // Whatever the rule: it could not be put back.
+  if (present !== undefined && leadsOutside(present)) return conflictOf(item, await hashed(host, present))
   try {
     if (present !== undefined && !(await savedAsPlanned(work, item, signal)))
       return conflictOf(item, await hashed(host, (await host.stat(path)) ?? present))

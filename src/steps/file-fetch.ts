@@ -3,10 +3,11 @@ import { codeOf } from '../base/errors.ts'
 import type { Pace, Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
+import { comparePaths, parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
+import { leadsOutside } from './file-batches.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 import { untilItsTimeIsOver } from './file-young.ts'
 import { apart, inItsTurn } from './old-shop-pace.ts'
@@ -226,9 +227,6 @@ export async function outstanding(
   }
   return { ...found, differs: found.differs || (next !== undefined && next.done !== true) }
 }
-
-export const leadsOutside = (entry: FileEntry): boolean =>
-  entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)
 
 /** The same entry as when it was saved, content at hand. */
 export function isKept(store: FileStore, entry: FileEntry): boolean {

@@ -131,39 +131,6 @@ describe('files that the old host removed', () => {
   })
 })
 
-describe('a folder on one host where the other has a file', () => {
-  const folder = { kind: 'folder', mode: 0o755, mtimeSeconds: LATER, bytes: Buffer.alloc(0), target: null } as const
-
-  it('is left to a person with all that lies in it, and the rest is carried', async () => {
-    await begun()
-    both.old.nodes.delete('img/a.png')
-    both.old.nodes.set('img/a.png', folder)
-    both.old.put('img/a.png/large', 'in the folder', 0o644, LATER)
-    both.old.put('img/late.png', 'late', 0o644, LATER)
-    const { planned, codes } = await both.pass()
-    expect(planned).toMatchObject([
-      { do: 'park', path: 'img/a.png', reason: 'is a folder on one host, and something else on the other' },
-      { do: 'park', path: 'img/a.png/large', reason: 'lies on one host in what is no folder on the other' },
-      { do: 'carry', files: 1 },
-    ])
-    expect(codes).toEqual(['files-carried', 'files-parked'])
-    expect(newText('img/late.png')).toBe('late')
-    expect(newText('img/a.png')).toBe('picture a')
-    expect(readFileSync(join(both.run.directory, 'parked-files', 'old', 'img/a.png/large'), 'utf8')).toBe('in the folder')
-    expect(await both.pass()).toEqual({ planned: [], codes: ['files-parked'] })
-  })
-
-  it('is left to a person the other way round, too', async () => {
-    await begun()
-    for (const path of ['img', 'img/a.png', 'img/b.png']) both.old.nodes.delete(path)
-    both.old.put('img', 'a file now', 0o644, LATER)
-    const { planned, codes } = await both.pass()
-    expect(planned).toMatchObject([{ do: 'park', path: 'img' }])
-    expect(codes).toContain('files-parked')
-    expect(newText('img/a.png')).toBe('picture a')
-  })
-})
-
 describe('files that were changed on both hosts', () => {
   const conflict = async (): Promise<void> => {
     await begun()

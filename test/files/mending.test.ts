@@ -110,6 +110,20 @@ describe('a link', () => {
     expect(fresh.image()).toEqual(['current -> releases/2', 'robots.txt -> robots-none.txt'])
   })
 
+  it('of the new host that leads outside is neither replaced nor removed: it could not be put back', async () => {
+    old.put('uploads.html', Buffer.from('page'))
+    old.put('kept', Buffer.from('kept'))
+    fresh.link('uploads.html', '/srv/pages/uploads.html')
+    fresh.link('media', '../media')
+    const steps = between(openLocal(old.path), openLocal(fresh.path))
+    await perform(steps.snapshot(), run)
+    await expect(perform(steps.restore(), run)).rejects.toMatchObject({ code: 'restore-link-outside' })
+    expect(fresh.paths()).toEqual(['media', 'uploads.html'])
+    rmSync(join(fresh.path, 'uploads.html'))
+    await perform(steps.restore({ delete: true, 'max-delete': '100%' }), run)
+    expect(fresh.paths()).toEqual(['kept', 'media', 'uploads.html'])
+  })
+
   it('that a host makes otherwise than it was told is not taken for restored', async () => {
     old.link('current', 'releases/1')
     const host = openLocal(fresh.path)
