@@ -3,6 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
+import { shownPath } from '../files/raw-names.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages, removePart } from './before-images.ts'
 import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
@@ -88,10 +89,23 @@ export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promi
   }
 }
 
+/** Makes a link, and reads back where it leads: hosts were seen that take its end for its name. Throws MigrateError `files-failed`. */
+export async function putLink(host: FileHost, { path, target }: FileEntry): Promise<void> {
+  await host.link(path, target ?? '')
+  const there = await host.stat(path)
+  if (there?.kind === 'link' && there.target === target) return
+  const [link, wanted, found] = [path, target ?? '', there?.target ?? ''].map((each) => shownPath(JSON.stringify(each)))
+  throw new MigrateError(
+    'files-failed',
+    `The link ${link} was made on ${host.label} and was to lead to ${wanted}; ${there?.kind === 'link' ? `it leads to ${found}` : 'none stands there now'}.`,
+    { hint: 'Run again: it is made anew. If it happens again, exclude it in the playbook and make it by hand.' },
+  )
+}
+
 /** Returns whether the host took the entry's time, where it has one to take. */
 export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<boolean> {
   if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
-  if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
+  if (entry.kind === 'link') await putLink(host, entry)
   if (entry.kind !== 'file') return true
   const again = entry.size > RESUMED_BYTES ? { again: () => store.content(entry) } : {}
   const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds, ...again }

@@ -205,11 +205,28 @@ class Relayer {
       refuseOtherKind(entry, stood)
       await before.save(host, entry.path, signal)
     }
-    const former = records.put.entry(entry.path)?.sha256 ?? null
+    const put = records.put.entry(entry.path)
+    if (put !== undefined && stood === undefined && (put.kind === 'folder') !== (entry.kind === 'folder'))
+      await this.#makeRoom(put)
+    const former = put?.sha256 ?? null
     // Cut off right now, either of them may stand there.
     if (former !== null && former !== entry.sha256) await records.put.note(entry.path, former)
     await records.put.keep(entry, null)
     if (!(await putEntry(host, store, entry, signal))) this.#isTimed = false
+  }
+
+  /** A folder came in a file's place on the old host, or a file in a folder's: what was put of the former goes first. */
+  async #makeRoom(former: StoredEntry): Promise<void> {
+    const { records } = this.#parts
+    const all = [former]
+    for (const entry of former.kind === 'folder' ? records.put.entries(former.path) : []) {
+      if (!entry.path.startsWith(`${former.path}/`)) break
+      all.push(entry)
+    }
+    for (const entry of all.reverse()) {
+      await takeBackEntry(this.#parts, entry)
+      await records.put.forget(entry.path)
+    }
   }
 }
 

@@ -7,14 +7,13 @@ import { hashOf } from '../hash-of.ts'
 import { lastLook } from '../last-look.ts'
 import { parentOf, partPath, safePath } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
-import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
 import { type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
-import { checkedFiles } from './check-file.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
+import { hashesThere } from './hashes-there.ts'
 import { findRoot, type SftpRoot } from './inside.ts'
 import { entryAt, readFolder } from './listing.ts'
 import { OnDisk } from './on-disk.ts'
@@ -54,7 +53,7 @@ export class SftpFiles implements FileHost {
     const remark = (text: string): void => void this.#remarks.push(text)
     const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
     const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
-    this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack)
+    this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack, this)
     this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
     this.#options = options
     this.#pool = pool
@@ -80,19 +79,18 @@ export class SftpFiles implements FileHost {
     )
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
-    if (folder !== '') {
-      safePath(folder, this.label)
-      await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(folder, boundary.by(channel)))
-    }
-    const boundary = await this.#inside()
+    const root = await this.#inside()
+    // Listed ahead: what they hold is kept only if the folder above has them still.
+    const expected = this.#listed.foldersOf(folder).filter((each) => root.knows(each))
+    // What were folders may have been exchanged for links since: all of them are seen anew.
+    if (folder === '') root.forget()
+    else await this.#use(safePath(folder, this.label), 'list', (channel) => root.checkFollowed(folder, root.by(channel)))
     const read: ReadFolder = (path, soFar) =>
-      this.#use(path, 'list', async (channel) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path), (each) => this.#asides.see(each), soFar)
-        if (boundary.knows(path)) for (const below of entries.folders()) boundary.remember(below)
-        return entries
-      })
-    const expected = this.#listed.foldersOf(folder).filter((each) => boundary.knows(each))
-    const tree = { isEntered: looksInto(depth), read, stat: (path: string) => this.stat(path), expected }
+      this.#use(path, 'list', (channel) => readFolder(channel, this.label, path, root.full(path), this.#see, soFar))
+    const saw = (path: string): void => {
+      if (root.knows(parentOf(path))) root.remember(path)
+    }
+    const tree = { isEntered: looksInto(depth), read, stat: (path: string) => this.stat(path), saw, expected }
     yield* this.#listed.remembered(folder, walk(folder, tree, signal))
   }
 
@@ -141,7 +139,8 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      yield* readOpened(channel, { label: this.label, path, full: boundary.full(path), offset, size })
+      const within = (): Promise<void> => boundary.checkStanding(path, channel)
+      yield* readOpened(channel, { label: this.label, path, full: boundary.full(path), offset, size, within })
     } catch (error) {
       throw await this.#failure(error, path, 'read', channel, boundary)
     } finally {
@@ -167,8 +166,14 @@ export class SftpFiles implements FileHost {
     return this.#small.write(root.full(''), path, whole, options, place, bySftp).finally(this.#disk.wrote)
   }
 
-  #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
+  async #writeBySftp(
+    path: string,
+    content: Readable,
+    options: WriteOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<WrittenFile> {
     signal?.throwIfAborted()
+    await this.#small.settle()
     const write = async (channel: SftpChannel, boundary: SftpRoot): Promise<WrittenFile> => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
       const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
@@ -235,16 +240,7 @@ export class SftpFiles implements FileHost {
 
   async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
     for (const path of paths) safePath(path, this.label)
-    return this.#use('', 'hash files in', async (channel, boundary) => {
-      const program = await this.#hashes.program(channel, boundary.full(''))
-      for (const path of paths) await boundary.check(path, boundary.by(channel))
-      if (program === null) return checkedFiles(channel, paths.map(boundary.full, boundary))
-      // A command line is UTF-8: what isn't is hashed by reading it.
-      const named = paths.filter((path) => !isRaw(path))
-      const found = await this.#hashes.of(program, named.map(boundary.full, boundary), signal)
-      const hashOf = new Map(named.map((path, index) => [path, found[index] ?? null]))
-      return paths.map((path) => hashOf.get(path) ?? null)
-    })
+    return this.#use('', 'hash files in', (channel, boundary) => hashesThere(channel, boundary, this.#hashes, paths, signal))
   }
 
   freeBytes = (): Promise<number | null> => this.#space((space) => space.freeBytes)
@@ -268,7 +264,13 @@ export class SftpFiles implements FileHost {
 
   close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
 
-  readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
+  readonly #see = (path: string): void => {
+    for (const each of [this.#asides, this.#small]) each.see(path)
+  }
+
+  readonly #place = (boundary: SftpRoot, path: string) => {
+    return { path, label: this.label, boundary, asides: this.#asides, newPart: this.#small.newPart }
+  }
 
   #inside(): Promise<SftpRoot> {
     this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {

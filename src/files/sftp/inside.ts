@@ -20,6 +20,15 @@ export class SftpRoot extends Boundary {
     return this.#path === '/' ? `/${path}` : `${this.#path}/${path}`
   }
 
+  /**
+   * Throws `path-escapes-root` when what stands under a path by now is a link that leads out of the root: for a file that is open already, so
+   * that nothing waits for it, and no matter what stood there when it was listed.
+   */
+  async checkStanding(path: string, channel: SftpChannel): Promise<void> {
+    const stats = await channel.lstat(this.full(path))
+    if (stats.isSymbolicLink()) await this.checkFollowed(path, this.by(channel))
+  }
+
   /** Asks the host for each folder by itself (lstat). */
   by(channel: SftpChannel): LookUp {
     return (path) => entryAt(channel, path, this.full(path))

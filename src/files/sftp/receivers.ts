@@ -1,3 +1,4 @@
+import { type Adrift, isAway } from './adrift.ts'
 import { Beside } from './beside.ts'
 import type { SftpPool } from './pool.ts'
 import { type Received, Receiver } from './receiver.ts'
@@ -25,19 +26,25 @@ export class Receivers {
   readonly #pool: SftpPool
   readonly #most: number
   readonly #isUsable: () => boolean | Promise<boolean>
+  readonly #adrift: Adrift
   readonly #lanes: Receiver[] = []
   readonly #beside: Beside
+  /** Those whose folder is being made. */
+  readonly #entering = new Map<Receiver, Promise<void>>()
+  /** None is to have a folder until there is something for it. */
+  #isResting = false
   #waiting = 0
   /** Bytes that may be given, and what waits for its turn. */
   #admitted = 0
   readonly #queue: { readonly bytes: number; begin(): void }[] = []
   #isOff = false
 
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>) {
+  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, adrift: Adrift) {
     this.#pool = pool
     this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
+    this.#adrift = adrift
   }
 
   /**
@@ -46,11 +53,13 @@ export class Receivers {
    */
   async prepare(root: string, bytes: number): Promise<boolean> {
     if (this.#isOff) return false
+    this.#isResting = false
     const lane = this.#lanes[0] ?? this.#begin(root)
     const wanted = Math.min(this.#most, Math.ceil(bytes / MOST_BYTES))
     while (this.#lanes.length < wanted) this.#begin(root)
     await lane.shown
-    return lane.isReady
+    if (lane.isReady && this.#isUsable() === true) await this.#enter(lane)
+    return lane.isReady && !this.#isOff
   }
 
   /**
@@ -69,12 +78,22 @@ export class Receivers {
         () => lane.receive(file),
         () => false,
       )
-      return isThere ? undefined : await otherwise.oneByOne()
+      if (isThere) return undefined
+      // What it may have in hand still must not get the file's name after that.
+      if (lane.isOver) await lane.ended
+      await this.#adrift.settle()
+      return await otherwise.oneByOne()
     } finally {
       this.#waiting -= 1
       this.#admitted -= length
       this.#admit()
     }
+  }
+
+  /** Returns when none of the programs has a folder there any more, until it is given a file again. */
+  async sweep(): Promise<void> {
+    this.#isResting = true
+    await Promise.all(this.#lanes.map((lane) => Promise.resolve(this.#entering.get(lane)).then(() => lane.rest())))
   }
 
   /** The host's programs can't be used. */
@@ -87,8 +106,13 @@ export class Receivers {
   async close(): Promise<void> {
     this.#isOff = true
     this.#beside.close()
-    for (const lane of this.#lanes) lane.end()
-    await Promise.all(this.#lanes.map((lane) => lane.ended))
+    await Promise.all(
+      this.#lanes.map(async (lane) => {
+        await this.#entering.get(lane)
+        lane.end()
+        await lane.ended
+      }),
+    )
   }
 
   /** `undefined`: not now, or not for so few; `none`: this host has no such program. */
@@ -99,9 +123,10 @@ export class Receivers {
       const usable = this.#isUsable()
       if (usable === false) return undefined
       const lane = usable === true ? this.#lane(root) : undefined
-      if (lane?.isReady) return lane
+      if (lane?.isInside) return lane
       // Some go another way meanwhile, the others wait.
-      if (await this.#beside.mayGo(lane?.shown ?? Promise.resolve(usable))) return undefined
+      const begun = lane?.isReady ? this.#enter(lane) : lane?.shown
+      if (await this.#beside.mayGo(begun ?? Promise.resolve(usable))) return undefined
     }
   }
 
@@ -112,9 +137,7 @@ export class Receivers {
   }
 
   readonly #admit = (): void => {
-    const ready = this.#lanes.filter((lane) => lane.isReady).length
-    const most = this.#lanes.length === 0 ? Number.POSITIVE_INFINITY : MOST_BYTES * Math.max(1, ready)
-    while (this.#admitted < most) {
+    while (this.#admitted < this.#mostAdmitted()) {
       const next = this.#queue.shift()
       if (next === undefined) return
       this.#admitted += next.bytes
@@ -122,12 +145,46 @@ export class Receivers {
     }
   }
 
+  #mostAdmitted(): number {
+    if (this.#lanes.length === 0) return Number.POSITIVE_INFINITY
+    return MOST_BYTES * Math.max(1, this.#lanes.filter((lane) => lane.isInside).length)
+  }
+
+  /**
+   * Never rejects. Where no folder can be made for it, the program can't be used; as long as it isn't known whether it can, the root may not be
+   * there, and it is tried again.
+   */
+  #enter(lane: Receiver): Promise<void> {
+    const under = this.#entering.get(lane)
+    if (under !== undefined || lane.isInside) return under ?? Promise.resolve()
+    const isKnown = this.#isUsable() === true
+    const entering = lane
+      .enter(() => this.#adrift.make(lane.lane))
+      .catch((error: unknown) => {
+        if (isAway(error)) lane.stop()
+        else if (isKnown) this.stop()
+      })
+      .finally(() => {
+        this.#entering.delete(lane)
+        this.#admit()
+      })
+    this.#entering.set(lane, entering)
+    return entering
+  }
+
   /** The one with least to do; others, begun side by side, where there is enough to do for them. */
   #lane(root: string): Receiver {
-    const ready = this.#lanes.filter((lane) => lane.isReady)
-    const best = ready.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0] ?? this.#lanes[0]
+    this.#isResting = false
+    let best: Receiver | undefined
+    let unanswered = 0
+    for (const lane of this.#lanes) {
+      if (lane.isInside) {
+        unanswered += lane.unansweredBytes
+        if (best === undefined || lane.unansweredBytes < best.unansweredBytes) best = lane
+      } else if (lane.isReady) void this.#enter(lane)
+    }
+    best ??= this.#lanes[0]
     if (best === undefined) return this.#begin(root)
-    const unanswered = ready.reduce((sum, lane) => sum + lane.unansweredBytes, 0)
     if (unanswered >= BUSY_BYTES * this.#lanes.length && this.#lanes.length < this.#most) this.#begin(root)
     return best
   }
@@ -135,14 +192,27 @@ export class Receivers {
   #begin(root: string): Receiver {
     // As long as it isn't known, the folder may not be there.
     const isKnown = this.#isUsable() === true
-    const lane = new Receiver(this.#pool, root)
+    const lane = new Receiver(this.#pool, root, this.#adrift.newLane())
     this.#lanes.push(lane)
-    void lane.shown.then(this.#admit)
-    void lane.ended.then(({ isRefused }) => {
+    // Its folder is asked for beside what is waited for anyway: the program, or whether it can be used.
+    if (isKnown) void this.#enter(lane)
+    else void lane.shown.then(() => (lane.isReady && !this.#isOff && !this.#isResting ? this.#enter(lane) : undefined))
+    void lane.ended.then(({ isRefused, hasEnded }) => {
+      this.#over(lane, hasEnded)
       this.#lanes.splice(this.#lanes.indexOf(lane), 1)
       this.#isOff ||= isRefused && isKnown
       this.#admit()
     })
     return lane
+  }
+
+  /** One that has ended by itself has removed its folder; no other one may be left with it. */
+  #over(lane: Receiver, hasEnded: boolean): void {
+    const isLeft = lane.hadFolder && !(hasEnded && lane.isReady)
+    const entering = this.#entering.get(lane)
+    if (isLeft) this.#adrift.lost(lane.lane, lane.inHand)
+    else if (entering === undefined) this.#adrift.ended(lane.lane)
+    // It may have been made after that.
+    void entering?.then(() => this.#adrift.lost(lane.lane, new Set()))
   }
 }

@@ -1,7 +1,8 @@
-import { parentOf, partPath } from '../paths.ts'
+import { lanePart, parentOf, partPath } from '../paths.ts'
 import type { FileEntry, Purpose, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
+import { Adrift } from './adrift.ts'
 import type { SftpRoot } from './inside.ts'
 import type { SftpPool } from './pool.ts'
 import { canBeTold } from './receiver.ts'
@@ -26,6 +27,7 @@ export class SmallFiles {
   readonly #reads: TarReads
   readonly #receivers: Receivers
   readonly #writes: TarWrites
+  readonly #adrift: Adrift
   readonly #hasPrograms: () => Promise<boolean>
   readonly #known: () => boolean | Promise<boolean>
 
@@ -33,7 +35,14 @@ export class SmallFiles {
    * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it
    * is told. `fellBack`: is told once for each way when the host's programs could not be used after all, with the last that they said.
    */
-  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean | null>, fellBack: FellBack) {
+  constructor(
+    pool: SftpPool,
+    connections: number,
+    hasPrograms: () => Promise<boolean | null>,
+    fellBack: FellBack,
+    host: ConstructorParameters<typeof Adrift>[0],
+  ) {
+    this.#adrift = new Adrift(host)
     // The answer may take seconds: until it is there, files go by SFTP.
     let answer: boolean | undefined
     let asked: Promise<boolean> | undefined
@@ -48,8 +57,8 @@ export class SmallFiles {
     const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
     this.#known = known
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
-    this.#receivers = new Receivers(pool, connections, known)
-    this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
+    this.#receivers = new Receivers(pool, connections, known, this.#adrift)
+    this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said), this.#adrift.own)
   }
 
   /**
@@ -63,7 +72,8 @@ export class SmallFiles {
     if (!(await this.#hasPrograms())) return this.#without()
     if (purpose === 'read') return
     const swept = this.#writes.sweepOnce(root).catch(() => undefined)
-    const isReceived = (await receives) || (await this.#receivers.prepare(root, bytes))
+    await receives
+    const isReceived = await this.#receivers.prepare(root, bytes)
     if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
     await swept
   }
@@ -94,6 +104,7 @@ export class SmallFiles {
     place: (from: string | null) => Promise<void>,
     bySftp: () => Promise<WrittenFile>,
   ): Promise<WrittenFile> {
+    await this.#adrift.settle()
     const { bytes, sha256 } = whole
     const { mode, mtimeSeconds } = options
     // Without a mode the host gives its own, and only times since 1970 can be told to its programs.
@@ -115,9 +126,23 @@ export class SmallFiles {
     return (await this.#receivers.write(root, file, () => place(null), { oneByOne: bySftp, without })) ?? written
   }
 
+  /** A name for a part that no other one has. */
+  readonly newPart = (): string => lanePart(this.#adrift.newLane())
+
+  /** Is to be told of what listings show. */
+  see(path: string): void {
+    this.#adrift.see(path)
+  }
+
+  /** To be awaited before anything is written: what nobody hears of any more can give no name from then on. */
+  settle(): Promise<void> {
+    return this.#adrift.settle()
+  }
+
   /** `root`: absolute, on the host. Returns when no folder of files on their way is left there. */
-  sweep(root: string): Promise<void> {
-    return this.#writes.sweep(root)
+  async sweep(root: string): Promise<void> {
+    await Promise.all([this.#receivers.sweep(), this.#writes.sweep(root)])
+    await this.#adrift.settle()
   }
 
   async close(): Promise<void> {
