@@ -13,10 +13,12 @@ import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.t
 export const relaySchema = z.object({ do: z.literal('relay'), from: z.string() }).readonly()
 export type Relay = z.infer<typeof relaySchema>
 
-/** How long to wait before looking for further files of a snapshot that is still being taken. */
+/** How long to wait before looking for further files of a snapshot that is still being taken: what comes meanwhile is taken up together. */
 const LOOK_AGAIN_MS = 20
-/** Entries taken from the store at a time. */
-const AT_ONCE = 256
+/** Entries taken from the store, and noted before they are put, at a time. */
+const AT_ONCE = 1000
+/** Of a file that is larger it is asked before it is put whether it is still so on the old host. */
+const WORTH_ASKING_BYTES = 1024 * 1024
 const LISTED = 'listed'
 
 /** What stood on the new host before the relay put its first file there, and what it has put there: what undo goes by. */
@@ -141,14 +143,16 @@ class Relayer {
     await sideBySide(this.#parts.run, async (flight) => {
       // A file that changed meanwhile comes again, and waits for the first.
       const inTurn = new InTurn()
-      for await (const entry of this.#arrivals(flight.signal))
-        await inTurn.start(flight, entry, () => this.#put(entry, flight.signal))
+      for await (const arrived of this.#arrivals(flight.signal)) {
+        for (const coming of await this.#noted(arrived))
+          await inTurn.start(flight, coming.entry, () => this.#put(coming, flight.signal))
+      }
       await flight.drain()
     })
     return this.#isTimed
   }
 
-  async *#arrivals(signal: AbortSignal): AsyncGenerator<StoredEntry> {
+  async *#arrivals(signal: AbortSignal): AsyncGenerator<readonly StoredEntry[]> {
     const { store, run } = this.#parts
     for (let last = 0; ; ) {
       signal.throwIfAborted()
@@ -156,21 +160,40 @@ class Relayer {
       const isWhole = store.marked() !== undefined
       const isOver = !run.isFollowing()
       const arrived = store.arrivedAfter(last, AT_ONCE)
-      for (const { entry, arrival } of arrived) {
-        last = arrival
-        yield entry
-      }
-      if (arrived.length > 0) continue
-      if (isWhole) return
-      if (isOver) throw vanished(this.#parts)
-      await run.clock.sleep(LOOK_AGAIN_MS, signal)
+      last = arrived.at(-1)?.arrival ?? last
+      if (arrived.length > 0) yield arrived.map(({ entry }) => entry)
+      else if (isWhole) return
+      else if (isOver) throw vanished(this.#parts)
+      if (arrived.length < AT_ONCE && !isWhole) await run.clock.sleep(LOOK_AGAIN_MS, signal)
     }
   }
 
-  async #put(entry: StoredEntry, signal: AbortSignal): Promise<void> {
-    if (!this.#isCurrent(entry)) return
+  /** What is to be done about each of them. Those that will be put are noted as such, all together, before the first of them is. */
+  async #noted(arrived: readonly StoredEntry[]): Promise<readonly Coming[]> {
+    const { records, powers, rewritten } = this.#parts
+    const paths = arrived.map(({ path }) => path)
+    const [standing, before] = [records.standing.entriesAt(paths), records.put.entriesAt(paths)]
+    const notes: Promise<void>[] = []
+    const coming = arrived.map((entry): Coming => {
+      if (rewritten.has(entry.path)) return { entry, is: 'there', stood: undefined }
+      const [stood, put] = [standing.get(entry.path), before.get(entry.path)]
+      // It was put there before this relay was cut off; or it stood there already.
+      if (put !== undefined && isSameEntry(put, entry)) return { entry, is: 'put before', stood }
+      if (put === undefined && stood !== undefined && isRight(entry, stood, powers)) return { entry, is: 'there', stood }
+      // Cut off right now, either of them may stand there.
+      const former = put?.sha256 ?? null
+      if (former !== null && former !== entry.sha256) notes.push(records.put.note(entry.path, former))
+      notes.push(records.put.keep(entry, null))
+      return { entry, is: 'new', stood }
+    })
+    await Promise.all(notes)
+    return coming
+  }
+
+  async #put({ entry, is, stood }: Coming, signal: AbortSignal): Promise<void> {
+    if (entry.size > WORTH_ASKING_BYTES && !this.#isCurrent(entry)) return
     try {
-      if (!(await this.#isThere(entry))) await this.#write(entry, signal)
+      if (is === 'new' || (is === 'put before' && !(await this.#stands(entry)))) await this.#write(entry, stood, signal)
     } catch (error) {
       // The old host changed it meanwhile, and its former content is gone from the store: the new one comes.
       if (this.#isCurrent(entry)) throw error
@@ -184,33 +207,27 @@ class Relayer {
     return now !== undefined && isSameEntry(now, entry)
   }
 
-  /** It stood there already, another step changed it since, or it was put there before this relay was cut off. */
-  async #isThere(entry: StoredEntry): Promise<boolean> {
-    const { records, powers, rewritten, host } = this.#parts
-    if (rewritten.has(entry.path)) return true
-    const put = records.put.entry(entry.path)
-    if (put === undefined) {
-      const stood = records.standing.entry(entry.path)
-      return stood !== undefined && isRight(entry, stood, powers)
-    }
-    if (!isSameEntry(put, entry)) return false
-    const present = await host.stat(entry.path)
-    return present !== undefined && isRight(entry, present, powers)
+  async #stands(entry: StoredEntry): Promise<boolean> {
+    const present = await this.#parts.host.stat(entry.path)
+    return present !== undefined && isRight(entry, present, this.#parts.powers)
   }
 
-  async #write(entry: StoredEntry, signal: AbortSignal): Promise<void> {
-    const { records, before, host, store } = this.#parts
-    const stood = records.standing.entry(entry.path)
+  async #write(entry: StoredEntry, stood: StoredEntry | undefined, signal: AbortSignal): Promise<void> {
+    const { before, host, store } = this.#parts
     if (stood !== undefined) {
       refuseOtherKind(entry, stood)
       await before.save(host, entry.path, signal)
     }
-    const former = records.put.entry(entry.path)?.sha256 ?? null
-    // Cut off right now, either of them may stand there.
-    if (former !== null && former !== entry.sha256) await records.put.note(entry.path, former)
-    await records.put.keep(entry, null)
     if (!(await putEntry(host, store, entry, signal))) this.#isTimed = false
   }
+}
+
+/** An entry that has come: to be put, put by an earlier try (which is to be seen), or standing there as it should. */
+interface Coming {
+  readonly entry: StoredEntry
+  readonly is: 'new' | 'put before' | 'there'
+  /** What stood under its path before the relay. */
+  readonly stood: StoredEntry | undefined
 }
 
 const isSameEntry = (a: StoredEntry, b: StoredEntry): boolean =>

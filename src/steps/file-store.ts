@@ -27,6 +27,11 @@ const COMPLETE = 'complete'
 const OUTDATED = 'outdated'
 
 const PAGE = 1000
+/** Entries with the places of their contents, which `expect` takes. */
+const PLACED = `SELECT ${ENTRY_COLUMNS}, pack, start, length`
+const WITH_PLACES = 'FROM entries LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256)'
+const PAGE_AFTER = `${PLACED} ${WITH_PLACES} WHERE sort > ? ORDER BY sort LIMIT ?`
+const ARRIVED = `${PLACED}, arrival ${WITH_PLACES} WHERE arrival > ? ORDER BY arrival LIMIT ?`
 
 /**
  * A snapshot of files in the run's folder: a manifest of every entry in the order of `comparePaths`, and contents by their hash.
@@ -88,11 +93,9 @@ export class FileStore {
   }
 
   *#pages(after: string | null): Generator<readonly StoredEntry[]> {
-    const page = `SELECT ${ENTRY_COLUMNS}, pack, start, length FROM entries
-      LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256) WHERE sort > ? ORDER BY sort LIMIT ?`
     let last = after === null ? Buffer.alloc(0) : sortKey(after)
     while (true) {
-      const rows = this.#index.rows(page, last, PAGE)
+      const rows = this.#index.rows(PAGE_AFTER, last, PAGE)
       this.objects.small.expect(rows, HASH_COLUMN)
       const entries = rows.map(fromColumns)
       yield entries
@@ -104,8 +107,22 @@ export class FileStore {
 
   /** Entries in the order in which they came, those after a place in it; one that changed meanwhile comes again. */
   arrivedAfter(arrival: number, most: number): readonly Arrived[] {
-    const rows = this.#index.prepared('SELECT * FROM entries WHERE arrival > ? ORDER BY arrival LIMIT ?').all(arrival, most)
-    return rows.map((row) => ({ entry: fromRow(row), arrival: Number(row.arrival) }))
+    const rows = this.#index.rows(ARRIVED, arrival, most)
+    this.objects.small.expect(rows, HASH_COLUMN)
+    return rows.map((row) => ({ entry: fromColumns(row), arrival: Number(row.at(-1)) }))
+  }
+
+  /** Those of the paths that the store has, by their paths. */
+  entriesAt(paths: readonly string[]): ReadonlyMap<string, StoredEntry> {
+    const found = new Map<string, StoredEntry>()
+    if (this.#index.prepared('SELECT 1 FROM entries LIMIT 1').get() === undefined) return found
+    this.#index.reading(() => {
+      for (const path of paths) {
+        const entry = this.entry(path)
+        if (entry !== undefined) found.set(path, entry)
+      }
+    })
+    return found
   }
 
   /** Keeps an entry, and its content if it is a small one. Returns when it is committed. */
