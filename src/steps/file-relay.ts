@@ -140,7 +140,7 @@ class Relayer {
 
   /** Returns whether the host took the times of all files. */
   async run(): Promise<boolean> {
-    await sideBySide(this.#parts.run, async (flight) => {
+    await sideBySide(this.#parts, async (flight) => {
       // A file that changed meanwhile comes again, and waits for the first.
       const inTurn = new InTurn()
       for await (const arrived of this.#arrivals(flight.signal)) {
@@ -238,7 +238,7 @@ type TakingBack = Putting & { readonly records: RelayRecords; readonly before: B
 /** What was put and then went from the old host, before the snapshot was whole. */
 async function takeBackGone(from: TakingBack, store: FileStore): Promise<void> {
   const folders: StoredEntry[] = []
-  for (const entry of from.records.put.entries()) {
+  for (const entry of from.records.put.entries(null, false)) {
     if (store.entry(entry.path) !== undefined) continue
     if (entry.kind === 'folder') folders.push(entry)
     else await takeBackEntry(from, entry)
@@ -259,7 +259,7 @@ export async function takeBackRelay(from: Putting, change: Relay): Promise<void>
   const before = BeforeImages.open(from.run, from.step, change, from.effects)
   try {
     const parts = { ...from, records, before }
-    await sideBySide(from.run, async (flight) => {
+    await sideBySide(from, async (flight) => {
       for (const entry of records.put.entries())
         if (entry.kind !== 'folder') await flight.start(0, () => takeBackEntry(parts, entry))
       await flight.drain()

@@ -44,6 +44,8 @@ export class SftpFiles implements FileHost {
   readonly #asides = new Asides()
   readonly #disk: OnDisk
   #boundary: Promise<SftpRoot> | undefined
+  /** The same, once it is known. */
+  #root: SftpRoot | undefined
   #powers: FilePowers | undefined
   #remarks: string[] = []
 
@@ -106,17 +108,17 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
+    const boundary = this.#root ?? (await this.#inside())
+    const small = isFile && offset === 0 ? await this.#readSmall(boundary, path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
     return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
-  async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
-    const boundary = await this.#inside()
-    const bySftp = (): Promise<Buffer | null> => {
+  #readSmall(boundary: SftpRoot, path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> | null {
+    const bySftp = async (): Promise<Buffer | null> => {
       signal?.throwIfAborted()
-      return this.#use(path, 'read', async (channel) => {
+      return await this.#use(path, 'read', async (channel) => {
         await boundary.check(path, boundary.by(channel))
         return readSmall(channel, boundary.full(path), entry.size)
       })
@@ -160,8 +162,13 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
     if (whole === undefined) return bySftp()
-    const root = (await this.#inside()).full('')
-    return this.#small.write(root, path, whole, options, place, bySftp).finally(this.#disk.wrote)
+    const boundary = this.#root ?? (await this.#inside())
+    try {
+      const isReady = boundary.knows(parentOf(path))
+      return await this.#small.write(boundary.full(''), path, whole, options, { place, isReady, bySftp })
+    } finally {
+      this.#disk.wrote()
+    }
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -261,6 +268,8 @@ export class SftpFiles implements FileHost {
     await this.#disk.sync(boundary.full(''))
   }
 
+  wayMs = (): number => this.#pool.shortestMs
+
   remarks = (): readonly string[] => this.#remarks.splice(0)
 
   close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
@@ -268,10 +277,16 @@ export class SftpFiles implements FileHost {
   readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
 
   #inside(): Promise<SftpRoot> {
-    this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
-      this.#boundary = undefined
-      throw error
-    })
+    this.#boundary ??= findRoot(this.#options, this.#pool).then(
+      (root) => {
+        this.#root = root
+        return root
+      },
+      (error: unknown) => {
+        this.#boundary = undefined
+        throw error
+      },
+    )
     return this.#boundary
   }
 

@@ -71,6 +71,11 @@ export class SftpPool {
     return this.#lent(best, 1)
   }
 
+  /** The shortest time in which the host has answered on those that stand, milliseconds; `Infinity` before any answer. */
+  get shortestMs(): number {
+    return Math.min(...this.#open.map(({ channel }) => channel.shortestMs))
+  }
+
   #lent(connection: SftpConnection, weight: number): Lease {
     connection.load += weight
     return {

@@ -58,9 +58,10 @@ export abstract class ProgramLane {
   }
 
   /** Resolves with the answer; false when none came. */
-  protected give(pieces: readonly Buffer[]): Promise<boolean> {
+  protected give(...pieces: readonly Buffer[]): Promise<boolean> {
     if (this.#isOver || this.#isEnding) return Promise.resolve(false)
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    let bytes = 0
+    for (const piece of pieces) bytes += piece.length
     this.#unansweredBytes += bytes
     this.#wasGiven = true
     return new Promise((settle) => {

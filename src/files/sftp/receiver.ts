@@ -66,11 +66,16 @@ export class Receiver extends ProgramLane {
 
   /** Resolves with whether the file stands under its name. Its folder is there, and is no link. */
   receive({ path, part, bytes, mode, mtimeSeconds }: Received): Promise<boolean> {
-    const names = [nameBytes(path), nameBytes(part)]
-    const header = Buffer.allocUnsafe(HEADER)
-    const numbers = [...names.map(({ length }) => length), bytes.length, mode & 0o7777, Math.floor(mtimeSeconds)]
-    for (const [index, number] of numbers.entries()) header.writeUInt32BE(number, 4 * index)
-    return this.give([header, ...names, bytes])
+    const [name, partName] = [nameBytes(path), nameBytes(part)]
+    const header = Buffer.allocUnsafe(HEADER + name.length + partName.length)
+    header.writeUInt32BE(name.length, 0)
+    header.writeUInt32BE(partName.length, 4)
+    header.writeUInt32BE(bytes.length, 8)
+    header.writeUInt32BE(mode & 0o7777, 12)
+    header.writeUInt32BE(Math.floor(mtimeSeconds), 16)
+    header.set(name, HEADER)
+    header.set(partName, HEADER + name.length)
+    return this.give(header, bytes)
   }
 
   protected override hear(bytes: Buffer): void {

@@ -7,8 +7,10 @@ const WORTH = 24
 /** Unanswered of one program before another one is begun beside it: OpenSSH takes in 2 MiB at most for each before it must be told to go on. */
 const BUSY_BYTES = 1024 * 1024
 
-/** The other ways of a file. */
-export interface Otherwise<T> {
+/** What comes of a file, and its other ways. */
+interface Otherwise<T> {
+  /** Said of one that was received. */
+  readonly written: T
   /** By itself; also tells what is wrong with it. */
   readonly oneByOne: () => Promise<T>
   /** On hosts without the program. */
@@ -43,23 +45,39 @@ export class Receivers {
   }
 
   /**
-   * `root`: absolute, on the host. `ready`: sees to it that the file's folder is there, and within the root. Resolves with `undefined` when the file
-   * stands under its name.
+   * `root`: absolute, on the host. `ready`: sees to it that the file's folder is there, and within the root; `null`: it is known to be.
    */
-  async write<T>(root: string, file: Received, ready: () => Promise<void>, otherwise: Otherwise<T>): Promise<T | undefined> {
+  write<T>(root: string, file: Received, ready: (() => Promise<void>) | null, otherwise: Otherwise<T>): Promise<T> {
+    const lane = ready === null && !this.#isOff && this.#isUsable() === true ? this.#shownLane(root) : undefined
+    if (lane === undefined) return this.#writeLater(root, file, ready, otherwise)
+    this.#waiting += 1
+    return lane.receive(file).then((isThere) => {
+      this.#waiting -= 1
+      return isThere ? otherwise.written : otherwise.oneByOne()
+    })
+  }
+
+  async #writeLater<T>(root: string, file: Received, ready: (() => Promise<void>) | null, otherwise: Otherwise<T>): Promise<T> {
     this.#waiting += 1
     try {
       const lane = await this.#laneFor(root)
       if (lane === 'none') return await otherwise.without()
       if (lane === undefined) return await this.#beside.run(otherwise.oneByOne)
-      const isThere = await ready().then(
+      const isThere = await Promise.resolve(ready?.()).then(
         () => lane.receive(file),
         () => false,
       )
-      return isThere ? undefined : await otherwise.oneByOne()
+      return isThere ? otherwise.written : await otherwise.oneByOne()
     } finally {
       this.#waiting -= 1
     }
+  }
+
+  /** One that is known to be there, as long as there is one. */
+  #shownLane(root: string): Receiver | undefined {
+    if (this.#lanes.length === 0) return undefined
+    const lane = this.#lane(root)
+    return lane.isReady ? lane : undefined
   }
 
   /** The host's programs can't be used. */
@@ -91,10 +109,14 @@ export class Receivers {
 
   /** The one with least to do; another one where all are busy. */
   #lane(root: string): Receiver {
-    const ready = this.#lanes.filter((lane) => lane.isReady)
-    const best = ready.toSorted((a, b) => a.unansweredBytes - b.unansweredBytes)[0] ?? this.#lanes[0]
+    let best: Receiver | undefined
+    let isStarting = false
+    for (const lane of this.#lanes) {
+      if (!lane.isReady) isStarting = true
+      else if (best === undefined || lane.unansweredBytes < best.unansweredBytes) best = lane
+    }
+    best ??= this.#lanes[0]
     if (best === undefined) return this.#begin(root)
-    const isStarting = ready.length < this.#lanes.length
     if (best.unansweredBytes >= BUSY_BYTES && this.#lanes.length < this.#most && !isStarting) this.#begin(root)
     return best
   }
