@@ -133,13 +133,15 @@ export class FileStore {
   keep(entry: StoredEntry, small: Buffer | null): Promise<void> {
     return this.#write(() => {
       if (small !== null && entry.sha256 !== null) this.objects.small.keep(entry.sha256, small)
-      const sort = sortKey(entry.path)
-      const former = this.#index.prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
-      if (former !== null && former !== entry.sha256) this.#setFact(OUTDATED, '')
       const { path, kind, size, mode, mtimeSeconds, target, sha256 } = entry
-      this.#index
-        .prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(sort, path, kind, size, mode, mtimeSeconds, target, sha256, this.#nextArrival())
+      const sort = sortKey(path)
+      const row = [sort, path, kind, size, mode, mtimeSeconds, target, sha256, this.#nextArrival()] as const
+      // Nearly all are new, which is found out by the way.
+      const added = this.#index.prepared('INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING')
+      if (added.run(...row).changes !== 0) return
+      const former = this.#index.prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
+      if (former !== null && former !== sha256) this.#setFact(OUTDATED, '')
+      this.#index.prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(...row)
     })
   }
 
