@@ -5,7 +5,7 @@ import { type Received, Receiver } from './receiver.ts'
 /** So many small files must be on their way at once before a program is worth it. */
 const WORTH = 24
 /** Unanswered of one program before another one is begun beside it: OpenSSH takes in 2 MiB at most for each before it must be told to go on. */
-const BUSY_BYTES = 1024 * 1024
+const BUSY_BYTES = 512 * 1024
 
 /** What comes of a file, and its other ways. */
 interface Otherwise<T> {

@@ -14,7 +14,7 @@ const WORTH = 24
 const MOST_FILES = 2048
 const MOST_BYTES = 8 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
-const BUSY_FILES = 256
+const BUSY_FILES = 96
 /** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
 const LOOK_MS = 20
 /** A command that gives nothing for so long, while something is wanted of it, hangs. */
