@@ -47,7 +47,7 @@ async function withRecords(to: CarryingTo, change: CarryChange, work: (with_: Wo
 /** Brings files over. What was changed on the target since it was planned is left, and parked instead. */
 export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
   withRecords(to, change, (work) =>
-    sideBySide(to.run, async (flight) => {
+    sideBySide(to, async (flight) => {
       let done = 0
       const late: Conflict[] = []
       const carry = async (item: CarryItem): Promise<void> => {

@@ -73,7 +73,7 @@ export async function* planBatches(
   const host = there[Symbol.asyncIterator]()
   let standing = await host.next()
   let draft = new Draft(1, digest, null)
-  for (const entry of store.entries()) {
+  for (const entry of store.entries(null, false)) {
     while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) {
       await surplus(standing.value)
       standing = await host.next()

@@ -14,7 +14,10 @@ import { apart, inItsTurn } from './old-shop-pace.ts'
 import { paced } from './paced-listing.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
-export const FILES_AT_ONCE = 2048
+const FILES_AT_ONCE = 2048
+/** So many at once, and so many for each millisecond of the way, are enough: more of them are only held here, and looked through for nothing. */
+const LEAST_AT_ONCE = 128
+const AT_ONCE_FOR_MS = 24
 export const BYTES_AT_ONCE = 16 * 1024 * 1024
 /**
  * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
@@ -37,6 +40,10 @@ export const FILES_PACE = {
     atOnce: (pace: number): number => (pace === FULL_PACE ? FILES_AT_ONCE : pace),
   },
 } as const
+
+/** As many files at once as keep a host busy that is so far away. */
+export const filesAtOnce = ({ wayMs }: FileHost): number =>
+  Math.min(FILES_AT_ONCE, Math.ceil(LEAST_AT_ONCE + AT_ONCE_FOR_MS * (wayMs?.() ?? FILES_AT_ONCE)))
 
 /** A file that changes at every reading is taken as it is after so many rounds. */
 const MOST_ROUNDS = 5
@@ -80,7 +87,7 @@ interface Round extends Omit<Copying, 'totalBytes'> {
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
   const flight = new InFlight(
-    FILES_AT_ONCE,
+    filesAtOnce(round.host),
     BYTES_AT_ONCE,
     run.signal,
     round.followed === true ? LARGE_WHILE_FOLLOWED : undefined,
@@ -93,7 +100,7 @@ async function oneRound(round: Round, run: StepRun): Promise<number> {
 }
 
 async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
-  const { host, store, wanted, listed, progress, throttle, clock } = round
+  const { host, store, wanted, listed, progress, throttle } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
   const folders: Above[] = []
@@ -121,10 +128,7 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
     for (const above of folders) if (above.entry !== entry) await keepFolder(store, above)
     if (entry.kind === 'file') {
       fetched += 1
-      await flight.start(entry.size, async () => {
-        await untilItsTimeIsOver(host, entry, clock, flight.signal)
-        await inItsTurn(throttle, flight.signal, () => fetchFile(round, entry, flight.signal))
-      })
+      await flight.start(entry.size, () => fetchInTurn(round, entry, flight.signal))
     } else {
       await keepOther(store, entry, former)
     }
@@ -168,6 +172,14 @@ const isCopied = (entry: FileEntry): boolean => entry.kind !== 'other' && !leads
 
 /** Of a file that isn't there any more, or instead of which a link stands there that leads outside. */
 const GONE: readonly string[] = ['file-missing', 'path-escapes-root']
+
+/** Nothing is waited for that needn't be: there are many files at once, and what each of them holds meanwhile has to be looked through. */
+function fetchInTurn(round: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
+  const over = untilItsTimeIsOver(round.host, entry, round.clock, signal)
+  const fetched = (): Promise<void> => fetchFile(round, entry, signal)
+  if (over === undefined && round.throttle === undefined) return fetched()
+  return Promise.resolve(over).then(() => inItsTurn(round.throttle, signal, fetched))
+}
 
 async function fetchFile({ host, store, round, progress }: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
   try {

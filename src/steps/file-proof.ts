@@ -6,7 +6,7 @@ import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { isNewer, type Place, Places } from './file-batches.ts'
-import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
+import { BYTES_AT_ONCE, filesAtOnce } from './file-fetch.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 import { selectionOf } from './snapshot-files.ts'
 
@@ -39,7 +39,7 @@ export async function verifyRestored(
   run: StepRun,
   how: HowVerified = 'all',
 ): Promise<Verified> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const flight = new InFlight(filesAtOnce(host), BYTES_AT_ONCE, run.signal)
   const proof = new Proof(host, flight, run, powers.hash !== null)
   const places = new Places()
   try {
@@ -216,7 +216,7 @@ async function* paired(
   const listing = host.list('', signal, selectionOf(store).looksInto)[Symbol.asyncIterator]()
   try {
     let standing = await listing.next()
-    for (const entry of store.entries()) {
+    for (const entry of store.entries(null, false)) {
       while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) standing = await listing.next()
       const isThere = standing.done !== true && standing.value.path === entry.path
       yield { entry, present: isThere ? standing.value : undefined }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
 import { directly, type Step } from '../../src/run/step.ts'
-import { RelayRecords } from '../../src/steps/file-relay.ts'
+import { RelayRecords } from '../../src/steps/relay-records.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
 import { fillShop, type Move, startMove } from './moving-files.ts'
 

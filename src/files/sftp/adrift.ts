@@ -61,9 +61,13 @@ export class Adrift {
     this.own.delete(laneFolder(lane))
   }
 
+  get isSettled(): boolean {
+    return this.#folders.size === 0 && this.#parts.size === 0
+  }
+
   /** To be awaited before anything is written: none of them can give a name any more when it returns. */
   async settle(): Promise<void> {
-    while (this.#folders.size > 0 || this.#parts.size > 0) {
+    while (!this.isSettled) {
       this.#settling ??= this.#settle().finally(() => {
         this.#settling = undefined
       })

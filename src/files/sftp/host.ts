@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { codeOf, type Finding } from '../../base/errors.ts'
+import type { Finding } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
 import { looksInto } from '../depth.ts'
 import { endedBy } from '../ended-by.ts'
@@ -8,13 +8,14 @@ import { lastLook } from '../last-look.ts'
 import { parentOf, partPath, safePath } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
+import { isAway } from './adrift.ts'
 import { type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
 import { hashesThere } from './hashes-there.ts'
-import { findRoot, type SftpRoot } from './inside.ts'
+import { RootOf, type SftpRoot } from './inside.ts'
 import { entryAt, readFolder } from './listing.ts'
 import { OnDisk } from './on-disk.ts'
 import { labelOf, type SftpOptions } from './options.ts'
@@ -28,8 +29,6 @@ import { LastListing, type ReadFolder, walk } from './walk.ts'
 
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
-/** Nothing is said of a host by these. */
-const AWAY = ['files-connection-lost', 'files-unreachable']
 /** From so many bytes on a file is large. */
 const LARGE_BYTES = 2 * 1024 * 1024
 
@@ -43,7 +42,7 @@ export class SftpFiles implements FileHost {
   readonly #asides = new Asides()
   readonly #disk: OnDisk
   readonly #listed = new LastListing()
-  #boundary: Promise<SftpRoot> | undefined
+  readonly #root: RootOf
   readonly #powers: KnownPowers
   #remarks: string[] = []
 
@@ -51,12 +50,12 @@ export class SftpFiles implements FileHost {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
     const remark = (text: string): void => void this.#remarks.push(text)
-    const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
     const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
-    this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack, this)
-    this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
+    this.#small = new SmallFiles(pool, options.connections, this.#hasPrograms, fellBack, this)
+    this.#disk = new OnDisk(this.label, shell, this.#hasPrograms, remark)
     this.#options = options
     this.#pool = pool
+    this.#root = new RootOf(options, pool)
     this.#powers = new KnownPowers(this.#hashes, (find) =>
       this.#use('', 'open', (channel, boundary) => find(channel, boundary.full(''))),
     )
@@ -107,17 +106,17 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
+    const boundary = this.#root.known ?? (await this.#inside())
+    const small = isFile && offset === 0 ? await this.#readSmall(boundary, path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
     return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
-  async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
-    const boundary = await this.#inside()
-    const bySftp = (): Promise<Buffer | null> => {
+  #readSmall(boundary: SftpRoot, path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> | null {
+    const bySftp = async (): Promise<Buffer | null> => {
       signal?.throwIfAborted()
-      return this.#use(path, 'read', async (channel) => {
+      return await this.#use(path, 'read', async (channel) => {
         await boundary.check(path, boundary.by(channel))
         return readSmall(channel, boundary.full(path), entry.size)
       })
@@ -126,9 +125,9 @@ export class SftpFiles implements FileHost {
   }
 
   /** Whether programs of the host can be used on the folder; `null` as long as it isn't there, or can't be asked. */
-  #hasPrograms(): Promise<boolean | null> {
+  readonly #hasPrograms = (): Promise<boolean | null> => {
     const asked = this.#use('', 'look at', (channel, boundary) => this.#hashes.areUsable(channel, boundary.full('')))
-    return asked.catch((error: unknown) => (AWAY.includes(codeOf(error) ?? '') ? null : false))
+    return asked.catch((error: unknown) => (isAway(error) ? null : false))
   }
 
   /** Holds its connection until the reader is done. */
@@ -152,7 +151,8 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    const root = await this.#inside()
+    if (whole === undefined) return bySftp()
+    const root = this.#root.known ?? (await this.#inside())
     const place = async (from: string | null): Promise<void> => {
       // Nothing is to be asked of the host then, nor a place on a connection to be waited for.
       if (from === null && root.knows(parentOf(path))) return
@@ -162,8 +162,12 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
     }
-    if (whole === undefined) return bySftp()
-    return this.#small.write(root.full(''), path, whole, options, place, bySftp).finally(this.#disk.wrote)
+    try {
+      const isReady = root.knows(parentOf(path))
+      return await this.#small.write(root.full(''), path, whole, options, { place, isReady, bySftp })
+    } finally {
+      this.#disk.wrote()
+    }
   }
 
   async #writeBySftp(
@@ -260,8 +264,8 @@ export class SftpFiles implements FileHost {
     await this.#disk.sync(boundary.full(''))
   }
 
+  wayMs = (): number => this.#pool.shortestMs
   remarks = (): readonly string[] => this.#remarks.splice(0)
-
   close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
 
   readonly #see = (path: string): void => {
@@ -272,13 +276,7 @@ export class SftpFiles implements FileHost {
     return { path, label: this.label, boundary, asides: this.#asides, newPart: this.#small.newPart }
   }
 
-  #inside(): Promise<SftpRoot> {
-    this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
-      this.#boundary = undefined
-      throw error
-    })
-    return this.#boundary
-  }
+  readonly #inside = (): Promise<SftpRoot> => this.#root.find()
 
   async #use<T>(
     path: string,

@@ -35,8 +35,34 @@ export class SftpRoot extends Boundary {
   }
 }
 
+/** The root, looked for when it is first wanted. */
+export class RootOf {
+  readonly #find: () => Promise<SftpRoot>
+  #finding: Promise<SftpRoot> | undefined
+  /** Once it was found. */
+  known: SftpRoot | undefined
+
+  constructor(options: SftpOptions, pool: SftpPool) {
+    this.#find = () => findRoot(options, pool)
+  }
+
+  find(): Promise<SftpRoot> {
+    this.#finding ??= this.#find().then(
+      (root) => {
+        this.known = root
+        return root
+      },
+      (error: unknown) => {
+        this.#finding = undefined
+        throw error
+      },
+    )
+    return this.#finding
+  }
+}
+
 /** The folder that the playbook names, with a `~` at its beginning filled in as the server says it. */
-export async function findRoot(options: SftpOptions, pool: SftpPool): Promise<SftpRoot> {
+async function findRoot(options: SftpOptions, pool: SftpPool): Promise<SftpRoot> {
   const label = labelOf(options)
   const { root } = options
   if (!root.startsWith('~')) return new SftpRoot(label, root.replace(/(?<=.)\/+$/, ''))

@@ -88,6 +88,11 @@ export class SftpPool {
     this.#openUpTo(this.#limit)
   }
 
+  /** The shortest time in which the host has answered on those that stand, milliseconds; `Infinity` before any answer. */
+  get shortestMs(): number {
+    return Math.min(...this.#open.map(({ channel }) => channel.shortestMs))
+  }
+
   #lent<C extends Login>(connection: C, weight: number): Lease<C> {
     connection.load += weight
     return {

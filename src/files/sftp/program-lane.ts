@@ -64,9 +64,10 @@ export abstract class ProgramLane {
   }
 
   /** Resolves with the answer; false when none came. */
-  protected give(pieces: readonly Buffer[]): Promise<boolean> {
+  protected give(...pieces: readonly Buffer[]): Promise<boolean> {
     if (this.#isOver || this.#isEnding) return Promise.resolve(false)
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    let bytes = 0
+    for (const piece of pieces) bytes += piece.length
     this.#unansweredBytes += bytes
     return new Promise((settle) => {
       this.#sent.push({ bytes, settle })

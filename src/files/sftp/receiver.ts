@@ -84,12 +84,17 @@ export class Receiver extends ProgramLane {
 
   /** Resolves with whether the file stands under its name. Its folder is there, and is no link. */
   receive({ path, part, bytes, mode, mtimeSeconds }: Received): Promise<boolean> {
-    const names = [nameBytes(path), nameBytes(part)]
-    const header = Buffer.allocUnsafe(HEADER)
-    const numbers = [...names.map(({ length }) => length), bytes.length, mode & 0o7777, Math.floor(mtimeSeconds)]
-    for (const [index, number] of numbers.entries()) header.writeUInt32BE(number, 4 * index)
+    const [name, partName] = [nameBytes(path), nameBytes(part)]
+    const header = Buffer.allocUnsafe(HEADER + name.length + partName.length)
+    header.writeUInt32BE(name.length, 0)
+    header.writeUInt32BE(partName.length, 4)
+    header.writeUInt32BE(bytes.length, 8)
+    header.writeUInt32BE(mode & 0o7777, 12)
+    header.writeUInt32BE(Math.floor(mtimeSeconds), 16)
+    header.set(name, HEADER)
+    header.set(partName, HEADER + name.length)
     this.#folders.push(parentOf(path))
-    return this.give([header, ...names, bytes])
+    return this.give(header, bytes)
   }
 
   /** Has its folder made, by `make`, before it is given a file: one that it made by itself it might make at any time. */
@@ -106,7 +111,7 @@ export class Receiver extends ProgramLane {
     if (this.#hasFolder) {
       this.#hasFolder = false
       this.#folders.push('')
-      this.#resting = this.give([Buffer.alloc(HEADER)])
+      this.#resting = this.give(Buffer.alloc(HEADER))
     }
     await this.#resting
   }

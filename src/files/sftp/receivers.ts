@@ -6,12 +6,18 @@ import { type Received, Receiver } from './receiver.ts'
 /** So many small files must be on their way at once before a program is worth it. */
 const WORTH = 24
 /** Unanswered of one program before another one is begun beside it: OpenSSH takes in 2 MiB at most for each before it must be told to go on. */
-const BUSY_BYTES = 1024 * 1024
+const BUSY_BYTES = 512 * 1024
 /** Given to one at most and not answered: on a long way the others, as soon as they are there, are to have their share. */
 const MOST_BYTES = 4 * 1024 * 1024
 
-/** The other ways of a file. */
-export interface Otherwise<T> {
+/** What comes of a file, and its other ways. */
+interface Ways<T> {
+  /** Said of one that was received. */
+  readonly written: T
+  /** Its folder is known to be there, and within the root. */
+  readonly isReady: boolean
+  /** Sees to it that it is. */
+  readonly ready: () => Promise<void>
   /** By itself; also tells what is wrong with it. */
   readonly oneByOne: () => Promise<T>
   /** On hosts without the program. */
@@ -62,32 +68,56 @@ export class Receivers {
     return lane.isReady && !this.#isOff
   }
 
-  /**
-   * `root`: absolute, on the host. `ready`: sees to it that the file's folder is there, and within the root. Resolves with `undefined` when the file
-   * stands under its name.
-   */
-  async write<T>(root: string, file: Received, ready: () => Promise<void>, otherwise: Otherwise<T>): Promise<T | undefined> {
+  /** `root`: absolute, on the host. Nothing is waited for that needn't be: there are very many files. */
+  write<T>(root: string, file: Received, ways: Ways<T>): Promise<T> {
+    const { length } = file.bytes
+    const lane = ways.isReady ? this.#laneNow(root) : undefined
+    if (lane === undefined) return this.#writeInTurn(root, file, ways)
+    this.#waiting += 1
+    this.#admitted += length
+    return lane.receive(file).then((isThere) => {
+      this.#over(length)
+      return isThere ? ways.written : this.#otherwise(lane, ways)
+    })
+  }
+
+  async #writeInTurn<T>(root: string, file: Received, ways: Ways<T>): Promise<T> {
     const { length } = file.bytes
     this.#waiting += 1
     await this.#turn(length)
     try {
       const lane = await this.#laneFor(root)
-      if (lane === 'none') return await otherwise.without()
-      if (lane === undefined) return await this.#beside.run(otherwise.oneByOne)
-      const isThere = await ready().then(
+      if (lane === 'none') return await ways.without()
+      if (lane === undefined) return await this.#beside.run(ways.oneByOne)
+      const isThere = await ways.ready().then(
         () => lane.receive(file),
         () => false,
       )
-      if (isThere) return undefined
-      // What it may have in hand still must not get the file's name after that.
-      if (lane.isOver) await lane.ended
-      await this.#adrift.settle()
-      return await otherwise.oneByOne()
+      return isThere ? ways.written : await this.#otherwise(lane, ways)
     } finally {
-      this.#waiting -= 1
-      this.#admitted -= length
-      this.#admit()
+      this.#over(length)
     }
+  }
+
+  #over(bytes: number): void {
+    this.#waiting -= 1
+    this.#admitted -= bytes
+    this.#admit()
+  }
+
+  /** What the program may have in hand still must not get the file's name after it was written otherwise. */
+  async #otherwise<T>(lane: Receiver, ways: Ways<T>): Promise<T> {
+    if (lane.isOver) await lane.ended
+    await this.#adrift.settle()
+    return ways.oneByOne()
+  }
+
+  /** One that can be given files at once. */
+  #laneNow(root: string): Receiver | undefined {
+    if (this.#isOff || this.#lanes.length === 0 || this.#queue.length > 0 || this.#admitted >= this.#mostAdmitted())
+      return undefined
+    const lane = this.#isUsable() === true ? this.#lane(root) : undefined
+    return lane?.isInside ? lane : undefined
   }
 
   /** Returns when none of the programs has a folder there any more, until it is given a file again. */
@@ -147,7 +177,9 @@ export class Receivers {
 
   #mostAdmitted(): number {
     if (this.#lanes.length === 0) return Number.POSITIVE_INFINITY
-    return MOST_BYTES * Math.max(1, this.#lanes.filter((lane) => lane.isInside).length)
+    let inside = 0
+    for (const lane of this.#lanes) if (lane.isInside) inside += 1
+    return MOST_BYTES * Math.max(1, inside)
   }
 
   /**
@@ -198,7 +230,7 @@ export class Receivers {
     if (isKnown) void this.#enter(lane)
     else void lane.shown.then(() => (lane.isReady && !this.#isOff && !this.#isResting ? this.#enter(lane) : undefined))
     void lane.ended.then(({ isRefused, hasEnded }) => {
-      this.#over(lane, hasEnded)
+      this.#hasEnded(lane, hasEnded)
       this.#lanes.splice(this.#lanes.indexOf(lane), 1)
       this.#isOff ||= isRefused && isKnown
       this.#admit()
@@ -207,8 +239,8 @@ export class Receivers {
   }
 
   /** One that has ended by itself has removed its folder; no other one may be left with it. */
-  #over(lane: Receiver, hasEnded: boolean): void {
-    const isLeft = lane.hadFolder && !(hasEnded && lane.isReady)
+  #hasEnded(lane: Receiver, byItself: boolean): void {
+    const isLeft = lane.hadFolder && !(byItself && lane.isReady)
     const entering = this.#entering.get(lane)
     if (isLeft) this.#adrift.lost(lane.lane, lane.inHand)
     else if (entering === undefined) this.#adrift.ended(lane.lane)

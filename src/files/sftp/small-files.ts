@@ -10,6 +10,18 @@ import { Receivers } from './receivers.ts'
 import { SMALL_BYTES, TarReads } from './tar-read.ts'
 import { TarWrites } from './tar-write.ts'
 
+/** The ways of a file to its place. */
+interface Ways {
+  /**
+   * Renames what stands, whole, under a path of the host; of `null` it makes the folder alone, for what is put there by itself. Where that
+   * can't be done, as between two disks, `bySftp` does it.
+   */
+  place(from: string | null): Promise<void>
+  /** The file's folder is known to be there, and within the root. */
+  readonly isReady: boolean
+  bySftp(): Promise<WrittenFile>
+}
+
 export type FellBack = (way: 'reading' | 'writing', said: string) => void
 
 /** For people, of a host whose programs could not be used for small files. */
@@ -92,19 +104,14 @@ export class SmallFiles {
     return root.knows(parentOf(path)) ? this.#reads.read(root.full(''), path, entry, bySftp) : bySftp()
   }
 
-  /**
-   * `place`: renames what stands, whole, under a path of the host; of `null` it makes the folder alone, for what is put there by itself. Where
-   * that can't be done, as between two disks, `bySftp` does it.
-   */
-  async write(
-    root: string,
-    path: string,
-    whole: Whole,
-    options: WriteOptions,
-    place: (from: string | null) => Promise<void>,
-    bySftp: () => Promise<WrittenFile>,
-  ): Promise<WrittenFile> {
-    await this.#adrift.settle()
+  /** `root`: absolute, on the host. */
+  write(root: string, path: string, whole: Whole, options: WriteOptions, ways: Ways): Promise<WrittenFile> {
+    if (this.#adrift.isSettled) return this.#write(root, path, whole, options, ways)
+    return this.#adrift.settle().then(() => this.#write(root, path, whole, options, ways))
+  }
+
+  #write(root: string, path: string, whole: Whole, options: WriteOptions, ways: Ways): Promise<WrittenFile> {
+    const { place, isReady, bySftp } = ways
     const { bytes, sha256 } = whole
     const { mode, mtimeSeconds } = options
     // Without a mode the host gives its own, and only times since 1970 can be told to its programs.
@@ -123,7 +130,7 @@ export class SmallFiles {
     // What is to be replaced is looked at right before a rename of our own.
     if (options.replaces !== undefined || !canBeTold(mtimeSeconds)) return without()
     const file = { path, part: partPath(path), bytes, mode, mtimeSeconds }
-    return (await this.#receivers.write(root, file, () => place(null), { oneByOne: bySftp, without })) ?? written
+    return this.#receivers.write(root, file, { written, isReady, ready: () => place(null), oneByOne: bySftp, without })
   }
 
   /** A name for a part that no other one has. */

@@ -15,7 +15,7 @@ const WORTH = 24
 const MOST_FILES = 2048
 const MOST_BYTES = 16 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
-const BUSY_FILES = 256
+const BUSY_FILES = 96
 /** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
 const LOOK_MS = 20
 /** A command that gives nothing for so long, while something is wanted of it, hangs. */
@@ -59,12 +59,31 @@ export class TarReads {
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way to read it. How many are wanted at this moment is counted over both. */
-  async read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
+  read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
+    const stream = this.#streams.length > 0 && this.#isUsable() === true ? this.#stream(root) : undefined
+    if (stream === undefined) return this.#readLater(root, path, entry, otherwise)
+    this.#waiting += 1
+    return stream.read(path, entry.size).then<Buffer | T>((bytes) => {
+      this.#waiting -= 1
+      return bytes?.length === entry.size ? bytes : this.#otherwise(otherwise)
+    })
+  }
+
+  async #readLater<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
     this.#waiting += 1
     try {
       const stream = await this.#streamFor(root)
       const bytes = await stream?.read(path, entry.size)
       return bytes?.length === entry.size ? bytes : await this.#beside.run(otherwise)
+    } finally {
+      this.#waiting -= 1
+    }
+  }
+
+  async #otherwise<T>(otherwise: () => Promise<T>): Promise<T> {
+    this.#waiting += 1
+    try {
+      return await this.#beside.run(otherwise)
     } finally {
       this.#waiting -= 1
     }
@@ -96,8 +115,11 @@ export class TarReads {
   /** The one with least to do that takes more; another one where all are busy; `undefined` when none can be had at once. */
   #stream(root: string): TarStream | undefined {
     if (this.#isOff) return undefined
-    const open = this.#streams.filter((stream) => stream.takesMore() && stream.isUseful)
-    const best = open.reduce<TarStream | undefined>((a, b) => (a !== undefined && a.wanted <= b.wanted ? a : b), undefined)
+    let best: TarStream | undefined
+    for (const stream of this.#streams) {
+      if (!stream.takesMore() || !stream.isUseful) continue
+      if (best === undefined || stream.wanted < best.wanted) best = stream
+    }
     if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
     const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
     const isStarting = this.#streams.some((stream) => !stream.isUseful)
@@ -137,7 +159,10 @@ class TarStream {
   /** Resolves when it has given something, or is over. */
   readonly shown: Promise<void>
   readonly #pool: SftpPool
-  readonly #queue = new Map<string, Wanted>()
+  /** In the order in which they were asked for, from `#first` on; and their names. */
+  #queue: Wanted[] = []
+  #first = 0
+  readonly #queued = new Set<string>()
   readonly #over = new AbortController()
   #command: Command | undefined
   #names: string[] = []
@@ -176,23 +201,42 @@ class TarStream {
   }
 
   get wanted(): number {
-    return this.#queue.size
+    return this.#queued.size
   }
 
   takesMore(): boolean {
-    return !this.#isClosing && this.#queue.size < MOST_FILES && this.#bytes < MOST_BYTES
+    return !this.#isClosing && this.#queued.size < MOST_FILES && this.#bytes < MOST_BYTES
   }
 
   read(path: string, size: number): Promise<Buffer | undefined> {
-    if (this.#queue.has(path)) return Promise.resolve(undefined)
-    return new Promise((resolve) => {
-      this.#queue.set(path, { name: path, size, settle: resolve })
-      this.#bytes += size
+    if (this.#queued.has(path)) return Promise.resolve(undefined)
+    return new Promise((settle) => {
+      this.#want({ name: path, size, settle })
       this.#names.push(path)
       if (this.#flushing) return
       this.#flushing = true
       setImmediate(() => this.#flush())
     })
+  }
+
+  #want(wanted: Wanted): void {
+    this.#queue.push(wanted)
+    this.#queued.add(wanted.name)
+    this.#bytes += wanted.size
+  }
+
+  /** The one that was asked for first, which is wanted no more. */
+  #next(): Wanted | undefined {
+    const wanted = this.#queue[this.#first]
+    if (wanted === undefined) return undefined
+    this.#first += 1
+    if (this.#first > MOST_FILES) {
+      this.#queue = this.#queue.slice(this.#first)
+      this.#first = 0
+    }
+    this.#queued.delete(wanted.name)
+    this.#bytes -= wanted.size
+    return wanted
   }
 
   stop(): void {
@@ -217,8 +261,7 @@ class TarStream {
       lease?.release()
       this.#isClosing = true
       this.#over.abort()
-      for (const { settle } of this.#queue.values()) settle(undefined)
-      this.#queue.clear()
+      for (let left = this.#next(); left !== undefined; left = this.#next()) left.settle(undefined)
     }
   }
 
@@ -246,20 +289,18 @@ class TarStream {
     this.#isUnfilled = false
     const name = fillingName(this.#fillings)
     this.#fillings += 1
-    this.#queue.set(name, { name, size: 0, settle: () => undefined })
+    this.#want({ name, size: 0, settle: () => undefined })
     this.#command?.channel.write(FILLER)
   }
 
   /** Those that were asked for before it and didn't come can't be read. */
   #found({ name, bytes }: Found): void {
     const path = isFiller(name) ? this.#nextFilling() : nameFrom(name)
-    if (!this.#queue.has(path)) return
+    if (!this.#queued.has(path)) return
     this.#isUseful ||= bytes !== null || isFiller(name)
     if (this.#isUseful) this.#show()
-    for (const [key, wanted] of this.#queue) {
-      this.#queue.delete(key)
-      this.#bytes -= wanted.size
-      if (key !== path) {
+    for (let wanted = this.#next(); wanted !== undefined; wanted = this.#next()) {
+      if (wanted.name !== path) {
         wanted.settle(undefined)
         continue
       }
@@ -282,7 +323,7 @@ class TarStream {
       if (!this.#isFed && this.#isUnfilled && !this.#isClosing) this.#fill()
       this.#active = false
       this.#isFed = false
-      const isIdle = this.#queue.size === 0 && !this.#isClosing
+      const isIdle = this.#queued.size === 0 && !this.#isClosing
       if (quietMs < (isIdle ? IDLE_MS : HANGS_MS)) continue
       if (!isIdle) return this.stop()
       this.#isClosing = true
