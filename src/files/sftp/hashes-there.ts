@@ -4,6 +4,9 @@ import { checkedFiles } from './check-file.ts'
 import type { ShellHashes } from './hashes.ts'
 import type { SftpRoot } from './inside.ts'
 
+/** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
+export const HASHED_THERE = 1024 * 1024
+
 /** SHA-256 of files by the host alone: by a program, where its shell has one, else by its server; `null` for what it can't hash. */
 export async function hashesThere(
   channel: SftpChannel,

@@ -14,23 +14,18 @@ import { checkRoot } from './check.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
-import { hashesThere } from './hashes-there.ts'
+import { HASHED_THERE, hashesThere } from './hashes-there.ts'
 import { RootOf, type SftpRoot } from './inside.ts'
 import { entryAt, readFolder } from './listing.ts'
 import { OnDisk } from './on-disk.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { makeFolderAt, makeFoldersFor, makeLinkAt, placeWhole, removeIfEmpty, writeByPart } from './placing.ts'
-import { LARGE, type SftpPool } from './pool.ts'
+import { LARGE, LARGE_BYTES, type SftpPool } from './pool.ts'
 import { KnownPowers } from './powers.ts'
 import { renamingBy } from './renaming.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readOpened, readSmall } from './transfer.ts'
 import { LastListing, type ReadFolder, walk } from './walk.ts'
-
-/** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
-const HASHED_THERE = 1024 * 1024
-/** From so many bytes on a file is large. */
-const LARGE_BYTES = 2 * 1024 * 1024
 
 /** The files of a host over SFTP. */
 export class SftpFiles implements FileHost {
@@ -52,7 +47,7 @@ export class SftpFiles implements FileHost {
     const remark = (text: string): void => void this.#remarks.push(text)
     const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
     this.#small = new SmallFiles(pool, options.connections, this.#hasPrograms, fellBack, this)
-    this.#disk = new OnDisk(this.label, shell, this.#hasPrograms, remark)
+    this.#disk = new OnDisk(this.label, { shell, byProgram: () => this.#small.sync() }, this.#hasPrograms, remark)
     this.#options = options
     this.#pool = pool
     this.#root = new RootOf(options, pool)
@@ -258,10 +253,13 @@ export class SftpFiles implements FileHost {
 
   async sweep(): Promise<void> {
     const boundary = await this.#inside()
-    await this.#small.sweep(boundary.full(''))
+    // What it removes needn't reach the disk.
+    const swept = this.#small.sweep(boundary.full(''))
+    swept.catch(() => undefined) // awaited below
     for (const path of this.#asides.pending())
       await this.#use(path, 'put back', (channel) => this.#asides.settle(renamingBy(channel, this.#place(boundary, path)), path))
     await this.#disk.sync(boundary.full(''))
+    await swept
   }
 
   wayMs = (): number => this.#pool.shortestMs

@@ -15,7 +15,7 @@ const FEW = 4
  * `sync -f` brings one file system to its disk: that of the folder, and then each that is mounted below it, by the list of Linux (proc(5), "mounts":
  * what would be in the way stands there in octal). Where there is no such list, or no such option, all of the host's.
  */
-const SYNC = [
+export const SYNC = [
   'r=$(cd -- "$1" && pwd -P) && sync -f "$r" 2>/dev/null && [ -r /proc/self/mounts ] || exec sync',
   '[ "$r" != / ] || r=',
   'while read -r _ m _; do m=$(printf %b "$m"); case "$m" in "$r"/?*) sync -f "$m" || exit 1;; esac; done </proc/self/mounts',
@@ -33,16 +33,26 @@ const NEVER = new AbortController().signal
 export class OnDisk {
   readonly #label: string
   readonly #shell: Shell
+  readonly #byProgram: () => Promise<boolean>
   readonly #hasPrograms: () => Promise<boolean | null>
   readonly #remark: (text: string) => void
   #hasSync: boolean | undefined
   #underWay = 0
   #isBehind = false
 
-  /** `remark`: is told for people when the command failed. */
-  constructor(label: string, shell: Shell, hasPrograms: () => Promise<boolean | null>, remark: (text: string) => void) {
+  /**
+   * `byProgram`: does it by a program that is at work on the host anyway, some round trips sooner than the command; false where it can't.
+   * `remark`: is told for people when the command failed.
+   */
+  constructor(
+    label: string,
+    { shell, byProgram }: { readonly shell: Shell; byProgram(): Promise<boolean> },
+    hasPrograms: () => Promise<boolean | null>,
+    remark: (text: string) => void,
+  ) {
     this.#label = label
     this.#shell = shell
+    this.#byProgram = byProgram
     this.#hasPrograms = hasPrograms
     this.#remark = remark
   }
@@ -91,6 +101,7 @@ export class OnDisk {
     const late = (): Error => new Error('it had not ended after a quarter of an hour')
     try {
       const limit = { clock: systemClock, signal: NEVER, ms: MOST_WAIT_MS, late }
+      if (await inTime(limit, this.#byProgram)) return
       const { exit, stderr } = await inTime(limit, (signal) => this.#shell.run(command, signal))
       if (exit !== 0) throw new Error(stderr.trim() || `it ended with ${exit}`)
     } catch (error) {

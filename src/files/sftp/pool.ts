@@ -12,6 +12,8 @@ const OPENED_AT_ONCE = 4
  * answers, for each of them: on a long way that alone says how fast a large file gets there.
  */
 export const LARGE = BUSY
+/** From so many bytes on a file is large. */
+export const LARGE_BYTES = 2 * 1024 * 1024
 /** At most so many at once through one connection: each may hold a file open, and servers let a session open a few hundred. */
 const MOST_AT_ONCE = 192
 

@@ -1,12 +1,15 @@
 import { laneFolder, lanePart, parentOf } from '../paths.ts'
 import { nameBytes } from '../raw-names.ts'
 import { shellWord } from './command.ts'
+import { SYNC } from './on-disk.ts'
 import type { SftpPool } from './pool.ts'
 import { ProgramLane } from './program-lane.ts'
 
 /** What the program says first, so that it is known to be there. */
 const HELLO = 'ready\n'
 const [DONE, NOT_DONE] = ['+', '-']
+/** What it says by itself would be taken for signs. */
+const SYNCED = `exec </dev/null >&2; ${SYNC}`
 /** Of a file: lengths of its path, of its part's and of its content, mode, time. */
 const HEADER = 20
 
@@ -15,12 +18,12 @@ const HEADER = 20
  * name of the program's own in its folder, which nobody else may read and no link may stand in for (O_EXCL), gets its mode and its time, and is
  * renamed; what an earlier try left under the name of its part goes first. Answers a sign for each, whether it stands under its name or nothing
  * was changed. The names are never read by a shell. It says what it has to say before it waits for more. Whatever it opens and renames it finds
- * through an empty folder that was made for it alone: once that is removed, it can do nothing more (adrift.ts). Where the path is empty, and when it
- * ends, it removes that folder itself.
+ * through an empty folder that was made for it alone: once that is removed, it can do nothing more (adrift.ts). Where the path is empty it removes
+ * that folder itself, as it does when it ends, or, with a mode, brings what was written to the disk.
  */
 const PROGRAM = [
   'use strict; use Fcntl;',
-  'my($root,$e,$own)=@ARGV; chdir($root) or exit 3; binmode STDIN; binmode STDOUT;',
+  'my($root,$e,$own,$sync)=@ARGV; chdir($root) or exit 3; binmode STDIN; binmode STDOUT;',
   `my($b,$o)=("","ready\\n"); END{rmdir $e}`,
   'sub take { my $n=shift;',
   'while(length($b)<$n){',
@@ -29,7 +32,7 @@ const PROGRAM = [
   'return substr($b,0,$n,"") }',
   'while(1){',
   'my($l,$k,$s,$m,$t)=unpack("N5",take(20)); my($p,$f,$c)=(take($l),take($k),take($s)); my($h,$d)=(undef,0);',
-  `if($l==0){rmdir($e); $o.="${DONE}"; next}`,
+  `if($l==0){$m or rmdir($e); $o.=!$m||system("sh","-c",$sync,"sh",$root)==0?"${DONE}":"${NOT_DONE}"; next}`,
   'my $way=O_WRONLY|O_CREAT|O_EXCL;',
   'unlink("$e/../$f"); $f=~s{[^/]*\\z}{$own}; my $g="$e/../$f";',
   'if(sysopen($h,$g,$way,0600) or (unlink($f) and sysopen($h,$g,$way,0600))){',
@@ -69,7 +72,10 @@ export class Receiver extends ProgramLane {
   /** `root`: absolute, on the host. `lane`: what its folder and its parts are named by. */
   constructor(pool: SftpPool, root: string, lane: string) {
     // `-C0`: whatever the account's environment (PERL_UNICODE) has Perl do with texts, what is written are bytes.
-    super(pool, `exec perl -C0 -e ${shellWord(PROGRAM)} ${shellWord(root)} ${laneFolder(lane)} ${lanePart(lane)}`)
+    super(
+      pool,
+      `exec perl -C0 -e ${shellWord(PROGRAM)} ${shellWord(root)} ${laneFolder(lane)} ${lanePart(lane)} ${shellWord(SYNCED)}`,
+    )
     this.lane = lane
     this.shown = new Promise((resolve) => {
       this.#show = resolve
@@ -119,6 +125,19 @@ export class Receiver extends ProgramLane {
   /** The folders of the files that it was given and has not answered. */
   get inHand(): ReadonlySet<string> {
     return new Set(this.#folders)
+  }
+
+  /** Resolves with whether all that was written is on the host's disk; on a slow one that takes minutes. */
+  async sync(): Promise<boolean> {
+    this.mayTakeLong = true
+    try {
+      const header = Buffer.alloc(HEADER)
+      header.writeUInt32BE(1, 12)
+      this.#folders.push('')
+      return await this.give(header)
+    } finally {
+      this.mayTakeLong = false
+    }
   }
 
   protected override hear(bytes: Buffer): void {

@@ -126,6 +126,12 @@ export class Receivers {
     await Promise.all(this.#lanes.map((lane) => Promise.resolve(this.#entering.get(lane)).then(() => lane.rest())))
   }
 
+  /** Brings what was written to the host's disk, where a program is there already; false when that couldn't be done so. */
+  async sync(): Promise<boolean> {
+    const lane = this.#lanes.find(({ isReady }) => isReady)
+    return lane !== undefined && (await lane.sync())
+  }
+
   /** The host's programs can't be used. */
   stop(): void {
     this.#isOff = true
