@@ -43,8 +43,8 @@ class Survey {
 
   constructor(powers: FilePowers) {
     this.#powers = powers
-    // Windows folds case and nothing else; what folds case elsewhere (APFS, HFS+) takes every way to write an accent for the same.
-    this.#names = new SameNames(powers.names !== 'windows')
+    // Windows folds case and nothing else; elsewhere what folds case (APFS, HFS+), or has no names but Unicode's, takes every way to write an accent for the same.
+    this.#names = new SameNames(powers.names !== 'windows', powers.foldsCase !== false)
   }
 
   add(entry: FileEntry): void {
@@ -57,7 +57,7 @@ class Survey {
       this.#lineBreaks.add(shownPath(JSON.stringify(entry.path)))
     const isCopied = entry.kind === 'link' && targetStaysInside(entry.path, entry.target ?? '', null)
     if (!this.#powers.links && isCopied) this.#links.add(shownPath(entry.path))
-    if (this.#powers.foldsCase !== false) this.#names.add(entry.path)
+    if (this.#powers.foldsCase !== false || this.#powers.names === 'unicode') this.#names.add(entry.path)
   }
 
   #judgeName(path: string): void {
@@ -70,7 +70,8 @@ class Survey {
 
   findings(label: string): readonly Finding[] {
     const { pairs } = this.#names
-    const folds = this.#powers.foldsCase === true
+    const { foldsCase, names } = this.#powers
+    const folds = foldsCase === true || (foldsCase === false && names === 'unicode')
     return [
       ...faults(this.#raw, {
         code: 'file-name-not-utf8',
@@ -111,11 +112,13 @@ class Survey {
 class SameNames {
   readonly pairs = new Some()
   readonly #composes: boolean
+  readonly #folds: boolean
   #levels: { readonly folder: string; readonly names: Map<string, string> }[] = []
 
-  /** `composes`: a letter with its accent as one character or as two is the same. */
-  constructor(composes: boolean) {
+  /** `composes`: a letter with its accent as one character or as two is the same. `folds`: a capital and a small letter are. */
+  constructor(composes: boolean, folds: boolean) {
     this.#composes = composes
+    this.#folds = folds
   }
 
   add(path: string): void {
@@ -126,7 +129,8 @@ class SameNames {
       level = { folder, names: new Map() }
       this.#levels.push(level)
     }
-    const key = folded(this.#composes ? nameOf(path).normalize('NFC') : nameOf(path))
+    const name = this.#composes ? nameOf(path).normalize('NFC') : nameOf(path)
+    const key = this.#folds ? folded(name) : name
     const other = level.names.get(key)
     if (other === undefined) level.names.set(key, nameOf(path))
     else
