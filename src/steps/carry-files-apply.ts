@@ -5,7 +5,7 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages, removePart } from './before-images.ts'
 import type { CarryChange, CarryItem, Carrying, Conflict, Dropping } from './carry-files-change.ts'
 import { isSent, keepSent, knownWrong, rememberWrong } from './carry-files-proof.ts'
-import { OnTheWay, type Sending, send } from './carry-files-send.ts'
+import { EXCHANGED, OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
 import { leadsOutside } from './file-batches.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
@@ -66,6 +66,9 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
     }),
   )
 
+/** Of a source that has no such file any more, or something else in its place. */
+const NO_FILE: readonly string[] = ['file-missing', 'path-escapes-root', EXCHANGED]
+
 /** Returns the conflict that it turned out to be, seen from here. */
 async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promise<Conflict | undefined> {
   const { host, carried } = work
@@ -89,8 +92,12 @@ async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promi
     await keepSent(carried, await send(work, item, signal))
     return undefined
   } catch (error) {
-    if (codeOf(error) === 'file-missing' && (await work.source.stat(path)) === undefined) return undefined // the next pass sees that
-    if (codeOf(error) !== 'file-changed-meanwhile') throw error
+    const code = codeOf(error) ?? ''
+    // What was read may have been what a link leads to.
+    if (code === EXCHANGED) await (now === null ? host.remove(path) : work.before.giveBack(host, path, signal))
+    // The next pass sees that.
+    if (NO_FILE.includes(code) && (await work.source.stat(path))?.kind !== entry.kind) return undefined
+    if (code !== 'file-changed-meanwhile') throw error
     const late = await host.stat(path)
     return conflictOf(item, late === undefined ? undefined : await hashed(host, late))
   }

@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { MigrateError } from '../base/errors.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import { changedMeanwhile } from '../files/last-look.ts'
 import { looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost, WrittenFile } from '../files/port.ts'
+import { shownPath } from '../files/raw-names.ts'
 import type { CarryItem } from './carry-files-change.ts'
 import type { Sent } from './carry-files-proof.ts'
 import { proveArrival, readProven } from './file-arrival.ts'
@@ -45,6 +47,7 @@ export async function send(work: Sending, { entry, now }: CarryItem, signal: Abo
       return host.write(path, content, options, signal)
     })
     const after = await source.stat(path)
+    if (after !== undefined && after.kind !== 'file') throw exchanged(source.label, path)
     const isSettled = after === undefined || looksAlike(after, reading)
     if (isSettled || round === MOST_READINGS) {
       if (!isSettled) run.emit({ event: 'finding', ...keepsChanging(path) })
@@ -55,6 +58,17 @@ export async function send(work: Sending, { entry, now }: CarryItem, signal: Abo
     replaces = await asWritten(host, path, written, signal)
   }
 }
+
+/** Of a file in whose place something else stands by now: what was read may be of that. */
+export const EXCHANGED = 'file-exchanged'
+const exchanged = (label: string, path: string): MigrateError =>
+  new MigrateError(
+    EXCHANGED,
+    `${shownPath(JSON.stringify(path))} on ${label} became something else than a file while it was read.`,
+    {
+      hint: 'Run again: what stands there now is looked at anew.',
+    },
+  )
 
 /** What stands there after it was written, to be replaced by a newer one. Throws `file-changed-meanwhile` when it is somebody else's by now. */
 async function asWritten(host: FileHost, path: string, written: WrittenFile, signal: AbortSignal): Promise<FileEntry> {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Carrying } from './carrying.ts'
 
@@ -40,6 +41,25 @@ describe('a folder on one host where the other has a file', () => {
     both.old.put('img/a.png', 'changed on old', 0o644, LATER)
     expect((await both.pass(both.step({ conflict: 'old' }))).codes).toEqual(['files-parked'])
     expect(both.fresh.nodes.get('img/a.png')?.target).toBe('/srv/a.png')
+  })
+
+  it.each([
+    ['that is new', 'img/late.png'],
+    ['that stood there before', 'img/a.png'],
+  ])('or a file %s that becomes a link while it is read: what came is taken back', async (_which, path) => {
+    await begun()
+    const before = newText(path)
+    both.old.put(path, 'late', 0o644, LATER)
+    const read = both.old.read.bind(both.old)
+    both.old.read = async (each, options) => {
+      // As over FTP, where the server follows it.
+      if (each === path) both.old.nodes.set(path, { ...folder, kind: 'link', target: '/etc/passwd' })
+      return each === path ? Readable.from([Buffer.from('somebody else’s')]) : read(each, options)
+    }
+    const { codes } = await both.pass()
+    expect(newText(path)).toBe(before)
+    expect(codes).toEqual([])
+    expect((await both.pass()).planned).toEqual([])
   })
 
   it('is left to a person the other way round, too', async () => {
