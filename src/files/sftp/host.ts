@@ -44,8 +44,6 @@ export class SftpFiles implements FileHost {
   readonly #asides = new Asides()
   readonly #disk: OnDisk
   #boundary: Promise<SftpRoot> | undefined
-  /** The same, once it is known. */
-  #root: SftpRoot | undefined
   #powers: FilePowers | undefined
   #remarks: string[] = []
 
@@ -108,8 +106,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    const boundary = this.#root ?? (await this.#inside())
-    const small = isFile && offset === 0 ? await this.#readSmall(boundary, path, entry, signal) : null
+    const small = isFile && offset === 0 ? await this.#readSmall(await this.#inside(), path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
     return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
@@ -162,13 +159,10 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
     if (whole === undefined) return bySftp()
-    const boundary = this.#root ?? (await this.#inside())
-    try {
-      const isReady = boundary.knows(parentOf(path))
-      return await this.#small.write(boundary.full(''), path, whole, options, { place, isReady, bySftp })
-    } finally {
-      this.#disk.wrote()
-    }
+    const boundary = await this.#inside()
+    const isReady = boundary.knows(parentOf(path))
+    const written = this.#small.write(boundary.full(''), path, whole, options, { place, isReady, bySftp })
+    return written.finally(this.#disk.wrote)
   }
 
   #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
@@ -269,7 +263,6 @@ export class SftpFiles implements FileHost {
   }
 
   wayMs = (): number => this.#pool.shortestMs
-
   remarks = (): readonly string[] => this.#remarks.splice(0)
 
   close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
@@ -277,16 +270,10 @@ export class SftpFiles implements FileHost {
   readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
 
   #inside(): Promise<SftpRoot> {
-    this.#boundary ??= findRoot(this.#options, this.#pool).then(
-      (root) => {
-        this.#root = root
-        return root
-      },
-      (error: unknown) => {
-        this.#boundary = undefined
-        throw error
-      },
-    )
+    this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
+      this.#boundary = undefined
+      throw error
+    })
     return this.#boundary
   }
 

@@ -5,6 +5,7 @@ import { Beside } from './beside.ts'
 import { type Command, shellWord, startCommand } from './command.ts'
 import type { Lease, SftpPool } from './pool.ts'
 import { type Found, TarMembers } from './tar-members.ts'
+import { WantedInOrder } from './wanted.ts'
 
 /** Larger files are read by themselves. */
 export const SMALL_BYTES = 128 * 1024
@@ -78,13 +79,11 @@ export class TarReads {
     }
   }
 
-  async #otherwise<T>(otherwise: () => Promise<T>): Promise<T> {
+  #otherwise<T>(otherwise: () => Promise<T>): Promise<T> {
     this.#waiting += 1
-    try {
-      return await this.#beside.run(otherwise)
-    } finally {
+    return this.#beside.run(otherwise).finally(() => {
       this.#waiting -= 1
-    }
+    })
   }
 
   /** Begins what takes a while to begin: many files are about to be read. */
@@ -142,12 +141,6 @@ export class TarReads {
 /** No path of a site is so. */
 const fillingName = (number: number): string => `./${number}`
 
-interface Wanted {
-  readonly name: string
-  readonly size: number
-  settle(bytes: Buffer | undefined): void
-}
-
 /** One `tar` at work. Members come in the order in which they were asked for; what it can't read is left out. */
 class TarStream {
   /** Resolves when it is over, with whether it gave anything. Never rejects. */
@@ -157,14 +150,10 @@ class TarStream {
   /** Whether anything was ever wanted of it. */
   wasAsked = false
   readonly #pool: SftpPool
-  /** In the order in which they were asked for, from `#first` on; and their names. */
-  #queue: Wanted[] = []
-  #first = 0
-  readonly #queued = new Set<string>()
+  readonly #queue = new WantedInOrder()
   readonly #over = new AbortController()
   #command: Command | undefined
   #names: string[] = []
-  #bytes = 0
   #isClosing = false
   #isUseful = false
   #active = true
@@ -199,43 +188,23 @@ class TarStream {
   }
 
   get wanted(): number {
-    return this.#queued.size
+    return this.#queue.size
   }
 
   takesMore(): boolean {
-    return !this.#isClosing && this.#queued.size < MOST_FILES && this.#bytes < MOST_BYTES
+    return !this.#isClosing && this.#queue.size < MOST_FILES && this.#queue.bytes < MOST_BYTES
   }
 
   read(path: string, size: number): Promise<Buffer | undefined> {
-    if (this.#queued.has(path)) return Promise.resolve(undefined)
+    if (this.#queue.has(path)) return Promise.resolve(undefined)
     return new Promise((settle) => {
-      this.#want({ name: path, size, settle })
+      this.#queue.add({ name: path, size, settle })
       this.#names.push(path)
       this.wasAsked = true
       if (this.#flushing) return
       this.#flushing = true
       setImmediate(() => this.#flush())
     })
-  }
-
-  #want(wanted: Wanted): void {
-    this.#queue.push(wanted)
-    this.#queued.add(wanted.name)
-    this.#bytes += wanted.size
-  }
-
-  /** The one that was asked for first, which is wanted no more. */
-  #next(): Wanted | undefined {
-    const wanted = this.#queue[this.#first]
-    if (wanted === undefined) return undefined
-    this.#first += 1
-    if (this.#first > MOST_FILES) {
-      this.#queue = this.#queue.slice(this.#first)
-      this.#first = 0
-    }
-    this.#queued.delete(wanted.name)
-    this.#bytes -= wanted.size
-    return wanted
   }
 
   stop(): void {
@@ -258,7 +227,7 @@ class TarStream {
       lease?.release()
       this.#isClosing = true
       this.#over.abort()
-      for (let left = this.#next(); left !== undefined; left = this.#next()) left.settle(undefined)
+      for (let left = this.#queue.next(); left !== undefined; left = this.#queue.next()) left.settle(undefined)
     }
   }
 
@@ -286,15 +255,15 @@ class TarStream {
     this.#isUnfilled = false
     const name = fillingName(this.#fillings)
     this.#fillings += 1
-    this.#want({ name, size: 0, settle: () => undefined })
+    this.#queue.add({ name, size: 0, settle: () => undefined })
     this.#command?.channel.write(FILLER)
   }
 
   /** Those that were asked for before it and didn't come can't be read. */
   #found({ name, bytes }: Found): void {
     const path = isFiller(name) ? this.#nextFilling() : nameFrom(name)
-    if (!this.#queued.has(path)) return
-    for (let wanted = this.#next(); wanted !== undefined; wanted = this.#next()) {
+    if (!this.#queue.has(path)) return
+    for (let wanted = this.#queue.next(); wanted !== undefined; wanted = this.#queue.next()) {
       if (wanted.name !== path) {
         wanted.settle(undefined)
         continue
@@ -320,7 +289,7 @@ class TarStream {
       if (!this.#isFed && this.#isUnfilled && !this.#isClosing) this.#fill()
       this.#active = false
       this.#isFed = false
-      const isIdle = this.#queued.size === 0 && !this.#isClosing
+      const isIdle = this.#queue.size === 0 && !this.#isClosing
       if (quietMs < (isIdle ? IDLE_MS : HANGS_MS)) continue
       if (!isIdle) return this.stop()
       this.#isClosing = true
