@@ -9,7 +9,7 @@ export async function foldsCase(names: readonly string[], isThere: (name: string
 }
 
 /** ASCII letters the other way round; the name as it is when it has none. */
-const otherCase = (name: string): string =>
+export const otherCase = (name: string): string =>
   name.replaceAll(/[a-z]/gi, (letter) => (letter < 'a' ? letter.toLowerCase() : letter.toUpperCase()))
 
 /** Equal for names that a host which folds case takes for one. A letter whose capital is more than one letter (\u00df) stays as it is. */

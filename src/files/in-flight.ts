@@ -8,7 +8,8 @@ const BEGUN = Promise.resolve()
 export class InFlight {
   readonly #most: number
   readonly #weight: number
-  /** As heavy a task counts at most. */
+  /** From so heavy on a task counts as heavy by itself, and as so heavy then. */
+  readonly #heavyFrom: number
   readonly #heaviest: number
   readonly #stop = new AbortController()
   readonly signal: AbortSignal
@@ -20,13 +21,14 @@ export class InFlight {
   constructor(most: number, weight: number, signal: AbortSignal, heavy = 4) {
     this.#most = most
     this.#weight = weight
+    this.#heavyFrom = weight / 8
     this.#heaviest = weight / (heavy + 0.5)
     this.signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
   /** Returns once the task has begun. */
   start(weight: number, task: () => Promise<void>): Promise<void> {
-    const counted = Math.min(weight, this.#heaviest)
+    const counted = weight < this.#heavyFrom ? weight : this.#heaviest
     if (this.#failure !== undefined || this.signal.aborted || !this.#fits(counted)) return this.#startLater(counted, task)
     this.#begin(counted, task)
     return BEGUN

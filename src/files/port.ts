@@ -22,6 +22,9 @@ export interface FileEntry {
  */
 export type ListDepth = 'here' | 'below' | ((folder: string) => boolean)
 
+/** What a lot of is about to be done with a host. */
+export type Purpose = 'list' | 'read' | 'write'
+
 export interface WriteOptions {
   readonly mode: number | null
   readonly mtimeSeconds: number
@@ -141,10 +144,11 @@ export interface FileHost {
   /** How many files more fit (inodes); `null` when the host can't say or doesn't count them. */
   freeFiles(): Promise<number | null>
   /**
-   * Many small files are about to be read, or written: begins what takes a while to begin, such as a program on the host, without waiting for
-   * it. `read` changes nothing there. Absent where there is nothing to begin.
+   * Many files are about to be listed, and perhaps more, or many small ones read, or written: begins what takes a while to begin, such as further
+   * connections or a program on the host, without waiting for it. Only `write` changes anything there. `bytes`: of all of them, where that is known.
+   * Absent where there is nothing to begin.
    */
-  prepare?(purpose: 'read' | 'write'): void
+  prepare?(purpose: Purpose, bytes?: number): void
   /**
    * What was written settles: before a step counts as done. Nothing of it is still under a name of this program's own making (a folder in which
    * many files arrive together, an old file that stepped aside), what one that was killed has left of those is removed or put back, and, as far

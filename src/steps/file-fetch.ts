@@ -13,11 +13,11 @@ import { apart, inItsTurn } from './old-shop-pace.ts'
 import { paced } from './paced-listing.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
-const FILES_AT_ONCE = 1024
+const FILES_AT_ONCE = 2048
 /** So many at once, and so many for each millisecond of the way, are enough: more of them are only held here, and looked through for nothing. */
 const LEAST_AT_ONCE = 128
 const AT_ONCE_FOR_MS = 24
-export const BYTES_AT_ONCE = 8 * 1024 * 1024
+export const BYTES_AT_ONCE = 16 * 1024 * 1024
 /**
  * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
  * take up when the last one is.

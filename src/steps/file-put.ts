@@ -29,7 +29,7 @@ export async function putBatch(to: Putting, store: FileStore, batch: Batch): Pro
   let isTimed = true
   await withImages(to, batch, (before) =>
     sideBySide(to, async (flight) => {
-      if (batch.files >= MANY) to.host.prepare?.('write')
+      if (batch.files >= MANY) to.host.prepare?.('write', batch.bytes)
       const replaced = new Set(batch.before.map((entry) => entry.path))
       const inTurn = new InTurn()
       let done = 0

@@ -8,7 +8,7 @@ import type { Step, StepRun } from '../run/step.ts'
 import { deletionShape, MOST_DELETED, refuseTooMany } from './deletions.ts'
 import { filesTime } from './estimate.ts'
 import { batchSchema, planBatches } from './file-batches.ts'
-import { tellRemarks } from './file-fetch.ts'
+import { MANY, tellRemarks } from './file-fetch.ts'
 import { verifyRestored } from './file-proof.ts'
 import { deleteEntries, deletionSchema, type Putting, putBatch, restoreDeleted, takeBackBatch } from './file-put.ts'
 import { type Relaying, RelayRecords, relay, relaySchema, takeBackRelay } from './file-relay.ts'
@@ -166,6 +166,7 @@ class RestoreFiles implements Step<Change> {
     const relayed = record.isRelayed(totals.digest)
     const settled = (batch: number): boolean => relayed || record.isSettled({ snapshot: totals.digest, batch })
     const wrong = (batch: number): ReadonlySet<number> => record.wrong({ snapshot: totals.digest, batch })
+    if (totals.files >= MANY) this.#new().prepare?.('list')
     // Asked side by side: each takes some round trips.
     const listed = askedAtOnce(this.#listed(run))
     const powers = await this.#powers(run)

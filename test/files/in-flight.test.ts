@@ -53,6 +53,6 @@ describe('files at once', () => {
     expect(away(0)).toBeGreaterThan(100)
     expect(away(0)).toBeLessThan(away(10))
     expect(away(10)).toBeLessThan(away(30))
-    expect([away(100), away(Number.POSITIVE_INFINITY), filesAtOnce({})]).toEqual([1024, 1024, 1024])
+    expect([away(100), away(Number.POSITIVE_INFINITY), filesAtOnce({})]).toEqual([2048, 2048, 2048])
   })
 })

@@ -49,7 +49,7 @@ describe.skipIf(sshdMissing !== null)(
         return this
       })
       host.prepare?.('write')
-      await vi.waitUntil(() => exec.mock.calls.length > 0)
+      await vi.waitUntil(() => exec.mock.calls.length > 0, 20_000)
       await host.close()
     })
 

@@ -1,5 +1,5 @@
 import type { ClientChannel } from 'ssh2'
-import type { SftpConnection } from './connection.ts'
+import type { Login } from './connection.ts'
 import { widen } from './speed.ts'
 
 /** Kept of what a command says on its error output, characters. */
@@ -15,7 +15,7 @@ export interface Command {
 }
 
 /** Starts a command. Throws where the account may not run any. */
-export function startCommand({ client }: SftpConnection, command: string, onData: (bytes: Buffer) => void): Promise<Command> {
+export function startCommand({ client }: Login, command: string, onData: (bytes: Buffer) => void): Promise<Command> {
   return new Promise((resolve, reject) => {
     const lost = (): void => reject(new Error('the connection broke'))
     client.once('close', lost)

@@ -8,6 +8,7 @@ import { unreachable } from '../failures.ts'
 import { inTime } from '../in-time.ts'
 import { receiveAnswers } from './answers.ts'
 import { SftpChannel } from './channel.ts'
+import { hasten } from './haste.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { gatherRequests } from './requests.ts'
@@ -17,12 +18,17 @@ import { decryptsApart, gatherWrites, openSocket, prepareKeys, widen } from './s
 const SILENCE_MS = 60_000
 const TIMEOUT_MS = 20_000
 
-/** One login on the host. */
-export interface SftpConnection {
-  readonly channel: SftpChannel
+/** One login on the host: commands can be started. */
+export interface Login {
   readonly client: Client
+  readonly isLost: boolean
   /** Bulk operations that use it at this moment. */
   load: number
+}
+
+/** A login with its SFTP session. */
+export interface SftpConnection extends Login {
+  readonly channel: SftpChannel
   end(): Promise<void>
 }
 
@@ -32,10 +38,11 @@ class LoginClient extends SftpClient {
 }
 
 /**
- * Logs in and opens an SFTP session. Throws MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`,
+ * Logs in and opens an SFTP session. `loggedIn` is told of the login a few round trips before the session is there; it is the connection that is
+ * returned. Throws MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`,
  * `files-host-key-changed`.
  */
-export async function connect(options: SftpOptions): Promise<SftpConnection> {
+export async function connect(options: SftpOptions, loggedIn: (login: Login) => void): Promise<SftpConnection> {
   const trust = await hostTrust(options)
   const privateKey = options.key === undefined ? undefined : await readKey(options, options.key)
   let first: (Error & { readonly level?: string }) | undefined
@@ -55,6 +62,14 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
   const sock = openSocket({ host: options.host, port: options.port }, () => decryptsApart(login.client))
   gatherWrites(sock)
   login.client.on('handshake', () => setImmediate(() => prepareKeys(login.client)))
+  const standing = {
+    client: login.client,
+    load: 0,
+    get isLost(): boolean {
+      return channel === undefined ? first !== undefined : channel.isLost
+    },
+  }
+  login.client.once('ready', () => loggedIn(standing))
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   try {
     const opening = login.connect({
@@ -76,6 +91,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
       keepaliveInterval: options.keepaliveMs ?? 10_000,
       keepaliveCountMax: 3,
     })
+    hasten(login.client)
     // "Ready" is who is logged in; the part of the server that has the files may hang, and the other part give signs of life for ever.
     const session = await inTime(2 * timeoutMs, 'the beginning of SFTP', opening, () => sock.destroy())
     gatherRequests(session)
@@ -87,7 +103,7 @@ export async function connect(options: SftpOptions): Promise<SftpConnection> {
     sock.destroy()
     throw refusal ?? loginError(options, first ?? asError(error))
   }
-  return { channel, client: login.client, load: 0, end: () => end(login, sock) }
+  return Object.assign(standing, { channel, end: () => end(login, sock) })
 }
 
 /** So long, at most, a polite goodbye takes; a line that is dead already gives no sign of it. */

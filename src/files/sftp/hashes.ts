@@ -6,6 +6,7 @@ import { inTime } from '../../base/time-limit.ts'
 import type { Shell } from '../port.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { shellWord } from './command.ts'
+import { REPLACE } from './placing.ts'
 
 /** SHA-256 of nothing (FIPS 180-4's example of an empty message). */
 const OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
@@ -27,6 +28,7 @@ const AT_ONCE = 2
 export class ShellHashes {
   readonly #shell: Shell
   #program: Promise<string | null> | undefined
+  #asked: Promise<string> | undefined
   readonly #inTurn = pLimit(AT_ONCE)
 
   constructor(shell: Shell) {
@@ -43,9 +45,29 @@ export class ShellHashes {
     return this.#program
   }
 
+  /** Asks the shell as soon as the account is let in, while there is no session yet. */
+  begin(root: Promise<{ full(path: string): string }>, loggedIn: Promise<void>): void {
+    const begin = (folder: string): void => {
+      if (this.#program !== undefined || this.#asked !== undefined) return
+      this.#asked = this.#ask(commandFor(folder))
+      this.#asked.catch(() => undefined) // asked once more
+    }
+    Promise.all([root, loggedIn]).then(
+      ([found]) => begin(found.full('')),
+      () => undefined, // whoever uses the host is told
+    )
+  }
+
   /** False as long as the folder isn't there: then it is asked again. */
   get isKnown(): boolean {
     return this.#program !== undefined
+  }
+
+  /** Whether programs of the host can be used on the folder; `null` as long as it isn't there. */
+  async areUsable(channel: SftpChannel, root: string): Promise<boolean | null> {
+    if (!channel.has(REPLACE)) return false
+    if ((await this.program(channel, root)) !== null) return true
+    return this.isKnown ? false : null
   }
 
   /** By whole paths; `null` for what can't be hashed. */
@@ -70,14 +92,10 @@ export class ShellHashes {
   }
 
   async #find(channel: SftpChannel, root: string): Promise<string | null> {
-    const tries = PROGRAMS.map(shellWord).join(' ')
-    const script = [
-      'r="$1"; shift',
-      `stat -c '%Y %f %u %g' "$r" 2>/dev/null || stat -f '%m %Xp %u %g' "$r"`,
-      `for p; do case "$($p </dev/null 2>/dev/null)" in ${OF_NOTHING}*) echo "$p"; break;; esac; done`,
-    ].join('; ')
-    const command = `sh -c ${shellWord(script)} sh ${shellWord(root)} ${tries}`
-    const [seen, found] = await Promise.all([channel.stat(root), this.#ask(command)])
+    const command = commandFor(root)
+    const asked = this.#asked?.catch(() => this.#ask(command)) ?? this.#ask(command)
+    this.#asked = undefined
+    const [seen, found] = await Promise.all([channel.stat(root), asked])
     const first = seenByShell(found, seen)
     if (first === undefined || first.mtime === seen.mtime) return first?.program ?? null
     // Files are being put there meanwhile: what the shell sees has to lie between two looks.
@@ -98,6 +116,16 @@ export class ShellHashes {
       throw error
     }
   }
+}
+
+/** Says what the shell sees of the folder, and then which program hashes there. */
+function commandFor(root: string): string {
+  const script = [
+    'r="$1"; shift',
+    `stat -c '%Y %f %u %g' "$r" 2>/dev/null || stat -f '%m %Xp %u %g' "$r"`,
+    `for p; do case "$($p </dev/null 2>/dev/null)" in ${OF_NOTHING}*) echo "$p"; break;; esac; done`,
+  ].join('; ')
+  return `sh -c ${shellWord(script)} sh ${shellWord(root)} ${PROGRAMS.map(shellWord).join(' ')}`
 }
 
 class TooLate extends Error {}

@@ -17,12 +17,12 @@ import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
 import { findRoot, type SftpRoot } from './inside.ts'
-import { entryAt, readFolder, walk } from './listing.ts'
+import { entryAt, LastListing, readFolder, walk } from './listing.ts'
 import { OnDisk } from './on-disk.ts'
 import { labelOf, type SftpOptions } from './options.ts'
-import { makeFolderAt, makeFoldersFor, makeLinkAt, placeWhole, REPLACE, removeIfEmpty, writeByPart } from './placing.ts'
+import { makeFolderAt, makeFoldersFor, makeLinkAt, placeWhole, removeIfEmpty, writeByPart } from './placing.ts'
 import { LARGE, type SftpPool } from './pool.ts'
-import { findPowers } from './powers.ts'
+import { KnownPowers } from './powers.ts'
 import { renamingBy } from './renaming.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readOpened, readSmall } from './transfer.ts'
@@ -30,7 +30,7 @@ import { readOpened, readSmall } from './transfer.ts'
 /** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
 const HASHED_THERE = 1024 * 1024
 /** Nothing is said of a host by these. */
-const AWAY: readonly string[] = ['files-connection-lost', 'files-unreachable']
+const AWAY = ['files-connection-lost', 'files-unreachable']
 /** From so many bytes on a file is large. */
 const LARGE_BYTES = 2 * 1024 * 1024
 
@@ -43,8 +43,9 @@ export class SftpFiles implements FileHost {
   readonly #small: SmallFiles
   readonly #asides = new Asides()
   readonly #disk: OnDisk
+  readonly #listed = new LastListing()
   #boundary: Promise<SftpRoot> | undefined
-  #powers: FilePowers | undefined
+  readonly #powers: KnownPowers
   #remarks: string[] = []
 
   constructor(options: SftpOptions, pool: SftpPool, shell: Shell) {
@@ -54,24 +55,23 @@ export class SftpFiles implements FileHost {
     const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
     const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
     this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack)
-    this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
+    this.#disk = new OnDisk(this.label, { shell, byProgram: () => this.#small.sync() }, hasPrograms, remark)
     this.#options = options
     this.#pool = pool
+    this.#powers = new KnownPowers(this.#hashes, (find) =>
+      this.#use('', 'open', (channel, boundary) => find(channel, boundary.full(''))),
+    )
   }
 
-  async powers(): Promise<FilePowers> {
-    if (this.#powers !== undefined) return this.#powers
-    const found = await this.#use('', 'open', (channel, boundary) => findPowers(channel, boundary.full(''), this.#hashes))
-    // Where something was not to be told yet, as of a folder that isn't there, it is asked again.
-    if (this.#hashes.isKnown && found.foldsCase !== null) this.#powers = found
-    return found
+  powers(): Promise<FilePowers> {
+    this.#hashes.begin(this.#inside(), this.#pool.loggedIn())
+    return this.#powers.get()
   }
 
-  prepare(purpose: 'read' | 'write'): void {
-    // Whoever reads or writes is told when the host can't be reached.
-    void this.#inside()
-      .then((boundary) => this.#small.prepare(boundary.full(''), purpose))
-      .catch(() => undefined)
+  readonly prepare: NonNullable<FileHost['prepare']> = (purpose, bytes = 0) => {
+    const small = this.#inside().then((boundary) => this.#small.prepare(boundary.full(''), purpose, bytes))
+    // Whoever lists, reads or writes is told when the host can't be reached.
+    for (const begun of [small, this.#pool.widen(), this.powers()]) begun.catch(() => undefined)
   }
 
   check = (purpose: 'read' | 'write'): Promise<readonly Finding[]> =>
@@ -90,7 +90,10 @@ export class SftpFiles implements FileHost {
         if (boundary.knows(path)) for (const below of entries.folders) boundary.remember(below)
         return entries
       })
-    yield* walk(folder, { isEntered: looksInto(depth), read, stat: (path) => this.stat(path) }, signal)
+    const boundary = await this.#inside()
+    const expected = this.#listed.foldersOf(folder).filter((each) => boundary.knows(each))
+    const tree = { isEntered: looksInto(depth), read, stat: (path: string) => this.stat(path), expected }
+    yield* this.#listed.remembered(folder, walk(folder, tree, signal))
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
@@ -125,11 +128,8 @@ export class SftpFiles implements FileHost {
 
   /** Whether programs of the host can be used on the folder; `null` as long as it isn't there, or can't be asked. */
   #hasPrograms(): Promise<boolean | null> {
-    return this.#use('', 'look at', async (channel, boundary) => {
-      if (!channel.has(REPLACE)) return false
-      const program = await this.#hashes.program(channel, boundary.full(''))
-      return program !== null || (this.#hashes.isKnown ? false : null)
-    }).catch((error: unknown) => (AWAY.includes(codeOf(error) ?? '') ? null : false))
+    const asked = this.#use('', 'look at', (channel, boundary) => this.#hashes.areUsable(channel, boundary.full('')))
+    return asked.catch((error: unknown) => (AWAY.includes(codeOf(error) ?? '') ? null : false))
   }
 
   /** Holds its connection until the reader is done. */
@@ -152,6 +152,7 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
+    const root = await this.#inside()
     const place = (from: string | null): Promise<void> =>
       this.#use(path, 'write', async (channel, boundary) => {
         if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
@@ -159,9 +160,9 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
     if (whole === undefined) return bySftp()
-    const boundary = await this.#inside()
-    const isReady = boundary.knows(parentOf(path))
-    const written = this.#small.write(boundary.full(''), path, whole, options, { place, isReady, bySftp })
+    // Then nothing is to be asked of the host, nor a place on a connection to be waited for.
+    const isReady = root.knows(parentOf(path))
+    const written = this.#small.write(root.full(''), path, whole, options, { place, isReady, bySftp })
     return written.finally(this.#disk.wrote)
   }
 

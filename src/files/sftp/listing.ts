@@ -136,6 +136,8 @@ interface Tree {
   isEntered(folder: string): boolean
   read(folder: string): Promise<FolderEntries>
   stat(path: string): Promise<FileEntry | undefined>
+  /** Folders that are likely to be there, in the order of the walk: read at once, instead of when the one above tells of them. */
+  readonly expected?: readonly string[]
 }
 
 /**
@@ -148,7 +150,10 @@ export async function* walk(start: string, tree: Tree, signal: AbortSignal | und
   const level = (entries: FolderEntries): Level => {
     return { entries, folders: entries.folders.filter((folder) => tree.isEntered(folder)), next: 0, nextFolder: 0, nextAhead: 0 }
   }
-  const levels: Level[] = [level(await read(start))]
+  const begun = read(start)
+  begun.catch(() => undefined) // awaited below
+  for (const folder of tree.expected ?? []) if (tree.isEntered(folder)) ahead.expect(folder, read)
+  const levels: Level[] = [level(await begun)]
   for (let top = levels.at(-1); top !== undefined; top = levels.at(-1)) {
     signal?.throwIfAborted()
     const entry = top.entries.at(top.next)
@@ -174,6 +179,7 @@ export async function* walk(start: string, tree: Tree, signal: AbortSignal | und
 class ReadAhead {
   readonly #read: (folder: string) => Promise<FolderEntries>
   readonly #begun = new Map<string, Promise<FolderEntries>>()
+  readonly #expected = new Map<string, Promise<FolderEntries | undefined>>()
   #answered = 0
   /** Entries of those that are here and not taken yet, and of all that ever came. */
   #held = 0
@@ -190,8 +196,15 @@ class ReadAhead {
     return this.#begun.size < FOLDERS_AHEAD && expected < ENTRIES_AHEAD
   }
 
+  /** Whatever is wrong with one that only might be there: it is read again when it is known to be. */
+  expect(folder: string, read: (folder: string) => Promise<FolderEntries>): void {
+    if (this.#expected.size >= FOLDERS_AHEAD) return
+    const entries = read(folder).catch(() => undefined)
+    this.#expected.set(folder, entries)
+  }
+
   begin(folder: string): void {
-    const answer = this.#read(folder)
+    const answer = this.#expected.has(folder) ? this.#takeExpected(folder) : this.#read(folder)
     this.#begun.set(folder, answer)
     answer.then(
       (entries) => {
@@ -206,11 +219,39 @@ class ReadAhead {
 
   async take(folder: string): Promise<FolderEntries> {
     const begun = this.#begun.get(folder)
-    if (begun === undefined) return this.#read(folder)
+    if (begun === undefined) return this.#takeExpected(folder)
     const entries = await begun
     this.#begun.delete(folder)
     this.#answered -= 1
     this.#held -= entries.length
     return entries
+  }
+
+  async #takeExpected(folder: string): Promise<FolderEntries> {
+    const expected = this.#expected.get(folder)
+    this.#expected.delete(folder)
+    return (await expected) ?? this.#read(folder)
+  }
+}
+
+/** Remembers which folders a whole listing had, if it was a short one: the next one is likely to have them too. */
+export class LastListing {
+  #start = ''
+  #folders: readonly string[] = []
+
+  foldersOf(start: string): readonly string[] {
+    return start === this.#start ? this.#folders : []
+  }
+
+  async *remembered(start: string, entries: AsyncIterable<FileEntry>): AsyncGenerator<FileEntry> {
+    const folders: string[] = []
+    let count = 0
+    for await (const entry of entries) {
+      count += 1
+      if (entry.kind === 'folder' && folders.length <= FOLDERS_AHEAD) folders.push(entry.path)
+      yield entry
+    }
+    this.#start = start
+    this.#folders = count <= ENTRIES_AHEAD && folders.length <= FOLDERS_AHEAD ? folders : []
   }
 }

@@ -24,16 +24,26 @@ const NEVER = new AbortController().signal
 export class OnDisk {
   readonly #label: string
   readonly #shell: Shell
+  readonly #byProgram: () => Promise<boolean>
   readonly #hasPrograms: () => Promise<boolean | null>
   readonly #remark: (text: string) => void
   #hasSync: boolean | undefined
   #underWay = 0
   #isBehind = false
 
-  /** `remark`: is told for people when the command failed. */
-  constructor(label: string, shell: Shell, hasPrograms: () => Promise<boolean | null>, remark: (text: string) => void) {
+  /**
+   * `byProgram`: does it by a program that is at work on the host anyway, some round trips sooner than the command; false where it can't.
+   * `remark`: is told for people when the command failed.
+   */
+  constructor(
+    label: string,
+    { shell, byProgram }: { readonly shell: Shell; byProgram(): Promise<boolean> },
+    hasPrograms: () => Promise<boolean | null>,
+    remark: (text: string) => void,
+  ) {
     this.#label = label
     this.#shell = shell
+    this.#byProgram = byProgram
     this.#hasPrograms = hasPrograms
     this.#remark = remark
   }
@@ -82,6 +92,7 @@ export class OnDisk {
     const late = (): Error => new Error('it had not ended after a quarter of an hour')
     try {
       const limit = { clock: systemClock, signal: NEVER, ms: MOST_WAIT_MS, late }
+      if (await inTime(limit, this.#byProgram)) return
       const { exit, stderr } = await inTime(limit, (signal) => this.#shell.run(command, signal))
       if (exit !== 0) throw new Error(stderr.trim() || `it ended with ${exit}`)
     } catch (error) {

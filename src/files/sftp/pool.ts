@@ -1,5 +1,6 @@
+import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
-import { connect, type SftpConnection } from './connection.ts'
+import { connect, type Login, type SftpConnection } from './connection.ts'
 import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
@@ -14,8 +15,8 @@ export const LARGE = BUSY
 /** At most so many at once through one connection: each may hold a file open, and servers let a session open a few hundred. */
 const MOST_AT_ONCE = 192
 
-export interface Lease {
-  readonly connection: SftpConnection
+export interface Lease<C extends Login = SftpConnection> {
+  readonly connection: C
   /** Call it once, when the work is done. */
   release(): void
 }
@@ -27,8 +28,12 @@ export class SftpPool {
   readonly #options: SftpOptions
   readonly #open: SftpConnection[] = []
   #limit: number
-  readonly #opening = new Set<Promise<SftpConnection>>()
+  /** Connections that are being opened, with their logins, which are there sooner. */
+  readonly #opening = new Map<Promise<SftpConnection>, Promise<Login>>()
+  #logins: readonly Login[] = []
   #closed = false
+  /** The last login took so long, milliseconds: some round trips. */
+  loginMs = 0
   readonly #waiting: (() => void)[] = []
 
   constructor(options: SftpOptions) {
@@ -55,7 +60,7 @@ export class SftpPool {
       const isWidening = this.#widenFor(best)
       if (isWidening && patience > 0) {
         patience -= 1
-        await Promise.race(this.#opening).catch(() => undefined)
+        await Promise.race(this.#opening.keys()).catch(() => undefined)
       } else if (best.load < MOST_AT_ONCE) {
         return this.#lent(best, weight)
       } else {
@@ -64,11 +69,12 @@ export class SftpPool {
     }
   }
 
-  /** The same for a command, which holds no file open there: it waits for nobody. */
-  async leaseForCommand(): Promise<Lease> {
-    const best = this.#best() ?? (await this.#first())
-    this.#widenFor(best)
-    return this.#lent(best, 1)
+  /** The same for a command, which holds no file open there and needs no session: it waits for nobody. */
+  async leaseForCommand(): Promise<Lease<Login>> {
+    const best = this.#best()
+    if (best !== undefined) this.#widenFor(best)
+    this.#logins = this.#logins.filter((login) => !login.isLost)
+    return this.#lent(leastLoaded(this.#logins) ?? (await this.#firstLogin()), 1)
   }
 
   /** The shortest time in which the host has answered on those that stand, milliseconds; `Infinity` before any answer. */
@@ -76,7 +82,18 @@ export class SftpPool {
     return Math.min(...this.#open.map(({ channel }) => channel.shortestMs))
   }
 
-  #lent(connection: SftpConnection, weight: number): Lease {
+  /** Returns when the account is let in, a few round trips before there is a session. */
+  async loggedIn(): Promise<void> {
+    await this.#firstLogin()
+  }
+
+  /** Opens as many connections as it may, in the background: a lot of work is known to come. */
+  async widen(): Promise<void> {
+    await this.loggedIn()
+    this.#openUpTo(this.#limit)
+  }
+
+  #lent<C extends Login>(connection: C, weight: number): Lease<C> {
     connection.load += weight
     return {
       connection,
@@ -90,7 +107,7 @@ export class SftpPool {
   async close(): Promise<void> {
     this.#closed = true
     for (const wake of this.#waiting.splice(0)) wake()
-    await Promise.allSettled(this.#opening) // whoever asked for one was told
+    await Promise.allSettled(this.#opening.keys()) // whoever asked for one was told
     await Promise.all(this.#open.splice(0).map((connection) => connection.end()))
   }
 
@@ -100,22 +117,41 @@ export class SftpPool {
       throw new MigrateError('fault', 'Files were asked for after their connection was closed. This is a fault in migrate.')
     for (const lost of this.#open.filter((connection) => connection.channel.isLost))
       this.#open.splice(this.#open.indexOf(lost), 1)
-    return this.#open.reduce<SftpConnection | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)
+    return leastLoaded(this.#open)
   }
 
   /** Where none stands: the one that is being opened, or one that is opened now. */
   #first(): Promise<SftpConnection> {
-    return [...this.#opening][0] ?? this.#connect()
+    return [...this.#opening.keys()][0] ?? this.#connect()
+  }
+
+  #firstLogin(): Promise<Login> | Login {
+    const best = this.#best()
+    if (best !== undefined) return best
+    if (this.#opening.size === 0) this.#connect().catch(() => undefined) // told by the login
+    return [...this.#opening.values()][0] ?? this.#first()
   }
 
   #connect(): Promise<SftpConnection> {
-    const opening = connect(this.#options)
+    const login = Promise.withResolvers<Login>()
+    const begun = systemClock.monotonic()
+    login.promise.catch(() => undefined)
+    const loggedIn = (standing: Login): void => {
+      this.#logins = [...this.#logins, standing]
+      login.resolve(standing)
+    }
+    const opening = connect(this.#options, loggedIn)
       .then((connection) => {
         this.#open.push(connection)
+        this.loginMs = systemClock.monotonic() - begun
         return connection
       })
+      .catch((error: unknown) => {
+        login.reject(error)
+        throw error
+      })
       .finally(() => this.#opening.delete(opening))
-    this.#opening.add(opening)
+    this.#opening.set(opening, login.promise)
     return opening
   }
 
@@ -126,11 +162,18 @@ export class SftpPool {
   #widenFor(best: SftpConnection): boolean {
     if (this.#closed || best.load < BUSY || this.#open.length >= this.#limit) return false
     const load = this.#open.reduce((sum, connection) => sum + connection.load, this.#waiting.length)
-    const most = Math.min(this.#limit, Math.ceil(load / BUSY) + 1)
+    this.#openUpTo(Math.min(this.#limit, Math.ceil(load / BUSY) + 1))
+    return this.#opening.size > 0
+  }
+
+  #openUpTo(most: number): void {
+    if (this.#closed) return
     while (this.#open.length + this.#opening.size < most && this.#opening.size < OPENED_AT_ONCE)
       this.#connect().catch(() => {
         this.#limit = Math.max(1, this.#open.length + this.#opening.size)
       })
-    return this.#opening.size > 0
   }
 }
+
+const leastLoaded = <C extends Login>(logins: readonly C[]): C | undefined =>
+  logins.reduce<C | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)

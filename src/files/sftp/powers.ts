@@ -1,4 +1,4 @@
-import { foldsCase } from '../case-folding.ts'
+import { foldsCase, otherCase } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
 import { checksFiles } from './check-file.ts'
@@ -11,8 +11,35 @@ import { isMissing, REPLACE } from './placing.ts'
 /** OpenSSH's PROTOCOL file, section 4.10 (draft-ietf-secsh-filexfer-extensions-00, section 7). */
 const COPY = 'copy-data'
 
+type Find = (channel: SftpChannel, root: string) => Promise<FilePowers>
+
+/** What a host can do, found when it is first wanted: once for all who want it at that moment. */
+export class KnownPowers {
+  readonly #hashes: ShellHashes
+  readonly #find: (find: Find) => Promise<FilePowers>
+  #known: FilePowers | undefined
+  #finding: Promise<FilePowers> | undefined
+
+  /** `find`: lends a session, and tells the folder's whole path. */
+  constructor(hashes: ShellHashes, find: (find: Find) => Promise<FilePowers>) {
+    this.#hashes = hashes
+    this.#find = find
+  }
+
+  async get(): Promise<FilePowers> {
+    if (this.#known !== undefined) return this.#known
+    this.#finding ??= this.#find((channel, root) => findPowers(channel, root, this.#hashes)).finally(() => {
+      this.#finding = undefined
+    })
+    const found = await this.#finding
+    // Where something was not to be told yet, as of a folder that isn't there, it is asked again.
+    if (this.#hashes.isKnown && found.foldsCase !== null) this.#known = found
+    return found
+  }
+}
+
 /** What a host can do, asked without writing. `root`: whole path of the folder. */
-export async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
+async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashes): Promise<FilePowers> {
   const [program, checks, folds, windows] = await Promise.all([
     hashes.program(channel, root),
     checksFiles(channel, root),
@@ -41,8 +68,11 @@ export async function findPowers(channel: SftpChannel, root: string, hashes: She
 /** OpenSSH for Windows gives whole paths a drive: `/C:/Users/site`. */
 const isWindows = async (channel: SftpChannel): Promise<boolean> => /^\/[A-Za-z]:/.test(await channel.realPath('.'))
 
-/** By a name in the folder, or else by the folder's own. */
+/** By a name in the folder, or else by the folder's own, or by those beside it. */
 async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {
+  // Asked beside the others: on a long way it would be waited for.
+  const own = foldsOwnName(channel, root)
+  own.catch(() => undefined) // thrown when it comes to it
   const above = root.slice(0, root.lastIndexOf('/')) || '/'
   for (const folder of root === '/' ? [root] : [root, above]) {
     const names = await namesIn(channel, folder).catch((error: unknown) => {
@@ -53,6 +83,16 @@ async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean 
     const below = folder === '/' ? '' : folder
     const found = await foldsCase(names, async (name) => !(await isMissing(channel, `${below}/${name}`)))
     if (found !== null) return found
+    if ((await own) === false) return false
   }
   return null
+}
+
+/** False when the folder is there and not to be found by the other case of its name; `null` when that doesn't tell. */
+async function foldsOwnName(channel: SftpChannel, root: string): Promise<false | null> {
+  const at = root.lastIndexOf('/') + 1
+  const other = root.slice(0, at) + otherCase(root.slice(at))
+  if (other === root) return null
+  const [isRootMissing, isOtherMissing] = await Promise.all([isMissing(channel, root), isMissing(channel, other)])
+  return !isRootMissing && isOtherMissing ? false : null
 }

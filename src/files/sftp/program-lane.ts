@@ -2,7 +2,7 @@ import { systemClock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import { inTime } from '../../base/time-limit.ts'
 import { type Command, startCommand } from './command.ts'
-import type { SftpConnection } from './connection.ts'
+import type { Login } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
 
 /** A program that neither takes anything in nor answers for so long, while something is waited for, hangs; so does a host that begins none. */
@@ -36,6 +36,8 @@ export abstract class ProgramLane {
   #moved = false
   #wasGiven = false
   #isEnding = false
+  /** It is at work on something that may take longer than a program that hangs is waited for. */
+  protected mayTakeLong = false
   readonly #stopped = new AbortController()
   #isOver = false
 
@@ -100,14 +102,14 @@ export abstract class ProgramLane {
   }
 
   async #run(pool: SftpPool, text: string): Promise<LaneEnd> {
-    let lease: Lease | undefined
+    let lease: Lease<Login> | undefined
     try {
       lease = await pool.leaseForCommand()
       const { connection } = lease
       const isLost = async (): Promise<boolean> => {
         // What is said of the connection comes after what is said of the command.
         await new Promise((resolve) => setImmediate(resolve))
-        return connection.channel.isLost
+        return connection.isLost
       }
       const command = await this.#begun(connection, text)
       if (typeof command === 'string') return { isRefused: !this.#stopped.signal.aborted && !(await isLost()), said: command }
@@ -129,7 +131,7 @@ export abstract class ProgramLane {
   }
 
   /** The program at work, or why there is none. */
-  async #begun(connection: SftpConnection, text: string): Promise<Command | string> {
+  async #begun(connection: Login, text: string): Promise<Command | string> {
     if (this.#stopped.signal.aborted) return 'stopped'
     const heard = (bytes: Buffer): void => {
       this.#moved = true
@@ -166,7 +168,7 @@ export abstract class ProgramLane {
     for (;;) {
       this.#moved = false
       await systemClock.sleep(HANGS_MS, this.#over.signal)
-      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
+      if (!this.mayTakeLong && !this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
     }
   }
 }

@@ -6,6 +6,8 @@ import { type Received, Receiver } from './receiver.ts'
 const WORTH = 24
 /** Unanswered of one program before another one is begun beside it: OpenSSH takes in 2 MiB at most for each before it must be told to go on. */
 const BUSY_BYTES = 512 * 1024
+/** Given to one at most and not answered: on a long way the others, as soon as they are there, are to have their share. */
+const MOST_BYTES = 4 * 1024 * 1024
 
 /** What comes of a file, and its other ways. */
 interface Otherwise<T> {
@@ -26,20 +28,29 @@ export class Receivers {
   readonly #most: number
   readonly #isUsable: () => boolean | Promise<boolean>
   readonly #lanes: Receiver[] = []
-  readonly #beside = new Beside()
+  readonly #beside: Beside
   #waiting = 0
+  /** Bytes that may be given, and what waits for its turn. */
+  #admitted = 0
+  readonly #queue: { readonly bytes: number; begin(): void }[] = []
   #isOff = false
 
   constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>) {
     this.#pool = pool
+    this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
   }
 
-  /** Begins what takes a while to begin, also before it is known whether it may be used; resolves with whether there is such a program. */
-  async prepare(root: string): Promise<boolean> {
+  /**
+   * Begins what takes a while to begin, also before it is known whether it may be used; resolves with whether there is such a program. `bytes`:
+   * about so many are to be written.
+   */
+  async prepare(root: string, bytes: number): Promise<boolean> {
     if (this.#isOff) return false
     const lane = this.#lanes[0] ?? this.#begin(root)
+    const wanted = Math.min(this.#most, Math.ceil(bytes / MOST_BYTES))
+    while (this.#lanes.length < wanted) this.#begin(root)
     await lane.shown
     return lane.isReady
   }
@@ -48,17 +59,28 @@ export class Receivers {
    * `root`: absolute, on the host. `ready`: sees to it that the file's folder is there, and within the root; `null`: it is known to be.
    */
   write<T>(root: string, file: Received, ready: (() => Promise<void>) | null, otherwise: Otherwise<T>): Promise<T> {
-    const lane = ready === null && !this.#isOff && this.#isUsable() === true ? this.#shownLane(root) : undefined
+    const isTurn = ready === null && this.#queue.length === 0 && this.#admitted < MOST_BYTES
+    const lane = isTurn && !this.#isOff && this.#isUsable() === true ? this.#shownLane(root) : undefined
     if (lane === undefined) return this.#writeLater(root, file, ready, otherwise)
+    const { length } = file.bytes
     this.#waiting += 1
+    this.#admitted += length
     return lane.receive(file).then((isThere) => {
-      this.#waiting -= 1
+      this.#left(length)
       return isThere ? otherwise.written : otherwise.oneByOne()
     })
   }
 
+  #left(bytes: number): void {
+    this.#waiting -= 1
+    this.#admitted -= bytes
+    this.#admit()
+  }
+
   async #writeLater<T>(root: string, file: Received, ready: (() => Promise<void>) | null, otherwise: Otherwise<T>): Promise<T> {
+    const { length } = file.bytes
     this.#waiting += 1
+    await this.#turn(length)
     try {
       const lane = await this.#laneFor(root)
       if (lane === 'none') return await otherwise.without()
@@ -69,7 +91,7 @@ export class Receivers {
       )
       return isThere ? otherwise.written : await otherwise.oneByOne()
     } finally {
-      this.#waiting -= 1
+      this.#left(length)
     }
   }
 
@@ -80,14 +102,22 @@ export class Receivers {
     return lane.isReady ? lane : undefined
   }
 
+  /** Brings what was written to the host's disk, where a program is there already; false when that couldn't be done so. */
+  async sync(): Promise<boolean> {
+    const lane = this.#lanes.find(({ isReady }) => isReady)
+    return lane !== undefined && (await lane.sync())
+  }
+
   /** The host's programs can't be used. */
   stop(): void {
     this.#isOff = true
+    this.#beside.close()
     for (const lane of this.#lanes) lane.stop()
   }
 
   async close(): Promise<void> {
     this.#isOff = true
+    this.#beside.close()
     for (const lane of this.#lanes) lane.end()
     await Promise.all(this.#lanes.map((lane) => lane.ended))
   }
@@ -102,22 +132,40 @@ export class Receivers {
       const lane = usable === true ? this.#lane(root) : undefined
       if (lane?.isReady) return lane
       // Some go another way meanwhile, the others wait.
-      if (!this.#beside.isFull) return undefined
-      await this.#beside.placeOr(lane?.shown ?? Promise.resolve(usable))
+      if (await this.#beside.mayGo(lane?.shown ?? Promise.resolve(usable))) return undefined
     }
   }
 
-  /** The one with least to do; another one where all are busy. */
+  #turn(bytes: number): Promise<void> {
+    const turn = new Promise<void>((begin) => this.#queue.push({ bytes, begin }))
+    this.#admit()
+    return turn
+  }
+
+  readonly #admit = (): void => {
+    if (this.#queue.length === 0) return
+    const ready = this.#lanes.filter((lane) => lane.isReady).length
+    const most = this.#lanes.length === 0 ? Number.POSITIVE_INFINITY : MOST_BYTES * Math.max(1, ready)
+    while (this.#admitted < most) {
+      const next = this.#queue.shift()
+      if (next === undefined) return
+      this.#admitted += next.bytes
+      next.begin()
+    }
+  }
+
+  /** The one with least to do; others, begun side by side, where there is enough to do for them. */
   #lane(root: string): Receiver {
     let best: Receiver | undefined
-    let isStarting = false
+    let unanswered = 0
     for (const lane of this.#lanes) {
-      if (!lane.isReady) isStarting = true
-      else if (best === undefined || lane.unansweredBytes < best.unansweredBytes) best = lane
+      if (!lane.isReady) continue
+      unanswered += lane.unansweredBytes
+      if (best === undefined || lane.unansweredBytes < best.unansweredBytes) best = lane
     }
     best ??= this.#lanes[0]
     if (best === undefined) return this.#begin(root)
-    if (best.unansweredBytes >= BUSY_BYTES && this.#lanes.length < this.#most && !isStarting) this.#begin(root)
+    if (unanswered >= BUSY_BYTES * this.#lanes.length && this.#lanes.length < this.#most) this.#begin(root)
     return best
   }
 
@@ -126,9 +174,11 @@ export class Receivers {
     const isKnown = this.#isUsable() === true
     const lane = new Receiver(this.#pool, root)
     this.#lanes.push(lane)
+    void lane.shown.then(this.#admit)
     void lane.ended.then(({ isRefused }) => {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1)
       this.#isOff ||= isRefused && isKnown
+      this.#admit()
     })
     return lane
   }

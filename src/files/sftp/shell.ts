@@ -1,7 +1,7 @@
 import { MigrateError } from '../../base/errors.ts'
 import { connectionLost } from '../failures.ts'
 import type { Shell } from '../port.ts'
-import type { SftpConnection } from './connection.ts'
+import type { Login } from './connection.ts'
 import type { SftpPool } from './pool.ts'
 
 /** Kept of a command's output, bytes each; more is cut off at the front. */
@@ -31,7 +31,8 @@ interface Running {
   readonly signal: AbortSignal | undefined
 }
 
-function runOn({ client, channel: session }: SftpConnection, { label, command, signal }: Running): ReturnType<Shell['run']> {
+function runOn(login: Login, { label, command, signal }: Running): ReturnType<Shell['run']> {
+  const { client } = login
   signal?.throwIfAborted()
   return new Promise((resolve, reject) => {
     // On a line that is gone ssh2 throws at once.
@@ -43,7 +44,7 @@ function runOn({ client, channel: session }: SftpConnection, { label, command, s
       }
     }
     exec((error, channel) => {
-      if (error) return reject(session.isLost ? connectionLost(label, null, error) : noShell(label, error))
+      if (error) return reject(login.isLost ? connectionLost(label, null, error) : noShell(label, error))
       let [stdout, stderr] = ['', '']
       let exit: number | null = null
       const abort = (): void => {

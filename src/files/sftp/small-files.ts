@@ -1,5 +1,5 @@
 import { parentOf, partPath } from '../paths.ts'
-import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
+import type { FileEntry, Purpose, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
 import type { SftpRoot } from './inside.ts'
@@ -68,14 +68,14 @@ export class SmallFiles {
    * Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. The programs are started
    * while the host is still asked whether they can be used, on a long way two round trips sooner: until then nothing is asked of them.
    */
-  async prepare(root: string, purpose: 'read' | 'write'): Promise<void> {
-    if (this.#known() === false) return
+  async prepare(root: string, purpose: Purpose, bytes: number): Promise<void> {
+    if (purpose === 'list' || this.#known() === false) return
     if (purpose === 'read') this.#reads.prepare(root)
-    const receives = purpose === 'write' && this.#receivers.prepare(root)
+    const receives = purpose === 'write' && this.#receivers.prepare(root, bytes)
     if (!(await this.#hasPrograms())) return this.#without()
     if (purpose === 'read') return
     const swept = this.#writes.sweepOnce(root).catch(() => undefined)
-    const isReceived = (await receives) || (await this.#receivers.prepare(root))
+    const isReceived = (await receives) || (await this.#receivers.prepare(root, bytes))
     if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
     await swept
   }
@@ -122,6 +122,11 @@ export class SmallFiles {
   /** `root`: absolute, on the host. Returns when no folder of files on their way is left there. */
   sweep(root: string): Promise<void> {
     return this.#writes.sweep(root)
+  }
+
+  /** Brings what was written to the host's disk by a program that is at work there; false when there is none, or it couldn't. */
+  sync(): Promise<boolean> {
+    return this.#receivers.sync()
   }
 
   async close(): Promise<void> {

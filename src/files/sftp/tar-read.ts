@@ -2,8 +2,10 @@ import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
 import { nameBytes, nameFrom } from '../raw-names.ts'
 import { Beside } from './beside.ts'
-import { type Command, shellWord, startCommand } from './command.ts'
+import { type Command, startCommand } from './command.ts'
+import type { Login } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
+import { FILLER, isFiller, RECORD_BLOCKS, tarCommand } from './tar-command.ts'
 import { type Found, TarMembers } from './tar-members.ts'
 import { WantedInOrder } from './wanted.ts'
 
@@ -13,7 +15,7 @@ export const SMALL_BYTES = 128 * 1024
 const WORTH = 24
 /** Of one command, asked for and not yet here: files, and bytes. More wait for their turn, or go through another one. */
 const MOST_FILES = 2048
-const MOST_BYTES = 8 * 1024 * 1024
+const MOST_BYTES = 16 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
 const BUSY_FILES = 96
 /** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
@@ -22,18 +24,6 @@ const LOOK_MS = 20
 const HANGS_MS = 10_000
 /** One that nothing is wanted of for so long is told to end. */
 const IDLE_MS = 3000
-/** Headers without a content, of the folder itself, as many as fill a record; tar writes its name as `./`. */
-const RECORD_BLOCKS = 64
-const FILLER = '.\0'.repeat(RECORD_BLOCKS)
-const isFiller = (name: Buffer): boolean => name.length === 2 && name.toString('latin1') === './'
-
-/**
- * GNU tar, which takes names while it works: one round trip for thousands of files. Names byte for byte, a line break too;
- * a file with several names as often as it has names; nothing of what it finds instead of a file is followed.
- */
-const command = (root: string): string =>
-  `cd -- ${shellWord(root)} && LC_ALL=C exec tar --create --file=- --format=gnu --blocking-factor=${RECORD_BLOCKS} --no-recursion --hard-dereference --null --verbatim-files-from --files-from=-`
-
 /**
  * Reads many small files through `tar` on hosts that let the account run commands. Whatever doesn't come this way (`undefined`) is
  * to be read otherwise, which also tells what is wrong with it.
@@ -45,13 +35,14 @@ export class TarReads {
   readonly #refused: (said: string) => void
   readonly #streams: TarStream[] = []
   #waiting = 0
-  readonly #beside = new Beside()
+  readonly #beside: Beside
   #isOff = false
   #wasUseful = false
 
   /** `refused`: is told, once, what the host's tar said when it could not be used after all. */
   constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
+    this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
     this.#refused = refused
@@ -99,38 +90,40 @@ export class TarReads {
       if (usable === false) return undefined
       const stream = usable === true ? this.#stream(root) : undefined
       const awaited = usable === true ? this.#streams.find((each) => !each.isUseful)?.shown : usable
-      if (stream !== undefined || awaited === undefined || !this.#beside.isFull) return stream
-      await this.#beside.placeOr(awaited)
+      if (stream !== undefined || awaited === undefined || (await this.#beside.mayGo(awaited))) return stream
     }
   }
 
   close(): void {
     this.#isOff = true
+    this.#beside.close()
     for (const stream of this.#streams) stream.stop()
   }
 
   /** The one with least to do that takes more; another one where all are busy; `undefined` when none can be had at once. */
   #stream(root: string): TarStream | undefined {
     if (this.#isOff) return undefined
-    // One that has yet to start is given only as much as shows whether it works: the others needn't wait for it.
     let best: TarStream | undefined
     for (const stream of this.#streams) {
-      if (!stream.takesMore() || (!stream.isUseful && stream.wanted >= WORTH)) continue
+      if (!stream.takesMore() || !stream.isUseful) continue
       if (best === undefined || stream.wanted < best.wanted) best = stream
     }
     if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
     const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
     const isStarting = this.#streams.some((stream) => !stream.isUseful)
-    return this.#streams.length < this.#most && isProven && !isStarting ? this.#begin(root) : best
+    if (this.#streams.length < this.#most && isProven && !isStarting) this.#begin(root)
+    return best
   }
 
   #begin(root: string): TarStream {
-    const stream = new TarStream(this.#pool, command(root))
+    // As long as it isn't known, the folder may not be there.
+    const isKnown = this.#isUsable() === true
+    const stream = new TarStream(this.#pool, tarCommand(root))
     this.#streams.push(stream)
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
       this.#wasUseful ||= wasUseful
-      if (this.#wasUseful || this.#isOff || !stream.wasAsked) return
+      if (this.#wasUseful || this.#isOff || !isKnown || stream.wasCut) return
       this.#isOff = true
       this.#refused(stream.said())
     })
@@ -147,13 +140,12 @@ class TarStream {
   readonly ended: Promise<boolean>
   /** Resolves when it has given something, or is over. */
   readonly shown: Promise<void>
-  /** Whether anything was ever wanted of it. */
-  wasAsked = false
   readonly #pool: SftpPool
   readonly #queue = new WantedInOrder()
   readonly #over = new AbortController()
   #command: Command | undefined
   #names: string[] = []
+  #lease: Lease<Login> | undefined
   #isClosing = false
   #isUseful = false
   #active = true
@@ -172,7 +164,9 @@ class TarStream {
     })
     this.ended = this.#run(command)
       .catch(() => undefined)
-      .then(() => {
+      .then(async () => {
+        // What is said of the connection comes after what is said of the command.
+        await new Promise((resolve) => setImmediate(resolve))
         this.#show()
         return this.#isUseful
       })
@@ -185,6 +179,11 @@ class TarStream {
 
   get isUseful(): boolean {
     return this.#isUseful
+  }
+
+  /** Its connection broke, or there was none: nothing is said against tar then. */
+  get wasCut(): boolean {
+    return this.#lease?.connection.isLost ?? true
   }
 
   get wanted(): number {
@@ -200,7 +199,6 @@ class TarStream {
     return new Promise((settle) => {
       this.#queue.add({ name: path, size, settle })
       this.#names.push(path)
-      this.wasAsked = true
       if (this.#flushing) return
       this.#flushing = true
       setImmediate(() => this.#flush())
@@ -214,17 +212,18 @@ class TarStream {
   }
 
   async #run(command: string): Promise<void> {
-    let lease: Lease | undefined
     try {
-      lease = await this.#pool.leaseForCommand()
+      this.#lease = await this.#pool.leaseForCommand()
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
-      this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
+      this.#command = await startCommand(this.#lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()
       this.#flush()
+      // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
+      for (let records = 0; records < 2; records += 1) this.#fill()
       void this.#watch().catch(() => undefined)
       await this.#command.ended
     } finally {
-      lease?.release()
+      this.#lease?.release()
       this.#isClosing = true
       this.#over.abort()
       for (let left = this.#queue.next(); left !== undefined; left = this.#queue.next()) left.settle(undefined)
@@ -263,13 +262,13 @@ class TarStream {
   #found({ name, bytes }: Found): void {
     const path = isFiller(name) ? this.#nextFilling() : nameFrom(name)
     if (!this.#queue.has(path)) return
+    this.#isUseful ||= bytes !== null || isFiller(name)
+    if (this.#isUseful) this.#show()
     for (let wanted = this.#queue.next(); wanted !== undefined; wanted = this.#queue.next()) {
       if (wanted.name !== path) {
         wanted.settle(undefined)
         continue
       }
-      this.#isUseful ||= bytes !== null
-      if (this.#isUseful) this.#show()
       wanted.settle(bytes ?? undefined)
       return
     }

@@ -40,7 +40,7 @@ export class TarWrites {
   readonly #lanes: TarLane[] = []
   #filling: Archive | undefined
   #waiting = 0
-  readonly #beside = new Beside()
+  readonly #beside: Beside
   #isOff = false
   #wasUseful = false
   #wasUsed = false
@@ -49,6 +49,7 @@ export class TarWrites {
   /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
   constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
     this.#pool = pool
+    this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
     this.#refused = refused
@@ -88,6 +89,7 @@ export class TarWrites {
   /** Waits until no folder of this one is left. */
   async close(): Promise<void> {
     this.#isOff = true
+    this.#beside.close()
     this.#filling?.unpacked(false)
     this.#filling = undefined
     await Promise.all(this.#running)
@@ -110,8 +112,7 @@ export class TarWrites {
       // The first one shows whether it works: some others go another way meanwhile.
       const isShowing = !this.#wasUseful && this.#filling === undefined && this.#running.size > 0
       if (usable === true && !isShowing && !this.#isOff) return this.#unpack(root, file)
-      if (!this.#beside.isFull) return undefined
-      await this.#beside.placeOr(usable === true ? Promise.race(this.#running) : usable)
+      if (await this.#beside.mayGo(usable === true ? Promise.race(this.#running) : usable)) return undefined
     }
   }
 
