@@ -42,7 +42,7 @@ export const FILES_PACE = {
 } as const
 
 /** As many files at once as keep a host busy that is so far away. */
-export const filesAtOnce = ({ wayMs }: FileHost): number =>
+export const filesAtOnce = ({ wayMs }: Pick<FileHost, 'wayMs'>): number =>
   Math.min(FILES_AT_ONCE, Math.ceil(LEAST_AT_ONCE + AT_ONCE_FOR_MS * (wayMs?.() ?? FILES_AT_ONCE)))
 
 /** A file that changes at every reading is taken as it is after so many rounds. */

@@ -227,8 +227,7 @@ type TakingBack = Putting & { readonly records: RelayRecords; readonly before: B
 /** What was put and then went from the old host, before the snapshot was whole. */
 async function takeBackGone(from: TakingBack, store: FileStore): Promise<void> {
   const folders: StoredEntry[] = []
-  for (const entry of from.records.put.entries(null, false)) {
-    if (store.entry(entry.path) !== undefined) continue
+  for (const entry of store.lacking(from.records.put)) {
     if (entry.kind === 'folder') folders.push(entry)
     else await takeBackEntry(from, entry)
     await from.records.put.forget(entry.path)

@@ -6,11 +6,13 @@ import type { Sqlite } from '../base/sqlite.ts'
 import type { Effects } from '../run/step.ts'
 import { openIndex, openIndexToRead, restIndex } from './file-database.ts'
 import {
+  ARRIVED,
   type Arrived,
-  ENTRY_COLUMNS,
+  BARE_PAGE,
   fromColumns,
   fromRow,
   HASH_COLUMN,
+  PLACED_PAGE,
   type SnapshotTotals,
   type StoredEntry,
   sortKey,
@@ -27,12 +29,6 @@ const COMPLETE = 'complete'
 const OUTDATED = 'outdated'
 
 const PAGE = 1000
-/** Entries with the places of their contents, which `expect` takes. */
-const PLACED = `SELECT ${ENTRY_COLUMNS}, pack, start, length`
-const WITH_PLACES = 'FROM entries LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256)'
-const PLACED_PAGE = `${PLACED} ${WITH_PLACES} WHERE sort > ? ORDER BY sort LIMIT ?`
-const BARE_PAGE = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE sort > ? ORDER BY sort LIMIT ?`
-const ARRIVED = `${PLACED}, arrival ${WITH_PLACES} WHERE arrival > ? ORDER BY arrival LIMIT ?`
 
 /**
  * A snapshot of files in the run's folder: a manifest of every entry in the order of `comparePaths`, and contents by their hash.
@@ -94,6 +90,14 @@ export class FileStore {
    */
   *entries(after: string | null = null, placed = true): Generator<StoredEntry> {
     for (const page of this.#pages(after, placed)) yield* page
+  }
+
+  /** Those of another store's entries of which this one has none under their paths. */
+  *lacking(other: FileStore): Generator<StoredEntry> {
+    for (const page of other.#pages(null, false)) {
+      const own = this.entriesAt(page.map(({ path }) => path))
+      yield* page.filter(({ path }) => !own.has(path))
+    }
   }
 
   *#pages(after: string | null, placed: boolean): Generator<readonly StoredEntry[]> {

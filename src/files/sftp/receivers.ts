@@ -173,6 +173,7 @@ export class Receivers {
   }
 
   readonly #admit = (): void => {
+    if (this.#queue.length === 0) return
     while (this.#admitted < this.#mostAdmitted()) {
       const next = this.#queue.shift()
       if (next === undefined) return

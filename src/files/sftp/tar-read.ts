@@ -2,10 +2,12 @@ import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
 import { nameBytes, nameFrom } from '../raw-names.ts'
 import { Beside } from './beside.ts'
-import { type Command, shellWord, startCommand } from './command.ts'
+import { type Command, startCommand } from './command.ts'
 import type { Login } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
+import { FILLER, isFiller, RECORD_BLOCKS, tarCommand } from './tar-command.ts'
 import { type Found, TarMembers } from './tar-members.ts'
+import { WantedInOrder } from './wanted.ts'
 
 /** Larger files are read by themselves. */
 export const SMALL_BYTES = 128 * 1024
@@ -22,18 +24,6 @@ const LOOK_MS = 20
 const HANGS_MS = 10_000
 /** One that nothing is wanted of for so long is told to end. */
 const IDLE_MS = 3000
-/** Headers without a content, of the folder itself, as many as fill a record; tar writes its name as `./`. */
-const RECORD_BLOCKS = 64
-const FILLER = '.\0'.repeat(RECORD_BLOCKS)
-const isFiller = (name: Buffer): boolean => name.length === 2 && name.toString('latin1') === './'
-
-/**
- * GNU tar, which takes names while it works: one round trip for thousands of files. Names byte for byte, a line break too;
- * a file with several names as often as it has names; nothing of what it finds instead of a file is followed.
- */
-const command = (root: string): string =>
-  `cd -- ${shellWord(root)} && LC_ALL=C exec tar --create --file=- --format=gnu --blocking-factor=${RECORD_BLOCKS} --no-recursion --hard-dereference --null --verbatim-files-from --files-from=-`
-
 /**
  * Reads many small files through `tar` on hosts that let the account run commands. Whatever doesn't come this way (`undefined`) is
  * to be read otherwise, which also tells what is wrong with it.
@@ -80,13 +70,11 @@ export class TarReads {
     }
   }
 
-  async #otherwise<T>(otherwise: () => Promise<T>): Promise<T> {
+  #otherwise<T>(otherwise: () => Promise<T>): Promise<T> {
     this.#waiting += 1
-    try {
-      return await this.#beside.run(otherwise)
-    } finally {
+    return this.#beside.run(otherwise).finally(() => {
       this.#waiting -= 1
-    }
+    })
   }
 
   /** Begins what takes a while to begin: many files are about to be read. */
@@ -130,7 +118,7 @@ export class TarReads {
   #begin(root: string): TarStream {
     // As long as it isn't known, the folder may not be there.
     const isKnown = this.#isUsable() === true
-    const stream = new TarStream(this.#pool, command(root))
+    const stream = new TarStream(this.#pool, tarCommand(root))
     this.#streams.push(stream)
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
@@ -146,12 +134,6 @@ export class TarReads {
 /** No path of a site is so. */
 const fillingName = (number: number): string => `./${number}`
 
-interface Wanted {
-  readonly name: string
-  readonly size: number
-  settle(bytes: Buffer | undefined): void
-}
-
 /** One `tar` at work. Members come in the order in which they were asked for; what it can't read is left out. */
 class TarStream {
   /** Resolves when it is over, with whether it gave anything. Never rejects. */
@@ -159,14 +141,10 @@ class TarStream {
   /** Resolves when it has given something, or is over. */
   readonly shown: Promise<void>
   readonly #pool: SftpPool
-  /** In the order in which they were asked for, from `#first` on; and their names. */
-  #queue: Wanted[] = []
-  #first = 0
-  readonly #queued = new Set<string>()
+  readonly #queue = new WantedInOrder()
   readonly #over = new AbortController()
   #command: Command | undefined
   #names: string[] = []
-  #bytes = 0
   #lease: Lease<Login> | undefined
   #isClosing = false
   #isUseful = false
@@ -209,42 +187,22 @@ class TarStream {
   }
 
   get wanted(): number {
-    return this.#queued.size
+    return this.#queue.size
   }
 
   takesMore(): boolean {
-    return !this.#isClosing && this.#queued.size < MOST_FILES && this.#bytes < MOST_BYTES
+    return !this.#isClosing && this.#queue.size < MOST_FILES && this.#queue.bytes < MOST_BYTES
   }
 
   read(path: string, size: number): Promise<Buffer | undefined> {
-    if (this.#queued.has(path)) return Promise.resolve(undefined)
+    if (this.#queue.has(path)) return Promise.resolve(undefined)
     return new Promise((settle) => {
-      this.#want({ name: path, size, settle })
+      this.#queue.add({ name: path, size, settle })
       this.#names.push(path)
       if (this.#flushing) return
       this.#flushing = true
       setImmediate(() => this.#flush())
     })
-  }
-
-  #want(wanted: Wanted): void {
-    this.#queue.push(wanted)
-    this.#queued.add(wanted.name)
-    this.#bytes += wanted.size
-  }
-
-  /** The one that was asked for first, which is wanted no more. */
-  #next(): Wanted | undefined {
-    const wanted = this.#queue[this.#first]
-    if (wanted === undefined) return undefined
-    this.#first += 1
-    if (this.#first > MOST_FILES) {
-      this.#queue = this.#queue.slice(this.#first)
-      this.#first = 0
-    }
-    this.#queued.delete(wanted.name)
-    this.#bytes -= wanted.size
-    return wanted
   }
 
   stop(): void {
@@ -268,7 +226,7 @@ class TarStream {
       this.#lease?.release()
       this.#isClosing = true
       this.#over.abort()
-      for (let left = this.#next(); left !== undefined; left = this.#next()) left.settle(undefined)
+      for (let left = this.#queue.next(); left !== undefined; left = this.#queue.next()) left.settle(undefined)
     }
   }
 
@@ -296,17 +254,17 @@ class TarStream {
     this.#isUnfilled = false
     const name = fillingName(this.#fillings)
     this.#fillings += 1
-    this.#want({ name, size: 0, settle: () => undefined })
+    this.#queue.add({ name, size: 0, settle: () => undefined })
     this.#command?.channel.write(FILLER)
   }
 
   /** Those that were asked for before it and didn't come can't be read. */
   #found({ name, bytes }: Found): void {
     const path = isFiller(name) ? this.#nextFilling() : nameFrom(name)
-    if (!this.#queued.has(path)) return
+    if (!this.#queue.has(path)) return
     this.#isUseful ||= bytes !== null || isFiller(name)
     if (this.#isUseful) this.#show()
-    for (let wanted = this.#next(); wanted !== undefined; wanted = this.#next()) {
+    for (let wanted = this.#queue.next(); wanted !== undefined; wanted = this.#queue.next()) {
       if (wanted.name !== path) {
         wanted.settle(undefined)
         continue
@@ -330,7 +288,7 @@ class TarStream {
       if (!this.#isFed && this.#isUnfilled && !this.#isClosing) this.#fill()
       this.#active = false
       this.#isFed = false
-      const isIdle = this.#queued.size === 0 && !this.#isClosing
+      const isIdle = this.#queue.size === 0 && !this.#isClosing
       if (quietMs < (isIdle ? IDLE_MS : HANGS_MS)) continue
       if (!isIdle) return this.stop()
       this.#isClosing = true
