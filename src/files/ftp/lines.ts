@@ -6,6 +6,9 @@ import { WIRE } from './wire.ts'
 /** Longer than any line of a listing is. */
 const LONGEST_LINE = 64 * 1024
 
+/** A server reads and sorts all of a large folder before it says anything: it is waited for so many times as long as for anything else. */
+const PATIENCE = 4
+
 /** How a listing ended. */
 export interface ListingEnd {
   /** The server's last word. */
@@ -21,15 +24,22 @@ export interface ListingEnd {
  */
 export async function eachLine(client: Client, command: string, take: (line: string) => void): Promise<ListingEnd> {
   const { ftp } = client
-  const send = ftp.send
+  const { send, timeout } = ftp
   const lines = new Lines(take)
-  ftp.send = (line) => Reflect.apply(send, ftp, [line === `RETR ${STAND_IN}` ? command : line])
+  ftp.send = (line) => {
+    if (line !== `RETR ${STAND_IN}`) return Reflect.apply(send, ftp, [line])
+    // Of the first answer; and, asked for when that has come, of the data connection.
+    ftp.socket.setTimeout(PATIENCE * timeout)
+    Reflect.set(ftp, 'timeout', PATIENCE * timeout)
+    return Reflect.apply(send, ftp, [command])
+  }
   try {
     const answer = await client.downloadTo(lines, STAND_IN)
     if (lines.failure !== undefined) throw lines.failure.error
     return { answer, isWhole: lines.isWhole }
   } finally {
     ftp.send = send
+    Reflect.set(ftp, 'timeout', timeout)
   }
 }
 
