@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { connectTestMssql, MSSQL_URL, type TestMssqlDatabase } from '../../servers/mssql.ts'
 import { type BenchEngine, type Data, type Job, type Place, type Tool, tableNames } from './engine.ts'
+import type { DriverCopy } from './mssql-driver.ts'
 
 const FREEBCP = '/usr/bin/freebcp'
-/** Rows that one statement makes. */
-const CHUNK_ROWS = 100_000
+/** Rows that are made one by one; more are copies of them under numbers of their own, which a server makes far sooner. */
+const MADE_ROWS = 100_000
+/** One row in so many is hashed. */
+const HASHED_EVERY = 100
 
 /** money in place of decimal: Babelfish takes no decimal from freebcp ("Trying to read more data than available in BCP request"). */
 const COLUMNS: Readonly<Record<Exclude<Data, 'tables'>, string>> = {
@@ -37,10 +41,10 @@ const VALUES: Readonly<Record<Exclude<Data, 'tables'>, string>> = {
 const createSql = (data: Data, name: string): string =>
   `CREATE TABLE ${name} (${data === 'tables' ? 'id int NOT NULL PRIMARY KEY, name varchar(40) NOT NULL, price money NULL' : COLUMNS[data]})`
 
-/** Numbers from `first` to `last`. */
+/** Numbers from `first` to `last`, no more than `MADE_ROWS`. */
 const numbers = (first: number, last: number): string => {
   const digit = '(VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9))'
-  const places = ['a', 'b', 'c', 'd', 'e']
+  const places = ['a', 'b', 'c', 'd', 'e'].slice(0, String(last - first).length)
   const sum = places.map((place, power) => `${10 ** power} * ${place}.n`).join(' + ')
   const joins = places.map((place) => `${digit} AS ${place}(n)`).join(' CROSS JOIN ')
   return `(SELECT ${first} + ${sum} AS i FROM ${joins}) AS numbers WHERE i <= ${last}`
@@ -54,8 +58,10 @@ function* fillSql(data: Data, amount: number): Generator<string> {
       continue
     }
     const columns = namesOf(data).slice(1).join(', ')
-    for (let first = 1; first <= amount; first += CHUNK_ROWS)
-      yield `INSERT INTO ${name} (${columns}) SELECT ${VALUES[data]} FROM ${numbers(first, Math.min(amount, first + CHUNK_ROWS - 1))}`
+    const made = Math.min(amount, MADE_ROWS)
+    yield `INSERT INTO ${name} (${columns}) SELECT ${VALUES[data]} FROM ${numbers(1, made)}`
+    for (let there = made; there < amount; there *= 2)
+      yield `INSERT INTO ${name} (${columns}) SELECT ${columns} FROM ${name} WHERE id <= ${amount - there}`
     yield INDEXES[data]
   }
 }
@@ -63,7 +69,7 @@ function* fillSql(data: Data, amount: number): Generator<string> {
 const namesOf = (data: Exclude<Data, 'tables'>): readonly string[] =>
   [...COLUMNS[data].matchAll(/(?:^|,\s+)([a-z_]+) (?=[a-z])/g)].map((match) => match[1] ?? '')
 
-/** A row as text, hashed; the sum of the hashes doesn't depend on the order. */
+/** The rows' count, the sum of their numbers, and of some of them, as text, hashed, the sum of the hashes: none depends on the order. */
 const fingerprintSql = (data: Data, name: string): string => {
   const columns = data === 'tables' ? ['id', 'name', 'price'] : namesOf(data)
   const text = (column: string): string => {
@@ -71,7 +77,10 @@ const fingerprintSql = (data: Data, name: string): string => {
     return `ISNULL(${value}, N'-')`
   }
   const hash = `HASHBYTES('MD5', ${columns.map(text).join(" + N'|' + ")})`
-  return `SELECT COUNT(*) AS c, CONVERT(nvarchar(40), SUM(CONVERT(decimal(38,0), CONVERT(bigint, SUBSTRING(${hash}, 1, 7))))) AS h FROM ${name}`
+  const sum = (what: string, where: string): string =>
+    `(SELECT CONVERT(nvarchar(40), SUM(CONVERT(decimal(38,0), ${what}))) FROM ${name}${where})`
+  const hashed = data === 'tables' ? '' : ` WHERE id % ${HASHED_EVERY} = 0`
+  return `SELECT COUNT(*) AS c, ${sum('id', '')} AS n, ${sum(`CONVERT(bigint, SUBSTRING(${hash}, 1, 7))`, hashed)} AS h FROM ${name}`
 }
 
 /** The server that MIGRATE_TEST_MSSQL names; `undefined` without one. */
@@ -95,21 +104,16 @@ export async function mssqlBench(): Promise<BenchEngine | undefined> {
     return String(rows[0]?.[0]).split(/ \(|\n| with /)[0] ?? 'SQL Server'
   })
   await of(probe).drop()
+  const execute: Execute = (place, statements) =>
+    of(place).use(async (session) => {
+      for (const statement of statements) await session.batch(statement)
+    })
   return {
     name: product,
     adapter: 'mssql',
-    peers: [
-      freebcp((place, statements) =>
-        of(place).use(async (session) => {
-          for (const statement of statements) await session.batch(statement)
-        }),
-      ),
-    ],
+    peers: [freebcp(execute), driverCopy(execute)],
     create,
-    fill: (place, data, amount) =>
-      of(place).use(async (session) => {
-        for (const statement of fillSql(data, amount)) await session.batch(statement)
-      }),
+    fill: (place, data, amount) => execute(place, fillSql(data, amount)),
     fingerprint: (place, data, amount) =>
       of(place).use(async (session) => {
         const found: string[] = []
@@ -124,11 +128,31 @@ export async function mssqlBench(): Promise<BenchEngine | undefined> {
   }
 }
 
+type Execute = (place: Place, statements: Iterable<string>) => Promise<void>
+
+/** As a program of one's own does it with the driver that we build on, too: see mssql-driver.ts. Tables and indexes as for freebcp. */
+const driverCopy = (execute: Execute): Tool => ({
+  name: 'npm mssql, stream and bulk',
+  missing: null,
+  move: async ({ from, to, data, amount, run }: Job) => {
+    const tables = tableNames(data, amount)
+    await execute(
+      to,
+      tables.map((name) => createSql(data, name)),
+    )
+    const copy: DriverCopy = { from, to, tables }
+    const script = fileURLToPath(new URL('./mssql-driver.ts', import.meta.url))
+    await run('copy', { file: process.execPath, args: [script], env: { COPY: JSON.stringify(copy) } })
+    if (data !== 'tables') await execute(to, [INDEXES[data]])
+    return undefined
+  },
+})
+
 /**
  * In characters, since its native format knows few types. Rows alone, so the tables are made beforehand and the indexes afterwards, as whoever uses it
  * has to. It ends well also where the server took no row: the comparison finds that.
  */
-const freebcp = (execute: (place: Place, statements: readonly string[]) => Promise<void>): Tool => ({
+const freebcp = (execute: Execute): Tool => ({
   name: 'freebcp out, in',
   missing: existsSync(FREEBCP) ? null : 'freebcp is not installed',
   move: async ({ from, to, data, amount, folder, run }: Job) => {
