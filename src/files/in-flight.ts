@@ -6,7 +6,8 @@
 export class InFlight {
   readonly #most: number
   readonly #weight: number
-  /** As heavy a task counts at most. */
+  /** From so heavy on a task counts as heavy by itself, and as so heavy then. */
+  readonly #heavyFrom: number
   readonly #heaviest: number
   readonly #stop = new AbortController()
   readonly signal: AbortSignal
@@ -18,13 +19,14 @@ export class InFlight {
   constructor(most: number, weight: number, signal: AbortSignal, heavy = 4) {
     this.#most = most
     this.#weight = weight
+    this.#heavyFrom = weight / 8
     this.#heaviest = weight / (heavy + 0.5)
     this.signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
   /** Returns once the task has begun. */
   async start(weight: number, task: () => Promise<void>): Promise<void> {
-    const counted = Math.min(weight, this.#heaviest)
+    const counted = weight < this.#heavyFrom ? weight : this.#heaviest
     while (this.#failure === undefined && !this.#fits(counted)) await this.#changed()
     this.#throwFailure()
     this.signal.throwIfAborted()

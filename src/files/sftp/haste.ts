@@ -5,7 +5,7 @@ import { member } from './insides.ts'
 const RSA_HASHES: Readonly<Record<string, string>> = { 'rsa-sha2-256': 'sha256', 'rsa-sha2-512': 'sha512' }
 
 /**
- * Has ssh2 log in and open SFTP without waiting for answers that say nothing, each of which is a round trip: five of ten on the way to the first
+ * Has ssh2 log in and open SFTP without waiting for answers that say nothing, each of which is a round trip: three of ten on the way to the first
  * request. Call it right after `connect`. It is ssh2's own affair (1.17): where it isn't made as it was there, it waits as ever.
  */
 export function hasten(client: Client): void {
@@ -13,7 +13,7 @@ export function hasten(client: Client): void {
   if (typeof protocol !== 'object' || protocol === null) return
   authenticateAtOnce(client, protocol)
   signAtOnce(protocol)
-  openSftpAtOnce(client)
+  beginAtVersion(client)
 }
 
 /**
@@ -63,32 +63,24 @@ const isPrivate = (key: unknown): key is ParsedKey => {
   return typeof asked === 'function' && Reflect.apply(asked, key, []) === true && typeof member(key, 'sign') === 'function'
 }
 
-/** Sends the session's first packet together with the request for it, as OpenSSH's sftp does, and goes on before it is told the largest requests. */
-function openSftpAtOnce(client: Client): void {
+/** The largest requests (limits@openssh.com) are asked for and not waited for: until they are known, they are those that every server of its kind takes. */
+function beginAtVersion(client: Client): void {
   const channels = member(client, '_chanMgr')
   const update = member(channels, 'update')
   if (typeof channels !== 'object' || channels === null || typeof update !== 'function') return
   Reflect.set(channels, 'update', (id: unknown, channel: unknown): void => {
     Reflect.apply(update, channels, [id, channel])
-    if (typeof channel !== 'object' || channel === null || typeof member(channel, '_init') !== 'function') return
-    // It is asked for in this very turn.
-    process.nextTick(() => {
-      const begin = member(channel, '_init')
-      const isOpen = member(member(channel, 'outgoing'), 'state') === 'open'
-      if (isOpen && typeof begin === 'function') Reflect.apply(begin, channel, [])
-    })
-    readyAtItsVersion(channel)
+    if (typeof channel === 'object' && channel !== null && member(channel, '_version') === -1) readyAtItsVersion(channel)
   })
 }
 
-/** The largest requests (limits@openssh.com) may be known later: until then they are those that every server of its kind takes. */
 function readyAtItsVersion(session: object): void {
   const push = member(session, 'push')
   const emit = member(session, 'emit')
   if (typeof push !== 'function' || typeof emit !== 'function') return
   Reflect.set(session, 'push', (bytes: unknown): unknown => {
     const goesOn: unknown = Reflect.apply(push, session, [bytes])
-    if (!Number.isInteger(member(session, '_version')) || member(session, '_version') === -1) return goesOn
+    if (member(session, '_version') === -1) return goesOn
     Reflect.deleteProperty(session, 'push')
     // Where nothing more is asked it is ready already, and nobody listens any more.
     Reflect.apply(emit, session, ['ready'])

@@ -55,7 +55,7 @@ export class SftpFiles implements FileHost {
     const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
     const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
     this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack)
-    this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
+    this.#disk = new OnDisk(this.label, { shell, byProgram: () => this.#small.sync() }, hasPrograms, remark)
     this.#options = options
     this.#pool = pool
     this.#powers = new KnownPowers(this.#hashes, (find) =>

@@ -24,16 +24,26 @@ const NEVER = new AbortController().signal
 export class OnDisk {
   readonly #label: string
   readonly #shell: Shell
+  readonly #byProgram: () => Promise<boolean>
   readonly #hasPrograms: () => Promise<boolean | null>
   readonly #remark: (text: string) => void
   #hasSync: boolean | undefined
   #underWay = 0
   #isBehind = false
 
-  /** `remark`: is told for people when the command failed. */
-  constructor(label: string, shell: Shell, hasPrograms: () => Promise<boolean | null>, remark: (text: string) => void) {
+  /**
+   * `byProgram`: does it by a program that is at work on the host anyway, some round trips sooner than the command; false where it can't.
+   * `remark`: is told for people when the command failed.
+   */
+  constructor(
+    label: string,
+    { shell, byProgram }: { readonly shell: Shell; byProgram(): Promise<boolean> },
+    hasPrograms: () => Promise<boolean | null>,
+    remark: (text: string) => void,
+  ) {
     this.#label = label
     this.#shell = shell
+    this.#byProgram = byProgram
     this.#hasPrograms = hasPrograms
     this.#remark = remark
   }
@@ -70,7 +80,7 @@ export class OnDisk {
     // What is written meanwhile may be too late for it.
     this.#isBehind = false
     try {
-      if (await this.#canSync()) await this.#run(root)
+      if ((await this.#canSync()) && !(await this.#byProgram())) await this.#run(root)
     } catch (error) {
       this.wrote()
       throw error

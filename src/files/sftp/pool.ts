@@ -30,6 +30,7 @@ export class SftpPool {
   #limit: number
   /** Connections that are being opened, with their logins, which are there sooner. */
   readonly #opening = new Map<Promise<SftpConnection>, Promise<Login>>()
+  #logins: readonly Login[] = []
   #closed = false
   /** The last login took so long, milliseconds: some round trips. */
   loginMs = 0
@@ -72,7 +73,8 @@ export class SftpPool {
   async leaseForCommand(): Promise<Lease<Login>> {
     const best = this.#best()
     if (best !== undefined) this.#widenFor(best)
-    return this.#lent(best ?? (await this.#firstLogin()), 1)
+    this.#logins = this.#logins.filter((login) => !login.isLost)
+    return this.#lent(leastLoaded(this.#logins) ?? (await this.#firstLogin()), 1)
   }
 
   /** Returns when the account is let in, a few round trips before there is a session. */
@@ -110,7 +112,7 @@ export class SftpPool {
       throw new MigrateError('fault', 'Files were asked for after their connection was closed. This is a fault in migrate.')
     for (const lost of this.#open.filter((connection) => connection.channel.isLost))
       this.#open.splice(this.#open.indexOf(lost), 1)
-    return this.#open.reduce<SftpConnection | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)
+    return leastLoaded(this.#open)
   }
 
   /** Where none stands: the one that is being opened, or one that is opened now. */
@@ -129,7 +131,11 @@ export class SftpPool {
     const login = Promise.withResolvers<Login>()
     const begun = systemClock.monotonic()
     login.promise.catch(() => undefined)
-    const opening = connect(this.#options, login.resolve)
+    const loggedIn = (standing: Login): void => {
+      this.#logins = [...this.#logins, standing]
+      login.resolve(standing)
+    }
+    const opening = connect(this.#options, loggedIn)
       .then((connection) => {
         this.#open.push(connection)
         this.loginMs = systemClock.monotonic() - begun
@@ -163,3 +169,6 @@ export class SftpPool {
       })
   }
 }
+
+const leastLoaded = <C extends Login>(logins: readonly C[]): C | undefined =>
+  logins.reduce<C | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)

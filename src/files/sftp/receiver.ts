@@ -13,11 +13,11 @@ const HEADER = 20
  * Takes in files one after the other, in Perl, which nearly every host has: header, path, path of the part, content. Each is written under the
  * name of its part, which nobody else may read and no link may stand in for (O_EXCL), gets its mode and its time, and is renamed; what an earlier
  * try left under that name goes first. Answers a sign for each, whether it stands under its name or nothing was changed. The names are never
- * read by a shell. It says what it has to say before it waits for more.
+ * read by a shell. One without a path asks it to bring what was written to the disk. It says what it has to say before it waits for more.
  */
 const PROGRAM = [
   'use strict; use Fcntl;',
-  'chdir(shift) or exit 3; binmode STDIN; binmode STDOUT;',
+  'my $r=shift; chdir($r) or exit 3; binmode STDIN; binmode STDOUT;',
   `my($b,$o)=("","ready\\n");`,
   'sub take { my $n=shift;',
   'while(length($b)<$n){',
@@ -25,7 +25,9 @@ const PROGRAM = [
   'my $r=sysread(STDIN,$b,262144,length $b); defined $r or exit 4; $r or exit(length($b)?5:0)}',
   'return substr($b,0,$n,"") }',
   'while(1){',
-  'my($l,$k,$s,$m,$t)=unpack("N5",take(20)); my($p,$f,$c)=(take($l),take($k),take($s)); my($h,$d)=(undef,0);',
+  'my($l,$k,$s,$m,$t)=unpack("N5",take(20));',
+  `if(!$l){$o.=system("sync","-f",$r)==0||system("sync")==0?"${DONE}":"${NOT_DONE}"; next}`,
+  'my($p,$f,$c)=(take($l),take($k),take($s)); my($h,$d)=(undef,0);',
   'my $way=O_WRONLY|O_CREAT|O_EXCL;',
   'if(sysopen($h,$f,$way,0600) or (unlink($f) and sysopen($h,$f,$way,0600))){',
   'my $w=0; while($w<$s){my $n=syswrite($h,$c,$s-$w,$w); defined $n or last; $w+=$n}',
@@ -71,6 +73,11 @@ export class Receiver extends ProgramLane {
     const numbers = [...names.map(({ length }) => length), bytes.length, mode & 0o7777, Math.floor(mtimeSeconds)]
     for (const [index, number] of numbers.entries()) header.writeUInt32BE(number, 4 * index)
     return this.give([header, ...names, bytes])
+  }
+
+  /** Resolves with whether all that was written is on the host's disk; also with false when that takes long. */
+  sync(): Promise<boolean> {
+    return this.give([Buffer.alloc(HEADER)])
   }
 
   protected override hear(bytes: Buffer): void {

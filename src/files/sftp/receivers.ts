@@ -77,6 +77,12 @@ export class Receivers {
     }
   }
 
+  /** Brings what was written to the host's disk, where a program is there already; false when that couldn't be done so. */
+  async sync(): Promise<boolean> {
+    const lane = this.#lanes.find(({ isReady }) => isReady)
+    return lane !== undefined && (await lane.sync())
+  }
+
   /** The host's programs can't be used. */
   stop(): void {
     this.#isOff = true

@@ -120,6 +120,11 @@ export class SmallFiles {
     return this.#writes.sweep(root)
   }
 
+  /** Brings what was written to the host's disk by a program that is at work there; false when there is none, or it couldn't. */
+  sync(): Promise<boolean> {
+    return this.#receivers.sync()
+  }
+
   async close(): Promise<void> {
     this.#reads.close()
     await Promise.all([this.#receivers.close(), this.#writes.close()])

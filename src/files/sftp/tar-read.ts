@@ -101,7 +101,8 @@ export class TarReads {
     if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
     const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
     const isStarting = this.#streams.some((stream) => !stream.isUseful)
-    return this.#streams.length < this.#most && isProven && !isStarting ? this.#begin(root) : best
+    if (this.#streams.length < this.#most && isProven && !isStarting) this.#begin(root)
+    return best
   }
 
   #begin(root: string): TarStream {
@@ -207,9 +208,9 @@ class TarStream {
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
       this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()
-      // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
-      else for (let records = 0; records < 2; records += 1) this.#fill()
       this.#flush()
+      // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
+      for (let records = 0; records < 2; records += 1) this.#fill()
       void this.#watch().catch(() => undefined)
       await this.#command.ended
     } finally {
