@@ -80,7 +80,7 @@ export class OnDisk {
     // What is written meanwhile may be too late for it.
     this.#isBehind = false
     try {
-      if ((await this.#canSync()) && !(await this.#byProgram())) await this.#run(root)
+      if (await this.#canSync()) await this.#run(root)
     } catch (error) {
       this.wrote()
       throw error
@@ -92,6 +92,7 @@ export class OnDisk {
     const late = (): Error => new Error('it had not ended after a quarter of an hour')
     try {
       const limit = { clock: systemClock, signal: NEVER, ms: MOST_WAIT_MS, late }
+      if (await inTime(limit, this.#byProgram)) return
       const { exit, stderr } = await inTime(limit, (signal) => this.#shell.run(command, signal))
       if (exit !== 0) throw new Error(stderr.trim() || `it ended with ${exit}`)
     } catch (error) {

@@ -36,6 +36,8 @@ export abstract class ProgramLane {
   #moved = false
   #wasGiven = false
   #isEnding = false
+  /** It is at work on something that may take longer than a program that hangs is waited for. */
+  protected mayTakeLong = false
   readonly #stopped = new AbortController()
   #isOver = false
 
@@ -165,7 +167,7 @@ export abstract class ProgramLane {
     for (;;) {
       this.#moved = false
       await systemClock.sleep(HANGS_MS, this.#over.signal)
-      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
+      if (!this.mayTakeLong && !this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
     }
   }
 }

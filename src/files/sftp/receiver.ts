@@ -75,9 +75,14 @@ export class Receiver extends ProgramLane {
     return this.give([header, ...names, bytes])
   }
 
-  /** Resolves with whether all that was written is on the host's disk; also with false when that takes long. */
-  sync(): Promise<boolean> {
-    return this.give([Buffer.alloc(HEADER)])
+  /** Resolves with whether all that was written is on the host's disk; on a slow one that takes minutes. */
+  async sync(): Promise<boolean> {
+    this.mayTakeLong = true
+    try {
+      return await this.give([Buffer.alloc(HEADER)])
+    } finally {
+      this.mayTakeLong = false
+    }
   }
 
   protected override hear(bytes: Buffer): void {

@@ -113,7 +113,7 @@ export class TarReads {
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
       this.#wasUseful ||= wasUseful
-      if (this.#wasUseful || this.#isOff || !isKnown) return
+      if (this.#wasUseful || this.#isOff || !isKnown || stream.wasCut) return
       this.#isOff = true
       this.#refused(stream.said())
     })
@@ -142,6 +142,7 @@ class TarStream {
   #command: Command | undefined
   #names: string[] = []
   #bytes = 0
+  #lease: Lease<Login> | undefined
   #isClosing = false
   #isUseful = false
   #active = true
@@ -160,7 +161,9 @@ class TarStream {
     })
     this.ended = this.#run(command)
       .catch(() => undefined)
-      .then(() => {
+      .then(async () => {
+        // What is said of the connection comes after what is said of the command.
+        await new Promise((resolve) => setImmediate(resolve))
         this.#show()
         return this.#isUseful
       })
@@ -173,6 +176,11 @@ class TarStream {
 
   get isUseful(): boolean {
     return this.#isUseful
+  }
+
+  /** Its connection broke, or there was none: nothing is said against tar then. */
+  get wasCut(): boolean {
+    return this.#lease?.connection.isLost ?? true
   }
 
   get wanted(): number {
@@ -202,11 +210,10 @@ class TarStream {
   }
 
   async #run(command: string): Promise<void> {
-    let lease: Lease<Login> | undefined
     try {
-      lease = await this.#pool.leaseForCommand()
+      this.#lease = await this.#pool.leaseForCommand()
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
-      this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
+      this.#command = await startCommand(this.#lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()
       this.#flush()
       // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
@@ -214,7 +221,7 @@ class TarStream {
       void this.#watch().catch(() => undefined)
       await this.#command.ended
     } finally {
-      lease?.release()
+      this.#lease?.release()
       this.#isClosing = true
       this.#over.abort()
       for (const { settle } of this.#queue.values()) settle(undefined)
