@@ -12,7 +12,7 @@ export class CaseProbe {
 
   see(name: string): void {
     if (this.#others !== undefined) this.#others.delete(name)
-    else if (this.#first.add(name).size === ENOUGH) this.#others = this.#unseen()
+    else if (otherCase(name) !== name && this.#first.add(name).size === ENOUGH) this.#others = this.#unseen()
   }
 
   /** `null` when no name tells. */
