@@ -223,8 +223,13 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     })
   })
 
-  it.each([true, false])('keeps nobody from changing a table that was read (settled: %s)', async (isSettled) => {
+  it.each([
+    ['InnoDB', true],
+    ['InnoDB', false],
+    ['MyISAM', true],
+  ])('keeps nobody from changing a table that was read, beside one of %s (settled: %s)', async (engine, isSettled) => {
     const made = await shop()
+    await made.sql(`CREATE TABLE z (a int PRIMARY KEY) ENGINE=${engine}`)
     const database = openedBy(made.options())
     const { tables } = await database.schema()
     const [t, u] = tables

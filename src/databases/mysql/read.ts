@@ -11,8 +11,13 @@ import type { Standing } from './standing.ts'
 import { stream } from './stream.ts'
 import { quoteName, quoteTable, rawExpression, selectExpression } from './values.ts'
 
-/** A reader on one session; `standing`: of the snapshot in whose transaction it is. Whoever gives the session back sets `resultsAs('text')`. */
-export function readerOn(session: Session, connections: Connections, standing: Standing | undefined): Reader {
+interface Snapshot {
+  readonly consistent: boolean
+  readonly standing: Standing
+}
+
+/** A reader on one session, which is in a snapshot's transaction. Whoever gives the session back sets `resultsAs('text')`. */
+export function readerOn(session: Session, connections: Connections, { consistent, standing }: Snapshot): Reader {
   let isBusy = false
   async function* alone<T>(
     table: Table,
@@ -25,27 +30,26 @@ export function readerOn(session: Session, connections: Connections, standing: S
     try {
       // One small table after the other is read in blocks: to and fro for each would take as many questions again.
       await session.resultsAs(form)
-      standing?.reads(table)
+      standing.reads(table)
       for await (const item of work()) {
-        standing?.reads(table, rowsOf(item))
+        standing.reads(table, rowsOf(item))
         yield item
       }
-      await standing?.release()
+      await standing.release()
     } finally {
       isBusy = false
     }
   }
   const asText = async <T>(table: Table, work: () => Promise<T>): Promise<T> => {
     await session.resultsAs('text')
-    standing?.reads(table)
+    standing.reads(table)
     const result = await work()
-    await standing?.release()
+    await standing.release()
     return result
   }
   const long = (batch: readonly unknown[]): number => batch.length
-  const powers = standing && { note: standing.note.bind(standing), settle: standing.settle.bind(standing) }
   return {
-    consistent: standing !== undefined,
+    consistent,
     rows: (table, options = {}) => {
       const collector = () => new CellCollector(readableColumns(table), table)
       return alone<readonly Row[]>(
@@ -74,7 +78,8 @@ export function readerOn(session: Session, connections: Connections, standing: S
         () => printsWithin(session, connections, table, printing, ranges, signal),
         long,
       ),
-    ...powers,
+    note: (tables) => standing.note(tables),
+    settle: () => standing.settle(),
   }
 }
 

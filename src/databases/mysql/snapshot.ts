@@ -48,17 +48,18 @@ async function readOn<T>(
     sessions.push(first)
     const tables = await tablesOf(first)
     const consistent = tables.every(({ engine }) => engine === 'InnoDB')
+    const kept = tables.filter(({ engine }) => engine === 'InnoDB')
     const begin: AtBegin = {
-      created: new Map(tables.map(({ name, created }) => [name, created])),
+      created: new Map(kept.map(({ name, created }) => [name, created])),
       filled: new Set(),
       isSettled: false,
     }
     const others = await othersOf(connections, Math.min(wanted, connections.limit - 1) - 1, sessions)
     if (others === undefined) await first.query(BEGIN)
     else await beginTogether(connections, first, others, tables, sessions)
-    if (consistent) await Promise.all(sessions.map((session) => session.query(SAVEPOINT)))
+    await Promise.all(sessions.map((session) => session.query(SAVEPOINT)))
     const reader = (session: Session): Reader =>
-      readerOn(session, connections, consistent ? new Standing(session, begin) : undefined)
+      readerOn(session, connections, { consistent, standing: new Standing(session, begin) })
     const result = await work([reader(first), ...sessions.slice(1).map(reader)])
     whole = true
     return result

@@ -16,7 +16,7 @@ export const SAVEPOINT = 'SAVEPOINT reading'
 
 /** What is known of the tables at the instant of a snapshot, for all its readers. */
 export interface AtBegin {
-  /** By a table's name: when it was created, or its file last renamed. */
+  /** By the name of a table that the snapshot holds, InnoDB's: when it was created, or its file last renamed. */
   readonly created: ReadonlyMap<string, string>
   /** Names of those in which there were rows, as far as that was asked. */
   readonly filled: Set<string>
@@ -66,8 +66,8 @@ export class Standing {
 
   /** See the port. */
   async settle(): Promise<void> {
-    const read = [...this.#read.values()]
-    if (read.length === 0) return
+    if (this.#read.size === 0) return
+    const read = [...this.#read.values()].filter(({ table }) => this.#begin.created.has(table.name.name))
     const created = await this.#created(read.map(({ table }) => table))
     const bare = read.filter(({ table, rows }) => rows === 0 && this.#begin.filled.has(table.name.name)).map(({ table }) => table)
     const filled = await this.#filled(bare)
