@@ -62,7 +62,7 @@ describe('SQL Server’s own BACKUP and RESTORE', () => {
   })
 
   it('can’t say whether there is a credential where the account may not see any, and names the right', async () => {
-    server.credentials = [{ name: null, seen: 0 }]
+    server.credentials = [{ name: 'https://account.blob.core.windows.net/others', seen: 0 }]
     expect((await power.tools('save', { server: { url: URL } })).findings).toContainEqual(
       expect.objectContaining({
         severity: 'warning',

@@ -86,7 +86,7 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
         'database-missing',
         `${where.label}: there is no database ${where.database} that ${where.user} may open. The server said: ${words}`,
         {
-          hint: "Check the database's name at the end of the URL, and that this login has a user in it.",
+          hint: "Check the database's name at the end of the URL, that this login has a user in it, and that no RESTORE of it was cut off, which leaves it RESTORING (in master: SELECT name, state_desc FROM sys.databases).",
           cause: error,
         },
       )

@@ -77,8 +77,13 @@ interface Circumstances {
   readonly sqlpackage: Program | undefined
   /** Why sqlpackage can't be used though it is installed. */
   readonly hindrance: string | undefined
-  /** Names of the server's credentials; `undefined` when the account may not see them. */
-  readonly credentials: readonly string[] | undefined
+  readonly credentials: Credentials
+}
+
+/** Names of the server's credentials, as far as the account may see them; `complete` where it may see them all. */
+export interface Credentials {
+  readonly names: readonly string[]
+  readonly complete: boolean
 }
 
 const UNPROVEN: Finding = {
@@ -185,9 +190,9 @@ export function restoreMeans(at: Circumstances): NativeMeans {
 function credentialFindings({ server: { login }, wishes: { server }, credentials }: Circumstances): readonly Finding[] {
   if (server === undefined || !('url' in server)) return []
   const name = credentialOf(server.url)
-  if (credentials?.some((each) => name === each || name.startsWith(`${each}/`))) return []
+  if (credentials.names.some((each) => name === each || name.startsWith(`${each}/`))) return []
   const create = createCredentialSql(server.url)
-  if (credentials !== undefined)
+  if (credentials.complete)
     return [
       {
         severity: 'error',
@@ -201,7 +206,7 @@ function credentialFindings({ server: { login }, wishes: { server }, credentials
     {
       severity: 'warning',
       code: 'backup-credential-missing',
-      message: `The server may have no credential for ${name}, by which it would write or read the backup there: ${login} may not see any.`,
+      message: `The server may have no credential for ${name}, by which it would write or read the backup there: ${login} may not see them all.`,
       hint: `As the server's administrator, run: GRANT ALTER ANY CREDENTIAL TO ${quoteName(login)}, which backups by a URL ask for; and where there is none yet: ${create}`,
     },
   ]

@@ -10,7 +10,7 @@ import { findPrograms, type Program, pathFolders, programName } from '../native/
 import type { NativeMeans, NativePower, NativeRestore, NativeSave, NativeSaved, NativeWishes } from '../native-port.ts'
 import { fullName } from '../schema.ts'
 import type { MssqlOptions } from './connection.ts'
-import { BACPAC, BAK, compresses, mayLookInto, restoreMeans, saveMeans, serverRow } from './native-choice.ts'
+import { BACPAC, BAK, type Credentials, compresses, mayLookInto, restoreMeans, saveMeans, serverRow } from './native-choice.ts'
 import { backupSets, chooseSet, databaseFiles } from './native-rows.ts'
 import type { BackupServer, ServerMessage } from './native-server.ts'
 import {
@@ -73,21 +73,19 @@ async function means(tools: Tools, purpose: 'save' | 'restore', wishes: NativeWi
   const [sqlpackage] = await findPrograms('sqlpackage', tools.folders, ['/Version'])
   const hindrance = unwritable(tools.options.password?.reveal() ?? '')
   const asked = wishes.server !== undefined && 'url' in wishes.server
-  const credentials = asked ? await credentialNames(tools) : []
+  const credentials = asked ? await credentialsOf(tools) : { names: [], complete: true }
   const at = { server: info, wishes, sqlpackage, hindrance, credentials }
   return { means: purpose === 'save' ? saveMeans(at) : restoreMeans(at), sqlpackage, info }
 }
 
 const credentialRow = z.object({ name: z.string().nullable(), seen: z.number() })
 
-/** `undefined` where the account may not see the server's credentials: then nobody knows. */
-async function credentialNames({ server }: Tools): Promise<readonly string[] | undefined> {
+async function credentialsOf({ server }: Tools): Promise<Credentials> {
   try {
     const rows = z.array(credentialRow).parse(await server.ask('master', CREDENTIALS_SQL))
-    const names = rows.flatMap(({ name }) => name ?? [])
-    return names.length === 0 && rows.some(({ seen }) => seen === 0) ? undefined : names
+    return { names: rows.flatMap(({ name }) => name ?? []), complete: rows.every(({ seen }) => seen === 1) }
   } catch (error) {
-    if (error instanceof MigrateError && error.code === 'database-permission-denied') return undefined
+    if (error instanceof MigrateError && error.code === 'database-permission-denied') return { names: [], complete: false }
     throw error
   }
 }
