@@ -46,7 +46,7 @@ class Tree {
 
   async listed(): Promise<readonly string[]> {
     const paths: string[] = []
-    const tree = { read: this.read, isEntered: () => true, stat: async () => undefined }
+    const tree = { read: this.read, isEntered: () => true, stat: async () => undefined, saw: () => undefined }
     for await (const { path, kind } of walk('', tree, undefined)) {
       paths.push(path)
       if (kind === 'file') this.held -= 1

@@ -1,6 +1,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { connect, type Login, type SftpConnection } from './connection.ts'
+import { Haste } from './haste.ts'
 import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
@@ -33,6 +34,7 @@ export class SftpPool {
   /** Connections that are being opened, with their logins, which are there sooner. */
   readonly #opening = new Map<Promise<SftpConnection>, Promise<Login>>()
   #logins: readonly Login[] = []
+  readonly #haste = new Haste()
   #closed = false
   /** The last login took so long, milliseconds: some round trips. */
   loginMs = 0
@@ -142,7 +144,8 @@ export class SftpPool {
       this.#logins = [...this.#logins, standing]
       login.resolve(standing)
     }
-    const opening = connect(this.#options, loggedIn)
+    const opening = this.#haste
+      .login((hasten) => connect(this.#options, hasten, loggedIn))
       .then((connection) => {
         this.#open.push(connection)
         this.loginMs = systemClock.monotonic() - begun
