@@ -244,7 +244,7 @@ async function startStrict(isPatient = false) {
   return { attempts, port, fingerprint: fingerprintOf(blob), stop }
 }
 
-/** Has the service accepted some time after it was asked for; what is asked in between ends the connection. */
+/** Has the service accepted only after the client answered something else; what is asked in between ends the connection. */
 function acceptLate(protocol: unknown, tooSoon: () => void): void {
   if (typeof protocol !== 'object' || protocol === null) throw new Error('no protocol')
   const handlers: unknown = Reflect.get(protocol, '_handlers')
@@ -254,11 +254,12 @@ function acceptLate(protocol: unknown, tooSoon: () => void): void {
   if (typeof asked !== 'function') throw new Error('not as it was')
   let isAccepted = false
   Reflect.set(protocol, 'serviceAccept', (...args: readonly unknown[]) => {
-    const accepted = (): void => {
+    // What the client sent by itself comes before its answer to this.
+    Reflect.set(handlers, 'REQUEST_FAILURE', () => {
       isAccepted = true
       Reflect.apply(accept, protocol, args)
-    }
-    setTimeout(accepted, 200)
+    })
+    Reflect.apply(Reflect.get(protocol, 'ping'), protocol, [])
   })
   Reflect.set(handlers, 'USERAUTH_REQUEST', (...args: readonly unknown[]) => {
     if (isAccepted) return Reflect.apply(asked, handlers, args)
