@@ -18,6 +18,8 @@ export interface ProgramRun {
   /** Where it runs; this process's own folder when absent. */
   readonly directory?: string
   readonly signal: AbortSignal
+  /** How long it may take to end once it was asked to; 1 when absent. */
+  readonly graceSeconds?: number
   /** Its standard input; empty when absent. */
   readonly input?: AsyncIterable<Buffer>
   /** Takes its standard output; without it, the last lines are kept. */
@@ -39,14 +41,14 @@ const LONGEST_LINE = 2000
 /**
  * Runs "$@" and waits. The shell holds the reading end of a pipe (descriptor 3) whose other end is this process's: when that closes,
  * because the run is aborted or because this process died in whatever way, SIGKILL included, the whole process group is ended, with
- * SIGTERM at once and SIGKILL a second later. (Shell Command Language, POSIX.1-2017, 2.9.3.1: a background command's input is
+ * SIGTERM at once and SIGKILL a second (MIGRATE_GRACE) later. (Shell Command Language, POSIX.1-2017, 2.9.3.1: a background command's input is
  * empty unless redirected.)
  */
 const GUARD = `exec 5<&0 </dev/null
 "$@" <&5 5<&- 3<&- &
 child=$!
 exec 5<&-
-{ read -r line <&3; trap '' TERM; rm -f -- "$MIGRATE_SECRET_FILE"; kill -TERM 0; sleep 1; kill -KILL 0; } >/dev/null 2>&1 &
+{ read -r line <&3; trap '' TERM; rm -f -- "$MIGRATE_SECRET_FILE"; kill -TERM 0; sleep "$MIGRATE_GRACE"; kill -KILL 0; } >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
 wait "$child"
@@ -56,15 +58,20 @@ rm -f -- "$MIGRATE_SECRET_FILE"
 exit "$status"`
 
 /**
- * Runs a program to its end and returns how it ended. When the signal aborts, it and every process that it started are gone within
- * two seconds, and the signal's reason is thrown. Throws `native-tool-not-started` when there is no shell to start it.
+ * Runs a program to its end and returns how it ended. When the signal aborts, it and every process that it started are gone a second after
+ * its time of grace, and the signal's reason is thrown. Throws `native-tool-not-started` when there is no shell to start it.
  */
 export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   run.signal.throwIfAborted()
   const child = spawn('/bin/sh', ['-c', GUARD, 'sh', run.program, ...run.args], {
     detached: true,
     stdio: [run.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...run.environment, MIGRATE_SECRET_FILE: run.secretFile ?? '' },
+    env: {
+      ...process.env,
+      ...run.environment,
+      MIGRATE_SECRET_FILE: run.secretFile ?? '',
+      MIGRATE_GRACE: `${run.graceSeconds ?? 1}`,
+    },
     ...(run.directory === undefined ? {} : { cwd: run.directory }),
   })
   const lifeline = child.stdio[3]

@@ -38,6 +38,16 @@ export class Sqlite {
     return rows
   }
 
+  /** Many questions as one: each by itself takes and leaves the database's locks. `work` changes nothing. */
+  reading(work: () => void): void {
+    this.database.exec('BEGIN')
+    try {
+      work()
+    } finally {
+      this.database.exec('COMMIT')
+    }
+  }
+
   /** All that `work` changes, or nothing of it. Throws what `work` throws, or SQLite. */
   transaction(work: () => void): void {
     this.database.exec('BEGIN IMMEDIATE')

@@ -32,7 +32,7 @@ export class Asides {
   }
 
   /** Gives a path to its part. `refusal`: why the host didn't do it in one step; thrown when nothing stands there that could be the reason, or a folder. */
-  async replace(host: Renaming, path: string, refusal: unknown): Promise<void> {
+  async replace(host: Renaming, path: string, refusal: unknown, part = partPath(path)): Promise<void> {
     const kind = await host.kindAt(path)
     if (kind === undefined || kind === 'folder') throw refusal
     const aside = asidePath(path)
@@ -41,7 +41,7 @@ export class Asides {
       await host.rename(path, aside).catch((error: unknown) => {
         throw host.isLost(error) ? error : refusal
       })
-      await this.#take(host, path)
+      await this.#take(host, path, part)
       await host.remove(aside)
     } catch (error) {
       if (host.isLost(error)) this.#cutOff.add(path)
@@ -50,9 +50,9 @@ export class Asides {
   }
 
   /** What has stepped aside gets its name back when its part can't take it. */
-  async #take(host: Renaming, path: string): Promise<void> {
+  async #take(host: Renaming, path: string, part: string): Promise<void> {
     try {
-      await host.rename(partPath(path), path)
+      await host.rename(part, path)
     } catch (error) {
       if (host.isLost(error)) throw error
       await host.rename(asidePath(path), path).catch((failed: unknown) => {

@@ -12,7 +12,7 @@ export class CaseProbe {
 
   see(name: string): void {
     if (this.#others !== undefined) this.#others.delete(name)
-    else if (this.#first.add(name).size === ENOUGH) this.#others = this.#unseen()
+    else if (otherCase(name) !== name && this.#first.add(name).size === ENOUGH) this.#others = this.#unseen()
   }
 
   /** `null` when no name tells. */
@@ -27,7 +27,7 @@ export class CaseProbe {
 }
 
 /** ASCII letters the other way round; the name as it is when it has none. */
-const otherCase = (name: string): string =>
+export const otherCase = (name: string): string =>
   name.replaceAll(/[a-z]/gi, (letter) => (letter < 'a' ? letter.toLowerCase() : letter.toUpperCase()))
 
 /** Equal for names that a host which folds case takes for one. A letter whose capital is more than one letter (\u00df) stays as it is. */

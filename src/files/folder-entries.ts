@@ -105,7 +105,10 @@ class Kept {
     const statement = this.#database.prepare(sql)
     statement.setReturnArrays(true)
     try {
-      for (const row of statement.iterate() as Iterable<unknown>) if (Array.isArray(row)) yield row
+      for (const row of statement.iterate() as Iterable<unknown>) {
+        if (!Array.isArray(row)) throw new Error('SQLite gave rows in another form than was asked for.')
+        yield row
+      }
     } catch (error) {
       throw noTemporaryRoom(error, LISTING)
     }

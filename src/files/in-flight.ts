@@ -1,3 +1,5 @@
+const BEGUN = Promise.resolve()
+
 /**
  * Runs tasks side by side within bounds: at most `most` at once, and together no heavier than `weight`; of tasks that are heavy by
  * themselves `heavy` at once, with room left for light ones. The first failure is thrown to whoever starts the next task or drains; nothing
@@ -6,7 +8,8 @@
 export class InFlight {
   readonly #most: number
   readonly #weight: number
-  /** As heavy a task counts at most. */
+  /** From so heavy on a task counts as heavy by itself, and as so heavy then. */
+  readonly #heavyFrom: number
   readonly #heaviest: number
   readonly #stop = new AbortController()
   readonly signal: AbortSignal
@@ -18,28 +21,43 @@ export class InFlight {
   constructor(most: number, weight: number, signal: AbortSignal, heavy = 4) {
     this.#most = most
     this.#weight = weight
+    this.#heavyFrom = weight / 8
     this.#heaviest = weight / (heavy + 0.5)
     this.signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
   /** Returns once the task has begun. */
-  async start(weight: number, task: () => Promise<void>): Promise<void> {
-    const counted = Math.min(weight, this.#heaviest)
+  start(weight: number, task: () => Promise<void>): Promise<void> {
+    const counted = weight < this.#heavyFrom ? weight : this.#heaviest
+    if (this.#failure !== undefined || this.signal.aborted || !this.#fits(counted)) return this.#startLater(counted, task)
+    this.#begin(counted, task)
+    return BEGUN
+  }
+
+  async #startLater(counted: number, task: () => Promise<void>): Promise<void> {
     while (this.#failure === undefined && !this.#fits(counted)) await this.#changed()
     this.#throwFailure()
     this.signal.throwIfAborted()
+    this.#begin(counted, task)
+  }
+
+  #begin(counted: number, task: () => Promise<void>): void {
     this.#running += 1
     this.#carried += counted
-    void task()
-      .catch((error: unknown) => {
+    task().then(
+      () => this.#ended(counted),
+      (error: unknown) => {
         this.#failure ??= { error }
         this.#stop.abort(error)
-      })
-      .finally(() => {
-        this.#running -= 1
-        this.#carried -= counted
-        this.#wake?.()
-      })
+        this.#ended(counted)
+      },
+    )
+  }
+
+  #ended(counted: number): void {
+    this.#running -= 1
+    this.#carried -= counted
+    this.#wake?.()
   }
 
   /** Returns when every task has ended. */

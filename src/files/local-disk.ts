@@ -1,9 +1,10 @@
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import pLimit from 'p-limit'
 import { codeOf } from '../base/errors.ts'
 import { runProgram } from '../base/program.ts'
 import { onDisk } from './local-paths.ts'
+import { isRaw } from './raw-names.ts'
 
 /** From so many files on, the system's program for a whole file system is quicker than one after the other. */
 const MANY = 256
@@ -15,13 +16,7 @@ const NEVER = new AbortController().signal
 
 /** Brings written files to the disk, many together, so that none of them waits for it alone. */
 export class LocalDisk {
-  readonly #root: string
   #behind = new Set<string>()
-
-  /** `root`: absolute. */
-  constructor(root: string) {
-    this.#root = root
-  }
 
   /** `path`: absolute, as raw-names.ts has it. */
   async wrote(path: string): Promise<void> {
@@ -33,21 +28,35 @@ export class LocalDisk {
   async sync(): Promise<void> {
     const files = [...this.#behind]
     this.#behind = new Set()
-    if (files.length >= MANY && (await wholeFileSystem(this.#root))) return
+    const folders = [...new Set(files.map((path) => dirname(path)))]
+    if (files.length >= MANY && (await wholeFileSystems(folders))) return
     const few = pLimit(AT_ONCE)
     await Promise.all(files.map((path) => few(() => flush(path))))
     // Windows has no way to open a folder for that; NTFS keeps its own journal of names.
     if (process.platform === 'win32') return
-    await Promise.all([...new Set(files.map((path) => dirname(path)))].map((path) => few(() => flush(path))))
+    await Promise.all(folders.map((path) => few(() => flush(path))))
   }
 }
 
-/** By `sync -f` of GNU and BusyBox; false where it isn't to be had. */
-async function wholeFileSystem(root: string): Promise<boolean> {
+/** By `sync -f` of GNU and BusyBox, each file system once: a folder of the site may be a disk of its own. False where it isn't to be had. */
+async function wholeFileSystems(folders: readonly string[]): Promise<boolean> {
   if (process.platform !== 'linux') return false
-  const { exit } = await runProgram({ program: 'sync', args: ['-f', root], signal: NEVER })
+  const few = pLimit(AT_ONCE)
+  const disks = await Promise.all(folders.map((path) => few(() => diskOf(path))))
+  // One that is gone by now took its files with it.
+  const onEach = new Map(disks.flatMap((disk, index) => (disk === undefined ? [] : [[disk, folders[index] ?? ''] as const])))
+  const names = [...onEach.values()]
+  // Such a name can't be told to a program.
+  if (names.some(isRaw)) return false
+  const { exit } = await runProgram({ program: 'sync', args: ['-f', ...names], signal: NEVER })
   return exit === 0
 }
+
+const diskOf = (folder: string): Promise<number | undefined> =>
+  stat(onDisk(folder)).then(
+    ({ dev }) => dev,
+    () => undefined,
+  )
 
 /** Removed, replaced or shut by now: then there is nothing of it that could be lost, or nobody who may ask for it. */
 const PASSED_OVER = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP']

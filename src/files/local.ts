@@ -23,6 +23,8 @@ import { wholeContent } from './whole.ts'
 /** Files up to this length are read at once. */
 const SMALL_BYTES = 128 * 1024
 const NAMES: Readonly<Record<string, FilePowers['names']>> = { win32: 'windows', darwin: 'unicode' }
+/** A link that was put there since it was listed could lead anywhere, and a pipe hold up for ever who opens it. Windows has no such flags. */
+const STILL_A_FILE = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0)
 /** Files open at once: a process may often have no more than 256. */
 const OPEN_AT_ONCE = 64
 
@@ -39,7 +41,7 @@ class LocalFiles implements FileHost {
 
   constructor(root: string, label: string) {
     this.#root = root
-    this.#disk = new LocalDisk(root)
+    this.#disk = new LocalDisk()
     this.label = label
   }
 
@@ -119,11 +121,12 @@ class LocalFiles implements FileHost {
 
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
     const full = await this.#inside(path, true)
-    const { entry } = options
-    if (entry?.path === path && entry.kind === 'file' && entry.size <= SMALL_BYTES && (options.offset ?? 0) === 0)
-      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full))))
-    const handle = await this.#do(path, 'read', () => fs.open(full, 'r'))
-    const start = options.offset ?? 0
+    const { entry, offset: start = 0 } = options
+    const isFile = entry?.path === path && entry.kind === 'file'
+    const flag = isFile ? STILL_A_FILE : constants.O_RDONLY
+    if (isFile && entry.size <= SMALL_BYTES && start === 0)
+      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full, { flag }))))
+    const handle = await this.#do(path, 'read', () => fs.open(full, flag))
     return handle.createReadStream({ start, ...(options.signal ? { signal: options.signal } : {}) })
   }
 
@@ -246,6 +249,8 @@ class LocalFiles implements FileHost {
     if (error instanceof Error && error.name === 'AbortError') return error
     const code = codeOf(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') return fileMissing(this.label, path, error)
+    if (code === 'ELOOP' && doing === 'read')
+      return escapes(this.label, path, 'is a link by now, and was a file when it was listed')
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return permissionDenied(this.label, path, doing, error)
     if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(this.label, path, null, error)
     return filesFailed(this.label, path, doing, error)

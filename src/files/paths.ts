@@ -95,8 +95,18 @@ export function originalOf(path: string): string | undefined {
   return joinPath(parentOf(path), name.slice(ASIDE.length))
 }
 
-/** Whether a path is that of a folder in the root that small files are unpacked into, before each is renamed to where it belongs. */
+/** Whether a path is that of a folder in the root that small files are unpacked into, or that a program which puts them goes through (`laneFolder`). */
 export const isUnpackedFolder = (path: string): boolean => /^\.migrate-part-[0-9a-f]{12}$/.test(path)
+
+/** The folder in the root, empty, that the program of a lane goes through for whatever it opens and renames. `lane`: 12 hexadecimal digits. */
+export const laneFolder = (lane: string): string => `.migrate-part-${lane}`
+
+/** The name, in a file's own folder, under which the file of a lane is written before it is renamed. */
+export const lanePart = (lane: string): string => `.migrate-${lane}${PART}`
+
+/** The lane that has given a folder of the root, or a part, its name; `undefined` of all others. */
+export const laneOf = (path: string): string | undefined =>
+  (isUnpackedFolder(path) ? /[0-9a-f]{12}$/ : /(?<=^\.migrate-)[0-9a-f]{12}(?=\.migrate-part$)/).exec(nameOf(path))?.[0]
 
 /** Whether a path is that of a file on its way or of one that steps aside for it (or left behind by a try that was cut off): nothing of the site's. */
 export const isPartPath = (path: string): boolean =>

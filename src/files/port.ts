@@ -99,6 +99,8 @@ export interface FilePowers {
 export interface FileHost {
   /** For messages: "sftp://site@old.example.com/site". Never holds a password. */
   readonly label: string
+  /** The shortest time in which the host has answered, milliseconds; `Infinity` as long as it hasn't. Absent where that isn't known. */
+  wayMs?(): number
   /** Connects and reports what it found. */
   powers(): Promise<FilePowers>
   /** Read-only: the root is there and can be read, and written when `purpose` says so (asked by permissions, not by trying). */

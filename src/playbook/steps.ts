@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { z } from 'zod'
 import { nearest } from '../base/nearest.ts'
 import type { Sequence, Step } from '../run/step.ts'
@@ -230,7 +231,8 @@ export function buildSequence(playbook: Playbook, world: World): Sequence {
     group.map(({ id, kind, options }) => {
       const others = (): readonly Step[] => made.filter((each) => each !== step)
       const afterCutover = made.some((each) => each.phase === 'cutover')
-      const step = kind.create(options, { id, world, playbookDirectory: playbook.directory, others, afterCutover })
+      const place = { playbookDirectory: playbook.directory, playbookName: basename(playbook.file) }
+      const step = kind.create(options, { id, world, ...place, others, afterCutover })
       made.push(step)
       return step
     }),

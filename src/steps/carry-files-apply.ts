@@ -3,10 +3,11 @@ import type { Throttle } from '../databases/snapshot/pace.ts'
 import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages, removePart } from './before-images.ts'
-import type { CarryChange, CarryItem, Carrying, Conflict } from './carry-files-plan.ts'
-import { isSent, keepSent, knownWrong } from './carry-files-proof.ts'
-import { OnTheWay, type Sending, send } from './carry-files-send.ts'
+import type { CarryChange, CarryItem, Carrying, Conflict, Dropping } from './carry-files-change.ts'
+import { isSent, keepSent, knownWrong, rememberWrong } from './carry-files-proof.ts'
+import { EXCHANGED, OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
+import { leadsOutside } from './file-batches.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
@@ -46,7 +47,7 @@ async function withRecords(to: CarryingTo, change: CarryChange, work: (with_: Wo
 /** Brings files over. What was changed on the target since it was planned is left, and parked instead. */
 export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
   withRecords(to, change, (work) =>
-    sideBySide(to.run, async (flight) => {
+    sideBySide(to, async (flight) => {
       let done = 0
       const late: Conflict[] = []
       const carry = async (item: CarryItem): Promise<void> => {
@@ -56,8 +57,7 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
         to.run.progress(done, change.bytes, 'bytes', item.entry.path)
       }
       const inTurn = new InTurn()
-      for (const item of change.items)
-        await inTurn.start(flight, item.entry, () => inItsTurn(to.throttle, flight.signal, () => carry(item)))
+      for (const item of change.items) await inTurn.start(flight, item.entry, () => carry(item))
       await flight.drain()
       await work.onTheWay.arrived(change.items.map(({ entry }) => entry))
       const parked = new Set(late.map(({ path }) => path))
@@ -65,6 +65,9 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
       for (const conflict of late) await park(to, conflict)
     }),
   )
+
+/** Of a source that has no such file any more, or something else in its place. */
+const NO_FILE: readonly string[] = ['file-missing', 'path-escapes-root', EXCHANGED]
 
 /** Returns the conflict that it turned out to be, seen from here. */
 async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promise<Conflict | undefined> {
@@ -75,19 +78,26 @@ async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promi
   if (present !== undefined && (now === null || !looksAlike(now, present))) {
     // Brought there by a try that was cut off, or by somebody else: then it is all the same.
     const standing = await hashed(host, present)
-    if (!isAlike(await hashed(work.source, entry), standing)) return conflictOf(item, standing)
+    const wanted = await inItsTurn(work.throttle, signal, () => hashed(work.source, entry))
+    if (!isAlike(wanted, standing)) return conflictOf(item, standing)
     await carried.keep({ ...entry, sha256: standing.sha256 }, null)
     return undefined
   }
   if (present === undefined && now !== null) return conflictOf(item, undefined)
+  // Whatever the rule: it could not be put back.
+  if (present !== undefined && leadsOutside(present)) return conflictOf(item, await hashed(host, present))
   try {
     if (present !== undefined && !(await savedAsPlanned(work, item, signal)))
       return conflictOf(item, await hashed(host, (await host.stat(path)) ?? present))
     await keepSent(carried, await send(work, item, signal))
     return undefined
   } catch (error) {
-    if (codeOf(error) === 'file-missing' && (await work.source.stat(path)) === undefined) return undefined // the next pass sees that
-    if (codeOf(error) !== 'file-changed-meanwhile') throw error
+    const code = codeOf(error) ?? ''
+    // What was read may have been what a link leads to.
+    if (code === EXCHANGED) await (now === null ? host.remove(path) : work.before.giveBack(host, path, signal))
+    // The next pass sees that.
+    if (NO_FILE.includes(code) && (await work.source.stat(path))?.kind !== entry.kind) return undefined
+    if (code !== 'file-changed-meanwhile') throw error
     const late = await host.stat(path)
     return conflictOf(item, late === undefined ? undefined : await hashed(host, late))
   }
@@ -182,6 +192,30 @@ export const carryDeletions = (to: CarryingTo, change: Extract<CarryChange, { do
     }
   })
 
+/** Removes what arrived wrong and can't be sent once more, after saving it. What is there again on the source is sent by the next pass. */
+export const carryDrop = (to: CarryingTo, change: Dropping): Promise<void> =>
+  withRecords(to, change, async ({ host, source, before, run }) => {
+    for (const entry of change.entries) {
+      run.signal.throwIfAborted()
+      const present = (await source.stat(entry.path)) === undefined ? await host.stat(entry.path) : undefined
+      if (present === undefined) continue
+      if (!looksAlike(entry, present) || (await host.sha256(entry.path, run.signal)) !== entry.sha256) {
+        tellChanged(host, entry.path, run)
+        continue
+      }
+      await before.save(host, entry.path, run.signal)
+      await host.remove(entry.path)
+    }
+  })
+
+/** It is wrong as before, and known to be: the change that had sent it takes it away. */
+async function takeBackDrop({ host, before, run, step }: Work, { entries }: Dropping): Promise<void> {
+  const dropped = new Set(entries.map(({ path }) => path))
+  const others = [...knownWrong(run, step).values()].filter(({ path }) => !dropped.has(path))
+  await rememberWrong(run, step, [...others, ...entries])
+  for (const { path } of entries) if ((await host.stat(path)) === undefined) await before.giveBack(host, path, run.signal)
+}
+
 /** Takes a change back: what stood there before is given back; what somebody changed since is left, and told about. */
 export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<void> =>
   withRecords(from, change, async (work) => {
@@ -191,6 +225,8 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
     } else if (change.do === 'carry') {
       for (const item of [...change.items].reverse()) await takeBackOne(work, item)
       await work.onTheWay.drop()
+    } else if (change.do === 'drop') {
+      await takeBackDrop(work, change)
     } else {
       if (change.do === 'park') return takeBackParked(from, change.path)
       await list(from, change.path, null)

@@ -1,15 +1,13 @@
-import { z } from 'zod'
 import { decideConflict, type FilePolicy, type HashedEntry, looksAlike, mergeFile, type Sides } from '../files/merge.ts'
-import { isPartPath, originalOf } from '../files/paths.ts'
+import { asidePath, comparePaths, isPartPath, originalOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
+import type { CarryChange, CarryItem } from './carry-files-change.ts'
 import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
-import { hashedSchema } from './file-batches.ts'
+import { leadsOutside } from './file-batches.ts'
 import { freeName } from './file-beside.ts'
 import { type FileDecision, isAbout } from './file-decisions.ts'
-import { leadsOutside } from './file-fetch.ts'
-import { deletionSchema } from './file-put.ts'
 import type { FilesBase } from './files-base.ts'
 import { ownFiles } from './own-files.ts'
 import { isSettled, type ParkedFile } from './parked-files.ts'
@@ -17,42 +15,6 @@ import { isSettled, type ParkedFile } from './parked-files.ts'
 /** One change brings so much at most: small enough to journal and to undo at a time. */
 const MOST_ENTRIES = 200
 const MOST_BYTES = 256 * 1024 * 1024
-
-const itemSchema = z
-  .object({
-    /** As the source has it. */
-    entry: hashedSchema,
-    /** What stands on the target; null: nothing. */
-    now: hashedSchema.nullable(),
-    /** What both last had, where it was carried before. */
-    base: hashedSchema.nullable(),
-    /** It was carried before, and what stands there was found not to be what was sent. */
-    mends: z.literal(true).optional(),
-  })
-  .readonly()
-export type CarryItem = z.infer<typeof itemSchema>
-
-const conflictSchema = z.object({
-  path: z.string(),
-  reason: z.string(),
-  source: hashedSchema,
-  target: hashedSchema.nullable(),
-  base: hashedSchema.nullable(),
-})
-
-export const carryChangeSchema = z.union([
-  z.object({ do: z.literal('carry'), files: z.int(), bytes: z.int(), items: z.array(itemSchema) }).readonly(),
-  /** The source's version is kept in the run's folder. */
-  conflictSchema.extend({ do: z.literal('park') }).readonly(),
-  /** A person settled it: what stands on the target stays. */
-  conflictSchema.extend({ do: z.literal('settle') }).readonly(),
-  /** A person wants both: what stands on the target stays, and the source's comes beside it under the name `as`. */
-  conflictSchema.extend({ do: z.literal('both'), as: z.string() }).readonly(),
-  deletionSchema,
-])
-export type CarryChange = z.infer<typeof carryChangeSchema>
-export type Carrying = Extract<CarryChange, { do: 'carry' }>
-export type Conflict = z.infer<typeof conflictSchema>
 
 /** What a pass found. */
 export interface CarryPlan {
@@ -104,8 +66,12 @@ class Planner {
   readonly #conflicts = new Set<string>()
   readonly #configs: string[] = []
   readonly #gone: HashedEntry[] = []
+  readonly #lost: HashedEntry[] = []
+  #replacesAtOnce: Promise<boolean> | undefined
   /** What stands aside on the target since a run was killed there, by its own name: it has that again before anything is done. */
   readonly #asides = new Map<string, HashedEntry>()
+  /** A folder on one host, and something else on the other. */
+  #clash: string | undefined
   #items: CarryItem[] = []
   #bytes = 0
   #kept = 0
@@ -114,16 +80,29 @@ class Planner {
     this.#planning = planning
   }
 
-  /** Every path of the hosts, also what is nobody's to carry. A name's aside comes before it, but for names that begin with `!` to `-`. */
+  /** Every path of the hosts, also what is nobody's to carry. A name's aside comes before it, as a rule (`#lateAside`). */
   see({ path, target }: Met): void {
     const original = target === undefined ? undefined : originalOf(path)
     if (target !== undefined && original !== undefined) this.#asides.set(original, target)
     if (target !== undefined) this.#asides.delete(path)
   }
 
-  take(met: Met): Promise<void> {
-    const aside = this.#asides.get(met.path)
+  async take(met: Met): Promise<void> {
+    const aside = this.#asides.get(met.path) ?? (met.target === undefined ? await this.#lateAside(met.path) : undefined)
     return this.#take(aside === undefined ? met : { ...met, target: { ...aside, path: met.path } })
+  }
+
+  /** What stands aside of a name that begins with a space, or with `!` to `-`: the name comes before it. */
+  async #lateAside(path: string): Promise<HashedEntry | undefined> {
+    const { target } = this.#planning
+    const at = asidePath(path)
+    if (comparePaths(at, path) < 0 || originalOf(at) !== path) return undefined
+    this.#replacesAtOnce ??= target.powers().then(({ atomicReplace }) => atomicReplace)
+    const there = (await this.#replacesAtOnce) ? undefined : await target.stat(at)
+    if (there === undefined) return undefined
+    const aside = { ...there, sha256: null }
+    this.#asides.set(path, aside)
+    return aside
   }
 
   async #take(met: Met): Promise<void> {
@@ -131,10 +110,12 @@ class Planner {
     if (met.source !== undefined && (met.source.kind === 'other' || leadsOutside(met.source))) return
     if (this.#planning.rewritten.has(met.path)) return this.#takeConfig(met)
     if (await this.#mend(met)) return
+    if (this.#clash !== undefined && !met.path.startsWith(`${this.#clash}/`)) this.#clash = undefined
+    if (isClash(met)) this.#clash = met.path
     switch (mergeFile(met)) {
       case 'carry':
       case 'update':
-        return this.#carry(met)
+        return this.#clash === undefined ? this.#carry(met) : this.#decide(await this.#hashed(met))
       case 'gone':
         return this.#takeGone(met)
       case 'conflict':
@@ -147,17 +128,27 @@ class Planner {
   async end(): Promise<CarryPlan> {
     this.#cut()
     await this.#delete()
+    await this.#drop()
     return { changes: this.#changes, kept: this.#kept, configs: this.#configs, conflicts: this.#conflicts }
   }
 
-  /** What was found wrong, and stands there still as it was found, is sent once more. */
+  /** What was found wrong, and stands there still as it was found, is sent once more, or goes where nothing is left to be sent. */
   async #mend({ path, source, target, base }: Met): Promise<boolean> {
     const { wrong } = this.#planning
     const found = wrong.get(path)
-    if (found === undefined || source === undefined || target === undefined || !looksAlike(found, target)) return false
+    if (found === undefined || target === undefined || !looksAlike(found, target)) return false
     const sha256 = await this.#targetHash(path)
-    if (sha256 === found.sha256) this.#carry({ source, target: { ...target, sha256 }, base }, true)
-    return sha256 === found.sha256
+    if (sha256 !== found.sha256) return false
+    if (source === undefined) this.#lost.push({ ...target, sha256 })
+    else this.#carry({ source, target: { ...target, sha256 }, base }, true)
+    return true
+  }
+
+  /** Whatever the playbook says of what is removed: it is nothing that the source had. */
+  async #drop(): Promise<void> {
+    const { source, run } = this.#planning
+    const entries = await trulyGone(source, this.#lost, run.signal)
+    if (entries.length > 0) this.#changes.push({ do: 'drop', entries: entries.map((entry) => ({ ...entry })) })
   }
 
   #carry({ source, target, base }: Sides, mends = false): void {
@@ -210,10 +201,10 @@ class Planner {
   async #decide(met: Met): Promise<void> {
     const { policy, sourceSide } = this.#planning
     const verdict = mergeFile(met)
-    if (verdict === 'carry' || verdict === 'update') this.#carry(met)
-    if (verdict !== 'conflict' || met.source === undefined) return
-    // A folder can't take a file's place, nor a file a folder's: whatever the rule, that is for a person.
-    const isPlain = met.target === undefined || (met.target.kind !== 'folder' && met.source.kind !== 'folder')
+    // A folder can't take a file's place, nor a file a folder's, nor can anything lie below a file: whatever the rule, that is for a person.
+    const isPlain = this.#clash === undefined
+    if (isPlain && (verdict === 'carry' || verdict === 'update')) return this.#carry(met)
+    if (met.source === undefined || (verdict !== 'conflict' && isPlain) || verdict === 'nothing') return
     const whose = isPlain ? decideConflict(met, policy, sourceSide) : 'park'
     if (whose === 'source') this.#carry(met)
     if (whose === 'park' && !(await this.#asDecided(met, isPlain))) this.#park(met)
@@ -256,7 +247,13 @@ class Planner {
   }
 }
 
-function reasonOf({ base, target }: Sides): string {
+/** What only one of them can be. */
+const isClash = ({ source, target }: Sides): boolean =>
+  source !== undefined && target !== undefined && (source.kind === 'folder') !== (target.kind === 'folder')
+
+function reasonOf({ base, source, target }: Sides): string {
+  if (isClash({ base, source, target })) return 'is a folder on one host, and something else on the other'
+  if (base === undefined && target === undefined) return 'lies on one host in what is no folder on the other'
   if (target === undefined) return 'changed on one host and removed on the other'
   return base === undefined ? 'made on both hosts, with different contents' : 'changed on both hosts'
 }

@@ -1,18 +1,22 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { MigrateError } from '../base/errors.ts'
+import type { Throttle } from '../databases/snapshot/pace.ts'
 import { changedMeanwhile } from '../files/last-look.ts'
 import { looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost, WrittenFile } from '../files/port.ts'
-import type { CarryItem } from './carry-files-plan.ts'
+import { shownPath } from '../files/raw-names.ts'
+import type { CarryItem } from './carry-files-change.ts'
 import type { Sent } from './carry-files-proof.ts'
 import { proveArrival, readProven } from './file-arrival.ts'
 import { folderMode } from './file-batches.ts'
 import { isKept } from './file-fetch.ts'
 import { RESUMED_BYTES } from './file-objects.ts'
-import type { Putting } from './file-put.ts'
+import { type Putting, putLink } from './file-put.ts'
 import { FileStore, type StoredEntry } from './file-store.ts'
 import { untilItsTimeIsOver } from './file-young.ts'
+import { inItsTurn } from './old-shop-pace.ts'
 
 /** A file that changes at every reading is taken as it is after so many. */
 const MOST_READINGS = 5
@@ -21,23 +25,29 @@ const MOST_READINGS = 5
 export interface Sending extends Putting {
   readonly source: FileHost
   readonly onTheWay: OnTheWay
+  /** How fast the source may be read; as fast as it goes when absent. */
+  readonly throttle?: Throttle | undefined
 }
 
 /** Sends an entry; a file that changes meanwhile is sent again. */
 export async function send(work: Sending, { entry, now }: CarryItem, signal: AbortSignal): Promise<Sent> {
-  const { host, source, run, onTheWay } = work
+  const { host, source, run, onTheWay, throttle } = work
   if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
-  if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
+  if (entry.kind === 'link') await putLink(host, entry)
   if (entry.kind !== 'file') return { entry: { ...entry, sha256: null }, stands: undefined }
   let reading: FileEntry = entry
   let replaces: FileEntry | null = now
   for (let round = 1; ; round += 1) {
     const { path, mode, mtimeSeconds } = reading
+    // Before its turn comes: others need not wait for that.
     await untilItsTimeIsOver(source, reading, run.clock, signal)
-    const { content, again } = await onTheWay.contentOf(source, reading, signal)
-    const options = { mode, mtimeSeconds, replaces, ...(again === undefined ? {} : { again }) }
-    const written = await host.write(path, content, options, signal)
+    const written = await inItsTurn(throttle, signal, async () => {
+      const { content, again } = await onTheWay.contentOf(source, reading, signal)
+      const options = { mode, mtimeSeconds, replaces, ...(again === undefined ? {} : { again }) }
+      return host.write(path, content, options, signal)
+    })
     const after = await source.stat(path)
+    if (after !== undefined && after.kind !== 'file') throw exchanged(source.label, path)
     const isSettled = after === undefined || looksAlike(after, reading)
     if (isSettled || round === MOST_READINGS) {
       if (!isSettled) run.emit({ event: 'finding', ...keepsChanging(path) })
@@ -48,6 +58,17 @@ export async function send(work: Sending, { entry, now }: CarryItem, signal: Abo
     replaces = await asWritten(host, path, written, signal)
   }
 }
+
+/** Of a file in whose place something else stands by now: what was read may be of that. */
+export const EXCHANGED = 'file-exchanged'
+const exchanged = (label: string, path: string): MigrateError =>
+  new MigrateError(
+    EXCHANGED,
+    `${shownPath(JSON.stringify(path))} on ${label} became something else than a file while it was read.`,
+    {
+      hint: 'Run again: what stands there now is looked at anew.',
+    },
+  )
 
 /** What stands there after it was written, to be replaced by a newer one. Throws `file-changed-meanwhile` when it is somebody else's by now. */
 async function asWritten(host: FileHost, path: string, written: WrittenFile, signal: AbortSignal): Promise<FileEntry> {

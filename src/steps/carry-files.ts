@@ -5,11 +5,22 @@ import type { Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
-import { type CarryingTo, carryDeletions, carryOver, keepBoth, park, settle, takeBackCarried } from './carry-files-apply.ts'
-import { type CarryChange, type Carrying, type CarryPlan, carryChangeSchema, planCarrying } from './carry-files-plan.ts'
+import {
+  type CarryingTo,
+  carryDeletions,
+  carryDrop,
+  carryOver,
+  keepBoth,
+  park,
+  settle,
+  takeBackCarried,
+} from './carry-files-apply.ts'
+import { type CarryChange, type Carrying, carryChangeSchema } from './carry-files-change.ts'
+import { carried, configFinding, differ, differAndGone, keptFinding, leftFinding } from './carry-files-findings.ts'
+import { type CarryPlan, planCarrying } from './carry-files-plan.ts'
 import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
 import { OnTheWay } from './carry-files-send.ts'
-import { deletionShape } from './deletions.ts'
+import { deletionShape, trulyGone } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
 import { FILES_PACE } from './file-fetch.ts'
@@ -47,7 +58,7 @@ export const carryFilesKind: StepKind<Options> = {
 export const carryFilesBack = (id: string, world: World): Step<CarryChange> =>
   new CarryFiles(
     { delete: false, 'max-delete': 0, conflict: 'park', throttle: 'off' },
-    { id, world, playbookDirectory: '/', others: () => [], afterCutover: true },
+    { id, world, playbookDirectory: '/', playbookName: '', others: () => [], afterCutover: true },
     'reverse',
   )
 
@@ -147,6 +158,8 @@ class CarryFiles implements Step<CarryChange> {
         return to.host.sweep?.()
       case 'delete':
         return carryDeletions(to, change)
+      case 'drop':
+        return carryDrop(to, change)
     }
   }
 
@@ -168,14 +181,24 @@ class CarryFiles implements Step<CarryChange> {
     const key = `${this.id}/read-back`
     const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
     await rememberWrong(run, this.id, wrong)
-    const paths = wrong.map(({ path }) => path).sort()
-    if (paths.length > 0) return [differ(paths, this.#files(this.#target).label)]
+    if (wrong.length > 0) return this.#wrongFindings(wrong, run)
     await run.remember(key, last)
     await new OnTheWay(this.#carrying(run)).drop()
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
       ...this.#noticed(),
       ...(await this.#parked(run)),
+    ]
+  }
+
+  async #wrongFindings(wrong: readonly FileEntry[], run: StepRun): Promise<readonly Finding[]> {
+    const { label } = this.#files(this.#target)
+    const gone = new Set((await trulyGone(this.#files(this.#source), wrong, run.signal)).map(({ path }) => path))
+    const paths = wrong.map(({ path }) => path).sort()
+    const [lost, others] = [paths.filter((path) => gone.has(path)), paths.filter((path) => !gone.has(path))]
+    return [
+      ...(others.length === 0 ? [] : [differ(others, label)]),
+      ...(lost.length === 0 ? [] : [differAndGone(lost, label, this.#source.side)]),
     ]
   }
 
@@ -205,6 +228,8 @@ class CarryFiles implements Step<CarryChange> {
         return `keep both of ${change.path}: the ${side} host’s comes beside it as ${change.as}`
       case 'delete':
         return `remove ${formatCount(change.entries.length)} files and folders that the ${side} host no longer has`
+      case 'drop':
+        return `remove ${firstOf(change.entries.map(({ path }) => path))}, which did not arrive as sent, and which the ${side} host no longer has; what stands there is kept in the run’s folder`
     }
   }
 
@@ -253,42 +278,3 @@ class CarryFiles implements Step<CarryChange> {
     throw new MigrateError('playbook-part-missing', `${this.id} needs the ${side} host's files, which the playbook doesn't give.`)
   }
 }
-
-type Side = 'old' | 'new'
-
-const carried = (files: number, bytes: number, source: Side, target: Side): Finding => ({
-  severity: 'info',
-  code: 'files-carried',
-  message: `${formatCount(files)} files, ${formatBytes(bytes)}, of the ${source} host were carried over and read back from the ${target} one: every byte as it was sent.`,
-})
-
-const leftFinding = (changes: readonly CarryChange[], label: string): Finding => {
-  const paths = changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : []))
-  return {
-    severity: 'warning',
-    code: 'files-not-carried-back',
-    message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${firstOf(paths)}. They stand on the new host.`,
-    hint: 'Give the account the right to write there and run  migrate rollback PLAYBOOK  again, or copy them by hand.',
-  }
-}
-
-const differ = (wrong: readonly string[], label: string): Finding => ({
-  severity: 'error',
-  code: 'carried-files-differ',
-  message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${firstOf(wrong)}.`,
-  hint: 'Run again: they are sent anew, and what stands there now is kept in the run’s folder. If it happens again, look at that host’s disk.',
-})
-
-const keptFinding = (kept: number, source: Side, target: Side): Finding => ({
-  severity: 'info',
-  code: 'files-gone-kept',
-  message: `${formatCount(kept)} files were removed on the ${source} host since they were copied, and are kept on the ${target} one.`,
-  hint: 'To have them removed there too: carry-files: { delete: true }.',
-})
-
-const configFinding = (paths: readonly string[], source: Side, target: Side): Finding => ({
-  severity: 'warning',
-  code: 'config-changed-since',
-  message: `${firstOf(paths)}, which rewrite-config changed on the new host, ${paths.length === 1 ? 'was' : 'were'} changed on the ${source} host since, and ${paths.length === 1 ? 'was' : 'were'} not carried over.`,
-  hint: `Look at what was changed there, and do the same on the ${target} host by hand if it matters.`,
-})

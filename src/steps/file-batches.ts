@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
-import { comparePaths } from '../files/paths.ts'
+import { comparePaths, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
@@ -73,7 +73,7 @@ export async function* planBatches(
   const host = there[Symbol.asyncIterator]()
   let standing = await host.next()
   let draft = new Draft(1, digest, null)
-  for (const entry of store.entries()) {
+  for (const entry of store.entries(null, false)) {
     while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) {
       await surplus(standing.value)
       standing = await host.next()
@@ -209,7 +209,17 @@ export function isRight(entry: StoredEntry, present: FileEntry, powers: FilePowe
 export const isNewer = (entry: StoredEntry, present: FileEntry, { times }: FilePowers): boolean =>
   times && present.kind === 'file' && Math.floor(present.mtimeSeconds) > Math.floor(entry.mtimeSeconds)
 
+/** Whether a link leads out of the site's folder, or may: no host makes such a one, so that it could never be put back. */
+export const leadsOutside = (entry: FileEntry): boolean =>
+  entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)
+
 export function refuseOtherKind(entry: StoredEntry, present: FileEntry): void {
+  if (leadsOutside(present))
+    throw new MigrateError(
+      'restore-link-outside',
+      `${entry.path} on the new host is a link to ${present.target}, outside the site's folder: once replaced, it could not be put back. It was left as it is.`,
+      { hint: `Move ${entry.path} on the new host out of the way, or exclude it in the playbook, then run again.` },
+    )
   const clash = (entry.kind === 'folder') !== (present.kind === 'folder') || present.kind === 'other'
   if (!clash) return
   throw new MigrateError(

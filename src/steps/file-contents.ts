@@ -6,8 +6,8 @@ import { Packs, type Place } from './file-packs.ts'
 /** Contents copied from a pack that is to go in one transaction: others may want to write in between. */
 const AT_ONCE = 1000
 
-/** Pages of places that are held. */
-const PAGES_EXPECTED = 4
+/** Places that are held, of those that were told first. */
+const MOST_EXPECTED = 4000
 
 /** Small contents by their SHA-256: the bytes in packs, and in the index (SQLite) where each of them lies. */
 export class SmallContents {
@@ -42,7 +42,12 @@ export class SmallContents {
       if (typeof sha256 !== 'string' || pack === null) continue
       places.set(sha256, { pack: Number(pack), start: Number(row[at + 2]), length: Number(row[at + 3]) })
     }
-    this.#expected = [places, ...this.#expected.slice(0, PAGES_EXPECTED - 1)]
+    let held = places.size
+    const recent = this.#expected.filter((earlier) => {
+      held += earlier.size
+      return held <= MOST_EXPECTED
+    })
+    this.#expected = places.size === 0 ? recent : [places, ...recent]
   }
 
   /**
@@ -70,7 +75,11 @@ export class SmallContents {
 
   /** `undefined` when it is missing or damaged. */
   read(sha256: string): Buffer | undefined {
-    const place = this.#place(sha256)
+    const expected = this.#expectedAt(sha256)
+    const bytes = expected === undefined ? undefined : this.#readProven(expected, sha256)
+    if (bytes !== undefined) return bytes
+    // One that was told may have been moved to another pack since.
+    const place = this.#indexed(sha256)
     return place === undefined ? undefined : this.#readProven(place, sha256)
   }
 
@@ -157,10 +166,18 @@ export class SmallContents {
   }
 
   #place(sha256: string): Place | undefined {
+    return this.#expectedAt(sha256) ?? this.#indexed(sha256)
+  }
+
+  #expectedAt(sha256: string): Place | undefined {
     for (const places of this.#expected) {
       const place = places.get(sha256)
       if (place !== undefined) return place
     }
+    return undefined
+  }
+
+  #indexed(sha256: string): Place | undefined {
     const row = this.#index.prepared('SELECT pack, start, length FROM contents WHERE sha256 = ?').get(keyOf(sha256))
     return row === undefined ? undefined : placeOf(row)
   }

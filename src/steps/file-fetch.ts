@@ -3,17 +3,21 @@ import { codeOf } from '../base/errors.ts'
 import type { Pace, Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
 import { InFlight } from '../files/in-flight.ts'
-import { comparePaths, parentOf, targetStaysInside } from '../files/paths.ts'
+import { comparePaths, parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
+import { leadsOutside } from './file-batches.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 import { untilItsTimeIsOver } from './file-young.ts'
 import { apart, inItsTurn } from './old-shop-pace.ts'
 import { paced } from './paced-listing.ts'
 
 /** Files under way at once, and how heavy they may be together, bytes. Small ones go many to a round trip. */
-export const FILES_AT_ONCE = 2048
+const FILES_AT_ONCE = 2048
+/** So many at once, and so many for each millisecond of the way, are enough: more of them are only held here, and looked through for nothing. */
+const LEAST_AT_ONCE = 128
+const AT_ONCE_FOR_MS = 24
 export const BYTES_AT_ONCE = 16 * 1024 * 1024
 /**
  * Large files under way at once while another step takes up what has come: of two the first is whole sooner than of four, and less is left to
@@ -36,6 +40,10 @@ export const FILES_PACE = {
     atOnce: (pace: number): number => (pace === FULL_PACE ? FILES_AT_ONCE : pace),
   },
 } as const
+
+/** As many files at once as keep a host busy that is so far away. */
+export const filesAtOnce = ({ wayMs }: Pick<FileHost, 'wayMs'>): number =>
+  Math.min(FILES_AT_ONCE, Math.ceil(LEAST_AT_ONCE + AT_ONCE_FOR_MS * (wayMs?.() ?? FILES_AT_ONCE)))
 
 /** A file that changes at every reading is taken as it is after so many rounds. */
 const MOST_ROUNDS = 5
@@ -79,7 +87,7 @@ interface Round extends Omit<Copying, 'totalBytes'> {
 
 async function oneRound(round: Round, run: StepRun): Promise<number> {
   const flight = new InFlight(
-    FILES_AT_ONCE,
+    filesAtOnce(round.host),
     BYTES_AT_ONCE,
     run.signal,
     round.followed === true ? LARGE_WHILE_FOLLOWED : undefined,
@@ -92,7 +100,7 @@ async function oneRound(round: Round, run: StepRun): Promise<number> {
 }
 
 async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
-  const { host, store, wanted, listed, progress, throttle, clock } = round
+  const { host, store, wanted, listed, progress, throttle } = round
   const kept = store.entries()
   const confirming = store.hasToConfirm()
   const folders: Above[] = []
@@ -107,7 +115,11 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
     if (former !== undefined) next = kept.next()
     while (folders.length > 0 && parentOf(entry.path) !== folders.at(-1)?.entry.path) folders.pop()
     if (entry.kind === 'folder') folders.push({ entry, isKept: false, isConfirmed: false })
-    if (!wanted(entry.path)) continue
+    if (!wanted(entry.path)) {
+      // An earlier snapshot may have wanted it. A folder may be needed still, for what it holds.
+      if (former !== undefined && entry.kind !== 'folder') await store.forget(entry.path)
+      continue
+    }
     if (former !== undefined && isSame(store, entry, former)) {
       if (confirming) await confirm(store, folders, entry)
       progress.has(entry, round.round)
@@ -116,12 +128,9 @@ async function fetchChanged(round: Round, flight: InFlight): Promise<number> {
     for (const above of folders) if (above.entry !== entry) await keepFolder(store, above)
     if (entry.kind === 'file') {
       fetched += 1
-      await flight.start(entry.size, async () => {
-        await untilItsTimeIsOver(host, entry, clock, flight.signal)
-        await inItsTurn(throttle, flight.signal, () => fetchFile(round, entry, flight.signal))
-      })
+      await flight.start(entry.size, () => fetchInTurn(round, entry, flight.signal))
     } else {
-      await keepOther(store, entry)
+      await keepOther(store, entry, former)
     }
   }
   await flight.drain()
@@ -152,10 +161,24 @@ async function keepFolder(store: FileStore, folder: Above): Promise<void> {
   if (!isKept(store, folder.entry)) await store.keep({ ...folder.entry, sha256: null }, null)
 }
 
-async function keepOther(store: FileStore, entry: FileEntry): Promise<void> {
-  if (entry.kind === 'other') return store.note(entry.path, 'other')
-  if (leadsOutside(entry)) return store.note(entry.path, 'escapes')
-  return store.keep({ ...entry, sha256: null }, null)
+async function keepOther(store: FileStore, entry: FileEntry, former: StoredEntry | undefined): Promise<void> {
+  if (isCopied(entry)) return store.keep({ ...entry, sha256: null }, null)
+  // What stood there before isn't there any more.
+  if (former !== undefined) await store.forget(entry.path)
+  return store.note(entry.path, entry.kind === 'other' ? 'other' : 'escapes')
+}
+
+const isCopied = (entry: FileEntry): boolean => entry.kind !== 'other' && !leadsOutside(entry)
+
+/** Of a file that isn't there any more, or instead of which a link stands there that leads outside. */
+const GONE: readonly string[] = ['file-missing', 'path-escapes-root']
+
+/** Nothing is waited for that needn't be: there are many files at once, and what each of them holds meanwhile has to be looked through. */
+function fetchInTurn(round: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
+  const over = untilItsTimeIsOver(round.host, entry, round.clock, signal)
+  const fetched = (): Promise<void> => fetchFile(round, entry, signal)
+  if (over === undefined && round.throttle === undefined) return fetched()
+  return Promise.resolve(over).then(() => inItsTurn(round.throttle, signal, fetched))
 }
 
 async function fetchFile({ host, store, round, progress }: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
@@ -165,8 +188,8 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
     await proveArrival(host, entry, taken, signal)
     await store.keep(stored, taken.small)
   } catch (error) {
-    if (codeOf(error) !== 'file-missing') throw error
-    // Removed since it was listed, which the next round sees. If all of them list it, it has a name that the host can't be asked for.
+    if (!GONE.includes(codeOf(error) ?? '')) throw error
+    // Removed since it was listed, or something else by now, which the next round sees. If all of them list it, it has a name that the host can't be asked for.
     if (round === MOST_ROUNDS) await store.note(entry.path, 'vanished')
     return
   }
@@ -202,9 +225,11 @@ export async function outstanding(
     }
     const former = next?.done !== true && next?.value.path === entry.path ? next.value : undefined
     if (former !== undefined) next = kept?.next()
-    if (!wanted(entry.path) || entry.kind === 'other') continue
+    const isMeant = wanted(entry.path) && isCopied(entry)
+    if (former !== undefined && !isMeant && (entry.kind !== 'folder' || wanted(entry.path))) found.differs = true
+    if (!isMeant) continue
     const isThere = store !== undefined && former !== undefined && isSame(store, entry, former)
-    if (!isThere && !leadsOutside(entry)) found.differs = true
+    if (!isThere) found.differs = true
     if (entry.kind !== 'file') continue
     found.files += 1
     found.bytes += entry.size
@@ -214,9 +239,6 @@ export async function outstanding(
   }
   return { ...found, differs: found.differs || (next !== undefined && next.done !== true) }
 }
-
-export const leadsOutside = (entry: FileEntry): boolean =>
-  entry.kind === 'link' && !targetStaysInside(entry.path, entry.target ?? '', null)
 
 /** The same entry as when it was saved, content at hand. */
 export function isKept(store: FileStore, entry: FileEntry): boolean {

@@ -34,9 +34,17 @@ export const sortKey = (path: string): Buffer => Buffer.from(path.replaceAll('/'
 const isKind = (kind: string): kind is FileEntry['kind'] => ['file', 'folder', 'link', 'other'].includes(kind)
 
 /** Of a row of `entries`, in the order in which `fromColumns` takes them. */
-export const ENTRY_COLUMNS = 'path, kind, size, mode, mtime, target, entries.sha256'
+const ENTRY_COLUMNS = 'path, kind, size, mode, mtime, target, entries.sha256'
 /** Where the hash is among them. */
 export const HASH_COLUMN = 6
+/** Entries with the places of their contents, which `expect` takes. */
+const PLACED = `SELECT ${ENTRY_COLUMNS}, pack, start, length`
+const WITH_PLACES = 'FROM entries LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256)'
+/** Those after a place in their order. */
+export const PLACED_PAGE = `${PLACED} ${WITH_PLACES} WHERE sort > ? ORDER BY sort LIMIT ?`
+export const BARE_PAGE = `SELECT ${ENTRY_COLUMNS} FROM entries WHERE sort > ? ORDER BY sort LIMIT ?`
+/** Those that came after one. */
+export const ARRIVED = `${PLACED}, arrival ${WITH_PLACES} WHERE arrival > ? ORDER BY arrival LIMIT ?`
 
 export const fromRow = ({ path, kind, size, mode, mtime, target, sha256 }: Row): StoredEntry =>
   fromColumns([path, kind, size, mode, mtime, target, sha256])

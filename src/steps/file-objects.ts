@@ -75,8 +75,11 @@ export class Objects {
    * Takes in a host's file. A large one that was broken off before goes on where it stood, when size and time are the same and the host has
    * the same bytes there; what comes of it before the host breaks off is left for the next try. `from` opens the file at an offset.
    */
-  async takeFrom(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
-    if (entry.size <= RESUMED_BYTES) return this.take(await from(0))
+  takeFrom(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
+    return entry.size <= RESUMED_BYTES ? from(0).then((content) => this.take(content)) : this.#takeLarge(entry, from)
+  }
+
+  async #takeLarge(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
     const { incoming, content, resumedAt } = await Incoming.open(this.#directory, entry, from)
     let isOurs = false
     try {

@@ -6,7 +6,7 @@ import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { isNewer, type Place, Places } from './file-batches.ts'
-import { BYTES_AT_ONCE, FILES_AT_ONCE } from './file-fetch.ts'
+import { BYTES_AT_ONCE, filesAtOnce } from './file-fetch.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 import { selectionOf } from './snapshot-files.ts'
 
@@ -39,14 +39,15 @@ export async function verifyRestored(
   run: StepRun,
   how: HowVerified = 'all',
 ): Promise<Verified> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+  const flight = new InFlight(filesAtOnce(host), BYTES_AT_ONCE, run.signal)
   const proof = new Proof(host, flight, run, powers.hash !== null)
   const places = new Places()
   try {
     for await (const { entry, present } of paired(store, host, flight.signal)) {
       const at = places.next(entry)
-      if (present === undefined || present.kind !== entry.kind) proof.wrong.add(entry.path, at)
-      else if (entry.kind === 'link' && present.target !== entry.target) proof.wrong.add(entry.path, at)
+      if (present === undefined) proof.wrong.add(entry.path, at)
+      else if (isExchanged(entry, present)) proof.isChanged(entry)
+      else if (present.kind !== entry.kind) proof.wrong.add(entry.path, at)
       else if (entry.kind === 'file' && !rewritten.has(entry.path))
         await proof.file({ entry, at, isNewer: isNewer(entry, present, powers) }, present, how)
     }
@@ -56,6 +57,17 @@ export async function verifyRestored(
     await flight.settle()
   }
   return { findings: proof.findings(powers.hash, how), wrong: proof.wrong.ofBatches(places.batch) }
+}
+
+/**
+ * Whether a link stands where a file was put, the other way round, or a link that leads elsewhere: somebody's doing. A link is read back when it
+ * is made (`putEntry`), and has no time of its own to tell by.
+ */
+function isExchanged(entry: FileEntry, present: FileEntry): boolean {
+  const plain: readonly FileEntry['kind'][] = ['file', 'link']
+  return (
+    plain.includes(entry.kind) && plain.includes(present.kind) && (entry.kind !== present.kind || entry.target !== present.target)
+  )
 }
 
 interface Pending {
@@ -116,6 +128,10 @@ class Proof {
     if (this.#pending.length >= ASKED_AT_ONCE || this.#pendingBytes >= ASKED_BYTES) await this.ask()
   }
 
+  isChanged({ path }: FileEntry): void {
+    this.#changed.push(path)
+  }
+
   /** Has the host hash what has gathered; what it can't is read back. */
   async ask(): Promise<void> {
     const asked = this.#pending
@@ -148,7 +164,7 @@ class Proof {
   }
 
   #differs({ entry, at, isNewer }: Pending): void {
-    if (isNewer) this.#changed.push(entry.path)
+    if (isNewer) this.isChanged(entry)
     else this.wrong.add(entry.path, at)
   }
 
@@ -200,7 +216,7 @@ async function* paired(
   const listing = host.list('', signal, selectionOf(store).looksInto)[Symbol.asyncIterator]()
   try {
     let standing = await listing.next()
-    for (const entry of store.entries()) {
+    for (const entry of store.entries(null, false)) {
       while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) standing = await listing.next()
       const isThere = standing.done !== true && standing.value.path === entry.path
       yield { entry, present: isThere ? standing.value : undefined }

@@ -3,10 +3,11 @@ import { MigrateError } from '../base/errors.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { parentOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
+import { shownPath } from '../files/raw-names.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages, removePart } from './before-images.ts'
 import { type Batch, entriesOf, entrySchema, folderMode } from './file-batches.ts'
-import { BYTES_AT_ONCE, FILES_AT_ONCE, MANY } from './file-fetch.ts'
+import { BYTES_AT_ONCE, filesAtOnce, MANY } from './file-fetch.ts'
 import { RESUMED_BYTES } from './file-objects.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
@@ -28,7 +29,7 @@ export interface Putting {
 export async function putBatch(to: Putting, store: FileStore, batch: Batch): Promise<boolean> {
   let isTimed = true
   await withImages(to, batch, (before) =>
-    sideBySide(to.run, async (flight) => {
+    sideBySide(to, async (flight) => {
       if (batch.files >= MANY) to.host.prepare?.('write', batch.bytes)
       const replaced = new Set(batch.before.map((entry) => entry.path))
       const inTurn = new InTurn()
@@ -67,20 +68,25 @@ export class InTurn {
   readonly #underWay = new Map<string, Promise<void>>()
 
   /** Entries come with a folder before what it holds. */
-  async start(flight: InFlight, { path, size }: FileEntry, put: () => Promise<void>): Promise<void> {
-    await this.#underWay.get(path)
-    await flight.start(size, () => {
+  start(flight: InFlight, { path, size }: FileEntry, put: () => Promise<void>): Promise<void> {
+    const begin = (): Promise<void> => {
       const ready = this.#underWay.get(parentOf(path))
-      const made = (ready === undefined ? put() : ready.then(put)).finally(() => this.#underWay.delete(path))
+      const over = (): void => void this.#underWay.delete(path)
+      const made = (ready === undefined ? put() : ready.then(put)).then(over, (error: unknown) => {
+        over()
+        throw error
+      })
       this.#underWay.set(path, made)
       return made
-    })
+    }
+    const earlier = this.#underWay.get(path)
+    return earlier === undefined ? flight.start(size, begin) : earlier.then(() => flight.start(size, begin))
   }
 }
 
 /** Whatever `work` starts has ended when this returns or throws. */
-export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promise<void>): Promise<void> {
-  const flight = new InFlight(FILES_AT_ONCE, BYTES_AT_ONCE, run.signal)
+export async function sideBySide({ host, run }: Putting, work: (flight: InFlight) => Promise<void>): Promise<void> {
+  const flight = new InFlight(filesAtOnce(host), BYTES_AT_ONCE, run.signal)
   try {
     await work(flight)
   } finally {
@@ -88,10 +94,23 @@ export async function sideBySide(run: StepRun, work: (flight: InFlight) => Promi
   }
 }
 
+/** Makes a link, and reads back where it leads: hosts were seen that take its end for its name. Throws MigrateError `files-failed`. */
+export async function putLink(host: FileHost, { path, target }: FileEntry): Promise<void> {
+  await host.link(path, target ?? '')
+  const there = await host.stat(path)
+  if (there?.kind === 'link' && there.target === target) return
+  const [link, wanted, found] = [path, target ?? '', there?.target ?? ''].map((each) => shownPath(JSON.stringify(each)))
+  throw new MigrateError(
+    'files-failed',
+    `The link ${link} was made on ${host.label} and was to lead to ${wanted}; ${there?.kind === 'link' ? `it leads to ${found}` : 'none stands there now'}.`,
+    { hint: 'Run again: it is made anew. If it happens again, exclude it in the playbook and make it by hand.' },
+  )
+}
+
 /** Returns whether the host took the entry's time, where it has one to take. */
 export async function putEntry(host: FileHost, store: FileStore, entry: StoredEntry, signal: AbortSignal): Promise<boolean> {
   if (entry.kind === 'folder') await host.makeFolder(entry.path, folderMode(entry.mode))
-  if (entry.kind === 'link') await host.link(entry.path, entry.target ?? '')
+  if (entry.kind === 'link') await putLink(host, entry)
   if (entry.kind !== 'file') return true
   const again = entry.size > RESUMED_BYTES ? { again: () => store.content(entry) } : {}
   const options = { mode: entry.mode, mtimeSeconds: entry.mtimeSeconds, ...again }
@@ -110,7 +129,7 @@ export async function putEntry(host: FileHost, store: FileStore, entry: StoredEn
  */
 export const takeBackBatch = (from: Putting, store: FileStore, batch: Batch): Promise<void> =>
   withImages(from, batch, (before) =>
-    sideBySide(from.run, async (flight) => {
+    sideBySide(from, async (flight) => {
       const replaced = new Set(batch.before.map((entry) => entry.path))
       const folders: StoredEntry[] = []
       const takeBack = async (entry: StoredEntry): Promise<void> => {

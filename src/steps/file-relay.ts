@@ -1,62 +1,25 @@
-import { join } from 'node:path'
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import { askedAtOnce } from '../files/asked-at-once.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
-import type { Effects, StepRun } from '../run/step.ts'
 import { BeforeImages } from './before-images.ts'
 import { isRight, refuseOtherKind } from './file-batches.ts'
 import { InTurn, type Putting, putEntry, removeOurs, sideBySide } from './file-put.ts'
 import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.ts'
+import { RelayRecords } from './relay-records.ts'
 
 /** Puts the files of a snapshot on the new host while it is being taken. Which they are is known only when it is whole. */
 export const relaySchema = z.object({ do: z.literal('relay'), from: z.string() }).readonly()
 export type Relay = z.infer<typeof relaySchema>
 
-/** How long to wait before looking for further files of a snapshot that is still being taken. */
+/** How long to wait before looking for further files of a snapshot that is still being taken: what comes meanwhile is taken up together. */
 const LOOK_AGAIN_MS = 20
-/** Entries taken from the store at a time. */
-const AT_ONCE = 256
+/** Entries taken from the store, and noted before they are put, at a time. */
+const AT_ONCE = 1000
+/** Of a file that is larger it is asked before it is put whether it is still so on the old host. */
+const WORTH_ASKING_BYTES = 1024 * 1024
 const LISTED = 'listed'
 
-/** What stood on the new host before the relay put its first file there, and what it has put there: what undo goes by. */
-export class RelayRecords {
-  readonly standing: FileStore
-  readonly put: FileStore
-
-  private constructor(standing: FileStore, put: FileStore) {
-    this.standing = standing
-    this.put = put
-  }
-
-  static open(run: StepRun, effects: Effects): RelayRecords {
-    const [standing, put] = foldersOf(run)
-    return new RelayRecords(FileStore.open(standing, effects), FileStore.open(put, effects))
-  }
-
-  /** What was put, read-only; `undefined` when nothing was relayed. Close it. */
-  static openPut(run: StepRun, effects: Effects): FileStore | undefined {
-    return FileStore.openExisting(foldersOf(run)[1], effects)
-  }
-
-  static async remove(run: StepRun, effects: Effects): Promise<void> {
-    for (const folder of foldersOf(run)) await FileStore.remove(folder, effects)
-  }
-
-  close(): void {
-    this.standing.rest()
-    this.put.rest()
-    this.standing.close()
-    this.put.close()
-  }
-}
-
-const foldersOf = (run: StepRun): readonly [string, string] => [
-  join(run.directory, 'files-standing'),
-  join(run.directory, 'files-put'),
-]
-
-/** What the relay works with. */
 export interface Relaying extends Putting {
   /** The snapshot that is being taken. */
   readonly directory: string
@@ -138,17 +101,19 @@ class Relayer {
 
   /** Returns whether the host took the times of all files. */
   async run(): Promise<boolean> {
-    await sideBySide(this.#parts.run, async (flight) => {
+    await sideBySide(this.#parts, async (flight) => {
       // A file that changed meanwhile comes again, and waits for the first.
       const inTurn = new InTurn()
-      for await (const entry of this.#arrivals(flight.signal))
-        await inTurn.start(flight, entry, () => this.#put(entry, flight.signal))
+      for await (const arrived of this.#arrivals(flight.signal)) {
+        for (const coming of await this.#noted(arrived))
+          await inTurn.start(flight, coming.entry, () => this.#put(coming, flight.signal))
+      }
       await flight.drain()
     })
     return this.#isTimed
   }
 
-  async *#arrivals(signal: AbortSignal): AsyncGenerator<StoredEntry> {
+  async *#arrivals(signal: AbortSignal): AsyncGenerator<readonly StoredEntry[]> {
     const { store, run } = this.#parts
     for (let last = 0; ; ) {
       signal.throwIfAborted()
@@ -156,21 +121,48 @@ class Relayer {
       const isWhole = store.marked() !== undefined
       const isOver = !run.isFollowing()
       const arrived = store.arrivedAfter(last, AT_ONCE)
-      for (const { entry, arrival } of arrived) {
-        last = arrival
-        yield entry
-      }
-      if (arrived.length > 0) continue
-      if (isWhole) return
-      if (isOver) throw vanished(this.#parts)
-      await run.clock.sleep(LOOK_AGAIN_MS, signal)
+      last = arrived.at(-1)?.arrival ?? last
+      if (arrived.length > 0) yield arrived.map(({ entry }) => entry)
+      else if (isWhole) return
+      else if (isOver) throw vanished(this.#parts)
+      if (arrived.length < AT_ONCE && !isWhole) await run.clock.sleep(LOOK_AGAIN_MS, signal)
     }
   }
 
-  async #put(entry: StoredEntry, signal: AbortSignal): Promise<void> {
-    if (!this.#isCurrent(entry)) return
+  /** What is to be done about each of them. Those that will be put are noted as such, all together, before the first of them is. */
+  async #noted(arrived: readonly StoredEntry[]): Promise<readonly Coming[]> {
+    const { records, powers, rewritten } = this.#parts
+    const paths = arrived.map(({ path }) => path)
+    const [standing, before] = [records.standing.entriesAt(paths), records.put.entriesAt(paths)]
+    const notes: Promise<void>[] = []
+    const coming = arrived.map((entry): Coming => {
+      if (rewritten.has(entry.path)) return { entry, is: 'there', stood: undefined }
+      const [stood, put] = [standing.get(entry.path), before.get(entry.path)]
+      // It was put there before this relay was cut off; or it stood there already.
+      if (put !== undefined && isSameEntry(put, entry)) return { entry, is: 'put before', stood }
+      if (put === undefined && stood !== undefined && isRight(entry, stood, powers)) return { entry, is: 'there', stood }
+      const isOtherKind = put !== undefined && stood === undefined && (put.kind === 'folder') !== (entry.kind === 'folder')
+      if (isOtherKind) return { entry, is: 'new', stood, formerly: put }
+      notes.push(...this.#note(entry, put))
+      return { entry, is: 'new', stood }
+    })
+    await Promise.all(notes)
+    return coming
+  }
+
+  /** That it will be put there. Cut off right after, it may stand there or what was put before. */
+  #note(entry: StoredEntry, put: StoredEntry | undefined): readonly Promise<void>[] {
+    const { records } = this.#parts
+    const former = put?.sha256 ?? null
+    const isNoted = former !== null && former !== entry.sha256
+    return [...(isNoted ? [records.put.note(entry.path, former)] : []), records.put.keep(entry, null)]
+  }
+
+  async #put(coming: Coming, signal: AbortSignal): Promise<void> {
+    const { entry, is } = coming
+    if (entry.size > WORTH_ASKING_BYTES && !this.#isCurrent(entry)) return
     try {
-      if (!(await this.#isThere(entry))) await this.#write(entry, signal)
+      if (is === 'new' || (is === 'put before' && !(await this.#stands(entry)))) await this.#write(coming, signal)
     } catch (error) {
       // The old host changed it meanwhile, and its former content is gone from the store: the new one comes.
       if (this.#isCurrent(entry)) throw error
@@ -184,33 +176,47 @@ class Relayer {
     return now !== undefined && isSameEntry(now, entry)
   }
 
-  /** It stood there already, another step changed it since, or it was put there before this relay was cut off. */
-  async #isThere(entry: StoredEntry): Promise<boolean> {
-    const { records, powers, rewritten, host } = this.#parts
-    if (rewritten.has(entry.path)) return true
-    const put = records.put.entry(entry.path)
-    if (put === undefined) {
-      const stood = records.standing.entry(entry.path)
-      return stood !== undefined && isRight(entry, stood, powers)
-    }
-    if (!isSameEntry(put, entry)) return false
-    const present = await host.stat(entry.path)
-    return present !== undefined && isRight(entry, present, powers)
+  async #stands(entry: StoredEntry): Promise<boolean> {
+    const present = await this.#parts.host.stat(entry.path)
+    return present !== undefined && isRight(entry, present, this.#parts.powers)
   }
 
-  async #write(entry: StoredEntry, signal: AbortSignal): Promise<void> {
-    const { records, before, host, store } = this.#parts
-    const stood = records.standing.entry(entry.path)
+  async #write({ entry, stood, formerly }: Coming, signal: AbortSignal): Promise<void> {
+    const { before, host, store } = this.#parts
     if (stood !== undefined) {
       refuseOtherKind(entry, stood)
       await before.save(host, entry.path, signal)
     }
-    const former = records.put.entry(entry.path)?.sha256 ?? null
-    // Cut off right now, either of them may stand there.
-    if (former !== null && former !== entry.sha256) await records.put.note(entry.path, former)
-    await records.put.keep(entry, null)
+    if (formerly !== undefined) {
+      await this.#makeRoom(formerly)
+      await Promise.all(this.#note(entry, formerly))
+    }
     if (!(await putEntry(host, store, entry, signal))) this.#isTimed = false
   }
+
+  /** A folder came in a file's place on the old host, or a file in a folder's: what was put of the former goes first. */
+  async #makeRoom(former: StoredEntry): Promise<void> {
+    const { records } = this.#parts
+    const all = [former]
+    for (const entry of former.kind === 'folder' ? records.put.entries(former.path) : []) {
+      if (!entry.path.startsWith(`${former.path}/`)) break
+      all.push(entry)
+    }
+    for (const entry of all.reverse()) {
+      await takeBackEntry(this.#parts, entry)
+      await records.put.forget(entry.path)
+    }
+  }
+}
+
+/** An entry that has come: to be put, put by an earlier try (which is to be seen), or standing there as it should. */
+interface Coming {
+  readonly entry: StoredEntry
+  readonly is: 'new' | 'put before' | 'there'
+  /** What stood under its path before the relay. */
+  readonly stood: StoredEntry | undefined
+  /** What was put there, of another kind: it goes first, and only then this one is noted. */
+  readonly formerly?: StoredEntry
 }
 
 const isSameEntry = (a: StoredEntry, b: StoredEntry): boolean =>
@@ -221,8 +227,7 @@ type TakingBack = Putting & { readonly records: RelayRecords; readonly before: B
 /** What was put and then went from the old host, before the snapshot was whole. */
 async function takeBackGone(from: TakingBack, store: FileStore): Promise<void> {
   const folders: StoredEntry[] = []
-  for (const entry of from.records.put.entries()) {
-    if (store.entry(entry.path) !== undefined) continue
+  for (const entry of store.lacking(from.records.put)) {
     if (entry.kind === 'folder') folders.push(entry)
     else await takeBackEntry(from, entry)
     await from.records.put.forget(entry.path)
@@ -242,7 +247,7 @@ export async function takeBackRelay(from: Putting, change: Relay): Promise<void>
   const before = BeforeImages.open(from.run, from.step, change, from.effects)
   try {
     const parts = { ...from, records, before }
-    await sideBySide(from.run, async (flight) => {
+    await sideBySide(from, async (flight) => {
       for (const entry of records.put.entries())
         if (entry.kind !== 'folder') await flight.start(0, () => takeBackEntry(parts, entry))
       await flight.drain()

@@ -6,11 +6,13 @@ import type { Sqlite } from '../base/sqlite.ts'
 import type { Effects } from '../run/step.ts'
 import { openIndex, openIndexToRead, restIndex } from './file-database.ts'
 import {
+  ARRIVED,
   type Arrived,
-  ENTRY_COLUMNS,
+  BARE_PAGE,
   fromColumns,
   fromRow,
   HASH_COLUMN,
+  PLACED_PAGE,
   type SnapshotTotals,
   type StoredEntry,
   sortKey,
@@ -82,18 +84,27 @@ export class FileStore {
     return row === undefined ? undefined : fromRow(row)
   }
 
-  /** Entries after `after` (all when it is null), in order, read in pages: the store may be written meanwhile. */
-  *entries(after: string | null = null): Generator<StoredEntry> {
-    for (const page of this.#pages(after)) yield* page
+  /**
+   * Entries after `after` (all when it is null), in order, read in pages: the store may be written meanwhile. `placed`: their contents are going
+   * to be asked for, and where they lie is found out sooner for a page than for each.
+   */
+  *entries(after: string | null = null, placed = true): Generator<StoredEntry> {
+    for (const page of this.#pages(after, placed)) yield* page
   }
 
-  *#pages(after: string | null): Generator<readonly StoredEntry[]> {
-    const page = `SELECT ${ENTRY_COLUMNS}, pack, start, length FROM entries
-      LEFT JOIN contents ON contents.sha256 = unhex(entries.sha256) WHERE sort > ? ORDER BY sort LIMIT ?`
+  /** Those of another store's entries of which this one has none under their paths. */
+  *lacking(other: FileStore): Generator<StoredEntry> {
+    for (const page of other.#pages(null, false)) {
+      const own = this.entriesAt(page.map(({ path }) => path))
+      yield* page.filter(({ path }) => !own.has(path))
+    }
+  }
+
+  *#pages(after: string | null, placed: boolean): Generator<readonly StoredEntry[]> {
     let last = after === null ? Buffer.alloc(0) : sortKey(after)
     while (true) {
-      const rows = this.#index.rows(page, last, PAGE)
-      this.objects.small.expect(rows, HASH_COLUMN)
+      const rows = this.#index.rows(placed ? PLACED_PAGE : BARE_PAGE, last, PAGE)
+      if (placed) this.objects.small.expect(rows, HASH_COLUMN)
       const entries = rows.map(fromColumns)
       yield entries
       const end = entries.at(-1)
@@ -104,21 +115,37 @@ export class FileStore {
 
   /** Entries in the order in which they came, those after a place in it; one that changed meanwhile comes again. */
   arrivedAfter(arrival: number, most: number): readonly Arrived[] {
-    const rows = this.#index.prepared('SELECT * FROM entries WHERE arrival > ? ORDER BY arrival LIMIT ?').all(arrival, most)
-    return rows.map((row) => ({ entry: fromRow(row), arrival: Number(row.arrival) }))
+    const rows = this.#index.rows(ARRIVED, arrival, most)
+    this.objects.small.expect(rows, HASH_COLUMN)
+    return rows.map((row) => ({ entry: fromColumns(row), arrival: Number(row.at(-1)) }))
+  }
+
+  /** Those of the paths that the store has, by their paths. */
+  entriesAt(paths: readonly string[]): ReadonlyMap<string, StoredEntry> {
+    const found = new Map<string, StoredEntry>()
+    if (this.#index.prepared('SELECT 1 FROM entries LIMIT 1').get() === undefined) return found
+    this.#index.reading(() => {
+      for (const path of paths) {
+        const entry = this.entry(path)
+        if (entry !== undefined) found.set(path, entry)
+      }
+    })
+    return found
   }
 
   /** Keeps an entry, and its content if it is a small one. Returns when it is committed. */
   keep(entry: StoredEntry, small: Buffer | null): Promise<void> {
     return this.#write(() => {
       if (small !== null && entry.sha256 !== null) this.objects.small.keep(entry.sha256, small)
-      const sort = sortKey(entry.path)
-      const former = this.#index.prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
-      if (former !== null && former !== entry.sha256) this.#setFact(OUTDATED, '')
       const { path, kind, size, mode, mtimeSeconds, target, sha256 } = entry
-      this.#index
-        .prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(sort, path, kind, size, mode, mtimeSeconds, target, sha256, this.#nextArrival())
+      const sort = sortKey(path)
+      const row = [sort, path, kind, size, mode, mtimeSeconds, target, sha256, this.#nextArrival()] as const
+      // Nearly all are new, which is found out by the way.
+      const added = this.#index.prepared('INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING')
+      if (added.run(...row).changes !== 0) return
+      const former = this.#index.prepared('SELECT sha256 FROM entries WHERE sort = ?').get(sort)?.sha256 ?? null
+      if (former !== null && former !== sha256) this.#setFact(OUTDATED, '')
+      this.#index.prepared('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(...row)
     })
   }
 
@@ -166,14 +193,14 @@ export class FileStore {
     return this.#write(() => this.#setFact(name, value))
   }
 
-  /** Counts and hashes everything, in turns with whatever else is going on; `isRight` may end it, with `undefined`. */
-  async #totals(isRight: (entry: StoredEntry) => boolean): Promise<SnapshotTotals | undefined> {
+  /** Counts and hashes everything, in turns with whatever else is going on; `isRight`, which looks at contents, may end it, with `undefined`. */
+  async #totals(isRight: ((entry: StoredEntry) => boolean) | null): Promise<SnapshotTotals | undefined> {
     const hash = createHash('sha256')
     let [entries, files, bytes] = [0, 0, 0]
-    for (const page of this.#pages(null)) {
+    for (const page of this.#pages(null, isRight !== null)) {
       let text = ''
       for (const entry of page) {
-        if (!isRight(entry)) return undefined
+        if (isRight?.(entry) === false) return undefined
         text += `${JSON.stringify(Object.values(entry))}\n`
         entries += 1
         if (entry.kind !== 'file') continue
@@ -188,7 +215,7 @@ export class FileStore {
 
   /** Marks the snapshot as whole, drops contents that nothing refers to any more, and lets the index rest. */
   async complete(): Promise<void> {
-    const totals = await this.#totals(() => true)
+    const totals = await this.#totals(null)
     // From now on no commit can be lost by a power cut: where a content was moved to is known before the pack that it came from is removed.
     this.#index.database.exec('PRAGMA synchronous = FULL')
     await this.#write(() => this.#setFact(COMPLETE, JSON.stringify(totals)), true)

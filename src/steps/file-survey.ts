@@ -48,8 +48,9 @@ class Survey {
 
   constructor(powers: FilePowers) {
     this.#powers = powers
-    // Windows folds case and nothing else; what folds case elsewhere (APFS, HFS+) takes every way to write an accent for the same.
-    this.#names = new SameNames(powers.names !== 'windows', (both) => this.#pairs.add(both))
+    // Windows folds case and nothing else; elsewhere what folds case (APFS, HFS+), or has no names but Unicode's, takes every way to write an accent for the same.
+    const same = { composes: powers.names !== 'windows', folds: powers.foldsCase !== false }
+    this.#names = new SameNames(same, (both) => this.#pairs.add(both))
   }
 
   add(entry: FileEntry): void {
@@ -62,7 +63,7 @@ class Survey {
       this.#lineBreaks.add(shownPath(JSON.stringify(entry.path)))
     const isCopied = entry.kind === 'link' && targetStaysInside(entry.path, entry.target ?? '', null)
     if (!this.#powers.links && isCopied) this.#links.add(shownPath(entry.path))
-    if (this.#powers.foldsCase !== false) this.#names.add(entry.path)
+    if (this.#powers.foldsCase !== false || this.#powers.names === 'unicode') this.#names.add(entry.path)
   }
 
   close(): void {
@@ -78,7 +79,8 @@ class Survey {
   }
 
   findings(label: string): readonly Finding[] {
-    const folds = this.#powers.foldsCase === true
+    const { foldsCase, names } = this.#powers
+    const folds = foldsCase === true || (foldsCase === false && names === 'unicode')
     return [
       ...faults(this.#raw, {
         code: 'file-name-not-utf8',

@@ -17,19 +17,23 @@ const known = new WeakMap<FileHost, Shown>()
 /**
  * Waits, before a file is read that was changed just now, until the host's clock has gone on: whatever changes in it after it was read shows in
  * its time then. Otherwise what comes within the same second, of the same length, would never be seen. Takes no more than two seconds where the
- * host tells times to the second, however many files there are.
+ * host tells times to the second, however many files there are. `undefined`: there is nothing to wait for.
  */
-export async function untilItsTimeIsOver(
+export function untilItsTimeIsOver(
   host: FileHost,
   { mtimeSeconds }: FileEntry,
   clock: Clock,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<void> | undefined {
   const before = known.get(host)
-  if (mtimeSeconds <= (before?.passed ?? Number.NEGATIVE_INFINITY)) return
+  if (mtimeSeconds <= (before?.passed ?? Number.NEGATIVE_INFINITY)) return undefined
   const apart = Math.abs(clock.now() / 1000 - mtimeSeconds)
-  if (apart > CLOCKS_APART + (before?.timeSeconds ?? CLOCKS_APART)) return
-  const shown = before ?? (await shownBy(host))
+  if (apart > CLOCKS_APART + (before?.timeSeconds ?? CLOCKS_APART)) return undefined
+  return waitFor(host, mtimeSeconds, apart, clock, signal)
+}
+
+async function waitFor(host: FileHost, mtimeSeconds: number, apart: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const shown = known.get(host) ?? (await shownBy(host))
   if (apart > CLOCKS_APART + shown.timeSeconds) return
   if (mtimeSeconds > shown.latest) {
     shown.latest = mtimeSeconds

@@ -1,6 +1,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { playbookWords, withCommands } from '../base/commands.ts'
 import { codeOf } from '../base/errors.ts'
 import { REPORT_NAME, reportOf } from '../report/index.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -14,26 +15,34 @@ export const reportKind: StepKind<z.infer<typeof optionsSchema>> = {
   name: 'report',
   summary: "Write the time log, the figures and a post-mortem's frame into the run's folder",
   options: optionsSchema,
-  create: (_options, { id, world }: StepContext): Step<Change> => ({
-    id,
-    title: 'Write the report',
-    phase: 'settle',
-    change: changeSchema,
-    check: async () => [],
-    plan: async (run) => ((await standing(run)) === (await current(id, run)) ? [] : [{ write: REPORT_NAME }]),
-    apply: async (_change, run) => {
-      const text = await current(id, run)
-      await world.effects('report: write', () => writeWhole(join(run.directory, REPORT_NAME), text))
-    },
-    verify: async (run) => [
-      { severity: 'info', code: 'report-written', message: `The report is in ${join(run.directory, REPORT_NAME)}.` },
-    ],
-    undo: async (_change, run) => world.effects('report: remove', () => rm(join(run.directory, REPORT_NAME), { force: true })),
-    describe: () => `write ${REPORT_NAME} into the run's folder`,
-  }),
+  create: (_options, context: StepContext): Step<Change> => {
+    const { id, world } = context
+    return {
+      id,
+      title: 'Write the report',
+      phase: 'settle',
+      change: changeSchema,
+      check: async () => [],
+      plan: async (run) => ((await standing(run)) === (await current(context, run)) ? [] : [{ write: REPORT_NAME }]),
+      apply: async (_change, run) => {
+        const text = await current(context, run)
+        await world.effects('report: write', () => writeWhole(join(run.directory, REPORT_NAME), text))
+      },
+      verify: async (run) => [
+        { severity: 'info', code: 'report-written', message: `The report is in ${join(run.directory, REPORT_NAME)}.` },
+      ],
+      undo: async (_change, run) => world.effects('report: remove', () => rm(join(run.directory, REPORT_NAME), { force: true })),
+      describe: () => `write ${REPORT_NAME} into the run's folder`,
+    }
+  },
 }
 
-const current = async (id: string, run: StepRun): Promise<string> => (await reportOf(run.directory, id)) ?? ''
+/** Its commands can be typed in the playbook's folder. */
+async function current({ id, world, playbookDirectory, playbookName }: StepContext, run: StepRun): Promise<string> {
+  const isUsualPlace = run.directory === resolve(playbookDirectory, '.migrate', world.name)
+  const words = playbookWords(playbookName, { state: isUsualPlace ? undefined : run.directory })
+  return withCommands((await reportOf(run.directory, id)) ?? '', words)
+}
 
 async function standing(run: StepRun): Promise<string | undefined> {
   try {

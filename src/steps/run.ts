@@ -31,7 +31,8 @@ const MOST_TEXT = 2000
 
 /**
  * A command of the user's own. The world can't be asked whether it took effect, so the journal is: once it ended well it isn't run
- * again; when a run was cut off in it a person decides, unless it is declared `repeatable`. One that ended badly is run again.
+ * again; when a run was cut off in it a person decides, unless it is declared `repeatable`. One that ended badly is run again. A command on this
+ * machine ends with migrate, however that ends; one on a host may go on by itself, which is said before it is run once more.
  */
 function runStep(options: Options, { id, world, playbookDirectory }: StepContext): Step<Change> {
   const change: Change = { on: options.on, commandSha256: createHash('sha256').update(options.command).digest('hex') }
@@ -61,7 +62,7 @@ function runStep(options: Options, { id, world, playbookDirectory }: StepContext
       return history === 'applied' ? [] : [change]
     },
     apply: async (_change, run) => {
-      if (cutOff && !options.repeatable && !(await runAgain(id, options, run))) return
+      if (cutOff && !(await runAgain(id, options, world, run))) return
       cutOff = false
       if (run.recall(failedKey) !== undefined) await run.remember(failedKey, null)
       try {
@@ -78,11 +79,24 @@ function runStep(options: Options, { id, world, playbookDirectory }: StepContext
   return undo === undefined ? step : { ...step, undo: (_change, run) => execute(undo, run) }
 }
 
-const runAgain = (id: string, options: Options, run: StepRun): Promise<boolean> =>
-  run.confirm(
-    `${id} was cut off while its command ran (${shortened(options.command)}); it may have taken effect. Run it again?`,
-    'Say no if it took effect: the run then goes on after it. A command that may always be run again can be declared `repeatable: true`.',
-  )
+async function runAgain(id: string, options: Options, world: World, run: StepRun): Promise<boolean> {
+  const cut = `${id} was cut off while its command ran (${shortened(options.command)})`
+  const where = options.on === 'here' ? undefined : (world[options.on].shell?.label ?? `the ${options.on} host`)
+  const state =
+    where === undefined
+      ? 'it was ended then, but may have taken effect, in part or whole'
+      : `it may have taken effect, and may still be running on ${where}`
+  const look = where === undefined ? '' : `Look on ${where} first, and wait or end it there. `
+  const hint = `${look}Say no if it took effect: the run then goes on after it. A command that may always be run again can be declared \`repeatable: true\`.`
+  if (!options.repeatable && !(await run.confirm(`${cut}; ${state}. Run it again?`, hint))) return false
+  run.emit({
+    event: 'finding',
+    severity: where === undefined ? 'info' : 'warning',
+    code: 'command-run-again',
+    message: `${cut}; ${state}. It is run again${options.repeatable ? ', as it is declared repeatable' : ''}.`,
+  })
+  return true
+}
 
 async function runCommand(
   command: string,

@@ -15,13 +15,19 @@ const CACHE_KIB = 4096
  * Close it.
  */
 export class SameNames {
-  readonly #composes: boolean
+  readonly #key: (name: string) => string
   readonly #tell: (both: string) => void
   #levels: { readonly folder: string; readonly names: Names }[] = []
 
-  /** `composes`: a letter with its accent as one character or as two is the same. `tell`: is told of each two, as people read it. */
-  constructor(composes: boolean, tell: (both: string) => void) {
-    this.#composes = composes
+  /**
+   * `composes`: a letter with its accent as one character or as two is the same. `folds`: a capital and a small letter are. `tell`: is told of each
+   * two, as people read it.
+   */
+  constructor({ composes, folds }: { readonly composes: boolean; readonly folds: boolean }, tell: (both: string) => void) {
+    this.#key = (name) => {
+      const composed = composes ? name.normalize('NFC') : name
+      return folds ? folded(composed) : composed
+    }
     this.#tell = tell
   }
 
@@ -34,7 +40,7 @@ export class SameNames {
       this.#levels.push(level)
     }
     const name = nameOf(path)
-    const other = level.names.add(folded(this.#composes ? name.normalize('NFC') : name), name)
+    const other = level.names.add(this.#key(name), name)
     if (other === undefined) return
     this.#tell(`${shownPath(`${folder === '' ? '' : `${folder}/`}${other} and ${path}`)}${howTheyDiffer(other, name)}`)
   }
@@ -44,7 +50,7 @@ export class SameNames {
   }
 }
 
-/** Names by what they come to when case is folded. */
+/** Names by what they come to. */
 class Names {
   #held = new Map<string, string>()
   #kept: Kept | undefined

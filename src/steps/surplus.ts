@@ -1,6 +1,6 @@
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import { trulyGone } from './deletions.ts'
-import { isRight } from './file-batches.ts'
+import { isRight, leadsOutside } from './file-batches.ts'
 import type { FileStore } from './file-store.ts'
 
 /** So many files are asked about together; no more of them are held that may turn out to be the old host's. */
@@ -32,9 +32,9 @@ export class Surplus {
     this.#rules = rules
   }
 
-  /** What the playbook left out of the snapshot is nothing that the old host lacks. */
+  /** What the playbook left out of the snapshot is nothing that the old host lacks; and what could not be put back stays. */
   async add(entry: FileEntry): Promise<void> {
-    if (entry.kind === 'other') return
+    if (entry.kind === 'other' || leadsOutside(entry)) return
     const { deletes, isChosen, powers, put } = this.#rules
     const known = put?.entry(entry.path)
     if (known !== undefined && isRight(known, entry, powers)) this.#ours.push({ ...entry })

@@ -128,6 +128,8 @@ export interface StepContext {
   readonly world: World
   /** Folder of the playbook, absolute: relative paths in options start here. */
   readonly playbookDirectory: string
+  /** Name of its file in there. */
+  readonly playbookName: string
   /** Every other step of the playbook. */
   readonly others: () => readonly Step[]
   /** The step stands after the one that moves the customers. */

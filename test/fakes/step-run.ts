@@ -116,6 +116,7 @@ export const testContext = (world: World, id: string, playbookDirectory = '/'): 
   id,
   world,
   playbookDirectory,
+  playbookName: 'shop.yml',
   others: () => [],
   afterCutover: false,
 })

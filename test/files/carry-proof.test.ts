@@ -70,6 +70,59 @@ describe('a carried file that is proven wrong', () => {
   })
 })
 
+describe('a carried file that is proven wrong, and that the old host no longer has', () => {
+  const lost = async () => {
+    const both = await Carrying.begin({ 'index.html': '<h1>Shop</h1>', 'img/a.png': 'picture a' })
+    ends.push(() => both.end())
+    const before = both.fresh.fingerprint()
+    both.old.put('img/a.png', 'another picture', 0o644, LATER)
+    both.old.put('img/new.png', 'a new picture', 0o644, LATER)
+    const planned = await perform(both.step(), both.run)
+    both.fresh.put('img/new.png', 'a New picture', 0o644, LATER)
+    both.fresh.put('img/a.png', 'anotheR picture', 0o644, LATER)
+    both.old.nodes.delete('img/new.png')
+    const found = await both.step().verify(both.run)
+    return { both, before, planned, found }
+  }
+
+  it('is said to be, and removed by a change of its own, whatever the playbook says of what is gone', async () => {
+    const { both, before, planned, found } = await lost()
+    expect(found).toMatchObject([
+      { code: 'carried-files-differ', message: expect.stringMatching(/not what was sent: img\/a\.png/) },
+      { severity: 'error', message: expect.stringMatching(/the old host no longer has them: img\/new\.png/) },
+    ])
+    const step = both.step()
+    const changes = await step.plan(both.run)
+    expect(changes.map((change) => step.describe(change))).toEqual([
+      expect.stringMatching(/^carry img\/a\.png/),
+      expect.stringMatching(/^remove img\/new\.png, which did not arrive as sent, and which the old host no longer has/),
+    ])
+    const mended = await both.pass()
+    expect(mended.codes).toEqual(['files-carried'])
+    expect([...both.fresh.nodes.keys()].sort()).toEqual([...both.old.nodes.keys()].sort())
+    expect(await both.pass()).toEqual({ planned: [], codes: [] })
+    await takeBack(both.step(), mended.planned, both.run)
+    expect(both.textOf(both.fresh, 'img/new.png')).toBe('a New picture')
+    await takeBack(both.step(), planned, both.run)
+    expect(both.fresh.fingerprint()).toBe(before)
+  })
+
+  it('stays when somebody changed it on the new host since, and is sent once more when it is on the old one again', async () => {
+    const { both } = await lost()
+    const changes = await both.step().plan(both.run)
+    both.old.put('img/new.png', 'a new picture', 0o644, LATER)
+    for (const change of changes) await both.step().apply(change, both.run)
+    expect(both.textOf(both.fresh, 'img/new.png')).toBe('a New picture')
+    await both.step().verify(both.run)
+    await both.pass()
+    expect(both.textOf(both.fresh, 'img/new.png')).toBe('a new picture')
+    both.old.nodes.delete('img/new.png')
+    both.fresh.put('img/new.png', 'somebody’s', 0o644, LATER + 9)
+    expect((await both.pass()).planned).toEqual([])
+    expect(both.textOf(both.fresh, 'img/new.png')).toBe('somebody’s')
+  })
+})
+
 describe('a file that doesn’t arrive as the old host has it', () => {
   let move: Move
   beforeEach(async () => {

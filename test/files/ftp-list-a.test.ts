@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/base/clock.ts'
 import { Secret } from '../../src/base/secret.ts'
 import { openFtp } from '../../src/files/ftp/index.ts'
 import type { FileHost } from '../../src/files/port.ts'
@@ -12,9 +13,10 @@ afterEach(async () => {
 
 const LINE = '-rw-r--r--    1 shop     www-data        5 Jan  2  2026 index.php\r\n'
 
-async function listedBy(list: Script[string]): Promise<readonly [FileHost, ScriptedFtpd]> {
+async function listedBy(list: Script[string], timeoutMs?: number): Promise<readonly [FileHost, ScriptedFtpd]> {
   const server = await startScriptedFtpd({ LIST: list })
-  const login = { host: server.address, port: server.port, user: 'shop', password: new Secret('x'), root: '/' }
+  const limit = timeoutMs === undefined ? {} : { timeoutMs }
+  const login = { host: server.address, port: server.port, user: 'shop', password: new Secret('x'), root: '/', ...limit }
   const host = openFtp({ ...login, tls: 'none', connections: 1 })
   ends.push(
     () => server.close(),
@@ -52,5 +54,25 @@ describe('an FTP server that takes `-a` for a name', () => {
     const [busy, other] = await listedBy(() => '450 Try again later.')
     await errorOf(listed(busy))
     expect(lists(other)).toEqual(['LIST -a'])
+  })
+})
+
+describe('an FTP server that is asked for a folder', () => {
+  const LIMIT_MS = 400
+
+  it('is given more time than for anything else, since it reads and sorts all of a large one before it says anything', async () => {
+    const [host] = await listedBy(async (_given, talk) => {
+      await systemClock.sleep(2 * LIMIT_MS)
+      return talk.send(LINE)
+    }, LIMIT_MS)
+    expect((await listed(host)).map(({ path }) => path)).toEqual(['index.php'])
+  })
+
+  it('is given up all the same when it says nothing at all', async () => {
+    const [host] = await listedBy((_given, talk) => {
+      talk.control.write('150 Here it comes\r\n')
+      return undefined
+    }, LIMIT_MS)
+    expect(await errorOf(listed(host))).toMatchObject({ code: 'files-connection-lost' })
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { InFlight } from '../../src/files/in-flight.ts'
+import { filesAtOnce } from '../../src/steps/file-fetch.ts'
 
 /** Tasks that run until they are let go, and what of them runs. */
 function held() {
@@ -43,5 +44,15 @@ describe('tasks in flight', () => {
     await expect(flight.start(1, () => Promise.reject(new Error('never begun')))).rejects.toBe(failure)
     await expect(flight.drain()).rejects.toBe(failure)
     expect(flight.signal.reason).toBe(failure)
+  })
+})
+
+describe('files at once', () => {
+  it('are as many as the way to the host is long, and all that may be where that isn’t known', () => {
+    const away = (ms: number): number => filesAtOnce({ wayMs: () => ms })
+    expect(away(0)).toBeGreaterThan(100)
+    expect(away(0)).toBeLessThan(away(10))
+    expect(away(10)).toBeLessThan(away(30))
+    expect([away(100), away(Number.POSITIVE_INFINITY), filesAtOnce({})]).toEqual([2048, 2048, 2048])
   })
 })

@@ -13,7 +13,7 @@ const host = openFtp({ ...login, tls: 'none', connections: 2 })
 const found = { entries: 0, folders: 0, targets: 0, inOrder: true, alike: [] as string[] }
 
 async function goThrough(folder: string): Promise<number> {
-  const names = new SameNames(true, (both) => found.alike.push(both))
+  const names = new SameNames({ composes: true, folds: true }, (both) => found.alike.push(both))
   let last = ''
   for await (const { path, kind, target } of host.list(folder)) {
     names.add(path)

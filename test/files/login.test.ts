@@ -88,6 +88,21 @@ describe('logging in over SFTP', () => {
     await stop()
   })
 
+  it('tries once more without haste on a host that ends a login when it is asked for before it has accepted the service', async () => {
+    const { attempts, fingerprint, port, stop } = await startStrict()
+    expect(await outcome(asShop({ port, fingerprint, connections: 3 }))).toBe('in')
+    expect(attempts).toEqual(['too soon', PASSWORD])
+    await stop()
+  })
+
+  it('never tries once more with a password that was refused, also where the host ends the connection after that', async () => {
+    const { attempts, fingerprint, port, stop } = await startStrict(true)
+    const password = new Secret('not the password')
+    expect(codeOf(await outcome(asShop({ port, fingerprint, password })))).not.toBe('in')
+    expect(attempts).toEqual(['not the password'])
+    await stop()
+  })
+
   it('sends nothing to a host whose key nobody knows, and says which fingerprint it shows', async () => {
     const logins = server.counts.logins
     const result = await outcome(asShop({}))
@@ -199,6 +214,59 @@ describe('known_hosts', () => {
     expect(judgeKey(line('10.0.0.?'), '10.0.0.7', 22, key).verdict).toBe('known')
   })
 })
+
+/** Ends a connection on which it is asked to let somebody in before it has said that it does so, or after a wrong password; tells what it was sent. */
+async function startStrict(isPatient = false) {
+  const attempts: string[] = []
+  const key = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 })
+  const strict = new ssh2.Server({ hostKeys: [key.private] }, (connection) => {
+    const protocol: unknown = Reflect.get(connection, '_protocol')
+    if (!isPatient) acceptLate(protocol, () => attempts.push('too soon'))
+    connection.on('error', () => connection.end())
+    connection.on('authentication', (context) => {
+      if (context.method !== 'password') return context.reject(['password'])
+      attempts.push(context.password)
+      if (context.password === PASSWORD) return context.accept()
+      context.reject(['password'])
+      connection.end()
+    })
+    connection.on('session', (accept) =>
+      accept().on('sftp', (take) => {
+        const files = take()
+        files.on('LSTAT', (id) => files.status(id, ssh2.utils.sftp.STATUS_CODE.NO_SUCH_FILE))
+      }),
+    )
+  })
+  const port = await freePort('127.0.0.1')
+  await new Promise<void>((resolve) => void strict.listen(port, '127.0.0.1', () => resolve()))
+  const blob = Buffer.from(key.public.split(' ')[1] ?? '', 'base64')
+  const stop = () => new Promise<void>((resolve) => void strict.close(() => resolve()))
+  return { attempts, port, fingerprint: fingerprintOf(blob), stop }
+}
+
+/** Has the service accepted only after the client answered something else; what is asked in between ends the connection. */
+function acceptLate(protocol: unknown, tooSoon: () => void): void {
+  if (typeof protocol !== 'object' || protocol === null) throw new Error('no protocol')
+  const handlers: unknown = Reflect.get(protocol, '_handlers')
+  const accept: unknown = Reflect.get(protocol, 'serviceAccept')
+  if (typeof handlers !== 'object' || handlers === null || typeof accept !== 'function') throw new Error('not as it was')
+  const asked: unknown = Reflect.get(handlers, 'USERAUTH_REQUEST')
+  if (typeof asked !== 'function') throw new Error('not as it was')
+  let isAccepted = false
+  Reflect.set(protocol, 'serviceAccept', (...args: readonly unknown[]) => {
+    // What the client sent by itself comes before its answer to this.
+    Reflect.set(handlers, 'REQUEST_FAILURE', () => {
+      isAccepted = true
+      Reflect.apply(accept, protocol, args)
+    })
+    Reflect.apply(Reflect.get(protocol, 'ping'), protocol, [])
+  })
+  Reflect.set(handlers, 'USERAUTH_REQUEST', (...args: readonly unknown[]) => {
+    if (isAccepted) return Reflect.apply(asked, handlers, args)
+    tooSoon()
+    Reflect.apply(Reflect.get(protocol, 'disconnect'), protocol, [2])
+  })
+}
 
 /** Lets everybody in and takes SFTP on, gives every sign of life, and has a part for files that hangs. */
 async function startMuteSubsystem(): Promise<{ port: number; fingerprint: string; stop(): Promise<void> }> {

@@ -9,6 +9,7 @@ import { openLocal } from '../../src/files/local.ts'
 import { directly, type Step } from '../../src/run/step.ts'
 import { entriesOf, Places, planBatches } from '../../src/steps/file-batches.ts'
 import { FileStore } from '../../src/steps/file-store.ts'
+import { overriding } from '../contract/files-kit.ts'
 import { perform, TestRun, takeBack } from '../fakes/step-run.ts'
 import { FTP_UID, ftpdMissing, startProftpd, startVsftpd } from '../servers/ftpd.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
@@ -80,6 +81,58 @@ describe('a restored file that is proven wrong', () => {
     expect(await steps.restore().plan(run)).toEqual([])
     expect(await faultsOf(steps.restore())).toMatchObject([{ severity: 'info', code: 'restored-files-changed-since' }])
     expect(fresh.read('a')?.toString()).toBe('mended by hand')
+  })
+})
+
+describe('a link', () => {
+  it('that somebody leads elsewhere, or puts in the place of a file, is left alone as a changed file is', async () => {
+    old.link('current', 'releases/1')
+    old.put('robots.txt', Buffer.from('all'))
+    const steps = between(openLocal(old.path), openLocal(fresh.path))
+    await perform(steps.snapshot(), run)
+    await perform(steps.restore(), run)
+    expect(await faultsOf(steps.restore())).toEqual([])
+    for (const [path, target] of [
+      ['current', 'releases/2'],
+      ['robots.txt', 'robots-none.txt'],
+    ] as const) {
+      rmSync(join(fresh.path, path))
+      fresh.link(path, target)
+    }
+    expect(await faultsOf(steps.restore())).toMatchObject([
+      {
+        severity: 'info',
+        code: 'restored-files-changed-since',
+        message: expect.stringMatching(/^2 files .*: current, robots\.txt\.$/),
+      },
+    ])
+    expect(await steps.restore().plan(run)).toEqual([])
+    expect(fresh.image()).toEqual(['current -> releases/2', 'robots.txt -> robots-none.txt'])
+  })
+
+  it('of the new host that leads outside is neither replaced nor removed: it could not be put back', async () => {
+    old.put('uploads.html', Buffer.from('page'))
+    old.put('kept', Buffer.from('kept'))
+    fresh.link('uploads.html', '/srv/pages/uploads.html')
+    fresh.link('media', '../media')
+    const steps = between(openLocal(old.path), openLocal(fresh.path))
+    await perform(steps.snapshot(), run)
+    await expect(perform(steps.restore(), run)).rejects.toMatchObject({ code: 'restore-link-outside' })
+    expect(fresh.paths()).toEqual(['media', 'uploads.html'])
+    rmSync(join(fresh.path, 'uploads.html'))
+    await perform(steps.restore({ delete: true, 'max-delete': '100%' }), run)
+    expect(fresh.paths()).toEqual(['kept', 'media', 'uploads.html'])
+  })
+
+  it('that a host makes otherwise than it was told is not taken for restored', async () => {
+    old.link('current', 'releases/1')
+    const host = openLocal(fresh.path)
+    const steps = between(openLocal(old.path), overriding(host, { link: (path) => host.link(path, path) }))
+    await perform(steps.snapshot(), run)
+    await expect(perform(steps.restore(), run)).rejects.toMatchObject({
+      code: 'files-failed',
+      message: expect.stringContaining('was to lead to "releases/1"; it leads to "current"'),
+    })
   })
 })
 

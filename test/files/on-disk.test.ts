@@ -1,6 +1,7 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openLocal } from '../../src/files/local.ts'
@@ -30,6 +31,16 @@ afterEach(async () => {
 
 const asked = (): string => readFileSync(join(tools, 'asked'), 'utf8')
 const isLinux = process.platform === 'linux'
+const noDisk = userInfo().uid === 0 ? null : 'only root can mount a disk'
+
+/** A disk of its own for a folder of the site. */
+function mountBelow(path: string): string {
+  const disk = join(site.path, path)
+  mkdirSync(disk)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk])
+  ends.push(() => execFileSync('umount', ['-l', disk]))
+  return disk
+}
 
 describe('files on this machine', () => {
   /** Which of the paths were brought to the disk, each time. */
@@ -76,6 +87,20 @@ describe('files on this machine', () => {
       expect([asked(), synced()]).toEqual([`-f ${site.path}\n`, 0])
     },
   )
+
+  it.skipIf(noDisk !== null)(
+    `are brought to each disk that they lie on${noDisk === null ? '' : ` (skipped: ${noDisk})`}`,
+    async () => {
+      vi.stubEnv('PATH', `${tools}:${process.env.PATH}`)
+      ends.push(() => vi.unstubAllEnvs())
+      const disk = mountBelow('uploads')
+      const host = openLocal(site.path)
+      const paths = Array.from({ length: 300 }, (_, index) => (index % 2 === 0 ? `f${index}` : `uploads/sub/f${index}`))
+      await Promise.all(paths.map((path) => host.write(path, from('x'), plainly)))
+      await host.sweep?.()
+      expect(asked()).toBe(`-f ${site.path} ${disk}/sub\n`)
+    },
+  )
 })
 
 describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === null ? '' : ` (skipped: ${sshdMissing})`}`, () => {
@@ -108,6 +133,18 @@ describe.skipIf(sshdMissing !== null)(`files at Debian's sshd${sshdMissing === n
     expect(flushed).not.toHaveBeenCalled()
     expect(host.remarks?.()).toEqual([])
   })
+
+  it.skipIf(noDisk !== null)(
+    `are brought by it to each disk that is mounted below the folder${noDisk === null ? '' : ` (skipped: ${noDisk})`}`,
+    async () => {
+      const host = await open([`SetEnv PATH=${tools}:/usr/bin:/bin`])
+      const disk = mountBelow('the uploads')
+      await host.write('file', from('x'), plainly)
+      await host.sweep?.()
+      expect(asked()).toBe(`-f ${site.path}\n-f ${disk}\n`)
+      expect(host.remarks?.()).toEqual([])
+    },
+  )
 
   it('are brought there by it also when the connection broke while the host was asked whether it has one', async () => {
     const host = await open([`SetEnv PATH=${tools}:/usr/bin:/bin`])

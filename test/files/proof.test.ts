@@ -160,6 +160,16 @@ describe('check', () => {
     expect(await faultsOn({ foldsCase: null })).toMatchObject([{ severity: 'warning', code: 'file-names-differ-in-case' }])
   })
 
+  it('names both paths that differ in how an accent is written alone, also where case matters', async () => {
+    for (const path of ['caf\u00e9', 'cafe\u0301', 'Case', 'case']) old.put(path, Buffer.from(path))
+    const [finding, ...more] = await faultsOn({ foldsCase: false, names: 'unicode' })
+    expect(finding).toMatchObject({
+      severity: 'error',
+      message: expect.stringMatching(/^1 file would be one .*an accent is a character/),
+    })
+    expect(more).toEqual([])
+  })
+
   it('names what the new host can’t hold: links, line breaks, names that aren’t UTF-8; and what fits goes on', async () => {
     old.put('real', Buffer.from('1'))
     old.link('link', 'real')

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
 import { directly, type Step } from '../../src/run/step.ts'
-import { RelayRecords } from '../../src/steps/file-relay.ts'
+import { RelayRecords } from '../../src/steps/relay-records.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
 import { fillShop, type Move, startMove } from './moving-files.ts'
 
@@ -138,11 +138,15 @@ describe('files that are put on the new host while others are still fetched', ()
     // The last file isn't given out before the first ones have arrived, and changed on the old host.
     const { host, site } = move.old
     const read = host.read.bind(host)
+    site.put('a folder/inside.txt', Buffer.from('inside'))
+    const first = ['images/shirt-1.png', 'images/shirt-2.png', 'a folder/inside.txt']
     const changed = (async () => {
-      while (move.new.site.read('images/shirt-1.png') === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+      while (first.some((path) => move.new.site.read(path) === undefined)) await new Promise((resolve) => setTimeout(resolve, 5))
       site.put('images/shirt-0.png', Buffer.from('sold out'), 0o644, 1_222_222_222)
       site.put('late.txt', Buffer.from('late'))
-      rmSync(join(site.path, 'images/shirt-1.png'))
+      for (const path of [...first.slice(0, 2), 'a folder']) rmSync(join(site.path, path), { recursive: true })
+      site.put('images/shirt-2.png/is/a/folder.txt', Buffer.from('now'))
+      site.put('a folder', Buffer.from('is a file now'))
     })()
     host.read = async (path, options) => {
       if (path === 'web.config') await changed

@@ -75,6 +75,15 @@ describe('a run begun anew with --fresh', () => {
     renameSync(join(move.run.directory, 'files'), join(move.run.directory, 'earlier-run-0', 'files'))
   }
 
+  it('holds nothing of the earlier one that the playbook excludes by now', async () => {
+    await perform(move.snapshot(), move.run)
+    setAside()
+    await perform(move.snapshot({ exclude: ['images/*.png', 'pages/**'] }), move.run)
+    await perform(move.restore(), move.run)
+    expect(move.new.site.paths().filter((path) => /\.png$|^pages\//.test(path))).toEqual([])
+    expect(move.new.site.paths()).toContain('images/poster.tif')
+  })
+
   it('fetches what changed since the earlier run alone, and leaves that one as it is', async () => {
     await perform(move.snapshot(), move.run)
     setAside()

@@ -49,7 +49,7 @@ describe.skipIf(sshdMissing !== null)(
         return this
       })
       host.prepare?.('write')
-      await vi.waitUntil(() => exec.mock.calls.length > 0)
+      await vi.waitUntil(() => exec.mock.calls.length > 0, 20_000)
       await host.close()
     })
 
@@ -58,7 +58,7 @@ describe.skipIf(sshdMissing !== null)(
       writeFileSync(join(programs, 'perl'), `#!/bin/sh\necho $$ >>${begun}\necho Welcome\nexec sleep 60\n`, { mode: 0o755 })
       const host = openSftp(options)
       host.prepare?.('write')
-      await vi.waitUntil(() => existsSync(begun))
+      await vi.waitUntil(() => existsSync(begun), 20_000)
       await host.close()
       for (const pid of readFileSync(begun, 'utf8').trim().split('\n')) process.kill(Number(pid))
     })

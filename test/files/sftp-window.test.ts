@@ -5,6 +5,7 @@ import { startSftpServer } from '../../src/demo/sftp-server.ts'
 import type { FileHost } from '../../src/files/port.ts'
 import { SftpChannel } from '../../src/files/sftp/channel.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
+import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { sshdMissing, startSshd } from '../servers/sshd.ts'
 
@@ -144,4 +145,26 @@ describe('a large file that is read over SFTP', () => {
       expect(Math.max(...requests.lengths)).toBe(PIECE)
     },
   )
+})
+
+describe('a host over SFTP', () => {
+  it('tells how long the way to it is, once it has answered', async () => {
+    const users = [{ name: 'shop', password: 'correct horse' }]
+    const site = siteFolder()
+    const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users })
+    const way = await startDelayProxy({ host: server.address, port: server.port }, { roundTripMs: 40, mbit: null })
+    const login = { user: 'shop', password: new Secret('correct horse'), fingerprint: server.fingerprint }
+    const host = openSftp({ host: server.address, port: way.port, ...login, root: '/', connections: 1 })
+    try {
+      expect(host.wayMs?.()).toBe(Number.POSITIVE_INFINITY)
+      await host.stat('anything')
+      expect(host.wayMs?.()).toBeGreaterThanOrEqual(35)
+      expect(host.wayMs?.()).toBeLessThan(Number.POSITIVE_INFINITY)
+    } finally {
+      await host.close()
+      await way.close()
+      await server.close()
+      site.remove()
+    }
+  })
 })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -9,6 +9,7 @@ import { nameFrom } from '../../src/files/raw-names.ts'
 import { openSftp } from '../../src/files/sftp/index.ts'
 import { wholeContent, wholeOf } from '../../src/files/whole.ts'
 import { bytesOf, listed } from '../contract/files-kit.ts'
+import { atWork } from '../servers/programs.ts'
 import { siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
 
@@ -35,19 +36,7 @@ const contents = new Map(
 
 const options = { mode: 0o640, mtimeSeconds: 1_250_000_000 }
 
-/** Whether a program of this kind works in a folder of this machine. */
-const isAtWork = (folder: string, words: string): boolean =>
-  readdirSync('/proc').some((pid) => {
-    try {
-      return (
-        /^\d+$/.test(pid) &&
-        readlinkSync(`/proc/${pid}/cwd`) === folder &&
-        readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(words)
-      )
-    } catch {
-      return false // it has ended meanwhile
-    }
-  })
+const isAtWork = (folder: string, words: string): boolean => atWork(folder, words).length > 0
 
 /** A folder with programs of these names that only say that they are not for this account. */
 function refusingPrograms(...names: readonly string[]): string {

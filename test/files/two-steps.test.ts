@@ -124,32 +124,38 @@ describe.each([
     expect(text('b/x')).toBe('new')
   })
 
-  it('gets a carried file all the same when the run was killed between the steps, and nobody is asked about it', async () => {
-    at = await start()
-    const [old, directory] = [new MemoryFiles('memory://old'), mkdtempSync(join(tmpdir(), 'migrate-two-steps-'))]
-    const run = new TestRun(directory)
-    old.put('img/logo.svg', 'old')
-    const steps = between(old, at.host)
-    await perform(steps.snapshot(), run)
-    await perform(steps.restore(), run)
-    await steps.restore().verify(run)
-    old.put('img/logo.svg', 'newer', 0o644, 1_700_000_500)
-    at.faults.renaming = (path, to) => (isPart(path) && to === '/img/logo.svg' ? 'cut' : undefined)
-    expect((await errorOf(perform(steps.carry(), run))).code).toBe('files-connection-lost')
-    expect(text('img/logo.svg')).toBeUndefined()
-    at.faults.renaming = undefined
-    const host = at.again()
-    try {
-      const carry = between(old, host).carry()
-      expect(await perform(carry, run)).toMatchObject([{ do: 'carry', files: 1 }])
-      expect((await carry.verify(run)).map(({ code }) => code)).toEqual(['files-carried'])
-      expect(at.site.paths()).toEqual(['img', 'img/logo.svg'])
-      expect(text('img/logo.svg')).toBe('newer')
-    } finally {
-      await host.close()
-      rmSync(directory, { recursive: true })
-    }
-  })
+  it.each([
+    ['a file', 'img/logo.svg'],
+    ['one whose name stands before that of what stepped aside', 'img/(1) logo.svg'],
+  ])(
+    'gets %s carried all the same when the run was killed between the steps, and nobody is asked about it',
+    async (_which, path) => {
+      at = await start()
+      const [old, directory] = [new MemoryFiles('memory://old'), mkdtempSync(join(tmpdir(), 'migrate-two-steps-'))]
+      const run = new TestRun(directory)
+      old.put(path, 'old')
+      const steps = between(old, at.host)
+      await perform(steps.snapshot(), run)
+      await perform(steps.restore(), run)
+      await steps.restore().verify(run)
+      old.put(path, 'newer', 0o644, 1_700_000_500)
+      at.faults.renaming = (part, to) => (isPart(part) && to === `/${path}` ? 'cut' : undefined)
+      expect((await errorOf(perform(steps.carry(), run))).code).toBe('files-connection-lost')
+      expect(text(path)).toBeUndefined()
+      at.faults.renaming = undefined
+      const host = at.again()
+      try {
+        const carry = between(old, host).carry()
+        expect(await perform(carry, run)).toMatchObject([{ do: 'carry', files: 1 }])
+        expect((await carry.verify(run)).map(({ code }) => code)).toEqual(['files-carried'])
+        expect(at.site.paths()).toEqual(['img', path])
+        expect(text(path)).toBe('newer')
+      } finally {
+        await host.close()
+        rmSync(directory, { recursive: true })
+      }
+    },
+  )
 
   it('has its config when the run that rewrote it was killed between the steps and goes on, and after it was taken back', async () => {
     await begun()

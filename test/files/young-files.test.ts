@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
+import { Throttle } from '../../src/databases/snapshot/pace.ts'
 import { openLocal } from '../../src/files/local.ts'
+import { directly } from '../../src/run/step.ts'
+import { OnTheWay, send } from '../../src/steps/carry-files-send.ts'
 import { perform, TestRun } from '../fakes/step-run.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { between } from './between.ts'
@@ -78,5 +81,25 @@ describe('a file that was changed just now', () => {
     for (let index = 0; index < 300; index += 1) put(`f${index}`, 'x', index % 2 === 0 ? seconds : seconds - 3600)
     await perform(steps().snapshot(), run)
     expect(slept).toBe(2000)
+  })
+
+  it('holds up no other one while it waits, also where the old shop bears one at a time', async () => {
+    put('a young one', 'x', now())
+    put('an older one', 'x', 1_200_000_000)
+    const [source, host] = [openLocal(old?.path ?? ''), openLocal(fresh?.path ?? '')]
+    const waiting: Clock = {
+      ...run.clock,
+      sleep: () => vi.waitUntil(() => fresh?.read('an older one') !== undefined, { timeout: 10_000 }).then(() => undefined),
+    }
+    const slow = new TestRun(directory, waiting)
+    const throttle = new Throttle({ mostReaders: 1, limitMs: 100, atOnce: (readers) => readers }, waiting)
+    const onTheWay = new OnTheWay({ run: slow, effects: directly })
+    const work = { source, host, run: slow, step: 'carry-files', effects: directly, onTheWay, throttle }
+    const { signal } = new AbortController()
+    const sent: Promise<unknown>[] = []
+    for await (const entry of source.list())
+      sent.push(send(work, { entry: { ...entry, sha256: null }, now: null, base: null }, signal))
+    await Promise.all(sent)
+    expect(fresh?.paths()).toEqual(['a young one', 'an older one'])
   })
 })

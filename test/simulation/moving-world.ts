@@ -166,6 +166,7 @@ function make(id: string, world: World, made: Step[]): Step {
     id,
     world,
     playbookDirectory: '/',
+    playbookName: 'shop.yml',
     others: () => made.filter((each) => each.id !== id),
     afterCutover,
   }

@@ -186,6 +186,23 @@ describe('small contents', () => {
     reader?.close()
   })
 
+  it('are found where they were moved to, also by a reader that knew where they lay before', async () => {
+    const maker = FileStore.open(directory, directly)
+    const stays = await keep(maker, 'stays', Buffer.alloc(1000, 'stays'))
+    for (let number = 0; number < 9; number += 1) await keep(maker, `goes ${number}`, Buffer.alloc(1000, `${number}`))
+    const before = await packs()
+    maker.close()
+    const reader = FileStore.openExisting(directory, directly)
+    expect(reader?.arrivedAfter(0, 100)).toHaveLength(10)
+    const store = FileStore.open(directory, directly)
+    for (let number = 0; number < 9; number += 1) await store.forget(`goes ${number}`)
+    await store.complete()
+    store.close()
+    expect(await packs()).not.toEqual(before)
+    expect(await contentOf(reader, stays)).toBe('stays'.repeat(200))
+    reader?.close()
+  })
+
   it('of several writers on one folder don’t get into each other’s way', async () => {
     const writers = [FileStore.open(directory, directly), FileStore.open(directory, directly, { toDisk: true })]
     const kept = await Promise.all(writers.map((writer, index) => keep(writer, `${index}`, Buffer.from(`of writer ${index}`))))

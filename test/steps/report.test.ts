@@ -31,13 +31,16 @@ const reconciling = (shelf: Shelf): Step =>
         proof: { rows: 54321, accounted: 54321, unaccounted: 0 },
       })
       await run.remember('principals', [{ name: 'shop', grants: ['SELECT ON Orders'] }])
-      return [{ severity: 'warning', code: 'mail', message: 'No SPF record | for <shop.example>', hint: 'Add one.' }]
+      return [
+        { severity: 'warning', code: 'mail', message: 'No SPF record | for <shop.example>', hint: 'Add one.' },
+        { severity: 'info', code: 'more', message: 'Late.', hint: 'To see them:  migrate reconcile PLAYBOOK --dry-run' },
+      ]
     },
   }) as Step
 
 async function reported(more: { readonly broken?: () => boolean } = {}) {
   const shelf = new Shelf()
-  const report = reportKind.create({}, testContext(testWorld({}), 'report'))
+  const report = reportKind.create({}, { ...testContext(testWorld({}), 'report'), playbookName: 'my shop.yml' })
   const lower = putStep(shelf, { id: 'lower-ttl', puts: { ttl: '60' } })
   const cutover = putStep(shelf, {
     id: 'cutover-dns',
@@ -72,6 +75,9 @@ describe('the report', () => {
     expect(text).toContain('- [ ] Raise the TTL of the DNS records again.')
     expect(text).toContain('- [ ] Keep the old host for at least three days')
     expect(text).toContain('## Post-mortem')
+    // Whoever reads it can type what it says.
+    expect(text).not.toContain('PLAYBOOK')
+    expect(text).toContain(`migrate reconcile 'my shop.yml' --state ${options.directory}`)
   })
 
   it('is the same, and not written again, when nothing has happened since', async () => {

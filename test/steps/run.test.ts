@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile } from 'node:fs/promises'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -9,6 +9,7 @@ import type { Shell } from '../../src/files/port.ts'
 import { runSequence } from '../../src/run/runner.ts'
 import { rollback } from '../../src/run/undo.ts'
 import { runKind } from '../../src/steps/run.ts'
+import { killAll, startMigrate } from '../e2e/migrate-process.ts'
 import { testContext, testWorld } from '../fakes/step-run.ts'
 import { runOver, storyOf } from '../run/shelf.ts'
 
@@ -84,7 +85,7 @@ describe('a run step', () => {
     interrupt.abort()
 
     expect(await running).toMatchObject({ outcome: 'interrupted', exit: 130 })
-    expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+    expect(isOver(pid)).toBe(true)
   })
 
   it('is stopped by its timeout', async () => {
@@ -112,13 +113,80 @@ describe('a run step', () => {
     }
     const asking = await cutOff({})
     expect(await runSequence(asking.options)).toMatchObject({ outcome: 'waiting', exit: 3 })
+    expect(asking.events.findLast((event) => event.event === 'waiting')).toMatchObject({
+      message: expect.stringContaining('it was ended then, but may have taken effect'),
+    })
     expect(await runSequence({ ...asking.options, ask: async () => false })).toMatchObject({ outcome: 'ok' })
     expect(await readFile(join(asking.directory, 'runs'), 'utf8')).toBe('ran\n')
 
     const repeatable = await cutOff({ repeatable: true })
     expect(await runSequence(repeatable.options)).toMatchObject({ outcome: 'ok' })
     expect(await readFile(join(repeatable.directory, 'runs'), 'utf8')).toBe('ran\nran\n')
+    expect(storyOf(repeatable.events)).toContain('info command-run-again')
   })
+
+  it('on a host that was cut off is said to run there perhaps still, before it is run a second time', async () => {
+    const cutOff = async (more: Record<string, unknown>) => {
+      const interrupt = new AbortController()
+      let runs = 0
+      const shell: Shell = {
+        label: 'ssh://site@new.example.com',
+        run: (_command, signal) => {
+          runs += 1
+          if (runs > 1) return Promise.resolve({ exit: 0, stdout: '', stderr: '' })
+          const ended = new Promise<never>((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+          interrupt.abort()
+          return ended
+        },
+      }
+      const told = await commandRun({ command: 'restart-shop', on: 'new', ...more }, shell)
+      await runSequence({ ...told.options, interrupt: interrupt.signal })
+      return { ...told, runs: () => runs }
+    }
+    const asking = await cutOff({})
+    expect(await runSequence(asking.options)).toMatchObject({ outcome: 'waiting', exit: 3 })
+    expect(asking.events.findLast((event) => event.event === 'waiting')).toMatchObject({
+      message: expect.stringContaining('may still be running on ssh://site@new.example.com'),
+      hint: expect.stringContaining('Look on ssh://site@new.example.com first'),
+    })
+    expect(asking.runs()).toBe(1)
+    expect(await runSequence({ ...asking.options, yes: true })).toMatchObject({ outcome: 'ok' })
+    expect(storyOf(asking.events)).toContain('warning command-run-again')
+    const repeatable = await cutOff({ repeatable: true })
+    expect(await runSequence(repeatable.options)).toMatchObject({ outcome: 'ok' })
+    expect(repeatable.events).toContainEqual(
+      expect.objectContaining({ code: 'command-run-again', message: expect.stringContaining('may still be running on') }),
+    )
+    expect(repeatable.runs()).toBe(2)
+  })
+
+  it('ends with migrate, however that ends, and is not run a second time unasked', async () => {
+    const directory = await folder()
+    const command = 'trap "" HUP; echo $$ > pid; sleep 600; echo late > late'
+    const playbook = { name: 'killed', old: { files: directory }, new: { files: directory }, steps: [{ run: { command } }] }
+    await writeFile(join(directory, 'playbook.yml'), JSON.stringify(playbook))
+    const first = startMigrate(['run', join(directory, 'playbook.yml')], {})
+    try {
+      const pid = Number(await written(join(directory, 'pid')))
+      first.kill('SIGKILL')
+      await vi.waitUntil(() => isOver(pid), { timeout: 20_000, interval: 20 })
+      const second = await startMigrate(['run', join(directory, 'playbook.yml')], {}).ended
+      expect(second).toMatchObject({ exit: 3, stdout: expect.stringContaining('was cut off while its command ran') })
+      expect(existsSync(join(directory, 'late'))).toBe(false)
+    } finally {
+      killAll()
+    }
+  })
+
+  const isOver = (pid: number): boolean => {
+    try {
+      process.kill(pid, 0)
+      // Nobody may be there to take its end.
+      return existsSync(`/proc/${pid}`) && readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+    } catch {
+      return true
+    }
+  }
 
   it('is taken back by its own command, and has no way back without one', async () => {
     const { directory, options, events } = await commandRun({ command: 'touch made', undo: 'rm made' })

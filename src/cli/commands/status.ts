@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { isoTime } from '../../base/clock.ts'
-import { playbookWords } from '../display/commands.ts'
+import { playbookWords } from '../../base/commands.ts'
 import { type Flags, stateDirectory, withFlags } from '../flags.ts'
 import type { Finish, Io } from '../io.ts'
 

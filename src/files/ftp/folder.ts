@@ -36,16 +36,17 @@ export async function listFolder(connection: FtpConnection, folder: Folder): Pro
     : new FolderEntries(folder.path)
   // MLSD is exact, but proftpd leaves out links that lead nowhere, and says of none where it leads; `ls` does.
   if (features.has('MLST') && !/unix/i.test(system)) return known
-  return merged(connection, folder, known, await entriesByList(connection, folder))
+  return merged(connection, folder, known, await entriesByList(connection, folder, known.length))
 }
 
 /**
  * Files that begin with a dot are listed by most servers for `-a` alone. Others take that for the name of a file, and list nothing (that of
  * Windows CE) or refuse (pyftpdlib): an answer without a line isn't believed.
  */
-async function entriesByList(connection: FtpConnection, folder: Folder): Promise<FolderEntries> {
+async function entriesByList(connection: FtpConnection, folder: Folder, expected: number): Promise<FolderEntries> {
   const now = systemClock.now() / 1000
-  const by = (command: string): Promise<Listed> => entriesBy(command, (line) => parseListLine(line, now), connection, folder)
+  const by = (command: string): Promise<Listed> =>
+    entriesBy(command, (line) => parseListLine(line, now), connection, folder, expected)
   try {
     const { entries, lines } = await by('LIST -a')
     if (lines > 0) return entries
@@ -66,17 +67,23 @@ async function entriesBy(
   parse: (line: string) => ListedEntry | 'itself',
   { client }: FtpConnection,
   { path, label, only, see }: Folder,
+  expected = 0,
 ): Promise<Listed> {
   const entries = new FolderEntries(path)
   let lines = 0
-  const { answer, isWhole } = await eachLine(client, command, (line) => {
-    lines += 1
-    const found = parse(line)
-    const entry = found === 'itself' ? undefined : entryFrom(found, path)
-    if (entry === undefined || (only !== undefined && entry.path !== only)) return
-    see?.(entry.path)
-    entries.add(entry)
-  })
+  const { answer, isWhole } = await eachLine(
+    client,
+    command,
+    (line) => {
+      lines += 1
+      const found = parse(line)
+      const entry = found === 'itself' ? undefined : entryFrom(found, path)
+      if (entry === undefined || (only !== undefined && entry.path !== only)) return
+      see?.(entry.path)
+      entries.add(entry)
+    },
+    expected,
+  )
   if (FAILED_AFTER_ALL.test(answer.message)) throw permissionDenied(label, path, 'list', new Error(answer.message.trim()))
   if (!isWhole) {
     client.close()

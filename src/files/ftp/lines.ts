@@ -6,6 +6,11 @@ import { WIRE } from './wire.ts'
 /** Longer than any line of a listing is. */
 const LONGEST_LINE = 64 * 1024
 
+/** A server reads and sorts all of a large folder before it says anything: it is waited for so many times as long as for anything else. */
+const PATIENCE = 4
+/** And for so many lines that are expected, once more. */
+const LINES_A_TIME = 50_000
+
 /** How a listing ended. */
 export interface ListingEnd {
   /** The server's last word. */
@@ -17,19 +22,27 @@ export interface ListingEnd {
 /**
  * Has the server list by a command (`MLSD`, `LIST`), and gives each line that isn't empty to `take` when it has come. basic-ftp's own way
  * holds the whole answer, several times over; this is its way of fetching a file, which asks for something else instead. What `take` throws
- * is thrown when the listing has ended: the connection can be used then.
+ * is thrown when the listing has ended: the connection can be used then. `expected`: lines that are likely to come.
  */
-export async function eachLine(client: Client, command: string, take: (line: string) => void): Promise<ListingEnd> {
+export async function eachLine(client: Client, command: string, take: (line: string) => void, expected = 0): Promise<ListingEnd> {
   const { ftp } = client
-  const send = ftp.send
+  const { send, timeout } = ftp
   const lines = new Lines(take)
-  ftp.send = (line) => Reflect.apply(send, ftp, [line === `RETR ${STAND_IN}` ? command : line])
+  ftp.send = (line) => {
+    if (line !== `RETR ${STAND_IN}`) return Reflect.apply(send, ftp, [line])
+    const patience = (PATIENCE + Math.floor(expected / LINES_A_TIME)) * timeout
+    // Of the first answer; and, asked for when that has come, of the data connection.
+    ftp.socket.setTimeout(patience)
+    Reflect.set(ftp, 'timeout', patience)
+    return Reflect.apply(send, ftp, [command])
+  }
   try {
     const answer = await client.downloadTo(lines, STAND_IN)
     if (lines.failure !== undefined) throw lines.failure.error
     return { answer, isWhole: lines.isWhole }
   } finally {
     ftp.send = send
+    Reflect.set(ftp, 'timeout', timeout)
   }
 }
 

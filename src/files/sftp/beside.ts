@@ -8,6 +8,8 @@ export class Beside {
   readonly #patienceMs: () => number
   readonly #over = new AbortController()
   #running = 0
+  /** Places that were given and are taken in a moment. */
+  #given = 0
   readonly #waiting = new Set<() => void>()
   #isPatient: boolean | undefined
 
@@ -18,6 +20,7 @@ export class Beside {
 
   async run<T>(work: () => Promise<T>): Promise<T> {
     this.#running += 1
+    this.#given = Math.max(0, this.#given - 1)
     try {
       return await work()
     } finally {
@@ -27,10 +30,13 @@ export class Beside {
     }
   }
 
-  /** Whether a file may go this way now, before `program` has shown itself; if not, returns when it is to be looked at anew. */
+  /** Whether a file may go this way now (`run`), before `program` has shown itself; if not, returns when it is to be looked at anew. */
   async mayGo(program: Promise<unknown>): Promise<boolean> {
     this.#isPatient ??= this.#beginPatience()
-    if (!this.#isPatient && this.#running < MOST_BESIDE) return true
+    if (!this.#isPatient && this.#running + this.#given < MOST_BESIDE) {
+      this.#given += 1
+      return true
+    }
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         this.#waiting.delete(wake)

@@ -55,6 +55,11 @@ export class SftpChannel {
     return this.#lost !== undefined
   }
 
+  /** The shortest time in which it was answered, milliseconds; `Infinity` before the first answer. */
+  get shortestMs(): number {
+    return this.#silence.shortestMs
+  }
+
   /** The connection is gone: whoever waits for an answer is told now (ssh2 leaves requests sent on a closed channel unanswered). */
   lose(error: Error): void {
     if (this.#lost !== undefined) return

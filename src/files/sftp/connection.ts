@@ -8,7 +8,6 @@ import { unreachable } from '../failures.ts'
 import { inTime } from '../in-time.ts'
 import { receiveAnswers } from './answers.ts'
 import { SftpChannel } from './channel.ts'
-import { hasten } from './haste.ts'
 import { hostTrust } from './host-key.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { gatherRequests } from './requests.ts'
@@ -38,11 +37,15 @@ class LoginClient extends SftpClient {
 }
 
 /**
- * Logs in and opens an SFTP session. `loggedIn` is told of the login a few round trips before the session is there; it is the connection that is
+ * Logs in and opens an SFTP session. `hasten` is shown the client when it has begun to connect; `loggedIn` is told of the login a few round trips before the session is there; it is the connection that is
  * returned. Throws MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`,
  * `files-host-key-changed`.
  */
-export async function connect(options: SftpOptions, loggedIn: (login: Login) => void): Promise<SftpConnection> {
+export async function connect(
+  options: SftpOptions,
+  hasten: (client: Client) => void,
+  loggedIn: (login: Login) => void,
+): Promise<SftpConnection> {
   const trust = await hostTrust(options)
   const privateKey = options.key === undefined ? undefined : await readKey(options, options.key)
   let first: (Error & { readonly level?: string }) | undefined

@@ -1,19 +1,76 @@
 import type { Client, ParsedKey } from 'ssh2'
+import { codeOf } from '../../base/errors.ts'
 import { member } from './insides.ts'
 
 /** Hashes of the RSA signatures of RFC 8332, section 3, by their names there. */
 const RSA_HASHES: Readonly<Record<string, string>> = { 'rsa-sha2-256': 'sha256', 'rsa-sha2-512': 'sha512' }
 
+/** By these a host ends a connection for other reasons than haste (RFC 4253, section 11.1): too many of them, no way of logging in left, no such user. */
+const TOLD = [12, 13, 14, 15]
+
+/** How far a hastened login came. */
+interface Hastened {
+  /** The keys were exchanged: what came after that was hastened. */
+  hasBegun: boolean
+  /** The host said what it has against it. */
+  isRefused: boolean
+}
+
+/** Whether logins on one host are hastened: not any more once one failed that may have failed by it. */
+export class Haste {
+  #isOff = false
+  #isProven = false
+
+  /** Logs in, once more without haste where haste may be to blame; never with credentials that were refused. */
+  async login<T>(login: (hasten: (client: Client) => void) => Promise<T>): Promise<T> {
+    if (this.#isOff) return login(() => undefined)
+    let hastened: Hastened | undefined
+    try {
+      const standing = await login((client) => {
+        hastened = hasten(client)
+      })
+      this.#isProven = true
+      return standing
+    } catch (error) {
+      const mayBeToBlame = hastened?.hasBegun === true && !hastened.isRefused && codeOf(error) === 'files-unreachable'
+      if (this.#isProven || !mayBeToBlame) throw error
+      this.#isOff = true
+      return login(() => undefined)
+    }
+  }
+}
+
 /**
- * Has ssh2 log in and open SFTP without waiting for answers that say nothing, each of which is a round trip: five of ten on the way to the first
+ * Has ssh2 log in and open SFTP without waiting for answers that say nothing, each of which is a round trip: three of ten on the way to the first
  * request. Call it right after `connect`. It is ssh2's own affair (1.17): where it isn't made as it was there, it waits as ever.
  */
-export function hasten(client: Client): void {
+function hasten(client: Client): Hastened {
+  const hastened: Hastened = { hasBegun: false, isRefused: false }
   const protocol = member(client, '_protocol')
-  if (typeof protocol !== 'object' || protocol === null) return
+  if (typeof protocol !== 'object' || protocol === null || !listensForRefusal(protocol, hastened)) return hastened
+  client.once('handshake', () => {
+    hastened.hasBegun = true
+  })
   authenticateAtOnce(client, protocol)
   signAtOnce(protocol)
-  openSftpAtOnce(client)
+  beginAtVersion(client)
+  return hastened
+}
+
+function listensForRefusal(protocol: object, hastened: Hastened): boolean {
+  const handlers = member(protocol, '_handlers')
+  const [refused, ended] = [member(handlers, 'USERAUTH_FAILURE'), member(handlers, 'DISCONNECT')]
+  if (typeof handlers !== 'object' || handlers === null || typeof refused !== 'function' || typeof ended !== 'function')
+    return false
+  Reflect.set(handlers, 'USERAUTH_FAILURE', (...args: readonly unknown[]): void => {
+    hastened.isRefused = true
+    Reflect.apply(refused, handlers, args)
+  })
+  Reflect.set(handlers, 'DISCONNECT', (...args: readonly unknown[]): void => {
+    hastened.isRefused ||= TOLD.includes(Number(args[1]))
+    Reflect.apply(ended, handlers, args)
+  })
+  return true
 }
 
 /**
@@ -63,32 +120,24 @@ const isPrivate = (key: unknown): key is ParsedKey => {
   return typeof asked === 'function' && Reflect.apply(asked, key, []) === true && typeof member(key, 'sign') === 'function'
 }
 
-/** Sends the session's first packet together with the request for it, as OpenSSH's sftp does, and goes on before it is told the largest requests. */
-function openSftpAtOnce(client: Client): void {
+/** The largest requests (limits@openssh.com) are asked for and not waited for: until they are known, they are those that every server of its kind takes. */
+function beginAtVersion(client: Client): void {
   const channels = member(client, '_chanMgr')
   const update = member(channels, 'update')
   if (typeof channels !== 'object' || channels === null || typeof update !== 'function') return
   Reflect.set(channels, 'update', (id: unknown, channel: unknown): void => {
     Reflect.apply(update, channels, [id, channel])
-    if (typeof channel !== 'object' || channel === null || typeof member(channel, '_init') !== 'function') return
-    // It is asked for in this very turn.
-    process.nextTick(() => {
-      const begin = member(channel, '_init')
-      const isOpen = member(member(channel, 'outgoing'), 'state') === 'open'
-      if (isOpen && typeof begin === 'function') Reflect.apply(begin, channel, [])
-    })
-    readyAtItsVersion(channel)
+    if (typeof channel === 'object' && channel !== null && member(channel, '_version') === -1) readyAtItsVersion(channel)
   })
 }
 
-/** The largest requests (limits@openssh.com) may be known later: until then they are those that every server of its kind takes. */
 function readyAtItsVersion(session: object): void {
   const push = member(session, 'push')
   const emit = member(session, 'emit')
   if (typeof push !== 'function' || typeof emit !== 'function') return
   Reflect.set(session, 'push', (bytes: unknown): unknown => {
     const goesOn: unknown = Reflect.apply(push, session, [bytes])
-    if (!Number.isInteger(member(session, '_version')) || member(session, '_version') === -1) return goesOn
+    if (member(session, '_version') === -1) return goesOn
     Reflect.deleteProperty(session, 'push')
     // Where nothing more is asked it is ready already, and nobody listens any more.
     Reflect.apply(emit, session, ['ready'])

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { codeOf, type Finding } from '../../base/errors.ts'
+import type { Finding } from '../../base/errors.ts'
 import { Asides } from '../asides.ts'
 import { looksInto } from '../depth.ts'
 import { endedBy } from '../ended-by.ts'
@@ -7,32 +7,25 @@ import { hashOf } from '../hash-of.ts'
 import { lastLook } from '../last-look.ts'
 import { parentOf, partPath, safePath } from '../paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, Shell, WriteOptions, WrittenFile } from '../port.ts'
-import { isRaw } from '../raw-names.ts'
 import { wholeContent, wholeOf } from '../whole.ts'
+import { isAway } from './adrift.ts'
 import { type SftpChannel, STATUS, type Statvfs } from './channel.ts'
 import { checkRoot } from './check.ts'
-import { checkedFiles } from './check-file.ts'
 import type { SftpConnection } from './connection.ts'
 import { ignoring, mapped, SPACE } from './failures.ts'
 import { ShellHashes } from './hashes.ts'
-import { findRoot, type SftpRoot } from './inside.ts'
+import { HASHED_THERE, hashesThere } from './hashes-there.ts'
+import { RootOf, type SftpRoot } from './inside.ts'
 import { entryAt, readFolder } from './listing.ts'
 import { OnDisk } from './on-disk.ts'
 import { labelOf, type SftpOptions } from './options.ts'
 import { makeFolderAt, makeFoldersFor, makeLinkAt, placeWhole, removeIfEmpty, writeByPart } from './placing.ts'
-import { LARGE, type SftpPool } from './pool.ts'
+import { LARGE, LARGE_BYTES, type SftpPool } from './pool.ts'
 import { KnownPowers } from './powers.ts'
 import { renamingBy } from './renaming.ts'
 import { type FellBack, refusal, SmallFiles } from './small-files.ts'
 import { readOpened, readSmall } from './transfer.ts'
 import { LastListing, type ReadFolder, walk } from './walk.ts'
-
-/** From so many bytes on a host with programs hashes a file by itself, rather than send it here. */
-const HASHED_THERE = 1024 * 1024
-/** Nothing is said of a host by these. */
-const AWAY = ['files-connection-lost', 'files-unreachable']
-/** From so many bytes on a file is large. */
-const LARGE_BYTES = 2 * 1024 * 1024
 
 /** The files of a host over SFTP. */
 export class SftpFiles implements FileHost {
@@ -44,7 +37,7 @@ export class SftpFiles implements FileHost {
   readonly #asides = new Asides()
   readonly #disk: OnDisk
   readonly #listed = new LastListing()
-  #boundary: Promise<SftpRoot> | undefined
+  readonly #root: RootOf
   readonly #powers: KnownPowers
   #remarks: string[] = []
 
@@ -52,12 +45,12 @@ export class SftpFiles implements FileHost {
     this.#hashes = new ShellHashes(shell)
     this.label = labelOf(options)
     const remark = (text: string): void => void this.#remarks.push(text)
-    const hasPrograms = (): Promise<boolean | null> => this.#hasPrograms()
     const fellBack: FellBack = (way, said) => remark(refusal(this.label, way, said))
-    this.#small = new SmallFiles(pool, options.connections, hasPrograms, fellBack)
-    this.#disk = new OnDisk(this.label, shell, hasPrograms, remark)
+    this.#small = new SmallFiles(pool, options.connections, this.#hasPrograms, fellBack, this)
+    this.#disk = new OnDisk(this.label, { shell, byProgram: () => this.#small.sync() }, this.#hasPrograms, remark)
     this.#options = options
     this.#pool = pool
+    this.#root = new RootOf(options, pool)
     this.#powers = new KnownPowers(this.#hashes, (find) =>
       this.#use('', 'open', (channel, boundary) => find(channel, boundary.full(''))),
     )
@@ -80,19 +73,18 @@ export class SftpFiles implements FileHost {
     )
 
   async *list(folder = '', signal?: AbortSignal, depth: ListDepth = 'below'): AsyncIterable<FileEntry> {
-    if (folder !== '') {
-      safePath(folder, this.label)
-      await this.#use(folder, 'list', (channel, boundary) => boundary.checkFollowed(folder, boundary.by(channel)))
-    }
-    const boundary = await this.#inside()
+    const root = await this.#inside()
+    // Listed ahead: what they hold is kept only if the folder above has them still.
+    const expected = this.#listed.foldersOf(folder).filter((each) => root.knows(each))
+    // What were folders may have been exchanged for links since: all of them are seen anew.
+    if (folder === '') root.forget()
+    else await this.#use(safePath(folder, this.label), 'list', (channel) => root.checkFollowed(folder, root.by(channel)))
     const read: ReadFolder = (path, soFar) =>
-      this.#use(path, 'list', async (channel) => {
-        const entries = await readFolder(channel, this.label, path, boundary.full(path), (each) => this.#asides.see(each), soFar)
-        if (boundary.knows(path)) for (const below of entries.folders()) boundary.remember(below)
-        return entries
-      })
-    const expected = this.#listed.foldersOf(folder).filter((each) => boundary.knows(each))
-    const tree = { isEntered: looksInto(depth), read, stat: (path: string) => this.stat(path), expected }
+      this.#use(path, 'list', (channel) => readFolder(channel, this.label, path, root.full(path), this.#see, soFar))
+    const saw = (path: string): void => {
+      if (root.knows(parentOf(path))) root.remember(path)
+    }
+    const tree = { isEntered: looksInto(depth), read, stat: (path: string) => this.stat(path), saw, expected }
     yield* this.#listed.remembered(folder, walk(folder, tree, signal))
   }
 
@@ -109,17 +101,17 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const { entry, offset = 0, signal } = options
     const isFile = entry?.path === path && entry.kind === 'file'
-    const small = isFile && offset === 0 ? await this.#readSmall(path, entry, signal) : null
+    const boundary = this.#root.known ?? (await this.#inside())
+    const small = isFile && offset === 0 ? await this.#readSmall(boundary, path, entry, signal) : null
     if (small !== null) return wholeContent(small)
     const bytes = this.#stream(path, offset, isFile ? entry.size : null)
     return endedBy(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), signal)
   }
 
-  async #readSmall(path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> {
-    const boundary = await this.#inside()
-    const bySftp = (): Promise<Buffer | null> => {
+  #readSmall(boundary: SftpRoot, path: string, entry: FileEntry, signal: AbortSignal | undefined): Promise<Buffer | null> | null {
+    const bySftp = async (): Promise<Buffer | null> => {
       signal?.throwIfAborted()
-      return this.#use(path, 'read', async (channel) => {
+      return await this.#use(path, 'read', async (channel) => {
         await boundary.check(path, boundary.by(channel))
         return readSmall(channel, boundary.full(path), entry.size)
       })
@@ -128,9 +120,9 @@ export class SftpFiles implements FileHost {
   }
 
   /** Whether programs of the host can be used on the folder; `null` as long as it isn't there, or can't be asked. */
-  #hasPrograms(): Promise<boolean | null> {
+  readonly #hasPrograms = (): Promise<boolean | null> => {
     const asked = this.#use('', 'look at', (channel, boundary) => this.#hashes.areUsable(channel, boundary.full('')))
-    return asked.catch((error: unknown) => (AWAY.includes(codeOf(error) ?? '') ? null : false))
+    return asked.catch((error: unknown) => (isAway(error) ? null : false))
   }
 
   /** Holds its connection until the reader is done. */
@@ -141,7 +133,8 @@ export class SftpFiles implements FileHost {
     try {
       if (size === null) await boundary.checkFollowed(path, boundary.by(channel))
       else await boundary.check(path, boundary.by(channel))
-      yield* readOpened(channel, { label: this.label, path, full: boundary.full(path), offset, size })
+      const within = (): Promise<void> => boundary.checkStanding(path, channel)
+      yield* readOpened(channel, { label: this.label, path, full: boundary.full(path), offset, size, within })
     } catch (error) {
       throw await this.#failure(error, path, 'read', channel, boundary)
     } finally {
@@ -153,7 +146,8 @@ export class SftpFiles implements FileHost {
     safePath(path, this.label)
     const bySftp = (): Promise<WrittenFile> => this.#writeBySftp(path, content, options, signal)
     const whole = wholeOf(content)
-    const root = await this.#inside()
+    if (whole === undefined) return bySftp()
+    const root = this.#root.known ?? (await this.#inside())
     const place = async (from: string | null): Promise<void> => {
       // Nothing is to be asked of the host then, nor a place on a connection to be waited for.
       if (from === null && root.knows(parentOf(path))) return
@@ -163,12 +157,22 @@ export class SftpFiles implements FileHost {
         if (from !== null) await placeWhole(channel, from, boundary.full(path), boundary.full(partPath(path)))
       })
     }
-    if (whole === undefined) return bySftp()
-    return this.#small.write(root.full(''), path, whole, options, place, bySftp).finally(this.#disk.wrote)
+    try {
+      const isReady = root.knows(parentOf(path))
+      return await this.#small.write(root.full(''), path, whole, options, { place, isReady, bySftp })
+    } finally {
+      this.#disk.wrote()
+    }
   }
 
-  #writeBySftp(path: string, content: Readable, options: WriteOptions, signal: AbortSignal | undefined): Promise<WrittenFile> {
+  async #writeBySftp(
+    path: string,
+    content: Readable,
+    options: WriteOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<WrittenFile> {
     signal?.throwIfAborted()
+    await this.#small.settle()
     const write = async (channel: SftpChannel, boundary: SftpRoot): Promise<WrittenFile> => {
       if (!boundary.knows(parentOf(path))) await makeFoldersFor(channel, boundary, path)
       const look = (): Promise<void> => this.#lastLook(channel, boundary, path, options)
@@ -235,16 +239,7 @@ export class SftpFiles implements FileHost {
 
   async hashes(paths: readonly string[], signal?: AbortSignal): Promise<readonly (string | null)[]> {
     for (const path of paths) safePath(path, this.label)
-    return this.#use('', 'hash files in', async (channel, boundary) => {
-      const program = await this.#hashes.program(channel, boundary.full(''))
-      for (const path of paths) await boundary.check(path, boundary.by(channel))
-      if (program === null) return checkedFiles(channel, paths.map(boundary.full, boundary))
-      // A command line is UTF-8: what isn't is hashed by reading it.
-      const named = paths.filter((path) => !isRaw(path))
-      const found = await this.#hashes.of(program, named.map(boundary.full, boundary), signal)
-      const hashOf = new Map(named.map((path, index) => [path, found[index] ?? null]))
-      return paths.map((path) => hashOf.get(path) ?? null)
-    })
+    return this.#use('', 'hash files in', (channel, boundary) => hashesThere(channel, boundary, this.#hashes, paths, signal))
   }
 
   freeBytes = (): Promise<number | null> => this.#space((space) => space.freeBytes)
@@ -258,25 +253,28 @@ export class SftpFiles implements FileHost {
 
   async sweep(): Promise<void> {
     const boundary = await this.#inside()
-    await this.#small.sweep(boundary.full(''))
+    // What it removes needn't reach the disk.
+    const swept = this.#small.sweep(boundary.full(''))
+    swept.catch(() => undefined) // awaited below
     for (const path of this.#asides.pending())
       await this.#use(path, 'put back', (channel) => this.#asides.settle(renamingBy(channel, this.#place(boundary, path)), path))
     await this.#disk.sync(boundary.full(''))
+    await swept
   }
 
+  wayMs = (): number => this.#pool.shortestMs
   remarks = (): readonly string[] => this.#remarks.splice(0)
-
   close = (): Promise<void> => this.#small.close().finally(() => this.#pool.close())
 
-  readonly #place = (boundary: SftpRoot, path: string) => ({ path, label: this.label, boundary, asides: this.#asides })
-
-  #inside(): Promise<SftpRoot> {
-    this.#boundary ??= findRoot(this.#options, this.#pool).catch((error: unknown) => {
-      this.#boundary = undefined
-      throw error
-    })
-    return this.#boundary
+  readonly #see = (path: string): void => {
+    for (const each of [this.#asides, this.#small]) each.see(path)
   }
+
+  readonly #place = (boundary: SftpRoot, path: string) => {
+    return { path, label: this.label, boundary, asides: this.#asides, newPart: this.#small.newPart }
+  }
+
+  readonly #inside = (): Promise<SftpRoot> => this.#root.find()
 
   async #use<T>(
     path: string,

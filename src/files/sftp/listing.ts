@@ -41,7 +41,10 @@ export async function readFolder(
   const take = (item: FileEntryWithStats): void => {
     const name = item.filename
     // What small files were unpacked into goes by itself, perhaps while we look.
-    if (folder === '' && isUnpackedFolder(name)) return
+    if (folder === '' && isUnpackedFolder(name)) {
+      seeOwn(name)
+      return
+    }
     if (name === '' || name.includes('/') || name.includes('\0'))
       throw filesFailed(label, folder, 'list', new Error(`the server gave ${JSON.stringify(name)} as a name`))
     if (isPartPath(name)) seeOwn(joinPath(folder, name))

@@ -11,6 +11,15 @@ export const FLUSH = 'fsync@openssh.com'
 /** Files that are brought to the disk by themselves: larger ones than this, or when no more than so many are on their way. */
 const LARGE_BYTES = 1024 * 1024
 const FEW = 4
+/**
+ * `sync -f` brings one file system to its disk: that of the folder, and then each that is mounted below it, by the list of Linux (proc(5), "mounts":
+ * what would be in the way stands there in octal). Where there is no such list, or no such option, all of the host's.
+ */
+export const SYNC = [
+  'r=$(cd -- "$1" && pwd -P) && sync -f "$r" 2>/dev/null && [ -r /proc/self/mounts ] || exec sync',
+  '[ "$r" != / ] || r=',
+  'while read -r _ m _; do m=$(printf %b "$m"); case "$m" in "$r"/?*) sync -f "$m" || exit 1;; esac; done </proc/self/mounts',
+].join('; ')
 /** A disk that many gigabytes wait for. */
 const MOST_WAIT_MS = 15 * 60_000
 /** Nobody ends it but its own time. */
@@ -18,22 +27,32 @@ const NEVER = new AbortController().signal
 
 /**
  * Has what was written reach the host's disk, so that a power cut there takes nothing from a step that counts as done. By one command for all of
- * it where the account can run any (`sync -f` of GNU and BusyBox, else `sync`): small files pay nothing for it. Elsewhere by the session, for
+ * it where the account can run any (`sync`): small files pay nothing for it. Elsewhere by the session, for
  * each file (fsync@openssh.com): large ones and single ones alone, since each of many small ones would wait for the disk.
  */
 export class OnDisk {
   readonly #label: string
   readonly #shell: Shell
+  readonly #byProgram: () => Promise<boolean>
   readonly #hasPrograms: () => Promise<boolean | null>
   readonly #remark: (text: string) => void
   #hasSync: boolean | undefined
   #underWay = 0
   #isBehind = false
 
-  /** `remark`: is told for people when the command failed. */
-  constructor(label: string, shell: Shell, hasPrograms: () => Promise<boolean | null>, remark: (text: string) => void) {
+  /**
+   * `byProgram`: does it by a program that is at work on the host anyway, some round trips sooner than the command; false where it can't.
+   * `remark`: is told for people when the command failed.
+   */
+  constructor(
+    label: string,
+    { shell, byProgram }: { readonly shell: Shell; byProgram(): Promise<boolean> },
+    hasPrograms: () => Promise<boolean | null>,
+    remark: (text: string) => void,
+  ) {
     this.#label = label
     this.#shell = shell
+    this.#byProgram = byProgram
     this.#hasPrograms = hasPrograms
     this.#remark = remark
   }
@@ -78,10 +97,11 @@ export class OnDisk {
   }
 
   async #run(root: string): Promise<void> {
-    const command = `sh -c ${shellWord('sync -f "$1" 2>/dev/null || sync')} sh ${shellWord(root)}`
+    const command = `sh -c ${shellWord(SYNC)} sh ${shellWord(root)}`
     const late = (): Error => new Error('it had not ended after a quarter of an hour')
     try {
       const limit = { clock: systemClock, signal: NEVER, ms: MOST_WAIT_MS, late }
+      if (await inTime(limit, this.#byProgram)) return
       const { exit, stderr } = await inTime(limit, (signal) => this.#shell.run(command, signal))
       if (exit !== 0) throw new Error(stderr.trim() || `it ended with ${exit}`)
     } catch (error) {

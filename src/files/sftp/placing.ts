@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
 import type { Asides } from '../asides.ts'
-import { escapes, foldersAbove, parentOf, partPath, targetStaysInside } from '../paths.ts'
+import { escapes, foldersAbove, joinPath, parentOf, partPath, targetStaysInside } from '../paths.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
@@ -9,7 +9,7 @@ import { ignoring } from './failures.ts'
 import type { SftpRoot } from './inside.ts'
 import { readFolder } from './listing.ts'
 import { renamingBy } from './renaming.ts'
-import { writePart } from './transfer.ts'
+import { type PartName, writePart } from './transfer.ts'
 
 /** OpenSSH's PROTOCOL file, section 4.3. */
 export const REPLACE = 'posix-rename@openssh.com'
@@ -20,10 +20,30 @@ interface Place {
   readonly label: string
   readonly boundary: SftpRoot
   readonly asides: Asides
+  /** A name for a part that no other one has, by itself. */
+  newPart(): string
   /** Throws when something else stands under the path by now than is to be replaced. */
   look(): Promise<void>
   /** Whether a file of so many bytes is on the host's disk before it gets its name. */
   flushes(bytes: number): Promise<boolean>
+}
+
+class Part implements PartName {
+  readonly #place: Pick<Place, 'path' | 'boundary' | 'newPart'>
+  path: string
+
+  constructor(place: Pick<Place, 'path' | 'boundary' | 'newPart'>) {
+    this.#place = place
+    this.path = partPath(place.path)
+  }
+
+  get full(): string {
+    return this.#place.boundary.full(this.path)
+  }
+
+  change(): void {
+    this.path = joinPath(parentOf(this.path), this.#place.newPart())
+  }
 }
 
 /**
@@ -38,23 +58,23 @@ export async function writeByPart(
   partHash: () => Promise<string>,
   signal: AbortSignal | undefined,
 ): Promise<WrittenFile> {
-  const part = place.boundary.full(partPath(place.path))
+  const part = new Part(place)
   let isBroken = false
   content.once('error', () => {
     isBroken = true
   })
   try {
-    const from = await provenBytes(options.again, await partBytes(channel, options, part), partHash)
+    const from = await provenBytes(options.again, await partBytes(channel, options, part.full), partHash)
     const written = await writePart(channel, part, content, { ...options, flushes: place.flushes }, signal, from)
     await place.asides.mend(renamingBy(channel, place), place.path)
     await place.look()
-    await putInPlace(channel, place)
+    await putInPlace(channel, place, part.path)
     return from === 0 ? written : { ...written, resumedAt: from }
   } catch (error) {
     const goesOn = options.again !== undefined && !isBroken && !(error instanceof MigrateError) && statusOf(error) === undefined
     content.destroy()
     // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
-    if (!channel.isLost && !goesOn) await channel.remove(part).catch(() => undefined)
+    if (!channel.isLost && !goesOn) await channel.remove(part.full).catch(() => undefined)
     throw error
   }
 }
@@ -76,19 +96,19 @@ export async function placeWhole(channel: SftpChannel, from: string, target: str
 }
 
 /**
- * Renames a path's part over it: in one step with the extension, and otherwise, where a plain rename doesn't replace, in two. A server says no
+ * Renames a part over its path: in one step with the extension, and otherwise, where a plain rename doesn't replace, in two. A server says no
  * more than "failure" of a name that is taken.
  */
-async function putInPlace(channel: SftpChannel, place: Omit<Place, 'look' | 'flushes'>): Promise<void> {
+async function putInPlace(channel: SftpChannel, place: Omit<Place, 'look' | 'flushes'>, partOf: string): Promise<void> {
   const { path, boundary } = place
-  const [part, full] = [boundary.full(partPath(path)), boundary.full(path)]
+  const [part, full] = [boundary.full(partOf), boundary.full(path)]
   if (channel.has(REPLACE)) return channel.replace(part, full)
   try {
     await channel.rename(part, full)
   } catch (error) {
     const status = statusOf(error)
     if (status === undefined || status === STATUS.denied || status === STATUS.missing) throw error
-    await place.asides.replace(renamingBy(channel, place), path, error)
+    await place.asides.replace(renamingBy(channel, place), path, error, partOf)
   }
 }
 
@@ -137,7 +157,7 @@ export async function makeLinkAt(channel: SftpChannel, place: Omit<Place, 'look'
   const part = boundary.full(partPath(path))
   await channel.remove(part).catch((error: unknown) => ignoring(STATUS.missing, error))
   await channel.makeLink(part, target)
-  await putInPlace(channel, place)
+  await putInPlace(channel, place, partPath(path))
 }
 
 /** Removes a folder; no error when it isn't there or isn't empty. */

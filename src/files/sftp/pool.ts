@@ -1,6 +1,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { connect, type Login, type SftpConnection } from './connection.ts'
+import { Haste } from './haste.ts'
 import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
@@ -12,6 +13,8 @@ const OPENED_AT_ONCE = 4
  * answers, for each of them: on a long way that alone says how fast a large file gets there.
  */
 export const LARGE = BUSY
+/** From so many bytes on a file is large. */
+export const LARGE_BYTES = 2 * 1024 * 1024
 /** At most so many at once through one connection: each may hold a file open, and servers let a session open a few hundred. */
 const MOST_AT_ONCE = 192
 
@@ -30,6 +33,8 @@ export class SftpPool {
   #limit: number
   /** Connections that are being opened, with their logins, which are there sooner. */
   readonly #opening = new Map<Promise<SftpConnection>, Promise<Login>>()
+  #logins: readonly Login[] = []
+  readonly #haste = new Haste()
   #closed = false
   /** The last login took so long, milliseconds: some round trips. */
   loginMs = 0
@@ -72,7 +77,8 @@ export class SftpPool {
   async leaseForCommand(): Promise<Lease<Login>> {
     const best = this.#best()
     if (best !== undefined) this.#widenFor(best)
-    return this.#lent(best ?? (await this.#firstLogin()), 1)
+    this.#logins = this.#logins.filter((login) => !login.isLost)
+    return this.#lent(leastLoaded(this.#logins) ?? (await this.#firstLogin()), 1)
   }
 
   /** Returns when the account is let in, a few round trips before there is a session. */
@@ -84,6 +90,11 @@ export class SftpPool {
   async widen(): Promise<void> {
     await this.loggedIn()
     this.#openUpTo(this.#limit)
+  }
+
+  /** The shortest time in which the host has answered on those that stand, milliseconds; `Infinity` before any answer. */
+  get shortestMs(): number {
+    return Math.min(...this.#open.map(({ channel }) => channel.shortestMs))
   }
 
   #lent<C extends Login>(connection: C, weight: number): Lease<C> {
@@ -110,7 +121,7 @@ export class SftpPool {
       throw new MigrateError('fault', 'Files were asked for after their connection was closed. This is a fault in migrate.')
     for (const lost of this.#open.filter((connection) => connection.channel.isLost))
       this.#open.splice(this.#open.indexOf(lost), 1)
-    return this.#open.reduce<SftpConnection | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)
+    return leastLoaded(this.#open)
   }
 
   /** Where none stands: the one that is being opened, or one that is opened now. */
@@ -129,7 +140,12 @@ export class SftpPool {
     const login = Promise.withResolvers<Login>()
     const begun = systemClock.monotonic()
     login.promise.catch(() => undefined)
-    const opening = connect(this.#options, login.resolve)
+    const loggedIn = (standing: Login): void => {
+      this.#logins = [...this.#logins, standing]
+      login.resolve(standing)
+    }
+    const opening = this.#haste
+      .login((hasten) => connect(this.#options, hasten, loggedIn))
       .then((connection) => {
         this.#open.push(connection)
         this.loginMs = systemClock.monotonic() - begun
@@ -163,3 +179,6 @@ export class SftpPool {
       })
   }
 }
+
+const leastLoaded = <C extends Login>(logins: readonly C[]): C | undefined =>
+  logins.reduce<C | undefined>((a, b) => (a !== undefined && a.load <= b.load ? a : b), undefined)

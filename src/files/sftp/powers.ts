@@ -1,4 +1,4 @@
-import { CaseProbe } from '../case-folding.ts'
+import { CaseProbe, otherCase } from '../case-folding.ts'
 import type { FilePowers } from '../port.ts'
 import { type SftpChannel, statusOf } from './channel.ts'
 import { checksFiles } from './check-file.ts'
@@ -68,17 +68,18 @@ async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashe
 /** OpenSSH for Windows gives whole paths a drive: `/C:/Users/site`. */
 const isWindows = async (channel: SftpChannel): Promise<boolean> => /^\/[A-Za-z]:/.test(await channel.realPath('.'))
 
-/** By a name in the folder, or else by the folder's own. */
+/** By a name in the folder, or else by the folder's own, or by those beside it. */
 async function foldsCaseAt(channel: SftpChannel, root: string): Promise<boolean | null> {
+  // Asked beside the others: on a long way it would be waited for.
+  const own = foldsOwnName(channel, root)
+  own.catch(() => undefined) // thrown when it comes to it
   const above = root.slice(0, root.lastIndexOf('/')) || '/'
-  // Both are read at once: on a long way the second one would be waited for.
-  const folders = root === '/' ? [root] : [root, above]
-  const read = folders.map((folder) => probeOf(channel, folder))
-  for (const each of read) each.catch(() => undefined) // thrown when it comes to it
-  for (const [index, folder] of folders.entries()) {
+  for (const folder of root === '/' ? [root] : [root, above]) {
+    const probe = await probeOf(channel, folder)
     const below = folder === '/' ? '' : folder
-    const found = await (await read[index])?.foldsCase(async (name) => !(await isMissing(channel, `${below}/${name}`)))
-    if (found !== null && found !== undefined) return found
+    const found = await probe.foldsCase(async (name) => !(await isMissing(channel, `${below}/${name}`)))
+    if (found !== null) return found
+    if ((await own) === false) return false
   }
   return null
 }
@@ -93,4 +94,13 @@ async function probeOf(channel: SftpChannel, folder: string): Promise<CaseProbe>
     return new CaseProbe()
   }
   return probe
+}
+
+/** False when the folder is there and not to be found by the other case of its name; `null` when that doesn't tell. */
+async function foldsOwnName(channel: SftpChannel, root: string): Promise<false | null> {
+  const at = root.lastIndexOf('/') + 1
+  const other = root.slice(0, at) + otherCase(root.slice(at))
+  if (other === root) return null
+  const [isRootMissing, isOtherMissing] = await Promise.all([isMissing(channel, root), isMissing(channel, other)])
+  return !isRootMissing && isOtherMissing ? false : null
 }

@@ -14,6 +14,8 @@ const PIECE = 64 * 1024
 export interface LaneEnd {
   /** False when it was told to end, or the connection broke: nothing is said against another one then. */
   readonly isRefused: boolean
+  /** False when the host didn't say that it has: it may be at work still, or later. */
+  readonly hasEnded: boolean
   /** What its programs said last. */
   readonly said: string
 }
@@ -34,13 +36,19 @@ export abstract class ProgramLane {
   #heldBytes = 0
   #unansweredBytes = 0
   #moved = false
-  #wasGiven = false
   #isEnding = false
+  /** It is at work on something that may take longer than a program that hangs is waited for. */
+  protected mayTakeLong = false
   readonly #stopped = new AbortController()
   #isOver = false
 
   constructor(pool: SftpPool, command: string) {
-    this.ended = this.#run(pool, command).catch((): LaneEnd => ({ isRefused: false, said: '' }))
+    this.ended = this.#run(pool, command).catch((): LaneEnd => ({ isRefused: false, hasEnded: false, said: '' }))
+  }
+
+  /** Nothing is heard of it any more. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   /** Bytes that it was given and has not answered yet. */
@@ -58,11 +66,11 @@ export abstract class ProgramLane {
   }
 
   /** Resolves with the answer; false when none came. */
-  protected give(pieces: readonly Buffer[]): Promise<boolean> {
+  protected give(...pieces: readonly Buffer[]): Promise<boolean> {
     if (this.#isOver || this.#isEnding) return Promise.resolve(false)
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    let bytes = 0
+    for (const piece of pieces) bytes += piece.length
     this.#unansweredBytes += bytes
-    this.#wasGiven = true
     return new Promise((settle) => {
       this.#sent.push({ bytes, settle })
       if (this.#heldBytes === 0) setImmediate(() => this.#flush())
@@ -109,7 +117,8 @@ export abstract class ProgramLane {
         return connection.isLost
       }
       const command = await this.#begun(connection, text)
-      if (typeof command === 'string') return { isRefused: !this.#stopped.signal.aborted && !(await isLost()), said: command }
+      if (typeof command === 'string')
+        return { isRefused: !this.#stopped.signal.aborted && !(await isLost()), hasEnded: false, said: command }
       this.#command = command
       this.#flush()
       // What it said first may have come with the word that it runs.
@@ -117,7 +126,7 @@ export abstract class ProgramLane {
       if (this.#isEnding) command.channel.end()
       void this.#watch().catch(() => undefined)
       const code = await Promise.race([command.ended, this.#unwanted()])
-      return { isRefused: (code !== 0 || !this.#isEnding) && !(await isLost()), said: command.said() }
+      return { isRefused: (code !== 0 || !this.#isEnding) && !(await isLost()), hasEnded: code !== null, said: command.said() }
     } finally {
       this.#isOver = true
       this.#over.abort()
@@ -149,13 +158,13 @@ export abstract class ProgramLane {
   }
 
   /**
-   * Resolves when it is stopped and was never given anything: what it does by itself isn't waited for. A host may say that a program has ended
-   * only once it has (OpenSSH does, also of one whose input has); what it was given it might still be writing.
+   * Resolves when it is stopped: its end isn't waited for. A host may say that a program has ended only once it has (OpenSSH does, also of one
+   * whose input has), and one that hangs may never; what it was given it might still be writing, under names of its own alone.
    */
   #unwanted(): Promise<null> {
     const { signal } = this.#stopped
     return new Promise((resolve) => {
-      const stopped = (): void => void (this.#wasGiven || resolve(null))
+      const stopped = (): void => resolve(null)
       if (signal.aborted) stopped()
       signal.addEventListener('abort', stopped, { once: true })
     })
@@ -165,7 +174,7 @@ export abstract class ProgramLane {
     for (;;) {
       this.#moved = false
       await systemClock.sleep(HANGS_MS, this.#over.signal)
-      if (!this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
+      if (!this.mayTakeLong && !this.#moved && (this.#sent.length > 0 || this.#isEnding)) return this.stop()
     }
   }
 }

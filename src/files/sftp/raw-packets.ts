@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { nameBytes, nameFrom } from '../raw-names.ts'
 import { member } from './insides.ts'
 
@@ -11,31 +12,36 @@ const FLAG = { size: 0x1, owner: 0x2, permissions: 0x4, times: 0x8, extended: 0x
  * them. The long form of a name, which nobody reads, is left out. The answer itself when it isn't as the protocol has it.
  */
 export function withNames(packet: Buffer): Buffer {
-  const pieces: Buffer[] = [packet.subarray(0, HEADER + 8)]
+  // A byte of a name becomes four at most. Put together in one place: a buffer for each piece would take most of a listing's time.
+  const whole = Buffer.allocUnsafe(packet.length * 4)
+  let [at, end] = [HEADER + 8, packet.copy(whole, 0, 0, HEADER + 8)]
   try {
-    let at = HEADER + 8
     for (let left = packet.readUInt32BE(HEADER + 4); left > 0; left -= 1) {
       const name = stringAt(packet, at)
-      const long = stringAt(packet, at + 4 + name.length)
-      at += 8 + name.length + long.length
-      const length = attributesLength(packet, at)
-      pieces.push(...counted(Buffer.from(nameFrom(name), 'utf8')), Buffer.alloc(4), packet.subarray(at, at + length))
-      at += length
+      const length = isAscii(name) ? name.copy(whole, end + 4) : whole.write(nameFrom(name), end + 4, 'utf8')
+      end = whole.writeUInt32BE(length, end) + length
+      at += 4 + name.length
+      at += 4 + stringLength(packet, at)
+      end = whole.writeUInt32BE(0, end)
+      const attributes = attributesLength(packet, at)
+      end += packet.copy(whole, end, at, at + attributes)
+      at += attributes
     }
-    pieces.push(packet.subarray(at))
   } catch (error) {
     if (error instanceof RangeError) return packet
     throw error
   }
-  const whole = Buffer.concat(pieces)
-  whole.writeUInt32BE(whole.length - 4, 0)
-  return whole
+  end += packet.copy(whole, end, at)
+  whole.writeUInt32BE(end - 4, 0)
+  return whole.subarray(0, end)
 }
 
-function stringAt(packet: Buffer, at: number): Buffer {
+const stringAt = (packet: Buffer, at: number): Buffer => packet.subarray(at + 4, at + 4 + stringLength(packet, at))
+
+function stringLength(packet: Buffer, at: number): number {
   const length = packet.readUInt32BE(at)
   if (at + 4 + length > packet.length) throw new RangeError('a name that ends after its packet')
-  return packet.subarray(at + 4, at + 4 + length)
+  return length
 }
 
 function attributesLength(packet: Buffer, at: number): number {
@@ -47,7 +53,7 @@ function attributesLength(packet: Buffer, at: number): number {
   if (flags & FLAG.times) length += 8
   if ((flags & FLAG.extended) === 0) return length
   let left = packet.readUInt32BE(at + length) * 2
-  for (length += 4; left > 0; left -= 1) length += 4 + stringAt(packet, at + length).length
+  for (length += 4; left > 0; left -= 1) length += 4 + stringLength(packet, at + length)
   return length
 }
 

@@ -11,6 +11,10 @@ export class Silence {
   #heardAt = 0
   #waiting = 0
   #isWatching = false
+  /** Something was asked while nothing else was waited for, and the answer hasn't come. */
+  #isMeasuring = false
+  /** The shortest time in which an answer came, milliseconds; `Infinity` before the first. */
+  shortestMs = Number.POSITIVE_INFINITY
 
   constructor(limitMs: number, onSilent: () => void) {
     this.#limitMs = limitMs
@@ -18,7 +22,10 @@ export class Silence {
   }
 
   asked(): void {
-    if (this.#waiting === 0) this.#heardAt = systemClock.monotonic()
+    if (this.#waiting === 0) {
+      this.#heardAt = systemClock.monotonic()
+      this.#isMeasuring = true
+    }
     this.#waiting += 1
     if (this.#isWatching || this.#over.signal.aborted) return
     this.#isWatching = true
@@ -27,7 +34,10 @@ export class Silence {
 
   answered(): void {
     this.#waiting -= 1
-    this.#heardAt = systemClock.monotonic()
+    const now = systemClock.monotonic()
+    if (this.#isMeasuring) this.shortestMs = Math.min(this.shortestMs, now - this.#heardAt)
+    this.#isMeasuring = false
+    this.#heardAt = now
   }
 
   end(): void {

@@ -1,13 +1,26 @@
-import { parentOf, partPath } from '../paths.ts'
+import { lanePart, parentOf, partPath } from '../paths.ts'
 import type { FileEntry, Purpose, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
+import { Adrift } from './adrift.ts'
 import type { SftpRoot } from './inside.ts'
 import type { SftpPool } from './pool.ts'
 import { canBeTold } from './receiver.ts'
 import { Receivers } from './receivers.ts'
 import { SMALL_BYTES, TarReads } from './tar-read.ts'
 import { TarWrites } from './tar-write.ts'
+
+/** The ways of a file to its place. */
+interface Ways {
+  /**
+   * Renames what stands, whole, under a path of the host; of `null` it makes the folder alone, for what is put there by itself. Where that
+   * can't be done, as between two disks, `bySftp` does it.
+   */
+  place(from: string | null): Promise<void>
+  /** The file's folder is known to be there, and within the root. */
+  readonly isReady: boolean
+  bySftp(): Promise<WrittenFile>
+}
 
 export type FellBack = (way: 'reading' | 'writing', said: string) => void
 
@@ -26,6 +39,7 @@ export class SmallFiles {
   readonly #reads: TarReads
   readonly #receivers: Receivers
   readonly #writes: TarWrites
+  readonly #adrift: Adrift
   readonly #hasPrograms: () => Promise<boolean>
   readonly #known: () => boolean | Promise<boolean>
 
@@ -33,7 +47,14 @@ export class SmallFiles {
    * `hasPrograms`: whether a shell sees the very folder that SFTP does, `null` when that isn't to be told yet; never rejects. Asked until it
    * is told. `fellBack`: is told once for each way when the host's programs could not be used after all, with the last that they said.
    */
-  constructor(pool: SftpPool, connections: number, hasPrograms: () => Promise<boolean | null>, fellBack: FellBack) {
+  constructor(
+    pool: SftpPool,
+    connections: number,
+    hasPrograms: () => Promise<boolean | null>,
+    fellBack: FellBack,
+    host: ConstructorParameters<typeof Adrift>[0],
+  ) {
+    this.#adrift = new Adrift(host)
     // The answer may take seconds: until it is there, files go by SFTP.
     let answer: boolean | undefined
     let asked: Promise<boolean> | undefined
@@ -48,8 +69,8 @@ export class SmallFiles {
     const known = (): boolean | Promise<boolean> => answer ?? this.#hasPrograms()
     this.#known = known
     this.#reads = new TarReads(pool, connections, known, (said) => fellBack('reading', said))
-    this.#receivers = new Receivers(pool, connections, known)
-    this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said))
+    this.#receivers = new Receivers(pool, connections, known, this.#adrift)
+    this.#writes = new TarWrites(pool, connections, known, (said) => fellBack('writing', said), this.#adrift.own)
   }
 
   /**
@@ -63,7 +84,8 @@ export class SmallFiles {
     if (!(await this.#hasPrograms())) return this.#without()
     if (purpose === 'read') return
     const swept = this.#writes.sweepOnce(root).catch(() => undefined)
-    const isReceived = (await receives) || (await this.#receivers.prepare(root, bytes))
+    await receives
+    const isReceived = await this.#receivers.prepare(root, bytes)
     if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
     await swept
   }
@@ -82,18 +104,14 @@ export class SmallFiles {
     return root.knows(parentOf(path)) ? this.#reads.read(root.full(''), path, entry, bySftp) : bySftp()
   }
 
-  /**
-   * `place`: renames what stands, whole, under a path of the host; of `null` it makes the folder alone, for what is put there by itself. Where
-   * that can't be done, as between two disks, `bySftp` does it.
-   */
-  async write(
-    root: string,
-    path: string,
-    whole: Whole,
-    options: WriteOptions,
-    place: (from: string | null) => Promise<void>,
-    bySftp: () => Promise<WrittenFile>,
-  ): Promise<WrittenFile> {
+  /** `root`: absolute, on the host. */
+  write(root: string, path: string, whole: Whole, options: WriteOptions, ways: Ways): Promise<WrittenFile> {
+    if (this.#adrift.isSettled) return this.#write(root, path, whole, options, ways)
+    return this.#adrift.settle().then(() => this.#write(root, path, whole, options, ways))
+  }
+
+  #write(root: string, path: string, whole: Whole, options: WriteOptions, ways: Ways): Promise<WrittenFile> {
+    const { place, isReady, bySftp } = ways
     const { bytes, sha256 } = whole
     const { mode, mtimeSeconds } = options
     // Without a mode the host gives its own, and only times since 1970 can be told to its programs.
@@ -112,12 +130,31 @@ export class SmallFiles {
     // What is to be replaced is looked at right before a rename of our own.
     if (options.replaces !== undefined || !canBeTold(mtimeSeconds)) return without()
     const file = { path, part: partPath(path), bytes, mode, mtimeSeconds }
-    return (await this.#receivers.write(root, file, () => place(null), { oneByOne: bySftp, without })) ?? written
+    return this.#receivers.write(root, file, { written, isReady, ready: () => place(null), oneByOne: bySftp, without })
+  }
+
+  /** A name for a part that no other one has. */
+  readonly newPart = (): string => lanePart(this.#adrift.newLane())
+
+  /** Is to be told of what listings show. */
+  see(path: string): void {
+    this.#adrift.see(path)
+  }
+
+  /** To be awaited before anything is written: what nobody hears of any more can give no name from then on. */
+  settle(): Promise<void> {
+    return this.#adrift.settle()
   }
 
   /** `root`: absolute, on the host. Returns when no folder of files on their way is left there. */
-  sweep(root: string): Promise<void> {
-    return this.#writes.sweep(root)
+  async sweep(root: string): Promise<void> {
+    await Promise.all([this.#receivers.sweep(), this.#writes.sweep(root)])
+    await this.#adrift.settle()
+  }
+
+  /** Brings what was written to the host's disk by a program that is at work there; false when there is none, or it couldn't. */
+  sync(): Promise<boolean> {
+    return this.#receivers.sync()
   }
 
   async close(): Promise<void> {

@@ -29,7 +29,7 @@ export class TarLane extends ProgramLane {
   unpack(folder: string, archive: readonly Buffer[]): Promise<boolean> {
     const bytes = archive.reduce((sum, piece) => sum + piece.length, 0)
     this.#folders.push(folder)
-    return this.give([Buffer.from(`${folder} ${bytes}\n`), ...archive])
+    return this.give(Buffer.from(`${folder} ${bytes}\n`), ...archive)
   }
 
   protected override hear(bytes: Buffer): void {

@@ -2,10 +2,12 @@ import { systemClock } from '../../base/clock.ts'
 import type { FileEntry } from '../port.ts'
 import { nameBytes, nameFrom } from '../raw-names.ts'
 import { Beside } from './beside.ts'
-import { type Command, shellWord, startCommand } from './command.ts'
+import { type Command, startCommand } from './command.ts'
 import type { Login } from './connection.ts'
 import type { Lease, SftpPool } from './pool.ts'
+import { FILLER, isFiller, RECORD_BLOCKS, tarCommand } from './tar-command.ts'
 import { type Found, TarMembers } from './tar-members.ts'
+import { WantedInOrder } from './wanted.ts'
 
 /** Larger files are read by themselves. */
 export const SMALL_BYTES = 128 * 1024
@@ -15,25 +17,13 @@ const WORTH = 24
 const MOST_FILES = 2048
 const MOST_BYTES = 16 * 1024 * 1024
 /** Wanted of one command before another connection's is begun beside it. */
-const BUSY_FILES = 256
+const BUSY_FILES = 96
 /** Looked at so often. After so long without a further name it is given what fills its record: it holds back what it has until then. */
 const LOOK_MS = 20
 /** A command that gives nothing for so long, while something is wanted of it, hangs. */
 const HANGS_MS = 10_000
 /** One that nothing is wanted of for so long is told to end. */
 const IDLE_MS = 3000
-/** Headers without a content, of the folder itself, as many as fill a record; tar writes its name as `./`. */
-const RECORD_BLOCKS = 64
-const FILLER = '.\0'.repeat(RECORD_BLOCKS)
-const isFiller = (name: Buffer): boolean => name.length === 2 && name.toString('latin1') === './'
-
-/**
- * GNU tar, which takes names while it works: one round trip for thousands of files. Names byte for byte, a line break too;
- * a file with several names as often as it has names; nothing of what it finds instead of a file is followed.
- */
-const command = (root: string): string =>
-  `cd -- ${shellWord(root)} && LC_ALL=C exec tar --create --file=- --format=gnu --blocking-factor=${RECORD_BLOCKS} --no-recursion --hard-dereference --null --verbatim-files-from --files-from=-`
-
 /**
  * Reads many small files through `tar` on hosts that let the account run commands. Whatever doesn't come this way (`undefined`) is
  * to be read otherwise, which also tells what is wrong with it.
@@ -59,7 +49,17 @@ export class TarReads {
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way to read it. How many are wanted at this moment is counted over both. */
-  async read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
+  read<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
+    const stream = this.#streams.length > 0 && this.#isUsable() === true ? this.#stream(root) : undefined
+    if (stream === undefined) return this.#readLater(root, path, entry, otherwise)
+    this.#waiting += 1
+    return stream.read(path, entry.size).then<Buffer | T>((bytes) => {
+      this.#waiting -= 1
+      return bytes?.length === entry.size ? bytes : this.#otherwise(otherwise)
+    })
+  }
+
+  async #readLater<T>(root: string, path: string, entry: FileEntry, otherwise: () => Promise<T>): Promise<Buffer | T> {
     this.#waiting += 1
     try {
       const stream = await this.#streamFor(root)
@@ -68,6 +68,13 @@ export class TarReads {
     } finally {
       this.#waiting -= 1
     }
+  }
+
+  #otherwise<T>(otherwise: () => Promise<T>): Promise<T> {
+    this.#waiting += 1
+    return this.#beside.run(otherwise).finally(() => {
+      this.#waiting -= 1
+    })
   }
 
   /** Begins what takes a while to begin: many files are about to be read. */
@@ -96,23 +103,27 @@ export class TarReads {
   /** The one with least to do that takes more; another one where all are busy; `undefined` when none can be had at once. */
   #stream(root: string): TarStream | undefined {
     if (this.#isOff) return undefined
-    const open = this.#streams.filter((stream) => stream.takesMore() && stream.isUseful)
-    const best = open.reduce<TarStream | undefined>((a, b) => (a !== undefined && a.wanted <= b.wanted ? a : b), undefined)
+    let best: TarStream | undefined
+    for (const stream of this.#streams) {
+      if (!stream.takesMore() || !stream.isUseful) continue
+      if (best === undefined || stream.wanted < best.wanted) best = stream
+    }
     if (best !== undefined && (best.wanted < BUSY_FILES || this.#streams.length >= this.#most)) return best
     const isProven = this.#wasUseful || this.#streams.length === 0 || this.#streams.some((stream) => stream.isUseful)
     const isStarting = this.#streams.some((stream) => !stream.isUseful)
-    return this.#streams.length < this.#most && isProven && !isStarting ? this.#begin(root) : best
+    if (this.#streams.length < this.#most && isProven && !isStarting) this.#begin(root)
+    return best
   }
 
   #begin(root: string): TarStream {
     // As long as it isn't known, the folder may not be there.
     const isKnown = this.#isUsable() === true
-    const stream = new TarStream(this.#pool, command(root))
+    const stream = new TarStream(this.#pool, tarCommand(root))
     this.#streams.push(stream)
     void stream.ended.then((wasUseful) => {
       this.#streams.splice(this.#streams.indexOf(stream), 1)
       this.#wasUseful ||= wasUseful
-      if (this.#wasUseful || this.#isOff || !isKnown) return
+      if (this.#wasUseful || this.#isOff || !isKnown || stream.wasCut) return
       this.#isOff = true
       this.#refused(stream.said())
     })
@@ -123,12 +134,6 @@ export class TarReads {
 /** No path of a site is so. */
 const fillingName = (number: number): string => `./${number}`
 
-interface Wanted {
-  readonly name: string
-  readonly size: number
-  settle(bytes: Buffer | undefined): void
-}
-
 /** One `tar` at work. Members come in the order in which they were asked for; what it can't read is left out. */
 class TarStream {
   /** Resolves when it is over, with whether it gave anything. Never rejects. */
@@ -136,11 +141,11 @@ class TarStream {
   /** Resolves when it has given something, or is over. */
   readonly shown: Promise<void>
   readonly #pool: SftpPool
-  readonly #queue = new Map<string, Wanted>()
+  readonly #queue = new WantedInOrder()
   readonly #over = new AbortController()
   #command: Command | undefined
   #names: string[] = []
-  #bytes = 0
+  #lease: Lease<Login> | undefined
   #isClosing = false
   #isUseful = false
   #active = true
@@ -159,7 +164,9 @@ class TarStream {
     })
     this.ended = this.#run(command)
       .catch(() => undefined)
-      .then(() => {
+      .then(async () => {
+        // What is said of the connection comes after what is said of the command.
+        await new Promise((resolve) => setImmediate(resolve))
         this.#show()
         return this.#isUseful
       })
@@ -174,19 +181,23 @@ class TarStream {
     return this.#isUseful
   }
 
+  /** Its connection broke, or there was none: nothing is said against tar then. */
+  get wasCut(): boolean {
+    return this.#lease?.connection.isLost ?? true
+  }
+
   get wanted(): number {
     return this.#queue.size
   }
 
   takesMore(): boolean {
-    return !this.#isClosing && this.#queue.size < MOST_FILES && this.#bytes < MOST_BYTES
+    return !this.#isClosing && this.#queue.size < MOST_FILES && this.#queue.bytes < MOST_BYTES
   }
 
   read(path: string, size: number): Promise<Buffer | undefined> {
     if (this.#queue.has(path)) return Promise.resolve(undefined)
-    return new Promise((resolve) => {
-      this.#queue.set(path, { name: path, size, settle: resolve })
-      this.#bytes += size
+    return new Promise((settle) => {
+      this.#queue.add({ name: path, size, settle })
       this.#names.push(path)
       if (this.#flushing) return
       this.#flushing = true
@@ -201,23 +212,21 @@ class TarStream {
   }
 
   async #run(command: string): Promise<void> {
-    let lease: Lease<Login> | undefined
     try {
-      lease = await this.#pool.leaseForCommand()
+      this.#lease = await this.#pool.leaseForCommand()
       const members = new TarMembers(SMALL_BYTES, (member) => this.#found(member))
-      this.#command = await startCommand(lease.connection, command, (bytes) => this.#take(members, bytes))
+      this.#command = await startCommand(this.#lease.connection, command, (bytes) => this.#take(members, bytes))
       if (this.#isClosing) this.#command.channel.close()
-      // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
-      else for (let records = 0; records < 2; records += 1) this.#fill()
       this.#flush()
+      // Before anything is wanted of it, it shows that it works: it gives a record when it has more than that.
+      for (let records = 0; records < 2; records += 1) this.#fill()
       void this.#watch().catch(() => undefined)
       await this.#command.ended
     } finally {
-      lease?.release()
+      this.#lease?.release()
       this.#isClosing = true
       this.#over.abort()
-      for (const { settle } of this.#queue.values()) settle(undefined)
-      this.#queue.clear()
+      for (let left = this.#queue.next(); left !== undefined; left = this.#queue.next()) left.settle(undefined)
     }
   }
 
@@ -245,7 +254,7 @@ class TarStream {
     this.#isUnfilled = false
     const name = fillingName(this.#fillings)
     this.#fillings += 1
-    this.#queue.set(name, { name, size: 0, settle: () => undefined })
+    this.#queue.add({ name, size: 0, settle: () => undefined })
     this.#command?.channel.write(FILLER)
   }
 
@@ -255,10 +264,8 @@ class TarStream {
     if (!this.#queue.has(path)) return
     this.#isUseful ||= bytes !== null || isFiller(name)
     if (this.#isUseful) this.#show()
-    for (const [key, wanted] of this.#queue) {
-      this.#queue.delete(key)
-      this.#bytes -= wanted.size
-      if (key !== path) {
+    for (let wanted = this.#queue.next(); wanted !== undefined; wanted = this.#queue.next()) {
+      if (wanted.name !== path) {
         wanted.settle(undefined)
         continue
       }

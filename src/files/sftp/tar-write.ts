@@ -35,8 +35,8 @@ export class TarWrites {
   readonly #isUsable: () => boolean | Promise<boolean>
   readonly #refused: (said: string) => void
   #swept: Promise<void> | undefined
-  /** Names of the folders that this one fills. */
-  readonly #own = new Set<string>()
+  /** Names of folders of this process's own, those that this one fills among them. */
+  readonly #own: Set<string>
   readonly #lanes: TarLane[] = []
   #filling: Archive | undefined
   #waiting = 0
@@ -46,13 +46,20 @@ export class TarWrites {
   #wasUsed = false
   readonly #running = new Set<Promise<void>>()
 
-  /** `refused`: is told, once, what the host's programs said when they could not be used after all. */
-  constructor(pool: SftpPool, connections: number, isUsable: () => boolean | Promise<boolean>, refused: (said: string) => void) {
+  /** `refused`: is told, once, what the host's programs said when they could not be used after all. `own`: folders in the root that are not to be swept. */
+  constructor(
+    pool: SftpPool,
+    connections: number,
+    isUsable: () => boolean | Promise<boolean>,
+    refused: (said: string) => void,
+    own: Set<string>,
+  ) {
     this.#pool = pool
     this.#beside = new Beside(() => pool.loginMs)
     this.#most = connections
     this.#isUsable = isUsable
     this.#refused = refused
+    this.#own = own
   }
 
   /** `root`: absolute, on the host. `otherwise`: another way. How many are on their way at this moment is counted over both. */
@@ -119,6 +126,7 @@ export class TarWrites {
   async #unpack(root: string, file: Small): Promise<Unpacked | undefined> {
     if (this.#filling?.takes(file) === false) this.#send(root)
     const archive = this.#filling ?? new Archive(root)
+    this.#own.add(archive.folder)
     const added = archive.add(file)
     if (this.#filling !== archive) {
       this.#filling = archive
@@ -140,7 +148,6 @@ export class TarWrites {
     this.#filling = undefined
     if (archive === undefined) return
     this.#wasUsed = true
-    this.#own.add(archive.folder)
     const running = this.#carry(root, archive).finally(() => this.#running.delete(running))
     this.#running.add(running)
   }

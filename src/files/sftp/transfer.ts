@@ -41,6 +41,8 @@ export interface Stretch {
   readonly offset: number
   /** The file's length where it is known: no more is read than that. */
   readonly size: number | null
+  /** Throws when what was opened lies outside the root; asked beside the first bytes, which are given to nobody before it is answered. */
+  within(): Promise<void>
 }
 
 /**
@@ -49,8 +51,14 @@ export interface Stretch {
  */
 export async function* readOpened(channel: SftpChannel, stretch: Stretch): AsyncGenerator<Buffer> {
   const handle = await channel.open(stretch.full, OPEN.read)
+  const within = stretch.within()
+  within.catch(noop)
   try {
-    yield* readAhead(channel, handle, stretch)
+    for await (const piece of readAhead(channel, handle, stretch)) {
+      await within
+      yield piece
+    }
+    await within
   } finally {
     if (!channel.isLost) await channel.close(handle)
   }
@@ -119,13 +127,23 @@ function beginning(counts: readonly number[], request: number): number {
   return short === -1 ? counts.length * request : short * request + (counts[short] ?? 0)
 }
 
-/** A file that fits into one request, whole: three requests, the last two sent together. `null` when it isn't that long any more. */
+/**
+ * A file that fits into one request, whole: four requests, the last three sent together. `null` when it isn't that long any more, or stands
+ * under its name no more: a link that was put there since it was listed could lead anywhere.
+ */
 export async function readSmall(channel: SftpChannel, full: string, size: number): Promise<Buffer | null> {
   if (size > channel.maxTransfer) return null
   const handle = await channel.open(full, OPEN.read)
   const bytes = Buffer.allocUnsafe(size)
-  const [count] = await Promise.all([channel.read(handle, bytes, 0), channel.close(handle)])
-  return count === size ? bytes : null
+  const [count, , stands] = await Promise.all([channel.read(handle, bytes, 0), channel.close(handle), channel.lstat(full)])
+  return count === size && stands.isFile() ? bytes : null
+}
+
+/** The name under which a file is written, whole, on the host. */
+export interface PartName {
+  readonly full: string
+  /** An earlier try has left something there: another name is taken, which its own rename, if that is under way still, can't move. */
+  change(): void
 }
 
 /**
@@ -134,13 +152,13 @@ export async function readSmall(channel: SftpChannel, full: string, size: number
  */
 export async function writePart(
   channel: SftpChannel,
-  part: string,
+  part: PartName,
   content: Readable,
   options: WriteOptions & { flushes(bytes: number): Promise<boolean> },
   signal: AbortSignal | undefined,
   from = 0,
 ): Promise<WrittenFile> {
-  const handle = from > 0 ? await channel.open(part, OPEN.write) : await openNew(channel, part, options.mode)
+  const handle = from > 0 ? await channel.open(part.full, OPEN.write) : await openNew(channel, part, options.mode)
   const digest = digestOf(content)
   const hash = digest === undefined ? createHash('sha256') : undefined
   let size = from
@@ -166,7 +184,7 @@ export async function writePart(
     const attributes = attributesOf(options)
     const set = channel.setHandleAttributes(handle, attributes).catch((error: unknown) => {
       if (statusOf(error) !== STATUS.unsupported) throw error
-      return channel.setAttributes(part, attributes)
+      return channel.setAttributes(part.full, attributes)
     })
     set.catch(noop)
     if (await options.flushes(size)) ahead.add(0, channel.flush(handle), undefined)
@@ -210,14 +228,16 @@ class Unanswered {
   }
 }
 
-async function openNew(channel: SftpChannel, part: string, mode: number | null): Promise<Buffer> {
+async function openNew(channel: SftpChannel, part: PartName, mode: number | null): Promise<Buffer> {
   // Written as private as can be: it may hold passwords, and gets its own mode when it is whole.
-  const open = (): Promise<Buffer> => channel.open(part, OPEN.write | OPEN.create | OPEN.exclusive, mode === null ? null : 0o600)
+  const open = (): Promise<Buffer> =>
+    channel.open(part.full, OPEN.write | OPEN.create | OPEN.exclusive, mode === null ? null : 0o600)
   try {
     return await open()
   } catch (error) {
     if (statusOf(error) !== STATUS.failure) throw error
-    await channel.remove(part).catch(noop) // opened again below, which tells what is wrong
+    await channel.remove(part.full).catch(noop) // opened again below, which tells what is wrong
+    part.change()
     return open()
   }
 }

@@ -18,6 +18,8 @@ interface Tree {
   isEntered(folder: string): boolean
   readonly read: ReadFolder
   stat(path: string): Promise<FileEntry | undefined>
+  /** Is told of each folder before it is given out: the one above it was seen to have it. */
+  saw(folder: string): void
   /** Folders that are likely to be there, in the order of the walk: read at once, instead of when the one above tells of them. */
   readonly expected?: readonly string[]
 }
@@ -48,6 +50,7 @@ export async function* walk(start: string, tree: Tree, signal: AbortSignal | und
       continue
     }
     const entry = next.value
+    if (entry.kind === 'folder') tree.saw(entry.path)
     yield entry
     if (entry.kind !== 'folder') continue
     top.nextFolder += 1
