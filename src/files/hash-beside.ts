@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import { MigrateError } from '../base/errors.ts'
 import type { Answer, Order } from './hash-thread.ts'
-import { giveBack, Lender, lookAt } from './lent.ts'
+import { copyTo, giveBack, Lender, lookAt } from './lent.ts'
 import { hashOfBeginning } from './resume.ts'
 
 /** To have so many bytes hashed elsewhere is worth a thread, which takes 50 ms of a processor and 20 MiB of memory. */
@@ -228,7 +228,8 @@ class BesideHash implements RunningHash {
   #copy(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       this.#filling ??= { whole: copies.lend(COPY_BYTES), filled: 0 }
-      const taken = bytes.copy(this.#filling.whole, this.#filling.filled, at)
+      const taken = Math.min(bytes.length - at, COPY_BYTES - this.#filling.filled)
+      copyTo(this.#filling.whole, this.#filling.filled, bytes.subarray(at, at + taken))
       at += taken
       this.#filling.filled += taken
       if (this.#filling.filled === COPY_BYTES) this.#holdCopy()

@@ -65,3 +65,11 @@ function end(piece: Buffer, its: Lent): void {
   lent.delete(piece)
   its.owner.takeBack(piece)
 }
+
+/**
+ * Copies bytes, at least one, to a place in a buffer. `copy` and `set` take ten times as long to or from memory that threads share (V8 does it
+ * word by word; Node 22.18 and 24.21), `fill` doesn't.
+ */
+export function copyTo(buffer: Buffer, at: number, bytes: Uint8Array): void {
+  buffer.fill(bytes, at, at + bytes.length)
+}

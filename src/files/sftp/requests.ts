@@ -1,3 +1,4 @@
+import { copyTo } from '../lent.ts'
 import { member } from './insides.ts'
 
 /** The largest content of an SSH packet that every server takes (RFC 4253, section 6.1). */
@@ -26,7 +27,10 @@ export function gatherRequests(session: object): void {
     if (held.length > 1 || bytes?.buffer instanceof SharedArrayBuffer) {
       place ??= Buffer.allocUnsafeSlow(most)
       let filled = 0
-      for (const piece of held) filled += piece.copy(place, filled)
+      for (const piece of held) {
+        copyTo(place, filled, piece)
+        filled += piece.length
+      }
       bytes = place.subarray(0, filled)
     }
     held = []
