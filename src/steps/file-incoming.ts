@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { keepWhole } from '../base/disk.ts'
 import { refuseShort } from '../base/disk-full.ts'
 import { codeOf } from '../base/errors.ts'
+import { hashThread, type RunningHash } from '../files/hash-beside.ts'
 import { giveBack } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 
@@ -24,7 +25,7 @@ const markSchema = z.object({ bytes: z.int().positive(), sha256: z.string() }).r
 /** Where a part stands, and the hash of what has come. */
 interface Standing {
   readonly bytes: number
-  readonly hash: Hash
+  readonly hash: RunningHash
 }
 
 /**
@@ -41,7 +42,7 @@ export class Incoming {
   #heldBytes = 0
   #writing: Promise<void> = Promise.resolve()
   #marking: Promise<void> = Promise.resolve()
-  readonly hash: Hash
+  readonly #hash: RunningHash
 
   private constructor(path: string, handle: FileHandle, standing: Standing) {
     this.#path = path
@@ -49,7 +50,7 @@ export class Incoming {
     this.#bytes = standing.bytes
     this.#marked = standing.bytes
     this.#written = standing.bytes
-    this.hash = standing.hash
+    this.#hash = standing.hash
   }
 
   /**
@@ -68,7 +69,9 @@ export class Incoming {
       .digest('hex')
       .slice(0, 32)
     const path = join(folder, `${name}.part`)
-    const standing = await proven(path, entry.size)
+    const begin = (): RunningHash => hashThread.begin(entry.size, () => incoming?.again() ?? createReadStream(path))
+    let incoming: Incoming | undefined
+    const standing = await proven(path, entry.size, begin)
     if (standing !== undefined) {
       const content = await goOn(path, standing.bytes, from).catch((error: unknown) => {
         if (codeOf(error) === 'files-failed') return undefined // a host that can't begin in the middle
@@ -77,12 +80,14 @@ export class Incoming {
       if (content !== undefined) {
         const handle = await open(path, 'r+')
         await handle.truncate(standing.bytes)
-        return { incoming: new Incoming(path, handle, standing), content, resumedAt: standing.bytes }
+        incoming = new Incoming(path, handle, standing)
+        return { incoming, content, resumedAt: standing.bytes }
       }
+      standing.hash.end()
     }
     await rm(`${path}.mark`, { force: true })
     const handle = await open(path, 'w', 0o600)
-    const incoming = new Incoming(path, handle, { bytes: 0, hash: createHash('sha256') })
+    incoming = new Incoming(path, handle, { bytes: 0, hash: begin() })
     try {
       return { incoming, content: await from(0), resumedAt: 0 }
     } catch (error) {
@@ -97,12 +102,30 @@ export class Incoming {
 
   /** Returns when what was given before is written: the next bytes may come in meanwhile. */
   async write(chunk: Buffer): Promise<void> {
-    this.hash.update(chunk)
+    const wait = this.#hash.update(chunk)
     this.#held.push(chunk)
     this.#heldBytes += chunk.length
     this.#bytes += chunk.length
     if (this.#heldBytes >= WRITE_BYTES) await this.#writeHeld()
     if (this.#bytes - this.#marked >= MARK_BYTES) await this.#mark()
+    if (wait !== undefined) await wait
+  }
+
+  /** SHA-256 of all that has come, in hexadecimal. Where that can't be told, nothing is left of it. */
+  async sha256(): Promise<string> {
+    try {
+      return await this.#hash.soFar()
+    } catch (error) {
+      await this.discard()
+      throw error
+    }
+  }
+
+  /** What has come, from the disk. */
+  async again(): Promise<Readable> {
+    await this.#writeHeld()
+    await this.#writing
+    return createReadStream(this.#path)
   }
 
   async #writeHeld(): Promise<void> {
@@ -129,6 +152,7 @@ export class Incoming {
   /** The file is whole: it gets its name among the contents. */
   async keepAs(path: string): Promise<void> {
     await this.#settle()
+    this.#hash.end()
     await this.#handle.datasync()
     await this.#handle.close()
     await mkdir(join(path, '..'), { recursive: true })
@@ -143,6 +167,7 @@ export class Incoming {
       await this.#mark()
       await this.#settle()
     } finally {
+      this.#hash.end()
       await this.#handle.close()
     }
   }
@@ -156,6 +181,7 @@ export class Incoming {
   }
 
   async discard(): Promise<void> {
+    this.#hash.end()
     await Promise.allSettled([this.#writing, this.#marking])
     await this.#handle.close()
     for (const path of [this.#path, `${this.#path}.mark`]) await rm(path, { force: true })
@@ -163,35 +189,39 @@ export class Incoming {
 
   /** The bytes are on disk before the mark says so, and the mark is whole or the last one. */
   async #mark(): Promise<void> {
-    const mark = { bytes: this.#bytes, sha256: this.hash.copy().digest('hex') }
-    this.#marked = mark.bytes
+    const bytes = this.#bytes
+    const hashed = this.#hash.soFar()
+    hashed.catch(() => undefined) // thrown at the end
+    this.#marked = bytes
     await this.#writeHeld()
     const [before, writing] = [this.#marking, this.#writing]
     this.#marking = (async () => {
       await before
       await writing
       await this.#handle.datasync()
-      await keepWhole(`${this.#path}.mark`, JSON.stringify(mark))
+      await keepWhole(`${this.#path}.mark`, JSON.stringify({ bytes, sha256: await hashed }))
     })()
     this.#marking.catch(() => undefined) // thrown at the end
   }
 }
 
 /** How far a part has come by its mark, when its bytes are those that the mark speaks of. */
-async function proven(path: string, size: number): Promise<Standing | undefined> {
+async function proven(path: string, size: number, begin: () => RunningHash): Promise<Standing | undefined> {
   const text = await readFile(`${path}.mark`, 'utf8').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
   })
   const mark = text === undefined ? undefined : markIn(text)
   if (mark === undefined || mark.bytes > size) return undefined
-  const hash = createHash('sha256')
+  const hash = begin()
   let bytes = 0
   for await (const chunk of createReadStream(path, { end: mark.bytes - 1 }) as AsyncIterable<Buffer>) {
-    hash.update(chunk)
+    await hash.update(chunk)
     bytes += chunk.length
   }
-  return bytes === mark.bytes && hash.copy().digest('hex') === mark.sha256 ? { bytes, hash } : undefined
+  if (bytes === mark.bytes && (await hash.soFar()) === mark.sha256) return { bytes, hash }
+  hash.end()
+  return undefined
 }
 
 /** One that a power cut has left empty or damaged is none. */

@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { existsSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, statSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { keepingError, refuseShort } from '../base/disk-full.ts'
 import { MigrateError } from '../base/errors.ts'
 import type { Sqlite } from '../base/sqlite.ts'
+import { hashThread, type RunningHash } from '../files/hash-beside.ts'
 import { giveBack, Lender } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
@@ -93,10 +94,11 @@ export class Objects {
       await (isOurs ? incoming.discard() : incoming.leave())
       throw keepingError(error, this.#directory)
     }
-    const sha256 = incoming.hash.digest('hex')
     const size = incoming.bytes
-    if (size <= SMALL_BYTES) return { sha256, size, small: await incoming.takeOut() } // it has shrunk
+    let sha256: string
     try {
+      sha256 = await incoming.sha256()
+      if (size <= SMALL_BYTES) return { sha256, size, small: await incoming.takeOut() } // it has shrunk
       await incoming.keepAs(this.#path(sha256))
     } catch (error) {
       throw keepingError(error, this.#directory)
@@ -117,9 +119,10 @@ export class Objects {
   /** The content, checked while it is read: the stream fails at its end when the bytes are not those of the hash. */
   read(sha256: string, size: number): Readable {
     if (size > SMALL_BYTES) {
-      const bytes = piecesOf(this.#path(sha256))
+      const path = this.#path(sha256)
+      const bytes = checked(piecesOf(path), sha256, () => hashThread.begin(size, () => createReadStream(path)))
       // It ends well only when its hash is that one.
-      return hashesItself(Readable.from(checked(bytes, sha256), { objectMode: false, highWaterMark: 1 }), () => sha256)
+      return hashesItself(Readable.from(bytes, { objectMode: false, highWaterMark: 1 }), () => sha256)
     }
     const bytes = this.small.read(sha256)
     if (bytes === undefined) throw damaged(sha256)
@@ -201,13 +204,18 @@ async function* piecesOf(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-async function* checked(content: AsyncIterable<Buffer>, sha256: string): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256')
-  for await (const chunk of content) {
-    hash.update(chunk)
-    yield chunk
+async function* checked(content: AsyncIterable<Buffer>, sha256: string, begin: () => RunningHash): AsyncGenerator<Buffer> {
+  const hash = begin()
+  try {
+    for await (const chunk of content) {
+      const wait = hash.update(chunk)
+      if (wait !== undefined) await wait
+      yield chunk
+    }
+    if ((await hash.soFar()) !== sha256) throw damaged(sha256)
+  } finally {
+    hash.end()
   }
-  if (hash.digest('hex') !== sha256) throw damaged(sha256)
 }
 
 const damaged = (sha256: string): MigrateError =>

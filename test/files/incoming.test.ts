@@ -10,7 +10,8 @@ import { FileStore } from '../../src/steps/file-store.ts'
 const directory = mkdtempSync(join(tmpdir(), 'migrate-incoming-'))
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
 
-const bytes = randomBytes(6_000_000)
+// So large that another thread hashes it.
+const bytes = randomBytes(9_000_000)
 const entry = { path: 'large', kind: 'file', size: bytes.length, mode: 0o644, mtimeSeconds: 1, target: null } as const
 
 /** Files of a folder that this process has open, where the system tells. */

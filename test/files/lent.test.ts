@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { giveBack, Lender } from '../../src/files/lent.ts'
+import { giveBack, Lender, lookAt } from '../../src/files/lent.ts'
 
 describe('memory for pieces of contents', () => {
   it('is used again when it was given back, and only then', () => {
@@ -24,6 +24,25 @@ describe('memory for pieces of contents', () => {
     const [next, other] = [lender.lend(1024), lender.lend(1024)]
     expect(next.buffer).toBe(piece.buffer)
     expect(other.buffer).not.toBe(piece.buffer)
+  })
+
+  it('is not used again while somebody still looks at it, whoever gives it back, and however often', () => {
+    const lender = new Lender(1024, 8)
+    const piece = lender.lend(1024)
+    const [one, other] = [lookAt(piece), lookAt(piece)]
+    giveBack(piece)
+    giveBack(piece)
+    one.done()
+    expect(lender.lend(1024).buffer).not.toBe(piece.buffer)
+    other.done()
+    expect(lender.lend(1024).buffer).toBe(piece.buffer)
+  })
+
+  it('that was looked at and not given back stays its reader’s', () => {
+    const lender = new Lender(1024, 8)
+    const piece = lender.lend(1024)
+    lookAt(piece).done()
+    expect(lender.lend(1024).buffer).not.toBe(piece.buffer)
   })
 
   it('that nobody lent is left alone, and no more lies idle than was said', () => {

@@ -1,3 +1,4 @@
+import { copyTo } from '../lent.ts'
 import { member } from './insides.ts'
 import { withNames } from './raw-packets.ts'
 
@@ -116,7 +117,8 @@ class Answers {
 
   #fill(filling: Filling, bytes: Buffer, at: number): number {
     const { id, reading, length } = filling
-    const taken = bytes.copy(reading.buffer, filling.filled, at, Math.min(bytes.length, at + length - filling.filled))
+    const taken = Math.min(bytes.length - at, length - filling.filled)
+    copyTo(reading.buffer, filling.filled, at === 0 && taken === bytes.length ? bytes : bytes.subarray(at, at + taken))
     filling.filled += taken
     if (filling.filled < length) return taken
     this.#filling = undefined
