@@ -83,12 +83,22 @@ function sftpFiles(url: HostUrl, user: string, options: FilesOptions, path: Path
     user,
     root: rootOf(url.path),
     password,
-    key: options.key === undefined ? undefined : beside(options.key),
+    key: keyFileOf(options, path, reading),
     passphrase: options.passphrase === undefined ? undefined : kept(options.passphrase, reading.redactor),
     agent: agentOf(options, password !== undefined, path, reading),
     fingerprint: fingerprintOf(options, path, reading.source),
     knownHosts: options.knownHosts === undefined ? undefined : beside(options.knownHosts),
   }
+}
+
+/** The key's own text in place of its file's name would be told wherever that name is. */
+function keyFileOf({ key }: FilesOptions, path: Path, { source, directory }: Reading): string | undefined {
+  if (key === undefined || !/[\r\n]|PRIVATE KEY/.test(key)) return key === undefined ? undefined : absolute(key, directory)
+  return source.complain(
+    [...path, 'key'],
+    'This is a private key itself, where the name of its file belongs.',
+    'Put it into a file that nobody else may read (chmod 600), and name that: key: ~/.ssh/shop',
+  )
 }
 
 /** Keys beside `url:` by its scheme. */

@@ -18,6 +18,7 @@ const places = [
   'old: { database: { url: "mssql://me@h/s", password: "X" } }',
   'old: { database: { url: "mssql://me@h/s", pasword: "X" } }',
   'old: { files: { url: "sftp://me@h/s", key: k, passphrase: "X" } }',
+  'old: { files: { url: "sftp://me@h/s", key: "-----BEGIN PRIVATE KEY-----X" } }',
   'old: { files: { url: "X", password: "X" } }',
   'old: { site: "https://me:X@h/" }',
   'old: {}\ndns: { provider: cloudflare, zone: a.b, token: "X", records: [{ name: a.b, type: A, to: 192.0.2.1 }] }',
