@@ -17,7 +17,7 @@ import { TestRun, testWorld } from '../fakes/step-run.ts'
 import { startWeb, type WebServer } from '../servers/web.ts'
 import { Carrying } from './carrying.ts'
 
-const FILES = 1500
+const FILES = 3000
 /** From this one on the host holds back what it is asked for until the shop was found to be slow. */
 const HELD_FROM = 200
 const QUIET_MS = 5
