@@ -81,11 +81,7 @@ export const mistakes: readonly (readonly [string, readonly Mistake[]])[] = [
       [host('  files: { url: /srv/shop, password: b }'), '3:28 old.files is a local folder, which has no password.', 'Remove it'],
       [host('  files: { url: sftp://me@h/s, password: 1234 }'), '3:42 old.files.password must be text.', 'quotes'],
       [host('  files: { url: sftp://me@h/s, password: "" }'), '3:42 old.files.password may not be empty.'],
-      [
-        host('  files: { url: sftp://me@h/s, key: "-----BEGIN OPENSSH PRIVATE KEY-----\\nAA\\n-----END" }'),
-        '3:37 This is a private key itself',
-        'chmod 600',
-      ],
+      [host('  files: { url: sftp://me@h/s, key: "-----BEGIN PRIVATE KEY-----" }'), '3:37 This is a private key', 'chmod 600'],
       [host('  files: { url: sftp://me@h/s, fingerprint: MD5:aa }'), '3:45 This is no fingerprint of a host key.', 'ssh-keyscan'],
       [host('  files: { url: sftp://me@h/s, hostKey: hello }'), '3:41 This is no host key.', 'ssh-ed25519'],
       [
