@@ -1,4 +1,5 @@
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
+import { openPrivate } from '../base/sqlite.ts'
 import { keyOnly } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
 import type { Table } from '../databases/schema.ts'
@@ -18,8 +19,7 @@ import { SideStore } from './side-store.ts'
 export async function rowsBornSince(directory: string, database: Database, table: Table, signal: AbortSignal): Promise<number> {
   const baseline = await openBaseline(directory)
   const held = baseline?.table(table)
-  const scratch = new DatabaseSync('')
-  scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN')
+  const scratch = openPrivate(2000)
   try {
     if (baseline === undefined || held === undefined) return 0
     const { printing } = held

@@ -1,5 +1,6 @@
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { MigrateError } from '../base/errors.ts'
+import { openPrivate } from '../base/sqlite.ts'
 import type { Database, LedgerEntry, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineFile, openBaseline } from './baseline-file.ts'
@@ -33,7 +34,6 @@ export interface CompareOptions {
 /** What a comparison works with, while it lasts. */
 export class Comparing {
   readonly options: CompareOptions
-  /** Private, and gone with the process. */
   readonly scratch: DatabaseSync
   readonly #baseline: BaselineFile | undefined
   readonly #printers: Printers
@@ -41,9 +41,7 @@ export class Comparing {
 
   private constructor(options: CompareOptions, baseline: BaselineFile | undefined) {
     this.options = options
-    this.scratch = new DatabaseSync('')
-    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
-    this.scratch.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768; BEGIN')
+    this.scratch = openPrivate(32_768)
     this.#sides = { source: new SideStore(this.scratch, 'source'), target: new SideStore(this.scratch, 'target') }
     makeLedger(this.scratch)
     this.#baseline = baseline

@@ -1,5 +1,4 @@
-import { DatabaseSync } from 'node:sqlite'
-import { Sqlite } from '../base/sqlite.ts'
+import { openPrivate, Sqlite } from '../base/sqlite.ts'
 import type { DifferentRow } from './difference.ts'
 import { type CarryItem, itemSchema } from './plan-items.ts'
 
@@ -44,9 +43,7 @@ export class PlanStore {
 
   get #store(): Sqlite {
     if (this.#made !== undefined) return this.#made
-    const database = new DatabaseSync('')
-    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
-    database.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384; BEGIN')
+    const database = openPrivate(16_384)
     database.exec(SCHEMA)
     this.#made = new Sqlite(database)
     return this.#made

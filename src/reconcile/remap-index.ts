@@ -1,4 +1,5 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
+import { openPrivate } from '../base/sqlite.ts'
 import { isLedgerAction, type LedgerAction, type LedgerEntry } from '../databases/port.ts'
 import { keyCells } from './fingerprint.ts'
 
@@ -40,7 +41,7 @@ const SCHEMA = `
  * process: memory doesn't grow with the number of rows.
  */
 export class CarriedIndex {
-  readonly #store = new DatabaseSync('')
+  readonly #store = openPrivate(16_384)
   readonly #put: StatementSync
   readonly #bySource: StatementSync
   readonly #byTarget: StatementSync
@@ -55,8 +56,6 @@ export class CarriedIndex {
   readonly #named = new Set<string>()
 
   constructor() {
-    // One transaction that is never ended: nobody else reads it, and each statement by itself would be written out at once.
-    this.#store.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384; BEGIN')
     this.#store.exec(SCHEMA)
     this.#put = this.#store.prepare(`
       INSERT INTO carried VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (table_name, source_key) DO UPDATE SET
