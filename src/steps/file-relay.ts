@@ -20,6 +20,7 @@ const AT_ONCE = 1000
 const WORTH_ASKING_BYTES = 1024 * 1024
 const LISTED = 'listed'
 
+/** What the relay works with. */
 export interface Relaying extends Putting {
   /** The snapshot that is being taken. */
   readonly directory: string

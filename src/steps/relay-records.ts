@@ -38,5 +38,3 @@ const foldersOf = (run: StepRun): readonly [string, string] => [
   join(run.directory, 'files-standing'),
   join(run.directory, 'files-put'),
 ]
-
-/** What the relay works with. */

@@ -51,7 +51,7 @@ function hasten(client: Client): Hastened {
   client.once('handshake', () => {
     hastened.hasBegun = true
   })
-  authenticateAtOnce(client, protocol)
+  authenticateAtOnce(protocol, hastened)
   signAtOnce(protocol)
   beginAtVersion(client)
   return hastened
@@ -77,15 +77,10 @@ function listensForRefusal(protocol: object, hastened: Hastened): boolean {
  * Asks to be let in together with the request for the service that does so: its acceptance need not be waited for where the server has proven who
  * it is (RFC 4253, section 10). Only with servers that have told which signatures they take (RFC 8308, section 3.1): how to sign hangs on that.
  */
-function authenticateAtOnce(client: Client, protocol: object): void {
+function authenticateAtOnce(protocol: object, hastened: Hastened): void {
   const handlers = member(protocol, '_handlers')
   const [told, accepted] = [member(handlers, 'EXT_INFO'), member(handlers, 'SERVICE_ACCEPT')]
   if (typeof handlers !== 'object' || handlers === null || typeof told !== 'function' || typeof accepted !== 'function') return
-  // The service is asked for right after it.
-  let isAsked = false
-  client.once('handshake', () => {
-    isAsked = true
-  })
   let hasBegun = false
   const begin = (...args: readonly unknown[]): void => {
     if (hasBegun) return
@@ -95,7 +90,8 @@ function authenticateAtOnce(client: Client, protocol: object): void {
   Reflect.set(handlers, 'SERVICE_ACCEPT', begin)
   Reflect.set(handlers, 'EXT_INFO', (...args: readonly unknown[]): void => {
     Reflect.apply(told, handlers, args)
-    if (isAsked) begin(protocol, 'ssh-userauth')
+    // The service is asked for right after the keys are exchanged.
+    if (hastened.hasBegun) begin(protocol, 'ssh-userauth')
   })
 }
 
