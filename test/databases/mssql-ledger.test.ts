@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openMssql } from '../../src/databases/mssql/index.ts'
 import { tableOf } from '../contract/database-kit.ts'
 import { connectTestMssql, MSSQL_URL, mssqlTitle, type TestMssql } from '../servers/mssql.ts'
+import { carriedInto } from './carried-into.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
@@ -19,17 +20,8 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('SQL Server’s ledger'), ()
     try {
       await made.use((session) => session.batch('CREATE TABLE dbo.visits (page nvarchar(20))'))
       const visits = tableOf(await database.schema(), 'visits')
-      const [run, table, sourceKey] = ['run-1', 'dbo.visits', '["/"]']
-      const what = {
-        run,
-        table,
-        sourceKey,
-        targetKey: sourceKey,
-        action: 'inserted',
-        sourceState: '1',
-        targetState: '1',
-      } as const
-      const carried = { ...what, at: '2026-11-20T07:00:00.000Z' }
+      const carried = carriedInto('dbo.visits')
+      const { run, table, sourceKey } = carried
       const asked = (of: string) => database.transaction([visits], (transaction) => transaction.carried(run, of, [sourceKey]))
       await asked(table)
       let second = asked('dbo.others')

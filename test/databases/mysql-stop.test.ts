@@ -10,6 +10,7 @@ import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
+import { ENDERS, expectEndedOnServer } from './ended-reading.ts'
 
 const ASKED = new Error('stopped, as asked')
 
@@ -51,46 +52,31 @@ describe.skipIf(mysqlMissing !== null)(
     })
 
     // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
-    it.each(['the stop of its caller', 'the stop of the reader', 'the failure of another reader'])(
-      'ends the reading of rows on the server before %s has ended its call',
-      async (what) => {
-        const made = await server.database()
-        await made.sql('CREATE TABLE asleep (id int PRIMARY KEY); INSERT INTO asleep VALUES (1)')
-        const table = (await open(made).schema()).tables.find((each) => each.name.name === 'asleep')
-        if (table === undefined) throw new Error('no table')
-        await made.sql(
-          'RENAME TABLE asleep TO asleep_rows; CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE SLEEP(3600) IS NOT NULL',
-        )
-        const line = await startDelayProxy(server, { roundTripMs: 100 })
-        closing.push(() => line.close())
-        const database = open(made, { host: line.host, port: line.port })
-        const reading = async (): Promise<number> =>
-          (
-            await server.rootSql(
-              "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT %`asleep`%' AND ID <> CONNECTION_ID()",
-            )
-          ).length
-        const stop = new AbortController()
-        const isReaders = what === 'the stop of the reader'
-        const failing = async (): Promise<never> => {
-          await new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
-          throw ASKED
-        }
-        const read = (): Promise<unknown> =>
-          database.read(2, async ([reader]) => {
-            const rows = async (): Promise<void> => {
-              for await (const batch of reader.rows(table, isReaders ? { signal: stop.signal } : {}))
-                throw new Error(`${batch.length} rows came`)
-            }
-            await (what === 'the failure of another reader' ? Promise.all([rows(), failing()]) : rows())
-          })
-        const work = (what === 'the stop of its caller' ? underStop(stop.signal, read) : read()).catch((error: unknown) => error)
-        await expect.poll(reading, { timeout: 30_000, interval: 20 }).toBe(1)
-        stop.abort(ASKED)
-        expect(await work).toBe(ASKED)
-        expect(await reading()).toBe(0)
-      },
-    )
+    it.each(ENDERS)('ends the reading of rows on the server before %s has ended its call', async (what) => {
+      const made = await server.database()
+      await made.sql('CREATE TABLE asleep (id int PRIMARY KEY); INSERT INTO asleep VALUES (1)')
+      const table = (await open(made).schema()).tables.find((each) => each.name.name === 'asleep')
+      if (table === undefined) throw new Error('no table')
+      await made.sql(
+        'RENAME TABLE asleep TO asleep_rows; CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE SLEEP(3600) IS NOT NULL',
+      )
+      const line = await startDelayProxy(server, { roundTripMs: 100 })
+      closing.push(() => line.close())
+      const database = open(made, { host: line.host, port: line.port })
+      const reading = async (): Promise<number> =>
+        (
+          await server.rootSql(
+            "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT %`asleep`%' AND ID <> CONNECTION_ID()",
+          )
+        ).length
+      await expectEndedOnServer(what, {
+        database,
+        read: async (reader, options) => {
+          for await (const batch of reader.rows(table, options)) throw new Error(`${batch.length} rows came`)
+        },
+        atWork: reading,
+      })
+    })
 
     it('is left alone when it has fallen silent', async () => {
       const proxy = await startFaultProxy(server)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { tableOf } from '../contract/database-kit.ts'
 import { startTestPostgres, type TestPostgres, UNTIL_SOMEBODY_WAITS } from '../servers/postgres.ts'
+import { carriedInto } from './carried-into.ts'
 
 describe('PostgreSQL’s ledger', () => {
   let server: TestPostgres
@@ -17,17 +18,8 @@ describe('PostgreSQL’s ledger', () => {
     const database = openPostgres(made.options())
     try {
       const visits = tableOf(await database.schema(), 'visits')
-      const [run, table, sourceKey] = ['run-1', 'public.visits', '["/"]']
-      const entry = {
-        run,
-        table,
-        sourceKey,
-        targetKey: sourceKey,
-        action: 'inserted',
-        sourceState: '1',
-        targetState: '1',
-      } as const
-      const carried = { ...entry, at: '2026-11-20T07:00:00.000Z' }
+      const carried = carriedInto('public.visits')
+      const { run, table, sourceKey } = carried
       const asked = (of: string) => database.transaction([visits], (transaction) => transaction.carried(run, of, [sourceKey]))
       let second = asked('public.others')
       await database.transaction([visits], async (transaction) => {

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { underStop } from '../../src/base/stop.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
-
-const ASKED = new Error('stopped, as asked')
+import { ENDERS, expectEndedOnServer } from './ended-reading.ts'
 
 describe('a query of postgres that gives no row', () => {
   let server: TestPostgres
@@ -80,46 +78,31 @@ describe('a query of postgres that gives no row', () => {
   })
 
   // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
-  it.each(['the stop of its caller', 'the stop of the reader', 'the failure of another reader'] as const)(
-    'ends on the server before %s has ended the call',
-    async (what) => {
-      const near = openPostgres(shop.options())
-      const line = await startDelayProxy(server, { roundTripMs: 100 })
-      const database = openPostgres(shop.options({ host: line.host, port: line.port }))
-      const asleep = (await near.schema()).tables.find((each) => each.name.name === 'asleep')
-      if (asleep === undefined) throw new Error('no table')
-      await shop.sql(`ALTER TABLE asleep RENAME TO asleep_rows; INSERT INTO asleep_rows VALUES (1);
+  it.each(ENDERS)('ends on the server before %s has ended the call', async (what) => {
+    const near = openPostgres(shop.options())
+    const line = await startDelayProxy(server, { roundTripMs: 100 })
+    const database = openPostgres(shop.options({ host: line.host, port: line.port }))
+    const asleep = (await near.schema()).tables.find((each) => each.name.name === 'asleep')
+    if (asleep === undefined) throw new Error('no table')
+    await shop.sql(`ALTER TABLE asleep RENAME TO asleep_rows; INSERT INTO asleep_rows VALUES (1);
       CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE pg_sleep(3600) IS NOT NULL`)
-      const working = async (): Promise<number> =>
-        (
-          await shop.superuserSql(
-            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%\"asleep\"%' AND pid <> pg_backend_pid()",
-          )
-        ).length
-      try {
-        const stop = new AbortController()
-        const isReaders = what === 'the stop of the reader'
-        const failing = async (): Promise<never> => {
-          await new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
-          throw ASKED
-        }
-        const read = (): Promise<unknown> =>
-          database.read(2, async ([reader]) => {
-            const rows = async (): Promise<void> => {
-              for await (const block of reader.blocks?.(asleep, isReaders ? { signal: stop.signal } : {}) ?? [])
-                throw new Error(`${block.rows} rows came`)
-            }
-            await (what === 'the failure of another reader' ? Promise.all([rows(), failing()]) : rows())
-          })
-        const end = (what === 'the stop of its caller' ? underStop(stop.signal, read) : read()).catch((error: unknown) => error)
-        await expect.poll(working, { timeout: 30_000, interval: 20 }).toBe(1)
-        stop.abort(ASKED)
-        expect(await end).toBe(ASKED)
-        expect(await working()).toBe(0)
-      } finally {
-        await shop.sql('DROP VIEW asleep; DROP TABLE asleep_rows; CREATE TABLE asleep (id integer PRIMARY KEY)')
-        for (const each of [near, database, line]) await each.close()
-      }
-    },
-  )
+    const working = async (): Promise<number> =>
+      (
+        await shop.superuserSql(
+          "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%\"asleep\"%' AND pid <> pg_backend_pid()",
+        )
+      ).length
+    try {
+      await expectEndedOnServer(what, {
+        database,
+        read: async (reader, options) => {
+          for await (const block of reader.blocks?.(asleep, options) ?? []) throw new Error(`${block.rows} rows came`)
+        },
+        atWork: working,
+      })
+    } finally {
+      await shop.sql('DROP VIEW asleep; DROP TABLE asleep_rows; CREATE TABLE asleep (id integer PRIMARY KEY)')
+      for (const each of [near, database, line]) await each.close()
+    }
+  })
 })

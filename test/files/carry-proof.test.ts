@@ -19,16 +19,17 @@ afterEach(async () => {
 
 const LATER = 1_700_000_500
 
+async function carried() {
+  const both = await Carrying.begin({ 'index.html': '<h1>Shop</h1>', 'img/a.png': 'picture a' })
+  ends.push(() => both.end())
+  const before = both.fresh.fingerprint()
+  both.old.put('img/a.png', 'another picture', 0o644, LATER)
+  both.old.put('img/new.png', 'a new picture', 0o644, LATER)
+  const planned = await perform(both.step(), both.run)
+  return { both, before, planned }
+}
+
 describe('a carried file that is proven wrong', () => {
-  const carried = async () => {
-    const both = await Carrying.begin({ 'index.html': '<h1>Shop</h1>', 'img/a.png': 'picture a' })
-    ends.push(() => both.end())
-    const before = both.fresh.fingerprint()
-    both.old.put('img/a.png', 'another picture', 0o644, LATER)
-    both.old.put('img/new.png', 'a new picture', 0o644, LATER)
-    const planned = await perform(both.step(), both.run)
-    return { both, before, planned }
-  }
   const damage = (both: Carrying, path: string, text: string): void => both.fresh.put(path, text, 0o644, LATER)
 
   it('is sent again by the next pass, whatever its listing says; and all is taken back', async () => {
@@ -72,12 +73,7 @@ describe('a carried file that is proven wrong', () => {
 
 describe('a carried file that is proven wrong, and that the old host no longer has', () => {
   const lost = async () => {
-    const both = await Carrying.begin({ 'index.html': '<h1>Shop</h1>', 'img/a.png': 'picture a' })
-    ends.push(() => both.end())
-    const before = both.fresh.fingerprint()
-    both.old.put('img/a.png', 'another picture', 0o644, LATER)
-    both.old.put('img/new.png', 'a new picture', 0o644, LATER)
-    const planned = await perform(both.step(), both.run)
+    const { both, before, planned } = await carried()
     both.fresh.put('img/new.png', 'a New picture', 0o644, LATER)
     both.fresh.put('img/a.png', 'anotheR picture', 0o644, LATER)
     both.old.nodes.delete('img/new.png')

@@ -141,7 +141,7 @@ describe('files that are put on the new host while others are still fetched', ()
     site.put('a folder/inside.txt', Buffer.from('inside'))
     const first = ['images/shirt-1.png', 'images/shirt-2.png', 'a folder/inside.txt']
     const changed = (async () => {
-      while (first.some((path) => move.new.site.read(path) === undefined)) await new Promise((resolve) => setTimeout(resolve, 5))
+      await vi.waitUntil(() => first.every((path) => move.new.site.read(path) !== undefined), { timeout: 60_000, interval: 5 })
       site.put('images/shirt-0.png', Buffer.from('sold out'), 0o644, 1_222_222_222)
       site.put('late.txt', Buffer.from('late'))
       for (const path of [...first.slice(0, 2), 'a folder']) rmSync(join(site.path, path), { recursive: true })
