@@ -57,6 +57,21 @@ export function faults(use: () => FilesUnderTest): void {
     expect(truth.read('large')?.equals(other)).toBe(true)
   })
 
+  it('leaves nothing beside a file that was cut off again and again', async (context) => {
+    const { host, truth, cut } = use()
+    if (cut === undefined) return context.skip('there is no connection to cut')
+    const bytes = randomBytes(400_000)
+    for (const afterBytes of [300_000, 250_000, 200_000]) {
+      await patiently(() => host.stat('file')) // connected, so that the file is cut and not the login
+      cut(afterBytes)
+      expect((await errorOf(host.write('file', contentOf(bytes), again(bytes)))).code).toBe('files-connection-lost')
+      cut(undefined)
+    }
+    await patiently(() => host.write('file', contentOf(bytes), again(bytes)))
+    expect(truth.read('file')?.equals(bytes)).toBe(true)
+    expect(truth.paths()).toEqual(['file'])
+  })
+
   it('reports no wrong byte as right when one is changed on the way there', async (context) => {
     const { host, truth, corrupt } = use()
     if (corrupt === undefined) return context.skip('there is no way on which a byte could change')

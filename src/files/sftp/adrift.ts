@@ -9,6 +9,13 @@ interface Tidying {
   removeFolder(path: string): Promise<void>
 }
 
+/** The part of one try, below the root. */
+export interface LanePart {
+  readonly path: string
+  /** To be said at the end of the try. `isLeft`: the part may stand there still, or be renamed late. */
+  over(isLeft: boolean): void
+}
+
 /** Whether a host can't be asked now, which says nothing of what stands there. */
 export const isAway = (error: unknown): boolean => ['files-connection-lost', 'files-unreachable'].includes(codeOf(error) ?? '')
 
@@ -56,9 +63,18 @@ export class Adrift {
     for (const folder of folders) this.#parts.add(joinPath(folder, lanePart(lane)))
   }
 
-  /** A program has ended by itself. */
+  /** A program has ended by itself, or a try that had a name for its part is over. */
   ended(lane: string): void {
     this.own.delete(laneFolder(lane))
+  }
+
+  /** A name for the part of one try in a folder, that no other one has; until that is over. */
+  newPart(folder: string): LanePart {
+    const lane = this.newLane()
+    return {
+      path: joinPath(folder, lanePart(lane)),
+      over: (isLeft) => (isLeft ? this.lost(lane, new Set([folder])) : this.ended(lane)),
+    }
   }
 
   get isSettled(): boolean {

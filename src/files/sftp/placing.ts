@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream'
 import { MigrateError } from '../../base/errors.ts'
 import type { Asides } from '../asides.ts'
-import { escapes, foldersAbove, joinPath, parentOf, partPath, targetStaysInside } from '../paths.ts'
+import { escapes, foldersAbove, parentOf, partPath, targetStaysInside } from '../paths.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
+import type { LanePart } from './adrift.ts'
 import { type SftpChannel, STATUS, statusOf } from './channel.ts'
 import { ignoring } from './failures.ts'
 import type { SftpRoot } from './inside.ts'
@@ -20,8 +21,8 @@ interface Place {
   readonly label: string
   readonly boundary: SftpRoot
   readonly asides: Asides
-  /** A name for a part that no other one has, by itself. */
-  newPart(): string
+  /** A name for a part in a folder, that no other one has. */
+  newPart(folder: string): LanePart
   /** Throws when something else stands under the path by now than is to be replaced. */
   look(): Promise<void>
   /** Whether a file of so many bytes is on the host's disk before it gets its name. */
@@ -31,6 +32,7 @@ interface Place {
 class Part implements PartName {
   readonly #place: Pick<Place, 'path' | 'boundary' | 'newPart'>
   path: string
+  #changed: LanePart | undefined
 
   constructor(place: Pick<Place, 'path' | 'boundary' | 'newPart'>) {
     this.#place = place
@@ -42,7 +44,18 @@ class Part implements PartName {
   }
 
   change(): void {
-    this.path = joinPath(parentOf(this.path), this.#place.newPart())
+    this.#changed = this.#place.newPart(parentOf(this.path))
+    this.path = this.#changed.path
+  }
+
+  /** Whether another try goes on with it, by its name. */
+  get isFound(): boolean {
+    return this.#changed === undefined
+  }
+
+  /** `isLeft`: it may stand there still. */
+  over(isLeft: boolean): void {
+    this.#changed?.over(isLeft)
   }
 }
 
@@ -69,12 +82,25 @@ export async function writeByPart(
     await place.asides.mend(renamingBy(channel, place), place.path)
     await place.look()
     await putInPlace(channel, place, part.path)
+    part.over(false)
     return from === 0 ? written : { ...written, resumedAt: from }
   } catch (error) {
-    const goesOn = options.again !== undefined && !isBroken && !(error instanceof MigrateError) && statusOf(error) === undefined
+    const goesOn =
+      part.isFound &&
+      options.again !== undefined &&
+      !isBroken &&
+      !(error instanceof MigrateError) &&
+      statusOf(error) === undefined
     content.destroy()
     // A leftover does no harm, but on a full disk it takes room; the first error is the one to tell.
-    if (!channel.isLost && !goesOn) await channel.remove(part.full).catch(() => undefined)
+    const isRemoved =
+      !channel.isLost &&
+      !goesOn &&
+      (await channel.remove(part.full).then(
+        () => true,
+        () => false,
+      ))
+    part.over(!isRemoved)
     throw error
   }
 }

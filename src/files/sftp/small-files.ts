@@ -1,8 +1,8 @@
-import { lanePart, parentOf, partPath } from '../paths.ts'
+import { parentOf, partPath } from '../paths.ts'
 import type { FileEntry, Purpose, WriteOptions, WrittenFile } from '../port.ts'
 import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
-import { Adrift } from './adrift.ts'
+import { Adrift, type LanePart } from './adrift.ts'
 import type { SftpRoot } from './inside.ts'
 import type { SftpPool } from './pool.ts'
 import { canBeTold } from './receiver.ts'
@@ -133,8 +133,8 @@ export class SmallFiles {
     return this.#receivers.write(root, file, { written, isReady, ready: () => place(null), oneByOne: bySftp, without })
   }
 
-  /** A name for a part that no other one has. */
-  readonly newPart = (): string => lanePart(this.#adrift.newLane())
+  /** A name for a part in a folder, that no other one has. */
+  readonly newPart = (folder: string): LanePart => this.#adrift.newPart(folder)
 
   /** Is to be told of what listings show. */
   see(path: string): void {
