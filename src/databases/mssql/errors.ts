@@ -23,11 +23,11 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
   'database-login-failed': [18401, 18450, 18451, 18452, 18456, 18461, 18470, 18486, 18487, 18488],
   'database-missing': [911, 4060, 4064],
   'database-permission-denied': [
-    229, 230, 262, 297, 300, 371, 916, 976, 1088, 2557, 2571, 2760, 3110, 3704, 4834, 6004, 8104, 15151, 15247, 15562, 21089,
+    229, 230, 262, 297, 300, 371, 916, 1088, 2557, 2571, 2760, 3110, 3704, 4834, 6004, 8104, 15151, 15247, 15562, 21089,
   ],
-  // From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
+  // 976 and 983: a replica of an availability group that takes over or has lost its primary. From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
   'database-connection-lost': [
-    596, 922, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
+    596, 922, 976, 983, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
   ],
   'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
   'database-busy': [1204, 1205, 1222, 3960, 3961],

@@ -39,8 +39,8 @@ const KINDS: readonly Probe[] = [
     severity: 'warning',
     code: 'memory-optimized-table',
     message: (name) =>
-      `${name} is memory-optimized; on the new host it becomes an ordinary table, its hash indexes ordinary ones.`,
-    hint: 'If speed depends on it, convert the table there afterwards.',
+      `${name} is memory-optimized; on the new host it becomes an ordinary table, its hash indexes ordinary ones. A rollback after the cutover can’t write to it on the old host, where such a table takes no part in transactions that lock rows.`,
+    hint: 'If speed depends on it, convert the table there afterwards. To keep the way back open, make it an ordinary table on the old host first.',
   },
   {
     needs: ['tables', 'is_filetable'],

@@ -4,6 +4,7 @@ import { fullName } from '../schema.ts'
 import { sequenceJump } from './identities.ts'
 import { rangeOf, rangeOfColumn } from './introspect-columns.ts'
 import { BLANK, NAME, partsOf, quoteName, quoteTable, sameName } from './names.ts'
+import { withoutDatabase } from './own-name.ts'
 import type { Session } from './session.ts'
 
 /** Schemas that every database has: "sys.schemas", and the fixed database roles' own. */
@@ -140,7 +141,7 @@ ORDER BY s.name, y.name`,
     object(
       'synonym',
       fullName(row),
-      `CREATE SYNONYM ${quoteTable(row)} FOR ${row.target}`,
+      `CREATE SYNONYM ${quoteTable(row)} FOR ${withoutDatabase(row.target, session.where.database)}`,
       `DROP SYNONYM ${quoteTable(row)}`,
       'after',
     ),

@@ -9,7 +9,8 @@ import { readAliasTypes, readTableTypes, readXmlSchemas } from './introspect-typ
 import { inOrder, moduleObjects } from './modules.ts'
 import { isOwnTable } from './names.ts'
 import { neededByTables } from './order.ts'
-import { readPrincipals } from './principals.ts'
+import { ownNameFindings } from './own-name.ts'
+import { principalFindings, readPrincipals } from './principals.ts'
 import type { Session } from './session.ts'
 import { isCarried } from './values.ts'
 
@@ -24,6 +25,7 @@ export async function introspect(session: Session): Promise<Schema> {
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
   const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
+  const principals = await readPrincipals(session)
   return {
     tables,
     foreignKeys: (await readForeignKeys(session)).filter((key) => !isOwnTable(key.table.name)),
@@ -45,10 +47,12 @@ export async function introspect(session: Session): Promise<Schema> {
       ...ordered.filter((module) => module.kind === 'trigger').flatMap((module) => moduleObjects(module, false)),
       ...descriptions.objects,
     ],
-    principals: await readPrincipals(session),
+    principals,
     findings: [
       ...tables.flatMap(columnFindings),
       ...hidden.map(hiddenFinding),
+      ...ownNameFindings(modules, tables, session.where.database),
+      ...principalFindings(principals, session.where.user),
       ...descriptions.findings,
       ...(await readFindings(session)),
     ],

@@ -14,7 +14,7 @@ export const quoteNames = (names: readonly string[]): string => names.map(quoteN
 
 /** Patterns of what stands between words, and of a name of one or several parts, quoted or not ("Database identifiers"). */
 export const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*[\s\S]*?\*/)`
-const PART = String.raw`(?:\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[\p{L}_@#$][\p{L}\p{N}_@#$]*)`
+export const PART = String.raw`(?:\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[\p{L}_@#$][\p{L}\p{N}_@#$]*)`
 export const NAME = `${PART}(?:${BLANK}*\\.${BLANK}*${PART})*`
 
 /** The parts of a name as NAME finds it, without their quotes. */

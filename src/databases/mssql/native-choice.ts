@@ -182,6 +182,13 @@ export function restoreMeans(at: Circumstances): NativeMeans {
           'A backup brings its users and grants, not their logins: RESTORE replaces the new database as a whole, its users included.',
         hint: 'Afterwards join them: ALTER USER [name] WITH LOGIN = [login]; (sys.database_principals lists them).',
       },
+      // "RESTORE Arguments (Transact-SQL)", ENABLE_BROKER; "TRUSTWORTHY database property".
+      {
+        severity: 'info',
+        code: 'native-settings',
+        message: 'A restored database has Service Broker and TRUSTWORTHY off, whatever they were in the old one.',
+        hint: 'A site that caches pages by SqlDependency needs: ALTER DATABASE CURRENT SET ENABLE_BROKER WITH ROLLBACK IMMEDIATE;',
+      },
       UNPROVEN,
     ],
   }

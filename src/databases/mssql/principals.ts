@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import type { Finding } from '../../base/errors.ts'
 import type { Schema } from '../schema.ts'
+import { sameName } from './names.ts'
 import type { Session } from './session.ts'
 
 const NOBODY = new Set(['dbo', 'guest', 'sys', 'information_schema', 'public'])
@@ -34,6 +36,31 @@ ORDER BY m.name, r.name`,
         ...grants.filter((row) => row.name === name).map(grantText),
       ],
     }))
+}
+
+const MOST_NAMED = 3
+/** What every user has. */
+const CONNECT = 'GRANT CONNECT'
+
+/** Those that may do something in the old database, but for the account that migrate reads it with (`user`). */
+export function principalFindings(principals: Schema['principals'], user: string): readonly Finding[] {
+  const able = principals
+    .map(({ name, grants }) => ({ name, grants: grants.filter((grant) => grant !== CONNECT) }))
+    .filter(({ name, grants }) => grants.length > 0 && !sameName(name, user))
+  if (able.length === 0) return []
+  const named = able.slice(0, MOST_NAMED).map(({ name, grants }) => {
+    const more = grants.length - MOST_NAMED
+    return `${name} (${grants.slice(0, MOST_NAMED).join(', ')}${more > 0 ? `, and ${more} more` : ''})`
+  })
+  const more = able.length - named.length
+  return [
+    {
+      severity: 'warning',
+      code: 'grants-not-carried',
+      message: `Users and roles of the old database aren't carried, nor what they may do: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`,
+      hint: 'Make those that the shop needs on the new host before the cutover; migrate report lists them all. Nothing to do where the shop uses the account of new.database.',
+    },
+  ]
 }
 
 const grantText = (row: {

@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { kindOfServerError } from '../../src/databases/mssql/errors.ts'
+import { readSynonyms } from '../../src/databases/mssql/introspect-objects.ts'
+import { namesDatabase, ownNameFindings, withoutDatabase } from '../../src/databases/mssql/own-name.ts'
+import { principalFindings, readPrincipals } from '../../src/databases/mssql/principals.ts'
+import { answered } from './mssql-answers.ts'
+
+describe('a database that is called otherwise on the new host', () => {
+  it.each([
+    'SELECT * FROM shop.dbo.Orders',
+    'SELECT * FROM [Shop].[dbo].[Orders]',
+    'SELECT * FROM shop..Orders',
+    'UPDATE "shop" . /* here */ "dbo".Orders SET a = 1',
+    "EXEC (N'DELETE FROM shop.dbo.Carts')",
+  ])('breaks code that names it in full: %s', (sql) => {
+    expect(namesDatabase(sql, 'shop')).toBe(true)
+  })
+
+  it.each([
+    'SELECT Id FROM dbo.Orders',
+    'SELECT shop.Id FROM dbo.Shops AS shop',
+    'SELECT * FROM other.shop.Orders',
+    'SELECT * FROM [big shop].dbo.Orders',
+    'SELECT * FROM myshop.dbo.Orders',
+    "SELECT N'https://shop.example.com/x', N'mail@shop.example.com'",
+  ])('doesn’t trouble other code: %s', (sql) => {
+    expect(namesDatabase(sql, 'shop')).toBe(false)
+  })
+
+  it('is found by odd names too, which only stand in brackets or quotes', () => {
+    expect(namesDatabase('SELECT 1 FROM [u1-shop (a]]b)].dbo.t', 'u1-shop (a]b)')).toBe(true)
+    expect(namesDatabase('SELECT u1-shop.dbo.t', 'u1-shop')).toBe(false)
+  })
+
+  it('is told of each piece of code, unless a schema has the name too, whose columns have three parts', () => {
+    const modules = [
+      { kind: 'view', name: { schema: 'dbo', name: 'Open' }, definition: 'CREATE VIEW Open AS SELECT * FROM shop.dbo.Orders' },
+      { kind: 'procedure', name: { schema: 'dbo', name: 'Ship' }, definition: 'CREATE PROC Ship AS SELECT 1' },
+    ] as const
+    const orders = { name: { schema: 'dbo', name: 'Orders' } }
+    expect(ownNameFindings(modules, [orders], 'shop').map(({ code, message }) => `${code}: ${message}`)).toEqual([
+      'own-database-named: The view dbo.Open names its own database (shop) in full: where the new one has another name, it fails there.',
+    ])
+    expect(ownNameFindings(modules, [{ name: { schema: 'Shop', name: 'Orders' } }], 'shop')).toEqual([])
+  })
+
+  it('keeps its synonyms, which lose the name of the old one', async () => {
+    const { session } = answered([
+      /sys\.synonyms/,
+      [
+        { schema: 'dbo', name: 'Own', target: '[Shop].[dbo].[Orders]' },
+        { schema: 'dbo', name: 'Other', target: '[mail].[dbo].[Queue]' },
+      ],
+    ])
+    expect((await readSynonyms(session)).map(({ sql }) => sql)).toEqual([
+      'CREATE SYNONYM [dbo].[Own] FOR [dbo].[Orders]',
+      'CREATE SYNONYM [dbo].[Other] FOR [mail].[dbo].[Queue]',
+    ])
+    expect(withoutDatabase('[shop]..[Orders]', 'shop')).toBe('[Orders]')
+    expect(withoutDatabase('[far].[shop].[dbo].[Orders]', 'shop')).toBe('[far].[shop].[dbo].[Orders]')
+    expect(withoutDatabase('[dbo].[shop.x.y]', 'dbo')).toBe('[dbo].[shop.x.y]')
+  })
+})
+
+describe('who may do what', () => {
+  const grant = { state: 'GRANT', class: 0, object: null }
+
+  it('is told beforehand of all but the account that reads', async () => {
+    const { session } = answered(
+      [/FROM sys\.database_role_members/, [{ name: 'web', role: 'db_datareader' }]],
+      [
+        /FROM sys\.database_permissions/,
+        [
+          { ...grant, name: 'role', permission: 'EXECUTE', class: 1, object: 'dbo.Ship' },
+          { ...grant, name: 'shop', permission: 'CONTROL' },
+          { ...grant, name: 'idle', permission: 'CONNECT' },
+          { ...grant, name: 'web', permission: 'CONNECT' },
+        ],
+      ],
+      [/FROM sys\.database_principals/, ['dbo', 'idle', 'public', 'role', 'shop', 'web'].map((name) => ({ name }))],
+    )
+    const principals = await readPrincipals(session)
+    expect(principals.map(({ name }) => name)).toEqual(['idle', 'role', 'shop', 'web'])
+    expect(principalFindings(principals, 'SHOP')).toMatchObject([
+      {
+        severity: 'warning',
+        code: 'grants-not-carried',
+        message:
+          "Users and roles of the old database aren't carried, nor what they may do: role (GRANT EXECUTE ON dbo.Ship), web (member of db_datareader).",
+      },
+    ])
+  })
+
+  it('is cut short where it is much, and nothing where only the account itself is there', () => {
+    const many = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, grants: ['1', '2', '3', '4'] }))
+    expect(principalFindings(many, 'shop')[0]?.message).toMatch(/a \(1, 2, 3, and 1 more\).* and 2 more\.$/)
+    expect(principalFindings([{ name: 'shop', grants: ['member of db_owner'] }], 'shop')).toEqual([])
+    const none = answered([/FROM sys\.database_principals/, [{ name: 'public' }]])
+    return expect(readPrincipals(none.session)).resolves.toEqual([])
+  })
+})
+
+describe('a session beside customers', () => {
+  it('that finds a replica while it takes over is tried again, not told that it lacks a right', () => {
+    for (const number of [976, 983])
+      expect(kindOfServerError({ number, severity: 14, message: 'currently not accessible' })).toBe('database-connection-lost')
+  })
+})
