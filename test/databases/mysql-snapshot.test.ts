@@ -8,6 +8,7 @@ import type { Database } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { readAll } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { SILENT } from './mysql-swapped.ts'
 
 const TEN = Array.from({ length: 10 }, (_, at) => `(${at + 1})`).join(', ')
 
@@ -80,8 +81,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     await writer.query('START TRANSACTION')
     await writer.query('INSERT INTO u VALUES (1)')
     // As an account that may do everything on the server.
-    const database = openMysql(made.options({ account: server.root, connections: 5 }))
-    closing.push(() => database.close())
+    const database = openedBy(made.options({ account: server.root, connections: 5 }))
     await database.info()
     await server.rootSql("SET GLOBAL log_output = 'TABLE'; TRUNCATE mysql.general_log; SET GLOBAL general_log = 1")
     await database.read(3, async (readers) => {
@@ -120,8 +120,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
   it('says in check that it locks tables for a moment, where the account may and there are connections enough', async () => {
     const made = await shop()
     const codesOf = async (connections: number, account = made.owner): Promise<readonly string[]> => {
-      const database = openMysql(made.options({ account, connections }))
-      closing.push(() => database.close())
+      const database = openedBy(made.options({ account, connections }))
       return (await database.schema()).findings.map(({ code }) => code)
     }
     expect(await codesOf(3)).toEqual(['snapshot-locks-tables'])
@@ -133,8 +132,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     const made = await server.database()
     await made.sql(`CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck VALUES ${TEN};
       CREATE TABLE free (id int PRIMARY KEY); INSERT INTO free VALUES ${TEN}`)
-    const database = openMysql(made.options({ connections }))
-    closing.push(() => database.close())
+    const database = openedBy(made.options({ connections }))
     const { tables } = await database.schema()
     const [free, stuck] = ['free', 'stuck'].map((name) => tables.find((each) => each.name.name === name))
     if (free === undefined || stuck === undefined) throw new Error('no tables')
@@ -189,7 +187,6 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     const database = openedBy(made.options())
     const [t] = (await database.schema()).tables
     if (t === undefined) throw new Error('no table')
-    const refused = { code: 'table-rewritten', message: expect.stringMatching(/^t of /), retrySafe: true }
     await database.read(1, async ([reader]) => {
       await made.sql('TRUNCATE TABLE t')
       // By what stands at the table's ends as well.
@@ -203,22 +200,6 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
     expect(await read).toBe('nothing')
   })
 
-  const PARTED = 'PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (5), PARTITION high VALUES LESS THAN (100))'
-  // Of all this the server itself says nothing.
-  const SILENT = [
-    ['gave its name to another', '(1), (2)', '', 'RENAME TABLE t TO gone, other TO t'],
-    ['lost a partition', '(1), (2)', PARTED, 'ALTER TABLE t DROP PARTITION low'],
-    [
-      'gave a partition away for one without rows',
-      '(1), (2), (50)',
-      PARTED,
-      'ALTER TABLE t EXCHANGE PARTITION low WITH TABLE empty',
-    ],
-    ['gave a partition away for other rows', '(1), (2), (50)', PARTED, 'ALTER TABLE t EXCHANGE PARTITION low WITH TABLE u'],
-    ['got rows from elsewhere', '(50)', PARTED, 'ALTER TABLE t EXCHANGE PARTITION low WITH TABLE u'],
-    // What a server does, too, that has forgotten since when the table is as it is: MariaDB, of one that was emptied, when it has many.
-    ['looks empty', '(1), (2)', PARTED, 'ALTER TABLE t EXCHANGE PARTITION low WITH TABLE empty'],
-  ] as const
   const parted = async (rows: string, partitions: string, change: string) => {
     const made = await server.database()
     await made.sql(`CREATE TABLE t (id int PRIMARY KEY) ${partitions}; INSERT INTO t VALUES ${rows};
@@ -304,8 +285,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
   it('gives no question more than its time: rows by their keys, a boundary', async () => {
     const made = await server.database()
     await made.sql(`CREATE TABLE stuck (id int PRIMARY KEY); INSERT INTO stuck VALUES ${TEN}`)
-    const database = openMysql(made.options({ statementTimeoutMs: 1000 }))
-    closing.push(() => database.close())
+    const database = openedBy(made.options({ statementTimeoutMs: 1000 }))
     const [stuck] = (await database.schema()).tables
     if (stuck === undefined) throw new Error('no table')
     // A view in the table's place counts for hours (MySQL takes the end of a SLEEP for an answer).
