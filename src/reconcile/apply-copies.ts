@@ -11,7 +11,7 @@ import { named } from './parked-describe.ts'
 import type { CarryItem } from './plan-items.ts'
 import { parentKey, translate } from './remap-references.ts'
 import { existing } from './rows-by-key.ts'
-import { rowsByPrint } from './rows-by-print.ts'
+import { copiesByPrint, rowsByPrint } from './rows-by-print.ts'
 
 /** What is done with items, before any is written. */
 interface Sorted {
@@ -55,9 +55,16 @@ export async function carryCopies(items: readonly CarryItem[], context: ApplyCon
 async function sorted(items: readonly CarryItem[], table: CarriedTable, context: ApplyContext): Promise<Sorted> {
   const result: Sorted = { wanted: [], parked: [], later: [], gone: [] }
   const rows = await contentOf(items, table, context)
+  const fewer = items.filter((item) => changeOf(item) < 0)
+  const left = await copiesByPrint(table, 'source', new Set(fewer.map(printOf)), context)
   for (const item of items) {
     const row = rows.get(item)
     const more = changeOf(item)
+    // What a table lacked when it was compared may be there again: it was being filled anew.
+    if (more < 0 && (left.get(printOf(item)) ?? 0) !== item.copies?.source) {
+      result.later.push(item)
+      continue
+    }
     // Removed where there is none any more: that is what both have in common from now on.
     if (row === undefined) (more < 0 ? result.gone : result.later).push(item)
     else if (more < 0) result.wanted.push({ item, row, print: targetPrint(item, context), more })

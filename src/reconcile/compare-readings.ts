@@ -3,7 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 import { openPrivate } from '../base/sqlite.ts'
 import type { Database, LedgerEntry, Printing } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
-import { type BaselineFile, openBaseline } from './baseline-file.ts'
+import { type BaselineFile, type BaselineTable, openBaseline } from './baseline-file.ts'
 import { makeLedger, type TablePair } from './compare-ledger.ts'
 import { keyOrder } from './key-order.ts'
 import { type Printer, Printers, printingOn } from './printing.ts'
@@ -58,12 +58,21 @@ export class Comparing {
     }
   }
 
+  /** True when there were rows in a table when its baseline was taken. */
+  hadRows(pair: TablePair): boolean {
+    return (this.#held(pair)?.rows ?? 0) > 0
+  }
+
+  #held({ sourceTable, targetTable }: TablePair): BaselineTable | undefined {
+    return this.#baseline?.table(targetTable) ?? this.#baseline?.table(sourceTable)
+  }
+
   /** Both hosts' readings of one table; those of the table before are done with. */
   async readings({ sourceTable, targetTable }: TablePair): Promise<readonly [source: SideReading, target: SideReading]> {
     const { options } = this
     for (const store of Object.values(this.#sides)) store.clear()
     const printing = options.printingOf(targetTable)
-    const held = this.#baseline?.table(targetTable) ?? this.#baseline?.table(sourceTable)
+    const held = this.#held({ sourceTable, targetTable })
     if (held !== undefined && spelling(held.printing.columns) !== spelling(printing.columns)) throw columnsDiffer(targetTable)
     const base = this.#baseline === undefined || held === undefined ? undefined : new TableBase(this.#baseline, held, printing)
     const common = {

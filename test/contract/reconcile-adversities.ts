@@ -156,6 +156,25 @@ export function adversityContract(host: () => DatabaseHost, abilities: DatabaseA
       },
     )
 
+    // An importer that empties a table and fills it anew.
+    it('removes nothing that a table lacked when it was looked at, and has again by now', async () => {
+      pair = await startedPair(host(), async (old) => {
+        await old.insertWords(3)
+        for (const page of ['/', '/', '/shop']) await old.insert('visits', { page, visitor: 'ada' })
+      })
+      const contents = () => Promise.all((['words', 'visits'] as const).map((table) => pair.new.rows(table)))
+      const before = await contents()
+      for (const table of ['words', 'visits'] as const) await pair.old.truncate(table)
+      const each = reconciler(pair)
+      const { changes, deletions } = await each.plan({})
+      expect([...deletions.values()]).toEqual([3, 3])
+      await pair.old.insertWords(3)
+      for (const page of ['/', '/', '/shop']) await pair.old.insert('visits', { page, visitor: 'ada' })
+      await applyAll(each, changes)
+      expect(await contents()).toEqual(before)
+      expect(await pass(reconciler(pair))).toEqual([])
+    })
+
     it.skipIf(abilities.network)('leaves a row without a key behind when a person says so, on both ways', async () => {
       const references = playbookReference(['visits', 'visitor'], ['words', 'word'])
       pair = await startedPair(host(), async (old) => void (await customer(old, 'ada@example.com')))

@@ -75,6 +75,7 @@ describe('errors', () => {
     [9002, 17, "The transaction log for database 'x' is full", 'database-disk-full'],
     [1205, 13, 'Transaction was deadlocked on lock resources', 'database-busy'],
     [1222, 16, 'Lock request time out period exceeded.', 'database-busy'],
+    [3961, 16, 'Snapshot isolation transaction failed in database', 'table-rewritten'],
     [33557097, 16, 'permission denied for table orders', 'database-permission-denied'],
     [33557097, 16, 'canceling statement due to lock timeout', 'database-busy'],
     [21, 21, 'Warning: Fatal error 823 occurred', 'database-connection-lost'],
@@ -95,6 +96,15 @@ describe('errors', () => {
     expect(statementError(lost, 'COMMIT', where, false)).toMatchObject({ code: 'database-connection-lost', retrySafe: false })
     expect(statementError(server(1205, 'deadlocked', 13), 'UPDATE t', where, false)).toMatchObject({
       code: 'database-busy',
+      retrySafe: true,
+    })
+  })
+
+  it('name the statement of a reading whose table was changed under it, for it to be read again', () => {
+    const words = 'Snapshot isolation transaction failed in database: the object was modified by a DDL statement'
+    expect(statementError(server(3961, words), 'SELECT * FROM [dbo].[Orders]', where, true)).toMatchObject({
+      code: 'table-rewritten',
+      message: expect.stringContaining('[Orders]'),
       retrySafe: true,
     })
   })

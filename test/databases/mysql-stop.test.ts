@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { underStop } from '../../src/base/stop.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
-import type { Database } from '../../src/databases/port.ts'
+import type { Database, Reader, ReadOptions } from '../../src/databases/port.ts'
 import { perform, TestRun, testWorld } from '../fakes/step-run.ts'
 import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
@@ -51,31 +51,50 @@ describe.skipIf(mysqlMissing !== null)(
       expect((await database.info()).database).toBe(made.name)
     })
 
-    // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
-    it.each(ENDERS)('ends the reading of rows on the server before %s has ended its call', async (what) => {
+    /** A table of which a reading takes for ever, and how many such readings the server is at work on. */
+    const asleep = async (forever = 'SLEEP(3600) IS NOT NULL') => {
       const made = await server.database()
       await made.sql('CREATE TABLE asleep (id int PRIMARY KEY); INSERT INTO asleep VALUES (1)')
       const table = (await open(made).schema()).tables.find((each) => each.name.name === 'asleep')
       if (table === undefined) throw new Error('no table')
-      await made.sql(
-        'RENAME TABLE asleep TO asleep_rows; CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE SLEEP(3600) IS NOT NULL',
-      )
-      const line = await startDelayProxy(server, { roundTripMs: 100 })
-      closing.push(() => line.close())
-      const database = open(made, { host: line.host, port: line.port })
-      const reading = async (): Promise<number> =>
+      await made.sql(`RENAME TABLE asleep TO asleep_rows; CREATE VIEW asleep AS SELECT id FROM asleep_rows WHERE ${forever}`)
+      const read = async (reader: Reader, options: ReadOptions): Promise<void> => {
+        for await (const batch of reader.rows(table, options)) throw new Error(`${batch.length} rows came`)
+      }
+      const atWork = async (): Promise<number> =>
         (
           await server.rootSql(
             "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT %`asleep`%' AND ID <> CONNECTION_ID()",
           )
         ).length
-      await expectEndedOnServer(what, {
-        database,
-        read: async (reader, options) => {
-          for await (const batch of reader.rows(table, options)) throw new Error(`${batch.length} rows came`)
-        },
-        atWork: reading,
-      })
+      return { made, read, atWork }
+    }
+
+    // Far away, as an old host is: whoever doesn't wait until the server knows has left long before it does.
+    it.each(ENDERS)('ends the reading of rows on the server before %s has ended its call', async (what) => {
+      const { made, read, atWork } = await asleep()
+      const line = await startDelayProxy(server, { roundTripMs: 100 })
+      closing.push(() => line.close())
+      await expectEndedOnServer(what, { database: open(made, { host: line.host, port: line.port }), read, atWork })
+    })
+
+    it('ends it also where the account has all the connections that it may: one that does nothing makes room', async () => {
+      // Whoever sleeps may see that nobody is there any more; whoever reckons doesn't.
+      const { made, read, atWork } = await asleep('BENCHMARK(1000000000000, id * id) IS NOT NULL')
+      const account = await made.readOnlyAccount()
+      await server.rootSql(`ALTER USER '${account.user}'@'%' WITH MAX_USER_CONNECTIONS 2`)
+      const database = open(made, { account, connections: 2 })
+      const stop = new AbortController()
+      const waiting = () => new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
+      const work = underStop(stop.signal, () =>
+        Promise.allSettled([database.read(1, ([reader]) => read(reader, {})), database.read(1, waiting)]),
+      )
+      const theirs = async () =>
+        (await server.rootSql(`SELECT 1 FROM information_schema.PROCESSLIST WHERE USER = '${account.user}'`)).length
+      await expect.poll(async () => [await theirs(), await atWork()], { timeout: 30_000, interval: 20 }).toEqual([2, 1])
+      stop.abort(ASKED)
+      await work
+      expect(await atWork()).toBe(0)
     })
 
     it('is left alone when it has fallen silent', async () => {

@@ -16,6 +16,7 @@ type Kind =
   | 'database-connection-lost'
   | 'database-disk-full'
   | 'database-busy'
+  | 'table-rewritten'
 
 /** "Database Engine events and errors", by number. */
 const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
@@ -30,7 +31,9 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
     596, 922, 976, 983, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
   ],
   'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
-  'database-busy': [1204, 1205, 1222, 3960, 3961],
+  'database-busy': [1204, 1205, 1222, 3960],
+  // A snapshot's transaction met an object that a DDL statement has changed since (TRUNCATE, SWITCH, sp_rename): metadata has no versions.
+  'table-rewritten': [3961],
 }
 
 /**
@@ -173,6 +176,16 @@ export function statementError(error: unknown, sql: string, where: Where, retryS
         {
           ...options,
           hint: 'It is tried again by itself; if it persists, look for a long transaction on this database.',
+          retrySafe: true,
+        },
+      )
+    case 'table-rewritten':
+      return new MigrateError(
+        'table-rewritten',
+        `A table of the ${where.label} was emptied, renamed or altered after this reading began, which sees all as it stood then: ${words} (statement: ${firstLine(sql)}). Nothing was changed.`,
+        {
+          ...options,
+          hint: 'It is read as it stands now when this is tried again. If it happens every time, have whatever does it (TRUNCATE, ALTER TABLE, sp_rename) wait.',
           retrySafe: true,
         },
       )

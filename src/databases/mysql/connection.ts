@@ -6,7 +6,7 @@ import type { Secret } from '../../base/secret.ts'
 import { ANSWER_MS, stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
 import { WireSocket } from '../wire-socket.ts'
-import { databaseError } from './errors.ts'
+import { databaseError, isTooMany } from './errors.ts'
 import { Session } from './session.ts'
 import { readKind, settingsOf } from './settings.ts'
 
@@ -30,6 +30,8 @@ export interface MysqlOptions {
 }
 
 const STATEMENT_TIMEOUT_MS = 120_000
+/** How soon another connection is asked for where the account has as many as it may. */
+const NEXT_TRY_MS = 50
 
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections extends Pool<Session> {
@@ -60,8 +62,13 @@ export class Connections extends Pool<Session> {
     let told: Promise<unknown> = Promise.resolve()
     const line = {
       interrupt: () => {
-        for (const session of sessions) session.interrupt()
-        told = Promise.all(sessions.map((session) => this.kill(session)))
+        const atWork = sessions.filter((session) => session.isAnswering)
+        for (const session of sessions) {
+          if (atWork.includes(session)) session.interrupt()
+          // Its end leaves room for the connection that ends the others.
+          else session.destroy()
+        }
+        told = Promise.all(atWork.map((session) => this.kill(session)))
       },
       destroy: () => {
         for (const session of sessions) session.destroy()
@@ -77,11 +84,12 @@ export class Connections extends Pool<Session> {
 
   /**
    * Ends what the server does for a session ("KILL"): by a connection of its own for as long as that takes, since all others may be
-   * taken. Waits for it a second at most, and where it can't be had destroys the session. Never throws.
+   * taken. Waits for it a second at most, also for one of the account's to become free (its siblings are being closed at such a time), and
+   * where it can't be had destroys the session. Never throws.
    */
   async kill(session: Session): Promise<void> {
     const over = new AbortController()
-    const killed = this.#connectClient().then(
+    const killed = this.#connectInTurn(over.signal).then(
       (helper) =>
         new Promise<void>((resolve) => {
           helper.query(`KILL QUERY ${session.threadId}`, () => {
@@ -114,6 +122,18 @@ export class Connections extends Pool<Session> {
       return session
     } catch (error) {
       throw databaseError(error, { label: this.label, connecting: true })
+    }
+  }
+
+  /** A connection as soon as the server gives the account another one. */
+  async #connectInTurn(signal: AbortSignal): Promise<mysql.Connection> {
+    for (;;) {
+      try {
+        return await this.#connectClient()
+      } catch (error) {
+        if (!isTooMany(error)) throw error
+        await systemClock.sleep(NEXT_TRY_MS, signal)
+      }
     }
   }
 

@@ -43,6 +43,9 @@ export function numberOf(error: unknown): number | undefined {
   return typeof error.errno === 'number' && error.errno > 0 ? error.errno : undefined
 }
 
+/** True where the server, or the account, has all the connections that it may. */
+export const isTooMany = (error: unknown): boolean => TOO_MANY.has(numberOf(error) ?? 0)
+
 /** The server's number of an error that went through `databaseError`. */
 export const serverNumber = (error: unknown): number | undefined =>
   numberOf(error) ?? (error instanceof MigrateError ? numberOf(error.cause) : undefined)

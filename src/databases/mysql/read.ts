@@ -16,43 +16,65 @@ interface Snapshot {
   readonly standing: Standing
 }
 
-/** A reader on one session, which is in a snapshot's transaction. Whoever gives the session back sets `resultsAs('text')`. */
-export function readerOn(session: Session, connections: Connections, { consistent, standing }: Snapshot): Reader {
-  let isBusy = false
-  async function* alone<T>(
+/** One reading at a time on a session that is in a snapshot's transaction, each of one table. */
+class Readings {
+  readonly #session: Session
+  readonly #standing: Standing
+  #isBusy = false
+
+  constructor(session: Session, standing: Standing) {
+    this.#session = session
+    this.#standing = standing
+  }
+
+  /** What `work` gives, piece by piece; `rowsOf` a piece are of the table. */
+  async *streamed<T>(
     table: Table,
     form: 'text' | 'bytes',
     work: () => AsyncGenerator<T>,
     rowsOf: (item: T) => number,
   ): AsyncGenerator<T> {
-    if (isBusy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
-    isBusy = true
+    if (this.#isBusy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
+    this.#isBusy = true
     try {
+      await this.#standing.reads(table)
       // One small table after the other is read in blocks: to and fro for each would take as many questions again.
-      await session.resultsAs(form)
-      standing.reads(table)
+      await this.#session.resultsAs(form)
       for await (const item of work()) {
-        standing.reads(table, rowsOf(item))
+        this.#standing.came(table, rowsOf(item))
         yield item
       }
-      await standing.release()
+      await this.#standing.release()
+    } catch (error) {
+      throw this.#standing.refusal(error, table)
     } finally {
-      isBusy = false
+      this.#isBusy = false
     }
   }
-  const asText = async <T>(table: Table, work: () => Promise<T>): Promise<T> => {
-    await session.resultsAs('text')
-    standing.reads(table)
-    const result = await work()
-    await standing.release()
-    return result
+
+  async asked<T>(table: Table, work: () => Promise<T>, rowsOf: (result: T) => number): Promise<T> {
+    try {
+      await this.#standing.reads(table)
+      await this.#session.resultsAs('text')
+      const result = await work()
+      this.#standing.came(table, rowsOf(result))
+      await this.#standing.release()
+      return result
+    } catch (error) {
+      throw this.#standing.refusal(error, table)
+    }
   }
+}
+
+/** A reader on one session, which is in a snapshot's transaction. Whoever gives the session back sets `resultsAs('text')`. */
+export function readerOn(session: Session, connections: Connections, { consistent, standing }: Snapshot): Reader {
+  const readings = new Readings(session, standing)
   const long = (batch: readonly unknown[]): number => batch.length
   return {
     consistent,
     rows: (table, options = {}) => {
       const collector = () => new CellCollector(readableColumns(table), table)
-      return alone<readonly Row[]>(
+      return readings.streamed<readonly Row[]>(
         table,
         'text',
         () => stream(session, connections, rowsSql(table, options), collector(), options),
@@ -60,19 +82,39 @@ export function readerOn(session: Session, connections: Connections, { consisten
       )
     },
     blocks: (table, options = {}) =>
-      alone<Block>(
+      readings.streamed<Block>(
         table,
         'bytes',
         () => blocks(session, connections, table, options),
         ({ rows }) => rows,
       ),
-    boundary: (table, rows, after, signal) => asText(table, () => boundary(session, connections, table, rows, after, signal)),
-    sum: (table, printing, range = {}) => asText(table, () => sumOf(session, connections, table, printing, range)),
-    sums: (table, printing, ranges, signal) => asText(table, () => sumsOf(session, connections, table, printing, ranges, signal)),
+    boundary: (table, rows, after, signal) =>
+      readings.asked(
+        table,
+        () => boundary(session, connections, table, rows, after, signal),
+        (key) => (key === undefined ? 0 : 1),
+      ),
+    sum: (table, printing, range = {}) =>
+      readings.asked(
+        table,
+        () => sumOf(session, connections, table, printing, range),
+        (sum) => sum.rows,
+      ),
+    sums: (table, printing, ranges, signal) =>
+      readings.asked(
+        table,
+        () => sumsOf(session, connections, table, printing, ranges, signal),
+        (sums) => sums.reduce((rows, sum) => rows + sum.rows, 0),
+      ),
     prints: (table, printing, options = {}) =>
-      alone<readonly PrintedRow[]>(table, 'text', () => printsOf(session, connections, table, printing, options), long),
+      readings.streamed<readonly PrintedRow[]>(
+        table,
+        'text',
+        () => printsOf(session, connections, table, printing, options),
+        long,
+      ),
     printsWithin: (table, printing, ranges, signal) =>
-      alone<readonly PrintedRow[]>(
+      readings.streamed<readonly PrintedRow[]>(
         table,
         'text',
         () => printsWithin(session, connections, table, printing, ranges, signal),

@@ -51,16 +51,22 @@ async function readOn<T>(
     const kept = tables.filter(({ engine }) => engine === 'InnoDB')
     const begin: AtBegin = {
       created: new Map(kept.map(({ name, created }) => [name, created])),
-      filled: new Set(),
+      parted: new Set(kept.flatMap(({ name, isParted }) => (isParted ? [name] : []))),
+      ends: new Map(),
       isSettled: false,
     }
     const others = await othersOf(connections, Math.min(wanted, connections.limit - 1) - 1, sessions)
     if (others === undefined) await first.query(BEGIN)
     else await beginTogether(connections, first, others, tables, sessions)
     await Promise.all(sessions.map((session) => session.query(SAVEPOINT)))
-    const reader = (session: Session): Reader =>
-      readerOn(session, connections, { consistent, standing: new Standing(session, begin) })
+    const standings: Standing[] = []
+    const reader = (session: Session): Reader => {
+      const standing = new Standing(session, begin)
+      standings.push(standing)
+      return readerOn(session, connections, { consistent, standing })
+    }
     const result = await work([reader(first), ...sessions.slice(1).map(reader)])
+    await Promise.all(standings.map((standing) => standing.prove()))
     whole = true
     return result
   } finally {
@@ -84,14 +90,20 @@ interface LockedTable {
   readonly name: string
   readonly engine: string
   readonly created: string
+  readonly isParted: boolean
 }
 
 async function tablesOf(session: Session): Promise<readonly LockedTable[]> {
   const { rows } = await session.question(
-    `SELECT TABLE_NAME, ENGINE, CREATE_TIME FROM information_schema.TABLES
+    `SELECT TABLE_NAME, ENGINE, CREATE_TIME, CREATE_OPTIONS FROM information_schema.TABLES
      WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')`,
   )
-  const tables = rows.map(([name, engine, created]) => ({ name: name ?? '', engine: engine ?? '', created: created ?? '' }))
+  const tables = rows.map(([name, engine, created, options]) => ({
+    name: name ?? '',
+    engine: engine ?? '',
+    created: created ?? '',
+    isParted: /\bpartitioned\b/i.test(options ?? ''),
+  }))
   return tables.filter(({ name }) => !isOwnTable(name))
 }
 

@@ -1,12 +1,9 @@
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { fullName, type Table } from '../schema.ts'
-import { chunks } from './keys.ts'
+import { ask, type Ends, endsOf, isChanged, isSameEnds } from './ends.ts'
 import type { Session } from './session.ts'
-import { quoteTable, quoteText } from './values.ts'
-
-/** Tables whose questions go together into one. */
-const AT_ONCE = 50
+import { quoteText } from './values.ts'
 
 /** So long, about, a table is kept from being changed once it was read, where nobody settles. */
 const HELD_MS = 200
@@ -18,8 +15,10 @@ export const SAVEPOINT = 'SAVEPOINT reading'
 export interface AtBegin {
   /** By the name of a table that the snapshot holds, InnoDB's: when it was created, or its file last renamed. */
   readonly created: ReadonlyMap<string, string>
-  /** Names of those in which there were rows, as far as that was asked. */
-  readonly filled: Set<string>
+  /** Names of those that are divided into partitions. */
+  readonly parted: ReadonlySet<string>
+  /** By name, of those of which that was asked. */
+  readonly ends: Map<string, Ends>
   /** True once somebody asked for it, and so settles. */
   isSettled: boolean
 }
@@ -27,8 +26,8 @@ export interface AtBegin {
 /**
  * What one reader of a snapshot has read and nobody has proven yet to be of the snapshot. InnoDB refuses to read a table that was made or
  * rewritten since (error 1412, "Consistent Nonlocking Reads"), but not another one that has got its name by RENAME, nor what is left of one
- * that lost a partition; and MariaDB forgets when a table was made once its definition had to make room for others
- * (table_definition_cache): emptied by TRUNCATE, it is then read as empty.
+ * that lost a partition or gave it away for a table; and MariaDB forgets when a table was made once its definition had to make room for
+ * others (table_definition_cache): emptied by TRUNCATE, it is then read as empty. The rows at its ends tell.
  * A transaction keeps a table that it read from being changed in these ways until it ends ("Metadata Locking"), and so everybody who asks
  * for the table behind whoever wants to change it. Going back to a savepoint ends that.
  */
@@ -43,43 +42,56 @@ export class Standing {
     this.#begin = begin
   }
 
-  /** Called before a table is read, and with the rows that came. */
-  reads(table: Table, rows = 0): void {
+  /** Called before a table is read. */
+  async reads(table: Table): Promise<void> {
     this.#since ??= systemClock.monotonic()
+    if (!this.#read.has(table.name.name)) this.#read.set(table.name.name, { table, rows: 0 })
+    if (this.#isParted(table) && !this.#begin.ends.has(table.name.name)) await this.#noteEnds([table])
+  }
+
+  /** Called with the rows that came of it. */
+  came(table: Table, rows: number): void {
     const known = this.#read.get(table.name.name)
-    if (known === undefined) this.#read.set(table.name.name, { table, rows })
-    else known.rows += rows
+    if (known !== undefined) known.rows += rows
+  }
+
+  /** What the server said instead of reading a table. */
+  refusal(error: unknown, table: Table): unknown {
+    return isChanged(error) ? this.#rewritten([table], error) : error
   }
 
   /** See the port. */
   async note(tables: readonly Table[]): Promise<void> {
     this.#begin.isSettled = true
-    for (const name of await this.#filled(tables)) this.#begin.filled.add(name)
+    await this.#noteEnds(tables)
     await this.#letGo()
   }
 
-  /** Called when a table was read: where nobody settles, lets go by itself of what was read, now and then. */
+  /** Called when a table was read: where nobody settles, does so now and then. */
   async release(): Promise<void> {
     if (this.#begin.isSettled || this.#since === undefined || systemClock.monotonic() - this.#since < HELD_MS) return
-    await this.#letGo()
+    await this.settle()
   }
 
   /** See the port. */
   async settle(): Promise<void> {
     if (this.#read.size === 0) return
+    await this.prove()
+    await this.#letGo()
+  }
+
+  /** `settle` for whoever ends the transaction. */
+  async prove(): Promise<void> {
     const read = [...this.#read.values()].filter(({ table }) => this.#begin.created.has(table.name.name))
     const created = await this.#created(read.map(({ table }) => table))
-    const bare = read.filter(({ table, rows }) => rows === 0 && this.#begin.filled.has(table.name.name)).map(({ table }) => table)
-    const filled = await this.#filled(bare)
-    const gone = read
-      .map(({ table }) => table)
-      .filter(
-        (table) =>
-          created.get(table.name.name) !== this.#begin.created.get(table.name.name) ||
-          (bare.includes(table) && !filled.has(table.name.name)),
-      )
-    if (gone.length > 0) throw rewritten(this.#session, gone)
-    await this.#letGo()
+    const anew = read.filter(({ table: { name } }) => created.get(name.name) !== this.#begin.created.get(name.name))
+    if (anew.length > 0) throw this.#rewritten(anew.map(({ table }) => table))
+    const known = read.flatMap(({ table, rows }) =>
+      (rows === 0 || this.#isParted(table)) && this.#begin.ends.has(table.name.name) ? [table] : [],
+    )
+    const ends = await this.#endsOf(known)
+    const others = known.filter(({ name }) => !isSameEnds(ends.get(name.name), this.#begin.ends.get(name.name)))
+    if (others.length > 0) throw this.#rewritten(others)
   }
 
   async #letGo(): Promise<void> {
@@ -88,31 +100,34 @@ export class Standing {
     await this.#session.query(`ROLLBACK TO ${SAVEPOINT}`)
   }
 
+  #isParted({ name }: Table): boolean {
+    return this.#begin.parted.has(name.name)
+  }
+
   async #created(tables: readonly Table[]): Promise<ReadonlyMap<string, string>> {
     const of = ({ name }: Table): string =>
       `SELECT TABLE_NAME, CREATE_TIME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${quoteText(name.name)}`
-    return new Map((await this.#ask(tables, of)).map(([name, created]) => [name ?? '', created ?? '']))
+    return new Map((await ask(this.#session, tables.map(of))).map(([name, created]) => [name ?? '', created ?? '']))
   }
 
-  async #filled(tables: readonly Table[]): Promise<ReadonlySet<string>> {
-    const of = ({ name }: Table): string => `(SELECT ${quoteText(name.name)} FROM ${quoteTable(name)} LIMIT 1)`
-    return new Set((await this.#ask(tables, of)).map(([name]) => name ?? ''))
+  async #noteEnds(tables: readonly Table[]): Promise<void> {
+    for (const [name, ends] of await this.#endsOf(tables)) this.#begin.ends.set(name, ends)
   }
 
-  async #ask(tables: readonly Table[], of: (table: Table) => string): Promise<readonly (readonly (string | null)[])[]> {
-    const rows: (readonly (string | null)[])[] = []
-    await this.#session.resultsAs('text')
-    for (const some of chunks(tables, AT_ONCE)) rows.push(...(await this.#session.query(some.map(of).join(' UNION ALL '))).rows)
-    return rows
+  #endsOf(tables: readonly Table[]): Promise<ReadonlyMap<string, Ends>> {
+    const changed = (table: Table, error: unknown): Error => this.#rewritten([table], error)
+    return endsOf(this.#session, tables, (table) => this.#isParted(table), changed)
+  }
+
+  #rewritten(tables: readonly Table[], cause?: unknown): MigrateError {
+    return new MigrateError(
+      'table-rewritten',
+      `${tables.map(({ name }) => fullName(name)).join(', ')} of the ${this.#session.label}: emptied, renamed, given other partitions or made anew after this reading began, which sees all as it stood then; the rows of that moment are gone. Nothing was changed.`,
+      {
+        hint: 'It is read as it stands now when this is tried again. If it happens every time, have whatever does it (TRUNCATE, RENAME, ALTER TABLE) wait; a table whose rows the shop can do without can be left empty (tables: { NAME: skip }).',
+        retrySafe: true,
+        ...(cause === undefined ? {} : { cause }),
+      },
+    )
   }
 }
-
-const rewritten = ({ label }: Session, tables: readonly Table[]): MigrateError =>
-  new MigrateError(
-    'table-rewritten',
-    `${tables.map(({ name }) => fullName(name)).join(', ')} of the ${label}: emptied, renamed or made anew after this reading began, which sees all as it stood then; the rows of that moment are gone. Nothing was changed.`,
-    {
-      hint: 'It is read as it stands now when this is tried again. If it happens every time, have whatever does it (TRUNCATE, RENAME, ALTER TABLE) wait; a table whose rows the shop can do without can be left empty (tables: { NAME: skip }).',
-      retrySafe: true,
-    },
-  )
