@@ -41,6 +41,10 @@ export interface IdentityState {
   readonly next: bigint
 }
 
+const signSchema = z.enum(['<', '<=', '=', '>=', '>'])
+/** How two values stand to each other. */
+export type Sign = z.infer<typeof signSchema>
+
 export const columnSchema = z
   .object({
     name: z.string(),
@@ -55,6 +59,8 @@ export const columnSchema = z
     computed: z.object({ sql: z.string(), stored: z.boolean() }).readonly().nullable(),
     /** `always`/`by-default` as the engine has it; `null` when it is no identity column. */
     identity: z.enum(['always', 'by-default']).nullable(),
+    /** The engine's own spelling of each comparison, where the bare signs don't mean the order that its keys go by. */
+    signs: z.record(signSchema, z.string()).readonly().optional(),
     /** The server sets it at each write (rowversion): neither copied nor compared. */
     rowversion: z.boolean(),
   })

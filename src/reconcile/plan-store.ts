@@ -186,8 +186,10 @@ export interface Portion {
 
 const countName = (table: string, kind: ItemKind): string => `${table} ${kind}`
 
-const kindOf = ({ action }: CarryItem): ItemKind => {
+/** Copies that are to be fewer are what a row was before it changed: they may hold a unique value, which is no key since it may be null. */
+const kindOf = ({ action, copies }: CarryItem): ItemKind => {
   if (action === 'delete') return 'delete'
+  if (copies !== undefined && copies.source < copies.base) return 'change'
   return action === 'update' || action === 'merge' || action === 'skip' ? 'change' : 'other'
 }
 

@@ -70,6 +70,22 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     expect(await rowsOf(target, table)).toEqual(await rowsOf(source, table))
   })
 
+  it.each(['enum', 'json'])('bring a row with the number 0 over as it is, beside a column of type %s', async (type) => {
+    const [from, to] = [await server.database(), await server.database()]
+    await from.sql(`CREATE TABLE threads (id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, kind ${type === 'enum' ? "enum('1', '2')" : type});
+      SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'; INSERT INTO threads VALUES (0, '2'), (5, '1'), (4294967294, NULL)`)
+    const [source, target] = [open(from), open(to)]
+    await createAll(target, await source.schema())
+    const table = await tableIn(source, 'threads')
+    const { bytes } = await source.read(1, ([reader]) => blocksOf(reader, table))
+    expect(await loaded(target, table, bytes)).toBe(3)
+    expect(await to.sql('SELECT * FROM threads ORDER BY id')).toEqual([
+      ['0', '2'],
+      ['5', '1'],
+      ['4294967294', null],
+    ])
+  })
+
   it('of ranges between boundaries are all rows, once each', async () => {
     const from = await server.database()
     await from.sql(WORDS)

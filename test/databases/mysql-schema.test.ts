@@ -3,7 +3,7 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Schema } from '../../src/databases/schema.ts'
 import { closedAfterEach, copyTable, createAll } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { isMariadb, mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const RICH: readonly string[] = [
   "SET SESSION sql_mode = '', time_zone = '+00:00'",
@@ -160,6 +160,42 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => 
     ])
     expect(tables.map((table) => table.name.name)).toEqual(['child', 'found', 'grouped', 'plain_old'])
     for (const finding of findings) expect(finding.hint, finding.code).toBeDefined()
+  })
+
+  it('names tables without transactions together, however many there are', async () => {
+    const made = await server.database()
+    await made.sql(Array.from({ length: 7 }, (_, at) => `CREATE TABLE plugin_${at} (id int PRIMARY KEY) ENGINE=MyISAM`).join(';'))
+    const found = (await open(made).schema()).findings.filter(({ code }) => code === 'table-not-transactional')
+    expect(found.map(({ severity, message }) => `${severity} ${message.split(' are kept')[0]}`)).toEqual([
+      'warning 7 tables (plugin_0, plugin_1, plugin_2, plugin_3, plugin_4 and 2 more)',
+    ])
+    const [told = ''] = /SELECT CONCAT.*$/.exec(found[0]?.hint ?? '') ?? []
+    for (const [statement] of await made.sql(told)) await made.sql(statement ?? '')
+    expect((await open(made).schema()).findings.filter(({ code }) => code === 'table-not-transactional')).toEqual([])
+  })
+
+  it.skipIf(!isMariadb)('lets rows be written into a table whose engine knows no savepoints', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE carts (id int AUTO_INCREMENT PRIMARY KEY, note text) ENGINE=Aria TRANSACTIONAL=1')
+    const database = open(made)
+    const { tables } = await database.schema()
+    const [carts] = tables
+    if (carts === undefined) throw new Error('no table')
+    await database.transaction([carts], async (transaction) => {
+      for (const id of ['1', '2', '3'])
+        await transaction.insert(carts, [
+          [id, 'one'],
+          [`1${id}`, 'two'],
+        ])
+      await transaction.update(carts, ['2', 'changed'])
+      await transaction.delete(carts, [['1'], ['11']])
+    })
+    expect(await made.sql('SELECT * FROM carts ORDER BY id')).toEqual([
+      ['2', 'changed'],
+      ['3', 'one'],
+      ['12', 'two'],
+      ['13', 'two'],
+    ])
   })
 
   it('tells a reader which GRANT it lacks', async () => {

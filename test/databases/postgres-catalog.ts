@@ -209,6 +209,7 @@ CREATE PUBLICATION own_publication FOR TABLE main;
 CREATE SUBSCRIPTION own_subscription CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false);
 GRANT SELECT ON main TO everything_clerk;
 GRANT UPDATE (n) ON main TO everything_clerk;
+GRANT SELECT ON main TO PUBLIC;
 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO everything_clerk;
 COMMENT ON SCHEMA public IS 'own public comment';
 SELECT lo_create(0)`
@@ -248,6 +249,7 @@ export const NAMED_FINDINGS: readonly (readonly [code: string, words: string])[]
   ['publication', 'own_publication'],
   ['subscription', 'own_subscription'],
   ['grants-not-carried', 'everything_clerk'],
+  ['grants-not-carried', 'PUBLIC (everybody)'],
   ['setting-not-carried', 'search_path=sales, public for the database'],
   ['database-comment', 'own comment'],
   ['database-comment', 'own public comment'],

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Database } from '../../src/databases/port.ts'
+import type { Database, KeyCells, KeyRange, Reader, Row } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { readableColumns, type Table } from '../../src/databases/schema.ts'
 import { changed, copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
@@ -29,6 +29,35 @@ INSERT INTO visits VALUES ('/', 1), ('/', 1), ('/', 2), ('/a', 2);
 CREATE TABLE people (id int PRIMARY KEY, name text);
 CREATE TABLE staff (desk text) INHERITS (people);
 INSERT INTO people VALUES (1, 'Ada'), (2, 'Bob'); INSERT INTO staff VALUES (1, 'Ada', 'a desk'), (3, 'Eve', 'another')`
+
+/** Types of extensions, whose operators lie where no search_path leads, as whole keys and as the first and the second of two columns. */
+const EXTENSIONS = `
+CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE EXTENSION ltree SCHEMA ext; CREATE DOMAIN mail AS ext.citext; CREATE DOMAIN mail2 AS mail;
+CREATE TABLE accounts (email ext.citext PRIMARY KEY, n int);
+CREATE TABLE notes (email mail2, n int, PRIMARY KEY (email, n));
+CREATE TABLE visits (day int, email ext.citext, n int, PRIMARY KEY (day, email));
+CREATE TABLE paths (path ext.ltree PRIMARY KEY, n int);
+INSERT INTO accounts SELECT (CASE WHEN n % 3 = 0 THEN 'B' WHEN n % 3 = 1 THEN 'a' ELSE 'C' END) || n, n FROM generate_series(1, 60) n;
+INSERT INTO notes SELECT email::text, k FROM accounts, generate_series(1, 3) k; INSERT INTO visits SELECT n % 3, email, n FROM accounts;
+INSERT INTO paths SELECT ('Shop.' || (CASE WHEN n % 2 = 0 THEN 'B' ELSE 'a' END) || n)::ext.ltree, n FROM generate_series(1, 60) n`
+
+/** A table's rows in ranges of seven by boundaries that the server gives: all of them read, in the order of the ranges. */
+async function inRanges(
+  reader: Reader,
+  table: Table,
+): Promise<{ readonly rows: readonly Row[]; readonly ranges: readonly KeyRange[] }> {
+  const ranges: KeyRange[] = []
+  const rows: Row[] = []
+  for (let after: KeyCells | undefined, isLast = false; !isLast; ) {
+    const upTo: KeyCells | undefined = await reader.boundary?.(table, 7, after)
+    isLast = upTo === undefined
+    const range = { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) }
+    for await (const batch of reader.rows(table, range)) rows.push(...batch)
+    ranges.push(range)
+    after = upTo
+  }
+  return { rows, ranges }
+}
 
 describe('PostgreSQL’s fingerprints', () => {
   let usual: TestPostgres
@@ -100,6 +129,33 @@ describe('PostgreSQL’s fingerprints', () => {
       })
     }
     expect(await rowsOf(database, traps)).toEqual([])
+  })
+
+  it('and rows in ranges by a key of an extension’s type are all there, each once', async () => {
+    const { database, table } = await made(EXTENSIONS)
+    for (const name of ['accounts', 'notes', 'visits', 'paths']) {
+      const keyed = table(name)
+      const whole = await rowsOf(database, keyed)
+      const prints = await printsOf(database, keyed)
+      await database.read(1, async ([reader]) => {
+        const { rows, ranges } = await inRanges(reader, keyed)
+        expect(rows, name).toEqual(whole)
+        const sums = await printing(reader).sums(keyed, printingOf(keyed), ranges)
+        expect(sums).toEqual(ranges.map((_range, at) => added(prints.slice(at * 7, at * 7 + 7))))
+      })
+      const keys = prints.map(({ key }) => key)
+      const found = await printingPowers(database).printedByKey(keyed, printingOf(keyed), keys)
+      expect(found).toHaveLength(whole.length)
+    }
+    const [accounts, notes] = [table('accounts'), table('notes')]
+    const same = await database.transaction([accounts, notes], async (transaction) => [
+      ...(await transaction.find(accounts, ['email'], [['b3']])),
+      ...(await transaction.find(notes, ['email', 'n'], [['b3', '2']])),
+    ])
+    expect(same).toEqual([
+      ['B3', '3'],
+      ['B3', '2'],
+    ])
   })
 
   it('depend on the encoding, and say so', async () => {

@@ -82,6 +82,18 @@ describe('the order of a plan', () => {
     ])
   })
 
+  it('takes copies away before it adds others, which may have the same unique value', () => {
+    const copies = (key: number, base: number, source: number): CarryItem => ({
+      ...item('words', key, 'copies'),
+      copies: { base, source, target: base },
+    })
+    const store = storeOf([copies(1, 0, 1), copies(2, 1, 0), copies(3, 2, 3), copies(4, 3, 1)])
+    const rows = inOrder(store, [{ ...table('words'), key: [] }], []).flatMap((change) =>
+      change.kind === 'carry' ? change.items.map(({ key }) => key) : [],
+    )
+    expect(rows).toEqual(['["2"]', '["4"]', '["1"]', '["3"]'])
+  })
+
   it('goes through a circle twice where one change doesn’t hold it', () => {
     const tables = [table('a')]
     const keys = [reference('a', 'a')]

@@ -7,10 +7,11 @@ type Finding = Schema['findings'][number]
 /** What is to be said about tables: what can't be carried, and what is carried but behaves otherwise. Pure. */
 export const tableFindings = (tables: readonly CatalogTable[], others: readonly OtherTable[]): readonly Finding[] => [
   ...others.map(otherFinding),
+  ...engineFindings(tables),
   ...tables.flatMap(({ table, engine, engineSql, sql, indexes }): readonly Finding[] => {
     const name = table.name.name
     return [
-      ...(LOADED_ELSEWHERE.has(engine) ? [engineFinding(name, engine, engineSql !== null)] : []),
+      ...(LOADED_ELSEWHERE.has(engine) && engineSql === null ? [groupedFinding(name, engine)] : []),
       ...(table.triggers.length > 0 ? [triggerFinding(name)] : []),
       ...table.columns
         .filter((column) => column.codec === UNKNOWN_CODEC)
@@ -39,20 +40,36 @@ function otherFinding({ name, engine, type }: OtherTable): Finding {
   }
 }
 
-const engineFinding = (name: string, engine: string, isLoadedElsewhere: boolean): Finding =>
-  isLoadedElsewhere
-    ? {
-        severity: 'warning',
-        code: 'table-not-transactional',
-        message: `The table ${name} is kept by ${engine}, which knows no transactions: its rows are read while they change, and when reconcile is broken off, some of a batch may be written (the next pass finds and completes them).`,
-        hint: `Better: ALTER TABLE \`${name}\` ENGINE=InnoDB on the old host before the migration.`,
-      }
-    : {
-        severity: 'error',
-        code: 'table-not-transactional',
-        message: `The table ${name} numbers its rows within groups (${engine}, AUTO_INCREMENT in the second place of a key), which InnoDB can't hold, so that it can't be loaded safely.`,
-        hint: 'Move it with mysqldump, and set it to skip in the playbook.',
-      }
+/** Of tables named in a finding; the rest are counted. */
+const MOST_NAMES = 5
+
+/** One for each engine without transactions: a shop may have hundreds of such tables. */
+function engineFindings(tables: readonly CatalogTable[]): readonly Finding[] {
+  const kept = tables.filter(({ engine, engineSql }) => LOADED_ELSEWHERE.has(engine) && engineSql !== null)
+  return [...Map.groupBy(kept, ({ engine }) => engine)].map(([engine, group]): Finding => {
+    const names = group.map(({ table }) => table.name.name)
+    const [first = ''] = names
+    const some = `${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : ''}`
+    const which = names.length === 1 ? `The table ${first} is` : `${names.length} tables (${some}) are`
+    const statements = `SELECT CONCAT('ALTER TABLE \`', TABLE_NAME, '\` ENGINE=InnoDB;') FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND ENGINE = '${engine}'`
+    return {
+      severity: 'warning',
+      code: 'table-not-transactional',
+      message: `${which} kept by ${engine}, which knows no transactions: rows are read while they change, and when reconcile is broken off, some of a batch may be written (the next pass finds and completes them).`,
+      hint:
+        names.length === 1
+          ? `Better: ALTER TABLE \`${first}\` ENGINE=InnoDB on the old host before the migration.`
+          : `Better: turn them into InnoDB on the old host before the migration. This prints the statements: ${statements}`,
+    }
+  })
+}
+
+const groupedFinding = (name: string, engine: string): Finding => ({
+  severity: 'error',
+  code: 'table-not-transactional',
+  message: `The table ${name} numbers its rows within groups (${engine}, AUTO_INCREMENT in the second place of a key), which InnoDB can't hold, so that it can't be loaded safely.`,
+  hint: 'Move it with mysqldump, and set it to skip in the playbook.',
+})
 
 const triggerFinding = (name: string): Finding => ({
   severity: 'info',

@@ -88,15 +88,18 @@ async function marked(session: Session, guards: Guards, table: Table, mark: Mark
 
 /**
  * The statement that reads blocks. The file's bytes are the columns' own ("CHARACTER SET binary"); an enum comes as its number, and
- * some types take nothing without a character set ("The JSON Data Type").
+ * some types take nothing without a character set ("The JSON Data Type"). Once there is a SET, a server (MariaDB 10.11 was seen) minds
+ * NO_AUTO_VALUE_ON_ZERO only for what is set there: a numbered column's 0 would get the next number instead.
  */
 export function loadDataSql(table: Table): string {
   const columns = readableColumns(table)
-  const targets = columns.map((column, at) => (setOf(column, at) === undefined ? quoteName(column.name) : `@c${at}`))
-  const sets = columns.flatMap((column, at) => {
-    const value = setOf(column, at)
-    return value === undefined ? [] : [`${quoteName(column.name)} = ${value}`]
+  const hasSet = columns.some((column, at) => setOf(column, at) !== undefined)
+  const cells = columns.map((column, at) => {
+    const value = setOf(column, at) ?? (hasSet && column.identity !== null ? `@c${at}` : undefined)
+    return { name: quoteName(column.name), variable: `@c${at}`, value }
   })
+  const targets = cells.map(({ name, variable, value }) => (value === undefined ? name : variable))
+  const sets = cells.flatMap(({ name, value }) => (value === undefined ? [] : [`${name} = ${value}`]))
   const set = sets.length === 0 ? '' : ` SET ${sets.join(', ')}`
   return `LOAD DATA LOCAL INFILE 'rows' INTO TABLE ${quoteTable(table.name)} CHARACTER SET binary
 FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' (${targets.join(', ')})${set}`

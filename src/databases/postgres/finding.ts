@@ -2,7 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, Fingerprint, Printing, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { castOf } from './keys.ts'
+import { castOf, equals } from './keys.ts'
 import { withPartitions } from './partitions.ts'
 import { cellText, isNull, printText } from './prints.ts'
 import { ownRows } from './relation.ts'
@@ -23,12 +23,11 @@ export async function find(
   if (whole.length === 0) return []
   const arrays = columns.map((_name, at) => `$${at + 1}::text[]`).join(', ')
   const names = columns.map((_name, at) => `k${at + 1}`)
-  const wanted = columns.map((name, at) => `k.k${at + 1}::${castOf(table, name)}`).join(', ')
-  const looked = columns.map((name) => `t.${quoteName(name)}`).join(', ')
+  const same = columns.map((name, at) => `t.${quoteName(name)} ${equals(table, name)} k.k${at + 1}::${castOf(table, name)}`)
   const list = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
   const { rows } = await session.query(
     `SELECT ${list.join(', ')} FROM ${ownRows(table)} AS t
-     WHERE (${looked}) IN (SELECT ${wanted} FROM unnest(${arrays}) AS k(${names.join(', ')})) FOR UPDATE OF t`,
+     WHERE EXISTS (SELECT 1 FROM unnest(${arrays}) AS k(${names.join(', ')}) WHERE ${same.join(' AND ')}) FOR UPDATE OF t`,
     columns.map((_name, at) => whole.map((cells) => cells[at] ?? null)),
   )
   return rows

@@ -1,5 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
-import { notOfExtension, SHOP_SCHEMA } from './catalog.ts'
+import { notOfExtension, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
 
 export interface Probe {
   readonly severity: Finding['severity']
@@ -110,7 +110,7 @@ export const objectProbes: readonly Probe[] = [
   {
     severity: 'warning',
     code: 'grants-not-carried',
-    message: (name) => `What the account ${name} may do here isn't carried: grants belong to the server's accounts.`,
+    message: (name) => `What ${name} may do here isn't carried: grants belong to the server's accounts.`,
     hint: 'The report lists each grant. Create the account on the new host and grant them there if the shop logs in by it.',
     sql: `SELECT DISTINCT r.rolname AS name FROM (
         SELECT x.grantee, c.relowner AS owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x WHERE ${SHOP_SCHEMA}
@@ -118,7 +118,10 @@ export const objectProbes: readonly Probe[] = [
           aclexplode(a.attacl) x WHERE ${SHOP_SCHEMA}
         UNION ALL SELECT x.grantee, p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, aclexplode(p.proacl) x WHERE ${SHOP_SCHEMA}
         UNION ALL SELECT x.grantee, d.defaclrole FROM pg_default_acl d, aclexplode(d.defaclacl) x) g
-      JOIN pg_roles r ON r.oid = g.grantee WHERE g.grantee <> g.owner AND r.rolname <> current_user AND r.oid >= 16384 ORDER BY 1`,
+      JOIN pg_roles r ON r.oid = g.grantee WHERE g.grantee <> g.owner AND r.rolname <> current_user AND r.oid >= 16384
+      UNION SELECT 'PUBLIC (everybody)' WHERE EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x
+          WHERE x.grantee = 0 AND ${SHOP_RELATION})
+        OR EXISTS (SELECT 1 FROM pg_default_acl d, aclexplode(d.defaclacl) x WHERE x.grantee = 0 AND d.defaclobjtype IN ('r', 'S')) ORDER BY 1`,
   },
   {
     severity: 'info',

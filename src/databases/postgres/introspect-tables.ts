@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Column, ForeignKey, Identity, Key, Table, TableName } from '../schema.ts'
+import { type Column, columnSchema, type ForeignKey, type Identity, type Key, type Table, type TableName } from '../schema.ts'
 import { ask, SHOP_RELATION } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { createTable, type SpelledColumn } from './creation.ts'
@@ -44,6 +44,18 @@ const relationRow = z.object({
 })
 type RelationRow = z.infer<typeof relationRow>
 
+/**
+ * The operators of a type's own order (its default class for btree, or that of what a domain is over), by what they mean, where they lie
+ * outside pg_catalog: with an empty search_path the bare signs would be missing, or would compare as another type that it casts to (citext
+ * as text), and so in another order than the index and ORDER BY.
+ */
+const signsOf = (type: string): string => `(WITH RECURSIVE base AS (SELECT ${type}.oid, ${type}.typbasetype
+    UNION ALL SELECT b.oid, b.typbasetype FROM base JOIN pg_type b ON b.oid = base.typbasetype)
+  SELECT jsonb_object_agg((ARRAY['<', '<=', '=', '>=', '>'])[m.amopstrategy], format('OPERATOR(%I.%s)', os.nspname, p.oprname))
+  FROM base JOIN pg_opclass k ON k.opcintype = base.oid AND k.opcdefault JOIN pg_am w ON w.oid = k.opcmethod AND w.amname = 'btree'
+  JOIN pg_amop m ON m.amopfamily = k.opcfamily AND m.amoplefttype = base.oid AND m.amoprighttype = base.oid
+  JOIN pg_operator p ON p.oid = m.amopopr JOIN pg_namespace os ON os.oid = p.oprnamespace AND os.nspname <> 'pg_catalog')`
+
 /** A constraint NOT NULL that was never checked on all rows (NOT VALID) makes no column free of NULL. */
 const COLUMNS = `SELECT c.oid::text AS "table", a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
   format_type(a.atttypid, -1) AS codec, NOT a.attnotnull OR EXISTS (SELECT 1 FROM pg_constraint o WHERE o.conrelid = c.oid
@@ -52,7 +64,8 @@ const COLUMNS = `SELECT c.oid::text AS "table", a.attname AS name, format_type(a
     AND o.conname <> left(format('%s_%s_not_null', c.relname, a.attname), 63)) AS "notNullName",
   a.attidentity AS identity, a.attgenerated AS generated, a.attislocal AS local, pg_get_expr(d.adbin, d.adrelid) AS expression,
   CASE WHEN a.attcollation <> y.typcollation THEN (SELECT format('%I.%I', cn.nspname, o.collname)
-    FROM pg_collation o JOIN pg_namespace cn ON cn.oid = o.collnamespace WHERE o.oid = a.attcollation) END AS collation
+    FROM pg_collation o JOIN pg_namespace cn ON cn.oid = o.collnamespace WHERE o.oid = a.attcollation) END AS collation,
+  CASE WHEN y.oid >= 16384 THEN ${signsOf('y')} END AS signs
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type y ON y.oid = a.atttypid
@@ -71,6 +84,7 @@ const columnRow = z.object({
   notNullName: z.string().nullable(),
   expression: z.string().nullable(),
   collation: z.string().nullable(),
+  signs: columnSchema.unwrap().shape.signs.unwrap().nullable(),
 })
 
 const names = (keys: string, relation: string): string =>
@@ -243,6 +257,7 @@ function columnOf(row: z.infer<typeof columnRow>): Column {
     computed,
     identity: row.identity === 'a' ? 'always' : row.identity === 'd' ? 'by-default' : null,
     rowversion: false,
+    ...(row.signs === null ? {} : { signs: row.signs }),
   }
 }
 

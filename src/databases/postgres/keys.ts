@@ -1,6 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells, ReadOptions, Row } from '../port.ts'
-import { fullName, readableColumns, type Table } from '../schema.ts'
+import { type Column, fullName, readableColumns, type Sign, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
 import { ownRows } from './relation.ts'
 import { quoteName, quoteNames, quoteText } from './values.ts'
@@ -21,7 +21,22 @@ function comparison(table: Table, operator: '>' | '<=', key: KeyCells): string {
       `${fullName(table.name)} was to be read by a key that it doesn't have. This is a fault in migrate.`,
     )
   }
-  return `(${quoteNames(table.key)}) ${operator} (${keyConstants(table, key).join(', ')})`
+  return keyComparison(table, table.key.map(quoteName), operator, keyConstants(table, key))
+}
+
+/**
+ * Condition under which the key, whose columns are spelled `names`, stands so to `others`. Rows compare by one operator for all of their
+ * columns: where columns have different ones, each is compared by its own, the first one once more by itself, so that an index serves.
+ */
+export function keyComparison(table: Table, names: readonly string[], operator: '>' | '<=', others: readonly string[]): string {
+  const signs = table.key.map((name) => columnOf(table, name).signs)
+  if (signs.every((each) => each === undefined)) return `(${names.join(', ')}) ${operator} (${others.join(', ')})`
+  const at = (place: number, sign: Sign): string => `${names[place]} ${signs[place]?.[sign] ?? sign} ${others[place]}`
+  const from = (place: number): string =>
+    place === names.length - 1
+      ? at(place, operator)
+      : `(${at(place, operator === '>' ? '>' : '<')} OR ${at(place, '=')} AND ${from(place + 1)})`
+  return names.length === 1 ? from(0) : `${at(0, operator === '>' ? '>=' : '<=')} AND ${from(0)}`
 }
 
 /** A key's cells as constants of its columns' types. */
@@ -39,19 +54,26 @@ export function boundarySql(table: Table, rows: number, after: KeyCells | undefi
 }
 
 /** The column's type without its length, so that a cast can neither cut off nor round. */
-export function castOf(table: Table, column: string): string {
+export const castOf = (table: Table, column: string): string => columnOf(table, column).codec
+
+/** Equality as the column's own type has it. */
+export const equals = (table: Table, column: string): string => columnOf(table, column).signs?.['='] ?? '='
+
+function columnOf(table: Table, column: string): Column {
   const found = table.columns.find((each) => each.name === column)
   if (found === undefined) {
     throw new MigrateError('fault', `${fullName(table.name)} has no column ${column}. This is a fault in migrate.`)
   }
-  return found.codec
+  return found
 }
 
 /** `… JOIN` part that finds rows by their keys, given as one text array for each key column from parameter $1 on. */
 export function keyJoin(table: Table): { readonly values: string; readonly condition: string } {
   const arrays = table.key.map((_name, at) => `$${at + 1}::text[]`).join(', ')
   const names = table.key.map((_name, at) => `k${at + 1}`).join(', ')
-  const condition = table.key.map((name, at) => `t.${quoteName(name)} = k.k${at + 1}::${castOf(table, name)}`).join(' AND ')
+  const condition = table.key
+    .map((name, at) => `t.${quoteName(name)} ${equals(table, name)} k.k${at + 1}::${castOf(table, name)}`)
+    .join(' AND ')
   return { values: `unnest(${arrays}) AS k(${names})`, condition }
 }
 

@@ -14,7 +14,7 @@ import type {
 } from '../port.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { keyArrays, keyConstants, keyJoin, keyRange } from './keys.ts'
+import { keyArrays, keyComparison, keyConstants, keyJoin, keyRange } from './keys.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { quoteName } from './values.ts'
@@ -158,10 +158,10 @@ function closedRanges(table: Table, ranges: readonly KeyRange[]) {
   )
   if (rows.length === 0) return undefined
   const names = ['place', ...[...ends('after'), ...ends('upto')].map((name) => name.slice(2))].join(', ')
-  const key = `(${table.key.map((name) => `t.${quoteName(name)}`).join(', ')})`
+  const key = table.key.map((name) => `t.${quoteName(name)}`)
   return {
     values: `(VALUES ${rows.join(', ')}) AS r (${names})`,
-    within: `${key} > (${ends('after').join(', ')}) AND ${key} <= (${ends('upto').join(', ')})`,
+    within: `${keyComparison(table, key, '>', ends('after'))} AND ${keyComparison(table, key, '<=', ends('upto'))}`,
   }
 }
 
