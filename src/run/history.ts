@@ -72,7 +72,8 @@ class BegunChange implements PastChange {
   readonly undoable: boolean
   readonly redacted: boolean
   state: ChangeState = 'begun'
-  readonly #change: () => Json
+  readonly #held: Json
+  readonly #reread: Reread | undefined
 
   constructor(n: number, { step, change, summary, undoable, redacted }: Begun, reread: Reread | undefined) {
     const text = canonicalJson(change)
@@ -82,13 +83,12 @@ class BegunChange implements PastChange {
     this.summary = summary
     this.undoable = undoable
     this.redacted = redacted ?? false
-    if (!undoable) this.#change = () => null
-    else if (text.length <= MOST_HELD || reread === undefined) this.#change = () => change
-    else this.#change = () => changeIn(reread())
+    this.#held = undoable && (text.length <= MOST_HELD || reread === undefined) ? change : null
+    this.#reread = undoable && text.length > MOST_HELD ? reread : undefined
   }
 
   get change(): Json {
-    return this.#change()
+    return this.#reread === undefined ? this.#held : changeIn(this.#reread())
   }
 }
 
