@@ -2,10 +2,10 @@ import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { GOING_BACK_KEY, goingBackOf } from '../../src/run/going-back.ts'
 import { readHistory } from '../../src/run/state.ts'
+import { readEntries } from '../run/entries.ts'
 import { atEvery, inSimulation, PATIENCE_MS, unbroken } from './every-point.ts'
 import { type MovingWorld, wholeRun } from './moving-world.ts'
 import type { Simulation } from './simulate.ts'
-import { readEntries } from '../run/entries.ts'
 
 /** SQLite files that are open: those of a dead process must be closed for it, or they stay locked. */
 const opened = vi.hoisted(() => new Set<{ close(): void }>())
