@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { formatCount } from '../base/units.ts'
 import { GOING_BACK_KEY, goingBackSchema } from '../run/going-back.ts'
 import type { JournalEntry } from '../run/records.ts'
 import { PROVEN_KEY, type Proven, provenSchema } from './proof.ts'
@@ -93,18 +94,15 @@ export interface ReportData {
 const PRINCIPALS_KEY = 'principals'
 /** The run's memory of what `lower-ttl` did. */
 const LOWERED_KEY = 'ttl-lowered'
+/** Of changes of one step that follow one another so many are told each by itself: a million files are a thousand changes. */
+const MOST_TOLD = 20
 
 /**
  * Folds a journal into what a report tells. `without` is the step that writes the report: its own lines are left out, and so are
- * processes that found nothing left to do, so that the report of an unchanged run is the same text. `undefined` when no run was begun.
+ * processes that found nothing left to do, so that the report of an unchanged run is the same text. `result` is `undefined` when no run was
+ * begun.
  */
-export function readReport(entries: readonly JournalEntry[], without?: string): ReportData | undefined {
-  const fold = new ReportFold(without)
-  for (const entry of entries) fold.add(entry)
-  return fold.result()
-}
-
-class ReportFold {
+export class ReportFold {
   readonly #without: string | undefined
   #run: { readonly id: string; readonly playbook: string; readonly at: string } | undefined
   #ended: { readonly at: string; readonly outcome: string } | null = null
@@ -115,6 +113,12 @@ class ReportFold {
   #lowered: ReportData['lowered'] = []
   readonly #titles = new Map<string, string>()
   readonly #log: LogLine[] = []
+  /** Changes of one step that followed one another up to the last line. */
+  #row: { readonly step: string; readonly count: number; readonly last: LogLine | undefined } = {
+    step: '',
+    count: 0,
+    last: undefined,
+  }
   readonly #finished = new Set<string>()
   #rolledBack = false
   readonly #begun = new Map<string, string>()
@@ -234,7 +238,14 @@ class ReportFold {
     const change = this.#changes.get(n)
     if (change === undefined) return
     if (prefix !== '') change.undone = true
-    this.#write(time, change.step, `${prefix}${change.summary}`, null)
+    const { step, summary } = change
+    const follows = this.#log.at(-1) === this.#row.last && this.#row.step === `${prefix}${step}` && this.#resumedAt === undefined
+    const count = follows ? this.#row.count + 1 : 1
+    const more = count - MOST_TOLD
+    if (more > 1) this.#log.pop()
+    const before = more > 0 ? `… and ${formatCount(more)} more, the last of them: ` : ''
+    this.#write(time, step, `${before}${prefix}${summary}`, null)
+    this.#row = { step: `${prefix}${step}`, count, last: this.#log.at(-1) }
   }
 
   #write(at: string, step: string | null, text: string, seconds: number | null): void {

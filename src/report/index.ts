@@ -1,5 +1,5 @@
-import { readEntries } from '../run/journal.ts'
-import { readReport } from './data.ts'
+import { readJournal } from '../run/journal.ts'
+import { ReportFold } from './data.ts'
 import { renderMarkdown } from './markdown.ts'
 
 export const REPORT_NAME = 'report.md'
@@ -9,7 +9,8 @@ export const REPORT_NAME = 'report.md'
  * the step that writes it, whose own lines are left out. Throws `journal-damaged`.
  */
 export async function reportOf(directory: string, without?: string): Promise<string | undefined> {
-  const entries = await readEntries(directory)
-  const data = entries === undefined ? undefined : readReport(entries, without)
+  const fold = new ReportFold(without)
+  await readJournal(directory, (entry) => fold.add(entry))
+  const data = fold.result()
   return data === undefined ? undefined : renderMarkdown(data)
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, type Json } from '../base/json.ts'
 import type { Outcome } from './events.ts'
+import type { Reread } from './journal.ts'
 import type { Binding, JournalEntry, JournalRecord, PlannedStep } from './records.ts'
 
 export type ChangeState = 'begun' | 'applied' | 'undoing' | 'undone'
@@ -12,7 +13,7 @@ export interface PastChange {
   readonly step: string
   /** Tells it apart from the step's other changes. */
   readonly key: string
-  /** `null` of one that can't be taken back: nobody asks for it, and a merge has as many rows in them as were late. */
+  /** Read from the journal where it is a long one. `null` of one that can't be taken back: nobody asks for it. */
   readonly change: Json
   readonly summary: string
   readonly undoable: boolean
@@ -55,8 +56,43 @@ export const STOPPED = 'stopped'
 
 export const toldKey = (hook: string, key: string): string => `${hook}\n${key}`
 
-const changeKey = (step: string, change: Json): string =>
-  `${step} ${createHash('sha256').update(canonicalJson(change)).digest('hex')}`
+const changeKey = (step: string, change: Json): string => keyOf(step, canonicalJson(change))
+const keyOf = (step: string, text: string): string => `${step} ${createHash('sha256').update(text).digest('hex')}`
+
+/** Changes whose text is longer are not held: all together they may have a million files in them. */
+const MOST_HELD = 4096
+
+type Begun = Extract<JournalRecord, { type: 'change-begun' }>
+
+class BegunChange implements PastChange {
+  readonly n: number
+  readonly step: string
+  readonly key: string
+  readonly summary: string
+  readonly undoable: boolean
+  readonly redacted: boolean
+  state: ChangeState = 'begun'
+  readonly #held: Json
+  readonly #reread: Reread | undefined
+
+  constructor(n: number, { step, change, summary, undoable, redacted }: Begun, reread: Reread | undefined) {
+    const text = canonicalJson(change)
+    this.n = n
+    this.step = step
+    this.key = keyOf(step, text)
+    this.summary = summary
+    this.undoable = undoable
+    this.redacted = redacted ?? false
+    this.#held = undoable && (text.length <= MOST_HELD || reread === undefined) ? change : null
+    this.#reread = undoable && text.length > MOST_HELD ? reread : undefined
+  }
+
+  get change(): Json {
+    return this.#reread === undefined ? this.#held : changeIn(this.#reread())
+  }
+}
+
+const changeIn = ({ record }: JournalEntry): Json => (record.type === 'change-begun' ? record.change : null)
 
 const STATE_AFTER = { 'change-applied': 'applied', 'change-undoing': 'undoing', 'change-undone': 'undone' } as const
 
@@ -69,29 +105,20 @@ export class RunHistory {
   #rollingBack = false
   #rolledBack = false
   readonly #steps = new Map<string, StepPast>()
-  readonly #changes = new Map<number, PastChange>()
+  readonly #changes = new Map<number, BegunChange>()
   readonly #latest = new Map<string, number>()
   readonly #facts = new Map<string, Json>()
   readonly #told = new Set<string>()
 
-  /** Takes in one more entry, in the journal's order. */
-  add(entry: JournalEntry): void {
+  /** Takes in one more entry, in the journal's order. `reread`: gives it once more, so that a long change needn't be held. */
+  add(entry: JournalEntry, reread?: Reread): void {
     const { record } = entry
     if (record.type === 'run-started') {
       this.#begin(record, entry)
     } else if (record.type === 'change-begun') {
-      const key = changeKey(record.step, record.change)
-      this.#changes.set(entry.n, {
-        n: entry.n,
-        step: record.step,
-        key,
-        change: record.undoable ? record.change : null,
-        summary: record.summary,
-        undoable: record.undoable,
-        redacted: record.redacted ?? false,
-        state: 'begun',
-      })
-      this.#latest.set(key, entry.n)
+      const begun = new BegunChange(entry.n, record, reread)
+      this.#changes.set(entry.n, begun)
+      this.#latest.set(begun.key, entry.n)
     } else if (record.type === 'change-applied' || record.type === 'change-undoing' || record.type === 'change-undone') {
       this.#settle(record)
     } else if (record.type === 'fact') {
@@ -185,7 +212,7 @@ export class RunHistory {
   #settle(record: Extract<JournalRecord, { type: 'change-applied' | 'change-undoing' | 'change-undone' }>): void {
     const change = this.#changes.get(record.of)
     if (change === undefined) return
-    this.#changes.set(record.of, { ...change, state: STATE_AFTER[record.type] })
+    change.state = STATE_AFTER[record.type]
     if (record.type !== 'change-applied') this.#step(change.step).status = 'undone'
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -42,17 +42,21 @@ const sumOf = (previous: string, body: Buffer): string =>
 /**
  * Reads the journal of a state directory, line by line, giving each whole entry to `each`; memory holds one line at a time.
  * A last line that a crash cut off is left out and counted in `tornBytes`: its effect was never begun. Read-only.
- * Returns `undefined` when there is no journal. Throws MigrateError `journal-damaged` for damage anywhere else.
+ * `reread` gives the entry once more, from the disk. Returns `undefined` when there is no journal. Throws MigrateError `journal-damaged` for damage anywhere else.
  */
-export async function readJournal(directory: string, each: (entry: JournalEntry) => void): Promise<JournalEnd | undefined> {
+export async function readJournal(
+  directory: string,
+  each: (entry: JournalEntry, reread: Reread) => void,
+): Promise<JournalEnd | undefined> {
   const path = join(directory, JOURNAL_NAME)
   let end = START
   try {
     for await (const line of linesOf(path)) {
       const read = readLine(line.bytes, end)
       if (line.whole && read !== undefined) {
+        const reread = rereading(path, end.bytes, line.bytes.length)
         end = { n: read.entry.n, sum: read.sum, fence: read.entry.fence, bytes: end.bytes + line.bytes.length + 1, tornBytes: 0 }
-        each(read.entry)
+        each(read.entry, reread)
       } else if (isTorn(line, end)) {
         end = { ...end, tornBytes: line.bytes.length + (line.whole ? 1 : 0) }
       } else {
@@ -66,12 +70,22 @@ export async function readJournal(directory: string, each: (entry: JournalEntry)
   return end
 }
 
-/** Every entry of a journal; `undefined` when there is none. For reports. */
-export async function readEntries(directory: string): Promise<readonly JournalEntry[] | undefined> {
-  const entries: JournalEntry[] = []
-  const end = await readJournal(directory, (entry) => entries.push(entry))
-  return end === undefined ? undefined : entries
-}
+/** Reads an entry from the disk that was found whole before, or written: no need to hold what is seldom asked for. */
+export type Reread = () => JournalEntry
+
+const rereading =
+  (path: string, offset: number, length: number): Reread =>
+  () => {
+    const bytes = Buffer.alloc(length)
+    const file = openSync(path, 'r')
+    try {
+      for (let got = 0, read = -1; got < length && read !== 0; got += read)
+        read = readSync(file, bytes, got, length - got, offset + got)
+    } finally {
+      closeSync(file)
+    }
+    return bodySchema.parse(JSON.parse(bytes.toString('utf8')))
+  }
 
 interface Line {
   readonly bytes: Buffer
@@ -138,14 +152,20 @@ export interface JournalOptions {
   readonly effects?: Effects
 }
 
+/** An entry that is on disk. */
+export interface Appended {
+  readonly entry: JournalEntry
+  readonly reread: Reread
+}
+
 /** The journal, opened for writing by the holder of the lock. */
 export interface Journal {
   /**
-   * Adds a record and returns its line number once it is on disk (fsync). Records of concurrent callers follow one another.
+   * Adds a record and returns its entry once it is on disk (fsync). Records of concurrent callers follow one another.
    * Throws MigrateError `run-lock-lost` when the lock went to another process, `journal-write-failed` when the disk refuses;
    * after that, nothing more is accepted: what is on disk then isn't known.
    */
-  append(record: JournalRecord): Promise<JournalEntry>
+  append(record: JournalRecord): Promise<Appended>
   close(): Promise<void>
 }
 
@@ -180,6 +200,7 @@ class JournalFile implements Journal {
   readonly #file: FileHandle
   #n: number
   #sum: string
+  #bytes: number
   #failure: MigrateError | undefined
   #tail: Promise<unknown> = Promise.resolve()
 
@@ -189,9 +210,10 @@ class JournalFile implements Journal {
     this.#file = file
     this.#n = end.n
     this.#sum = end.sum
+    this.#bytes = end.bytes
   }
 
-  append(record: JournalRecord): Promise<JournalEntry> {
+  append(record: JournalRecord): Promise<Appended> {
     const appended = this.#tail.then(() => this.#append(record))
     this.#tail = appended.catch(() => undefined)
     return appended
@@ -202,7 +224,7 @@ class JournalFile implements Journal {
     await this.#file.close()
   }
 
-  async #append(record: JournalRecord): Promise<JournalEntry> {
+  async #append(record: JournalRecord): Promise<Appended> {
     if (this.#failure !== undefined) throw this.#failure
     const { fence, clock } = this.#options
     const entry: JournalEntry = { n: this.#n + 1, fence: fence.number, time: isoTime(clock.now()), record }
@@ -213,7 +235,9 @@ class JournalFile implements Journal {
     await effects(`journal: ${record.type}`, () => this.#write(line))
     this.#n = entry.n
     this.#sum = sum
-    return entry
+    const reread = rereading(this.#path, this.#bytes, line.length - 1)
+    this.#bytes += line.length
+    return { entry, reread }
   }
 
   async #write(line: Buffer): Promise<void> {

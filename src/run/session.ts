@@ -104,8 +104,8 @@ export class Session {
     const { journal, redactor, history } = this.#options
     if (journal === undefined)
       throw new MigrateError('fault', 'A dry run tried to write to the journal. This is a fault in migrate.')
-    const entry = await journal.append(redactJson(record, redactor))
-    history.add(entry)
+    const { entry, reread } = await journal.append(redactJson(record, redactor))
+    history.add(entry, reread)
     return entry.n
   }
 

@@ -23,7 +23,7 @@ export async function readHistory(
   directory: string,
 ): Promise<{ readonly end: JournalEnd | undefined; readonly history: RunHistory }> {
   const history = new RunHistory()
-  const end = await readJournal(directory, (entry) => history.add(entry))
+  const end = await readJournal(directory, (entry, reread) => history.add(entry, reread))
   return { end, history }
 }
 

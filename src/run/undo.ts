@@ -79,25 +79,31 @@ export interface Undoing {
   readonly summary: string
   readonly step: string
   /** The journal's lines that began it. */
-  readonly lines: readonly number[]
+  readonly lines: number[]
   readonly undoable: boolean
   readonly redacted: boolean
 }
 
 export function undoings(history: RunHistory, wanted: (change: PastChange) => boolean): readonly Undoing[] {
   const result: Undoing[] = []
-  const latestOfStep = new Map<string, number>()
+  const latestOfStep = new Map<string, Undoing>()
   for (const past of [...history.changes].reverse()) {
     if (past.state === 'undone' || !wanted(past)) continue
-    const at = latestOfStep.get(past.step)
-    const newer = at === undefined ? undefined : result[at]
-    if (at !== undefined && newer !== undefined && newer.key === past.key) {
-      result[at] = { ...newer, lines: [...newer.lines, past.n] }
+    const newer = latestOfStep.get(past.step)
+    if (newer !== undefined && newer.key === past.key) {
+      newer.lines.push(past.n)
       continue
     }
-    latestOfStep.set(past.step, result.length)
-    const { key, change, summary, step, undoable, redacted } = past
-    result.push({ key, change, summary, step, lines: [past.n], undoable, redacted })
+    const { key, summary, step, undoable, redacted } = past
+    const undoing: Undoing = {
+      ...{ key, summary, step, undoable, redacted, lines: [past.n] },
+      // A long one is read when its turn comes.
+      get change() {
+        return past.change
+      },
+    }
+    latestOfStep.set(past.step, undoing)
+    result.push(undoing)
   }
   return result
 }

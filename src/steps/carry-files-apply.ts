@@ -4,7 +4,7 @@ import { type HashedEntry, isAlike, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { BeforeImages, removePart } from './before-images.ts'
 import type { CarryChange, CarryItem, Carrying, Conflict, Dropping } from './carry-files-change.ts'
-import { isSent, keepSent, knownWrong, rememberWrong } from './carry-files-proof.ts'
+import { isSent, keepSent } from './carry-files-proof.ts'
 import { EXCHANGED, OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
 import { leadsOutside } from './file-batches.ts'
@@ -14,6 +14,7 @@ import { carriedForWriting } from './files-base.ts'
 import { inItsTurn } from './old-shop-pace.ts'
 import { dropCopy, keepCopy } from './parked-copies.ts'
 import type { ParkedFile, ParkedList } from './parked-files.ts'
+import { WrongFiles } from './wrong-files.ts'
 
 /** Where files are carried from and to. `host` of Putting is the target. */
 export interface CarryingTo extends Putting {
@@ -209,10 +210,8 @@ export const carryDrop = (to: CarryingTo, change: Dropping): Promise<void> =>
   })
 
 /** It is wrong as before, and known to be: the change that had sent it takes it away. */
-async function takeBackDrop({ host, before, run, step }: Work, { entries }: Dropping): Promise<void> {
-  const dropped = new Set(entries.map(({ path }) => path))
-  const others = [...knownWrong(run, step).values()].filter(({ path }) => !dropped.has(path))
-  await rememberWrong(run, step, [...others, ...entries])
+async function takeBackDrop({ host, before, run, step, effects }: Work, { entries }: Dropping): Promise<void> {
+  await WrongFiles.add(run, step, effects, entries)
   for (const { path } of entries) if ((await host.stat(path)) === undefined) await before.giveBack(host, path, run.signal)
 }
 
@@ -223,7 +222,12 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
     if (change.do === 'delete') {
       for (const entry of change.entries) await before.giveBack(host, entry.path, run.signal)
     } else if (change.do === 'carry') {
-      for (const item of [...change.items].reverse()) await takeBackOne(work, item)
+      const wrong = WrongFiles.open(run, work.step, work.effects)
+      try {
+        for (const item of [...change.items].reverse()) await takeBackOne(work, item, wrong)
+      } finally {
+        wrong.close()
+      }
       await work.onTheWay.drop()
     } else if (change.do === 'drop') {
       await takeBackDrop(work, change)
@@ -235,14 +239,14 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
     }
   })
 
-async function takeBackOne({ host, before, carried, run, step }: Work, item: CarryItem): Promise<void> {
+async function takeBackOne({ host, before, carried, run }: Work, item: CarryItem, wrong: WrongFiles): Promise<void> {
   const { path } = item.entry
   // What was sent once more stands where an earlier change put it, which is the one to take it away.
   if (item.mends === true) return
   const sent = carried.entry(path) ?? item.entry
   const present = await host.stat(path)
   const standsAsBefore = present !== undefined && item.now !== null && looksAlike(item.now, present)
-  if (present !== undefined && !standsAsBefore && !(await isSent(host, sent, present, knownWrong(run, step).get(path))))
+  if (present !== undefined && !standsAsBefore && !(await isSent(host, sent, present, wrong.get(path))))
     tellChanged(host, path, run)
   else if (item.now !== null) await before.giveBack(host, path, run.signal)
   else if (item.entry.kind === 'folder') await host.removeFolder(path)

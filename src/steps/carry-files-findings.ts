@@ -1,6 +1,5 @@
 import type { Finding } from '../base/errors.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
-import type { CarryChange } from './carry-files-change.ts'
 
 /** What is said of carrying files, beside what parked ones are said by. */
 
@@ -12,27 +11,25 @@ export const carried = (files: number, bytes: number, source: Side, target: Side
   message: `${formatCount(files)} files, ${formatBytes(bytes)}, of the ${source} host were carried over and read back from the ${target} one: every byte as it was sent.`,
 })
 
-export const leftFinding = (changes: readonly CarryChange[], label: string): Finding => {
-  const paths = changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : []))
-  return {
-    severity: 'warning',
-    code: 'files-not-carried-back',
-    message: `${formatCount(paths.length)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${firstOf(paths)}. They stand on the new host.`,
-    hint: 'Give the account the right to write there and run  migrate rollback PLAYBOOK  again, or copy them by hand.',
-  }
-}
+/** `named`: the first of them, and where all are. */
+export const leftFinding = (count: number, named: string, label: string): Finding => ({
+  severity: 'warning',
+  code: 'files-not-carried-back',
+  message: `${formatCount(count)} files came or changed on the new host, and this account may not write into the folder of ${label}: ${named}. They stand on the new host.`,
+  hint: 'Give the account the right to write there and run  migrate rollback PLAYBOOK  again, or copy them by hand.',
+})
 
-export const differ = (wrong: readonly string[], label: string): Finding => ({
+export const differ = (count: number, named: string, label: string): Finding => ({
   severity: 'error',
   code: 'carried-files-differ',
-  message: `${formatCount(wrong.length)} files on ${label} are not what was sent: ${firstOf(wrong)}.`,
+  message: `${formatCount(count)} files on ${label} are not what was sent: ${named}.`,
   hint: 'Run again: they are sent anew, and what stands there now is kept in the run’s folder. If it happens again, look at that host’s disk.',
 })
 
-export const differAndGone = (wrong: readonly string[], label: string, source: Side): Finding => ({
+export const differAndGone = (count: number, named: string, label: string, source: Side): Finding => ({
   severity: 'error',
   code: 'carried-files-differ',
-  message: `${formatCount(wrong.length)} files on ${label} are not what was sent, and the ${source} host no longer has them: ${firstOf(wrong)}.`,
+  message: `${formatCount(count)} files on ${label} are not what was sent, and the ${source} host no longer has them: ${named}.`,
   hint: 'Run again: they are removed there, as nothing is left to be sent. What stands there now is kept in the run’s folder, and a rollback puts it back before it takes back all.',
 })
 

@@ -1,19 +1,21 @@
+import { LongList } from '../base/long-list.ts'
 import { decideConflict, type FilePolicy, type HashedEntry, looksAlike, mergeFile, type Sides } from '../files/merge.ts'
 import { asidePath, comparePaths, isPartPath, originalOf } from '../files/paths.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
 import type { CarryChange, CarryItem } from './carry-files-change.ts'
-import { MOST_DELETED, refuseTooMany, trulyGone } from './deletions.ts'
+import { allTrulyGone, MOST_DELETED, refuseTooMany } from './deletions.ts'
 import { leadsOutside } from './file-batches.ts'
 import { freeName } from './file-beside.ts'
 import { type FileDecision, isAbout } from './file-decisions.ts'
 import type { FilesBase } from './files-base.ts'
 import { ownFiles } from './own-files.ts'
 import { isSettled, type ParkedFile } from './parked-files.ts'
+import type { WrongFiles } from './wrong-files.ts'
 
 /** One change brings so much at most: small enough to journal and to undo at a time. */
-const MOST_ENTRIES = 200
+const MOST_ENTRIES = 1000
 const MOST_BYTES = 256 * 1024 * 1024
 
 /** What a pass found. */
@@ -41,13 +43,16 @@ export interface Planning {
   readonly rewritten: ReadonlyMap<string, string>
   readonly parked: ReadonlyMap<string, ParkedFile>
   /** What stands on the target and was found not to be what was sent there. */
-  readonly wrong: ReadonlyMap<string, HashedEntry>
+  readonly wrong: Pick<WrongFiles, 'get'>
   /** What a person decided, by path. */
   readonly decisions: ReadonlyMap<string, FileDecision>
   readonly run: StepRun
 }
 
-/** Compares both hosts with what they last had in common. Reads listings, and the contents of what was changed on both. */
+/**
+ * Compares both hosts with what they last had in common. What a change carries is read when it is wanted: a plan may have a million files. Reads listings,
+ * and the contents of what was changed on both.
+ */
 export async function planCarrying(planning: Planning): Promise<CarryPlan> {
   const { base, listing, target, run } = planning
   const planner = new Planner(planning)
@@ -65,14 +70,17 @@ class Planner {
   readonly #changes: CarryChange[] = []
   readonly #conflicts = new Set<string>()
   readonly #configs: string[] = []
-  readonly #gone: HashedEntry[] = []
-  readonly #lost: HashedEntry[] = []
+  readonly #gone = new LongList<HashedEntry>(MOST_DELETED)
+  readonly #lost = new LongList<HashedEntry>(MOST_DELETED)
   #replacesAtOnce: Promise<boolean> | undefined
   /** What stands aside on the target since a run was killed there, by its own name: it has that again before anything is done. */
   readonly #asides = new Map<string, HashedEntry>()
   /** A folder on one host, and something else on the other. */
   #clash: string | undefined
-  #items: CarryItem[] = []
+  readonly #items = new LongList<CarryItem>(MOST_ENTRIES)
+  /** Of the change in hand: entries, files among them, and bytes. */
+  #held = 0
+  #files = 0
   #bytes = 0
   #kept = 0
 
@@ -139,7 +147,7 @@ class Planner {
     if (found === undefined || target === undefined || !looksAlike(found, target)) return false
     const sha256 = await this.#targetHash(path)
     if (sha256 !== found.sha256) return false
-    if (source === undefined) this.#lost.push({ ...target, sha256 })
+    if (source === undefined) this.#lost.add({ ...target, sha256 })
     else this.#carry({ source, target: { ...target, sha256 }, base }, true)
     return true
   }
@@ -147,28 +155,45 @@ class Planner {
   /** Whatever the playbook says of what is removed: it is nothing that the source had. */
   async #drop(): Promise<void> {
     const { source, run } = this.#planning
-    const entries = await trulyGone(source, this.#lost, run.signal)
-    if (entries.length > 0) this.#changes.push({ do: 'drop', entries: entries.map((entry) => ({ ...entry })) })
+    const entries = await allTrulyGone(source, this.#lost, run.signal)
+    const dropped = entries.ofPages<CarryChange>((items) => ({
+      do: 'drop',
+      get entries() {
+        return [...items()]
+      },
+    }))
+    this.#changes.push(...dropped)
   }
 
   #carry({ source, target, base }: Sides, mends = false): void {
     if (source === undefined) return
-    this.#items.push({ entry: source, now: target ?? null, base: base ?? null, ...(mends ? { mends } : {}) })
+    this.#items.add({ entry: source, now: target ?? null, base: base ?? null, ...(mends ? { mends } : {}) })
     this.#bytes += source.size
-    if (this.#items.length >= MOST_ENTRIES || this.#bytes >= MOST_BYTES) this.#cut()
+    if (source.kind === 'file') this.#files += 1
+    this.#held += 1
+    if (this.#held >= MOST_ENTRIES || this.#bytes >= MOST_BYTES) this.#cut()
   }
 
   #cut(): void {
-    if (this.#items.length === 0) return
-    const files = this.#items.filter(({ entry }) => entry.kind === 'file').length
-    this.#changes.push({ do: 'carry', files, bytes: this.#bytes, items: this.#items })
-    this.#items = []
+    if (this.#held === 0) return
+    const [items, page] = [this.#items, this.#items.pageCount - 1]
+    items.endPage()
+    this.#changes.push({
+      do: 'carry',
+      files: this.#files,
+      bytes: this.#bytes,
+      get items() {
+        return [...items.page(page)]
+      },
+    })
+    this.#files = 0
     this.#bytes = 0
+    this.#held = 0
   }
 
   #takeGone({ target }: Sides): void {
     if (target === undefined) return
-    if (this.#planning.deletes) this.#gone.push(target)
+    if (this.#planning.deletes) this.#gone.add(target)
     else if (target.kind !== 'folder') this.#kept += 1
   }
 
@@ -176,9 +201,14 @@ class Planner {
   async #delete(): Promise<void> {
     const { source, target, base, mostDeleted, run } = this.#planning
     refuseTooMany(this.#gone.length, base.count, mostDeleted, target.label)
-    const entries = await trulyGone(source, this.#gone, run.signal)
-    for (let at = 0; at < entries.length; at += MOST_DELETED)
-      this.#changes.push({ do: 'delete', entries: entries.slice(at, at + MOST_DELETED).map(withoutHash) })
+    const entries = await allTrulyGone(source, this.#gone, run.signal)
+    const deleted = entries.ofPages<CarryChange>((items) => ({
+      do: 'delete',
+      get entries() {
+        return items().map(withoutHash)
+      },
+    }))
+    this.#changes.push(...deleted)
   }
 
   /** Listings say that both changed; their contents decide. */

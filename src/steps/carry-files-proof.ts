@@ -1,13 +1,13 @@
-import { z } from 'zod'
+import { LongList } from '../base/long-list.ts'
 import { type HashedEntry, looksAlike } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
-import type { StepRun } from '../run/step.ts'
-import { hashedSchema } from './file-batches.ts'
 import type { Putting } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
 
 const AT_ONCE = 64
+/** Wrong files that are asked and noted at a time. */
+const WRONG_PAGE = 500
 
 /** What was sent; `stands`: as the target has it, where that didn't take its time. */
 export interface Sent {
@@ -33,14 +33,14 @@ interface ReadBack {
   files: number
   bytes: number
   /** What stands there of files that aren't as they were sent, with the hash that it has. */
-  readonly wrong: HashedEntry[]
+  readonly wrong: LongList<HashedEntry>
   last: number
 }
 
 /** Reads back what was carried and not yet looked at: what came after `after`. */
 export async function readBack(to: Putting, after: number): Promise<Readonly<ReadBack>> {
   const carried = await carriedForWriting(to.run, to.effects)
-  const seen: ReadBack = { files: 0, bytes: 0, wrong: [], last: after }
+  const seen: ReadBack = { files: 0, bytes: 0, wrong: new LongList(WRONG_PAGE), last: after }
   try {
     for (;;) {
       const some = carried.arrivedAfter(seen.last, AT_ONCE)
@@ -61,29 +61,10 @@ async function readBackOne({ host, run }: Putting, entry: HashedEntry, seen: Rea
   // Removed or replaced there since, by whom the host serves now.
   if (present === undefined || !looksAlike(entry, present)) return
   const sha256 = await host.sha256(entry.path, run.signal)
-  if (sha256 !== entry.sha256) return void seen.wrong.push({ ...present, sha256 })
+  if (sha256 !== entry.sha256) return void seen.wrong.add({ ...present, sha256 })
   seen.files += 1
   seen.bytes += entry.size
 }
-
-/** What stands on the target and isn't what was sent there, by path, as it was last looked at: to be sent once more. */
-export const knownWrong = (run: StepRun, step: string): ReadonlyMap<string, HashedEntry> =>
-  new Map(
-    z
-      .array(hashedSchema)
-      .parse(run.recall(keyOf(step)) ?? [])
-      .map((entry) => [entry.path, entry]),
-  )
-
-export async function rememberWrong(run: StepRun, step: string, wrong: readonly HashedEntry[]): Promise<void> {
-  if (wrong.length > 0 || knownWrong(run, step).size > 0)
-    await run.remember(
-      keyOf(step),
-      wrong.map((entry) => ({ ...entry })),
-    )
-}
-
-const keyOf = (step: string): string => `${step}/wrong`
 
 /** Whether an entry that was sent stands there still, right or wrong: then it is ours to take back. */
 export async function isSent(host: FileHost, sent: HashedEntry, present: FileEntry, wrong?: HashedEntry): Promise<boolean> {

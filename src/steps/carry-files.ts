@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
+import type { LongList } from '../base/long-list.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
+import type { HashedEntry } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
 import {
@@ -18,18 +20,20 @@ import {
 import { type CarryChange, type Carrying, carryChangeSchema } from './carry-files-change.ts'
 import { carried, configFinding, differ, differAndGone, keptFinding, leftFinding } from './carry-files-findings.ts'
 import { type CarryPlan, planCarrying } from './carry-files-plan.ts'
-import { knownWrong, readBack, rememberWrong } from './carry-files-proof.ts'
+import { readBack } from './carry-files-proof.ts'
 import { OnTheWay } from './carry-files-send.ts'
 import { deletionShape, trulyGone } from './deletions.ts'
 import { recallCutover } from './dns-change.ts'
 import { readFileDecisions } from './file-decisions.ts'
 import { FILES_PACE } from './file-fetch.ts'
 import { FilesBase } from './files-base.ts'
+import { LongNames } from './long-names.ts'
 import { OldShopPace, throttleShape } from './old-shop-pace.ts'
 import { listOldFiles } from './paced-listing.ts'
 import { ParkedList, parkedFilesFinding, readParkedFiles } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
+import { WrongFiles } from './wrong-files.ts'
 
 const optionsSchema = z
   .strictObject({
@@ -116,6 +120,7 @@ class CarryFiles implements Step<CarryChange> {
     if (this.phase === 'prepare' && recallCutover(run) !== undefined && this.#hasLater()) return []
     const base = FilesBase.open(run, this.#context.world.effects, this.id)
     if (base === undefined) return []
+    const wrong = WrongFiles.open(run, this.id, this.#context.world.effects)
     try {
       this.#found = await planCarrying({
         source: this.#files(this.#source),
@@ -128,16 +133,17 @@ class CarryFiles implements Step<CarryChange> {
         mostDeleted: this.#options['max-delete'],
         rewritten: rewrittenFiles(run),
         parked: await readParkedFiles(run),
-        wrong: knownWrong(run, this.id),
+        wrong,
         decisions: new Map((await readFileDecisions(run.directory)).map((each) => [each.path, each])),
         run,
       })
     } finally {
+      wrong.close()
       base.close()
     }
     const written = this.#isBack && this.#found.changes.length > 0 ? await this.#files(this.#target).check('write') : []
     if (written.some(({ severity }) => severity === 'error')) this.#leftBehind = this.#found.changes
-    if (run.dryRun) for (const finding of this.#noticed()) run.emit({ event: 'finding', ...finding })
+    if (run.dryRun) for (const finding of await this.#noticed(run)) run.emit({ event: 'finding', ...finding })
     return this.#leftBehind.length > 0 ? [] : this.#found.changes
   }
 
@@ -180,25 +186,32 @@ class CarryFiles implements Step<CarryChange> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const key = `${this.id}/read-back`
     const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
-    await rememberWrong(run, this.id, wrong)
+    await WrongFiles.replace(run, this.id, this.#context.world.effects, wrong)
     if (wrong.length > 0) return this.#wrongFindings(wrong, run)
     await run.remember(key, last)
     await new OnTheWay(this.#carrying(run)).drop()
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
-      ...this.#noticed(),
+      ...(await this.#noticed(run)),
       ...(await this.#parked(run)),
     ]
   }
 
-  async #wrongFindings(wrong: readonly FileEntry[], run: StepRun): Promise<readonly Finding[]> {
+  async #wrongFindings(wrong: LongList<HashedEntry>, run: StepRun): Promise<readonly Finding[]> {
     const { label } = this.#files(this.#target)
-    const gone = new Set((await trulyGone(this.#files(this.#source), wrong, run.signal)).map(({ path }) => path))
-    const paths = wrong.map(({ path }) => path).sort()
-    const [lost, others] = [paths.filter((path) => gone.has(path)), paths.filter((path) => !gone.has(path))]
+    const { effects } = this.#context.world
+    const [others, lost] = [new LongNames(), new LongNames()]
+    for (const page of wrong.pages()) {
+      const gone = new Set((await trulyGone(this.#files(this.#source), page, run.signal)).map(({ path }) => path))
+      for (const { path } of page) (gone.has(path) ? lost : others).add(path)
+    }
+    const [left, without] = [
+      await others.told(run, effects, `${this.id}-wrong`),
+      await lost.told(run, effects, `${this.id}-lost`),
+    ]
     return [
-      ...(others.length === 0 ? [] : [differ(others, label)]),
-      ...(lost.length === 0 ? [] : [differAndGone(lost, label, this.#source.side)]),
+      ...(others.count === 0 ? [] : [differ(others.count, left, label)]),
+      ...(lost.count === 0 ? [] : [differAndGone(lost.count, without, label, this.#source.side)]),
     ]
   }
 
@@ -238,25 +251,31 @@ class CarryFiles implements Step<CarryChange> {
   }
 
   /** What a person should know of, and nothing was done about. */
-  #noticed(): readonly Finding[] {
+  async #noticed(run: StepRun): Promise<readonly Finding[]> {
     const { kept, configs } = this.#found
     const [source, target] = [this.#source.side, this.#target.side]
     return [
-      ...(this.#leftBehind.length === 0 ? [] : [leftFinding(this.#leftBehind, this.#files(this.#target).label)]),
+      ...(this.#leftBehind.length === 0 ? [] : [await this.#leftFinding(run)]),
       ...(kept === 0 ? [] : [keptFinding(kept, source, target)]),
       ...(configs.length === 0 ? [] : [configFinding(configs, source, target)]),
     ]
   }
 
+  async #leftFinding(run: StepRun): Promise<Finding> {
+    const names = new LongNames()
+    for (const change of this.#leftBehind) if (change.do === 'carry') for (const { entry } of change.items) names.add(entry.path)
+    const named = run.dryRun ? names.first() : await names.told(run, this.#context.world.effects, `${this.id}-left`)
+    return leftFinding(names.count, named, this.#files(this.#target).label)
+  }
+
   /** The list keeps those that are in conflict still. */
   async #parked(run: StepRun): Promise<readonly Finding[]> {
-    const all = await this.#list.files(run)
-    const planned = new Set(
-      this.#found.changes.flatMap((change) => (change.do === 'carry' ? change.items.map(({ entry }) => entry.path) : [])),
-    )
-    const others = [...all.keys()].filter((path) => !this.#found.conflicts.has(path) && !planned.has(path))
+    const others = new Set((await this.#list.files(run)).keys())
+    for (const path of this.#found.conflicts) others.delete(path)
+    for (const change of others.size === 0 ? [] : this.#found.changes)
+      if (change.do === 'carry') for (const { entry } of change.items) others.delete(entry.path)
     const { effects } = this.#context.world
-    await this.#list.change(run, effects, new Map(others.map((path) => [path, null])))
+    await this.#list.change(run, effects, new Map([...others].map((path) => [path, null])))
     await this.#list.complete(run, effects)
     return parkedFilesFinding([...(await this.#list.files(run)).values()], run)
   }

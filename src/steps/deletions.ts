@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
+import { LongList } from '../base/long-list.ts'
 import { formatCount } from '../base/units.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 
@@ -54,6 +55,17 @@ export async function trulyGone<E extends FileEntry>(
     gone.push(...some.filter((_, index) => present[index] === undefined))
     allow(gone.length)
   }
+  return gone
+}
+
+/** The same of a list that may be long; each entry as it is in it. */
+export async function allTrulyGone<E extends FileEntry>(
+  old: FileHost,
+  all: LongList<E>,
+  signal: AbortSignal,
+): Promise<LongList<E>> {
+  const gone = new LongList<E>(MOST_DELETED)
+  for (const page of all.pages()) for (const entry of await trulyGone(old, page, signal)) gone.add(entry)
   return gone
 }
 

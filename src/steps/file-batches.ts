@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
+import { LongList } from '../base/long-list.ts'
 import { comparePaths, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
@@ -72,7 +73,8 @@ export async function* planBatches(
 ): AsyncGenerator<Batch> {
   const host = there[Symbol.asyncIterator]()
   let standing = await host.next()
-  let draft = new Draft(1, digest, null)
+  const before = new LongList<Present>(BATCH_ENTRIES)
+  let draft = new Draft(1, digest, null, before)
   for (const entry of store.entries(null, false)) {
     while (standing.done !== true && comparePaths(standing.value.path, entry.path) < 0) {
       await surplus(standing.value)
@@ -89,23 +91,30 @@ export async function* planBatches(
   if (draft.entries > 0) yield draft.batch()
 }
 
+type Present = z.infer<typeof entrySchema>
+
 class Draft {
   readonly #number: number
   readonly #digest: string
   readonly #after: string | null
   readonly #write: number[] = []
-  readonly #before: z.infer<typeof entrySchema>[] = []
+  /** Of all batches, a page for each that replaces something. */
+  readonly #before: LongList<Present>
   #wrong: ReadonlySet<number> | undefined
   #last = ''
   #files = 0
   #bytes = 0
   #held = 0
+  /** How long the list was before it. */
+  readonly #since: number
   entries = 0
 
-  constructor(number: number, digest: string, after: string | null) {
+  constructor(number: number, digest: string, after: string | null, before: LongList<Present>) {
     this.#number = number
     this.#digest = digest
     this.#after = after
+    this.#before = before
+    this.#since = before.length
   }
 
   add(entry: StoredEntry, present: FileEntry | undefined, rules: BatchRules): void {
@@ -118,7 +127,7 @@ class Draft {
       if (!isWrong && (isRight(entry, present, rules.powers) || rules.isSettled(this.#number))) return
       if (rules.rewritten.has(entry.path)) return
       refuseOtherKind(entry, present)
-      this.#before.push({ ...present })
+      this.#before.add({ ...present })
     }
     this.#write.push(place)
     if (entry.kind !== 'file') return
@@ -136,10 +145,14 @@ class Draft {
   }
 
   next(): Draft {
-    return new Draft(this.#number + 1, this.#digest, this.#last)
+    return new Draft(this.#number + 1, this.#digest, this.#last, this.#before)
   }
 
+  /** Ends the draft. What it replaces is read when it is wanted: of all batches it would be too much. */
   batch(): Batch {
+    const before = this.#before
+    const page = before.length > this.#since ? before.pageCount - 1 : undefined
+    before.endPage()
     return {
       do: 'put',
       batch: this.#number,
@@ -149,7 +162,9 @@ class Draft {
       write: rangesOf(this.#write),
       files: this.#files,
       bytes: this.#bytes,
-      before: this.#before,
+      get before() {
+        return page === undefined ? [] : [...before.page(page)]
+      },
     }
   }
 }

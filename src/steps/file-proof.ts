@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Finding } from '../base/errors.ts'
-import { firstOf, formatBytes, formatCount } from '../base/units.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
 import { InFlight } from '../files/in-flight.ts'
 import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
-import type { StepRun } from '../run/step.ts'
+import type { Effects, StepRun } from '../run/step.ts'
 import { isNewer, type Place, Places } from './file-batches.ts'
 import { BYTES_AT_ONCE, filesAtOnce } from './file-fetch.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
+import { LongNames } from './long-names.ts'
 import { selectionOf } from './snapshot-files.ts'
 
 /** What of the restored files is compared: every content, some contents, or sizes alone. Kinds, sizes and links always are. */
@@ -31,11 +32,12 @@ export interface Restored {
   readonly store: FileStore
   /** Files that another step of the run changed after they were restored. */
   readonly rewritten: ReadonlyMap<string, string>
+  readonly effects: Effects
 }
 
 /** Compares what stands on the new host with what was saved: one listing, and the contents by the host's own hash or by reading them. */
 export async function verifyRestored(
-  { host, powers, store, rewritten }: Restored,
+  { host, powers, store, rewritten, effects }: Restored,
   run: StepRun,
   how: HowVerified = 'all',
 ): Promise<Verified> {
@@ -56,7 +58,7 @@ export async function verifyRestored(
   } finally {
     await flight.settle()
   }
-  return { findings: proof.findings(powers.hash, how), wrong: proof.wrong.ofBatches(places.batch) }
+  return { findings: await proof.findings(powers.hash, how, effects), wrong: proof.wrong.ofBatches(places.batch) }
 }
 
 /**
@@ -78,11 +80,11 @@ interface Pending {
 
 /** What isn't right: for people, and for sending it again. */
 class Wrong {
-  readonly paths: string[] = []
+  readonly names = new LongNames()
   readonly #places = new Map<number, number[]>()
 
   add(path: string, { batch, place }: Place): void {
-    this.paths.push(path)
+    this.names.add(path)
     const places = this.#places.get(batch)
     if (places === undefined) this.#places.set(batch, [place])
     else places.push(place)
@@ -100,7 +102,7 @@ class Wrong {
 /** What was looked at so far, and what came of it. */
 class Proof {
   readonly wrong = new Wrong()
-  readonly #changed: string[] = []
+  readonly #changed = new LongNames()
   readonly #host: FileHost
   readonly #flight: InFlight
   readonly #run: StepRun
@@ -129,7 +131,7 @@ class Proof {
   }
 
   isChanged({ path }: FileEntry): void {
-    this.#changed.push(path)
+    this.#changed.add(path)
   }
 
   /** Has the host hash what has gathered; what it can't is read back. */
@@ -168,7 +170,7 @@ class Proof {
     else this.wrong.add(entry.path, at)
   }
 
-  findings(hash: string | null, how: HowVerified): readonly Finding[] {
+  async findings(hash: string | null, how: HowVerified, effects: Effects): Promise<readonly Finding[]> {
     const { label } = this.#host
     const found: Finding[] = []
     if (this.#hashed.files > 0)
@@ -186,7 +188,28 @@ class Proof {
         ),
       )
     }
-    return [...found, ...changedFindings(label, this.#changed.sort()), ...wrongFindings(label, this.wrong.paths.sort())]
+    return [...found, ...(await this.#changedFindings(effects)), ...(await this.#wrongFindings(effects))]
+  }
+
+  async #changedFindings(effects: Effects): Promise<readonly Finding[]> {
+    const names = await this.#changed.told(this.#run, effects, 'changed-since-restored')
+    if (this.#changed.count === 0) return []
+    const files = `${formatCount(this.#changed.count)} files on ${this.#host.label}`
+    return [info('restored-files-changed-since', `${files} were changed after they were restored, and are left alone: ${names}.`)]
+  }
+
+  async #wrongFindings(effects: Effects): Promise<readonly Finding[]> {
+    const names = await this.wrong.names.told(this.#run, effects, 'wrong-on-the-new-host')
+    const { count } = this.wrong.names
+    if (count === 0) return []
+    return [
+      {
+        severity: 'error',
+        code: 'restored-files-differ',
+        message: `${formatCount(count)} files on ${this.#host.label} are missing or not what was saved: ${names}.`,
+        hint: 'Run again: they are sent anew, and what stands there now is kept for a rollback. If it happens again, look at that host’s disk.',
+      },
+    ]
   }
 }
 
@@ -227,25 +250,3 @@ async function* paired(
 }
 
 const info = (code: string, message: string): Finding => ({ severity: 'info', code, message })
-
-const changedFindings = (label: string, changed: readonly string[]): readonly Finding[] =>
-  changed.length === 0
-    ? []
-    : [
-        info(
-          'restored-files-changed-since',
-          `${formatCount(changed.length)} files on ${label} were changed after they were restored, and are left alone: ${firstOf(changed)}.`,
-        ),
-      ]
-
-const wrongFindings = (label: string, wrong: readonly string[]): readonly Finding[] =>
-  wrong.length === 0
-    ? []
-    : [
-        {
-          severity: 'error',
-          code: 'restored-files-differ',
-          message: `${formatCount(wrong.length)} files on ${label} are missing or not what was saved: ${firstOf(wrong)}.`,
-          hint: 'Run again: they are sent anew, and what stands there now is kept for a rollback. If it happens again, look at that host’s disk.',
-        },
-      ]

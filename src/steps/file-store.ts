@@ -173,9 +173,9 @@ export class FileStore {
     return this.#write(() => void this.#index.prepared('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(path, note))
   }
 
-  notes(): ReadonlyMap<string, string> {
-    const rows = this.#index.prepared('SELECT path, note FROM notes ORDER BY path').all()
-    return new Map(rows.map((row) => [String(row.path), String(row.note)]))
+  /** Paths of which this was noted. */
+  *noted(note: string): Generator<string> {
+    for (const { path } of this.#index.prepared('SELECT path FROM notes WHERE note = ?').iterate(note)) yield String(path)
   }
 
   noteOf(path: string): string | undefined {

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
+import type { LongList } from '../base/long-list.ts'
 import { formatBytes, formatCount } from '../base/units.ts'
 import { askedAtOnce } from '../files/asked-at-once.ts'
-import { comparePaths } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import type { Step, StepRun } from '../run/step.ts'
-import { deletionShape, MOST_DELETED, refuseTooMany } from './deletions.ts'
+import { deletionShape, refuseTooMany } from './deletions.ts'
 import { filesTime } from './estimate.ts'
 import { batchSchema, planBatches } from './file-batches.ts'
 import { MANY, tellRemarks } from './file-fetch.ts'
@@ -125,7 +125,8 @@ class RestoreFiles implements Step<Change> {
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const store = this.#store(run)
     try {
-      const restored = { host: this.#new(), powers: await this.#powers(run), store, rewritten: rewrittenFiles(run) }
+      const { effects } = this.#context.world
+      const restored = { host: this.#new(), powers: await this.#powers(run), store, rewritten: rewrittenFiles(run), effects }
       const { findings, wrong } = await verifyRestored(restored, run, this.#options.verify)
       const snapshot = store.marked()?.digest
       if (snapshot === undefined) return findings
@@ -269,10 +270,10 @@ class RestoreFiles implements Step<Change> {
   }
 }
 
-function deletionsOf(surplus: readonly FileEntry[]): readonly Change[] {
-  const entries = surplus.toSorted((a, b) => comparePaths(a.path, b.path))
-  return Array.from({ length: Math.ceil(entries.length / MOST_DELETED) }, (_, index) => ({
-    do: 'delete' as const,
-    entries: entries.slice(index * MOST_DELETED, (index + 1) * MOST_DELETED),
+const deletionsOf = (surplus: LongList<FileEntry>): readonly Change[] =>
+  surplus.ofPages((items) => ({
+    do: 'delete',
+    get entries() {
+      return [...items()]
+    },
   }))
-}

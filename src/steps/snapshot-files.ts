@@ -1,18 +1,18 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
-import { firstOf, formatBytes, formatCount } from '../base/units.ts'
+import { formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import { type Choice, choiceOf } from '../files/choice.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
-import { shownPath } from '../files/raw-names.ts'
-import type { Step, StepRun } from '../run/step.ts'
+import type { Effects, Step, StepRun } from '../run/step.ts'
 import { recallCutover } from './dns-change.ts'
 import { filesTime } from './estimate.ts'
 import { HOST, openEarlier, takeOverEarlier } from './file-earlier.ts'
 import { copyToStore, FILES_PACE, MANY, outstanding, tellRemarks } from './file-fetch.ts'
 import { RecentListing } from './file-recent.ts'
 import { FileStore } from './file-store.ts'
+import { LongNames } from './long-names.ts'
 import { atOldShopsPace, type ThrottleMode, throttleShape } from './old-shop-pace.ts'
 import { listOldFiles } from './paced-listing.ts'
 import { missingPart, type StepContext, type StepKind } from './world.ts'
@@ -171,7 +171,7 @@ class SnapshotFiles implements Step<Change> {
           code: 'snapshot-files-whole',
           message: `The snapshot holds ${formatCount(totals.files)} files, ${formatBytes(totals.bytes)}, every one with its hash.`,
         },
-        ...noteFindings(store.notes()),
+        ...(await noteFindings(store, run, this.#context.world.effects)),
       ]
     } finally {
       store?.close()
@@ -216,16 +216,15 @@ const MEANINGS: Readonly<Record<string, { readonly code: string; readonly messag
   escapes: { code: 'link-leads-outside', message: 'are links that lead outside the site’s folder and are not copied' },
 }
 
-function noteFindings(notes: ReadonlyMap<string, string>): readonly Finding[] {
-  return Object.entries(MEANINGS).flatMap(([note, { code, message }]) => {
-    const paths = [...notes].filter(([, value]) => value === note).map(([path]) => path)
-    if (paths.length === 0) return []
-    return [
-      {
-        severity: note === 'changed' ? ('info' as const) : ('warning' as const),
-        code,
-        message: `${formatCount(paths.length)} files ${message}: ${firstOf(paths.map(shownPath))}.`,
-      },
-    ]
-  })
+async function noteFindings(store: FileStore, run: StepRun, effects: Effects): Promise<readonly Finding[]> {
+  const findings: Finding[] = []
+  for (const [note, { code, message }] of Object.entries(MEANINGS)) {
+    const names = new LongNames()
+    for (const path of store.noted(note)) names.add(path)
+    const told = await names.told(run, effects, code)
+    if (names.count === 0) continue
+    const severity = note === 'changed' ? 'info' : 'warning'
+    findings.push({ severity, code, message: `${formatCount(names.count)} files ${message}: ${told}.` })
+  }
+  return findings
 }

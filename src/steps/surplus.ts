@@ -1,9 +1,10 @@
+import { LongList } from '../base/long-list.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
-import { trulyGone } from './deletions.ts'
+import { MOST_DELETED, trulyGone } from './deletions.ts'
 import { isRight, leadsOutside } from './file-batches.ts'
 import type { FileStore } from './file-store.ts'
 
-/** So many files are asked about together; no more of them are held that may turn out to be the old host's. */
+/** So many files are asked about together; no more of them are held. */
 const ASKED_TOGETHER = 512
 
 export interface SurplusRules {
@@ -20,32 +21,32 @@ export interface SurplusRules {
   allow(count: number): void
 }
 
-/** What the new host has and the snapshot doesn't. Memory: what is to be removed. */
+/** What the new host has and the snapshot doesn't. */
 export class Surplus {
   readonly #rules: SurplusRules
   /** Put there by the relay before the old host removed it; and what the old host doesn't have when it is asked once more. */
-  readonly #ours: FileEntry[] = []
-  readonly #gone: FileEntry[] = []
-  #unknown: FileEntry[] = []
+  readonly #removed = new LongList<FileEntry>(MOST_DELETED)
+  #gone = 0
+  #waiting: { readonly entry: FileEntry; readonly isOurs: boolean }[] = []
 
   constructor(rules: SurplusRules) {
     this.#rules = rules
   }
 
-  /** What the playbook left out of the snapshot is nothing that the old host lacks; and what could not be put back stays. */
+  /** In the order of the listing. What the playbook left out of the snapshot is nothing that the old host lacks; and what could not be put back stays. */
   async add(entry: FileEntry): Promise<void> {
     if (entry.kind === 'other' || leadsOutside(entry)) return
     const { deletes, isChosen, powers, put } = this.#rules
     const known = put?.entry(entry.path)
-    if (known !== undefined && isRight(known, entry, powers)) this.#ours.push({ ...entry })
-    else if (deletes && isChosen(entry.path)) this.#unknown.push({ ...entry })
-    if (this.#unknown.length >= ASKED_TOGETHER) await this.#ask()
+    const isOurs = known !== undefined && isRight(known, entry, powers)
+    if (isOurs || (deletes && isChosen(entry.path))) this.#waiting.push({ entry: { ...entry }, isOurs })
+    if (this.#waiting.length >= ASKED_TOGETHER) await this.#ask()
   }
 
-  /** Once all were added: what is to be removed, in no set order. */
-  async end(): Promise<readonly FileEntry[]> {
+  /** Once all were added: what is to be removed, in their order. */
+  async end(): Promise<LongList<FileEntry>> {
     await this.#ask()
-    return [...this.#ours, ...this.#gone]
+    return this.#removed
   }
 
   close(): void {
@@ -54,11 +55,14 @@ export class Surplus {
 
   async #ask(): Promise<void> {
     const { old, signal, allow } = this.#rules
-    const asked = this.#unknown
-    this.#unknown = []
-    const known = this.#gone.length
-    const gone = old === undefined ? asked : await trulyGone(old, asked, signal, (count) => allow(known + count))
-    this.#gone.push(...gone)
-    allow(this.#gone.length)
+    const waiting = this.#waiting
+    this.#waiting = []
+    const unknown = waiting.flatMap(({ entry, isOurs }) => (isOurs ? [] : [entry]))
+    const gone = new Set(
+      old === undefined ? unknown : await trulyGone(old, unknown, signal, (count) => allow(this.#gone + count)),
+    )
+    this.#gone += gone.size
+    allow(this.#gone)
+    for (const { entry, isOurs } of waiting) if (isOurs || gone.has(entry)) this.#removed.add(entry)
   }
 }

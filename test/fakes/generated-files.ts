@@ -7,11 +7,15 @@ const TIME = 1_700_000_000
 
 /**
  * A host with as many files as wanted, each made when it is asked for: nothing of them is held. What is written to it is hashed and
- * let go. `has`: how many of them it has.
+ * let go. `has`: how many of them it has, all of one edition, whatever is written.
  */
 export class GeneratedFiles implements FileHost {
   readonly label: string
   has: number
+  /** Every file is another one, and later, in each edition. */
+  edition = 0
+  /** The contents aren't what they look like by size and time. */
+  damaged = false
   written = 0
 
   constructor(label: string, has: number) {
@@ -56,7 +60,7 @@ export class GeneratedFiles implements FileHost {
 
   async read(path: string, _options?: ReadOptions): Promise<Readable> {
     await turn()
-    return Readable.from([contentOf(path)])
+    return Readable.from([this.#contentOf(path)])
   }
 
   async write(_path: string, content: Readable, _options: WriteOptions): Promise<WrittenFile> {
@@ -88,7 +92,7 @@ export class GeneratedFiles implements FileHost {
   }
 
   async sha256(path: string): Promise<string> {
-    return createHash('sha256').update(contentOf(path)).digest('hex')
+    return createHash('sha256').update(this.#contentOf(path)).digest('hex')
   }
 
   async hashes(paths: readonly string[]): Promise<readonly null[]> {
@@ -108,7 +112,12 @@ export class GeneratedFiles implements FileHost {
   }
 
   #entry(path: string): FileEntry {
-    return { path, kind: 'file', size: contentOf(path).length, mode: 0o644, mtimeSeconds: TIME, target: null }
+    const size = this.#contentOf(path).length
+    return { path, kind: 'file', size, mode: 0o644, mtimeSeconds: TIME + this.edition, target: null }
+  }
+
+  #contentOf(path: string): Buffer {
+    return Buffer.from(`the ${this.damaged ? 'damaged' : 'content'} of ${path}, edition ${this.edition}`)
   }
 }
 
@@ -117,4 +126,3 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 const folderOf = (index: number): string => `d${String(Math.floor(index / PER_FOLDER)).padStart(6, '0')}`
 const pathOf = (index: number): string => `${folderOf(index)}/f${String(index % PER_FOLDER).padStart(4, '0')}.jpg`
-const contentOf = (path: string): Buffer => Buffer.from(`the content of ${path}`)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readReport } from '../../src/report/data.ts'
+import { ReportFold } from '../../src/report/data.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
 import type { JournalEntry, JournalRecord } from '../../src/run/records.ts'
 
@@ -21,10 +21,24 @@ function reported(...records: readonly JournalRecord[]) {
       ...{ n: index + 1, fence: 1, time: '2026-11-22T03:30:00.000Z', record },
     }),
   )
-  const data = readReport(entries)
+  const fold = new ReportFold(undefined)
+  for (const entry of entries) fold.add(entry)
+  const data = fold.result()
   if (data === undefined) throw new Error('no report')
   return { data, text: renderMarkdown(data) }
 }
+
+it('names the first of very many changes of one step and the last, and counts the others', () => {
+  const changes = Array.from({ length: 5000 }, (_, index): readonly JournalRecord[] => [
+    { type: 'change-begun', step: 'carry-files', change: index, summary: `carry f${index} and 999 more`, undoable: true },
+    { type: 'change-applied', of: 2 * index + 2 },
+  ])
+  const { text } = reported(...changes.flat(), { type: 'change-undoing', of: 2 }, { type: 'change-undone', of: 2 })
+  const told = text.split('\n').filter((line) => line.includes('| carry-files |'))
+  expect(told).toHaveLength(22)
+  expect(told[0]).toContain('| carry f0 and 999 more |')
+  expect(told.slice(-2).join()).toMatch(/… and 4,980 more, the last of them: carry f4999 and 999 more .*taken back: carry f0/)
+})
 
 describe('what a report makes of the passes', () => {
   it('adds up what cheap passes and full ones carried, and takes the proof from the last full one', () => {

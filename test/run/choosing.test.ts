@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readEntries } from '../../src/run/journal.ts'
 import { runSequence } from '../../src/run/runner.ts'
+import { readEntries } from './entries.ts'
 import { putStep, runOver, Shelf, storyOf } from './shelf.ts'
 
 const typesIn = async (directory: string): Promise<readonly string[]> =>

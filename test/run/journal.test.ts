@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
-import { JOURNAL_NAME, openJournal, readEntries, readJournal } from '../../src/run/journal.ts'
+import { JOURNAL_NAME, openJournal, readJournal } from '../../src/run/journal.ts'
 import type { JournalRecord } from '../../src/run/records.ts'
 import { runSequence } from '../../src/run/runner.ts'
 import { FakeClock } from '../fakes/clock.ts'
+import { readEntries } from './entries.ts'
 import { emptyFolder, putStep, runOver, Shelf, storyOf } from './shelf.ts'
 
 const held = { number: 1, assertHeld: async () => undefined }

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { Redactor, Secret } from '../../src/base/secret.ts'
-import { readEntries } from '../../src/run/journal.ts'
 import { checkSequence, runSequence } from '../../src/run/runner.ts'
+import { readEntries } from './entries.ts'
 import { putStep, runOver, Shelf, storyOf } from './shelf.ts'
 
 const typesIn = async (directory: string): Promise<readonly string[]> =>

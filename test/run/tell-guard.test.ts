@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { EventBody } from '../../src/run/events.ts'
-import { readEntries } from '../../src/run/journal.ts'
 import { type RunOptions, runSequence } from '../../src/run/runner.ts'
 import { tellOfRun } from '../../src/run/tell-after.ts'
 import { Conditions } from '../../src/run/tell-conditions.ts'
 import { topicOfFinding, usualTopics } from '../../src/run/tell-topics.ts'
+import { readEntries } from './entries.ts'
 import { putStep, runOver, Shelf } from './shelf.ts'
 import { hook, titles } from './tell-hook.ts'
 

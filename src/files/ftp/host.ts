@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { FTPError } from 'basic-ftp'
 import { type Finding, MigrateError } from '../../base/errors.ts'
+import { Adrift } from '../adrift.ts'
 import { Asides } from '../asides.ts'
 import { Boundary } from '../boundary.ts'
 import { looksInto } from '../depth.ts'
@@ -30,6 +31,8 @@ export class FtpFiles implements FileHost {
   readonly #pool: FtpPool
   readonly #boundary: Boundary
   readonly #asides = new Asides()
+  readonly #adrift = new Adrift(this)
+  readonly #tries = { asides: this.#asides, adrift: this.#adrift, late: new Set<string>() }
   #root: string | undefined
 
   constructor(options: FtpOptions, pool: FtpPool) {
@@ -62,7 +65,11 @@ export class FtpFiles implements FileHost {
   }
 
   async #entries(folder: string): Promise<FolderEntries> {
-    const where = { path: folder, label: this.label, see: (path: string): void => this.#asides.see(path) }
+    const see = (path: string): void => {
+      this.#asides.see(path)
+      this.#adrift.see(path)
+    }
+    const where = { path: folder, label: this.label, see }
     const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
     if (folder !== '') this.#boundary.remember(folder)
     return entries
@@ -142,11 +149,11 @@ export class FtpFiles implements FileHost {
     safePath(path, this.label)
     signal?.throwIfAborted()
     try {
+      await this.#adrift.settle()
       return await this.#use(path, 'write', async (connection) => {
         await this.#folderFor(connection, path)
-        const failed = (error: unknown): Promise<Error> => this.#failure(error, path, 'write', connection)
-        const place = { ...this.#place(connection), path, asides: this.#asides, failed }
-        return writeByPart(connection, place, content, options, signal)
+        const failed = (error: unknown) => this.#failure(error, path, 'write', connection)
+        return writeByPart(connection, { ...this.#place(connection), ...this.#tries, path, failed }, content, options, signal)
       })
     } catch (error) {
       content.destroy()
@@ -242,6 +249,7 @@ export class FtpFiles implements FileHost {
   freeFiles = (): Promise<null> => Promise.resolve(null) // FTP has no word for it
 
   async sweep(): Promise<void> {
+    await this.#adrift.settle()
     for (const path of this.#asides.pending())
       await this.#use(path, 'put back', (connection) => this.#asides.settle(this.#renaming(connection), path))
   }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { FTPError } from 'basic-ftp'
+import type { Adrift } from '../adrift.ts'
 import type { Asides, Renaming } from '../asides.ts'
 import { lastLook } from '../last-look.ts'
-import { partPath } from '../paths.ts'
+import { parentOf, partPath } from '../paths.ts'
 import type { FileEntry, WriteOptions, WrittenFile } from '../port.ts'
 import { provenBytes } from '../resume.ts'
 import type { FtpConnection } from './connection.ts'
@@ -19,6 +20,9 @@ export interface Place {
   readonly label: string
   readonly path: string
   readonly asides: Asides
+  readonly adrift: Pick<Adrift, 'newPart'>
+  /** Paths of files whose rename was sent, and never answered: the server may come to it an hour later. */
+  readonly late: Set<string>
   full(path: string): string
   /** Makes the error that a broken reading is told by. */
   failed(error: unknown): Promise<Error>
@@ -26,7 +30,10 @@ export interface Place {
   look(path: string): Promise<FileEntry | undefined>
 }
 
-/** Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. */
+/**
+ * Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. A rename that an earlier try has
+ * sent may be carried out late, and must find nothing under the name that it moves: then the part has one of its own.
+ */
 export async function writeByPart(
   connection: FtpConnection,
   place: Place,
@@ -34,17 +41,45 @@ export async function writeByPart(
   options: WriteOptions,
   signal: AbortSignal | undefined,
 ): Promise<WrittenFile> {
-  const { label, path } = place
-  const part = place.full(partPath(path))
-  const stands = await sizeOf(connection, part)
+  const { path, full, late } = place
+  const usual = partPath(path)
+  const stands = await sizeOf(connection, full(usual))
   const from = await provenBytes(options.again, stands, () => hashOfPart(connection, place, stands, signal))
-  // One that an earlier try left may be closed to writing; where none is, the host says so.
-  if (stands && from === 0) await connection.client.sendIgnoringError(`DELE ${part}`)
-  const written = await upload(connection, part, content, options, { label, path, signal, from })
+  const isLeft = stands !== null && from === 0
+  // It may be closed to writing, too.
+  if (isLeft) await connection.client.sendIgnoringError(`DELE ${full(usual)}`)
+  const own = isLeft || (from === 0 && late.has(path)) ? place.adrift.newPart(parentOf(path)) : undefined
+  try {
+    const written = await sent(connection, place, content, options, { part: own?.path ?? usual, from, signal })
+    own?.over(false)
+    return written
+  } catch (error) {
+    own?.over(!(await isRemoved(connection, full(own.path))))
+    throw error
+  }
+}
+
+async function sent(
+  connection: FtpConnection,
+  place: Place,
+  content: Readable,
+  options: WriteOptions,
+  { part, from, signal }: { readonly part: string; readonly from: number; readonly signal: AbortSignal | undefined },
+): Promise<WrittenFile> {
+  const { label, path } = place
+  const written = await upload(connection, place.full(part), content, options, { label, path, signal, from })
   await place.asides.mend(renamingBy(connection, place), path)
   await lastLook(options, place, () => place.look(path))
-  await putInPlace(connection, place)
+  await putInPlace(connection, place, part)
   return from === 0 ? written : { ...written, resumedAt: from }
+}
+
+async function isRemoved({ client }: FtpConnection, full: string): Promise<boolean> {
+  if (client.closed) return false
+  return client.sendIgnoringError(`DELE ${full}`).then(
+    ({ code }) => code < 400,
+    () => false,
+  )
 }
 
 /** By this connection alone: there may be no other. */
@@ -67,15 +102,34 @@ async function hashOfPart(
   return hash.digest('hex')
 }
 
+async function putInPlace(connection: FtpConnection, place: Place, part: string): Promise<void> {
+  const { path, late } = place
+  const renaming = renamingBy(connection, place)
+  const known = late.has(path)
+  late.add(path)
+  try {
+    await renameOver(connection, place, part, renaming)
+  } catch (error) {
+    if (!known && !renaming.isLost(error)) late.delete(path)
+    throw error
+  }
+  if (!known) late.delete(path)
+}
+
 /** Where a rename won't replace what is there (IIS), that steps aside first. A server's words for it are in its own language: only other reasons are known by theirs. */
-async function putInPlace(connection: FtpConnection, place: Place): Promise<void> {
+async function renameOver(
+  connection: FtpConnection,
+  { path, full, asides }: Place,
+  part: string,
+  renaming: Renaming,
+): Promise<void> {
   const { client } = connection
-  await client.send(`RNFR ${place.full(partPath(place.path))}`)
-  const renamed = await client.sendIgnoringError(`RNTO ${place.full(place.path)}`)
+  await client.send(`RNFR ${full(part)}`)
+  const renamed = await client.sendIgnoringError(`RNTO ${full(path)}`)
   if (renamed.code < 400) return
   const refusal = new FTPError(renamed)
   if (!['unclear', 'other'].includes(meaningOf(refusal, connection))) throw refusal
-  await place.asides.replace(renamingBy(connection, place), place.path, refusal)
+  await asides.replace(renaming, path, refusal, part)
 }
 
 /** What `Asides` needs of a connection. */

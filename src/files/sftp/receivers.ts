@@ -1,4 +1,4 @@
-import { type Adrift, isAway } from './adrift.ts'
+import { type Adrift, isAway } from '../adrift.ts'
 import { Beside } from './beside.ts'
 import type { SftpPool } from './pool.ts'
 import { type Received, Receiver } from './receiver.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { codeOf } from '../../base/errors.ts'
-import { joinPath, laneFolder, laneOf, lanePart } from '../paths.ts'
+import { codeOf } from '../base/errors.ts'
+import { joinPath, laneFolder, laneOf, lanePart } from './paths.ts'
 
 /** On the host, paths below the root; no error for what isn't there. */
 interface Tidying {

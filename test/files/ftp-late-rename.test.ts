@@ -1,0 +1,97 @@
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { afterEach, expect, it } from 'vitest'
+import { Secret } from '../../src/base/secret.ts'
+import { openFtp } from '../../src/files/ftp/index.ts'
+import { partPath } from '../../src/files/paths.ts'
+import type { FileHost } from '../../src/files/port.ts'
+import { wholeContent } from '../../src/files/whole.ts'
+import { errorOf, listed } from '../contract/files-kit.ts'
+import { ftpdMissing, startProftpd } from '../servers/ftpd.ts'
+import { type Script, startScriptedFtpd } from '../servers/scripted-ftpd.ts'
+import { siteFolder } from '../servers/site-folder.ts'
+
+const ends: (() => Promise<void> | void)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+const options = { mode: null, mtimeSeconds: 1_250_000_000 }
+const opened = (server: {
+  readonly address: string
+  readonly port: number
+  readonly user?: string
+  readonly password?: string
+}): FileHost => {
+  const { address, port, user = 'shop', password = 'x' } = server
+  const login = { host: address, port, user, password: new Secret(password), root: '/' }
+  const host = openFtp({ ...login, tls: 'none', connections: 1 })
+  ends.push(() => host.close())
+  return host
+}
+
+it('a rename that was sent and never answered finds nothing to move when the server comes to it, while the file is sent again', async () => {
+  const files = new Set<string>()
+  let from = ''
+  let late: { readonly from: string } | undefined
+  const moved = (to: string): string => {
+    if (!files.delete(from)) return '550 No such file or directory'
+    files.add(to)
+    return '250 OK'
+  }
+  const script: Script = {
+    STOR: (path, talk) => {
+      files.add(path)
+      return talk.send('')
+    },
+    SIZE: (path) => (files.has(path) ? '213 5' : '550 No such file or directory'),
+    DELE: (path) => (files.delete(path) ? '250 OK' : '550 No such file or directory'),
+    RNFR: (path) => {
+      from = path
+      return files.has(path) ? '350 Go on' : '550 No such file or directory'
+    },
+    RNTO: (to, talk) => {
+      if (late !== undefined) return moved(to)
+      late = { from }
+      talk.control.destroy()
+      return undefined
+    },
+  }
+  const server = await startScriptedFtpd(script, ['SIZE'])
+  ends.push(() => server.close())
+  const host = opened(server)
+  expect(await errorOf(host.write('file', wholeContent(Buffer.from('older')), options))).toMatchObject({ retrySafe: true })
+  // What comes to be there meanwhile must have another name, however often it is sent from now on.
+  for (const text of ['newer', 'third']) {
+    const content = async function* (): AsyncGenerator<Buffer> {
+      yield Buffer.from(text.slice(0, 3))
+      expect([late?.from, files.has(late?.from ?? '')]).toEqual(['/.file.migrate-part', false])
+      yield Buffer.from(text.slice(3))
+    }
+    await host.write('file', Readable.from(content(), { objectMode: false }), options)
+  }
+  expect([...files]).toEqual(['/file'])
+})
+
+it.skipIf(ftpdMissing !== null)(
+  'nor does one of a process that was killed, whose part stands there still; and nothing is left',
+  async () => {
+    const site = siteFolder()
+    ends.push(() => site.remove())
+    const server = await startProftpd({ site: site.path })
+    ends.push(() => server.stop())
+    const host = opened(server)
+    const content = async function* (): AsyncGenerator<Buffer> {
+      yield Buffer.alloc(1000, 'half')
+      expect(() => renameSync(join(site.path, partPath('file')), join(site.path, 'file'))).toThrow('ENOENT')
+      yield Buffer.alloc(1000, 'half')
+    }
+    site.put(partPath('file'), Buffer.from('whole, of an earlier try'))
+    site.put('.migrate-0123456789ab.migrate-part', Buffer.from('of a try that was cut off'))
+    await listed(host)
+    await host.write('file', Readable.from(content(), { objectMode: false }), options)
+    expect(site.paths()).toEqual(['file'])
+    expect(site.read('file')?.length).toBe(2000)
+  },
+)
