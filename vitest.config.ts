@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/servers/postgres-copies.ts'],
+    globalSetup: ['test/servers/copies.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     fileParallelism: true,
