@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { LONGEST } from './longest-first.ts'
 
 /**
  * The house rules that no linter knows (design.md, "Layout"): which way imports run, who may print, exit or know the time, how
@@ -275,5 +276,10 @@ describe('tests', () => {
 
   test('listen on free ports', () => {
     expect(lines(tests, /\.listen\(\s*[1-9]/)).toEqual([])
+  })
+
+  test('are there, of those that begin first', () => {
+    const paths = files.map(({ path }) => path).filter((path) => path.endsWith('.test.ts'))
+    expect(LONGEST.filter((start) => !paths.some((path) => path.startsWith(start)))).toEqual([])
   })
 })

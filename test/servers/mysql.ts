@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import mysql, { type Connection } from 'mysql2/promise'
 import { Secret } from '../../src/base/secret.ts'
 import type { MysqlOptions } from '../../src/databases/mysql/index.ts'
+import { copyOf } from './copies.ts'
+import { installMysql } from './mysql-install.ts'
 import { freePort } from './ports.ts'
 
 /** A mysqld of MySQL or Percona to run the suites on; without it, Debian's MariaDB. */
@@ -107,7 +109,7 @@ export async function startTestMysql(
     { mode: 0o644 },
   )
   const data = join(folder, 'data')
-  install(data, temporary, user)
+  await copyOf(`mysql ${SERVER}`, data, async (made) => installMysql(made, { mysqld: MYSQLD, temporary, user }))
   const settings = { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings }
   let launched = await launch(host, settings, folder)
   const { port } = launched
@@ -138,16 +140,6 @@ export async function startTestMysql(
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Makes an empty data folder. */
-function install(data: string, temporary: string, user: string): void {
-  const common = ['--no-defaults', `--datadir=${data}`, `--tmpdir=${temporary}`, `--user=${user}`]
-  const [program, args] = isMariadb
-    ? ['mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db']]
-    : [SERVER, [...common, '--initialize-insecure']]
-  const made = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, TMPDIR: temporary } })
-  if (made.status !== 0) throw new Error(`${program} failed:\n${made.stdout}${made.stderr}`)
 }
 
 const idOf = (flag: string): number => Number(spawnSync('id', [flag, 'mysql'], { encoding: 'utf8' }).stdout.trim())

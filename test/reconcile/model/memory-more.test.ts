@@ -4,6 +4,6 @@ import { PATIENCE_MS, playHistories } from './model.ts'
 
 describe('the merge, against a model that knows nothing of it (second half)', () => {
   it('keeps every promise over random shops and histories', { timeout: PATIENCE_MS }, () =>
-    playHistories(memoryModelHost, 5_000, 2),
+    playHistories(memoryModelHost, 1_000, 2),
   )
 })
