@@ -10,6 +10,7 @@ import { findOwnTable, ownTable } from './marks.ts'
 import { withPartitions } from './partitions.ts'
 import { countPrints, printedByKey } from './prints.ts'
 import { ownRows } from './relation.ts'
+import { equalSigns } from './signs.ts'
 import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { quoteName, quoteTable } from './values.ts'
@@ -88,10 +89,13 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
 async function referenced(session: Session, key: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]> {
   if (parents.length === 0) return []
   const types = await columnTypes(session, key)
+  const signs = await equalSigns(session, key.parent, key.parentColumns)
   const arrays = key.columns.map((_name, at) => parents.map((parent) => parent[at] ?? null))
   const names = key.columns.map((_name, at) => `k${at + 1}`).join(', ')
   const values = `unnest(${key.columns.map((_name, at) => `$${at + 1}::text[]`).join(', ')}) WITH ORDINALITY AS k(${names}, place)`
-  const child = key.columns.map((name, at) => `c.${quoteName(name)} = k.k${at + 1}::${types[at] ?? 'text'}`).join(' AND ')
+  const child = key.columns
+    .map((name, at) => `c.${quoteName(name)} ${signs[at]} k.k${at + 1}::${types[at] ?? 'text'}`)
+    .join(' AND ')
   const { rows } = await session.query(
     `SELECT k.place FROM ${values} WHERE EXISTS (SELECT 1 FROM ${quoteTable(key.table)} AS c WHERE ${child})`,
     arrays,
@@ -166,6 +170,7 @@ export async function ledgerPageOf(
 
 /** See the port. Repeated until nothing is found: in a table that refers to itself a deletion may leave further orphans. */
 export async function deleteOrphans(session: Session, rule: OrphanRule): Promise<number> {
+  const signs = await equalSigns(session, rule.parent, rule.parentColumns)
   return await inTransaction(
     session,
     'write',
@@ -173,7 +178,7 @@ export async function deleteOrphans(session: Session, rule: OrphanRule): Promise
       withoutTriggers(session, [{ name: rule.child }], async () => {
         const present = rule.columns.map((name) => `c.${quoteName(name)} IS NOT NULL`).join(' AND ')
         const match = rule.columns
-          .map((name, at) => `p.${quoteName(rule.parentColumns[at] ?? '')} = c.${quoteName(name)}`)
+          .map((name, at) => `p.${quoteName(rule.parentColumns[at] ?? '')} ${signs[at]} c.${quoteName(name)}`)
           .join(' AND ')
         const sql = `DELETE FROM ${quoteTable(rule.child)} AS c WHERE ${present}
           AND NOT EXISTS (SELECT 1 FROM ${quoteTable(rule.parent)} AS p WHERE ${match})`

@@ -3,6 +3,7 @@ import { type Column, columnSchema, type ForeignKey, type Identity, type Key, ty
 import { ask, SHOP_RELATION } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { createTable, type SpelledColumn } from './creation.ts'
+import { signsOf } from './signs.ts'
 import { quoteTable } from './values.ts'
 
 /** A table with its oid, by which other catalogs refer to it; its partitions are there by their oids too. */
@@ -43,18 +44,6 @@ const relationRow = z.object({
   triggers: z.array(z.string()),
 })
 type RelationRow = z.infer<typeof relationRow>
-
-/**
- * The operators of a type's own order (its default class for btree, or that of what a domain is over), by what they mean, where they lie
- * outside pg_catalog: with an empty search_path the bare signs would be missing, or would compare as another type that it casts to (citext
- * as text), and so in another order than the index and ORDER BY.
- */
-const signsOf = (type: string): string => `(WITH RECURSIVE base AS (SELECT ${type}.oid, ${type}.typbasetype
-    UNION ALL SELECT b.oid, b.typbasetype FROM base JOIN pg_type b ON b.oid = base.typbasetype)
-  SELECT jsonb_object_agg((ARRAY['<', '<=', '=', '>=', '>'])[m.amopstrategy], format('OPERATOR(%I.%s)', os.nspname, p.oprname))
-  FROM base JOIN pg_opclass k ON k.opcintype = base.oid AND k.opcdefault JOIN pg_am w ON w.oid = k.opcmethod AND w.amname = 'btree'
-  JOIN pg_amop m ON m.amopfamily = k.opcfamily AND m.amoplefttype = base.oid AND m.amoprighttype = base.oid
-  JOIN pg_operator p ON p.oid = m.amopopr JOIN pg_namespace os ON os.oid = p.oprnamespace AND os.nspname <> 'pg_catalog')`
 
 /** A constraint NOT NULL that was never checked on all rows (NOT VALID) makes no column free of NULL. */
 const COLUMNS = `SELECT c.oid::text AS "table", a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
