@@ -1,39 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { Connections } from '../../src/databases/mysql/connection.ts'
 import { type MysqlOptions, openMysql } from '../../src/databases/mysql/index.ts'
 import { readSchema } from '../../src/databases/mysql/introspect.ts'
-import type { Session } from '../../src/databases/mysql/session.ts'
 import { readTogether } from '../../src/databases/mysql/snapshot.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { readAll } from '../contract/database-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { MeddledConnections } from './mysql-meddled.ts'
 import { SILENT } from './mysql-swapped.ts'
 
 const TEN = Array.from({ length: 10 }, (_, at) => `(${at + 1})`).join(', ')
-
-/** Connections on which something happens before a statement; where that fails, so does the statement. */
-class MeddledConnections extends Connections {
-  readonly #before: (sql: string, connection: number) => Promise<unknown>
-  #made = 0
-
-  constructor(made: TestMysqlDatabase, before: (sql: string, connection: number) => Promise<unknown>) {
-    super(made.options())
-    this.#before = before
-  }
-
-  protected override async connect(): Promise<Session> {
-    const session = await super.connect()
-    const number = this.#made
-    this.#made += 1
-    const query = session.query.bind(session)
-    session.query = async (sql) => {
-      await this.#before(sql, number)
-      return await query(sql)
-    }
-    return session
-  }
-}
 
 describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by several connections'), () => {
   let server: TestMysql

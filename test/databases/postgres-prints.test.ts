@@ -163,7 +163,7 @@ describe('PostgreSQL’s fingerprints', () => {
   it('and no row is taken for an orphan whose parent its type calls equal', async () => {
     const { database, table } = await made(EXTENSIONS)
     const [accounts, logins] = [table('accounts'), table('logins')]
-    const [key] = (await database.introspect()).foreignKeys
+    const [key] = (await database.schema()).foreignKeys
     if (key === undefined) expect.unreachable('there is one')
     const rule = { child: logins.name, columns: key.columns, parent: accounts.name, parentColumns: key.parentColumns }
     expect(await database.deleteOrphans(rule)).toBe(0)
