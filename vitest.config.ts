@@ -8,8 +8,8 @@ const apart = [...filesApart()]
 export default defineConfig({
   test: {
     globalSetup: ['test/servers/copies.ts'],
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     fileParallelism: true,
     // On the two processors of CI: a file waits for its servers and its disk nearly half of its time.
     maxWorkers: 3,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import type { ModelHost } from './hosts.ts'
-import { playHistories } from './model.ts'
+import { PATIENCE_MS, playHistories } from './model.ts'
 import { postgresModelHost } from './postgres-host.ts'
 
 describe('the merge on postgres, against a model that knows nothing of it', () => {
@@ -10,5 +10,5 @@ describe('the merge on postgres, against a model that knows nothing of it', () =
   })
   afterAll(() => host?.close())
 
-  it('keeps every promise over random shops and histories', () => playHistories(host, 120, 3))
+  it('keeps every promise over random shops and histories', { timeout: PATIENCE_MS }, () => playHistories(host, 120, 3))
 })
