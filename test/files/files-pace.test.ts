@@ -108,8 +108,8 @@ it('late files are carried from a shop that answers slowly one at a time, and wh
     const slowly = new Slowly(both.old)
     active = () => slowly.active
     slowly.held = () => vi.waitUntil(() => both.run.events.some(isSlowest), { timeout: 60_000, interval: 5 })
-    // Each change brings 200 of them at most: less than would be worth a measurement.
-    for (let index = 0; index < 600; index += 1) both.old.put(`uploads/${index}`, `${index}`.padEnd(8192, 'x'))
+    // Each change brings 1,000 of them at most: less than would be worth a measurement.
+    for (let index = 0; index < 2100; index += 1) both.old.put(`uploads/${index}`, `${index}`.padEnd(2048, 'x'))
     const { planned, codes } = await both.pass(both.step({ throttle: '100ms' }))
     expect(planned.length).toBeGreaterThan(2)
     expect(codes).toEqual(['files-carried'])

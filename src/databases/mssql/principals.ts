@@ -58,7 +58,7 @@ export function principalFindings(principals: Schema['principals'], user: string
       severity: 'warning',
       code: 'grants-not-carried',
       message: `Users and roles of the old database aren't carried, nor what they may do: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`,
-      hint: 'Make those that the shop needs on the new host before the cutover; migrate report lists them all. Nothing to do where the shop uses the account of new.database.',
+      hint: 'Make those that the shop needs on the new host before the cutover; report.md lists them all. Nothing to do where the shop uses the account of new.database.',
     },
   ]
 }
