@@ -38,8 +38,13 @@ export function formatBytes(bytes: number): string {
 export const formatCount = (count: number | bigint): string => count.toLocaleString('en-US')
 
 /** The first of several names, and how many there are beyond: `a, b and 1,234 more`. */
-export const firstOf = (names: readonly string[], most = 5): string =>
-  names.length > most ? `${names.slice(0, most).join(', ')} and ${formatCount(names.length - most)} more` : names.join(', ')
+export const firstOf = (names: readonly string[], most = 5): string => andMore(names.slice(0, most), names.length)
+
+/** The same where only the first ones are at hand, of `count` in all. */
+export function andMore(first: readonly string[], count: number): string {
+  const more = count - first.length
+  return `${first.join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
+}
 
 /** `1 change`, `2,300 changes`. */
 export const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`

@@ -96,7 +96,12 @@ export function undoings(history: RunHistory, wanted: (change: PastChange) => bo
     }
     const { key, summary, step, undoable, redacted } = past
     const undoing: Undoing = {
-      ...{ key, summary, step, undoable, redacted, lines: [past.n] },
+      key,
+      summary,
+      step,
+      undoable,
+      redacted,
+      lines: [past.n],
       // A long one is read when its turn comes.
       get change() {
         return past.change

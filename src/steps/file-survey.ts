@@ -1,5 +1,5 @@
 import type { Finding } from '../base/errors.ts'
-import { formatBytes, formatCount } from '../base/units.ts'
+import { andMore, formatBytes, formatCount } from '../base/units.ts'
 import { nameOf, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import { isRaw, shownPath } from '../files/raw-names.ts'
@@ -125,8 +125,7 @@ class Some {
   }
 
   toString(): string {
-    const more = this.count - this.#first.length
-    return `${this.#first.join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
+    return andMore(this.#first, this.count)
   }
 }
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { keepingError } from '../base/disk-full.ts'
 import { LongList } from '../base/long-list.ts'
-import { formatCount } from '../base/units.ts'
+import { andMore } from '../base/units.ts'
 import { shownPath } from '../files/raw-names.ts'
 import type { Effects, StepRun } from '../run/step.ts'
 
@@ -31,8 +31,7 @@ export class LongNames {
 
   /** The first few, and how many there are beyond. */
   first(): string {
-    const more = this.count - this.#first.length
-    return `${this.#first.join(', ')}${more === 0 ? '' : ` and ${formatCount(more)} more`}`
+    return andMore(this.#first, this.count)
   }
 
   /** The same, and where all are: in a file of the run's folder, `called` so, which is written now. */

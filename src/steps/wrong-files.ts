@@ -31,18 +31,22 @@ export class WrongFiles {
   /** Nothing else is known to be wrong from now on. */
   static async replace(run: StepRun, step: string, effects: Effects, wrong: LongList<HashedEntry>): Promise<void> {
     await FileStore.remove(directoryOf(run, step), effects)
-    for (const page of wrong.pages()) await WrongFiles.add(run, step, effects, page)
+    if (wrong.length > 0) await keep(run, step, effects, wrong.pages())
   }
 
   /** These are known to be wrong, too. */
-  static async add(run: StepRun, step: string, effects: Effects, wrong: readonly HashedEntry[]): Promise<void> {
-    const store = FileStore.open(directoryOf(run, step), effects, { toDisk: true })
-    try {
-      await Promise.all(wrong.map((entry) => store.keep(entry, null)))
-      store.rest()
-    } finally {
-      store.close()
-    }
+  static add(run: StepRun, step: string, effects: Effects, wrong: readonly HashedEntry[]): Promise<void> {
+    return keep(run, step, effects, [wrong])
+  }
+}
+
+async function keep(run: StepRun, step: string, effects: Effects, pages: Iterable<readonly HashedEntry[]>): Promise<void> {
+  const store = FileStore.open(directoryOf(run, step), effects, { toDisk: true })
+  try {
+    for (const page of pages) await Promise.all(page.map((entry) => store.keep(entry, null)))
+    store.rest()
+  } finally {
+    store.close()
   }
 }
 

@@ -17,30 +17,34 @@ export function withoutDatabase(target: string, database: string): string {
 }
 
 /** Whether SQL text names something of this database by three parts, also in a text that it makes a statement of. */
-export function namesDatabase(sql: string, database: string): boolean {
+export const namesDatabase = (sql: string, database: string): boolean => inThreeParts(database).test(sql)
+
+/** What is found in a text that names something of a database so. */
+function inThreeParts(database: string): RegExp {
   const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)
   const quoted = [quoteName(database), `"${database.replaceAll('"', '""')}"`].map(escaped)
   const bare = /^[\p{L}_#][\p{L}\p{N}_@#$]*$/u.test(database) ? [escaped(database)] : []
   const name = `(?<![\\p{L}\\p{N}_@#$./\\]"])(?:${[...quoted, ...bare].join('|')})`
-  return new RegExp(`${name}${DOT}(?:${PART})?${DOT}${PART}`, 'iu').test(sql)
+  return new RegExp(`${name}${DOT}(?:${PART})?${DOT}${PART}`, 'iu')
 }
 
 /**
  * Code that names its own database in full, while on shared hosts each gives databases names of its own. `tables`: where one of them is in a
  * schema called as the database is, three parts may as well be a column's.
  */
-export const ownNameFindings = (
+export function ownNameFindings(
   modules: readonly Pick<Module, 'kind' | 'name' | 'definition'>[],
   tables: readonly Pick<Table, 'name'>[],
   database: string,
-): readonly Finding[] =>
-  tables.some(({ name }) => sameName(name.schema, database))
-    ? []
-    : modules
-        .filter(({ definition }) => namesDatabase(definition, database))
-        .map(({ kind, name }) => ({
-          severity: 'warning',
-          code: 'own-database-named',
-          message: `The ${kind} ${fullName(name)} names its own database (${database}) in full: where the new one has another name, it fails there.`,
-          hint: `Nothing to do where the new database is called ${database} too. Otherwise take the name out on the old host before the snapshot: dbo.Orders instead of ${database}.dbo.Orders.`,
-        }))
+): readonly Finding[] {
+  if (tables.some(({ name }) => sameName(name.schema, database))) return []
+  const own = inThreeParts(database)
+  return modules
+    .filter(({ definition }) => own.test(definition))
+    .map(({ kind, name }) => ({
+      severity: 'warning',
+      code: 'own-database-named',
+      message: `The ${kind} ${fullName(name)} names its own database (${database}) in full: where the new one has another name, it fails there.`,
+      hint: `Nothing to do where the new database is called ${database} too. Otherwise take the name out on the old host before the snapshot: dbo.Orders instead of ${database}.dbo.Orders.`,
+    }))
+}

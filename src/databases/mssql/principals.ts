@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import { firstOf } from '../../base/units.ts'
 import type { Schema } from '../schema.ts'
 import { sameName } from './names.ts'
 import type { Session } from './session.ts'
@@ -48,16 +49,15 @@ export function principalFindings(principals: Schema['principals'], user: string
     .map(({ name, grants }) => ({ name, grants: grants.filter((grant) => grant !== CONNECT) }))
     .filter(({ name, grants }) => grants.length > 0 && !sameName(name, user))
   if (able.length === 0) return []
-  const named = able.slice(0, MOST_NAMED).map(({ name, grants }) => {
+  const named = able.map(({ name, grants }) => {
     const more = grants.length - MOST_NAMED
     return `${name} (${grants.slice(0, MOST_NAMED).join(', ')}${more > 0 ? `, and ${more} more` : ''})`
   })
-  const more = able.length - named.length
   return [
     {
       severity: 'warning',
       code: 'grants-not-carried',
-      message: `Users and roles of the old database aren't carried, nor what they may do: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`,
+      message: `Users and roles of the old database aren't carried, nor what they may do: ${firstOf(named, MOST_NAMED)}.`,
       hint: 'Make those that the shop needs on the new host before the cutover; report.md lists them all. Nothing to do where the shop uses the account of new.database.',
     },
   ]

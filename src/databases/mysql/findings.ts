@@ -1,3 +1,4 @@
+import { firstOf } from '../../base/units.ts'
 import type { Schema } from '../schema.ts'
 import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable, withoutPlaces } from './introspect-tables.ts'
 import { UNKNOWN_CODEC } from './values.ts'
@@ -40,17 +41,13 @@ function otherFinding({ name, engine, type }: OtherTable): Finding {
   }
 }
 
-/** Of tables named in a finding; the rest are counted. */
-const MOST_NAMES = 5
-
 /** One for each engine without transactions: a shop may have hundreds of such tables. */
 function engineFindings(tables: readonly CatalogTable[]): readonly Finding[] {
   const kept = tables.filter(({ engine, engineSql }) => LOADED_ELSEWHERE.has(engine) && engineSql !== null)
   return [...Map.groupBy(kept, ({ engine }) => engine)].map(([engine, group]): Finding => {
     const names = group.map(({ table }) => table.name.name)
     const [first = ''] = names
-    const some = `${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : ''}`
-    const which = names.length === 1 ? `The table ${first} is` : `${names.length} tables (${some}) are`
+    const which = names.length === 1 ? `The table ${first} is` : `${names.length} tables (${firstOf(names)}) are`
     const statements = `SELECT CONCAT('ALTER TABLE \`', TABLE_NAME, '\` ENGINE=InnoDB;') FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND ENGINE = '${engine}'`
     return {
       severity: 'warning',

@@ -10,7 +10,7 @@ import { findOwnTable, ownTable } from './marks.ts'
 import { withPartitions } from './partitions.ts'
 import { countPrints, printedByKey } from './prints.ts'
 import { ownRows } from './relation.ts'
-import { equalSigns } from './signs.ts'
+import { comparisonsOf } from './signs.ts'
 import { inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
 import { quoteName, quoteTable } from './values.ts'
@@ -88,13 +88,13 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
 
 async function referenced(session: Session, key: ForeignKey, parents: readonly Row[]): Promise<readonly Row[]> {
   if (parents.length === 0) return []
-  const types = await columnTypes(session, key)
-  const signs = await equalSigns(session, key.parent, key.parentColumns)
+  // The cells are of the parent's columns; the child's types may differ (integer and bigint).
+  const comparisons = await comparisonsOf(session, key.parent, key.parentColumns)
   const arrays = key.columns.map((_name, at) => parents.map((parent) => parent[at] ?? null))
   const names = key.columns.map((_name, at) => `k${at + 1}`).join(', ')
   const values = `unnest(${key.columns.map((_name, at) => `$${at + 1}::text[]`).join(', ')}) WITH ORDINALITY AS k(${names}, place)`
   const child = key.columns
-    .map((name, at) => `c.${quoteName(name)} ${signs[at]} k.k${at + 1}::${types[at] ?? 'text'}`)
+    .map((name, at) => `c.${quoteName(name)} ${comparisons[at]?.equals ?? '='} k.k${at + 1}::${comparisons[at]?.type ?? 'text'}`)
     .join(' AND ')
   const { rows } = await session.query(
     `SELECT k.place FROM ${values} WHERE EXISTS (SELECT 1 FROM ${quoteTable(key.table)} AS c WHERE ${child})`,
@@ -104,16 +104,6 @@ async function referenced(session: Session, key: ForeignKey, parents: readonly R
     const parent = parents[Number(place) - 1]
     return parent === undefined ? [] : [parent]
   })
-}
-
-/** Types of the parent's columns, which the cells are of; the child's may differ (integer and bigint). */
-async function columnTypes(session: Session, key: ForeignKey): Promise<readonly string[]> {
-  const { rows } = await session.query(
-    `SELECT format_type(a.atttypid, -1) FROM unnest($2::text[]) WITH ORDINALITY AS k(name, place)
-     JOIN pg_attribute a ON a.attrelid = $1::regclass AND a.attname = k.name ORDER BY k.place`,
-    [quoteTable(key.parent), key.parentColumns],
-  )
-  return rows.map(([type]) => type ?? 'text')
 }
 
 async function writeLedger(session: Session, ledger: string, entries: readonly LedgerEntry[]): Promise<void> {
@@ -170,7 +160,7 @@ export async function ledgerPageOf(
 
 /** See the port. Repeated until nothing is found: in a table that refers to itself a deletion may leave further orphans. */
 export async function deleteOrphans(session: Session, rule: OrphanRule): Promise<number> {
-  const signs = await equalSigns(session, rule.parent, rule.parentColumns)
+  const comparisons = await comparisonsOf(session, rule.parent, rule.parentColumns)
   return await inTransaction(
     session,
     'write',
@@ -178,7 +168,9 @@ export async function deleteOrphans(session: Session, rule: OrphanRule): Promise
       withoutTriggers(session, [{ name: rule.child }], async () => {
         const present = rule.columns.map((name) => `c.${quoteName(name)} IS NOT NULL`).join(' AND ')
         const match = rule.columns
-          .map((name, at) => `p.${quoteName(rule.parentColumns[at] ?? '')} ${signs[at]} c.${quoteName(name)}`)
+          .map(
+            (name, at) => `p.${quoteName(rule.parentColumns[at] ?? '')} ${comparisons[at]?.equals ?? '='} c.${quoteName(name)}`,
+          )
           .join(' AND ')
         const sql = `DELETE FROM ${quoteTable(rule.child)} AS c WHERE ${present}
           AND NOT EXISTS (SELECT 1 FROM ${quoteTable(rule.parent)} AS p WHERE ${match})`

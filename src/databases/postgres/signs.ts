@@ -14,12 +14,25 @@ export const signsOf = (type: string): string => `(WITH RECURSIVE base AS (SELEC
   JOIN pg_amop m ON m.amopfamily = k.opcfamily AND m.amoplefttype = base.oid AND m.amoprighttype = base.oid
   JOIN pg_operator p ON p.oid = m.amopopr JOIN pg_namespace os ON os.oid = p.oprnamespace AND os.nspname <> 'pg_catalog')`
 
-/** The operators by which a table's columns equal others, as their own types have it. */
-export async function equalSigns(session: Session, table: TableName, columns: readonly string[]): Promise<readonly string[]> {
+/** How values are compared with a column's. */
+interface Comparison {
+  /** The column's type, without its length, to cast them to. */
+  readonly type: string
+  /** The operator by which its type calls two equal. */
+  readonly equals: string
+}
+
+/** Of some columns of a table, in their order. */
+export async function comparisonsOf(
+  session: Session,
+  table: TableName,
+  columns: readonly string[],
+): Promise<readonly Comparison[]> {
   const { rows } = await session.query(
-    `SELECT CASE WHEN y.oid >= 16384 THEN ${signsOf('y')} ->> '=' END FROM unnest($2::text[]) WITH ORDINALITY AS n(name, place)
+    `SELECT format_type(y.oid, -1), CASE WHEN y.oid >= 16384 THEN ${signsOf('y')} ->> '=' END
+     FROM unnest($2::text[]) WITH ORDINALITY AS n(name, place)
      JOIN pg_attribute a ON a.attrelid = $1::regclass AND a.attname = n.name JOIN pg_type y ON y.oid = a.atttypid ORDER BY n.place`,
     [quoteTable(table), columns],
   )
-  return rows.map(([sign]) => sign ?? '=')
+  return rows.map(([type, sign]) => ({ type: type ?? 'text', equals: sign ?? '=' }))
 }
