@@ -75,7 +75,7 @@ it('a rename that was sent and never answered finds nothing to move when the ser
 })
 
 it.skipIf(ftpdMissing !== null)(
-  'nor does one of a process that was killed, whose part stands there still; and nothing is left',
+  `nor does one of a process that was killed, whose part stands there still; and nothing is left${ftpdMissing === null ? '' : ` (skipped: ${ftpdMissing})`}`,
   async () => {
     const site = siteFolder()
     ends.push(() => site.remove())
