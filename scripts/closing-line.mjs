@@ -1,10 +1,11 @@
 // A vitest reporter: after the ordinary report it names the suites that were skipped (their titles give the reason), then what failed,
-// each with the first line of its error, and ends with one line to read from a distance or by a script: `412 passed, 0 failed, 6 skipped`.
+// each with the first lines of its error, and ends with one line to read from a distance or by a script: `412 passed, 0 failed, 6 skipped`.
 // Whoever keeps only the end of a long log still knows what failed.
 // With MIGRATE_TEST_SKIPS=FILE the skipped suites' titles are also written there, one a line.
 import { writeFileSync } from 'node:fs'
 
-const LONGEST_ERROR = 300
+const LONGEST_LINE = 600
+const MOST_LINES = 6
 
 export default class ClosingLine {
   onTestRunEnd(modules, unhandledErrors) {
@@ -17,7 +18,7 @@ export default class ClosingLine {
       writeFileSync(process.env.MIGRATE_TEST_SKIPS, skipped.map((title) => `${title}\n`).join(''))
     const failed = [...modules.flatMap(failedIn), ...unhandledErrors.map((error) => ({ title: 'outside of any test', error }))]
     if (failed.length > 0) {
-      const lines = failed.map(({ title, error }) => `  ${title}\n    ${firstLine(error)}\n`)
+      const lines = failed.map(({ title, error }) => `  ${title}\n${firstLines(error)}`)
       process.stdout.write(`\nFailed:\n${lines.join('')}`)
     }
     process.stdout.write(`\n${count('passed')} passed, ${failed.length} failed, ${count('skipped') + count('pending')} skipped\n`)
@@ -38,10 +39,11 @@ function failedIn(module) {
 
 const titleOf = (module, part) => (part === module ? pathOf(module) : `${pathOf(module)} > ${part.fullName}`)
 
-function firstLine(error) {
+function firstLines(error) {
   const message = error?.message ?? String(error)
-  const [line] = `${error?.name ?? 'Error'}: ${message}`.split('\n')
-  return line.length > LONGEST_ERROR ? `${line.slice(0, LONGEST_ERROR)}…` : line
+  const lines = `${error?.name ?? 'Error'}: ${message}`.split('\n').filter((line) => line.trim() !== '')
+  const shown = lines.slice(0, MOST_LINES)
+  return shown.map((line) => `    ${line.length > LONGEST_LINE ? `${line.slice(0, LONGEST_LINE)}…` : line}\n`).join('')
 }
 
 /** The outermost suites (or lone tests) of which nothing ran. */
