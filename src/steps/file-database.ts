@@ -49,8 +49,19 @@ export function openIndex(directory: string, toDisk: boolean): Sqlite {
 /** The same for reading alone; `undefined` when there is none, or only the empty file of one whose maker was killed at once. */
 export function openIndexToRead(directory: string): Sqlite | undefined {
   if (!existsSync(indexPath(directory))) return undefined
+  try {
+    return readIndex(directory)
+  } catch (error) {
+    if (!hasCode(error, READ_ONLY)) throw error
+    takeBackUnfinished(directory)
+    return readIndex(directory)
+  }
+}
+
+function readIndex(directory: string): Sqlite | undefined {
   const database = new DatabaseSync(indexPath(directory), { readOnly: true })
   try {
+    database.exec('PRAGMA busy_timeout = 5000')
     if (hasTables(database)) {
       refuseOtherFormat(database, directory)
       return new Sqlite(database)
@@ -63,12 +74,27 @@ export function openIndexToRead(directory: string): Sqlite | undefined {
   return undefined
 }
 
+/**
+ * Whoever was killed while it wrote without a write-ahead log, as at a change of that mode, leaves a journal that the next one has to play
+ * back before anything can be read; one that may only read can't (SQLITE_READONLY_ROLLBACK, "Result and Error Codes" in SQLite's
+ * documentation). To read is enough to have that done.
+ */
+function takeBackUnfinished(directory: string): void {
+  const database = new DatabaseSync(indexPath(directory))
+  try {
+    database.exec('PRAGMA busy_timeout = 5000')
+    hasTables(database)
+  } finally {
+    database.close()
+  }
+}
+
 /** Lets an index be read without writing beside it, as far as nobody else is at work on it: whoever is will do it. */
 export function restIndex({ database }: Sqlite): void {
   try {
     database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE;')
   } catch (error) {
-    if (!isBusy(error)) throw error
+    if (!hasCode(error, BUSY)) throw error
   } finally {
     database.exec('PRAGMA busy_timeout = 5000')
   }
@@ -89,6 +115,9 @@ function refuseOtherFormat(database: DatabaseSync, directory: string): void {
   )
 }
 
-/** SQLITE_BUSY ("Result and Error Codes" in SQLite's documentation). */
-const isBusy = (error: unknown): boolean =>
-  codeOf(error) === 'ERR_SQLITE_ERROR' && Number(Reflect.get(Object(error), 'errcode')) % 256 === 5
+/** SQLITE_BUSY and SQLITE_READONLY ("Result and Error Codes" in SQLite's documentation), of which there are several kinds each. */
+const BUSY = 5
+const READ_ONLY = 8
+
+const hasCode = (error: unknown, code: number): boolean =>
+  codeOf(error) === 'ERR_SQLITE_ERROR' && Number(Reflect.get(Object(error), 'errcode')) % 256 === code

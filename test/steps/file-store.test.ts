@@ -23,6 +23,16 @@ const DYING = (directory: string): string => `
   process.kill(process.pid, 'SIGKILL')
 `
 
+/** Dies in the midst of changing an index that is kept without a write-ahead log, as one at rest is: some of it is on the disk already. */
+const DYING_UNLOGGED = (directory: string): string => `
+  import { DatabaseSync } from 'node:sqlite'
+  const index = new DatabaseSync(${JSON.stringify(join(directory, 'index.db'))})
+  index.exec("PRAGMA cache_size = 10; BEGIN IMMEDIATE; DELETE FROM entries")
+  const note = index.prepare("INSERT INTO notes VALUES (?, 'long'), (? || '2', zeroblob(100000))")
+  for (let number = 0; number < 20; number += 1) note.run(number, number)
+  process.kill(process.pid, 'SIGKILL')
+`
+
 /** Takes in a content, and says how that ended. */
 const TAKING = (directory: string, bytes: number): string => `
   import { Readable } from 'node:stream'
@@ -83,6 +93,13 @@ async function contentOf(store: FileStore | undefined, entry: StoredEntry): Prom
   return Buffer.concat(pieces).toString()
 }
 
+/** The signal that ended a program. */
+const endOf = (program: string): Promise<string | null> =>
+  new Promise((resolve) => {
+    const child = spawn(process.execPath, [...MODULE, program], { stdio: 'inherit' })
+    child.once('exit', (_code, by) => resolve(by))
+  })
+
 const packs = (): Promise<readonly string[]> => readdir(join(directory, 'packs'))
 
 describe('a snapshot of files whose maker was killed', () => {
@@ -96,16 +113,24 @@ describe('a snapshot of files whose maker was killed', () => {
   })
 
   it('still has what was kept, and isn’t whole', async () => {
-    const signal = await new Promise((resolve) => {
-      const child = spawn(process.execPath, [...MODULE, DYING(directory)], {
-        stdio: 'inherit',
-      })
-      child.once('exit', (_code, by) => resolve(by))
-    })
-    expect(signal).toBe('SIGKILL')
+    expect(await endOf(DYING(directory))).toBe('SIGKILL')
     const store = FileStore.openExisting(directory, directly)
     expect(store?.entry('a.txt')).toEqual(ENTRY)
     expect(await store?.whole()).toBeUndefined()
+    store?.close()
+  })
+})
+
+describe('a snapshot of files at rest', () => {
+  it('is read as it was where a process was killed while it changed it', async () => {
+    const maker = FileStore.open(directory, directly)
+    await maker.keep(ENTRY, Buffer.from('hi'))
+    maker.rest()
+    maker.close()
+    expect(await endOf(DYING_UNLOGGED(directory))).toBe('SIGKILL')
+    expect(await readdir(directory)).toContain('index.db-journal')
+    const store = FileStore.openExisting(directory, directly)
+    expect(store?.entry('a.txt')).toEqual(ENTRY)
     store?.close()
   })
 })
