@@ -1,11 +1,11 @@
-import type Cloudflare from 'cloudflare'
+import type { CloudflareClient } from './cloudflare-client.ts'
 import { allPages } from './cloudflare-pages.ts'
 import { canonicalName } from './names.ts'
 import type { TextPower } from './port.ts'
 
 type Call = <T>(
   task: string,
-  work: (cloudflare: Cloudflare, zoneId: string) => Promise<T>,
+  work: (cloudflare: CloudflareClient, zoneId: string) => Promise<T>,
   signal: AbortSignal | undefined,
 ) => Promise<T>
 
@@ -39,7 +39,7 @@ const options = (signal: AbortSignal | undefined) => (signal === undefined ? {} 
 /** Cloudflare shows the content with or without its quotes ("Manage DNS records", TXT). */
 const unquoted = (content: string): string => content.replace(/^"|"$/g, '')
 
-async function idsOf(cloudflare: Cloudflare, zoneId: string, name: string, text: string): Promise<readonly string[]> {
+async function idsOf(cloudflare: CloudflareClient, zoneId: string, name: string, text: string): Promise<readonly string[]> {
   const wanted = canonicalName(name)
   const records = await allPages(
     cloudflare.dns.records.list({ zone_id: zoneId, name: { exact: wanted }, type: 'TXT', per_page: 100 }),

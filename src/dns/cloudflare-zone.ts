@@ -1,5 +1,5 @@
-import type Cloudflare from 'cloudflare'
 import { type Finding, MigrateError } from '../base/errors.ts'
+import type { CloudflareClient } from './cloudflare-client.ts'
 import { allPages } from './cloudflare-pages.ts'
 import type { DnsRecord } from './port.ts'
 
@@ -13,7 +13,7 @@ export interface CloudflareZone {
 }
 
 /** The token's zone of that name; throws MigrateError `dns-zone-missing`. */
-export async function lookUpZone(cloudflare: Cloudflare, name: string): Promise<CloudflareZone> {
+export async function lookUpZone(cloudflare: CloudflareClient, name: string): Promise<CloudflareZone> {
   const found = await allPages(cloudflare.zones.list({ name, per_page: 50 }))
   const zones = found.filter((zone) => zone.name === name).map(toZone)
   const zone = zones.find((each) => each.status === 'active') ?? zones[0]
@@ -23,7 +23,7 @@ export async function lookUpZone(cloudflare: Cloudflare, name: string): Promise<
   })
 }
 
-type ApiZone = Awaited<ReturnType<Cloudflare['zones']['get']>>
+type ApiZone = Awaited<ReturnType<CloudflareClient['zones']['get']>>
 
 /** The SDK's types promise more than every answer holds. */
 const toZone = (zone: Pick<ApiZone, 'id' | 'name'> & Partial<ApiZone>): CloudflareZone => ({

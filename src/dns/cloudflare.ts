@@ -1,8 +1,7 @@
-import type Cloudflare from 'cloudflare'
 import type { Clock } from '../base/clock.ts'
 import { type Finding, MigrateError } from '../base/errors.ts'
-import type { Secret } from '../base/secret.ts'
-import { answerLost, checkedFetch, cloudflareError, lostError, overLimits } from './cloudflare-errors.ts'
+import { type ClientOptions, type CloudflareClient, openClient } from './cloudflare-client.ts'
+import { answerLost, cloudflareError, lostError, overLimits } from './cloudflare-errors.ts'
 import { allPages } from './cloudflare-pages.ts'
 import { batchBody, type CloudflareRecord, toDnsRecord } from './cloudflare-records.ts'
 import { textPower } from './cloudflare-texts.ts'
@@ -11,17 +10,10 @@ import { canonicalName } from './names.ts'
 import type { DnsProvider, DnsRecord, RecordChange } from './port.ts'
 import { namesIn, outstanding, ReadBack } from './standing.ts'
 
-export interface CloudflareOptions {
+export interface CloudflareOptions extends ClientOptions {
   readonly zone: string
-  readonly token: Secret
   readonly clock: Clock
-  /** Ends in /client/v4; Cloudflare's own when absent. */
-  readonly api?: URL | undefined
-  /** For one request, milliseconds. */
-  readonly timeoutMs?: number
 }
-
-const TIMEOUT_MS = 30_000
 
 /**
  * A zone on Cloudflare, through the official SDK. Requests are never repeated by the SDK: its retries would send a batch twice.
@@ -30,16 +22,16 @@ const TIMEOUT_MS = 30_000
 export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
   const zoneName = canonicalName(options.zone)
   const { clock } = options
-  let client: Promise<Cloudflare> | undefined
+  let client: Promise<CloudflareClient> | undefined
   let zone: Promise<CloudflareZone> | undefined
 
-  const connected = (): Promise<Cloudflare> => {
-    client ??= connect(options)
+  const connected = (): Promise<CloudflareClient> => {
+    client ??= openClient(options)
     return client
   }
   const call = async <T>(
     task: string,
-    work: (cloudflare: Cloudflare) => Promise<T>,
+    work: (cloudflare: CloudflareClient) => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> => {
     const cloudflare = await connected()
@@ -105,25 +97,8 @@ export function cloudflareProvider(options: CloudflareOptions): DnsProvider {
   }
 }
 
-async function connect({ token, api, timeoutMs = TIMEOUT_MS }: CloudflareOptions): Promise<Cloudflare> {
-  // Half a second to load: only those who use Cloudflare pay for it.
-  const { default: Cloudflare } = await import('cloudflare')
-  return new Cloudflare({
-    apiToken: token.reveal(),
-    // Without these the SDK would take another account's key from the environment and send it along.
-    apiKey: null,
-    apiEmail: null,
-    userServiceKey: null,
-    ...(api === undefined ? {} : { baseURL: api.href.replace(/\/$/, '') }),
-    maxRetries: 0,
-    timeout: timeoutMs,
-    logLevel: 'off',
-    fetch: checkedFetch,
-  })
-}
-
 async function readName(
-  cloudflare: Cloudflare,
+  cloudflare: CloudflareClient,
   zoneId: string,
   name: string,
   signal: AbortSignal | undefined,
@@ -145,7 +120,7 @@ interface BatchTarget {
 
 /** Sends all changes as one database transaction on Cloudflare's side. Returns the error when the answer was lost. */
 async function sendBatch(
-  cloudflare: Cloudflare,
+  cloudflare: CloudflareClient,
   { clock, zoneName, id }: BatchTarget,
   body: ReturnType<typeof batchBody>,
   signal: AbortSignal | undefined,
