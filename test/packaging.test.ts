@@ -1,14 +1,18 @@
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import type { Answer, Order } from '../src/files/hash-thread.ts'
 import { oldNode } from './cli/old-node.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const MINUTES = 60_000
+const WANTED = ['bin/migrate.js', 'dist/cli/main.js', 'dist/LICENSES.txt', 'package.json', 'LICENSE', 'README.md']
 
 let folder: string
 let packed: readonly string[]
@@ -42,7 +46,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('the packed program', () => {
   test('holds what it needs and nothing else', () => {
-    expect(packed).toEqual(expect.arrayContaining(['bin/migrate.js', 'dist/cli/main.js', 'package.json', 'LICENSE', 'README.md']))
+    expect(packed).toEqual(expect.arrayContaining([...WANTED]))
     expect(packed.filter((path) => /^(src|test|scripts|\.ci)\/|\.ts$|\.log$/.test(path))).toEqual([])
   })
 
@@ -51,6 +55,14 @@ describe('the packed program', () => {
     expect(said.stderr).toBe('')
     expect(said.stdout.trim()).toBe(manifest.version)
     expect(said.status).toBe(0)
+  })
+
+  test('hashes large files in a thread of its own', async () => {
+    const thread = new Worker(join(folder, 'installed/lib/node_modules', manifest.name, 'dist/cli/hash-thread.js'))
+    const answer = new Promise((resolve, reject) => thread.once('message', resolve).once('error', reject))
+    thread.postMessage({ hash: 1, asks: true } satisfies Order)
+    expect(await answer).toEqual({ hash: 1, sha256: createHash('sha256').digest('hex') } satisfies Answer)
+    await thread.terminate()
   })
 
   test('answers a playbook that is wrong with exit code 2', () => {

@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { builtProgram } from '../built-program.ts'
 import type { TestPostgres } from '../servers/postgres.ts'
 import { eventsOf, migrate } from './migrate.ts'
 import { type Shop, startServer, startShop } from './shop.ts'
-
-const BIN = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
 
 let server: TestPostgres
 let shop: Shop
@@ -29,10 +27,14 @@ const totals = async (): Promise<readonly unknown[]> =>
 describe('reconcile --follow', () => {
   it('carries orders as they come, compares everything when none comes any more, and again after late ones', async () => {
     await order(1)
-    const child = spawn(process.execPath, [BIN, 'reconcile', shop.playbook, '--follow', '--quiet', '8s', '--yes', '--json'], {
-      env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const child = spawn(
+      process.execPath,
+      [builtProgram(), 'reconcile', shop.playbook, '--follow', '--quiet', '8s', '--yes', '--json'],
+      {
+        env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     const exit = new Promise<number | null>((resolve) => child.once('close', resolve))
     const passes: string[] = []
     let stdout = ''

@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-
-const BIN = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
+import { builtCache, builtProgram } from '../built-program.ts'
 
 export interface Ended {
   readonly exit: number | null
@@ -11,8 +9,8 @@ export interface Ended {
 
 /** Runs the real command to its end, without a terminal. */
 export function migrate(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const child = spawn(process.execPath, [BIN, ...args], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+  const child = spawn(process.execPath, [builtProgram(), ...args], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...builtCache(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let [stdout, stderr] = ['', '']

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
+import { builtCache, builtProgram } from '../built-program.ts'
 
-const BIN = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
 /** Why no terminal can be lent to a program here (util-linux's `script` does); `null` when one can. For the titles of skipped suites. */
 export const terminalMissing: string | null = existsSync('/usr/bin/script') ? null : 'script of util-linux is not installed'
 
@@ -29,10 +28,16 @@ export function closeTerminals(): void {
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
-export function inTerminal(args: readonly string[], program: readonly string[] = [process.execPath, BIN]): Terminal {
+export function inTerminal(args: readonly string[], program: readonly string[] = [process.execPath, builtProgram()]): Terminal {
   const command = `stty cols 100 rows 30; exec ${[...program, ...args].map(quoted).join(' ')}`
   const child = spawn('/usr/bin/script', ['-qfec', command, '/dev/null'], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', TERM: 'xterm-256color', SHELL: '/bin/sh' },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      ...builtCache(),
+      TERM: 'xterm-256color',
+      SHELL: '/bin/sh',
+    },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   alive.add(child)

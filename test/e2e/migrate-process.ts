@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-
-const BIN = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
+import { builtCache, builtProgram } from '../built-program.ts'
 
 /** A line of `--json`, read as a script would. */
 export type WireEvent = {
@@ -37,8 +35,8 @@ export function killAll(): void {
 
 /** The real command as a process of its own, with `--json`; every line on its stdout must be an event. */
 export function startMigrate(args: readonly string[], env: Readonly<Record<string, string>>): MigrateProcess {
-  const child = spawn(process.execPath, [BIN, ...args, '--json'], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', NO_COLOR: '1', ...env },
+  const child = spawn(process.execPath, [builtProgram(), ...args, '--json'], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...builtCache(), NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   alive.add(child)
@@ -89,6 +87,8 @@ export function startMigrate(args: readonly string[], env: Readonly<Record<strin
 
 /** For a failed expectation: what failed first of all, then the last things that the run said. */
 export function story(run: MigrateRun): string {
-  const failures = run.events.filter(({ event, severity }) => event === 'failed' || severity === 'error').map((event) => JSON.stringify(event))
+  const failures = run.events
+    .filter(({ event, severity }) => event === 'failed' || severity === 'error')
+    .map((event) => JSON.stringify(event))
   return [`exit ${run.exit}`, ...failures, run.stderr, ...run.stdout.split('\n').slice(-25)].join('\n')
 }

@@ -18,6 +18,22 @@ export default function setup(): (() => void) | undefined {
   return () => rmSync(shared, { recursive: true, force: true })
 }
 
+/** Where what has this name lies for all tests of a run, once `giveTo` has put it there; `undefined` outside a run of vitest. */
+export function sharedPlace(name: string): string | undefined {
+  const shared = process.env[SHARED]
+  return shared === undefined ? undefined : join(shared, createHash('sha256').update(name).digest('hex').slice(0, 12))
+}
+
+/** Puts a folder in its shared place, unless another worker was faster. */
+export function giveTo(path: string, made: string): void {
+  try {
+    renameSync(made, path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error
+    rmSync(made, { recursive: true, force: true })
+  }
+}
+
 /** One of each in each worker, for the servers that it starts side by side. */
 const originals = new Map<string, Promise<string>>()
 
@@ -26,9 +42,8 @@ const originals = new Map<string, Promise<string>>()
  * to make a server's data takes seconds of both processors, a copy a tenth of one. Outside a run of vitest, `make` fills `directory`.
  */
 export async function copyOf(name: string, directory: string, make: (directory: string) => Promise<void>): Promise<void> {
-  const shared = process.env[SHARED]
-  if (shared === undefined) return await make(directory)
-  const path = join(shared, createHash('sha256').update(name).digest('hex').slice(0, 12))
+  const path = sharedPlace(name)
+  if (path === undefined) return await make(directory)
   const original = originals.get(path) ?? originalAt(path, make)
   originals.set(path, original)
   mkdirSync(directory, { recursive: true })
@@ -40,12 +55,6 @@ async function originalAt(path: string, make: (directory: string) => Promise<voi
   if (existsSync(path)) return path
   const made = `${path}.${process.pid}`
   await make(made)
-  try {
-    renameSync(made, path)
-  } catch (error) {
-    // Another worker was faster.
-    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error
-    rmSync(made, { recursive: true, force: true })
-  }
+  giveTo(path, made)
   return path
 }

@@ -10,7 +10,15 @@ import { directly } from '../../src/run/step.ts'
 import { openEarlier } from '../../src/steps/file-earlier.ts'
 import { FileStore, type StoredEntry } from '../../src/steps/file-store.ts'
 
-const ENTRY = { path: 'a.txt', kind: 'file', size: 2, mode: 0o644, mtimeSeconds: 1, target: null, sha256: 'f'.repeat(64) }
+const ENTRY: StoredEntry = {
+  path: 'a.txt',
+  kind: 'file',
+  size: 2,
+  mode: 0o644,
+  mtimeSeconds: 1,
+  target: null,
+  sha256: 'f'.repeat(64),
+}
 
 /** For a program that is given as text. */
 const MODULE = ['--no-warnings', '--input-type=module', '-e']
