@@ -10,5 +10,5 @@ describe('the merge on postgres, against a model that knows nothing of it', () =
   })
   afterAll(() => host?.close())
 
-  it('keeps every promise over random shops and histories', { timeout: PATIENCE_MS }, () => playHistories(host, 60, 3))
+  it('keeps every promise over random shops and histories', { timeout: PATIENCE_MS }, () => playHistories(host, 40, 3))
 })

@@ -1,9 +1,0 @@
-import { describe, it } from 'vitest'
-import { memoryModelHost } from './memory.ts'
-import { PATIENCE_MS, playHistories } from './model.ts'
-
-describe('the merge, against a model that knows nothing of it (second half)', () => {
-  it('keeps every promise over random shops and histories', { timeout: PATIENCE_MS }, () =>
-    playHistories(memoryModelHost, 1_000, 2),
-  )
-})
