@@ -31,7 +31,8 @@ describe('the whole playbook with a headroom that runs out', () => {
   it(
     'moves the old host past the new one, then the new one past the old, and killed around either resumes to the same end',
     async () => {
-      const { end, points } = await unbroken(moving)
+      const { end, run } = await unbroken(moving)
+      const { points } = run
       const moves = points.flatMap((name, at) => (name === 'before raiseIdentity' ? [at] : [])).slice(-2)
       expect(moves).toHaveLength(2)
       const tried = new Set(moves.flatMap((at) => Array.from({ length: 2 * AROUND }, (_, near) => at - AROUND + near)))
