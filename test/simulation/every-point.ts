@@ -5,8 +5,8 @@ import { type Process, type Scenario, Simulation } from './simulate.ts'
 
 /** `MIGRATE_SIMULATION_EVERY=1` tries every single point, however much it is like others. */
 const EVERY = process.env.MIGRATE_SIMULATION_EVERY === '1'
-/** As many points before one as tell what it is like. */
-const BEFORE = 2
+/** As many points before one tell what it is like. */
+const BEFORE = 1
 
 /** A whole run is played several hundred times. */
 export const PATIENCE_MS = 20 * 60_000
