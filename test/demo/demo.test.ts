@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
@@ -16,8 +15,6 @@ import { runSequence } from '../../src/run/runner.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/migrate.js', import.meta.url))
 const WHOLE_DEMO_MS = 180_000
-/** A crowd that leaves nobody on the old host shows nothing. */
-const STRAYS = 30
 
 let temporary: string
 
@@ -30,24 +27,8 @@ afterEach(async () => {
   await rm(temporary, { recursive: true, force: true })
 })
 
+// A demo from beginning to end is played by the packed program (test/packaging.test.ts).
 describe('migrate demo', () => {
-  test('moves a shop in trade, and every receipt is borne out by the new host', { timeout: WHOLE_DEMO_MS }, async () => {
-    const demo = start(['demo', '--json'])
-    const [output, [exit]] = await Promise.all([text(demo.stdout), once(demo, 'close')])
-    const events = output
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
-    const [receipts, finished] = events.slice(-2)
-    expect(receipts).toMatchObject({ event: 'receipts', faults: [], failedPurchases: 0 })
-    expect(receipts?.good).toBe(receipts?.receipts)
-    expect(receipts?.carried).toBeGreaterThanOrEqual(STRAYS)
-    expect(finished).toMatchObject({ event: 'finished', outcome: 'ok', exit: 0 })
-    expect(exit).toBe(0)
-    expect(events.filter((event) => event.event === 'finished')).toHaveLength(1)
-    expect(await readdir(temporary)).toEqual([])
-  })
-
   test('is stopped by Ctrl-C in the middle and leaves nothing behind', { timeout: WHOLE_DEMO_MS }, async () => {
     const demo = start(['demo', '--json'])
     let output = ''

@@ -20,6 +20,10 @@ export class Life {
   readonly holder: Holder
   /** What the points were called, in order. */
   readonly points: string[] = []
+  /** For each point the step that was last heard of. */
+  readonly steps: string[] = []
+  /** The step that was last heard of. */
+  step = ''
   readonly died: Promise<void>
   readonly #killAt: number
   readonly #untilDeath: Promise<never>
@@ -49,6 +53,7 @@ export class Life {
   async point(name: string): Promise<void> {
     if (this.#dead) await forever
     this.points.push(name)
+    this.steps.push(this.step)
     if (this.points.length !== this.#killAt) return
     this.#dead = true
     this.clock.stop()

@@ -28,6 +28,8 @@ export interface Process {
   /** `undefined`: it was killed. */
   readonly result: RunResult | undefined
   readonly points: readonly string[]
+  /** For each point the step that was last heard of. */
+  readonly steps: readonly string[]
   readonly events: readonly RunEvent[]
 }
 
@@ -77,7 +79,9 @@ export class Simulation<W> {
         binding: { playbook: 'simulation', endpoints: {} },
         clock: life.clock,
         sink: (event) => {
-          if (!life.dead) events.push(event)
+          if (life.dead) return
+          events.push(event)
+          if (event.step !== null) life.step = event.step
         },
         redactor: new Redactor(),
         effects: life.effects,
@@ -92,6 +96,6 @@ export class Simulation<W> {
     if (life.dead) this.#scenario.bury?.()
     this.#now = life.clock.now()
     life.clock.stop()
-    return { result, points: life.points, events }
+    return { result, points: life.points, steps: life.steps, events }
   }
 }

@@ -28,8 +28,8 @@ describe('the rollback of the whole playbook over fakes', () => {
   it(
     'killed at any point, is rolled back to the world as it was',
     async () => {
-      const { start, points } = await unbroken(still)
-      await atEvery(points, still, async (simulation, killAt) => {
+      const { start, run } = await unbroken(still)
+      await atEvery(run, still, async (simulation, killAt) => {
         await simulation.run(killAt)
         const { result, events } = await simulation.rollback()
         expect(result?.outcome, JSON.stringify(events.findLast((event) => event.event === 'failed'))).toBe('ok')

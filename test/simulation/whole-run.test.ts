@@ -43,8 +43,8 @@ describe('the whole playbook over fakes', () => {
   it(
     'killed before and after every line of its journal and every effect, resumes to the end of an unbroken run',
     async () => {
-      const { end, points } = await unbroken(moving)
-      await atEvery(points, moving, async (simulation, killAt) => {
+      const { end, run } = await unbroken(moving)
+      await atEvery(run, moving, async (simulation, killAt) => {
         expect((await simulation.run(killAt)).result).toBeUndefined()
         const { result, events } = await simulation.run()
         expect(result?.outcome, JSON.stringify(events.findLast((event) => event.event === 'failed'))).toBe('ok')
@@ -58,7 +58,8 @@ describe('the whole playbook over fakes', () => {
     'with a new host that fails, killed anywhere from the cutover on, decides once to go back, and a rollback sends customers there',
     async () => {
       const failing = wholeRun({ customers: true, bury, failing: true })
-      const points = await inSimulation(failing, async (simulation) => (await simulation.run()).points)
+      const run = await inSimulation(failing, (simulation) => simulation.run())
+      const { points } = run
       const cutover = points.lastIndexOf('after apply')
       expect(cutover).toBeGreaterThan(0)
       expect(points.length - cutover).toBeGreaterThan(10)
@@ -75,7 +76,7 @@ describe('the whole playbook over fakes', () => {
         await simulation.rollback()
         expect(JSON.stringify(simulation.world.zone.records)).toContain('203.0.113.10')
       }
-      await atEvery(points, failing, trial, cutover)
+      await atEvery(run, failing, trial, cutover)
     },
     PATIENCE_MS,
   )
