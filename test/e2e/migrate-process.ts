@@ -89,6 +89,8 @@ export function startMigrate(args: readonly string[], env: Readonly<Record<strin
 
 /** For a failed expectation: what failed first of all, then the last things that the run said. */
 export function story(run: MigrateRun): string {
-  const failures = run.events.filter(({ event, severity }) => event === 'failed' || severity === 'error').map((event) => JSON.stringify(event))
+  const failures = run.events
+    .filter(({ event, severity }) => event === 'failed' || severity === 'error')
+    .map((event) => JSON.stringify(event))
   return [`exit ${run.exit}`, ...failures, run.stderr, ...run.stdout.split('\n').slice(-25)].join('\n')
 }
