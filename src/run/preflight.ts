@@ -28,10 +28,11 @@ export async function preflight(
 ): Promise<ReadonlyMap<string, readonly Finding[]>> {
   const found = new Map<string, readonly Finding[]>()
   const told = new Set<string>()
+  const round = {}
   for (const finding of await checkHooks(stops.signal)) session.emit(null, { event: 'finding', ...findingFields(finding) })
   for (const step of steps) {
     checking(step)
-    const findings = [...(await checkStep(session, step, stops)), ...noWayBack(step)]
+    const findings = [...(await checkStep(session, step, stops, round)), ...noWayBack(step)]
     for (const finding of findings) {
       // Several steps may need the same thing; it is told once.
       const text = `${finding.code} ${finding.message}`
@@ -43,10 +44,10 @@ export async function preflight(
   return found
 }
 
-async function checkStep(session: Session, step: Step, stops: PreflightStops): Promise<readonly Finding[]> {
+async function checkStep(session: Session, step: Step, stops: PreflightStops, round: object): Promise<readonly Finding[]> {
   try {
     const findings = await within(session.clock, stops, { ms: undefined, what: `the check of "${step.title}"` }, (signal) =>
-      step.check(session.lend(step, signal, 'read')),
+      step.check(session.lend(step, signal, 'read', round)),
     )
     // A check reports what it couldn't find out as a finding; when it was told to stop, that says nothing of the host.
     stops.signal.throwIfAborted()

@@ -129,8 +129,11 @@ export class Session {
     return made
   }
 
-  /** What the step is lent: `read` in `check` and `plan`, where it may not even remember anything; `write` in all else. */
-  lend(step: Step, signal: AbortSignal, stage: 'read' | 'write'): StepRun {
+  /**
+   * What the step is lent: `read` in `check` and `plan`, where it may not even remember anything; `write` in all else. `round`: of the
+   * checks that are made together.
+   */
+  lend(step: Step, signal: AbortSignal, stage: 'read' | 'write', round?: object): StepRun {
     const { directory, dryRun, clock, history, observing } = this.#options
     return {
       id: this.id,
@@ -139,6 +142,7 @@ export class Session {
       directory,
       dryRun,
       named: this.named.has(step.id),
+      ...(round === undefined ? {} : { round }),
       ...(observing === undefined ? {} : { observing: { refresh: () => this.#refresh(observing) } }),
       emit: (body) => this.#emitForStep(step.id, body),
       progress: (done, total, unit, item) =>

@@ -72,6 +72,11 @@ export interface StepRun {
    * has remembered meanwhile.
    */
   readonly observing?: { refresh(): Promise<void> }
+  /**
+   * In `check`: one and the same for all steps that are asked together, so that what several of them ask of a host is asked once. Absent
+   * elsewhere, where the world may be another by now.
+   */
+  readonly round?: object
   emit(body: EventBody): void
   progress(done: number, total: number | null, unit: ProgressUnit, item?: string): void
   /**

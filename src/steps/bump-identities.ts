@@ -13,6 +13,7 @@ import { databaseOf, gather, missingDatabase } from './database-parts.ts'
 import { HEADROOM_KEY, headroomRecordSchema, identityName, recallHeadroom } from './headroom.ts'
 import { durationMs } from './options.ts'
 import { courseOf } from './rate-samples.ts'
+import { identitiesBy, schemaForCheck } from './schema-seen.ts'
 import { asOfNow, stamp } from './steady-time.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -70,8 +71,7 @@ class BumpIdentities implements Step<Change> {
     return gather(
       () => target.missingRights('write'),
       async () => {
-        const schema = await old.schema()
-        const states = await old.identities(schema)
+        const { schema, states } = await identitiesBy(old, await schemaForCheck(run, old))
         const raised = new Set(recallHeadroom(run).map((record) => identityName(record.identity)))
         const waiting = states.filter((state) => !raised.has(identityName(state.identity)))
         const course = courseOf(run) ?? nothingSeen

@@ -11,6 +11,7 @@ import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import { forgottenConfigs } from './rewrite-config-forgotten.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
+import { schemaForCheck } from './schema-seen.ts'
 import { chosenOfOld } from './snapshot-files.ts'
 import { suspectedReferences } from './suspects.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
@@ -73,7 +74,7 @@ async function lookAtDatabase({ side, database }: Host, purpose: 'read' | 'write
 async function compareDatabases(world: World, run: StepRun): Promise<readonly Finding[]> {
   const [old, target] = [world.old.database, world.new.database]
   if (old === undefined) return []
-  const schema = await old.schema()
+  const schema = await schemaForCheck(run, old)
   const copied = { ...schema, tables: copiedTables(world, schema) }
   return gather(
     async () => (target === undefined ? [] : serverFindings(old, target)),

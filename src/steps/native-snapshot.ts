@@ -22,6 +22,8 @@ import type { StepContext } from './world.ts'
 /** What of the snapshot through the driver serves every method. */
 export interface SharedSnapshot {
   store(run: StepRun): SnapshotStore
+  /** The old database's schema now, for a plan; the snapshot that begins right after it goes by it. */
+  look(run: StepRun): Promise<Schema>
   /** The schema of this snapshot, saved when it begins; an earlier one is kept if the database still agrees with it. */
   begin(store: SnapshotStore, run: StepRun): Promise<Schema>
   connections(): number
@@ -103,7 +105,7 @@ export class SnapshotByMethod<C extends Json> implements Step {
     const decision = await this.#decide()
     if (!decision.possible) throw notPossible(decision)
     const old = databaseOf(this.#context.world.old)
-    const copied = new Set(copiedTables(this.#context.world, await old.schema()).map((table) => fullName(table.name)))
+    const copied = new Set(copiedTables(this.#context.world, await this.#shared.look(run)).map((table) => fullName(table.name)))
     const sizes = (await old.sizes()).filter((size) => copied.has(fullName(size.table)))
     const change: DumpChange = {
       method: this.method,

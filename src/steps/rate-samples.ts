@@ -6,6 +6,7 @@ import type { Database } from '../databases/port.ts'
 import type { IdentityState, Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { identityName } from './headroom.ts'
+import { identitiesBy } from './schema-seen.ts'
 import { asOfNow, stamp } from './steady-time.ts'
 
 const lookSchema = z.object({ at: z.string(), positions: z.record(z.string(), z.string()) })
@@ -54,10 +55,11 @@ export function courseOf(run: StepRun): ((name: string) => Course | undefined) |
 
 /**
  * Does `work`, and looks at the old host's identities before it, after it and whenever it calls `look`: a minute apart at least, and
- * never twice at a time. A look that fails is told and costs nothing but the look.
+ * never twice at a time. A look that fails is told and costs nothing but the look. `schema` is the snapshot's: only what stood there
+ * when it began is measured.
  */
-export async function whileSampling(run: StepRun, old: Database, work: (look: () => void) => Promise<void>): Promise<void> {
-  const sampler = new Sampler(run, old)
+export async function whileSampling(run: StepRun, sampled: Sampled, work: (look: () => void) => Promise<void>): Promise<void> {
+  const sampler = new Sampler(run, sampled)
   try {
     sampler.look()
     await work(() => sampler.look())
@@ -67,16 +69,22 @@ export async function whileSampling(run: StepRun, old: Database, work: (look: ()
   }
 }
 
+export interface Sampled {
+  readonly old: Database
+  readonly schema: Schema
+}
+
 class Sampler {
   readonly #run: StepRun
   readonly #old: Database
-  #schema: Schema | undefined
+  #schema: Schema
   #looking: Promise<void> | undefined
   #failed = false
 
-  constructor(run: StepRun, old: Database) {
+  constructor(run: StepRun, { old, schema }: Sampled) {
     this.#run = run
     this.#old = old
+    this.#schema = schema
   }
 
   look(): void {
@@ -99,8 +107,8 @@ class Sampler {
   async #look(last: Look, before: Readonly<Record<string, number>>): Promise<void> {
     const { clock } = this.#run
     try {
-      this.#schema ??= await this.#old.schema()
-      const states = await this.#old.identities(this.#schema)
+      const { schema, states } = await identitiesBy(this.#old, this.#schema)
+      this.#schema = schema
       const sinceLast = clock.now() - timeOf(this.#run, last)
       const now = stamp(clock)
       const peaks: Record<string, number> = { ...before }

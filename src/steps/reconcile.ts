@@ -20,6 +20,7 @@ import { parkedFinding, remappedFinding, sumsApart, unaccounted, uncompared } fr
 import { movedRows, provenOf } from './reconcile-proven.ts'
 import { planWords } from './reconcile-words.ts'
 import { declaredReferences, rulesFor } from './rules.ts'
+import { schemaForCheck } from './schema-seen.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
 /** How many passes there were, cheap ones too. */
@@ -50,14 +51,16 @@ class ReconcileStep implements Step<ReconcileChange> {
     this.title = direction === 'forward' ? "Carry the old host's late orders over" : "Carry the new host's orders back"
   }
 
-  async check(): Promise<readonly Finding[]> {
+  async check(run: StepRun): Promise<readonly Finding[]> {
     const { old, new: fresh } = this.#world
     const without = [old, fresh].filter((host) => host.database === undefined)
     // Going back, the rules are those that the way forward was checked with.
     const rules = async (): Promise<readonly Finding[]> => {
       if (this.#direction === 'reverse' || old.database === undefined) return []
       const isMatched = [...this.#world.tables.values()].some(({ match }) => match.length > 0)
-      return policyFindings(this.#world, await old.database.schema(), isMatched ? await fresh.database?.schema() : undefined)
+      const schema = await schemaForCheck(run, old.database)
+      const there = isMatched && fresh.database !== undefined ? await schemaForCheck(run, fresh.database) : undefined
+      return policyFindings(this.#world, schema, there)
     }
     return [...without.map((host) => missingDatabase(this.id, host)), ...(await gather(rules))]
   }

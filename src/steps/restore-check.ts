@@ -2,8 +2,10 @@ import type { Finding } from '../base/errors.ts'
 import { statementMark } from '../databases/plan/restore.ts'
 import type { Database, ServerInfo } from '../databases/port.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
+import type { StepRun } from '../run/step.ts'
 import { copiedTables } from './rules.ts'
 import { sameDatabase } from './same-database.ts'
+import { schemaForCheck } from './schema-seen.ts'
 import type { World } from './world.ts'
 
 /**
@@ -12,15 +14,15 @@ import type { World } from './world.ts'
  */
 export async function checkTarget(
   world: World,
-  run: string,
+  run: StepRun,
   target: Database,
   schema: Schema,
   old: Database,
 ): Promise<readonly Finding[]> {
   const [servers, there, marks, sizes] = await Promise.all([
     serverFindings(old, target),
-    target.schema(),
-    target.marks(run),
+    schemaForCheck(run, target),
+    target.marks(run.id),
     old.sizes(),
   ])
   const ours = (name: string): boolean => marks.has(statementMark(`table ${name}`))

@@ -40,6 +40,7 @@ import {
   writtenFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
+import { schemaForCheck } from './schema-seen.ts'
 import { SNAPSHOT_SIZES_KEY, snapshotDatabaseKind, snapshotSizesSchema } from './snapshot-database.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -72,7 +73,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     if (old === undefined) return [missingDatabase(this.id, this.#world.old)]
     return gather(
       () => target.missingRights('write'),
-      async () => checkTarget(this.#world, run.id, target, (await this.#store(run).schema()) ?? (await old.schema()), old),
+      async () =>
+        checkTarget(this.#world, run, target, (await this.#store(run).schema()) ?? (await schemaForCheck(run, old)), old),
     )
   }
 
@@ -112,7 +114,7 @@ class RestoreDatabase implements Step<RestoreChange> {
       case 'statements':
         return this.#create(change.statements, run, target)
       case 'load':
-        return whileSampling(run, databaseOf(this.#world.old), () => this.#load(change, run, target))
+        return this.#load(change, run, target)
       case 'orphans':
         return this.#removeOrphans(change.rules, run, target)
       case 'identities':
@@ -265,14 +267,11 @@ class RestoreDatabase implements Step<RestoreChange> {
 
   async #load(change: Extract<RestoreChange, { kind: 'load' }>, run: StepRun, target: Database): Promise<void> {
     const schema = await this.#schema(run)
-    await loadParts({
-      run,
-      database: target,
-      store: this.#store(run),
-      tables: copiedTables(this.#world, schema),
-      connections: this.#world.new.connections,
-      estimatedRows: change.tables.reduce((rows, table) => rows + table.rows, 0),
-    })
+    const estimatedRows = change.tables.reduce((rows, table) => rows + table.rows, 0)
+    const [tables, { connections }] = [copiedTables(this.#world, schema), this.#world.new]
+    await whileSampling(run, { old: databaseOf(this.#world.old), schema }, () =>
+      loadParts({ run, database: target, store: this.#store(run), tables, connections, estimatedRows }),
+    )
   }
 
   /** Of a table that is reconciled, no row may be lost that was born there. */

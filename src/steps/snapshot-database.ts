@@ -18,6 +18,7 @@ import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
+import { schemaForCheck } from './schema-seen.ts'
 import { roomFinding, withoutKey } from './snapshot-check.ts'
 import { methodMistake, methodShape } from './snapshot-method.ts'
 import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
@@ -75,9 +76,12 @@ class SnapshotDatabase implements Step<Change> {
   readonly change = changeSchema
   readonly #world: World
   readonly #options: Options
+  /** As the plan found it a moment ago. */
+  #planned: Schema | undefined
   /** What of it serves the other methods too. */
   readonly shared = {
     store: (run: StepRun): SnapshotStore => this.#store(run),
+    look: (run: StepRun): Promise<Schema> => this.#look(run),
     begin: (store: SnapshotStore, run: StepRun): Promise<Schema> => this.#begin(store, run),
     connections: (): number => this.#connections(),
   }
@@ -94,7 +98,7 @@ class SnapshotDatabase implements Step<Change> {
     return gather(
       () => old.missingRights('read'),
       async () => {
-        const schema = await old.schema()
+        const schema = await schemaForCheck(run, old)
         return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
       () => this.#sameEngine(),
@@ -107,7 +111,7 @@ class SnapshotDatabase implements Step<Change> {
     const manifest = await this.#store(run).manifest()
     if (manifest.complete) return []
     const old = databaseOf(this.#world.old)
-    const schema = await old.schema()
+    const schema = await this.#look(run)
     const sizes = new Map((await old.sizes()).map((size) => [fullName(size.table), size]))
     const tables = copiedTables(this.#world, schema).map((table) => {
       const name = fullName(table.name)
@@ -130,7 +134,7 @@ class SnapshotDatabase implements Step<Change> {
     const connections = this.#connections()
     const bytes = change.tables.reduce((total, table) => total + table.bytes, 0)
     const pace = { run, world: this.#world, mode: this.#options.throttle, readers: connections, bytes }
-    await whileSampling(run, old, (look) =>
+    await whileSampling(run, { old, schema }, (look) =>
       atOldShopsPace(pace, (throttle) =>
         copyTables({
           database: old,
@@ -206,10 +210,18 @@ class SnapshotDatabase implements Step<Change> {
     return `${change.resumed ? 'go on saving' : 'save'} ${size} over ${change.connections} connections (${copyTime(bytes)})${change.oneInstant ? ', in one transaction on the old host' : ''}`
   }
 
+  /** For a plan: what is begun right after it goes by the same reading. */
+  async #look(run: StepRun): Promise<Schema> {
+    const schema = await databaseOf(this.#world.old).schema()
+    this.#planned = run.dryRun ? undefined : schema
+    return schema
+  }
+
   /** The schema of this snapshot: as saved when it began, or saved now. */
   async #begin(store: SnapshotStore, run: StepRun): Promise<Schema> {
     const old = databaseOf(this.#world.old)
-    const live = await old.schema()
+    const live = this.#planned ?? (await old.schema())
+    this.#planned = undefined
     const saved = await store.schema()
     if (saved !== undefined) {
       const { tables } = await store.manifest()

@@ -95,7 +95,7 @@ function check(world: World, options: Options, run: StepRun): Promise<readonly F
   return gather(
     async () => findings,
     () => cantLeap(world),
-    () => cantSeeOrders(world, options.orders),
+    () => cantSeeOrders(world, options.orders, run),
     () => cantCountHits(world, options, run),
   )
 }

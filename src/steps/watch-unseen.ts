@@ -1,6 +1,8 @@
 import type { Finding } from '../base/errors.ts'
 import { findTable, fullName, type Table } from '../databases/schema.ts'
+import type { StepRun } from '../run/step.ts'
 import { trackedTables } from './rules.ts'
+import { schemaForCheck } from './schema-seen.ts'
 import { LOOKS_LIKE_ORDERS } from './watch-traffic.ts'
 import type { World } from './world.ts'
 
@@ -8,10 +10,10 @@ import type { World } from './world.ts'
  * Tables of orders whose rows the database doesn't number (GUIDs, numbers of the shop's own): the watch goes by numbers, and would see
  * nobody order. `orders`: the table that the playbook names; those that are called so when absent. Read-only.
  */
-export async function cantSeeOrders(world: World, orders: string | undefined): Promise<readonly Finding[]> {
+export async function cantSeeOrders(world: World, orders: string | undefined, run: StepRun): Promise<readonly Finding[]> {
   const { database } = world.old
   if (database === undefined) return []
-  const schema = await database.schema()
+  const schema = await schemaForCheck(run, database)
   const numbered = new Set(schema.identities.map(({ table }) => fullName(table)))
   const unseen = ordersTables(trackedTables(world, schema), orders).filter(({ name }) => !numbered.has(fullName(name)))
   if (unseen.length === 0) return []
