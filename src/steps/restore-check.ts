@@ -19,10 +19,10 @@ export async function checkTarget(
   schema: Schema,
   old: Database,
 ): Promise<readonly Finding[]> {
-  const [servers, there, marks, sizes] = await Promise.all([
+  const [servers, [there, marks], sizes] = await Promise.all([
     serverFindings(old, target),
-    schemaForCheck(run, target),
-    target.marks(run.id),
+    // The marks last: a process of this run that was killed may have asked for tables that the server only makes now.
+    schemaForCheck(run, target).then(async (seen) => [seen, await target.marks(run.id)] as const),
     old.sizes(),
   ])
   const ours = (name: string): boolean => marks.has(statementMark(`table ${name}`))

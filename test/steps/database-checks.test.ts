@@ -4,6 +4,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/base/errors.ts'
+import { statementMark } from '../../src/databases/plan/restore.ts'
 import type { Database } from '../../src/databases/port.ts'
 import { reconcileKind } from '../../src/steps/reconcile.ts'
 import { restoreDatabaseKind } from '../../src/steps/restore-database.ts'
@@ -69,6 +70,23 @@ describe('before a database is moved', () => {
     )
     expect(new Set(found)).toEqual(new Set(['database-rights-missing', 'target-older', 'target-not-empty', 'parent-skipped']))
     expect(found.filter((code) => code === 'target-not-empty')).toHaveLength(12)
+  })
+
+  it('a table of this run that the server makes meanwhile, asked by a process that was killed, is no stranger’s', async () => {
+    const [old, fresh, run] = [new MemoryShop(), new MemoryShop(), new TestRun('/nowhere')]
+    await old.createShop()
+    const source = old.open()
+    const killed = fresh.open()
+    const target = fresh.open({
+      onCall: async (operation, when) => {
+        if (operation !== 'schema' || when !== 'before') return
+        for (const { name, sql } of killed.ddl(await source.schema()))
+          if (name.startsWith('table ')) await killed.execute(sql, { run: run.id, name: statementMark(name) })
+      },
+    })
+    const world = testWorld({ old: { database: source }, new: { database: target } })
+    expect(codes(await restoreDatabaseKind.create({}, testContext(world, 'restore-database')).check(run))).toEqual([])
+    expect((await killed.schema()).tables.length).toBeGreaterThan(0)
   })
 
   it('a database that can not be reached is a finding, not the end of the check', async () => {
