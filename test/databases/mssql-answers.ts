@@ -5,13 +5,15 @@ import { RowConnection } from '../../src/databases/mssql/raw-rows.ts'
 import { Session } from '../../src/databases/mssql/session.ts'
 
 type Row = Readonly<Record<string, string | number | boolean | null>>
+/** The rows for a question with such a text. */
+export type Answer = readonly [pattern: RegExp, rows: readonly Row[]]
 
 /** A connection to nowhere that answers each question by the first pattern that its text has, and notes them. */
 class Answering extends RowConnection {
   readonly asked: string[] = []
-  readonly #answers: readonly (readonly [RegExp, readonly Row[]])[]
+  readonly #answers: readonly Answer[]
 
-  constructor(answers: readonly (readonly [RegExp, readonly Row[]])[]) {
+  constructor(answers: readonly Answer[]) {
     super(
       configuration({
         host: 'localhost',
@@ -54,7 +56,7 @@ class Answering extends RowConnection {
 }
 
 /** A session whose server is what `answers` say, where a test needs what no server here has. */
-export function answered(...answers: readonly (readonly [RegExp, readonly Row[]])[]): {
+export function answered(...answers: readonly Answer[]): {
   readonly session: Session
   readonly asked: readonly string[]
 } {

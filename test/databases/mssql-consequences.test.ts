@@ -67,6 +67,44 @@ describe('what the new host’s server means for a shop', () => {
 
   it('is that readers wait where they didn’t', () => {
     expect(found(server({ facts: { readCommittedSnapshot: '1' } }), server())).toEqual(['warning readers-wait'])
+    expect(found(server(), server({ facts: { readCommittedSnapshot: '1' } }))).toEqual(['warning readers-never-wait'])
+  })
+
+  it.each([
+    ['snapshotIsolation', ['warning snapshot-isolation-off'], []],
+    ['recursiveTriggers', ['warning recursive-triggers'], ['warning recursive-triggers']],
+    ['serviceBroker', ['warning service-broker-off'], []],
+  ])('is another setting of the database: %s', (name, lost, gained) => {
+    const [on, off] = [server({ facts: { [name]: '1' } }), server({ facts: { [name]: '0' } })]
+    expect(found(on, off)).toEqual(lost)
+    expect(found(off, on)).toEqual(gained)
+    expect(found(on, on)).toEqual([])
+  })
+
+  it('is the account’s language, and first of all whether it turns dates around', () => {
+    const language = (name: string, dateFormat: string) => server({ facts: { language: name, dateFormat } })
+    const [english, german, british] = [
+      language('us_english', 'mdy'),
+      language('Deutsch', 'dmy'),
+      language('British', 'dmy'),
+    ] as const
+    const [turned] = consequences(german, english)
+    expect(turned).toMatchObject({ severity: 'warning', code: 'language-differs' })
+    expect(turned?.message).toContain('read as mdy there, not as dmy')
+    expect(turned?.hint).toContain('DEFAULT_LANGUAGE')
+    expect(consequences(german, british)[0]?.message).toMatch(/Deutsch.*British.*names of months/)
+    expect(found(german, german)).toEqual([])
+    expect(found(german, server())).toEqual([])
+  })
+
+  it('is a collation of temporary tables that the shop’s columns haven’t got', () => {
+    const temporaries = (temporaryCollation: string) => server({ facts: { temporaryCollation } })
+    const [alike, other] = [temporaries('Latin1_General_CI_AS'), temporaries('SQL_Latin1_General_CP1_CI_AS')]
+    const [finding] = consequences(alike, other)
+    expect(finding).toMatchObject({ severity: 'warning', code: 'temporary-collation' })
+    expect(finding?.message).toContain('error 468')
+    expect(found(other, alike)).toEqual([])
+    expect(found(other, other)).toEqual([])
   })
 
   it('is nothing of what a server doesn’t tell', () => {

@@ -132,6 +132,23 @@ const CATALOG: readonly Catalog[] = [
   { view: 'symmetric_keys', columns: ['name'], rows: [{ name: '##MS_DatabaseMasterKey##' }, { name: 'cards' }] },
   { view: 'certificates', columns: ['name'], rows: [{ name: '##MS_AgentSigningCertificate##' }, { name: 'mail' }] },
   { view: 'plan_guides', columns: ['name'], rows: [{ name: 'hint' }] },
+  {
+    view: 'database_principals',
+    columns: ['principal_id', 'name'],
+    rows: [
+      { principal_id: 1, name: 'dbo' },
+      { principal_id: 5, name: 'clerk' },
+    ],
+  },
+]
+
+/** Those with what only the server knows: the open database, beside another one, and numbers of modules that are there. */
+const OF_THE_SERVER = [
+  `CREATE VIEW cat.databases AS SELECT DB_NAME() AS name, CONVERT(int, 1) AS is_cdc_enabled, CONVERT(int, 1) AS snapshot_isolation_state
+UNION ALL SELECT N'other', 1, 1`,
+  ...['as_clerk', 'as_dbo', 'as_owner', 'as_caller'].map((name) => `CREATE PROCEDURE dbo.${name} AS SELECT 1 AS one`),
+  `CREATE VIEW cat.sql_modules AS SELECT o.object_id, CONVERT(int, CASE o.name WHEN N'as_clerk' THEN 5 WHEN N'as_dbo' THEN 1 WHEN N'as_owner' THEN -2 END) AS execute_as_principal_id
+FROM sys.objects o WHERE o.name LIKE N'as[_]%'`,
 ]
 
 /** What each probe must find there, and nothing else. */
@@ -168,6 +185,9 @@ const FOUND: Readonly<Record<string, readonly string[]>> = {
   'encryption-key': ['cards'],
   certificate: ['mail'],
   'plan-guide': ['hint'],
+  'execute-as-user': ['dbo.as_clerk (as clerk)'],
+  'change-data-capture-on': ['this one'],
+  'several-moments': ['this one'],
 }
 
 const TEXTS = new Set(['name', 'type'])
@@ -197,11 +217,11 @@ describe.skipIf(MSSQL_URL === undefined)(mssqlTitle('what a SQL Server’s catal
         await session.batch(
           "CREATE VIEW cat.schemas AS SELECT SCHEMA_ID(N'dbo') AS schema_id, CONVERT(nvarchar(128), N'dbo') AS name",
         )
-        for (const each of CATALOG) await session.batch(viewSql(each))
+        for (const sql of [...CATALOG.map(viewSql), ...OF_THE_SERVER]) await session.batch(sql)
         const all: Record<string, readonly string[]> = {}
         for (const probe of PROBES.filter(({ code }) => code in FOUND)) {
           const { rows } = await session.query(probe.sql.replaceAll(/\bsys\./g, 'cat.'))
-          all[probe.code] = rows.map(([name]) => String(name)).toSorted()
+          all[probe.code] = rows.map(([name]) => (name === made.name ? 'this one' : String(name))).toSorted()
         }
         return all
       })

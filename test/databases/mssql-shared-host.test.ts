@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { beginSession } from '../../src/databases/mssql/connection.ts'
 import { kindOfServerError } from '../../src/databases/mssql/errors.ts'
 import { readSynonyms } from '../../src/databases/mssql/introspect-objects.ts'
 import { namesDatabase, ownNameFindings, withoutDatabase } from '../../src/databases/mssql/own-name.ts'
@@ -63,7 +64,7 @@ describe('a database that is called otherwise on the new host', () => {
 })
 
 describe('who may do what', () => {
-  const grant = { state: 'GRANT', class: 0, object: null }
+  const grant = { state: 'GRANT', class: 0, major: 0, object: null }
 
   it('is told beforehand of all but the account that reads', async () => {
     const { session } = answered(
@@ -91,6 +92,32 @@ describe('who may do what', () => {
     ])
   })
 
+  it('is told of everybody (public), but for what a new database lets everybody do', async () => {
+    const permitted = (...grants: readonly { readonly state: string; readonly permission: string; readonly major: number }[]) =>
+      answered(
+        [
+          /FROM sys\.database_permissions/,
+          grants.map((each) => ({ ...grant, name: 'public', class: 1, object: 'dbo.Orders', ...each })),
+        ],
+        [/FROM sys\.database_principals/, [{ name: 'public' }]],
+      ).session
+    const byDefault = [
+      { state: 'GRANT', permission: 'SELECT', major: -385 },
+      { state: 'GRANT', permission: 'VIEW ANY COLUMN MASTER KEY DEFINITION', major: 0 },
+    ]
+    expect(await readPrincipals(permitted(...byDefault))).toEqual([])
+    const told = await readPrincipals(
+      permitted(
+        ...byDefault,
+        { state: 'GRANT', permission: 'SELECT', major: 7 },
+        { state: 'DENY', permission: 'EXECUTE', major: -9 },
+      ),
+    )
+    expect(principalFindings(told, 'shop')[0]?.message).toMatch(
+      /: public \(GRANT SELECT ON dbo\.Orders, DENY EXECUTE ON dbo\.Orders\)\.$/,
+    )
+  })
+
   it('is cut short where it is much, and nothing where only the account itself is there', () => {
     const many = ['a', 'b', 'c', 'd', 'e'].map((name) => ({ name, grants: ['1', '2', '3', '4'] }))
     expect(principalFindings(many, 'shop')[0]?.message).toMatch(/a \(1, 2, 3, and 1 more\).* and 2 more\.$/)
@@ -101,6 +128,12 @@ describe('who may do what', () => {
 })
 
 describe('a session beside customers', () => {
+  it('is the victim of a deadlock, not they, and waits for no lock for long', async () => {
+    const { session, asked } = answered()
+    await beginSession(session)
+    expect(asked.flatMap((sql) => sql.split(/;\s*/)).toSorted()).toEqual(['SET DEADLOCK_PRIORITY LOW', 'SET LOCK_TIMEOUT 10000'])
+  })
+
   it('that finds a replica while it takes over is tried again, not told that it lacks a right', () => {
     for (const number of [976, 983])
       expect(kindOfServerError({ number, severity: 14, message: 'currently not accessible' })).toBe('database-connection-lost')

@@ -62,6 +62,22 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
       return table
     }
 
+    it('what a shop sees of its settings is told, each as the server has it', async () => {
+      const { facts = {}, collation } = await source.info()
+      const silent = Object.keys(facts).filter((name) => facts[name] === '')
+      expect(silent).toEqual([])
+      expect(['readCommittedSnapshot', 'recursiveTriggers', 'serviceBroker'].map((name) => facts[name])).toEqual(
+        await from.use(async (session) => {
+          const { rows } = await session.query(
+            'SELECT is_read_committed_snapshot_on, is_recursive_triggers_on, is_broker_enabled FROM sys.databases WHERE name = DB_NAME()',
+          )
+          return (rows[0] ?? []).map((on) => (on === true ? '1' : '0'))
+        }),
+      )
+      expect(facts.dateFormat).toMatch(/^(?:dmy|mdy|ymd|ydm|myd|dym)$/)
+      expect(facts.temporaryCollation?.toLowerCase()).toBe(collation.toLowerCase())
+    })
+
     it('odd names, composite and descending keys, alias types, modules and disabled triggers arrive', async () => {
       const copy = await target.schema()
       expect(copy.tables).toEqual(schema.tables)

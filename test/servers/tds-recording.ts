@@ -4,7 +4,18 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { z } from 'zod'
-import { ATTENTION, errorReply, keyOf, LOGIN7, loginOf, MessageReader, shown, type TdsMessage } from './tds-messages.ts'
+import {
+  ATTENTION,
+  errorReply,
+  keyOf,
+  LOGIN7,
+  loginOf,
+  MessageReader,
+  SQL_BATCH,
+  shown,
+  type TdsMessage,
+  textOf,
+} from './tds-messages.ts'
 
 /**
  * Answers of a real server, recorded between the driver and it and played back to the real driver: everything of the adapter runs,
@@ -42,9 +53,11 @@ interface Conversation {
   previous: string
 }
 
-/** The key of a message in its conversation; a login begins one. */
+/** The key of a message in its conversation; a login begins one, and USE goes on in another database's. */
 function keyIn(conversation: Conversation, message: TdsMessage): string {
   if (message.type === LOGIN7) conversation.scope = loginOf(message.payload).database
+  const used = message.type === SQL_BATCH ? /^USE \[?(\w+)\]?$/.exec(textOf(message))?.[1] : undefined
+  conversation.scope = used ?? conversation.scope
   const own = message.type === ATTENTION ? `attention after ${conversation.previous}` : keyOf(message, conversation.owner)
   conversation.previous = own
   return `${conversation.scope} ${own}`

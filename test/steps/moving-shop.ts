@@ -40,6 +40,8 @@ export interface MovingOptions extends Omit<TestWorldOptions, 'old' | 'new'> {
   readonly bump?: unknown
   /** The run's; one that only the test moves when absent. */
   readonly clock?: Clock
+  /** How many connections the steps work over side by side, on each host; the world's own number when absent. */
+  readonly connections?: number | undefined
 }
 
 /** Two new databases, the old one with the contract's shop; `visits` has no key and is declared copy-only. */
@@ -48,14 +50,15 @@ export async function movingShop(host: DatabaseHost, options: MovingOptions = {}
   await old.createShop()
   const directory = await mkdtemp(join(options.folder ?? tmpdir(), 'migrate-steps-'))
   const plain = [old.open({ connections: 3 }), fresh.open({ connections: 3 })] as const
-  const { tables, reachOld, reachNew, bump, folder: _folder, clock: given, ...rest } = options
+  const { tables, reachOld, reachNew, bump, folder: _folder, clock: given, connections, ...rest } = options
+  const pace = connections === undefined ? {} : { connections }
   const oldDatabase = (await reachOld?.(old)) ?? plain[0]
   const newDatabase = (await reachNew?.(fresh)) ?? plain[1]
   const world = testWorld({
     ...rest,
     tables: { visits: { mode: 'copy-only' }, ...tables },
-    old: { database: oldDatabase },
-    new: { database: newDatabase },
+    old: { database: oldDatabase, ...pace },
+    new: { database: newDatabase, ...pace },
   })
   const clock = new FakeClock(undefined, { automatic: false })
   return {

@@ -8,21 +8,27 @@ import { directly } from '../../src/run/step.ts'
 import type { DatabaseAbilities, DatabaseHost } from '../contract/database-host.ts'
 import { itWhen } from '../contract/database-kit.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
-import { contents, fill, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
+import { contents, fill, type MovingOptions, type MovingShop, movingShop, stepsOf } from './moving-shop.ts'
 
 const isOfWords = (part: Part): boolean => part.table.endsWith('words')
 
 const WAIT = { timeout: 60_000, interval: 20 }
 
+interface MovingSuiteOptions extends Partial<Pick<DatabaseAbilities, 'sequences'>> {
+  /** See MovingOptions. With one, what is asked of a server has one order. */
+  readonly connections?: number | undefined
+}
+
 /** Snapshot, restore and raising identities on a pair of databases, real or fake. */
 export function movingSuite(
   name: string,
   open: () => Promise<DatabaseHost>,
-  { sequences = true }: Pick<DatabaseAbilities, 'sequences'> = {},
+  { sequences = true, connections }: MovingSuiteOptions = {},
 ): void {
   describe(`moving a database on ${name}`, () => {
     let host: DatabaseHost
     let shop: MovingShop
+    const moving = (options: MovingOptions = {}): Promise<MovingShop> => movingShop(host, { connections, ...options })
     beforeAll(async () => {
       host = await open()
     })
@@ -30,7 +36,7 @@ export function movingSuite(
     afterEach(() => shop?.close())
 
     it('arrives with every value as it left, and plans nothing more', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       const before = await contents(shop.old)
       expect(await perform(shop.snapshot, shop.run)).toHaveLength(1)
@@ -50,7 +56,7 @@ export function movingSuite(
       const held = new Promise<void>((resolve) => {
         letEnd = resolve
       })
-      shop = await movingShop(host, {
+      shop = await moving({
         clock: systemClock,
         effects: async (name, effect) => {
           if (name === 'append to snapshot manifest: complete') await held
@@ -77,7 +83,7 @@ export function movingSuite(
     })
 
     it('keeps taking orders on the new host, beyond the headroom, where nothing collides', async () => {
-      shop = await movingShop(host, { tables: { orders: { headroom: 1500 } } })
+      shop = await moving({ tables: { orders: { headroom: 1500 } } })
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
       await perform(shop.restore, shop.run)
@@ -93,7 +99,7 @@ export function movingSuite(
     })
 
     itWhen(sequences, 'keeps taking numbers from a sequence that no column uses, beyond its headroom', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
       await perform(shop.restore, shop.run)
@@ -102,7 +108,7 @@ export function movingSuite(
     })
 
     it('finds a damaged part before any of it is loaded, and names it', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
       const store = new SnapshotStore(shop.run.directory, directly)
@@ -121,7 +127,7 @@ export function movingSuite(
     })
 
     it('undoes a restore so that the new database is as it was', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       const before = await shop.new.tables()
       const saved = await perform(shop.snapshot, shop.run)
@@ -139,7 +145,7 @@ export function movingSuite(
     })
 
     it('refuses to undo a restore when an order was born on the new host', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
       const restored = await perform(shop.restore, shop.run)
@@ -151,7 +157,7 @@ export function movingSuite(
     })
 
     it('refuses a row that was born on the new host before its identity was raised', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
       await perform(shop.restore, shop.run)
@@ -163,7 +169,7 @@ export function movingSuite(
     })
 
     it('refuses a new database that has such tables already, by name', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await shop.new.createShop()
       const findings = await shop.restore.check(shop.run)
       const named = findings.filter((finding) => finding.code === 'target-not-empty').map((finding) => finding.message)
@@ -171,7 +177,7 @@ export function movingSuite(
     })
 
     it('says in a dry run what it would do, and writes nothing', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       shop.run.dryRun = true
       const before = await shop.new.tables()
@@ -190,7 +196,7 @@ export function movingSuite(
     })
 
     it('goes on in another process where nothing was left to do', async () => {
-      shop = await movingShop(host)
+      shop = await moving()
       await fill(shop.old)
       await perform(shop.snapshot, shop.run)
       await perform(shop.restore, shop.run)

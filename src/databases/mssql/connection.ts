@@ -97,6 +97,14 @@ export async function authority({ ca, label }: MssqlOptions): Promise<string | u
   }
 }
 
+/**
+ * What every session begins with: how long it waits for a lock, and that of a deadlock it is the victim, not a customer: the shop's
+ * sessions have NORMAL as long as nobody changes that ("SET DEADLOCK_PRIORITY (Transact-SQL)"). Ours may be tried again (`database-busy`).
+ */
+export async function beginSession(session: Session): Promise<void> {
+  await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS};\nSET DEADLOCK_PRIORITY LOW`)
+}
+
 async function connect(options: MssqlOptions): Promise<Session> {
   const where = whereOf(options)
   const connection = new RowConnection(configuration(options, await authority(options)))
@@ -115,7 +123,7 @@ async function connect(options: MssqlOptions): Promise<Session> {
   }
   const session = new Session(connection, where, options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS)
   try {
-    await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS}`)
+    await beginSession(session)
     return session
   } catch (error) {
     session.abandon()

@@ -1,6 +1,7 @@
 import type { Finding } from '../../base/errors.ts'
 import { formatBytes } from '../../base/units.ts'
 import type { ServerInfo } from '../port.ts'
+import { fact, settingConsequences, warning } from './settings.ts'
 
 /** SERVERPROPERTY('EngineEdition'): 2 Standard and Web, 3 Enterprise and Developer, 4 Express, 5 Azure SQL Database, 8 Managed Instance. */
 const STANDARD = '2'
@@ -23,17 +24,13 @@ const GAINED: readonly (readonly [major: number, name: string, features: string]
 /** Of Azure the release number says nothing: it has what the newest server has. */
 const isAzure = (info: ServerInfo): boolean => AZURE.includes(fact(info, 'engineEdition'))
 
-const fact = (info: ServerInfo, name: string): string => info.facts?.[name] ?? ''
-
-const warning = (code: string, message: string, hint: string): Finding => ({ severity: 'warning', code, message, hint })
-
 /** What an older release, a lesser edition or other settings of the new host's server mean. Pure. */
 export const consequences = (source: ServerInfo, target: ServerInfo): readonly Finding[] => [
   ...olderRelease(source, target),
   ...lowerCompatibility(source, target),
   ...lesserEdition(source, target),
   ...azureDatabase(source, target),
-  ...readersWait(source, target),
+  ...settingConsequences(source, target),
 ]
 
 function olderRelease(source: ServerInfo, target: ServerInfo): readonly Finding[] {
@@ -99,14 +96,3 @@ const azureDatabase = (source: ServerInfo, target: ServerInfo): readonly Finding
           'Look for those in the shop’s procedures and jobs before the cutover.',
         ),
       ]
-
-const readersWait = (source: ServerInfo, target: ServerInfo): readonly Finding[] =>
-  fact(source, 'readCommittedSnapshot') === '1' && fact(target, 'readCommittedSnapshot') === '0'
-    ? [
-        warning(
-          'readers-wait',
-          'On the old host readers don’t wait for writers (READ_COMMITTED_SNAPSHOT is ON); on the new host they do: pages may be slower under load, and deadlocks appear.',
-          'ALTER DATABASE CURRENT SET READ_COMMITTED_SNAPSHOT ON; on the new host before customers come.',
-        ),
-      ]
-    : []

@@ -1,3 +1,4 @@
+import { THIS_DATABASE } from './catalog.ts'
 import { BY_HAND, type Probe } from './probe.ts'
 
 /** A probe of what belongs to no table. */
@@ -48,11 +49,12 @@ const MODULES: readonly Probe[] = [
     message: (name) => `${name} is natively compiled, which needs memory-optimized tables; it is not carried.`,
     hint: 'Create it on the new host as an ordinary one, or after its tables were converted there.',
   },
+  // OWNER is -2 there, which is nobody's number ("sys.sql_modules"); dbo is 1, and in every database.
   {
     needs: ['sql_modules', 'execute_as_principal_id'],
     sql: named(
       `${object('m')} + N' (as ' + p.name + N')'`,
-      'sys.sql_modules m JOIN sys.database_principals p ON p.principal_id = m.execute_as_principal_id WHERE OBJECT_NAME(m.object_id) IS NOT NULL',
+      'sys.sql_modules m JOIN sys.database_principals p ON p.principal_id = m.execute_as_principal_id WHERE OBJECT_NAME(m.object_id) IS NOT NULL AND p.principal_id <> 1',
     ),
     severity: 'warning',
     code: 'execute-as-user',
@@ -156,4 +158,29 @@ const SERVICES: readonly Probe[] = [
   },
 ]
 
-export const OTHERS: readonly Probe[] = [...MODULES, ...TYPES, ...SERVICES]
+/** What holds of the whole database. */
+const DATABASE: readonly Probe[] = [
+  {
+    needs: ['databases', 'is_cdc_enabled'],
+    sql: named('d.name', `sys.databases d WHERE ${THIS_DATABASE} AND d.is_cdc_enabled = 1`),
+    severity: 'warning',
+    code: 'change-data-capture-on',
+    message: (name) =>
+      `${name} has change data capture: its schema cdc, with the user, tables and functions there, belongs to the server and isn't moved.`,
+    hint: 'Let its readers catch up before the cutover. EXEC sys.sp_cdc_enable_db on the new host makes it anew, where the edition has it.',
+  },
+  {
+    needs: ['tables', 'is_memory_optimized'],
+    sql: named(
+      'd.name',
+      `sys.databases d WHERE ${THIS_DATABASE} AND d.snapshot_isolation_state = 1 AND EXISTS (SELECT 1 FROM sys.tables t WHERE t.is_memory_optimized = 1)`,
+    ),
+    severity: 'info',
+    code: 'several-moments',
+    message: (name) =>
+      `${name} allows SNAPSHOT isolation, but has memory-optimized tables, which no such transaction can read (error 41332): its rows are saved as of several moments, not of one.`,
+    hint: 'Nothing to do: what changes meanwhile is found and carried. For a copy of one moment, make them ordinary tables on the old host first.',
+  },
+]
+
+export const OTHERS: readonly Probe[] = [...MODULES, ...TYPES, ...SERVICES, ...DATABASE]

@@ -9,8 +9,8 @@ import type { Session } from './session.ts'
 
 export const PROBES: readonly Probe[] = [...TABLES, ...COLUMNS, ...OTHERS]
 
-/** Every probe's findings, by name. */
-export async function readFindings(session: Session): Promise<Schema['findings']> {
+/** Every probe's findings, by name, but for those of what stands in a schema that `isLeft` names. */
+export async function readFindings(session: Session, isLeft: (schema: string) => boolean): Promise<Schema['findings']> {
   const known = await catalogColumns(session, [...new Set(PROBES.map((probe) => probe.needs[0]))])
   const closed = await closedViews(session)
   const probes = PROBES.filter((probe) => known.has(probe.needs.join('.')) && !closed.has(probe.needs[0]))
@@ -20,12 +20,15 @@ export async function readFindings(session: Session): Promise<Schema['findings']
   )
   const found = rows.flatMap((row) => {
     const probe = probes[row.probe]
-    if (probe === undefined) return []
+    if (probe === undefined || isLeft(schemaOf(row.table ?? row.name))) return []
     const { severity, code, hint } = probe
     return [{ severity, code, message: probe.message(row.name), hint, ...(row.table === null ? {} : { table: row.table }) }]
   })
   return closed.size === 0 ? found : [...found, REFERENCES_UNKNOWN]
 }
+
+/** Of a full name; a name that has no schema is itself. */
+const schemaOf = (name: string): string => name.split('.', 1)[0] ?? name
 
 /** The one view that not everybody may ask who sees definitions: by default only db_owner ("sys.sql_expression_dependencies"). */
 const DEPENDENCIES = 'sql_expression_dependencies'

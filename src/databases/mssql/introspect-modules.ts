@@ -29,9 +29,12 @@ const moduleRow = z.object({
 
 /**
  * Views, functions, procedures and triggers, by creation; and those whose text the server doesn't show. Natively compiled ones are
- * left out: their tables are ordinary on the new host.
+ * left out: their tables are ordinary on the new host; so are those of schemas that `isLeft` names.
  */
-export async function readModules(session: Session): Promise<{
+export async function readModules(
+  session: Session,
+  isLeft: (schema: string) => boolean,
+): Promise<{
   readonly modules: readonly (Module & { readonly id: number })[]
   readonly hidden: readonly { readonly kind: string; readonly name: string }[]
 }> {
@@ -55,7 +58,7 @@ ORDER BY o.create_date, o.object_id`,
   const hidden: { readonly kind: string; readonly name: string }[] = []
   for (const row of rows) {
     const kind = KINDS[row.type]
-    if (kind === undefined || (row.onName !== null && isOwnTable(row.onName))) continue
+    if (kind === undefined || isLeft(row.schema) || (row.onName !== null && isOwnTable(row.onName))) continue
     const name = { schema: row.schema, name: row.name }
     if (row.definition === null) {
       hidden.push({ kind, name: fullName(name) })

@@ -1,5 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
+import { captured } from './capture.ts'
 import { readFindings } from './findings.ts'
 import { readDescriptions } from './introspect-descriptions.ts'
 import { readModules } from './introspect-modules.ts'
@@ -14,30 +15,32 @@ import { principalFindings, readPrincipals } from './principals.ts'
 import type { Session } from './session.ts'
 import { isCarried } from './values.ts'
 
-/** The whole schema from the catalog views, without migrate's own tables. */
+/** The whole schema from the catalog views, without migrate's own tables and those of change data capture. */
 export async function introspect(session: Session): Promise<Schema> {
+  const isCaptured = await captured(session)
   const catalog = await readTableCatalog(session)
-  const tables = catalog.tables.map((table) => tableOf(catalog, table))
+  const ours = catalog.tables.filter(({ name }) => !isCaptured(name.schema))
+  const tables = ours.map((table) => tableOf(catalog, table))
   const checks = await readChecks(session)
-  const { modules, hidden } = await readModules(session)
+  const { modules, hidden } = await readModules(session, isCaptured)
   const sequences = await readSequences(session, tables)
   const early = neededByTables(tables, modules)
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
   const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
-  const principals = await readPrincipals(session)
+  const principals = (await readPrincipals(session)).filter(({ name }) => !isCaptured(name))
   return {
     tables,
     foreignKeys: (await readForeignKeys(session)).filter((key) => !isOwnTable(key.table.name)),
-    identities: [...catalog.tables.flatMap((table) => identitiesOf(catalog, table)), ...sequences.identities],
+    identities: [...ours.flatMap((table) => identitiesOf(catalog, table)), ...sequences.identities],
     objects: [
-      ...(await readSchemas(session)),
+      ...(await readSchemas(session)).filter(({ name }) => !isCaptured(name)),
       ...(await readXmlSchemas(session)),
       ...(await readAliasTypes(session)),
       ...(await readTableTypes(session, catalog.columns, catalog.indexes)),
       ...sequences.objects,
       ...ordered.filter((module) => early.has(module)).flatMap((module) => moduleObjects(module, true)),
-      ...catalog.tables.flatMap((table) => indexObjects(table.name, catalog.indexes.get(table.id) ?? [], false)),
+      ...ours.flatMap((table) => indexObjects(table.name, catalog.indexes.get(table.id) ?? [], false)),
       ...checks,
       ...(await readSynonyms(session)),
       ...ordered
@@ -54,7 +57,7 @@ export async function introspect(session: Session): Promise<Schema> {
       ...ownNameFindings(modules, tables, session.where.database),
       ...principalFindings(principals, session.where.user),
       ...descriptions.findings,
-      ...(await readFindings(session)),
+      ...(await readFindings(session, isCaptured)),
     ],
   }
 }

@@ -5,7 +5,26 @@ import type { Schema } from '../schema.ts'
 import { sameName } from './names.ts'
 import type { Session } from './session.ts'
 
-const NOBODY = new Set(['dbo', 'guest', 'sys', 'information_schema', 'public'])
+const NOBODY = new Set(['dbo', 'guest', 'sys', 'information_schema'])
+
+/** Everybody is in this role ("Database-level roles", public). */
+const PUBLIC = 'public'
+/** What it may do in every new database, besides reading the catalog ("Always Encrypted", permissions). */
+const PUBLIC_MAY = new Set(['VIEW ANY COLUMN MASTER KEY DEFINITION', 'VIEW ANY COLUMN ENCRYPTION KEY DEFINITION'])
+
+const grantRow = z.object({
+  name: z.string(),
+  state: z.string(),
+  permission: z.string(),
+  class: z.number(),
+  /** Negative for the server's own objects ("sys.database_permissions", major_id). */
+  major: z.number(),
+  object: z.string().nullable(),
+})
+type Grant = z.infer<typeof grantRow>
+
+const isDefault = ({ name, state, permission, major }: Grant): boolean =>
+  sameName(name, PUBLIC) && state === 'GRANT' && (major < 0 || PUBLIC_MAY.has(permission))
 
 /** Users and roles with what they are granted, for the report ("sys.database_permissions", "sys.database_role_members"). */
 export async function readPrincipals(session: Session): Promise<Schema['principals']> {
@@ -15,9 +34,9 @@ export async function readPrincipals(session: Session): Promise<Schema['principa
 WHERE type IN ('S', 'U', 'G', 'R', 'E', 'X') AND is_fixed_role = 0 ORDER BY name`,
   )
   const grants = await session.ask(
-    z.object({ name: z.string(), state: z.string(), permission: z.string(), class: z.number(), object: z.string().nullable() }),
+    grantRow,
     `SELECT p.name AS [name], d.state_desc AS [state], d.permission_name AS [permission], CONVERT(int, d.class) AS [class],
-  CASE d.class WHEN 1 THEN OBJECT_SCHEMA_NAME(d.major_id) + N'.' + OBJECT_NAME(d.major_id) WHEN 3 THEN SCHEMA_NAME(d.major_id) END AS [object]
+  CONVERT(int, d.major_id) AS [major], CASE d.class WHEN 1 THEN OBJECT_SCHEMA_NAME(d.major_id) + N'.' + OBJECT_NAME(d.major_id) WHEN 3 THEN SCHEMA_NAME(d.major_id) END AS [object]
 FROM sys.database_permissions d JOIN sys.database_principals p ON p.principal_id = d.grantee_principal_id
 ORDER BY p.name, d.class, d.permission_name`,
   )
@@ -34,9 +53,10 @@ ORDER BY m.name, r.name`,
       name,
       grants: [
         ...members.filter((row) => row.name === name).map((row) => `member of ${row.role}`),
-        ...grants.filter((row) => row.name === name).map(grantText),
+        ...grants.filter((row) => row.name === name && !isDefault(row)).map(grantText),
       ],
     }))
+    .filter(({ name, grants: may }) => may.length > 0 || !sameName(name, PUBLIC))
 }
 
 const MOST_NAMED = 3
@@ -63,10 +83,5 @@ export function principalFindings(principals: Schema['principals'], user: string
   ]
 }
 
-const grantText = (row: {
-  readonly state: string
-  readonly permission: string
-  readonly class: number
-  readonly object: string | null
-}): string =>
+const grantText = (row: Grant): string =>
   `${row.state} ${row.permission}${row.object === null ? '' : ` ON ${row.class === 3 ? `SCHEMA::${row.object}` : row.object}`}`

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
 import type { Table } from '../schema.ts'
-import { THIS_DATABASE } from './catalog.ts'
+import { catalogColumns, THIS_DATABASE } from './catalog.ts'
 import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
 import { isOwnTable } from './names.ts'
 import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
@@ -37,13 +37,26 @@ export async function rowsByKey(session: Session, table: Table, keys: readonly K
   return rows
 }
 
-/** Whether the database lets a transaction see one instant (SNAPSHOT). */
+/** Whether the database lets a transaction see one instant (SNAPSHOT), and all of its tables can be read by such a one. */
 export async function allowsSnapshot(session: Session): Promise<boolean> {
   const [database] = await session.ask(
     z.object({ state: z.number().nullable() }),
     `SELECT CONVERT(int, d.snapshot_isolation_state) AS [state] FROM sys.databases d WHERE ${THIS_DATABASE}`,
   )
-  return database?.state === 1
+  return database?.state === 1 && !(await hasMemoryTables(session))
+}
+
+/**
+ * A session at SNAPSHOT can't read memory-optimized tables: error 41332 ("Transactions with Memory-Optimized Tables", isolation levels of
+ * cross-container transactions). SQL Server 2012 has none, nor the column that tells.
+ */
+async function hasMemoryTables(session: Session): Promise<boolean> {
+  if (!(await catalogColumns(session, ['tables'])).has('tables.is_memory_optimized')) return false
+  const [found] = await session.ask(
+    z.object({ tables: z.number() }),
+    'SELECT COUNT(*) AS [tables] FROM sys.tables t WHERE t.is_memory_optimized = 1',
+  )
+  return found !== undefined && found.tables > 0
 }
 
 /** Begins such a transaction. The instant is that of the first row read ("SET TRANSACTION ISOLATION LEVEL"). */

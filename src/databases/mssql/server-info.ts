@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { ServerInfo } from '../port.ts'
 import { catalogColumns, THIS_DATABASE } from './catalog.ts'
+import { languageOf } from './language.ts'
 import type { Session } from './session.ts'
 
 const infoRow = z.object({
@@ -17,9 +18,16 @@ const infoRow = z.object({
   engineEdition: z.string().nullable(),
   compatibility: z.string().nullable(),
   versioned: z.string().nullable(),
+  snapshots: z.string().nullable(),
+  recursive: z.string().nullable(),
+  messaging: z.string().nullable(),
+  temporary: z.string().nullable(),
 })
 
-/** What the server says of itself ("SERVERPROPERTY", "sys.databases"); editions and settings as facts, for `consequences`. */
+/**
+ * What the server says of itself ("SERVERPROPERTY", "sys.databases"); editions and settings as facts, for `consequences`. Text of a temporary
+ * table has tempdb's collation, in a contained database its own ("Contained database collations").
+ */
 export async function serverInfo(session: Session): Promise<ServerInfo> {
   const known = await catalogColumns(session, ['databases'])
   const setting = (column: string): string =>
@@ -31,7 +39,10 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
   CONVERT(nvarchar(128), USER_NAME()) AS [user], CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation')) AS [collation],
   CONVERT(nvarchar(23), d.create_date, 121) AS [created], CONVERT(nvarchar(36), d.service_broker_guid) AS [broker],
   CONVERT(nvarchar(128), SERVERPROPERTY('Edition')) AS [edition], CONVERT(nvarchar(20), SERVERPROPERTY('EngineEdition')) AS [engineEdition],
-  ${setting('compatibility_level')} AS [compatibility], ${setting('is_read_committed_snapshot_on')} AS [versioned]
+  ${setting('compatibility_level')} AS [compatibility], ${setting('is_read_committed_snapshot_on')} AS [versioned],
+  ${setting('snapshot_isolation_state')} AS [snapshots], ${setting('is_recursive_triggers_on')} AS [recursive],
+  ${setting('is_broker_enabled')} AS [messaging],
+  CONVERT(nvarchar(128), DATABASEPROPERTYEX(CASE ${setting('containment')} WHEN N'1' THEN DB_NAME() ELSE N'tempdb' END, 'Collation')) AS [temporary]
 FROM sys.databases d WHERE ${THIS_DATABASE}`,
   )
   if (row === undefined) throw new RangeError('The server does not know the database that it opened.')
@@ -58,6 +69,11 @@ FROM sys.databases d WHERE ${THIS_DATABASE}`,
       engineEdition: row.engineEdition ?? '',
       compatibility: row.compatibility ?? '',
       readCommittedSnapshot: row.versioned ?? '',
+      snapshotIsolation: row.snapshots ?? '',
+      recursiveTriggers: row.recursive ?? '',
+      serviceBroker: row.messaging ?? '',
+      temporaryCollation: row.temporary ?? '',
+      ...(await languageOf(session)),
     },
   }
 }
