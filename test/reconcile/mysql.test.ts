@@ -5,5 +5,5 @@ import { mysqlHost } from '../databases/mysql-shop.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql } from '../servers/mysql.ts'
 
 describe.skipIf(mysqlMissing !== null)(mysqlTitle('two hosts of MySQL'), () => {
-  reconcileContract('mysql', async () => mysqlHost(await startTestMysql({ host: '127.0.13.3' })), ALL_ABILITIES, 8)
+  reconcileContract('mysql', async () => mysqlHost(await startTestMysql({ host: '127.0.13.3' })), ALL_ABILITIES, 4)
 })
