@@ -12,7 +12,7 @@ const REPORTER = fileURLToPath(new URL('../scripts/closing-line.mjs', import.met
 const MIXED = `
   test('works', () => expect(1).toBe(1))
   describe('a shop', () => {
-    test('counts', () => { throw new RangeError('one stray is lost\\nand more words about it') })
+    test('counts', () => { throw new RangeError('one stray is lost\\n\\nand five\\nmore\\nlines\\nof\\nwords\\nand one') })
     test('closes', (context) => context.skip('nobody has the key'))
   })
   describe('a host', () => {
@@ -54,7 +54,7 @@ test('the report of a test run ends with what failed and why, after what was ski
       .sort(),
   ).toEqual([
     '  mixed.test.js > a host\n    Error: no server here',
-    '  mixed.test.js > a shop > counts\n    RangeError: one stray is lost',
+    '  mixed.test.js > a shop > counts\n    RangeError: one stray is lost\n    and five\n    more\n    lines\n    of\n    words',
     '  unread.test.js\n    Error: no such thing',
   ])
   expect(counts).toBe('1 passed, 3 failed, 2 skipped\n')
