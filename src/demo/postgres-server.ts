@@ -279,11 +279,8 @@ function describeServer(server: Running, host: string, port: number, password: s
       try {
         const role = pg.escapeIdentifier(owner.user)
         const known = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [owner.user])
-        const version = await client.query<{ server_version_num: string }>('SHOW server_version_num')
-        // Copying the template's files takes a third of the work of writing them to the log, which is the default from release 15 on.
-        const byFiles = Number(version.rows[0]?.server_version_num) >= 150_000 ? ' STRATEGY FILE_COPY' : ''
         if (known.rowCount === 0) await client.query(`CREATE ROLE ${role} LOGIN PASSWORD ${pg.escapeLiteral(owner.password)}`)
-        await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)} OWNER ${role}${byFiles}`)
+        await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)} OWNER ${role}`)
       } finally {
         await client.end()
       }
