@@ -3,7 +3,7 @@
 // Our modules, and the packages of hundreds of small files, are joined into a few files: most of what a start took was finding and reading
 // 1,700 of them. What is loaded only when it is wanted stays in files of its own.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const directory = resolve(process.argv[2] ?? join(root, 'dist'))
 rmSync(directory, { recursive: true, force: true })
 
-const isOurs = (id) => id.startsWith('.') || id.startsWith('/') || /^[A-Za-z]:\\/.test(id)
+const isOurs = (id) => id.startsWith('.') || isAbsolute(id)
 const build = await rolldown({
   input: { main: join(root, 'src/cli/main.ts'), 'hash-thread': join(root, 'src/files/hash-thread.ts') },
   platform: 'node',

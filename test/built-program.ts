@@ -18,8 +18,12 @@ export function builtProgram(): string {
   return known
 }
 
-/** For its environment: what Node compiled of it is kept for the run's other tests, not among the user's own. */
-export const builtCache = (): Readonly<Record<string, string>> => ({ XDG_CACHE_HOME: join(builtProgram(), '..', '..', 'cache') })
+/** Its environment: the user's paths alone, and what Node compiled of it kept for the run's other tests, not among the user's own. */
+export const builtEnvironment = (): Readonly<Record<string, string>> => ({
+  PATH: process.env.PATH ?? '',
+  HOME: process.env.HOME ?? '',
+  XDG_CACHE_HOME: join(builtProgram(), '..', '..', 'cache'),
+})
 
 function built(): string {
   const shared = sharedPlace('the built program')

@@ -21,6 +21,12 @@ const TABLES = `
   ${SmallContents.tables};
   PRAGMA user_version = ${FORMAT};`
 
+/** As long is waited for another one that is at work on an index. */
+const PATIENCE_MS = 5000
+
+const connect = (directory: string, readOnly: boolean): DatabaseSync =>
+  new DatabaseSync(indexPath(directory), { readOnly, timeout: PATIENCE_MS })
+
 export const indexPath = (directory: string): string => join(directory, 'index.db')
 
 /**
@@ -31,9 +37,9 @@ export function openIndex(directory: string, toDisk: boolean): Sqlite {
   let database: DatabaseSync | undefined
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    database = new DatabaseSync(indexPath(directory))
+    database = connect(directory, false)
     const index = new Sqlite(database)
-    database.exec(`PRAGMA busy_timeout = 5000; PRAGMA synchronous = ${toDisk ? 'FULL' : 'NORMAL'}`)
+    database.exec(`PRAGMA synchronous = ${toDisk ? 'FULL' : 'NORMAL'}`)
     // One of another format stays as it is, down to how its changes are written.
     if (hasTables(database)) refuseOtherFormat(database, directory)
     database.exec('PRAGMA journal_mode = WAL')
@@ -59,9 +65,8 @@ export function openIndexToRead(directory: string): Sqlite | undefined {
 }
 
 function readIndex(directory: string): Sqlite | undefined {
-  const database = new DatabaseSync(indexPath(directory), { readOnly: true })
+  const database = connect(directory, true)
   try {
-    database.exec('PRAGMA busy_timeout = 5000')
     if (hasTables(database)) {
       refuseOtherFormat(database, directory)
       return new Sqlite(database)
@@ -80,9 +85,8 @@ function readIndex(directory: string): Sqlite | undefined {
  * documentation). To read is enough to have that done.
  */
 function takeBackUnfinished(directory: string): void {
-  const database = new DatabaseSync(indexPath(directory))
+  const database = connect(directory, false)
   try {
-    database.exec('PRAGMA busy_timeout = 5000')
     hasTables(database)
   } finally {
     database.close()
@@ -96,7 +100,7 @@ export function restIndex({ database }: Sqlite): void {
   } catch (error) {
     if (!hasCode(error, BUSY)) throw error
   } finally {
-    database.exec('PRAGMA busy_timeout = 5000')
+    database.exec(`PRAGMA busy_timeout = ${PATIENCE_MS}`)
   }
 }
 

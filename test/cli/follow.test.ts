@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { builtProgram } from '../built-program.ts'
+import { builtEnvironment, builtProgram } from '../built-program.ts'
 import type { TestPostgres } from '../servers/postgres.ts'
 import { eventsOf, migrate } from './migrate.ts'
 import { type Shop, startServer, startShop } from './shop.ts'
@@ -30,10 +30,7 @@ describe('reconcile --follow', () => {
     const child = spawn(
       process.execPath,
       [builtProgram(), 'reconcile', shop.playbook, '--follow', '--quiet', '8s', '--yes', '--json'],
-      {
-        env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
+      { env: builtEnvironment(), stdio: ['ignore', 'pipe', 'inherit'] },
     )
     const exit = new Promise<number | null>((resolve) => child.once('close', resolve))
     const passes: string[] = []

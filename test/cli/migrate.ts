@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { builtCache, builtProgram } from '../built-program.ts'
+import { builtEnvironment, builtProgram } from '../built-program.ts'
 
 export interface Ended {
   readonly exit: number | null
@@ -10,7 +10,7 @@ export interface Ended {
 /** Runs the real command to its end, without a terminal. */
 export function migrate(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const child = spawn(process.execPath, [builtProgram(), ...args], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...builtCache(), ...env },
+    env: { ...builtEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let [stdout, stderr] = ['', '']

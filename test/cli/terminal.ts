@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { stripVTControlCharacters } from 'node:util'
-import { builtCache, builtProgram } from '../built-program.ts'
+import { builtEnvironment, builtProgram } from '../built-program.ts'
 
 /** Why no terminal can be lent to a program here (util-linux's `script` does); `null` when one can. For the titles of skipped suites. */
 export const terminalMissing: string | null = existsSync('/usr/bin/script') ? null : 'script of util-linux is not installed'
@@ -31,13 +31,7 @@ const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 export function inTerminal(args: readonly string[], program: readonly string[] = [process.execPath, builtProgram()]): Terminal {
   const command = `stty cols 100 rows 30; exec ${[...program, ...args].map(quoted).join(' ')}`
   const child = spawn('/usr/bin/script', ['-qfec', command, '/dev/null'], {
-    env: {
-      PATH: process.env.PATH ?? '',
-      HOME: process.env.HOME ?? '',
-      ...builtCache(),
-      TERM: 'xterm-256color',
-      SHELL: '/bin/sh',
-    },
+    env: { ...builtEnvironment(), TERM: 'xterm-256color', SHELL: '/bin/sh' },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   alive.add(child)

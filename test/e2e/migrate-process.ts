@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { builtCache, builtProgram } from '../built-program.ts'
+import { builtEnvironment, builtProgram } from '../built-program.ts'
 
 /** A line of `--json`, read as a script would. */
 export type WireEvent = {
@@ -36,7 +36,7 @@ export function killAll(): void {
 /** The real command as a process of its own, with `--json`; every line on its stdout must be an event. */
 export function startMigrate(args: readonly string[], env: Readonly<Record<string, string>>): MigrateProcess {
   const child = spawn(process.execPath, [builtProgram(), ...args, '--json'], {
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...builtCache(), NO_COLOR: '1', ...env },
+    env: { ...builtEnvironment(), NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   alive.add(child)
