@@ -72,11 +72,14 @@ async function dump(server: TestPostgres, database: string): Promise<string> {
   const url = new URL(server.superuserUrl)
   url.pathname = `/${database}`
   const program = join(debian ?? '', 'pg_dump')
-  const { stdout } = await promisify(execFile)(program, ['-s', '-O', '-x', '-d', url.href], { maxBuffer: 2 ** 26 })
-  return stdout
-    .split(/;\n/)
-    .map((statement) => statement.replace(/^(--.*|\s*)\n/gm, '').trim())
-    .filter((statement) => statement !== '' && !statement.startsWith('\\'))
-    .sort()
-    .join(';\n')
+  const { stdout } = await promisify(execFile)(program, ['-s', '-O', '-d', url.href], { maxBuffer: 2 ** 26 })
+  return (
+    stdout
+      .split(/;\n/)
+      .map((statement) => statement.replace(/^(--.*|\s*)\n/gm, '').trim())
+      // Rights of accounts aren't carried, those of everybody are.
+      .filter((statement) => statement !== '' && !statement.startsWith('\\') && !/^GRANT (?![\s\S]* TO PUBLIC$)/.test(statement))
+      .sort()
+      .join(';\n')
+  )
 }

@@ -176,6 +176,14 @@ COMMENT ON MATERIALIZED VIEW counted IS 'a materialized view';
 COMMENT ON TRIGGER zz ON main IS 'a trigger';
 COMMENT ON RULE noted ON z_first IS 'a rule';
 COMMENT ON POLICY seen ON parent IS 'a policy';
+REVOKE EXECUTE ON FUNCTION plus_one(int), row_out(), atomic(int, int[]) FROM PUBLIC;
+REVOKE EXECUTE ON PROCEDURE empty_it() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION total(int), percent(float8, anyelement) FROM PUBLIC;
+REVOKE USAGE ON TYPE mood, "Odd Schema"."we""ird, type", textrange FROM PUBLIC; REVOKE USAGE ON DOMAIN positive FROM PUBLIC;
+GRANT USAGE ON SCHEMA other TO PUBLIC;
+GRANT SELECT, INSERT ON main, z_first, counted, sales_2025 TO PUBLIC;
+GRANT UPDATE ("naïve 😀"), SELECT ("A b", "c.d") ON "We ird""T" TO PUBLIC;
+GRANT USAGE ON SEQUENCE free, main_id_seq TO PUBLIC;
 INSERT INTO child VALUES (10, 'x');
 INSERT INTO parent VALUES (1, 'p'); INSERT INTO heir VALUES (2, 'h', '2020-02-02');
 INSERT INTO sales VALUES (10, '2025-05-05', 'y'), (12, '2026-06-06', 'x'), (3, '1999-01-01', 'z');
@@ -209,7 +217,8 @@ CREATE PUBLICATION own_publication FOR TABLE main;
 CREATE SUBSCRIPTION own_subscription CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false);
 GRANT SELECT ON main TO everything_clerk;
 GRANT UPDATE (n) ON main TO everything_clerk;
-GRANT SELECT ON main TO PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA other GRANT SELECT ON TABLES TO PUBLIC;
 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO everything_clerk;
 COMMENT ON SCHEMA public IS 'own public comment';
 SELECT lo_create(0)`
@@ -249,7 +258,8 @@ export const NAMED_FINDINGS: readonly (readonly [code: string, words: string])[]
   ['publication', 'own_publication'],
   ['subscription', 'own_subscription'],
   ['grants-not-carried', 'everything_clerk'],
-  ['grants-not-carried', 'PUBLIC (everybody)'],
+  ['default-rights-not-carried', 'REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC'],
+  ['default-rights-not-carried', 'GRANT SELECT ON TABLES TO PUBLIC'],
   ['setting-not-carried', 'search_path=sales, public for the database'],
   ['database-comment', 'own comment'],
   ['database-comment', 'own public comment'],

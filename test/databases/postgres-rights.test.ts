@@ -150,6 +150,26 @@ describe('a new host that has less than the old one', () => {
     ])
   })
 
+  it('and is more open to everybody is told what to close: nothing that stood there before is changed', async () => {
+    directory = await mkdtemp(join(tmpdir(), 'migrate-open-'))
+    const [from, to] = [await server.database(), await server.database()]
+    await from.superuserSql(`REVOKE TEMPORARY ON DATABASE ${from.name} FROM PUBLIC; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+      REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC`)
+    const world = testWorld({ old: { database: open(from) }, new: { database: open(to) } })
+    const told = async () =>
+      (await checkKind.create({}, testContext(world, 'check')).check(new TestRun(directory))).filter(
+        ({ code }) => code === 'open-to-everybody',
+      )
+    const [finding, ...others] = await told()
+    expect([finding?.severity, finding?.message, others]).toEqual([
+      'warning',
+      'Everybody (PUBLIC) may do on the new server what the old one forbids: TEMPORARY ON DATABASE, USAGE ON LANGUAGE plpgsql, USAGE ON SCHEMA public.',
+      [],
+    ])
+    await obey(to, finding === undefined ? [] : [finding])
+    expect(await told()).toEqual([])
+  })
+
   it('of an older release is told what that release lacks, and which objects want it', async () => {
     directory = await mkdtemp(join(tmpdir(), 'migrate-older-'))
     const made = await server.database()

@@ -64,14 +64,21 @@ describe('moving a database with pg_dump and pg_restore', () => {
     expect((await restore.verify(shop.run)).map(({ severity }) => severity)).toEqual(['info'])
   })
 
-  it('makes the same schema as the portable way', async () => {
+  it('makes the same schema as the portable way, closed to everybody where it was', async () => {
     shop = await movingShop(host)
     await fill(shop.old)
+    await shop.oldDatabase.runStatements([
+      `CREATE FUNCTION public.refund() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'`,
+      'REVOKE EXECUTE ON FUNCTION public.refund() FROM PUBLIC',
+    ])
     const { snapshot, restore } = nativeSteps(shop.world)
     await perform(snapshot, shop.run)
     await perform(restore, shop.run)
     const statements = async (database: Database) => database.ddl(await database.schema())
     expect(await statements(shop.newDatabase)).toEqual(await statements(shop.oldDatabase))
+    expect((await statements(shop.newDatabase)).map(({ sql }) => sql)).toContain(
+      'REVOKE EXECUTE ON FUNCTION public.refund() FROM PUBLIC',
+    )
   })
 
   it('is taken back whole, and can be done again', async () => {

@@ -1,5 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
-import { notOfExtension, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
+import { notOfExtension, SHOP_SCHEMA } from './catalog.ts'
+import { DEFAULT_RIGHTS } from './objects-rights.ts'
 
 export interface Probe {
   readonly severity: Finding['severity']
@@ -117,11 +118,17 @@ export const objectProbes: readonly Probe[] = [
         UNION ALL SELECT x.grantee, c.relowner FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
           aclexplode(a.attacl) x WHERE ${SHOP_SCHEMA}
         UNION ALL SELECT x.grantee, p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, aclexplode(p.proacl) x WHERE ${SHOP_SCHEMA}
+        UNION ALL SELECT x.grantee, n.nspowner FROM pg_namespace n, aclexplode(n.nspacl) x WHERE ${SHOP_SCHEMA}
+        UNION ALL SELECT x.grantee, t.typowner FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace, aclexplode(t.typacl) x WHERE ${SHOP_SCHEMA}
         UNION ALL SELECT x.grantee, d.defaclrole FROM pg_default_acl d, aclexplode(d.defaclacl) x) g
-      JOIN pg_roles r ON r.oid = g.grantee WHERE g.grantee <> g.owner AND r.rolname <> current_user AND r.oid >= 16384
-      UNION SELECT 'PUBLIC (everybody)' WHERE EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) x
-          WHERE x.grantee = 0 AND ${SHOP_RELATION})
-        OR EXISTS (SELECT 1 FROM pg_default_acl d, aclexplode(d.defaclacl) x WHERE x.grantee = 0 AND d.defaclobjtype IN ('r', 'S')) ORDER BY 1`,
+      JOIN pg_roles r ON r.oid = g.grantee WHERE g.grantee <> g.owner AND r.rolname <> current_user AND r.oid >= 16384 ORDER BY 1`,
+  },
+  {
+    severity: 'warning',
+    code: 'default-rights-not-carried',
+    message: (name) => `The old host changes by default what everybody (PUBLIC) may do: ${name}. That isn't carried.`,
+    hint: 'After the restore, run ALTER DEFAULT PRIVILEGES with these words on the new host, as the account that will create things there.',
+    sql: DEFAULT_RIGHTS,
   },
   {
     severity: 'info',

@@ -5,12 +5,14 @@ import { type ProgramEnd, runProgram } from '../../base/program.ts'
 import { expectSuccess } from '../native/process.ts'
 import { findPrograms, type Program, pathFolders, programName, versionedFolders } from '../native/programs.ts'
 import type { NativeMeans, NativePower, NativeRestore, NativeSave, NativeSaved, NativeWishes } from '../native-port.ts'
-import { fullName, type TableName } from '../schema.ts'
+import { fullName, type Schema, type TableName } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Connections, PostgresOptions, Session } from './connection.ts'
+import { runStatements } from './execute.ts'
 import { dumpArguments, libpqEnvironment, restoreArguments, type Section } from './native-argv.ts'
 import { chooseDump, chooseRestore, FORMAT } from './native-choice.ts'
 import { countDumpedRows, dataFiles, restoreList } from './native-toc.ts'
+import { PUBLIC_RIGHTS_KIND } from './objects-rights.ts'
 import { quoteText } from './values.ts'
 
 interface Tools {
@@ -168,10 +170,19 @@ async function restore(tools: Tools, work: NativeRestore): Promise<void> {
         'What it restored so far is dropped when it is run again.',
       )
     }
-    await tools.connections.use((session) => session.query('ANALYZE'))
+    await tools.connections.use((session) => finish(session, work.schema))
   } finally {
     await rm(listFile, { force: true })
   }
+}
+
+/** What pg_restore isn't trusted with: the rights of everybody, without those of accounts. */
+async function finish(session: Session, { objects }: Schema): Promise<void> {
+  await runStatements(
+    session,
+    objects.filter(({ kind }) => kind === PUBLIC_RIGHTS_KIND).map(({ sql }) => sql),
+  )
+  await session.query('ANALYZE')
 }
 
 const run = (

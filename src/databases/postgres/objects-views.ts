@@ -1,5 +1,6 @@
 import { anyColumn, named, notOfExtension, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
 import { TABLE_OR_PARTITION } from './introspect-tables.ts'
+import { PUBLIC_RIGHTS } from './objects-rights.ts'
 
 const TABLE = `format('%I.%I', n.nspname, c.relname)`
 const RELATIONS = `JOIN pg_namespace n ON n.oid = c.relnamespace`
@@ -92,5 +93,6 @@ export const LATE: readonly string[] = [
   ROLES,
   POLICIES,
   ROW_SECURITY,
+  PUBLIC_RIGHTS,
   COMMENTS,
 ]

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import { firstOf } from '../../base/units.ts'
 import type { ServerInfo, Statement } from '../port.ts'
 import type { Schema, SchemaObject } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { ddl } from './ddl.ts'
-import { quoteText } from './values.ts'
+import { quoteName, quoteText } from './values.ts'
 
 /** Statements whose text is the shop's own words: only what stands outside them says what they need. */
 const OWN_WORDS = /^(function|procedure|view|materialized view|rule|trigger|policy|comment|aggregate) /
@@ -32,6 +33,7 @@ const FEATURES: readonly Feature[] = [
     used: /^CREATE VIEW \S+ WITH \([^)]*security_invoker/,
   },
   { since: 15, name: 'unlogged sequences', used: /^CREATE UNLOGGED SEQUENCE/ },
+  { since: 17, name: 'the right MAINTAIN', by: /^rights of everybody /, used: /\bMAINTAIN\b/ },
   { since: 18, name: 'virtual generated columns', used: /GENERATED ALWAYS AS \([\s\S]*\) VIRTUAL/ },
   { since: 18, name: 'keys WITHOUT OVERLAPS', used: /WITHOUT OVERLAPS|, PERIOD / },
   { since: 18, name: 'constraints NOT ENFORCED', used: /NOT ENFORCED/ },
@@ -42,7 +44,12 @@ const uses = ({ by, used }: Feature, { name, sql }: Statement): boolean =>
 
 /** See the port. */
 export function consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
-  return [...olderRelease(source, target), ...otherEncoding(source, target), ...otherCollation(source, target)]
+  return [
+    ...olderRelease(source, target),
+    ...otherEncoding(source, target),
+    ...otherCollation(source, target),
+    ...openToEverybody(source, target),
+  ]
 }
 
 const major = ({ version }: ServerInfo): number => version[0] ?? 0
@@ -83,6 +90,22 @@ function otherCollation(source: ServerInfo, target: ServerInfo): readonly Findin
       code: 'collation-version-differs',
       message: `Text is ordered by ${source.collation} of version ${from} on the old host and ${to} on the new one: some characters may sort otherwise.`,
       hint: 'Indexes are built anew on the new host, so they are right there. Look at lists that are ordered by name.',
+    },
+  ]
+}
+
+/** What stood on the new server before: migrate changes nothing of it, also where the account could. */
+function openToEverybody({ facts: from }: ServerInfo, { facts: to, database }: ServerInfo): readonly Finding[] {
+  const closed = new Set((from?.closed ?? '').split('\n'))
+  const more = (to?.open ?? '').split('\n').filter((right) => right !== '' && closed.has(right))
+  if (more.length === 0) return []
+  const statements = more.map((right) => `REVOKE ${right.replace(/DATABASE$/, `DATABASE ${quoteName(database)}`)} FROM PUBLIC;`)
+  return [
+    {
+      severity: 'warning',
+      code: 'open-to-everybody',
+      message: `Everybody (PUBLIC) may do on the new server what the old one forbids: ${firstOf(more)}.`,
+      hint: `As the owner there or a superuser, run: ${statements.join(' ')}`,
     },
   ]
 }
