@@ -4,6 +4,7 @@ import { kindOfServerError } from '../../src/databases/mssql/errors.ts'
 import { readSynonyms } from '../../src/databases/mssql/introspect-objects.ts'
 import { namesDatabase, ownNameFindings, withoutDatabase } from '../../src/databases/mssql/own-name.ts'
 import { principalFindings, readPrincipals } from '../../src/databases/mssql/principals.ts'
+import { missingRights } from '../../src/databases/mssql/rights.ts'
 import { answered } from './mssql-answers.ts'
 
 describe('a database that is called otherwise on the new host', () => {
@@ -137,5 +138,21 @@ describe('a session beside customers', () => {
   it('that finds a replica while it takes over is tried again, not told that it lacks a right', () => {
     for (const number of [976, 983])
       expect(kindOfServerError({ number, severity: 14, message: 'currently not accessible' })).toBe('database-connection-lost')
+  })
+})
+
+describe('tables and columns that an account may not read', () => {
+  it('are one finding each, however many there are, with every statement that grants them', async () => {
+    const tables = Array.from({ length: 7 }, (_, at) => ({ schema: 'dbo', name: `t ${at}` }))
+    const { session } = answered(
+      [/FROM \(VALUES/, [{ user: 'shop', permission: 'VIEW DEFINITION', granted: 1 }]],
+      [/FROM sys\.columns c JOIN sys\.tables/, [{ schema: 'dbo', name: 'seen', column: 'secret' }]],
+      [/FROM sys\.tables t/, tables],
+    )
+    const grants = tables.map(({ name }) => `GRANT SELECT ON [dbo].[${name}] TO [shop];`).join(' ')
+    expect((await missingRights(session, 'read')).map(({ message, hint }) => [message, hint])).toEqual([
+      ['old database: shop may not read dbo.t 0, dbo.t 1, dbo.t 2, dbo.t 3, dbo.t 4 and 2 more.', grants],
+      ['old database: shop may not read the column dbo.seen.secret.', 'GRANT SELECT ON [dbo].[seen] ([secret]) TO [shop];'],
+    ])
   })
 })

@@ -156,11 +156,23 @@ describe('PostgreSQL beyond the contract', () => {
     await made.sql('CREATE TABLE seen (a int PRIMARY KEY)')
     const account = await made.readOnlyAccount()
     await made.sql('CREATE SCHEMA hidden; CREATE TABLE unseen (id serial)')
-    const hints = (await open(made, { account }).missingRights('read')).map((finding) => finding.hint ?? '').join('\n')
+    const missing = await open(made, { account }).missingRights('read')
+    const hints = missing.map((finding) => finding.hint ?? '').join('\n')
     expect(hints).toContain(`GRANT USAGE ON SCHEMA hidden TO ${account.user};`)
     expect(hints).toContain(`GRANT SELECT ON TABLE public.unseen TO ${account.user};`)
     expect(hints).toContain(`GRANT SELECT ON SEQUENCE public.unseen_id_seq TO ${account.user};`)
     expect(hints).not.toContain('public.seen ')
+    // However many tables there are, they are one finding, with one statement for all of them.
+    const names = Array.from({ length: 7 }, (_, at) => `Many ${at}`)
+    await made.sql(names.map((name) => `CREATE TABLE "${name}" (a int)`).join(';'))
+    const together = await open(made, { account }).missingRights('read')
+    expect(together).toHaveLength(missing.length)
+    expect(together.find(({ message }) => message.includes('tables'))).toMatchObject({
+      message: expect.stringContaining(
+        'may not read the tables public.Many 0, public.Many 1, public.Many 2, public.Many 3, public.Many 4 and 3 more on',
+      ),
+      hint: expect.stringContaining(`${names.map((name) => `public."${name}"`).join(', ')}, public.unseen TO ${account.user};`),
+    })
   })
 
   it('keeps its own tables apart when the schema public can’t take them', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
+import { firstOf } from '../../base/units.ts'
 import type { RightsPurpose } from '../port.ts'
 import { catalogColumns, mayHere } from './catalog.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
@@ -93,13 +94,16 @@ async function unreadable(session: Session, user: string): Promise<readonly Find
 WHERE t.is_ms_shipped = 0 AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT') = 0
 ORDER BY s.name, t.name`,
   )
-  return rows.map((row) =>
-    lacking(
-      `${session.where.label}: ${user} may not read ${row.schema}.${row.name}.`,
-      `GRANT SELECT ON ${quoteTable(row)} TO ${quoteName(user)};`,
-    ),
+  return together(
+    rows.map((row) => `${row.schema}.${row.name}`),
+    (tables) => `${session.where.label}: ${user} may not read ${tables}.`,
+    rows.map((row) => `GRANT SELECT ON ${quoteTable(row)} TO ${quoteName(user)};`),
   )
 }
+
+/** One finding for all: a shop may have hundreds of tables. GRANT takes one at a time ("GRANT Object Permissions (Transact-SQL)"). */
+const together = (names: readonly string[], message: (names: string) => string, grants: readonly string[]): readonly Finding[] =>
+  names.length === 0 ? [] : [lacking(message(firstOf(names)), grants.join(' '))]
 
 /**
  * Columns that are denied in tables which may be read: every SELECT would fail. They are named without brackets ("HAS_PERMS_BY_NAME
@@ -114,11 +118,10 @@ WHERE t.is_ms_shipped = 0 AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTE
   AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT', c.name, N'COLUMN') = 0
 ORDER BY s.name, t.name, c.column_id`,
   )
-  return rows.map((row) =>
-    lacking(
-      `${session.where.label}: ${user} may not read the column ${row.column} of ${row.schema}.${row.name}.`,
-      `GRANT SELECT ON ${quoteTable(row)} (${quoteName(row.column)}) TO ${quoteName(user)};`,
-    ),
+  return together(
+    rows.map((row) => `${row.schema}.${row.name}.${row.column}`),
+    (columns) => `${session.where.label}: ${user} may not read the column${rows.length === 1 ? '' : 's'} ${columns}.`,
+    rows.map((row) => `GRANT SELECT ON ${quoteTable(row)} (${quoteName(row.column)}) TO ${quoteName(user)};`),
   )
 }
 
