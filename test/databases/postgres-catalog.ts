@@ -264,5 +264,4 @@ export const NAMED_FINDINGS: readonly (readonly [code: string, words: string])[]
   ['database-comment', 'own comment'],
   ['database-comment', 'own public comment'],
   ['function-native', 'public.percent('],
-  ['large-objects', '1 large objects'],
 ]

@@ -162,7 +162,6 @@ describe('PostgreSQL beyond the contract', () => {
     expect(hints).toContain(`GRANT SELECT ON TABLE public.unseen TO ${account.user};`)
     expect(hints).toContain(`GRANT SELECT ON SEQUENCE public.unseen_id_seq TO ${account.user};`)
     expect(hints).not.toContain('public.seen ')
-    // However many tables there are, they are one finding, with one statement for all of them.
     const names = Array.from({ length: 7 }, (_, at) => `Many ${at}`)
     await made.sql(names.map((name) => `CREATE TABLE "${name}" (a int)`).join(';'))
     const together = await open(made, { account }).missingRights('read')

@@ -183,7 +183,7 @@ describe('the text of COPY', () => {
       triggers: [],
     }
     expect(copySql(table, { after: ['1', "o'clock"], limit: 5, ordered: true })).toBe(
-      `COPY (SELECT "a", "b" FROM ONLY "public"."it""s" WHERE ("a", "b") > ('1'::integer, 'o''clock'::text) ORDER BY "a", "b" LIMIT 5) TO STDOUT`,
+      `COPY (SELECT "a", "b" FROM ONLY "public"."it""s" AS t WHERE ("a", "b") > ('1'::integer, 'o''clock'::text) ORDER BY "a", "b" LIMIT 5) TO STDOUT`,
     )
   })
 })

@@ -11,6 +11,7 @@ import { reconcileKind } from '../../src/steps/reconcile.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { type PostgresAccount, startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
+import { largeObjects } from './postgres-large-objects.ts'
 
 const SHOP = `CREATE SCHEMA sales; CREATE SCHEMA "Back Office";
   CREATE FUNCTION sales.worth(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
@@ -29,14 +30,14 @@ const SHOP = `CREATE SCHEMA sales; CREATE SCHEMA "Back Office";
 const ROWS = `INSERT INTO "Back Office"."Staff ""x""" VALUES (1, 'a'), (2, 'b'); INSERT INTO sales.orders (at, customer_id) VALUES ('2026-11-11', 1)`
 
 let server: TestPostgres
-let directory: string
+const directories: string[] = []
 const opened: Database[] = []
 beforeAll(async () => {
   server = await startTestPostgres({ host: '127.0.11.7' })
 })
 afterEach(async () => {
   for (const database of opened.splice(0)) await database.close()
-  await rm(directory, { recursive: true, force: true })
+  for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true })
 })
 afterAll(() => server.stop())
 
@@ -44,6 +45,12 @@ const open = (made: TestDatabase, account?: PostgresAccount): Database => {
   const database = openPostgres(made.options(account === undefined ? {} : { account }))
   opened.push(database)
   return database
+}
+
+async function newDirectory(prefix: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), prefix))
+  directories.push(directory)
+  return directory
 }
 
 let accounts = 0
@@ -65,7 +72,7 @@ const errors = (findings: readonly Finding[]): readonly Finding[] => findings.fi
 
 describe('an account without rights', () => {
   it('can check, save and compare the old host, and fill the new one, once it got exactly what check printed', async () => {
-    directory = await mkdtemp(join(tmpdir(), 'migrate-rights-'))
+    const directory = await newDirectory('migrate-rights-')
     const [from, to] = [await server.database(), await server.database()]
     await from.sql(SHOP)
     await from.superuserSql(ROWS)
@@ -120,7 +127,6 @@ describe('an account without rights', () => {
 
 describe('a new host that has less than the old one', () => {
   it('is told what it lacks before anything is created: extensions, accounts, locales', async () => {
-    directory = await mkdtemp(join(tmpdir(), 'migrate-unmet-'))
     const [from, to] = [await server.database(), await server.database()]
     await from.superuserSql(`CREATE ROLE clerk_of_old; CREATE TABLE guarded (a int PRIMARY KEY);
       CREATE POLICY p ON guarded TO clerk_of_old USING (true); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; ALTER TABLE guarded OWNER TO ${from.owner.user}`)
@@ -140,7 +146,7 @@ describe('a new host that has less than the old one', () => {
   })
 
   it('whose encoding is narrower is refused by name', async () => {
-    directory = await mkdtemp(join(tmpdir(), 'migrate-encoding-'))
+    const directory = await newDirectory('migrate-encoding-')
     const made = await server.database()
     await made.superuserSql(`CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`)
     const { user, password } = { user: 'encoding_owner', password: 'secret' }
@@ -155,7 +161,7 @@ describe('a new host that has less than the old one', () => {
   })
 
   it('and is more open to everybody is told what to close: nothing that stood there before is changed', async () => {
-    directory = await mkdtemp(join(tmpdir(), 'migrate-open-'))
+    const directory = await newDirectory('migrate-open-')
     const [from, to] = [await server.database(), await server.database()]
     await from.superuserSql(`REVOKE TEMPORARY ON DATABASE ${from.name} FROM PUBLIC; REVOKE USAGE ON SCHEMA public FROM PUBLIC;
       REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC`)
@@ -175,7 +181,6 @@ describe('a new host that has less than the old one', () => {
   })
 
   it('of an older release is told what that release lacks, and which objects want it', async () => {
-    directory = await mkdtemp(join(tmpdir(), 'migrate-older-'))
     const made = await server.database()
     const database = open(made)
     const source = await database.info()
@@ -195,3 +200,5 @@ describe('a new host that has less than the old one', () => {
     else expect(newer).toEqual([])
   })
 })
+
+largeObjects(() => server)

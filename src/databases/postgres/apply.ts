@@ -5,6 +5,7 @@ import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } 
 import type { Session } from './connection.ts'
 import { find, insertNumbered, printOf, removeCopies } from './finding.ts'
 import { keyArrays, keyJoin, rowsByKey } from './keys.ts'
+import { isLargeObjects, removeLargeObjects, rewriteLargeObject } from './large-objects.ts'
 import { copyIn } from './load.ts'
 import { findOwnTable, ownTable } from './marks.ts'
 import { withPartitions } from './partitions.ts'
@@ -41,6 +42,7 @@ const transactionOf = (session: Session, ledger: string): Transaction => ({
   update: (table, row) => update(session, table, row),
   delete: async (table, keys) => {
     if (keys.length === 0) return
+    if (isLargeObjects(table)) return removeLargeObjects(session, keys)
     const { values, condition } = keyJoin(table)
     await session.query(`DELETE FROM ${ownRows(table)} AS t USING ${values} WHERE ${condition}`, keyArrays(table, keys))
   },
@@ -74,7 +76,7 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
   const where = table.key.map((name, at) => assign(name, positions[at] ?? -1)).join(' AND ')
   const name = ownRows(table)
   const sql = sets.length === 0 ? `SELECT 1 FROM ${name} WHERE ${where}` : `UPDATE ${name} SET ${sets.join(', ')} WHERE ${where}`
-  const { count } = await session.query(sql, values)
+  const { count } = isLargeObjects(table) ? await rewriteLargeObject(session, row) : await session.query(sql, values)
   if (count === 1) return
   const shown = JSON.stringify(table.key.map((_name, at) => row[positions[at] ?? -1] ?? null))
   throw new MigrateError(

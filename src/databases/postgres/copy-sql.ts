@@ -16,7 +16,7 @@ export function copySql(
   }: Pick<ReadOptions, 'after' | 'upTo' | 'limit'> & { readonly ordered: boolean; readonly binary?: boolean },
 ): string {
   const columns = quoteNames(readableColumns(table).map((column) => column.name))
-  const parts = [`SELECT ${columns} FROM ${ownRows(table)}`]
+  const parts = [`SELECT ${columns} FROM ${ownRows(table)} AS t`]
   const range = keyRange(table, { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) })
   if (range !== undefined) parts.push(`WHERE ${range}`)
   // The first so many rows are those with the lowest keys.

@@ -1,6 +1,7 @@
 import type { Statement } from '../port.ts'
 import { fullName, type Schema, type SchemaObject, type Table } from '../schema.ts'
 import { createTable } from './creation.ts'
+import { isLargeObjects, UNLINK_ALL } from './large-objects.ts'
 import { quoteName, quoteTable } from './values.ts'
 
 /** Objects of tables, which stand before the foreign keys: a foreign key may rest on a unique index. */
@@ -47,7 +48,7 @@ const tableStatements = (table: Table, { identities }: Schema): readonly Stateme
     name: `table ${fullName(table.name)}`,
     stage: 'before',
     sql: table.sql ?? createTable(table.name, table.columns, identities),
-    undo: `DROP TABLE ${quoteTable(table.name)}`,
+    undo: isLargeObjects(table) ? UNLINK_ALL : `DROP TABLE ${quoteTable(table.name)}`,
   },
   ...(table.partitions ?? []).map(
     ({ name, sql }): Statement => ({ name: `partition ${fullName(name)}`, stage: 'before', sql, undo: null }),

@@ -1,7 +1,8 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { MarkedStatement } from '../port.ts'
 import type { Session } from './connection.ts'
-import { marking, ownTable, unmarking } from './marks.ts'
+import { UNLINK_ALL, unlinkAll } from './large-objects.ts'
+import { marking, marksOf, ownTable, unmarking } from './marks.ts'
 import { inMarkedTransaction, inTransaction } from './transaction.ts'
 
 type Mark = MarkedStatement['mark']
@@ -37,6 +38,7 @@ export async function executeTogether(session: Session, statements: readonly Mar
 /** See the port. */
 export async function retract(session: Session, sql: string | null, mark: Mark): Promise<void> {
   const marks = await ownTable(session, 'migrate_marks')
+  if (sql === UNLINK_ALL && (await marksOf(session, mark.run)).has(mark.name)) await unlinkAll(session)
   await inMarkedTransaction(session, { marking: unmarking(marks, mark), hurry: true }, async ({ count }) => {
     if (count === 1 && sql !== null) await session.query(sql)
   })

@@ -120,6 +120,7 @@ export const objectProbes: readonly Probe[] = [
         UNION ALL SELECT x.grantee, p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace, aclexplode(p.proacl) x WHERE ${SHOP_SCHEMA}
         UNION ALL SELECT x.grantee, n.nspowner FROM pg_namespace n, aclexplode(n.nspacl) x WHERE ${SHOP_SCHEMA}
         UNION ALL SELECT x.grantee, t.typowner FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace, aclexplode(t.typacl) x WHERE ${SHOP_SCHEMA}
+        UNION ALL SELECT x.grantee, m.lomowner FROM pg_largeobject_metadata m, aclexplode(m.lomacl) x
         UNION ALL SELECT x.grantee, d.defaclrole FROM pg_default_acl d, aclexplode(d.defaclacl) x) g
       JOIN pg_roles r ON r.oid = g.grantee WHERE g.grantee <> g.owner AND r.rolname <> current_user AND r.oid >= 16384 ORDER BY 1`,
   },

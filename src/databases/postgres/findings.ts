@@ -53,13 +53,6 @@ const probes: readonly Probe[] = [
   },
   {
     severity: 'error',
-    code: 'large-objects',
-    message: (name) => `The database holds ${name} large objects, which migrate doesn't carry.`,
-    hint: 'Move them with pg_dump --large-objects, or store them in a bytea column.',
-    sql: `SELECT count(*)::text AS name FROM pg_largeobject_metadata HAVING count(*) > 0`,
-  },
-  {
-    severity: 'error',
     code: 'name-ambiguous',
     message: (name) => `Two tables could both be meant by the name ${name}, since one of their names has a dot in it.`,
     hint: 'Rename one of them on the old host.',

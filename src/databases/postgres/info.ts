@@ -4,8 +4,9 @@ import type { ServerInfo, TableSize } from '../port.ts'
 import { anyColumn, ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { CARRIED_TABLE } from './introspect-tables.ts'
+import { LARGE_OBJECT_SIZE, LARGE_OBJECTS, readLargeObjects } from './large-objects.ts'
 import { STANDING_RIGHTS } from './objects-rights.ts'
-import { ownRows } from './relation.ts'
+import { plainRows } from './relation.ts'
 
 const INFO = `SELECT current_setting('server_version') AS release, current_setting('server_version_num')::int AS number,
   current_database() AS database, current_user AS "user", d.oid::text AS oid,
@@ -98,6 +99,8 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
   FROM pg_class r WHERE (r.oid = c.oid AND r.relkind = 'r') OR (r.relkind = 'r' AND r.relispartition AND pg_partition_root(r.oid) = c.oid)) s
 WHERE ${CARRIED_TABLE} ORDER BY n.nspname, c.relname`
 
+const largeObjectsRow = z.object({ rows: z.number(), bytes: z.number() })
+
 const planRow = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })])
 
 /** Up to this size, counting costs less than a wrong guess. */
@@ -116,11 +119,13 @@ export async function tableSizes(session: Session): Promise<readonly TableSize[]
     const rows = row.known ? row.rows : (counted.get(fromOf(row)) ?? (await plannedRows(session, fromOf(row))))
     sizes.push({ table: { schema: row.schema, name: row.name }, bytes: row.bytes, rows })
   }
-  return sizes
+  if ((await readLargeObjects(session)).length === 0) return sizes
+  const kept = await ask(session, largeObjectsRow, LARGE_OBJECT_SIZE)
+  return [...kept.map(({ rows, bytes }) => ({ table: LARGE_OBJECTS, rows, bytes })), ...sizes]
 }
 
 const fromOf = ({ schema, name, partitioned }: z.infer<typeof sizeRow>): string =>
-  ownRows({ name: { schema, name }, ...(partitioned ? { partitions: [] } : {}) })
+  plainRows({ name: { schema, name }, ...(partitioned ? { partitions: [] } : {}) })
 
 async function countedRows(session: Session, tables: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>()

@@ -6,6 +6,7 @@ import { readFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
 import { type CatalogObjects, readDependencies, readObjects } from './introspect-objects.ts'
 import { type CatalogTable, readForeignKeys, readTables } from './introspect-tables.ts'
+import { readLargeObjects } from './large-objects.ts'
 import { inOrder, neededBy } from './order.ts'
 import { readPrincipals } from './rights.ts'
 import { inTransaction } from './transaction.ts'
@@ -25,7 +26,7 @@ export async function readSchema(session: Session): Promise<Schema> {
       const last = [...extensions.objects, ...objects.last]
       const ordered = arrange(tables, { ...objects, last }, await readDependencies(session))
       return {
-        tables: ordered.tables.map(({ table }) => table),
+        tables: [...(await readLargeObjects(session)), ...ordered.tables.map(({ table }) => table)],
         foreignKeys: await readForeignKeys(session),
         identities,
         objects: ordered.objects,

@@ -2,6 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import type { Cell, KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Sign, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
+import { isLargeObjects } from './large-objects.ts'
 import { ownRows } from './relation.ts'
 import { quoteName, quoteNames, quoteText } from './values.ts'
 
@@ -50,7 +51,8 @@ export function boundarySql(table: Table, rows: number, after: KeyCells | undefi
   const key = quoteNames(table.key)
   const range = after === undefined ? undefined : keyRange(table, { after })
   const where = range === undefined ? '' : ` WHERE ${range}`
-  return `SELECT ${key} FROM ${ownRows(table)}${where} ORDER BY ${key} OFFSET ${Math.trunc(rows) - 1} LIMIT 1`
+  const keys = { ...table, columns: table.columns.filter(({ name }) => table.key.includes(name)) }
+  return `SELECT ${key} FROM ${ownRows(keys)} AS t${where} ORDER BY ${key} OFFSET ${Math.trunc(rows) - 1} LIMIT 1`
 }
 
 /** The column's type without its length, so that a cast can neither cut off nor round. */
@@ -92,6 +94,9 @@ export async function rowsByKey(
   const columns = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
   const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
   const sql = `SELECT ${columns.join(', ')} FROM ${ownRows(table)} AS t JOIN ${values} ON ${condition}`
-  const { rows } = await session.query(lock ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql, keyArrays(table, keys))
+  const { rows } = await session.query(
+    lock && !isLargeObjects(table) ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql,
+    keyArrays(table, keys),
+  )
   return rows
 }

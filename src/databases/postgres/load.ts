@@ -3,6 +3,7 @@ import type { BlockLoad, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
 import { BINARY_HEADER, BINARY_TRAILER, isBinary } from './binary.ts'
 import type { Session } from './connection.ts'
+import { ARRIVING, arrivingSql, isLargeObjects, makeArrived } from './large-objects.ts'
 import { marking, ownTable } from './marks.ts'
 import { inMarkedTransaction, inTransaction } from './transaction.ts'
 import { withoutTriggers } from './triggers.ts'
@@ -54,8 +55,9 @@ const sum = (counts: readonly number[]): number => counts.reduce((total, each) =
 
 /** See the port. It may take its time, as whatever writes. Its commit brings to disk whatever was committed before it. */
 export async function analyse(session: Session, tables: readonly Table[]): Promise<void> {
-  if (tables.length === 0) return
-  const sql = `ANALYZE ${tables.map((table) => quoteTable(table.name)).join(', ')}`
+  const plain = tables.filter((table) => !isLargeObjects(table))
+  if (plain.length === 0) return
+  const sql = `ANALYZE ${plain.map((table) => quoteTable(table.name)).join(', ')}`
   await inTransaction(session, 'write', () => session.query(sql), true)
 }
 
@@ -80,8 +82,11 @@ async function copyBlocksIn(
   binary = isBinary(table),
 ): Promise<number> {
   const columns = readableColumns(table).map((column) => column.name)
-  const sql = `COPY ${quoteTable(table.name)} (${quoteNames(columns)}) FROM STDIN${binary ? ' (FORMAT binary)' : ''}`
-  const copy = session.copyIn(columns.length === 0 ? `COPY ${quoteTable(table.name)} FROM STDIN` : sql)
+  const large = isLargeObjects(table)
+  if (large) await session.query(arrivingSql)
+  const into = large ? ARRIVING : quoteTable(table.name)
+  const sql = `COPY ${into} (${quoteNames(columns)}) FROM STDIN${binary ? ' (FORMAT binary)' : ''}`
+  const copy = session.copyIn(columns.length === 0 ? `COPY ${into} FROM STDIN` : sql)
   const source = (binary ? framed(blocks) : blocks)[Symbol.asyncIterator]()
   let failure: { readonly error: unknown } | undefined
   const next = (): Promise<IteratorResult<Buffer>> =>
@@ -94,7 +99,8 @@ async function copyBlocksIn(
       await copy.write(each.value)
       giveBack(each.value)
     }
-    return await copy.finish()
+    const rows = await copy.finish()
+    return large ? await makeArrived(session) : rows
   } catch (error) {
     if (failure !== undefined) {
       await copy.abandon()

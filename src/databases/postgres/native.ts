@@ -9,6 +9,7 @@ import { fullName, type Schema, type TableName } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Connections, PostgresOptions, Session } from './connection.ts'
 import { runStatements } from './execute.ts'
+import { isLargeObjects } from './large-objects.ts'
 import { dumpArguments, libpqEnvironment, restoreArguments, type Section } from './native-argv.ts'
 import { chooseDump, chooseRestore, FORMAT } from './native-choice.ts'
 import { countDumpedRows, dataFiles, restoreList } from './native-toc.ts'
@@ -45,11 +46,21 @@ async function usualFolders(): Promise<readonly string[]> {
   return [...(await Promise.all(places)).flat(), ...pathFolders()]
 }
 
+const serverRow = z.object({ number: z.number(), large: z.boolean() })
+const SERVER = `SELECT current_setting('server_version_num')::int AS number, EXISTS (SELECT FROM pg_largeobject_metadata) AS large`
+
+/** pg_restore can't make them side by side with the rows, nor tell which it made. */
+const LARGE_OBJECTS_TOO: NativeMeans = {
+  tool: null,
+  format: null,
+  reason: 'the database holds large objects, which are carried by method: portable',
+  findings: [],
+}
+
 async function choice(tools: Tools, purpose: 'save' | 'restore', wishes: NativeWishes) {
-  const [server] = await tools.connections.use((session) =>
-    ask(session, z.object({ number: z.number() }), `SELECT current_setting('server_version_num')::int AS number`),
-  )
+  const [server] = await tools.connections.use((session) => ask(session, serverRow, SERVER))
   const major = Math.trunc((server?.number ?? 0) / 10_000)
+  if (purpose === 'save' && server?.large === true) return { means: LARGE_OBJECTS_TOO, program: undefined }
   const [dumps, restores] = await Promise.all([tools.find('pg_dump'), tools.find('pg_restore')])
   const chosen = purpose === 'save' ? chooseDump(dumps, restores, major, wishes) : chooseRestore(restores, major, wishes)
   const trust = certificateFinding(tools.options, chosen.program)
@@ -105,7 +116,7 @@ async function countRows(tools: Tools, dump: Program, work: NativeSave): Promise
   if (files === undefined) return null
   const rows: Record<string, number> = {}
   const skipped = new Set(work.skip.map(fullName))
-  for (const { name } of work.schema.tables) {
+  for (const { name } of work.schema.tables.filter((each) => !isLargeObjects(each))) {
     if (skipped.has(fullName(name))) continue
     const file = files.get(fullName(name))
     if (file === undefined) throw missingTable(name, work.directory)

@@ -1,5 +1,6 @@
 import { anyColumn, named, notOfExtension, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
 import { TABLE_OR_PARTITION } from './introspect-tables.ts'
+import { LARGE_OBJECT_WORDS } from './large-objects.ts'
 import { PUBLIC_RIGHTS } from './objects-rights.ts'
 
 const TABLE = `format('%I.%I', n.nspname, c.relname)`
@@ -95,4 +96,5 @@ export const LATE: readonly string[] = [
   ROW_SECURITY,
   PUBLIC_RIGHTS,
   COMMENTS,
+  LARGE_OBJECT_WORDS,
 ]

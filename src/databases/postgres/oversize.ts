@@ -4,6 +4,7 @@ import { formatBytes } from '../../base/units.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Schema, type Table } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
+import { isLargeObjects, largerThan } from './large-objects.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { decodeLine, quoteName, quoteText } from './values.ts'
@@ -23,6 +24,10 @@ const tooLargeRow = z.object({ key: z.string(), columns: z.record(z.string(), z.
 export async function oversize(session: Session, { tables }: Pick<Schema, 'tables'>): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   for (const table of tables) {
+    if (isLargeObjects(table)) {
+      findings.push(...(await tooLargeObjects(session, table)))
+      continue
+    }
     const columns = readableColumns(table).filter((column) => !FIXED.test(column.codec))
     if (columns.length === 0 || !(await isPlausible(session, table))) continue
     findings.push(...(await tooLarge(session, table, columns)))
@@ -82,6 +87,19 @@ async function tooLarge(session: Session, table: Table, columns: readonly Column
     const hint = 'If it has one, the snapshot ends at it and names it; nothing is lost.'
     return [{ severity: 'info', code: 'row-size-unknown', message, hint }]
   }
+}
+
+/** Twice their bytes, in hexadecimal, and an oid beside them. */
+const MOST_OBJECT_BYTES = Math.trunc((MOST_ROW_BYTES - 64) / 2)
+
+const objectRow = z.object({ name: z.string() })
+
+async function tooLargeObjects(session: Session, table: Table): Promise<readonly Finding[]> {
+  const large = await ask(session, objectRow, largerThan(MOST_OBJECT_BYTES))
+  return large.map(({ name }): Finding => {
+    const { code, message, hint } = tooLargeError(table, name, 'data', 2 * MOST_OBJECT_BYTES)
+    return { severity: 'error', code, message, ...(hint === undefined ? {} : { hint }) }
+  })
 }
 
 const tooLargeError = (table: Table, key: string, column: string, bytes: number): MigrateError =>

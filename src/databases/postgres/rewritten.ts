@@ -1,7 +1,8 @@
 import { codeOf, MigrateError, messageOf } from '../../base/errors.ts'
 import { fullName, type Table } from '../schema.ts'
 import type { Result } from './connection.ts'
-import { ownRows } from './relation.ts'
+import { isLargeObjects } from './large-objects.ts'
+import { plainRows } from './relation.ts'
 import { quoteName, quoteTable, quoteText } from './values.ts'
 
 /** invalid_text_representation: the word below, taken for a number, is how a plain statement ends those after it. */
@@ -27,10 +28,13 @@ export const filesOf = ({ rows }: Result): Files =>
  * (PostgreSQL documentation, "Concurrency Control", "Caveats"), and the rows of a partition are gone that was detached.
  * The first takes the lock that reading takes anyway, on its partitions too, so that nothing of this happens between them and the reading.
  */
-export const holdSql = (table: Table, files: Files): string =>
-  table.partitions === undefined
-    ? `LOCK TABLE ${ownRows(table)} IN ACCESS SHARE MODE; ${sameSql(table, files)}`
-    : `SELECT FROM ${ownRows(table)} LIMIT 0; ${sameTreeSql(table)}`
+export const holdSql = (table: Table, files: Files): string => {
+  // No large object is rewritten or emptied but as a row is.
+  if (isLargeObjects(table)) return 'SELECT'
+  return table.partitions === undefined
+    ? `LOCK TABLE ${plainRows(table)} IN ACCESS SHARE MODE; ${sameSql(table, files)}`
+    : `SELECT FROM ${plainRows(table)} LIMIT 0; ${sameTreeSql(table)}`
+}
 
 /** Ends the statements unless `value` is `wanted`. It holds the value, so that the server can't reckon it out beforehand. */
 const orEnd = (value: string, wanted: string): string =>

@@ -5,6 +5,7 @@ import type { RightsPurpose } from '../port.ts'
 import type { Schema } from '../schema.ts'
 import { ask, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
 import type { Session } from './connection.ts'
+import { UNREADABLE_LARGE_OBJECT } from './large-objects.ts'
 
 const GRANTS = `WITH granted AS (
   SELECT x.grantee, x.privilege_type AS privilege, format('on %s %s.%s', CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname, c.relname) AS target
@@ -69,7 +70,11 @@ UNION ALL
 SELECT 'right-to-read', format('read, of the extension %s, which may keep rows of the shop''s in it, the table', e.extname), ${RELATION_NAME},
   format('GRANT USAGE ON SCHEMA %I TO %s; GRANT SELECT ON TABLE ', n.nspname, ${ME}), ${RELATION}, ${TO_ME}
   FROM pg_extension e JOIN pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))`
+  WHERE c.relkind = 'r' AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
+UNION ALL
+-- A grant on each would miss those that are born later.
+SELECT 'right-to-read', 'read the large objects of', r.owner, format('GRANT %I', r.owner), NULL, ${TO_ME}
+  FROM (SELECT DISTINCT pg_get_userbyid(m.lomowner)::text AS owner FROM pg_largeobject_metadata m WHERE ${UNREADABLE_LARGE_OBJECT}) r`
 
 const WRITE_RIGHTS = `SELECT 'right-to-create' AS code, 'create tables and schemas in the database' AS what, current_database()::text AS of,
     'GRANT CREATE ON DATABASE ' AS before, quote_ident(current_database()) AS object, ${TO_ME} AS after
@@ -88,6 +93,9 @@ SELECT 'right-to-write', 'switch the triggers off and on, which only the owner m
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND ${SHOP_RELATION} AND NOT pg_has_role(c.relowner, 'USAGE')
     AND EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+UNION ALL
+SELECT 'right-to-write', 'change the large objects of', r.owner, format('GRANT %I', r.owner), NULL, ${TO_ME}
+  FROM (SELECT DISTINCT pg_get_userbyid(m.lomowner)::text AS owner FROM pg_largeobject_metadata m WHERE NOT pg_has_role(m.lomowner, 'USAGE')) r
 UNION ALL
 ${sequenceRights('right-to-write')}`
 

@@ -6,6 +6,7 @@ import type { Schema, SchemaObject } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { ddl } from './ddl.ts'
+import { isLargeObjects } from './large-objects.ts'
 import { quoteName, quoteText } from './values.ts'
 
 /** Statements whose text is the shop's own words: only what stands outside them says what they need. */
@@ -118,6 +119,7 @@ export async function unmet(session: Session, schema: Schema): Promise<readonly 
     ...(await missingAccounts(session, named('account'))),
     ...(await forcedRowSecurity(session, named('row security'))),
     ...(await missingLocales(session, named('collation'))),
+    ...(schema.tables.some(isLargeObjects) ? await temporaryTables(session) : []),
     ...(await newerFeatures(session, schema)),
   ]
 }
@@ -194,6 +196,18 @@ async function forcedRowSecurity(session: Session, tables: readonly SchemaObject
       }),
     ),
   )
+}
+
+/** Large objects arrive in one (large-objects.ts). */
+async function temporaryTables(session: Session): Promise<readonly Finding[]> {
+  const sql = `SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I;', current_database(), current_user) AS name
+    WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')`
+  return (await ask(session, nameRow, sql)).map(({ name }) => ({
+    severity: 'error',
+    code: 'right-to-create',
+    message: `The account may not make temporary tables on the ${session.label}, in which large objects arrive.`,
+    hint: `As the database's owner, run: ${name}`,
+  }))
 }
 
 /** Locales of libc are those of the operating system; PostgreSQL lists the ones that it found there. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Table } from '../schema.ts'
 import { anyColumn, ask } from './catalog.ts'
 import type { Session } from './connection.ts'
+import { isLargeObjects } from './large-objects.ts'
 import { quoteName, quoteTable, quoteText } from './values.ts'
 
 const triggerRow = z.object({
@@ -37,7 +38,7 @@ export async function withoutTriggers<T>(
   tables: readonly Pick<Table, 'name'>[],
   work: () => Promise<T>,
 ): Promise<T> {
-  const names = [...new Set(tables.map((table) => quoteTable(table.name)))]
+  const names = [...new Set(tables.filter((table) => !isLargeObjects(table)).map((table) => quoteTable(table.name)))]
   const all = names.length === 0 ? [] : await ask(session, triggerRow, active(names))
   const enable: string[] = []
   for (const [relation, actions] of Map.groupBy(all, (each) => each.relation)) {
