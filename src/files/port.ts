@@ -22,8 +22,8 @@ export interface FileEntry {
  */
 export type ListDepth = 'here' | 'below' | ((folder: string) => boolean)
 
-/** What a lot of is about to be done with a host. */
-export type Purpose = 'list' | 'read' | 'write'
+/** What a lot of is about to be done with a host; `list-to-write`: it is listed, to see what is to be written then. */
+export type Purpose = 'list' | 'list-to-write' | 'read' | 'write'
 
 export interface WriteOptions {
   readonly mode: number | null

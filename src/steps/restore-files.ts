@@ -168,7 +168,8 @@ class RestoreFiles implements Step<Change> {
     const relayed = record.isRelayed(totals.digest)
     const settled = (batch: number): boolean => relayed || record.isSettled({ snapshot: totals.digest, batch })
     const wrong = (batch: number): ReadonlySet<number> => record.wrong({ snapshot: totals.digest, batch })
-    if (totals.files >= MANY) this.#new().prepare?.('list')
+    // Where nothing was put yet, nearly all of it will be.
+    if (totals.files >= MANY) this.#new().prepare?.(record.hasBegun || run.dryRun ? 'list' : 'list-to-write', totals.bytes)
     // Asked side by side: each takes some round trips.
     const listed = askedAtOnce(this.#listed(run))
     const powers = await this.#powers(run)

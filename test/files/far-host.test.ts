@@ -1,13 +1,21 @@
 import { execFileSync } from 'node:child_process'
 import { renameSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import ssh2 from 'ssh2'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Beside } from '../../src/files/sftp/beside.ts'
 import { SftpChannel } from '../../src/files/sftp/channel.ts'
 import { openSftp, type SftpHost, type SftpOptions } from '../../src/files/sftp/index.ts'
+import { Receiver } from '../../src/files/sftp/receiver.ts'
+import { wholeContent } from '../../src/files/whole.ts'
 import { type DelayProxy, startDelayProxy } from '../servers/delay-proxy.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 import { type Sshd, sshdMissing, startSshd } from '../servers/sshd.ts'
+
+/** What ssh2 sends by; its types leave it out. */
+type Sending = Record<'subsystem' | 'channelData' | 'openssh_hostKeysProve', (...args: readonly unknown[]) => void>
+const { prototype: protocol }: { readonly prototype: Sending } = createRequire(import.meta.url)('ssh2/lib/protocol/Protocol.js')
 
 /** So long that whatever else a machine does meanwhile weighs little beside it. */
 const ROUND_TRIP_MS = 400
@@ -52,6 +60,60 @@ describe.skipIf(sshdMissing !== null)(
       const found = await Promise.all(Array.from({ length: 50 }, () => host.powers()))
       expect(new Set(found).size).toBe(1)
       expect(asked).toHaveBeenCalledTimes(1)
+    })
+
+    it('is asked to begin with SFTP in the same turn in which it is asked for it, and for the proof of no other key', async () => {
+      const events: string[] = []
+      const subsystem = protocol.subsystem
+      vi.spyOn(protocol, 'subsystem').mockImplementation(function (this: object, ...args: readonly unknown[]) {
+        events.push('asked for')
+        setImmediate(() => events.push('next turn'))
+        Reflect.apply(subsystem, this, args)
+      })
+      const channelData = protocol.channelData
+      vi.spyOn(protocol, 'channelData').mockImplementation(function (this: object, ...args: readonly unknown[]) {
+        events.push('begun')
+        Reflect.apply(channelData, this, args)
+      })
+      const proof = vi.spyOn(protocol, 'openssh_hostKeysProve')
+      site.put('shirt.png', Buffer.from('x'))
+      expect(await host.stat('shirt.png')).toMatchObject({ size: 1 })
+      expect(events.slice(0, 2)).toEqual(['asked for', 'begun'])
+      expect(proof).not.toHaveBeenCalled()
+    })
+
+    it('has programs begun while it is only listed, which write nothing, and take in what is written then', async () => {
+      const commands = vi.spyOn(ssh2.Client.prototype, 'exec')
+      const begun = (): number => commands.mock.calls.filter(([command]) => String(command).includes('exec perl')).length
+      site.put('shirt.png', Buffer.from('x'))
+      const before = site.image()
+      const shown = vi.spyOn(Receiver.prototype, 'enter')
+      host.prepare?.('list-to-write', 1000)
+      await vi.waitUntil(() => begun() === 1, 20_000)
+      await host.powers()
+      expect(shown).not.toHaveBeenCalled()
+      expect(site.image()).toEqual(before)
+      host.prepare?.('write', 1000)
+      const names = Array.from({ length: 100 }, (_, index) => `f${index}`)
+      const put = (name: string): Promise<unknown> =>
+        host.write(name, wholeContent(Buffer.from(name)), { mode: 0o644, mtimeSeconds: 1_200_000_000 })
+      await Promise.all(names.map(put))
+      await host.sweep?.()
+      expect(site.paths()).toEqual([...names, 'shirt.png'].toSorted())
+      expect(names.map((name) => site.read(name)?.toString())).toEqual(names)
+      expect([begun(), shown.mock.calls.length]).toEqual([1, 1])
+    })
+
+    it('begins a program on each of its connections for many small files that are to be read', async () => {
+      const other = openSftp(at({ connections: 3 }))
+      const commands = vi.spyOn(ssh2.Client.prototype, 'exec')
+      for (let index = 0; index < 100; index += 1) site.put(`f${index}`, Buffer.from(`${index}`))
+      const begun = (): readonly unknown[] =>
+        commands.mock.contexts.filter((_, index) => String(commands.mock.calls[index]?.[0]).includes('exec tar'))
+      other.prepare?.('read')
+      await vi.waitUntil(() => begun().length === 3, 20_000)
+      expect(new Set(begun()).size).toBe(3)
+      await other.close()
     })
 
     describe('listed a second time', () => {

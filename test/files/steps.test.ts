@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { Json } from '../../src/base/json.ts'
 import type { Step } from '../../src/run/step.ts'
@@ -62,6 +62,17 @@ describe('files from one host to another', () => {
     expect(move.restore().describe(restore ?? null)).toMatch(/^upload about 124 files/)
     expect(move.new.site.paths()).toEqual([])
     expect(move.new.writes()).toBe(0)
+  })
+
+  it('have programs begun on the new host while it is planned what they will put there; not for a plan alone, nor when they did it', async () => {
+    await perform(move.snapshot(), move.run)
+    const begun = vi.spyOn(move.new.host, 'prepare')
+    move.run.dryRun = true
+    await move.restore().plan(move.run)
+    move.run.dryRun = false
+    await perform(move.restore(), move.run)
+    await move.restore().plan(move.run)
+    expect(begun.mock.calls.map(([purpose]) => purpose)).toEqual(['list', 'list-to-write', 'write', 'list'])
   })
 
   it('follow include and exclude', async () => {

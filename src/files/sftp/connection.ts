@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
-import type { AuthenticationType, Client } from 'ssh2'
+import type { AuthenticationType, AuthHandlerMiddleware, Client } from 'ssh2'
 import SftpClient from 'ssh2-sftp-client'
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError, messageOf } from '../../base/errors.ts'
@@ -36,16 +36,21 @@ class LoginClient extends SftpClient {
   declare readonly client: Client
 }
 
+/** Who is told of a login on its way, and what it waits for. */
+interface Way {
+  /** Is shown the client when it has begun to connect. */
+  hasten(client: Client): void
+  /** Is told of the login a few round trips before the session is there; it is the connection that is returned. */
+  loggedIn(login: Login): void
+  /** The host is told nobody's name and password before this one is let in; when it isn't, neither are they, and what it threw is thrown. */
+  readonly after?: Promise<Login> | undefined
+}
+
 /**
- * Logs in and opens an SFTP session. `hasten` is shown the client when it has begun to connect; `loggedIn` is told of the login a few round trips before the session is there; it is the connection that is
- * returned. Throws MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`,
+ * Logs in and opens an SFTP session. Throws MigrateErrors: `files-unreachable`, `files-login-failed`, `files-host-key-unknown`,
  * `files-host-key-changed`.
  */
-export async function connect(
-  options: SftpOptions,
-  hasten: (client: Client) => void,
-  loggedIn: (login: Login) => void,
-): Promise<SftpConnection> {
+export async function connect(options: SftpOptions, { hasten, loggedIn, after }: Way): Promise<SftpConnection> {
   const trust = await hostTrust(options)
   const privateKey = options.key === undefined ? undefined : await readKey(options, options.key)
   let first: (Error & { readonly level?: string }) | undefined
@@ -73,6 +78,10 @@ export async function connect(
     },
   }
   login.client.once('ready', () => loggedIn(standing))
+  const giveUp = (error: unknown): void => {
+    lose(asError(error))
+    sock.destroy()
+  }
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   try {
     const opening = login.connect({
@@ -84,7 +93,7 @@ export async function connect(
       ...(privateKey ? { privateKey } : {}),
       ...(options.passphrase ? { passphrase: options.passphrase.reveal() } : {}),
       ...(options.agent ? { agent: options.agent } : {}),
-      authHandler: methods(options),
+      authHandler: inOrder(methods(options), after, giveUp),
       algorithms: { serverHostKey: trust.algorithms },
       hostVerifier: (key: Buffer) => {
         refusal = trust.judge(key)
@@ -104,7 +113,8 @@ export async function connect(
     channel = new SftpChannel(session, options.silenceMs ?? SILENCE_MS, () => sock.destroy())
   } catch (error) {
     sock.destroy()
-    throw refusal ?? loginError(options, first ?? asError(error))
+    const why = refusal ?? first ?? asError(error)
+    throw why instanceof MigrateError ? why : loginError(options, why)
   }
   return Object.assign(standing, { channel, end: () => end(login, sock) })
 }
@@ -131,6 +141,22 @@ const methods = (options: SftpOptions): AuthenticationType[] => [
   ...(options.password === undefined ? [] : (['password', 'keyboard-interactive'] as const)),
   'none',
 ]
+
+/** Gives ssh2 one way after the other, the first once `after` was let in; `giveUp` is told when it was not. */
+function inOrder(
+  ways: readonly AuthenticationType[],
+  after: Promise<Login> | undefined,
+  giveUp: (error: unknown) => void,
+): AuthHandlerMiddleware {
+  const [first] = ways
+  let given = 0
+  return (_left, _partly, go) => {
+    given += 1
+    if (after === undefined || first === undefined || given > 1) return ways[given - 1] ?? false
+    after.then(() => go(first), giveUp)
+    return undefined
+  }
+}
 
 async function readKey(options: SftpOptions, file: string): Promise<Buffer> {
   try {

@@ -21,8 +21,11 @@ export class Haste {
   #isOff = false
   #isProven = false
 
-  /** Logs in, once more without haste where haste may be to blame; never with credentials that were refused. */
-  async login<T>(login: (hasten: (client: Client) => void) => Promise<T>): Promise<T> {
+  /**
+   * Logs in, once more without haste where haste may be to blame; never with credentials that were refused. `after`: the login that this one
+   * waits for, and whose failure is its own.
+   */
+  async login<T>(login: (hasten: (client: Client) => void) => Promise<T>, after?: Promise<unknown>): Promise<T> {
     if (this.#isOff) return login(() => undefined)
     let hastened: Hastened | undefined
     try {
@@ -33,12 +36,20 @@ export class Haste {
       return standing
     } catch (error) {
       const mayBeToBlame = hastened?.hasBegun === true && !hastened.isRefused && codeOf(error) === 'files-unreachable'
-      if (this.#isProven || !mayBeToBlame) throw error
+      if (this.#isProven || !mayBeToBlame || (await failsAs(after, error))) throw error
       this.#isOff = true
       return login(() => undefined)
     }
   }
 }
+
+/** Whether what was waited for failed with this very error. */
+export const failsAs = async (after: Promise<unknown> | undefined, error: unknown): Promise<boolean> =>
+  after !== undefined &&
+  (await after.then(
+    () => false,
+    (why: unknown) => why === error,
+  ))
 
 /**
  * Has ssh2 log in and open SFTP without waiting for answers that say nothing, each of which is a round trip: three of ten on the way to the first
@@ -53,6 +64,7 @@ function hasten(client: Client): Hastened {
   })
   authenticateAtOnce(protocol, hastened)
   signAtOnce(protocol)
+  passOverOtherKeys(protocol)
   beginAtVersion(client)
   return hastened
 }
@@ -111,6 +123,20 @@ function signAtOnce(protocol: object): void {
   })
 }
 
+/**
+ * A host that tells of its other keys (OpenSSH's PROTOCOL file, section 2.5) isn't asked to prove that it has them: nobody here wants to know,
+ * and what it answers to the requests that follow would be held back by that answer for a round trip.
+ */
+function passOverOtherKeys(protocol: object): void {
+  const handlers = member(protocol, '_handlers')
+  const asked = member(handlers, 'GLOBAL_REQUEST')
+  if (typeof handlers !== 'object' || handlers === null || typeof asked !== 'function') return
+  Reflect.set(handlers, 'GLOBAL_REQUEST', (...args: readonly unknown[]): void => {
+    const [, name, wantsReply] = args
+    if (name !== 'hostkeys-00@openssh.com' || wantsReply === true) Reflect.apply(asked, handlers, args)
+  })
+}
+
 const isPrivate = (key: unknown): key is ParsedKey => {
   const asked = member(key, 'isPrivateKey')
   return typeof asked === 'function' && Reflect.apply(asked, key, []) === true && typeof member(key, 'sign') === 'function'
@@ -123,8 +149,31 @@ function beginAtVersion(client: Client): void {
   if (typeof channels !== 'object' || channels === null || typeof update !== 'function') return
   Reflect.set(channels, 'update', (id: unknown, channel: unknown): void => {
     Reflect.apply(update, channels, [id, channel])
-    if (typeof channel === 'object' && channel !== null && member(channel, '_version') === -1) readyAtItsVersion(channel)
+    if (typeof channel !== 'object' || channel === null || member(channel, '_version') !== -1) return
+    readyAtItsVersion(channel)
+    // Its subsystem is asked for in the same turn.
+    if (String(member(client, '_remoteVer')).startsWith('OpenSSH')) queueMicrotask(() => beginWithIt(channel))
   })
+}
+
+/** SSH_FXP_INIT for version 3 (draft-ietf-secsh-filexfer-02, section 4). */
+const INIT = Buffer.from([0, 0, 0, 5, 1, 0, 0, 0, 3])
+
+/**
+ * Begins with SFTP right behind the request for it, not when it is granted. OpenSSH takes requests and contents in their order, and passes over
+ * what comes for a channel on which nothing was granted (its channels.c, channel_input_data). It gives no room before it grants: what is sent
+ * counts against what it gives then.
+ */
+function beginWithIt(session: object): void {
+  const outgoing = member(session, 'outgoing')
+  const protocol = member(session, '_protocol')
+  const send = member(protocol, 'channelData')
+  const [window, id] = [member(outgoing, 'window'), member(outgoing, 'id')]
+  if (typeof outgoing !== 'object' || outgoing === null || typeof send !== 'function' || typeof window !== 'number') return
+  if (typeof member(session, '_init') !== 'function' || member(outgoing, 'state') !== 'open') return
+  Reflect.set(session, '_init', () => undefined)
+  Reflect.set(outgoing, 'window', window - INIT.length)
+  Reflect.apply(send, protocol, [id, INIT])
 }
 
 function readyAtItsVersion(session: object): void {

@@ -1,7 +1,7 @@
 import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import { connect, type Login, type SftpConnection } from './connection.ts'
-import { Haste } from './haste.ts'
+import { failsAs, Haste } from './haste.ts'
 import type { SftpOptions } from './options.ts'
 
 /** So many operations go through one connection before another one is opened. */
@@ -34,6 +34,9 @@ export class SftpPool {
   /** Connections that are being opened, with their logins, which are there sooner. */
   readonly #opening = new Map<Promise<SftpConnection>, Promise<Login>>()
   #logins: readonly Login[] = []
+  /** Those that are on their way; and of those that are there, how many programs each carries that move a lot. */
+  readonly #coming = new Set<Promise<Login>>()
+  readonly #programs = new WeakMap<Login, number>()
   readonly #haste = new Haste()
   #closed = false
   /** The last login took so long, milliseconds: some round trips. */
@@ -81,14 +84,53 @@ export class SftpPool {
     return this.#lent(leastLoaded(this.#logins) ?? (await this.#firstLogin()), 1)
   }
 
+  /**
+   * The same for a program that moves a lot: each by a login of its own, also one that is on its way, as far as there are so many. What they send
+   * begins slowly on every line (TCP), and they would share one.
+   */
+  async leaseForProgram(): Promise<Lease<Login>> {
+    const { connection: first, release } = await this.leaseForCommand()
+    release()
+    for (;;) {
+      const login = this.#withFewestPrograms() ?? first
+      const carried = this.#programs.get(login) ?? 0
+      if (carried === 0 || this.#coming.size === 0) return this.#lentToProgram(login)
+      await Promise.race(this.#coming).catch(() => undefined) // another one, or none more
+    }
+  }
+
+  #withFewestPrograms(): Login | undefined {
+    this.#logins = this.#logins.filter((login) => !login.isLost)
+    const carried = (login: Login): number => this.#programs.get(login) ?? 0
+    return this.#logins.toSorted((a, b) => carried(a) - carried(b) || a.load - b.load)[0]
+  }
+
+  #lentToProgram(login: Login): Lease<Login> {
+    const count = (more: number): void => void this.#programs.set(login, (this.#programs.get(login) ?? 0) + more)
+    const lease = this.#lent(login, 1)
+    count(1)
+    return {
+      connection: login,
+      release: () => {
+        count(-1)
+        lease.release()
+      },
+    }
+  }
+
   /** Returns when the account is let in, a few round trips before there is a session. */
   async loggedIn(): Promise<void> {
     await this.#firstLogin()
   }
 
-  /** Opens as many connections as it may, in the background: a lot of work is known to come. */
+  /**
+   * Opens as many connections as it may, in the background: a lot of work is known to come. All at the same time, but one logs in first: a
+   * password that is wrong is tried once.
+   */
   async widen(): Promise<void> {
-    await this.loggedIn()
+    const loggedIn = this.loggedIn()
+    this.#openUpTo(this.#limit)
+    await loggedIn
     this.#openUpTo(this.#limit)
   }
 
@@ -136,16 +178,19 @@ export class SftpPool {
     return [...this.#opening.values()][0] ?? this.#first()
   }
 
-  #connect(): Promise<SftpConnection> {
+  /** `after`: logs in after another one. */
+  #connect(after?: Promise<Login>): Promise<SftpConnection> {
     const login = Promise.withResolvers<Login>()
     const begun = systemClock.monotonic()
-    login.promise.catch(() => undefined)
+    this.#coming.add(login.promise)
+    const come = (): void => void this.#coming.delete(login.promise)
+    login.promise.then(come, come)
     const loggedIn = (standing: Login): void => {
       this.#logins = [...this.#logins, standing]
       login.resolve(standing)
     }
     const opening = this.#haste
-      .login((hasten) => connect(this.#options, hasten, loggedIn))
+      .login((hasten) => connect(this.#options, { hasten, loggedIn, after }), after)
       .then((connection) => {
         this.#open.push(connection)
         this.loginMs = systemClock.monotonic() - begun
@@ -173,9 +218,10 @@ export class SftpPool {
 
   #openUpTo(most: number): void {
     if (this.#closed) return
+    const after = this.#open.length > 0 ? undefined : [...this.#opening.values()][0]
     while (this.#open.length + this.#opening.size < most && this.#opening.size < OPENED_AT_ONCE)
-      this.#connect().catch(() => {
-        this.#limit = Math.max(1, this.#open.length + this.#opening.size)
+      this.#connect(after).catch(async (error: unknown) => {
+        if (!(await failsAs(after, error))) this.#limit = Math.max(1, this.#open.length + this.#opening.size)
       })
   }
 }

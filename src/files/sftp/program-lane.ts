@@ -109,7 +109,7 @@ export abstract class ProgramLane {
   async #run(pool: SftpPool, text: string): Promise<LaneEnd> {
     let lease: Lease<Login> | undefined
     try {
-      lease = await pool.leaseForCommand()
+      lease = await pool.leaseForProgram()
       const { connection } = lease
       const isLost = async (): Promise<boolean> => {
         // What is said of the connection comes after what is said of the command.

@@ -60,12 +60,26 @@ export class Receivers {
   async prepare(root: string, bytes: number): Promise<boolean> {
     if (this.#isOff) return false
     this.#isResting = false
-    const lane = this.#lanes[0] ?? this.#begin(root)
-    const wanted = Math.min(this.#most, Math.ceil(bytes / MOST_BYTES))
-    while (this.#lanes.length < wanted) this.#begin(root)
+    const lane = this.#beginFor(root, bytes)
+    for (const each of this.#lanes) if (each.isReady && this.#isUsable() === true) void this.#enter(each)
     await lane.shown
     if (lane.isReady && this.#isUsable() === true) await this.#enter(lane)
     return lane.isReady && !this.#isOff
+  }
+
+  /** The same where perhaps nothing is to be written: the programs are begun, and none of them has a folder there yet. */
+  prepareToWait(root: string, bytes: number): void {
+    if (this.#isOff || this.#lanes.length > 0) return
+    this.#isResting = true
+    this.#beginFor(root, bytes)
+  }
+
+  /** Gives the first of the programs. */
+  #beginFor(root: string, bytes: number): Receiver {
+    const lane = this.#lanes[0] ?? this.#begin(root)
+    const wanted = Math.min(this.#most, Math.ceil(bytes / MOST_BYTES))
+    while (this.#lanes.length < wanted) this.#begin(root)
+    return lane
   }
 
   /** `root`: absolute, on the host. Nothing is waited for that needn't be: there are very many files. */
@@ -234,7 +248,7 @@ export class Receivers {
     const lane = new Receiver(this.#pool, root, this.#adrift.newLane())
     this.#lanes.push(lane)
     // Its folder is asked for beside what is waited for anyway: the program, or whether it can be used.
-    if (isKnown) void this.#enter(lane)
+    if (isKnown && !this.#isResting) void this.#enter(lane)
     else void lane.shown.then(() => (lane.isReady && !this.#isOff && !this.#isResting ? this.#enter(lane) : undefined))
     void lane.ended.then(({ isRefused, hasEnded }) => {
       this.#hasEnded(lane, hasEnded)
