@@ -26,12 +26,21 @@ export class InFlight {
     this.signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
+  /** Whether a task so heavy would begin at once. */
+  hasRoom(weight: number): boolean {
+    return this.#failure === undefined && !this.signal.aborted && this.#fits(this.#counted(weight))
+  }
+
   /** Returns once the task has begun. */
   start(weight: number, task: () => Promise<void>): Promise<void> {
-    const counted = weight < this.#heavyFrom ? weight : this.#heaviest
-    if (this.#failure !== undefined || this.signal.aborted || !this.#fits(counted)) return this.#startLater(counted, task)
+    const counted = this.#counted(weight)
+    if (!this.hasRoom(weight)) return this.#startLater(counted, task)
     this.#begin(counted, task)
     return BEGUN
+  }
+
+  #counted(weight: number): number {
+    return weight < this.#heavyFrom ? weight : this.#heaviest
   }
 
   async #startLater(counted: number, task: () => Promise<void>): Promise<void> {

@@ -8,6 +8,8 @@ import type { FileEntry, FileHost } from '../files/port.ts'
 import type { StepRun } from '../run/step.ts'
 import { proveArrival } from './file-arrival.ts'
 import { leadsOutside } from './file-batches.ts'
+import { ComingFile } from './file-coming.ts'
+import { RESUMED_BYTES } from './file-objects.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 import { untilItsTimeIsOver } from './file-young.ts'
 import { apart, inItsTurn } from './old-shop-pace.ts'
@@ -176,17 +178,15 @@ const GONE: readonly string[] = ['file-missing', 'path-escapes-root']
 /** Nothing is waited for that needn't be: there are many files at once, and what each of them holds meanwhile has to be looked through. */
 function fetchInTurn(round: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
   const over = untilItsTimeIsOver(round.host, entry, round.clock, signal)
-  const fetched = (): Promise<void> => fetchFile(round, entry, signal)
-  if (over === undefined && round.throttle === undefined) return fetched()
-  return Promise.resolve(over).then(() => inItsTurn(round.throttle, signal, fetched))
+  const fetch = (): Promise<void> => fetchFile(round, entry, signal)
+  if (over === undefined && round.throttle === undefined) return fetch()
+  return Promise.resolve(over).then(() => inItsTurn(round.throttle, signal, fetch))
 }
 
-async function fetchFile({ host, store, round, progress }: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
+async function fetchFile(from: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
+  const { store, round, progress } = from
   try {
-    const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }))
-    const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
-    await proveArrival(host, entry, taken, signal)
-    await store.keep(stored, taken.small)
+    await fetched(from, entry, signal)
   } catch (error) {
     if (!GONE.includes(codeOf(error) ?? '')) throw error
     // Removed since it was listed, or something else by now, which the next round sees. If all of them list it, it has a name that the host can't be asked for.
@@ -195,6 +195,20 @@ async function fetchFile({ host, store, round, progress }: Round, entry: FileEnt
   }
   if (round > 1) await store.note(entry.path, round === MOST_ROUNDS ? 'unsettled' : 'changed')
   progress.has(entry, round)
+}
+
+async function fetched({ host, store, followed }: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
+  const coming = followed === true && entry.size > RESUMED_BYTES ? ComingFile.begin(store.directory, entry) : undefined
+  let kept: StoredEntry | undefined
+  try {
+    const taken = await store.objects.takeFrom(entry, (offset) => host.read(entry.path, { entry, offset, signal }), coming)
+    const stored: StoredEntry = { ...entry, size: taken.size, sha256: taken.sha256 }
+    await proveArrival(host, entry, taken, signal)
+    await store.keep(stored, taken.small)
+    kept = stored
+  } finally {
+    coming?.end(kept)
+  }
 }
 
 /** What a snapshot will hold, and what of it the store doesn't have yet. */

@@ -10,6 +10,7 @@ import { codeOf } from '../base/errors.ts'
 import { hashThread, type RunningHash } from '../files/hash-beside.ts'
 import { giveBack } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
+import type { ComingFile } from './file-coming.ts'
 
 /** Between two marks of how far a file has come, bytes: so much may have to be fetched again after a kill. */
 const MARK_BYTES = 64 * 1024 * 1024
@@ -43,24 +44,28 @@ export class Incoming {
   #writing: Promise<void> = Promise.resolve()
   #marking: Promise<void> = Promise.resolve()
   readonly #hash: RunningHash
+  readonly #coming: ComingFile | undefined
 
-  private constructor(path: string, handle: FileHandle, standing: Standing) {
+  private constructor(path: string, handle: FileHandle, standing: Standing, coming: ComingFile | undefined) {
     this.#path = path
     this.#handle = handle
     this.#bytes = standing.bytes
     this.#marked = standing.bytes
     this.#written = standing.bytes
     this.#hash = standing.hash
+    this.#coming = coming
+    coming?.grown(path, standing.bytes)
   }
 
   /**
    * Opens the part and, with it, the file on the host from where the part ends (from its beginning when there is none, or when the host has
-   * something else there now).
+   * something else there now). `coming` is told how far it has come.
    */
   static async open(
     directory: string,
     entry: FileEntry,
     from: (offset: number) => Promise<Readable>,
+    coming?: ComingFile,
   ): Promise<{ readonly incoming: Incoming; readonly content: AsyncIterable<Buffer>; readonly resumedAt: number }> {
     const folder = join(directory, 'incoming')
     await mkdir(folder, { recursive: true })
@@ -80,14 +85,14 @@ export class Incoming {
       if (content !== undefined) {
         const handle = await open(path, 'r+')
         await handle.truncate(standing.bytes)
-        incoming = new Incoming(path, handle, standing)
+        incoming = new Incoming(path, handle, standing, coming)
         return { incoming, content, resumedAt: standing.bytes }
       }
       standing.hash.end()
     }
     await rm(`${path}.mark`, { force: true })
     const handle = await open(path, 'w', 0o600)
-    incoming = new Incoming(path, handle, { bytes: 0, hash: begin() })
+    incoming = new Incoming(path, handle, { bytes: 0, hash: begin() }, coming)
     try {
       return { incoming, content: await from(0), resumedAt: 0 }
     } catch (error) {
@@ -139,6 +144,7 @@ export class Incoming {
     this.#writing = this.#handle.writev(chunks, at).then(({ bytesWritten }) => {
       refuseShort(bytesWritten, length)
       for (const chunk of chunks) giveBack(chunk)
+      this.#coming?.grown(this.#path, at + length)
     })
     this.#writing.catch(() => undefined)
   }

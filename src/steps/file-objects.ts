@@ -10,6 +10,7 @@ import { hashThread, type RunningHash } from '../files/hash-beside.ts'
 import { giveBack, Lender } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 import { hashesItself, wholeContent, wholeOf } from '../files/whole.ts'
+import type { ComingFile } from './file-coming.ts'
 import { SmallContents } from './file-contents.ts'
 import { Incoming } from './file-incoming.ts'
 
@@ -75,13 +76,18 @@ export class Objects {
   /**
    * Takes in a host's file. A large one that was broken off before goes on where it stood, when size and time are the same and the host has
    * the same bytes there; what comes of it before the host breaks off is left for the next try. `from` opens the file at an offset.
+   * `coming` is told of a large one's bytes as they come.
    */
-  takeFrom(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
-    return entry.size <= RESUMED_BYTES ? from(0).then((content) => this.take(content)) : this.#takeLarge(entry, from)
+  takeFrom(entry: FileEntry, from: (offset: number) => Promise<Readable>, coming?: ComingFile): Promise<KeptContent> {
+    return entry.size <= RESUMED_BYTES ? from(0).then((content) => this.take(content)) : this.#takeLarge(entry, from, coming)
   }
 
-  async #takeLarge(entry: FileEntry, from: (offset: number) => Promise<Readable>): Promise<KeptContent> {
-    const { incoming, content, resumedAt } = await Incoming.open(this.#directory, entry, from)
+  async #takeLarge(
+    entry: FileEntry,
+    from: (offset: number) => Promise<Readable>,
+    coming: ComingFile | undefined,
+  ): Promise<KeptContent> {
+    const { incoming, content, resumedAt } = await Incoming.open(this.#directory, entry, from, coming)
     let isOurs = false
     try {
       for await (const chunk of content) {

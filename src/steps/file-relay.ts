@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { MigrateError } from '../base/errors.ts'
 import { askedAtOnce } from '../files/asked-at-once.ts'
+import type { InFlight } from '../files/in-flight.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
 import { BeforeImages } from './before-images.ts'
 import { isRight, refuseOtherKind } from './file-batches.ts'
+import { type Passed, Passing } from './file-passing.ts'
 import { InTurn, type Putting, putEntry, removeOurs, sideBySide } from './file-put.ts'
 import { FileStore, type SnapshotTotals, type StoredEntry } from './file-store.ts'
 import { RelayRecords } from './relay-records.ts'
@@ -25,6 +27,8 @@ export interface Relaying extends Putting {
   /** The snapshot that is being taken. */
   readonly directory: string
   readonly listed: () => AsyncIterable<FileEntry>
+  /** To the new host. */
+  readonly connections: number
   /** Files that another step of the run changed after they were restored. */
   readonly rewritten: ReadonlySet<string>
 }
@@ -93,11 +97,13 @@ interface Parts extends Relaying {
 
 class Relayer {
   readonly #parts: Parts
+  readonly #passing: Passing
   #bytes = 0
   #isTimed = true
 
   constructor(parts: Parts) {
     this.#parts = parts
+    this.#passing = new Passing(parts)
   }
 
   /** Returns whether the host took the times of all files. */
@@ -105,19 +111,23 @@ class Relayer {
     await sideBySide(this.#parts, async (flight) => {
       // A file that changed meanwhile comes again, and waits for the first.
       const inTurn = new InTurn()
-      for await (const arrived of this.#arrivals(flight.signal)) {
-        for (const coming of await this.#noted(arrived))
-          await inTurn.start(flight, coming.entry, () => this.#put(coming, flight.signal))
+      for await (const arrived of this.#arrivals(flight)) {
+        for (const coming of await this.#noted(arrived)) {
+          // One that is only waited for weighs nothing by itself.
+          const size = coming.passed === undefined ? coming.entry.size : 0
+          await inTurn.start(flight, { ...coming.entry, size }, () => this.#put(coming, flight.signal))
+        }
       }
       await flight.drain()
     })
     return this.#isTimed
   }
 
-  async *#arrivals(signal: AbortSignal): AsyncGenerator<readonly StoredEntry[]> {
+  async *#arrivals(flight: InFlight): AsyncGenerator<readonly StoredEntry[]> {
     const { store, run } = this.#parts
     for (let last = 0; ; ) {
-      signal.throwIfAborted()
+      flight.signal.throwIfAborted()
+      this.#passing.begin(flight)
       // Asked before looking: what came until then is seen by that look.
       const isWhole = store.marked() !== undefined
       const isOver = !run.isFollowing()
@@ -126,7 +136,7 @@ class Relayer {
       if (arrived.length > 0) yield arrived.map(({ entry }) => entry)
       else if (isWhole) return
       else if (isOver) throw vanished(this.#parts)
-      if (arrived.length < AT_ONCE && !isWhole) await run.clock.sleep(LOOK_AGAIN_MS, signal)
+      if (arrived.length < AT_ONCE && !isWhole) await run.clock.sleep(LOOK_AGAIN_MS, flight.signal)
     }
   }
 
@@ -139,6 +149,8 @@ class Relayer {
     const coming = arrived.map((entry): Coming => {
       if (rewritten.has(entry.path)) return { entry, is: 'there', stood: undefined }
       const [stood, put] = [standing.get(entry.path), before.get(entry.path)]
+      const passed = this.#passing.take(entry.path)
+      if (passed !== undefined) return { entry, is: 'new', stood, passed }
       // It was put there before this relay was cut off; or it stood there already.
       if (put !== undefined && isSameEntry(put, entry)) return { entry, is: 'put before', stood }
       if (put === undefined && stood !== undefined && isRight(entry, stood, powers)) return { entry, is: 'there', stood }
@@ -160,7 +172,8 @@ class Relayer {
   }
 
   async #put(coming: Coming, signal: AbortSignal): Promise<void> {
-    const { entry, is } = coming
+    const { entry, is, passed } = coming
+    if (passed !== undefined && (await this.#hasPassed(entry, await passed))) return this.#tell(entry)
     if (entry.size > WORTH_ASKING_BYTES && !this.#isCurrent(entry)) return
     try {
       if (is === 'new' || (is === 'put before' && !(await this.#stands(entry)))) await this.#write(coming, signal)
@@ -168,8 +181,21 @@ class Relayer {
       // The old host changed it meanwhile, and its former content is gone from the store: the new one comes.
       if (this.#isCurrent(entry)) throw error
     }
-    this.#bytes += entry.size
-    this.#parts.run.progress(this.#bytes, null, 'bytes', entry.path)
+    this.#tell(entry)
+  }
+
+  /** False for one that is to be put still: it came to nothing on the way, or has become another one since. */
+  async #hasPassed(entry: StoredEntry, { stood, isTimed }: Passed): Promise<boolean> {
+    if (stood !== undefined && !isTimed) this.#isTimed = false
+    if (stood !== undefined && (isSameEntry(stood, entry) || !this.#isCurrent(entry))) return true
+    if (stood !== undefined && stood.kind !== entry.kind) await this.#makeRoom(stood)
+    await Promise.all(this.#note(entry, stood))
+    return false
+  }
+
+  #tell({ size, path }: StoredEntry): void {
+    this.#bytes += size
+    this.#parts.run.progress(this.#bytes, null, 'bytes', path)
   }
 
   #isCurrent(entry: StoredEntry): boolean {
@@ -218,6 +244,8 @@ interface Coming {
   readonly stood: StoredEntry | undefined
   /** What was put there, of another kind: it goes first, and only then this one is noted. */
   readonly formerly?: StoredEntry
+  /** It was sent while it came, or is being sent still. */
+  readonly passed?: Promise<Passed>
 }
 
 const isSameEntry = (a: StoredEntry, b: StoredEntry): boolean =>

@@ -37,7 +37,7 @@ const PAGE = 1000
  */
 export class FileStore {
   readonly objects: Objects
-  readonly #directory: string
+  readonly directory: string
   readonly #index: Sqlite
   readonly #effects: Effects
   readonly #toDisk: boolean
@@ -47,7 +47,7 @@ export class FileStore {
   #flushing: Promise<void> | undefined
 
   private constructor(directory: string, index: Sqlite, effects: Effects, toDisk: boolean) {
-    this.#directory = directory
+    this.directory = directory
     this.#index = index
     this.#effects = effects
     this.#toDisk = toDisk
@@ -221,7 +221,7 @@ export class FileStore {
     await this.#write(() => this.#setFact(COMPLETE, JSON.stringify(totals)), true)
     if (this.fact(OUTDATED) !== undefined) {
       await this.#effects('files: drop what nothing refers to', () =>
-        dropUnused(this.#index.database, this.#directory, this.objects.small),
+        dropUnused(this.#index.database, this.directory, this.objects.small),
       )
       await this.#write(() => void this.#index.prepared('DELETE FROM facts WHERE name = ?').run(OUTDATED))
     }
@@ -284,7 +284,7 @@ export class FileStore {
         for (const work of queue) work()
       })
     } catch (error) {
-      throw keepingError(error, this.#directory)
+      throw keepingError(error, this.directory)
     }
   }
 

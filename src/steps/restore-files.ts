@@ -235,6 +235,7 @@ class RestoreFiles implements Step<Change> {
       ...this.#putting(run),
       directory: filesDirectory(run),
       listed: () => this.#listed(run),
+      connections: this.#context.world.new.connections,
       rewritten: new Set(rewrittenFiles(run).keys()),
     }
   }

@@ -21,11 +21,17 @@ export class FakeClock implements Clock {
   #moving = false
   #stopped = false
   readonly #automatic: boolean
+  readonly #unseenWork: boolean
   readonly #sleepers = new Set<Sleeper>()
 
-  constructor(start = Date.UTC(2009, 7, 26, 3, 30), options: { readonly automatic?: boolean } = {}) {
+  /** `unseenWork`: whether something may be at work in the thread pool that nobody can see (`atRest`); true when absent. */
+  constructor(
+    start = Date.UTC(2009, 7, 26, 3, 30),
+    options: { readonly automatic?: boolean; readonly unseenWork?: boolean } = {},
+  ) {
     this.#now = start
     this.#automatic = options.automatic ?? true
+    this.#unseenWork = options.unseenWork ?? true
   }
 
   now(): number {
@@ -86,7 +92,7 @@ export class FakeClock implements Clock {
     this.#moving = true
     try {
       for (;;) {
-        await atRest()
+        await (this.#unseenWork ? atRest() : quiet())
         const next = this.#next()
         if (next === undefined || this.#stopped) return
         this.#now = Math.max(this.#now, next.at)
@@ -121,18 +127,23 @@ export class JumpingClock extends FakeClock {
 }
 
 /** Real work that is on its way to the thread pool or a server, during which virtual time must stand still. */
-const REAL_WORK = /^(FSReq|GetAddrInfo|GetNameInfo|ProcessWrap|ShutdownWrap|WriteWrap|TCPConnectWrap|PipeConnectWrap)/
+const REAL_WORK = /^(FSReq|CloseReq|GetAddrInfo|GetNameInfo|ProcessWrap|ShutdownWrap|WriteWrap|TCPConnectWrap|PipeConnectWrap)/
 
 const busy = (): boolean => process.getActiveResourcesInfo().some((resource) => REAL_WORK.test(resource))
 
 /** Resolves once nothing but sleepers is left: no file work, no callbacks waiting for their turn. */
 export async function atRest(): Promise<void> {
-  let quiet = 0
-  while (quiet < QUIET_TURNS) {
-    await nextTurn()
-    quiet = busy() ? 0 : quiet + 1
-  }
+  await quiet()
   // Compression and hashing in the thread pool aren't listed as resources: leave them a moment of real time.
   await realDelay(1)
   if (busy()) await atRest()
+}
+
+/** As far as it can be seen. */
+async function quiet(): Promise<void> {
+  let turns = 0
+  while (turns < QUIET_TURNS) {
+    await nextTurn()
+    turns = busy() ? 0 : turns + 1
+  }
 }

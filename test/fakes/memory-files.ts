@@ -88,13 +88,17 @@ export class MemoryFiles implements FileHost {
       signal?.throwIfAborted()
       const above = foldersAbove(path).slice(folder === '' ? 0 : folder.split('/').length)
       if (!above.every(isEntered)) continue
-      const entry = await this.stat(path)
+      const entry = this.#entryAt(path)
       if (entry !== undefined) yield entry
       if (path === this.denied && entry?.kind === 'folder' && isEntered(path)) throw permissionDenied(this.label, path, 'list')
     }
   }
 
   async stat(path: string): Promise<FileEntry | undefined> {
+    return this.#entryAt(path)
+  }
+
+  #entryAt(path: string): FileEntry | undefined {
     const node = this.nodes.get(this.#resolve(path, false))
     if (node === undefined) return undefined
     const { kind, mode, mtimeSeconds, target } = node
