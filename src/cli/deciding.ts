@@ -8,6 +8,7 @@ import { keyCells } from '../reconcile/fingerprint.ts'
 import { type ParkedRow, readParked } from '../reconcile/parked.ts'
 import { readHistory } from '../run/state.ts'
 import { type FileDecision, readFileDecisions, recordFileDecisions } from '../steps/file-decisions.ts'
+import { tablesOf } from '../steps/schema-seen.ts'
 import type { Host } from '../steps/world.ts'
 import { chooseInTerminal } from './ask.ts'
 import type { ReconcileFlags } from './commands/reconcile.ts'
@@ -106,7 +107,7 @@ async function askPerson(
 /** Asked now: it may have changed since the row was parked. */
 async function rowInTheWay({ table: name, collision }: ParkedRow, { database }: Host): Promise<Cells | undefined> {
   if (collision === null || database === undefined) return undefined
-  const table = findTable((await database.schema()).tables, name)
+  const table = findTable(await tablesOf(database), name)
   if (table === undefined || table === 'ambiguous') return undefined
   const [row] = await database.rowsByKey(table, [keyCells(collision.key)])
   return row === undefined

@@ -11,6 +11,7 @@ import type {
   Printing,
   RangeSum,
   Row,
+  RowLimits,
   Transaction,
   WholePrintedRow,
 } from './row-port.ts'
@@ -121,6 +122,8 @@ export interface Reader {
    * inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
    */
   stamp?(table: Table, signal?: AbortSignal): Promise<RangeSum>
+  /** How many rows a table has, counted by the server, which sends none of them: exact while nobody writes there. Optional power. */
+  count?(table: Table, signal?: AbortSignal): Promise<number>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
   /**
@@ -144,14 +147,6 @@ export interface Reader {
   settle?(): Promise<void>
 }
 
-/** How long a row may be at most on a server, as the text of a statement, bytes; `null` without a limit. */
-export interface RowLimits {
-  /** One that is loaded. */
-  readonly load: number | null
-  /** One that is carried. */
-  readonly write: number | null
-}
-
 /** `read`: a snapshot and comparisons; `write`: all that is done to a new host; `identities`: moving identities, nothing else. */
 export type RightsPurpose = 'read' | 'write' | 'identities'
 
@@ -172,6 +167,8 @@ export interface Database {
   info(): Promise<ServerInfo>
   /** The whole schema, without migrate's own tables (`migrate_marks`, `migrate_ledger`). */
   schema(): Promise<Schema>
+  /** Its tables alone, where that takes the server less. Optional power. */
+  tables?(): Promise<readonly Table[]>
   sizes(): Promise<readonly TableSize[]>
   /** What this account may not do that `purpose` needs, each finding with the GRANT statement to run. Read-only. */
   missingRights(purpose: RightsPurpose): Promise<readonly Finding[]>

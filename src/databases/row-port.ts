@@ -79,6 +79,14 @@ export interface RangeSum {
   readonly sum: bigint
 }
 
+/** How long a row may be at most on a server, as the text of a statement, bytes; `null` without a limit. */
+export interface RowLimits {
+  /** One that is loaded. */
+  readonly load: number | null
+  /** One that is carried. */
+  readonly write: number | null
+}
+
 /** Row changes of one transaction on the target. */
 export interface Transaction {
   /** Rows with these keys, locked until the transaction ends. Absent keys are absent from the result. Order not defined. */

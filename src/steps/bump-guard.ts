@@ -8,6 +8,7 @@ import type { StepRun } from '../run/step.ts'
 import { type HeadroomRecord, identityName } from './headroom.ts'
 import { bornRows } from './restore-guard.ts'
 import { RESTORED_IDENTITIES_KEY } from './restore-work.ts'
+import { tablesOf } from './schema-seen.ts'
 
 const restoredSchema = z.record(z.string(), z.string().nullable())
 
@@ -46,7 +47,7 @@ export async function refuseEarlyRows(
 export async function refuseUsed(run: StepRun, target: Database, state: IdentityState, record: HeadroomRecord): Promise<void> {
   const { identity } = record
   if (state.last === null || !isBeyond(state.last, BigInt(record.to), identity.increment)) return
-  const table = (await target.schema()).tables.find((each) => fullName(each.name) === fullName(identity.table))
+  const table = (await tablesOf(target)).find((each) => fullName(each.name) === fullName(identity.table))
   const rows = table === undefined || identity.column === '' ? 0 : await bornRows(run, target, table)
   if (rows === 0) return
   throw new MigrateError(

@@ -11,7 +11,7 @@ import { unknownNames } from './playbook-names.ts'
 import { serverFindings } from './restore-check.ts'
 import { forgottenConfigs } from './rewrite-config-forgotten.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
-import { schemaForCheck } from './schema-seen.ts'
+import { infoForCheck, schemaForCheck } from './schema-seen.ts'
 import { chosenOfOld } from './snapshot-files.ts'
 import { suspectedReferences } from './suspects.ts'
 import type { Host, StepContext, StepKind, World } from './world.ts'
@@ -44,8 +44,8 @@ export const checkKind: StepKind<z.infer<typeof optionsSchema>> = {
 /** Every port is asked, side by side; what one of them throws is a finding and hides none of the others. Read-only. */
 const lookAtAll = (world: World, others: readonly Step[], run: StepRun): Promise<readonly Finding[]> =>
   gather(
-    () => lookAtDatabase(world.old, 'read'),
-    () => lookAtDatabase(world.new, 'write'),
+    () => lookAtDatabase(world.old, 'read', run),
+    () => lookAtDatabase(world.new, 'write', run),
     () => compareDatabases(world, run),
     () => lookAtFiles(world.old, 'read'),
     () => lookAtFiles(world.new, 'write'),
@@ -57,9 +57,9 @@ const lookAtAll = (world: World, others: readonly Step[], run: StepRun): Promise
     () => lookAtClock(world.new, world, run),
   )
 
-async function lookAtDatabase({ side, database }: Host, purpose: 'read' | 'write'): Promise<readonly Finding[]> {
+async function lookAtDatabase({ side, database }: Host, purpose: 'read' | 'write', run: StepRun): Promise<readonly Finding[]> {
   if (database === undefined) return []
-  const info = await database.info()
+  const info = await infoForCheck(run, database)
   const size = info.sizeBytes === null ? 'size unknown' : formatBytes(info.sizeBytes)
   return [
     {
@@ -77,7 +77,7 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
   const schema = await schemaForCheck(run, old)
   const copied = { ...schema, tables: copiedTables(world, schema) }
   return gather(
-    async () => (target === undefined ? [] : serverFindings(old, target)),
+    async () => (target === undefined ? [] : serverFindings(run, old, target)),
     async () => (await target?.unmet?.(schema)) ?? [],
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
     async () => (await old.oversize?.(copied, await target?.rowLimits?.())) ?? [],

@@ -3,6 +3,7 @@ import { statementMark, tableCreatedBy } from '../databases/plan/restore.ts'
 import type { Database, Statement } from '../databases/port.ts'
 import { fullName, type Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
+import { tablesOf } from './schema-seen.ts'
 
 /** Marks on the new host of a restore that isn't made of our own statements. */
 export const BEGUN_MARK = 'native restore begun'
@@ -81,4 +82,4 @@ export async function removeMarks(database: Database, run: StepRun): Promise<voi
 
 /** Names of the tables that stand on the database. */
 export const standingTables = async (database: Database): Promise<ReadonlySet<string>> =>
-  new Set((await database.schema()).tables.map((table) => fullName(table.name)))
+  new Set((await tablesOf(database)).map((table) => fullName(table.name)))

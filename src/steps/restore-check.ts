@@ -5,7 +5,7 @@ import { fullName, type Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { copiedTables } from './rules.ts'
 import { sameDatabase } from './same-database.ts'
-import { schemaForCheck } from './schema-seen.ts'
+import { infoForCheck, sizesForCheck, tablesForCheck } from './schema-seen.ts'
 import type { World } from './world.ts'
 
 /**
@@ -20,15 +20,15 @@ export async function checkTarget(
   old: Database,
 ): Promise<readonly Finding[]> {
   const [servers, [there, marks], sizes] = await Promise.all([
-    serverFindings(old, target),
+    serverFindings(run, old, target),
     // The marks last: a process of this run that was killed may have asked for tables that the server only makes now.
-    schemaForCheck(run, target).then(async (seen) => [seen, await target.marks(run.id)] as const),
-    old.sizes(),
+    tablesForCheck(run, target).then(async (seen) => [seen, await target.marks(run.id)] as const),
+    sizesForCheck(run, old),
   ])
   const ours = (name: string): boolean => marks.has(statementMark(`table ${name}`))
   // Compared without case: some engines take orders and Orders for one table.
   const wanted = new Map(schema.tables.map((table) => [fullName(table.name).toLowerCase(), fullName(table.name)]))
-  const occupied = there.tables
+  const occupied = there
     .map((table) => fullName(table.name))
     .filter((name) => {
       const own = wanted.get(name.toLowerCase())
@@ -50,8 +50,8 @@ export async function checkTarget(
 }
 
 /** What the two servers are; the new host's engine tells what a difference means. Read-only. */
-export async function serverFindings(old: Database, target: Database): Promise<readonly Finding[]> {
-  const [from, to] = await Promise.all([old.info(), target.info()])
+export async function serverFindings(run: StepRun, old: Database, target: Database): Promise<readonly Finding[]> {
+  const [from, to] = await Promise.all([infoForCheck(run, old), infoForCheck(run, target)])
   if (from.engine !== to.engine) {
     return [
       {

@@ -166,8 +166,9 @@ export async function rememberRestored(
 }
 
 /** Rows of a table, counted by the server where it can, else by reading its key. */
-export async function countRows(database: Database, table: Table, signal: AbortSignal): Promise<number> {
+export async function countRows(database: Pick<Database, 'read'>, table: Table, signal: AbortSignal): Promise<number> {
   return database.read(1, async ([reader]) => {
+    if (reader.count !== undefined) return await reader.count(table, signal)
     if (reader.stamp !== undefined) return (await reader.stamp(table, signal)).rows
     let rows = 0
     for await (const batch of reader.rows(keyOnly(table), { signal })) rows += batch.length

@@ -18,7 +18,7 @@ import { durationMs } from './options.ts'
 import { unknownNames } from './playbook-names.ts'
 import { rememberFirstLook, whileSampling } from './rate-samples.ts'
 import { copiedTables, schemaFindings } from './rules.ts'
-import { schemaForCheck } from './schema-seen.ts'
+import { infoForCheck, schemaForCheck, sizesForCheck, tablesOf } from './schema-seen.ts'
 import { roomFinding, withoutKey } from './snapshot-check.ts'
 import { methodMistake, methodShape } from './snapshot-method.ts'
 import { isOneInstant, longTransaction } from './snapshot-transaction.ts'
@@ -101,9 +101,9 @@ class SnapshotDatabase implements Step<Change> {
         const schema = await schemaForCheck(run, old)
         return [...schemaFindings(this.#world, schema), ...unknownNames(this.#world, schema), ...withoutKey(this.#world, schema)]
       },
-      () => this.#sameEngine(),
-      async () => roomFinding(run.directory, sum(await old.sizes(), 'bytes')),
-      async () => longTransaction(old, this.#connections(), sum(await old.sizes(), 'bytes')),
+      () => this.#sameEngine(run),
+      async () => roomFinding(run.directory, sum(await sizesForCheck(run, old), 'bytes')),
+      async () => longTransaction(old, this.#connections(), sum(await sizesForCheck(run, old), 'bytes')),
     )
   }
 
@@ -158,7 +158,7 @@ class SnapshotDatabase implements Step<Change> {
     // Rows may lack a column that was added, and a table that was rewritten looks empty to a reader of an earlier instant (PostgreSQL
     // documentation, "Concurrency Control", "Caveats"): such a snapshot never becomes whole. Shops make and drop tables all day long;
     // one that is new and is to be carried is named by reconcile.
-    refuseChanged(changedTables(tables, await old.schema()).filter(({ went }) => !went))
+    refuseChanged(changedTables(tables, await tablesOf(old)).filter(({ went }) => !went))
     await store.complete(isoTime(run.clock.now()))
   }
 
@@ -225,7 +225,7 @@ class SnapshotDatabase implements Step<Change> {
     const saved = await store.schema()
     if (saved !== undefined) {
       const { tables } = await store.manifest()
-      const changed = changedTables(copiedTables(this.#world, saved), live)
+      const changed = changedTables(copiedTables(this.#world, saved), live.tables)
       refuseChanged(changed.filter(({ name, went }) => !went || tables.get(name)?.whole !== true))
       return saved
     }
@@ -238,9 +238,10 @@ class SnapshotDatabase implements Step<Change> {
     return live
   }
 
-  async #sameEngine(): Promise<readonly Finding[]> {
-    if (this.#world.new.database === undefined) return []
-    const [from, to] = await Promise.all([databaseOf(this.#world.old).info(), this.#world.new.database.info()])
+  async #sameEngine(run: StepRun): Promise<readonly Finding[]> {
+    const [old, target] = [this.#world.old.database, this.#world.new.database]
+    if (old === undefined || target === undefined) return []
+    const [from, to] = await Promise.all([infoForCheck(run, old), infoForCheck(run, target)])
     if (from.engine === to.engine) return []
     return [
       {
@@ -271,8 +272,11 @@ const sum = (sizes: readonly TableSize[], field: 'rows' | 'bytes'): number =>
   sizes.reduce((total, size) => total + size[field], 0)
 
 /** Of tables whose rows are saved, those that have other columns or another key now, and those that went. */
-function changedTables(saved: readonly Table[], live: Schema): readonly { readonly name: string; readonly went: boolean }[] {
-  const [before, now] = [shapesOf(saved), shapesOf(live.tables)]
+function changedTables(
+  saved: readonly Table[],
+  live: readonly Table[],
+): readonly { readonly name: string; readonly went: boolean }[] {
+  const [before, now] = [shapesOf(saved), shapesOf(live)]
   return [...before].flatMap(([name, shape]) => (now.get(name) === shape ? [] : [{ name, went: !now.has(name) }]))
 }
 

@@ -81,6 +81,7 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
     it('odd names, composite and descending keys, alias types, modules and disabled triggers arrive', async () => {
       const copy = await target.schema()
       expect(copy.tables).toEqual(schema.tables)
+      expect(await target.tables?.()).toEqual(schema.tables)
       expect(copy.foreignKeys).toEqual(schema.foreignKeys)
       expect(copy.objects.map((each) => `${each.kind} ${each.name}`)).toEqual(
         schema.objects.map((each) => `${each.kind} ${each.name}`),
@@ -99,6 +100,7 @@ describe.skipIf(suite.skipped)(suite.title('mssql'), () => {
       expect(blocks.filter(({ continues }) => continues !== undefined).length).toBeGreaterThan(10)
       expect(Math.max(...blocks.map(({ bytes }) => bytes.length))).toBeLessThan(2 ** 20)
       expect(await moveBlocks(source, target, table)).toBe(4)
+      expect(await target.read(1, async ([reader]) => reader.count?.(table))).toBe(4)
       const read = (database: Database) => database.read(1, ([reader]) => readAll(reader, table))
       const arrived = await read(target)
       expect(arrived).toEqual(await read(source))

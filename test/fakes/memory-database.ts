@@ -87,11 +87,20 @@ export class MemoryDatabase implements Database {
     }))
   }
 
+  tables(): Promise<readonly Table[]> {
+    return this.#call('tables', () => this.#tables())
+  }
+
+  #tables(): readonly Table[] {
+    const { tables, objects } = this.#state
+    return [...tables.values()].map(({ table }) => ({ ...table, triggers: triggersOf(table, objects) }))
+  }
+
   schema(): Promise<Schema> {
     return this.#call('schema', () => {
-      const { tables, foreignKeys, objects } = this.#state
+      const { foreignKeys, objects } = this.#state
       return {
-        tables: [...tables.values()].map(({ table }) => ({ ...table, triggers: triggersOf(table, objects) })),
+        tables: this.#tables(),
         foreignKeys,
         identities: this.#server.counters,
         objects,

@@ -79,7 +79,7 @@ describe('before a database is moved', () => {
     const killed = fresh.open()
     const target = fresh.open({
       onCall: async (operation, when) => {
-        if (operation !== 'schema' || when !== 'before') return
+        if (operation !== 'tables' || when !== 'before') return
         for (const { name, sql } of killed.ddl(await source.schema()))
           if (name.startsWith('table ')) await killed.execute(sql, { run: run.id, name: statementMark(name) })
       },

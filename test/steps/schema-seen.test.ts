@@ -18,6 +18,7 @@ describe('reading the schema of a host', () => {
   let old: MemoryShop
   let fresh: MemoryShop
   let readings: { old: number; new: number }
+  let asked: { readonly old: string[]; readonly new: string[] }
   /** What happens on the old host before it answers. */
   let whenAsked: (operation: string, reading: number) => Promise<void>
   let world: World
@@ -27,11 +28,13 @@ describe('reading the schema of a host', () => {
     fresh = new MemoryShop()
     await old.createShop()
     readings = { old: 0, new: 0 }
+    asked = { old: [], new: [] }
     whenAsked = async () => undefined
     const counted = (shop: MemoryShop, side: 'old' | 'new') =>
       shop.open({
         onCall: async (operation, when) => {
           if (when !== 'before') return
+          asked[side].push(operation)
           if (operation === 'schema') readings[side] += 1
           if (side === 'old') await whenAsked(operation, readings.old)
         },
@@ -73,10 +76,23 @@ describe('reading the schema of a host', () => {
     expect(found).toEqual([expect.stringContaining('connection refused')])
   })
 
-  it('is done three times to move a database: for the checks, when the snapshot begins, and when it ends', async () => {
+  it('is done twice to move a database: for the checks, and when the snapshot begins; its tables alone are read when it ends', async () => {
     const { options } = await runOver(moving())
     expect(await runSequence(options)).toMatchObject({ outcome: 'ok' })
-    expect(readings.old).toBe(3)
+    expect(asked.old.filter((operation) => operation === 'schema' || operation === 'tables')).toEqual([
+      'schema',
+      'schema',
+      'tables',
+    ])
+    expect(asked.new.filter((operation) => operation === 'schema' || operation === 'tables')).toEqual(['tables'])
+  })
+
+  it('and asking what its server is and how large its tables are, is done once for all steps that are checked together', async () => {
+    const { options } = await runOver([[step(checkKind)], ...moving()])
+    await checkSequence(options)
+    for (const operations of [asked.old, asked.new])
+      expect(operations.filter((operation) => operation === 'info')).toEqual(['info'])
+    expect(asked.old.filter((operation) => operation === 'sizes')).toEqual(['sizes'])
   })
 
   it('is done anew for the plan: what came after the checks arrives', async () => {

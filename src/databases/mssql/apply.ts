@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { LEDGER_START } from '../ledger.ts'
 import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
@@ -16,6 +15,7 @@ import type { Parameter } from './parameters.ts'
 import { countPrints, printedByKey } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { LOCK_TIMEOUT_MS, type Session } from './session.ts'
+import { withoutTriggers } from './triggers.ts'
 import { compareExpression, writeExpression } from './values.ts'
 import { arriving, arrivingRow } from './variants.ts'
 
@@ -49,38 +49,6 @@ export async function applying<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   return await session.transaction(false, () => withoutTriggers(session, tables, () => work(transactionOn(session, ledger))))
-}
-
-/** Inside a transaction, whose end alone makes it visible: runs `work` with the user triggers of `tables` off. */
-export async function withoutTriggers<T>(session: Session, tables: readonly Table[], work: () => Promise<T>): Promise<T> {
-  const triggers = await enabledTriggers(session, tables)
-  const switchAll = async (verb: 'DISABLE' | 'ENABLE'): Promise<void> => {
-    if (triggers.length > 0) await session.batch(triggers.map((trigger) => `${verb} TRIGGER ${trigger};`).join('\n'))
-  }
-  await switchAll('DISABLE')
-  const result = await work()
-  await switchAll('ENABLE')
-  return result
-}
-
-const triggerRow = z.object({ place: z.number(), schema: z.string(), name: z.string() })
-
-/** `[dbo].[trigger] ON [dbo].[table]` of every enabled trigger on these tables, as they are now on this server. */
-async function enabledTriggers(session: Session, tables: readonly Table[]): Promise<readonly string[]> {
-  const triggers: string[] = []
-  for (const names of chunks(tables.map((table) => quoteTable(table.name)).toSorted(), rowsPerStatement(1))) {
-    const rows = await session.ask(
-      triggerRow,
-      `SELECT t.place AS [place], s.name AS [schema], tr.name AS [name]
-FROM (VALUES ${names.map((_, place) => `(${place}, OBJECT_ID(@p${place}))`).join(', ')}) AS t(place, id)
-JOIN sys.triggers tr ON tr.parent_id = t.id
-JOIN sys.objects o ON o.object_id = tr.object_id JOIN sys.schemas s ON s.schema_id = o.schema_id
-WHERE tr.is_disabled = 0 AND tr.is_ms_shipped = 0 ORDER BY t.place, tr.name`,
-      names,
-    )
-    triggers.push(...rows.map((row) => `${quoteTable(row)} ON ${names[row.place] ?? ''}`))
-  }
-  return triggers
 }
 
 const transactionOn = (session: Session, ledger: string): Transaction => ({

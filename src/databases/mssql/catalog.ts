@@ -14,15 +14,64 @@ export const THIS_DATABASE = 'd.name = DB_NAME()'
  */
 export const mayHere = (permission: string): string => `HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', ${permission})`
 
+/** All catalog views whose columns are asked for before they are. */
+const VIEWS = [
+  'assemblies',
+  'certificates',
+  'change_tracking_tables',
+  'check_constraints',
+  'columns',
+  'data_spaces',
+  'database_principals',
+  'database_scoped_configurations',
+  'databases',
+  'extended_properties',
+  'foreign_keys',
+  'fulltext_indexes',
+  'index_columns',
+  'indexes',
+  'numbered_procedures',
+  'objects',
+  'partition_schemes',
+  'partitions',
+  'periods',
+  'plan_guides',
+  'security_policies',
+  'sequences',
+  'server_principals',
+  'service_queues',
+  'sql_expression_dependencies',
+  'sql_modules',
+  'stats',
+  'symmetric_keys',
+  'synonyms',
+  'syslanguages',
+  'table_types',
+  'tables',
+  'trigger_events',
+  'triggers',
+  'types',
+  'xml_indexes',
+  'xml_schema_collections',
+] as const
+export type CatalogView = (typeof VIEWS)[number]
+
+/** By what the sessions of one database have in common. A server that is upgraded meanwhile still has them all. */
+const known = new WeakMap<Session['where'], ReadonlySet<string>>()
+
 /**
- * `view.column`, in lower case, of every column that these catalog views have on this server: what came with a later version isn't
- * there before ("sys.all_columns" lists system objects too).
+ * `view.column`, in lower case, of every column that the views above have on this server: what came with a later version isn't
+ * there before ("sys.all_columns" lists system objects too). Asked once.
  */
-export async function catalogColumns(session: Session, views: readonly string[]): Promise<ReadonlySet<string>> {
+export async function catalogColumns(session: Session): Promise<ReadonlySet<string>> {
+  const before = known.get(session.where)
+  if (before !== undefined) return before
   const rows = await session.ask(
     z.object({ view: z.string(), column: z.string() }),
     `SELECT OBJECT_NAME(c.object_id) AS [view], c.name AS [column] FROM sys.all_columns c
-WHERE c.object_id IN (${views.map((view) => `OBJECT_ID(${quoteText(`sys.${view}`)})`).join(', ')})`,
+WHERE c.object_id IN (${VIEWS.map((view) => `OBJECT_ID(${quoteText(`sys.${view}`)})`).join(', ')})`,
   )
-  return new Set(rows.map((row) => `${row.view}.${row.column}`.toLowerCase()))
+  const columns = new Set(rows.map((row) => `${row.view}.${row.column}`.toLowerCase()))
+  known.set(session.where, columns)
+  return columns
 }

@@ -105,8 +105,7 @@ export async function beginSession(session: Session): Promise<void> {
   await session.batch(`SET LOCK_TIMEOUT ${LOCK_TIMEOUT_MS};\nSET DEADLOCK_PRIORITY LOW`)
 }
 
-async function connect(options: MssqlOptions): Promise<Session> {
-  const where = whereOf(options)
+async function connect(options: MssqlOptions, where: Where): Promise<Session> {
   const connection = new RowConnection(configuration(options, await authority(options)))
   let told: ServerError | undefined
   connection.on('errorMessage', (token) => {
@@ -135,6 +134,7 @@ async function connect(options: MssqlOptions): Promise<Session> {
 export class Connections {
   readonly limit: number
   readonly #options: MssqlOptions
+  readonly #where: Where
   readonly #idle: Session[] = []
   readonly #waiting: (() => void)[] = []
   readonly #open = new Set<Session>()
@@ -143,6 +143,7 @@ export class Connections {
 
   constructor(options: MssqlOptions) {
     this.#options = options
+    this.#where = whereOf(options)
     this.limit = Math.max(1, options.connections)
   }
 
@@ -177,7 +178,7 @@ export class Connections {
         if (!session.broken) return session
         this.#open.delete(session)
       }
-      const session = await connect(this.#options)
+      const session = await connect(this.#options, this.#where)
       this.#open.add(session)
       return session
     } catch (error) {

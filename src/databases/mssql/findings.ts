@@ -11,7 +11,7 @@ export const PROBES: readonly Probe[] = [...TABLES, ...COLUMNS, ...OTHERS]
 
 /** Every probe's findings, by name, but for those of what stands in a schema that `isLeft` names. */
 export async function readFindings(session: Session, isLeft: (schema: string) => boolean): Promise<Schema['findings']> {
-  const known = await catalogColumns(session, [...new Set(PROBES.map((probe) => probe.needs[0]))])
+  const known = await catalogColumns(session)
   const closed = await closedViews(session)
   const probes = PROBES.filter((probe) => known.has(probe.needs.join('.')) && !closed.has(probe.needs[0]))
   const rows = await session.ask(

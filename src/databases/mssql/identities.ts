@@ -111,7 +111,7 @@ export const cacheOf = (rows: readonly { readonly value: string | null }[]): boo
  * on by default, and always on before, but for servers that run under trace flag 272, which an ordinary account may not ask for).
  */
 export async function hasIdentityCache(session: Session): Promise<boolean> {
-  const known = await catalogColumns(session, ['database_scoped_configurations'])
+  const known = await catalogColumns(session)
   if (!known.has('database_scoped_configurations.value')) return true
   const rows = await session.ask(
     z.object({ value: z.string().nullable() }),
@@ -182,7 +182,7 @@ async function furthestValues(session: Session, numbered: readonly Identity[], i
 }
 
 const tellsLastUsed = async (session: Session): Promise<boolean> =>
-  (await catalogColumns(session, ['sequences'])).has('sequences.last_used_value')
+  (await catalogColumns(session)).has('sequences.last_used_value')
 
 /** Identity columns by fifty a statement: more would make plans that take longer than the answers. */
 const COLUMNS_PER_STATEMENT = 50

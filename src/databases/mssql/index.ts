@@ -30,9 +30,8 @@ import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
 import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
-import { introspect } from './introspect.ts'
-import type { RawLoading } from './load.ts'
-import { load, loadBlocks, loadTogether } from './loads.ts'
+import { introspect, introspectTables } from './introspect.ts'
+import { type Loading, load, loadBlocks, loadTogether } from './loads.ts'
 import { dropOwnTables, ensureOwnTable, ledgerPageOf, type Mark, readMarks } from './marks.ts'
 import { LEDGER_TABLE } from './names.ts'
 import { mssqlNative } from './native.ts'
@@ -46,6 +45,7 @@ import { missingRights } from './rights.ts'
 import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
+import { Untriggered } from './triggers.ts'
 import { unmet } from './unmet.ts'
 
 export type { MssqlOptions } from './connection.ts'
@@ -62,7 +62,7 @@ class MssqlDatabase implements Database {
   readonly #connections: Connections
   #hashing: Promise<Hashing> | undefined
   #freezes: boolean | undefined
-  readonly #raw: RawLoading = { taken: true }
+  readonly #loading: Loading = { taken: true, untriggered: new Untriggered() }
 
   constructor(options: MssqlOptions) {
     this.label = options.label
@@ -78,6 +78,10 @@ class MssqlDatabase implements Database {
 
   schema(): Promise<Schema> {
     return this.#connections.use(introspect)
+  }
+
+  tables(): Promise<readonly Table[]> {
+    return this.#connections.use(introspectTables)
   }
 
   sizes(): Promise<readonly TableSize[]> {
@@ -157,32 +161,37 @@ class MssqlDatabase implements Database {
     return ddl(schema)
   }
 
+  /** Runs statements that may make triggers. */
+  #changing<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#loading.untriggered.forgetting(() => this.#connections.use(work))
+  }
+
   marks(run: string): Promise<ReadonlySet<string>> {
     return this.#connections.use((session) => readMarks(session, run))
   }
 
   execute(sql: string, mark: Mark): Promise<void> {
-    return this.#connections.use((session) => execute(session, sql, mark))
+    return this.#changing((session) => execute(session, sql, mark))
   }
 
   executeTogether(statements: readonly MarkedStatement[]): Promise<void> {
-    return this.#connections.use((session) => executeTogether(session, statements))
+    return this.#changing((session) => executeTogether(session, statements))
   }
 
   retract(sql: string | null, mark: Mark): Promise<void> {
-    return this.#connections.use((session) => retract(session, sql, mark))
+    return this.#changing((session) => retract(session, sql, mark))
   }
 
   load(table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> {
-    return this.#connections.use((session) => load(session, table, rows, mark, this.#raw))
+    return this.#connections.use((session) => load(session, table, rows, mark, this.#loading))
   }
 
   loadBlocks(table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> {
-    return this.#connections.use((session) => loadBlocks(session, table, blocks, mark, this.#raw))
+    return this.#connections.use((session) => loadBlocks(session, table, blocks, mark, this.#loading))
   }
 
   loadTogether(loads: readonly BlockLoad[]): Promise<readonly number[]> {
-    return this.#connections.use((session) => loadTogether(session, loads, this.#raw))
+    return this.#connections.use((session) => loadTogether(session, loads, this.#loading))
   }
 
   unpackBlock(_table: Table, bytes: Buffer): readonly Row[] {
@@ -230,7 +239,7 @@ class MssqlDatabase implements Database {
   }
 
   runStatements(statements: readonly string[]): Promise<readonly number[]> {
-    return this.#connections.use((session) =>
+    return this.#changing((session) =>
       session.transaction(false, async () => {
         const counts: number[] = []
         for (const sql of statements) counts.push((await session.batch(sql)).count)

@@ -33,7 +33,7 @@ export async function readDescriptions(
   session: Session,
   carriedObjects: ReadonlySet<string>,
 ): Promise<{ readonly objects: readonly SchemaObject[]; readonly findings: Schema['findings'] }> {
-  const known = await catalogColumns(session, ['extended_properties'])
+  const known = await catalogColumns(session)
   if (!known.has('extended_properties.major_id')) return { objects: [], findings: [] }
   const rows = await session.ask(
     propertyRow,

@@ -93,7 +93,7 @@ const xmlRow = z.object({ table: z.number(), id: z.number(), using: z.string().n
 
 /** "sys.xml_indexes": a secondary one stands on a primary one of its column. Selective ones (since 2012 SP1) are left out. */
 async function readXmlIndexes(session: Session): Promise<readonly (readonly [string, IndexExtra])[]> {
-  const known = await catalogColumns(session, ['xml_indexes'])
+  const known = await catalogColumns(session)
   const plain = known.has('xml_indexes.xml_index_type') ? '\nWHERE x.xml_index_type IN (0, 1)' : ''
   const rows = await session.ask(
     xmlRow,

@@ -38,7 +38,7 @@ export async function readModules(
   readonly modules: readonly (Module & { readonly id: number })[]
   readonly hidden: readonly { readonly kind: string; readonly name: string }[]
 }> {
-  const known = await catalogColumns(session, ['sql_modules', 'trigger_events'])
+  const known = await catalogColumns(session)
   const orders = known.has('trigger_events.is_first') ? await readTriggerOrders(session) : new Map<number, Module['order']>()
   const rows = await session.ask(
     moduleRow,

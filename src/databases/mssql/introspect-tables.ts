@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { Column, ForeignKey, Identity, Key, SchemaObject, Table, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
-import { hasIdentityCache } from './identities.ts'
 import { type CatalogColumn, columnOf, identityOf, readColumns } from './introspect-columns.ts'
 import { type CatalogIndex, indexSql, isCarriedIndex, keySql, readIndexes } from './introspect-indexes.ts'
 import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
@@ -21,8 +20,6 @@ interface TableCatalog {
   readonly indexes: ReadonlyMap<number, readonly CatalogIndex[]>
   /** Enabled user triggers by the table's id. */
   readonly triggers: ReadonlyMap<number, readonly string[]>
-  /** Whether identity columns hand out values of a cache, what is left of which a restart skips. */
-  readonly identityCache: boolean
 }
 
 const tableRow = z.object({ id: z.number(), schema: z.string(), name: z.string() })
@@ -47,7 +44,6 @@ WHERE parent_class = 1 AND is_ms_shipped = 0 AND is_disabled = 0 ORDER BY name`,
     columns: await readColumns(session),
     indexes: await readIndexes(session),
     triggers: new Map([...Map.groupBy(triggers, (row) => row.table)].map(([id, rows]) => [id, rows.map((row) => row.name)])),
-    identityCache: await hasIdentityCache(session),
   }
 }
 
@@ -93,10 +89,10 @@ function chooseKey(columns: readonly Column[], primaryKey: Key | null, uniqueKey
   return uniqueKeys.filter(usable).toSorted((a, b) => a.columns.length - b.columns.length)[0]?.columns ?? []
 }
 
-/** Identity columns of a table. */
-export const identitiesOf = (catalog: TableCatalog, table: CatalogTable): readonly Identity[] =>
+/** Identity columns of a table. `cached`: whether they hand out values of a cache, what is left of which a restart skips. */
+export const identitiesOf = (catalog: TableCatalog, table: CatalogTable, cached: boolean): readonly Identity[] =>
   (catalog.columns.get(table.id) ?? []).flatMap((column) => {
-    const identity = identityOf(table.name, column, catalog.identityCache)
+    const identity = identityOf(table.name, column, cached)
     return identity === null ? [] : [identity]
   })
 

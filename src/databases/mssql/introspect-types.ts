@@ -50,7 +50,7 @@ ORDER BY s.name, ty.name`,
  * concatenated, as CREATE XML SCHEMA COLLECTION takes them.
  */
 export async function readXmlSchemas(session: Session): Promise<readonly SchemaObject[]> {
-  const known = await catalogColumns(session, ['xml_schema_collections'])
+  const known = await catalogColumns(session)
   if (!known.has('xml_schema_collections.xml_collection_id')) return []
   const rows = await session.ask(
     z.object({ schema: z.string(), name: z.string() }),

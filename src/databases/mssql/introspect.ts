@@ -2,6 +2,7 @@ import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
 import { captured } from './capture.ts'
 import { readFindings } from './findings.ts'
+import { hasIdentityCache } from './identities.ts'
 import { readDescriptions } from './introspect-descriptions.ts'
 import { readModules } from './introspect-modules.ts'
 import { readSchemas, readSequences, readSynonyms } from './introspect-objects.ts'
@@ -15,12 +16,21 @@ import { principalFindings, readPrincipals } from './principals.ts'
 import type { Session } from './session.ts'
 import { isCarried } from './values.ts'
 
-/** The whole schema from the catalog views, without migrate's own tables and those of change data capture. */
-export async function introspect(session: Session): Promise<Schema> {
+/** Without migrate's own tables and those of change data capture. */
+async function lookAtTables(session: Session) {
   const isCaptured = await captured(session)
   const catalog = await readTableCatalog(session)
   const ours = catalog.tables.filter(({ name }) => !isCaptured(name.schema))
-  const tables = ours.map((table) => tableOf(catalog, table))
+  return { isCaptured, catalog, ours, tables: ours.map((table) => tableOf(catalog, table)) }
+}
+
+/** The tables of the schema, for a fraction of its questions. */
+export const introspectTables = async (session: Session): Promise<readonly Table[]> => (await lookAtTables(session)).tables
+
+/** The whole schema from the catalog views. */
+export async function introspect(session: Session): Promise<Schema> {
+  const { isCaptured, catalog, ours, tables } = await lookAtTables(session)
+  const isCached = await hasIdentityCache(session)
   const checks = await readChecks(session)
   const { modules, hidden } = await readModules(session, isCaptured)
   const sequences = await readSequences(session, tables)
@@ -32,7 +42,7 @@ export async function introspect(session: Session): Promise<Schema> {
   return {
     tables,
     foreignKeys: (await readForeignKeys(session)).filter((key) => !isOwnTable(key.table.name)),
-    identities: [...ours.flatMap((table) => identitiesOf(catalog, table)), ...sequences.identities],
+    identities: [...ours.flatMap((table) => identitiesOf(catalog, table, isCached)), ...sequences.identities],
     objects: [
       ...(await readSchemas(session)).filter(({ name }) => !isCaptured(name)),
       ...(await readXmlSchemas(session)),

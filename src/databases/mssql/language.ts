@@ -20,7 +20,7 @@ const SOURCES: readonly (readonly [view: string, name: string])[] = [
  * "sys.syslanguages"). Not @@LANGUAGE: our driver asks for one of its own. Azure SQL Database hasn't got every one of these views.
  */
 export async function languageOf(session: Session): Promise<LoginLanguage> {
-  const known = await catalogColumns(session, [...SOURCES.map(([view]) => view), 'syslanguages'])
+  const known = await catalogColumns(session)
   const asked = SOURCES.filter(([view]) => known.has(`${view}.default_language_name`))
   for (const [view, name] of asked) {
     const [row] = await session.ask(

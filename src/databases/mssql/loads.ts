@@ -1,6 +1,5 @@
 import type { BlockLoad, Row } from '../port.ts'
 import { readableColumns, type Table } from '../schema.ts'
-import { withoutTriggers } from './apply.ts'
 import { type Held, isLargeRow, isRaw, unpack } from './blocks.ts'
 import { underMark } from './execute.ts'
 import { type Insert, insertTogether } from './insert.ts'
@@ -9,10 +8,18 @@ import { loadRows, type RawLoading } from './load.ts'
 import { ensureOwnTable, type Mark, setMarks } from './marks.ts'
 import { MARKS_TABLE } from './names.ts'
 import type { Session } from './session.ts'
+import { type Untriggered, withoutTriggers } from './triggers.ts'
+
+/** What loads into one database know of it. */
+export interface Loading extends RawLoading {
+  readonly untriggered: Untriggered
+}
 
 /** See the port. */
-export const load = (session: Session, table: Table, rows: AsyncIterable<Held>, mark: Mark, raw: RawLoading): Promise<number> =>
-  underMark(session, mark, 0, () => withoutTriggers(session, [table], () => loadRows(session, table, rows, raw)))
+export const load = (session: Session, table: Table, rows: AsyncIterable<Held>, mark: Mark, known: Loading): Promise<number> =>
+  underMark(session, mark, 0, () =>
+    withoutTriggers(session, [table], () => loadRows(session, table, rows, known), known.untriggered),
+  )
 
 /** See the port. */
 export const loadBlocks = (
@@ -20,14 +27,14 @@ export const loadBlocks = (
   table: Table,
   blocks: AsyncIterable<Buffer>,
   mark: Mark,
-  raw: RawLoading,
-): Promise<number> => load(session, table, unpack(blocks), mark, raw)
+  known: Loading,
+): Promise<number> => load(session, table, unpack(blocks), mark, known)
 
 /** Rows of so many values are sent as parameters, together with those of other tables; of more, a bulk load is quicker. */
 const MOST_SMALL_VALUES = MOST_PARAMETERS
 
 /** See the port. */
-export async function loadTogether(session: Session, loads: readonly BlockLoad[], raw: RawLoading): Promise<readonly number[]> {
+export async function loadTogether(session: Session, loads: readonly BlockLoad[], known: Loading): Promise<readonly number[]> {
   const marks = await ensureOwnTable(session, MARKS_TABLE)
   return await session.transaction(true, async () => {
     const missing = await setMarks(
@@ -39,7 +46,8 @@ export async function loadTogether(session: Session, loads: readonly BlockLoad[]
     const counts = await withoutTriggers(
       session,
       wanted.map(({ table }) => table),
-      () => loadAll(session, wanted, raw),
+      () => loadAll(session, wanted, known),
+      known.untriggered,
     )
     return loads.map(({ mark }) => counts.get(mark.name) ?? 0)
   })

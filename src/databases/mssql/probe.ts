@@ -1,4 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
+import type { CatalogView } from './catalog.ts'
 
 /**
  * What this kind of server can have and migrate doesn't carry, each with a query that names it. A probe is only asked of a server
@@ -6,7 +7,7 @@ import type { Finding } from '../../base/errors.ts'
  */
 export interface Probe {
   /** Catalog view and column, as in sys.tables.temporal_type. */
-  readonly needs: readonly [view: string, column: string]
+  readonly needs: readonly [view: CatalogView, column: string]
   /** Selects [name] and [table], the full name of the table that it is about or null. */
   readonly sql: string
   readonly severity: Finding['severity']

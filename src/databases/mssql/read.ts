@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { MigrateError } from '../../base/errors.ts'
 import type { KeyCells, Reader, ReadOptions, Row, TableSize } from '../port.ts'
-import type { Table } from '../schema.ts'
+import { fullName, type Table } from '../schema.ts'
 import { catalogColumns, THIS_DATABASE } from './catalog.ts'
 import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } from './keys.ts'
 import { isOwnTable } from './names.ts'
@@ -15,6 +16,7 @@ export const readerOn = (session: Session, consistent: boolean): Reader => ({
   rows: (table, options = {}) => readShaped(session, table, rowShape(table), patient(options, consistent)),
   blocks: (table, options = {}) => readBlocks(session, table, patient(options, consistent)),
   boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
+  count: (table, signal) => countRows(session, table, signal),
   sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
   sums: (table, printing, ranges, signal) => rangeSums(session, table, printing, ranges, signal),
   prints: (table, printing, options = {}) => readShaped(session, table, printShape(table, printing), options),
@@ -23,6 +25,19 @@ export const readerOn = (session: Session, consistent: boolean): Reader => ({
 /** The snapshot of a consistent reader ends with a query that is cancelled: such a one has the time of every question. */
 const patient = ({ quietMs, ...options }: ReadOptions, consistent: boolean): ReadOptions =>
   consistent || quietMs === undefined ? options : { ...options, quietMs }
+
+/**
+ * By COUNT_BIG, since a table may hold more rows than an int, which COUNT gives ("COUNT_BIG (Transact-SQL)"). In a snapshot it counts
+ * that one instant. Else it is one statement at READ COMMITTED, which holds no lock of a row that it has gone past, and may count a row twice,
+ * or not at all, whose place in the index somebody changes meanwhile ("Transaction Locking and Row Versioning Guide", concurrency effects).
+ */
+async function countRows(session: Session, table: Table, signal?: AbortSignal): Promise<number> {
+  const sql = `SELECT CONVERT(nvarchar(20), COUNT_BIG(*)) ${fromSql(table)}`
+  let rows: number | undefined
+  for await (const [row] of session.stream(sql, [], { signal, drain: true, long: true })) rows = Number(row?.[0] ?? rows)
+  if (rows === undefined) throw new MigrateError('fault', `The server didn't tell how many rows ${fullName(table.name)} has.`)
+  return rows
+}
 
 /** Rows with these keys; `hints` as they stand after the table's name, for instance ` WITH (UPDLOCK)`. */
 export async function rowsByKey(session: Session, table: Table, keys: readonly KeyCells[], hints = ''): Promise<readonly Row[]> {
@@ -51,7 +66,7 @@ export async function allowsSnapshot(session: Session): Promise<boolean> {
  * cross-container transactions). SQL Server 2012 has none, nor the column that tells.
  */
 async function hasMemoryTables(session: Session): Promise<boolean> {
-  if (!(await catalogColumns(session, ['tables'])).has('tables.is_memory_optimized')) return false
+  if (!(await catalogColumns(session)).has('tables.is_memory_optimized')) return false
   const [found] = await session.ask(
     z.object({ tables: z.number() }),
     'SELECT COUNT(*) AS [tables] FROM sys.tables t WHERE t.is_memory_optimized = 1',

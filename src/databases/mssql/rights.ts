@@ -71,7 +71,7 @@ async function unableToReseed(session: Session, user: string): Promise<readonly 
 
 /** Without UNMASK the server hands out masks in place of the values ("Dynamic data masking"): they would be copied as if they were. */
 async function masked(session: Session, user: string): Promise<readonly Finding[]> {
-  if (!(await catalogColumns(session, ['columns'])).has('columns.is_masked')) return []
+  if (!(await catalogColumns(session)).has('columns.is_masked')) return []
   const [row] = await session.ask(
     z.object({ columns: z.number(), unmask: z.number().nullable() }),
     `SELECT COUNT(*) AS [columns], MAX(${mayHere("N'UNMASK'")}) AS [unmask]

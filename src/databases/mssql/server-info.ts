@@ -29,7 +29,7 @@ const infoRow = z.object({
  * table has tempdb's collation, in a contained database its own ("Contained database collations").
  */
 export async function serverInfo(session: Session): Promise<ServerInfo> {
-  const known = await catalogColumns(session, ['databases'])
+  const known = await catalogColumns(session)
   const setting = (column: string): string =>
     known.has(`databases.${column}`) ? `CONVERT(nvarchar(20), d.${column})` : 'CONVERT(nvarchar(20), NULL)'
   const [row] = await session.ask(
