@@ -85,3 +85,21 @@ export const withCreateType = (batch: string): string =>
     /^\s*exec(?:ute)?\s+sp_addtype\s+'?(\w+)'?\s*,\s*'([^']+)'\s*(?:,\s*'([^']+)')?\s*;?\s*$/gim,
     (_all, name: string, type: string, nulls: string | undefined) => `CREATE TYPE ${name} FROM ${type} ${nulls ?? 'NULL'};`,
   )
+
+/**
+ * A batch for the stand-in of SQL Server: checked constraints, which it knows without the words for it; times of day, which it doesn't read
+ * as bytes or with thousandths after a colon; nothing of what switches a constraint. '' where nothing is left.
+ */
+export const forStandIn = (batch: string): string =>
+  batch
+    .replaceAll(/\bWITH\s+(?:NO)?CHECK\s+ADD\b/gi, 'ADD')
+    .replaceAll(/^\s*ALTER TABLE \S+\s+(?:NO)?CHECK CONSTRAINT \[\w+\]\s*;?\s*$/gim, '')
+    .replaceAll(/CAST\(0x([0-9a-f]{16}) AS DateTime\)/gi, (_all, bytes: string) => `CAST('${dateOf(bytes)}' AS DateTime)`)
+    .replaceAll(/'(\w{3} +\d+ \d{4} +\d+:\d+:\d+):000([AP]M)'/g, "'$1 $2'")
+
+/** A datetime's eight bytes: days since 1900 and 300ths of a second since midnight. */
+function dateOf(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex')
+  const day = Date.UTC(1900, 0, 1 + bytes.readInt32BE(0))
+  return new Date(day + Math.round((bytes.readInt32BE(4) * 10) / 3)).toISOString().replace('Z', '')
+}
