@@ -115,9 +115,7 @@ function tree(pid: number): Seen {
     // After the name in brackets comes the third field; the 14th to 17th are its own work and that of children that have ended.
     const fields = readFileSync(`${folder}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
     const seconds = fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_SECONDS
-    const below = readdirSync(`${folder}/task`).flatMap((task) =>
-      readFileSync(`${folder}/task/${task}/children`, 'utf8').split(' '),
-    )
+    const below = readdirSync(`${folder}/task`).flatMap((task) => childrenOf(`${folder}/task/${task}`))
     return below
       .filter((text) => text.trim() !== '')
       .map((text) => tree(Number(text)))
@@ -126,6 +124,16 @@ function tree(pid: number): Seen {
     // It ended between two looks.
     if (existsSync(folder)) throw error
     return { bytes: 0, seconds: 0 }
+  }
+}
+
+/** Of one thread; none where it has ended since it was listed. */
+function childrenOf(folder: string): readonly string[] {
+  try {
+    return readFileSync(`${folder}/children`, 'utf8').split(' ')
+  } catch (error) {
+    if (existsSync(folder)) throw error
+    return []
   }
 }
 
