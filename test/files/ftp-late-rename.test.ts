@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -72,6 +73,49 @@ it('a rename that was sent and never answered finds nothing to move when the ser
     await host.write('file', Readable.from(content(), { objectMode: false }), options)
   }
   expect([...files]).toEqual(['/file'])
+})
+
+it('nor a part that is gone on with: it has a name of its own first', async () => {
+  const files = new Map<string, Buffer>()
+  const [older, newer] = [Buffer.alloc(1_500_000, 'older '), Buffer.alloc(1_800_000, 'older ')]
+  let [from, late, stood]: [string, string | undefined, boolean | undefined] = ['', undefined, undefined]
+  const has = (path: string, answer: string): string => (files.has(path) ? answer : '550 No such file or directory')
+  const script: Script = {
+    STOR: (path, talk) => talk.take((bytes) => files.set(path, bytes)),
+    APPE: (path, talk) => {
+      stood = files.has(late ?? '')
+      return talk.take((bytes) => files.set(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])))
+    },
+    SIZE: (path) => has(path, `213 ${files.get(path)?.length}`),
+    XSHA256: (path) => has(path, `250 ${hash('sha256', files.get(path) ?? '')}`),
+    DELE: (path) => (files.delete(path) ? '250 OK' : '550 No such file or directory'),
+    RNFR: (path) => {
+      from = path
+      return has(path, '350 Go on')
+    },
+    RNTO: (to, talk) => {
+      const bytes = files.get(from)
+      if (bytes === undefined) return '550 No such file or directory'
+      if (late === undefined) {
+        late = from
+        talk.control.destroy()
+        return undefined
+      }
+      files.delete(from)
+      files.set(to, bytes)
+      return '250 OK'
+    },
+  }
+  const server = await startScriptedFtpd(script, ['SIZE', 'XSHA256'])
+  ends.push(() => server.close())
+  const host = opened(server)
+  const send = (bytes: Buffer): Promise<unknown> =>
+    host.write('log', Readable.from([bytes]), { ...options, again: () => Readable.from([bytes]) })
+  expect(await errorOf(send(older))).toMatchObject({ retrySafe: true })
+  expect(await send(newer)).toMatchObject({ resumedAt: older.length })
+  expect([late, stood]).toEqual(['/.log.migrate-part', false])
+  expect([...files.keys()]).toEqual(['/log'])
+  expect(files.get('/log')?.equals(newer)).toBe(true)
 })
 
 it.skipIf(ftpdMissing !== null)(

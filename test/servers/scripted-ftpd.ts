@@ -12,6 +12,8 @@ export interface Talk {
   listen(address?: string): Promise<number>
   /** Says that a transfer begins, sends all of it, ends it, and gives the last word about it. */
   send(content: string | AsyncIterable<string>, lastWord?: string): Promise<string>
+  /** The same of one that takes what the client sends, which `took` is given. */
+  take(took: (bytes: Buffer) => void): Promise<string>
 }
 
 /** An FTP server that says what a test has it say, and to all else what any server would; it has no files. */
@@ -125,6 +127,16 @@ class Conversation implements Talk {
     Readable.from(typeof content === 'string' ? [content] : content).pipe(data)
     await closed
     return lastWord
+  }
+
+  async take(took: (bytes: Buffer) => void): Promise<string> {
+    const data = await this.#data
+    if (data === undefined) return '425 No data connection'
+    this.control.write('150 Go on\r\n')
+    const chunks: Buffer[] = []
+    for await (const chunk of data as AsyncIterable<Buffer>) chunks.push(chunk)
+    took(Buffer.concat(chunks))
+    return '226 Transfer complete'
   }
 }
 

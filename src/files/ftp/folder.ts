@@ -13,6 +13,9 @@ import { fromWire, toWire } from './wire.ts'
 /** Some servers say that all went well when it didn't (vsftpd: "226 Transfer done (but failed to open directory)."). */
 const FAILED_AFTER_ALL = /fail|denied|can't|cannot|could not/i
 
+/** Of every link on Unix. */
+const LINK_MODE = 0o777
+
 interface Folder {
   /** Its whole path on the host. */
   readonly at: string
@@ -22,6 +25,8 @@ interface Folder {
   readonly only?: string
   /** Is told of every path that is listed, of some twice. */
   readonly see?: (path: string) => void
+  /** Is told how many lines it has, and of a file among them. */
+  readonly counted?: (lines: number, file: string | undefined) => void
 }
 
 /**
@@ -48,18 +53,23 @@ async function entriesByList(connection: FtpConnection, folder: Folder, expected
   const by = (command: string): Promise<Listed> =>
     entriesBy(command, (line) => parseListLine(line, now), connection, folder, expected)
   try {
-    const { entries, lines } = await by('LIST -a')
+    const { entries, lines, file } = await by('LIST -a')
+    folder.counted?.(lines, file)
     if (lines > 0) return entries
   } catch (error) {
     if (!(error instanceof FTPError && error.code >= 500)) throw error
   }
-  return (await by('LIST')).entries
+  const { entries, lines, file } = await by('LIST')
+  folder.counted?.(lines, file)
+  return entries
 }
 
 interface Listed {
   readonly entries: FolderEntries
   /** How many lines the server's answer had, also of what isn't wanted. */
   readonly lines: number
+  /** The path of a file among them. */
+  readonly file: string | undefined
 }
 
 async function entriesBy(
@@ -71,6 +81,7 @@ async function entriesBy(
 ): Promise<Listed> {
   const entries = new FolderEntries(path)
   let lines = 0
+  let file: string | undefined
   const { answer, isWhole } = await eachLine(
     client,
     command,
@@ -78,6 +89,7 @@ async function entriesBy(
       lines += 1
       const found = parse(line)
       const entry = found === 'itself' ? undefined : entryFrom(found, path)
+      if (entry?.kind === 'file') file = entry.path
       if (entry === undefined || (only !== undefined && entry.path !== only)) return
       see?.(entry.path)
       entries.add(entry)
@@ -89,7 +101,7 @@ async function entriesBy(
     client.close()
     throw connectionLost(label, path, new Error('the listing ends in the middle of a line'))
   }
-  return { entries: entries.sort(), lines }
+  return { entries: entries.sort(), lines, file }
 }
 
 /** What either listing has, each path once; of both, the exact one's, with a link's end from the other. */
@@ -121,7 +133,7 @@ async function merged(
 }
 
 /** Exact, of a file in the folder that the connection is in; `null` where the server doesn't tell (RFC 3659, section 3). */
-async function modified(connection: FtpConnection, name: string): Promise<number | null> {
+export async function modified(connection: FtpConnection, name: string): Promise<number | null> {
   if (!connection.features.has('MDTM')) return null
   const { code, message } = await connection.client.sendIgnoringError(`MDTM ${await guarded(connection, name)}`)
   return code === 213 ? parseTime(message.slice(4)) : null
@@ -132,7 +144,7 @@ const guarded = (connection: FtpConnection, name: string): Promise<string> => co
 
 /**
  * One entry by MLST, links not followed where the server says so; `undefined` when it isn't there. `at`: its whole path. `unclear`: the
- * server refuses, and doesn't say that nothing is there; the folder's listing tells. Throws where the refusal is about something else than
+ * server refuses, and doesn't say that nothing is there, or what it says may be of a link's end; the folder's listing tells. Throws where the refusal is about something else than
  * this path: the login, or the moment (RFC 959, section 4.2.1: 4yz may be otherwise when it is asked again).
  */
 export async function lookUp(connection: FtpConnection, at: string, path: string): Promise<FileEntry | 'unclear' | undefined> {
@@ -142,10 +154,13 @@ export async function lookUp(connection: FtpConnection, at: string, path: string
   if (line === undefined) return 'unclear'
   const facts = line.slice(1)
   const found = parseFacts(`${facts.slice(0, facts.indexOf(' '))} ${toWire(nameOf(path))}`)
-  return found === 'itself' ? 'unclear' : entryFrom(found, parentOf(path))
+  if (found === 'itself') return 'unclear'
+  // proftpd calls a link what it points at; all that is left of the link is its mode.
+  const isDoubtful = found.kind === 'link' || found.mode === LINK_MODE || found.mode === null
+  return isDoubtful ? 'unclear' : entryFrom(found, parentOf(path))
 }
 
-async function asked({ client }: FtpConnection, command: string): Promise<FTPResponse> {
+export async function asked({ client }: FtpConnection, command: string): Promise<FTPResponse> {
   const answer = await client.sendIgnoringError(command)
   if ((answer.code >= 400 && answer.code < 500) || answer.code === 530) throw new FTPError(answer)
   return answer
@@ -160,7 +175,7 @@ async function isMissing(connection: FtpConnection, at: string, refusal: FTPResp
   return saysMissing(connection, await asked(connection, `CWD ${await guarded(connection, at)}`))
 }
 
-const saysMissing = (connection: FtpConnection, answer: FTPResponse): boolean =>
+export const saysMissing = (connection: FtpConnection, answer: FTPResponse): boolean =>
   answer.code >= 500 && meaningOf(new FTPError(answer), connection) === 'missing'
 
 /**

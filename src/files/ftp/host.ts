@@ -14,16 +14,14 @@ import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOpti
 import { checkRoot, findRoot, wholePath } from './check.ts'
 import type { FtpConnection } from './connection.ts'
 import { lastWord, mapped, meaningOf } from './failures.ts'
-import { isSurelyMissing, listFolder, lookUp } from './folder.ts'
+import { listFolder, lookUp } from './folder.ts'
+import { OneEntry } from './one-entry.ts'
 import { type FtpOptions, labelOf } from './options.ts'
 import { renamingBy, sizeOf, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
 import { download, noLinks } from './transfer.ts'
 import { walk } from './walk.ts'
-
-/** Of every link on Unix. */
-const LINK_MODE = 0o777
 
 export class FtpFiles implements FileHost {
   readonly label: string
@@ -32,6 +30,7 @@ export class FtpFiles implements FileHost {
   readonly #boundary: Boundary
   readonly #asides = new Asides()
   readonly #adrift = new Adrift(this)
+  readonly #one = new OneEntry()
   readonly #tries = { asides: this.#asides, adrift: this.#adrift, late: new Set<string>() }
   #root: string | undefined
 
@@ -69,7 +68,7 @@ export class FtpFiles implements FileHost {
       this.#asides.see(path)
       this.#adrift.see(path)
     }
-    const where = { path: folder, label: this.label, see }
+    const where = { path: folder, label: this.label, see, counted: this.#one.counting(folder) }
     const entries = await this.#use(folder, 'list', (connection) => listFolder(connection, { ...where, at: this.#full(folder) }))
     if (folder !== '') this.#boundary.remember(folder)
     return entries
@@ -84,22 +83,19 @@ export class FtpFiles implements FileHost {
     })
   }
 
-  /** Links not followed. Where MLST settles it, that gives the one entry; else the folder's listing does. */
+  /** Links not followed. By itself where the answers settle it; else the folder's listing does. */
   async #entry(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
-    if (!connection.features.has('MLST'))
-      return (await isSurelyMissing(connection, this.#full(path))) ? undefined : this.#listed(connection, path)
-    const found = await lookUp(connection, this.#full(path), path)
-    if (found === undefined) return undefined
-    // proftpd calls a link what it points at; all that is left of the link is its mode.
-    const isDoubtful = found === 'unclear' || found.kind === 'link' || found.mode === LINK_MODE || found.mode === null
-    return isDoubtful ? this.#listed(connection, path) : found
+    const found = connection.features.has('MLST')
+      ? await lookUp(connection, this.#full(path), path)
+      : await this.#one.lookUp(connection, this.#full(parentOf(path)), path)
+    return found === 'unclear' ? this.#listed(connection, path) : found
   }
 
   /** An entry by the listing of its folder. Throws for a folder that may not be listed: what it holds nobody can say. */
   async #listed(connection: FtpConnection, path: string): Promise<FileEntry | undefined> {
     const folder = parentOf(path)
     try {
-      const where = { at: this.#full(folder), path: folder, label: this.label }
+      const where = { at: this.#full(folder), path: folder, label: this.label, counted: this.#one.counting(folder) }
       const [entry] = await listFolder(connection, { ...where, only: path })
       return entry
     } catch (error) {

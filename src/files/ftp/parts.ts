@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { FTPError } from 'basic-ftp'
-import type { Adrift } from '../adrift.ts'
+import type { Adrift, LanePart } from '../adrift.ts'
 import type { Asides, Renaming } from '../asides.ts'
 import { lastLook } from '../last-look.ts'
 import { parentOf, partPath } from '../paths.ts'
@@ -32,7 +32,8 @@ export interface Place {
 
 /**
  * Writes a file under the name of its part and renames it; goes on with a part of an earlier try where it can. A rename that an earlier try has
- * sent may be carried out late, and must find nothing under the name that it moves: then the part has one of its own.
+ * sent may be carried out late, and must find nothing under the name that it moves: then the part has one of its own, which one that is gone on
+ * with is given first.
  */
 export async function writeByPart(
   connection: FtpConnection,
@@ -44,11 +45,14 @@ export async function writeByPart(
   const { path, full, late } = place
   const usual = partPath(path)
   const stands = await sizeOf(connection, full(usual))
-  const from = await provenBytes(options.again, stands, () => hashOfPart(connection, place, stands, signal))
+  const proven = await provenBytes(options.again, stands, () => hashOfPart(connection, place, stands, signal))
+  const isLate = late.has(path)
+  const moved = proven > 0 && isLate ? await movedAway(connection, place, usual) : undefined
+  const from = isLate && moved === undefined ? 0 : proven
   const isLeft = stands !== null && from === 0
   // It may be closed to writing, too.
   if (isLeft) await connection.client.sendIgnoringError(`DELE ${full(usual)}`)
-  const own = isLeft || (from === 0 && late.has(path)) ? place.adrift.newPart(parentOf(path)) : undefined
+  const own = moved ?? (isLeft || isLate ? place.adrift.newPart(parentOf(path)) : undefined)
   try {
     const written = await sent(connection, place, content, options, { part: own?.path ?? usual, from, signal })
     own?.over(false)
@@ -57,6 +61,16 @@ export async function writeByPart(
     own?.over(!(await isRemoved(connection, full(own.path))))
     throw error
   }
+}
+
+/** Gives a part another name; `undefined` where it can't be, or was renamed late at this moment: then it is sent anew. */
+async function movedAway(connection: FtpConnection, { path, full, adrift }: Place, part: string): Promise<LanePart | undefined> {
+  const { client } = connection
+  const own = adrift.newPart(parentOf(path))
+  const found = await client.sendIgnoringError(`RNFR ${full(part)}`)
+  if (found.code < 400 && (await client.sendIgnoringError(`RNTO ${full(own.path)}`)).code < 400) return own
+  own.over(false)
+  return undefined
 }
 
 async function sent(
