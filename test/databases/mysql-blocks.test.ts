@@ -51,10 +51,12 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     return made
   }
 
-  it.each([
+  const WAYS = [
     ['by LOAD DATA', '1'],
     ['by INSERT, where the server lets no LOAD DATA LOCAL in', '0'],
-  ])('bring every type over as it left, %s', async (_way, localInfile) => {
+  ] as const
+
+  it.each(WAYS)('bring every type over as it left, %s', async (_way, localInfile) => {
     const from = await samplesOn()
     const to = await server.database()
     await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
@@ -70,7 +72,13 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     expect(await rowsOf(target, table)).toEqual(await rowsOf(source, table))
   })
 
-  it.each(['enum', 'json'])('bring a row with the number 0 over as it is, beside a column of type %s', async (type) => {
+  it.each([
+    ['enum', '1'],
+    ['json', '1'],
+    ['enum', '0'],
+    ['json', '0'],
+  ])('bring a row with the number 0 over as it is, beside a column of type %s (local_infile = %s)', async (type, localInfile) => {
+    await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
     const [from, to] = [await server.database(), await server.database()]
     await from.sql(`CREATE TABLE threads (id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, kind ${type === 'enum' ? "enum('1', '2')" : type});
       SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'; INSERT INTO threads VALUES (0, '2'), (5, '1'), (4294967294, NULL)`)
@@ -84,6 +92,45 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
       ['5', '1'],
       ['4294967294', null],
     ])
+  })
+
+  it.each(WAYS)(
+    'bring over quotes, bytes that are no text, and rows of enums’ error values among others, %s',
+    async (_way, localInfile) => {
+      const [from, to] = [await server.database(), await server.database()]
+      await from.sql(`CREATE TABLE \`it's ö\` (id int PRIMARY KEY, \`ä\\'\` enum('1','2','0'), b blob, l varchar(300) CHARACTER SET latin1, u varchar(40) CHARACTER SET ucs2);
+      SET sql_mode = ''; INSERT IGNORE INTO \`it's ö\`
+      SELECT seq, IF(seq MOD 100 < 60, 'none', seq MOD 4), CONCAT(UNHEX(MD5(seq)), x'00275c090a1a22ff', REPEAT(CHAR(seq MOD 256), 500)),
+        CONCAT('it''s é', REPEAT('''', seq MOD 280)), CONCAT('å✓''\\\\', seq) FROM seq_1_to_2000`)
+      await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
+      const [source, target] = [open(from), track(openMysql({ ...to.options(), connections: 1 }))]
+      await createAll(target, await source.schema())
+      const table = await tableIn(source, "it's ö")
+      const { bytes } = await source.read(1, ([reader]) => blocksOf(reader, table))
+      const again = bytes.map((block) => Buffer.from(block))
+      expect(await loaded(target, table, bytes)).toBe(2000)
+      const shown = "SELECT id, `ä\\'` + 0, HEX(b), HEX(l), HEX(u) FROM `it's ö` ORDER BY id"
+      expect(await to.sql(shown)).toEqual(await from.sql(shown))
+      // The connection takes text for text again, and a refusal names the table as it is spelled.
+      expect((await failureOf(loaded(target, table, again, 'again'))).message).toContain("it's ö")
+      await target.execute("UPDATE `it's ö` SET u = 'å✓' WHERE id = 7", { run: 'copy', name: 'text' })
+      expect(await to.sql("SELECT HEX(u) FROM `it's ö` WHERE id = 7")).toEqual([['00E52713']])
+    },
+  )
+
+  it('are loaded in few questions where it takes INSERT', async () => {
+    const to = await server.database()
+    await to.sql('CREATE TABLE numbers (id int NOT NULL AUTO_INCREMENT PRIMARY KEY)')
+    await server.rootSql('SET GLOBAL local_infile = 0')
+    const target = open(to)
+    const table = await tableIn(target, 'numbers')
+    const inserts = async () => Number((await server.rootSql("SHOW GLOBAL STATUS LIKE 'Com_insert'"))[0]?.[1])
+    const before = await inserts()
+    const block = Buffer.from(Array.from({ length: 20_000 }, (_, id) => `${id}\n`).join(''))
+    expect(await loaded(target, table, [block])).toBe(20_000)
+    // The rows, and the mark of them.
+    expect((await inserts()) - before).toBe(2)
+    expect(await to.sql('SELECT COUNT(*), MIN(id), MAX(id) FROM numbers')).toEqual([['20000', '0', '19999']])
   })
 
   it('of ranges between boundaries are all rows, once each', async () => {
@@ -132,7 +179,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     })
   })
 
-  it('with a row that is there already are refused whole, though LOAD DATA LOCAL would leave it out in silence', async () => {
+  it.each(WAYS)('with a row that is there already are refused whole, %s', async (_way, localInfile) => {
+    await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
     const [from, to] = [await server.database(), await server.database()]
     await from.sql(WORDS)
     const [source, target] = [open(from), open(to)]
@@ -147,7 +195,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     expect((await target.marks('copy')).size).toBe(0)
   })
 
-  it('with a value that the column can’t hold are refused whole', async () => {
+  it.each(WAYS)('with a value that the column can’t hold are refused whole, %s', async (_way, localInfile) => {
+    await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
     const to = await server.database()
     await to.sql('CREATE TABLE small (id int PRIMARY KEY, s varchar(3), n tinyint, d date)')
     const target = open(to)
@@ -164,7 +213,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     }
   })
 
-  it('pass on an error of their source, and leave nothing', async () => {
+  it.each(WAYS)('pass on an error of their source, and leave nothing, %s', async (_way, localInfile) => {
+    await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
     const to = await server.database()
     await to.sql('CREATE TABLE small (id int PRIMARY KEY)')
     const target = open(to)

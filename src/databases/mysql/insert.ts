@@ -8,9 +8,10 @@ import { SQL_MODE } from './settings.ts'
 import { quoteNames, quoteTable, writeExpression } from './values.ts'
 
 /** Text of one INSERT, characters; a character of utf8mb4 has four bytes at most, nearly all have one. */
-const STATEMENT_LENGTH = 512 * 1024
+export const STATEMENT_LENGTH = 512 * 1024
 const STATEMENT_ROWS = 2000
-const LENIENT_ROWS = 50
+/** A server that tells of few warnings (64 in MySQL 5.7) must tell of all that enums' error values bring. */
+export const LENIENT_ROWS = 50
 
 /** Statements for these rows, each small enough for the server. Throws `value-too-large` for a row that isn't. */
 export function* insertStatements(
@@ -54,7 +55,6 @@ export function refuseTooLarge(table: Table, bytes: number, room: number): void 
 /** Inserts rows within the open transaction. A row whose key exists already is an error, never replaced. */
 export async function insertRows(session: Session, table: Table, rows: readonly Row[]): Promise<void> {
   const columns = readableColumns(table)
-  // A server that tells of few warnings (64 in MySQL 5.7) must tell of all that enums' error values bring.
   const someLenient = rows.some((row) => hasEnumError(columns, row))
   for (const part of insertStatements(table, rows, session.kind.maxPacket, someLenient ? LENIENT_ROWS : STATEMENT_ROWS)) {
     const lenient = someLenient && part.rows.some((row) => hasEnumError(columns, row))

@@ -5,13 +5,13 @@ import type { BlockLoad, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { BACKSLASH, NEWLINE } from './block-bytes.ts'
 import { insertRows, refuseWarnings } from './insert.ts'
+import { insertBlocks } from './insert-blocks.ts'
 import { pieceOf } from './long-row.ts'
 import { type Mark, makeOwnTable, setMark, setMissing } from './marks.ts'
 import type { Session } from './session.ts'
 import { inTransaction } from './transaction.ts'
 import type { Guards } from './triggers.ts'
-import { unpackBlocks } from './unpack.ts'
-import { asInBlocks, quoteName, quoteTable } from './values.ts'
+import { quoteName, quoteTable } from './values.ts'
 
 /** See the port. */
 export const load = (
@@ -69,14 +69,7 @@ export async function analyse(session: Session, tables: readonly Table[]): Promi
 }
 
 async function loadSome(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
-  if (session.kind.localInfile) return await loadData(session, table, blocks)
-  const raw = asInBlocks(table)
-  let count = 0
-  for await (const rows of unpackBlocks(raw, blocks, session.kind.maxPacket)) {
-    await insertRows(session, raw, rows)
-    count += rows.length
-  }
-  return count
+  return await (session.kind.localInfile ? loadData : insertBlocks)(session, table, blocks)
 }
 
 async function marked(session: Session, guards: Guards, table: Table, mark: Mark, work: () => Promise<number>): Promise<number> {

@@ -5,8 +5,9 @@ import { systemClock } from '../../base/clock.ts'
 import { MigrateError } from '../../base/errors.ts'
 import type { Cell, Row } from '../port.ts'
 import { databaseError } from './errors.ts'
+import { Flow } from './flow.ts'
 import type { Collector } from './rows.ts'
-import { type RowSink, RowTap, socketOf } from './wire.ts'
+import { socketOf } from './wire.ts'
 
 /** What the server is, by its own word ("Information Functions", VERSION()). */
 export interface ServerKind {
@@ -49,6 +50,16 @@ export const timedSql = (sql: string, kind: ServerKind, ms: number): string => {
   return sql.replace(/^\s*SELECT\b/i, hinted)
 }
 
+/** How a session's statements are read. */
+export const TEXT_SETTINGS = 'character_set_client = utf8mb4, SESSION collation_connection = utf8mb4_general_ci'
+
+/** Numbers of the collations binary and utf8mb4_general_ci, by which the driver knows how statements become bytes. */
+const BINARY = 63
+const UTF8MB4 = 45
+
+/** Enough of a statement for an error's message. */
+const SAID_LENGTH = 1000
+
 /** The result of a question to a table that isn't there. */
 export const NO_ROWS: Result = { rows: [], count: 0, info: '', warnings: 0 }
 
@@ -62,6 +73,7 @@ export class Session {
   #kind: ServerKind | undefined
   #failure: Error | undefined
   #form: 'text' | 'bytes' = 'text'
+  #isInBytes = false
   #answering = 0
   #heardAt = 0
 
@@ -110,6 +122,24 @@ export class Session {
     if (this.#form === form) return
     await this.query(`SET SESSION character_set_results = ${form === 'text' ? 'utf8mb4' : 'NULL'}`)
     this.#form = form
+  }
+
+  /**
+   * While `work` runs, statements are bytes: each character of theirs stands for one (latin1), and text in them is of no character set
+   * unless it says so ("Character Set Introducers").
+   */
+  async inBytes<T>(work: () => Promise<T>): Promise<T> {
+    const { config } = this.#connection
+    await this.query('SET SESSION character_set_client = binary, SESSION collation_connection = binary')
+    config.charsetNumber = BINARY
+    this.#isInBytes = true
+    try {
+      return await work()
+    } finally {
+      config.charsetNumber = UTF8MB4
+      this.#isInBytes = false
+      if (!this.broken) await this.query(`SET SESSION ${TEXT_SETTINGS}`)
+    }
   }
 
   /** Runs one statement. */
@@ -184,7 +214,8 @@ export class Session {
 
   error(error: unknown, sql?: string): MigrateError {
     const cause = this.#failure !== undefined && !(error instanceof MigrateError) ? this.#failure : error
-    return databaseError(cause, { label: this.label, ...(sql === undefined ? {} : { sql }) })
+    const said = this.#isInBytes && sql !== undefined ? Buffer.from(sql.slice(0, SAID_LENGTH), 'latin1').toString() : sql
+    return databaseError(cause, { label: this.label, ...(said === undefined ? {} : { sql: said }) })
   }
 
   /** Begins nothing more on it; whoever calls this has the server end what it is doing. */
@@ -197,87 +228,6 @@ export class Session {
     this.#failure ??= new Error('Connection lost: closed')
     this.#connection.destroy()
     this.#socket.destroy(this.#failure)
-  }
-}
-
-/** Rows between the socket and whoever takes them. */
-class Flow<T> {
-  readonly #collector: Collector<T>
-  readonly #socket: Socket
-  readonly #tap: RowTap
-  #wake: (() => void) | undefined
-  #failure: unknown
-  #isDiscarding = false
-  isEnded = false
-
-  constructor(collector: Collector<T>, socket: Socket, heard: () => void) {
-    this.#collector = collector
-    this.#socket = socket
-    const sink: RowSink = {
-      row: (packet, start, end) => this.#add(packet, start, end),
-      wholeBytes: collector.wholeBytes,
-      part: (bytes, start, end, isLast) => this.#addPart(bytes, start, end, isLast),
-    }
-    this.#tap = new RowTap(socket, sink, () => {
-      heard()
-      this.#afterChunk()
-    })
-  }
-
-  #add(packet: Buffer, start: number, end: number): void {
-    if (this.#isDiscarding) return
-    try {
-      this.#collector.add(packet, start, end)
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  #addPart(bytes: Buffer, start: number, end: number, isLast: boolean): void {
-    if (this.#isDiscarding) return
-    try {
-      this.#collector.addPart(bytes, start, end, isLast)
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
-  #fail(error: unknown): void {
-    this.#failure = error
-    this.#isDiscarding = true
-  }
-
-  #afterChunk(): void {
-    if (this.#collector.ready && !this.#isDiscarding) this.#socket.pause()
-    if (this.#collector.ready || this.#isDiscarding) this.#wake?.()
-  }
-
-  end(error: unknown): void {
-    this.isEnded = true
-    this.#failure ??= error
-    this.#wake?.()
-  }
-
-  discard(): void {
-    this.#isDiscarding = true
-    this.#socket.resume()
-  }
-
-  release(): void {
-    this.#tap.release()
-  }
-
-  async next(): Promise<T | undefined> {
-    for (;;) {
-      if (this.#failure !== undefined) throw this.#failure
-      const batch = this.#collector.take(this.isEnded)
-      if (batch !== undefined || this.isEnded) return batch
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-        this.#socket.resume()
-      })
-      this.#wake = undefined
-    }
   }
 }
 

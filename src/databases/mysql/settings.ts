@@ -1,5 +1,5 @@
 import { MigrateError } from '../../base/errors.ts'
-import { isSince, type ServerKind, type Session } from './session.ts'
+import { isSince, type ServerKind, type Session, TEXT_SETTINGS } from './session.ts'
 
 /** Asks the server what it is; never concluded from anything else. */
 export async function readKind(session: Session): Promise<ServerKind> {
@@ -33,9 +33,7 @@ export function settingsOf(kind: ServerKind): string {
   const values: readonly (readonly [string, string])[] = [
     ['sql_mode', `'${SQL_MODE}'`],
     ['time_zone', "'+00:00'"],
-    ['character_set_client', 'utf8mb4'],
     ['character_set_results', 'utf8mb4'],
-    ['collation_connection', 'utf8mb4_general_ci'],
     ['autocommit', '1'],
     // At any other level WITH CONSISTENT SNAPSHOT is ignored with no more than a warning ("START TRANSACTION").
     [isolationName(kind), "'REPEATABLE-READ'"],
@@ -59,7 +57,7 @@ export function settingsOf(kind: ServerKind): string {
     ...(isSince(kind, 'mysql', 8, 0, 30) ? ([['show_gipk_in_create_table_and_information_schema', '1']] as const) : []),
     ...(isSince(kind, 'mariadb', 10, 8, 2) ? ([['explicit_defaults_for_timestamp', '1']] as const) : []),
   ]
-  return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}, SESSION ${WAIT_SETTINGS}`
+  return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}, SESSION ${TEXT_SETTINGS}, SESSION ${WAIT_SETTINGS}`
 }
 
 /** How long a session waits for a lock on a table, and the server for a session, seconds. */

@@ -92,7 +92,7 @@ const slowLoad: Finding = {
   severity: 'info',
   code: 'load-by-insert',
   message:
-    'The new server takes no LOAD DATA LOCAL (local_infile is off): rows are loaded by INSERT, which keeps it busy a third longer.',
+    'The new server takes no LOAD DATA LOCAL (local_infile is off): rows are loaded by INSERT, which keeps it busy up to a half longer.',
   hint: 'Where that matters, have the new host run SET GLOBAL local_infile = 1; and set it back afterwards.',
 }
 

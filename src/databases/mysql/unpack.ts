@@ -1,60 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import { TextDecoder } from 'node:util'
 import { MigrateError } from '../../base/errors.ts'
-import { giveBack } from '../buffers.ts'
 import type { Cell, Row } from '../port.ts'
 import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { BACKSLASH, CAPITAL_N, NEWLINE, TAB } from './block-bytes.ts'
-import { refuseTooLarge } from './insert.ts'
 import { pieceOf } from './long-row.ts'
 import { notUnicode } from './rows.ts'
 import { asInBlocks, isAscii, isHex, membersOf } from './values.ts'
-
-const BATCH_ROWS = 1000
-
-/**
- * Blocks as cells again, for a server that lets no LOAD DATA LOCAL in. `table` as `asInBlocks` gives it. A row in pieces is put together
- * here: throws `value-too-large` once it is longer than what the server takes at once, `maxPacket` bytes.
- */
-export async function* unpackBlocks(
-  table: Table,
-  blocks: AsyncIterable<Buffer>,
-  maxPacket = Number.POSITIVE_INFINITY,
-): AsyncGenerator<readonly Row[]> {
-  const columns = readableColumns(table)
-  let pieces: Buffer[] = []
-  let bytes = 0
-  for await (const block of blocks) {
-    const piece = pieceOf(block)
-    if (piece === undefined) {
-      yield* rowsIn(block, columns)
-      giveBack(block)
-      continue
-    }
-    pieces.push(Buffer.from(piece.text))
-    bytes += piece.text.length
-    giveBack(block)
-    refuseTooLarge(table, bytes, maxPacket)
-    if (!piece.isLast) continue
-    const whole = Buffer.concat(pieces)
-    pieces = []
-    bytes = 0
-    yield* rowsIn(whole, columns)
-  }
-}
-
-function* rowsIn(block: Buffer, columns: readonly Column[]): Generator<readonly Row[]> {
-  let batch: Row[] = []
-  for (let at = 0; at < block.length; ) {
-    const row: Cell[] = []
-    at = unpackRow(block, at, columns, row)
-    batch.push(row)
-    if (batch.length < BATCH_ROWS) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
-}
 
 /** MySQL's character sets of one byte that the platform decodes to the very same characters, and its names for them. */
 const DECODED: Readonly<Record<string, string>> = {
