@@ -47,19 +47,21 @@ describe.skipIf(sshdMissing !== null)(title, () => {
       return name === undefined ? 0 : statSync(join(folder, name)).size
     }
 
-    // Three quarters have come when it is killed.
-    const frozen = toOld.freeze(80 * MiB)
+    // Three quarters have come when it is killed, and a quarter has gone on to the new host.
+    const frozen = [toOld.freeze(80 * MiB), toNew.freeze(24 * MiB)]
     const first = start()
-    await frozen
+    await Promise.all(frozen)
     first.kill('SIGKILL')
     expect((await first.ended).exit).toBeNull()
     expect(partOf(kept())).toBeGreaterThan(64 * MiB)
+    expect(partOf(join(home.path, 'new'))).toBeGreaterThan(16 * MiB)
     expect(existsSync(join(home.path, 'new/video.mp4'))).toBe(false)
 
     // All of it once more would be too much for this line: it goes on from the mark. Three quarters get to the new host.
     toOld.mend()
+    toNew.mend()
     toOld.cut(SIZE - 64 * MiB + 16 * MiB)
-    const stuck = toNew.freeze(80 * MiB)
+    const stuck = toNew.freeze(56 * MiB)
     const second = start()
     await Promise.race([stuck, second.ended.then((run) => Promise.reject(new Error(story(run))))])
     second.kill('SIGKILL')
