@@ -131,7 +131,7 @@ class SnapshotFiles implements Step<Change> {
   async apply(change: Change, run: StepRun): Promise<void> {
     const { effects } = this.#context.world
     const host = this.#old()
-    if (change.fetchFiles >= MANY) host.prepare?.('read', change.fetchBytes)
+    if (change.fetchFiles >= MANY) host.prepare?.('read')
     const listed = this.#recent?.entries()
     this.#recent = undefined
     await takeOverEarlier(run.directory, filesDirectory(run), host.label, effects)

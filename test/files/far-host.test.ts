@@ -104,18 +104,6 @@ describe.skipIf(sshdMissing !== null)(
       expect([begun(), shown.mock.calls.length]).toEqual([1, 1])
     })
 
-    it('begins a program on each of its connections for many small files that are to be read', async () => {
-      const other = openSftp(at({ connections: 3 }))
-      const commands = vi.spyOn(ssh2.Client.prototype, 'exec')
-      for (let index = 0; index < 100; index += 1) site.put(`f${index}`, Buffer.from(`${index}`))
-      const begun = (): readonly unknown[] =>
-        commands.mock.contexts.filter((_, index) => String(commands.mock.calls[index]?.[0]).includes('exec tar'))
-      other.prepare?.('read')
-      await vi.waitUntil(() => begun().length === 3, 20_000)
-      expect(new Set(begun()).size).toBe(3)
-      await other.close()
-    })
-
     describe('listed a second time', () => {
       const listed = async (from: SftpHost): Promise<readonly string[]> => {
         const entries: string[] = []

@@ -61,8 +61,8 @@ export class SftpFiles implements FileHost {
     return this.#powers.get()
   }
 
-  readonly prepare: NonNullable<FileHost['prepare']> = (purpose, bytes) => {
-    const small = this.#inside().then((boundary) => this.#small.prepare(boundary.full(''), purpose, bytes ?? null))
+  readonly prepare: NonNullable<FileHost['prepare']> = (purpose, bytes = 0) => {
+    const small = this.#inside().then((boundary) => this.#small.prepare(boundary.full(''), purpose, bytes))
     // Whoever lists, reads or writes is told when the host can't be reached.
     for (const begun of [small, this.#pool.widen(), this.powers()]) begun.catch(() => undefined)
   }

@@ -22,11 +22,6 @@ interface Ways {
   bySftp(): Promise<WrittenFile>
 }
 
-/** For so many bytes to be read one command more is begun beforehand: each line carries little at first (TCP). */
-const WORTH_BYTES = 1024 * 1024
-/** `null`: as many as there may be. */
-const commandsFor = (bytes: number | null): number => (bytes === null ? Number.POSITIVE_INFINITY : Math.ceil(bytes / WORTH_BYTES))
-
 export type FellBack = (way: 'reading' | 'writing', said: string) => void
 
 /** For people, of a host whose programs could not be used for small files. */
@@ -82,16 +77,16 @@ export class SmallFiles {
    * Begins what takes a while to begin: many small files are about to be read from there, or written. Never rejects. The programs are started
    * while the host is still asked whether they can be used, on a long way two round trips sooner: until then nothing is asked of them.
    */
-  async prepare(root: string, purpose: Purpose, bytes: number | null): Promise<void> {
+  async prepare(root: string, purpose: Purpose, bytes: number): Promise<void> {
     if (purpose === 'list' || this.#known() === false) return
-    if (purpose === 'read') this.#reads.prepare(root, commandsFor(bytes))
-    if (purpose === 'list-to-write') this.#receivers.prepareToWait(root, bytes ?? 0)
-    const receives = purpose === 'write' && this.#receivers.prepare(root, bytes ?? 0)
+    if (purpose === 'read') this.#reads.prepare(root)
+    if (purpose === 'list-to-write') this.#receivers.prepareToWait(root, bytes)
+    const receives = purpose === 'write' && this.#receivers.prepare(root, bytes)
     if (!(await this.#hasPrograms())) return this.#without()
     if (purpose !== 'write') return
     const swept = this.#writes.sweepOnce(root).catch(() => undefined)
     await receives
-    const isReceived = await this.#receivers.prepare(root, bytes ?? 0)
+    const isReceived = await this.#receivers.prepare(root, bytes)
     if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
     await swept
   }

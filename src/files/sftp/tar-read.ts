@@ -77,9 +77,9 @@ export class TarReads {
     })
   }
 
-  /** Begins what takes a while to begin, so many commands at most: many files are about to be read. */
-  prepare(root: string, commands: number): void {
-    while (!this.#isOff && this.#streams.length < Math.min(this.#most, commands)) this.#begin(root)
+  /** Begins what takes a while to begin: many files are about to be read. */
+  prepare(root: string): void {
+    if (!this.#isOff && this.#streams.length === 0) this.#begin(root)
   }
 
   async #streamFor(root: string): Promise<TarStream | undefined> {
