@@ -94,6 +94,7 @@ export const forStandIn = (batch: string): string =>
   batch
     .replaceAll(/\bWITH\s+(?:NO)?CHECK\s+ADD\b/gi, 'ADD')
     .replaceAll(/^\s*ALTER TABLE \S+\s+(?:NO)?CHECK CONSTRAINT \[\w+\]\s*;?\s*$/gim, '')
+    .replaceAll(/\bNOT FOR REPLICATION\b/gi, '')
     .replaceAll(/CAST\(0x([0-9a-f]{16}) AS DateTime\)/gi, (_all, bytes: string) => `CAST('${dateOf(bytes)}' AS DateTime)`)
     .replaceAll(/'(\w{3} +\d+ \d{4} +\d+:\d+:\d+):000([AP]M)'/g, "'$1 $2'")
 
@@ -101,5 +102,5 @@ export const forStandIn = (batch: string): string =>
 function dateOf(hex: string): string {
   const bytes = Buffer.from(hex, 'hex')
   const day = Date.UTC(1900, 0, 1 + bytes.readInt32BE(0))
-  return new Date(day + Math.round((bytes.readInt32BE(4) * 10) / 3)).toISOString().replace('Z', '')
+  return new Date(day + Math.round((bytes.readInt32BE(4) * 10) / 3)).toISOString().replace('T', ' ').replace('Z', '')
 }

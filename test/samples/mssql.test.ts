@@ -38,6 +38,15 @@ describe('a script for sqlcmd', () => {
     ])
   })
 
+  it('goes to the stand-in without what that knows in other words, and with its times as they are', () => {
+    expect(forStandIn('ALTER TABLE [dbo].[a]  WITH NOCHECK ADD  CONSTRAINT [f] FOREIGN KEY([b]) REFERENCES [c] ([d])')).toBe(
+      'ALTER TABLE [dbo].[a]  ADD  CONSTRAINT [f] FOREIGN KEY([b]) REFERENCES [c] ([d])',
+    )
+    expect(forStandIn('ALTER TABLE [dbo].[a] CHECK CONSTRAINT [f]')).toBe('')
+    expect(forStandIn('CAST(0x0000000100E9E0D8 AS DateTime)')).toBe("CAST('1900-01-02 14:11:31.493' AS DateTime)")
+    expect(forStandIn("'Nov 19 2020 12:00:00:000AM'")).toBe("'Nov 19 2020 12:00:00 AM'")
+  })
+
   it('says types as they are said today', () => {
     expect(withCreateType("execute sp_addtype id      ,'varchar(11)' ,'NOT NULL'\nexec sp_addtype b, 'bit'")).toBe(
       'CREATE TYPE id FROM varchar(11) NOT NULL;\nCREATE TYPE b FROM bit NULL;',
@@ -62,8 +71,8 @@ if (MSSQL_URL === undefined) {
         rows: { actor: 200, film: 1_000, film_actor: 5_462, inventory: 4_581, rental: 16_044, payment: 16_049 },
         findings: server.gaps.padding ? ['unpadded-column'] : [],
       },
-      'kartris-mssql': { rows: {}, filled: 76 },
-      'nopcommerce-mssql': { rows: {}, filled: 126 },
+      'kartris-mssql': { rows: {}, filled: 73, findings: server.gaps.padding ? ['unpadded-column'] : [] },
+      'nopcommerce-mssql': { rows: {}, filled: 126, findings: server.gaps.padding ? ['unpadded-column'] : [] },
     },
     async () => ({ database: async () => sampleDatabase(await server.database(), server.gaps), close: () => server.close() }),
   )
@@ -117,11 +126,13 @@ function literal(cell: Cell): string {
   return Buffer.isBuffer(cell) ? `0x${cell.toString('hex')}` : quoteText(cell)
 }
 
-/** What a server that can't switch constraints off can't do either: by name, of shops' scripts. */
+/**
+ * What the stand-in can't do of shops' scripts, by name. Procedures of Kartris's back office are as those of its shop (only those on
+ * products are called by triggers): with all 377 of them, one question to the stand-in's catalog takes minutes.
+ */
 const LEFT_OUT = new RegExp(
   [
-    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartrisDB_CreateBackup|_spKartrisDB_GetFTSInfo|_spKartrisDB_SetupFTS|_spKartrisDB_StopFTS)\\]',
-    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartrisUsers_AnonymizeByEmail|spKartrisUsers_Add|Nop_Maintenance_ReindexTables|Nop_LanguagePackImport)\\]',
+    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartris(?!Products_)|spKartrisUsers_Add\\]|Nop_Maintenance_ReindexTables\\]|Nop_LanguagePackImport\\])',
     // Views with rows of their own.
     'INDEX \\[\\w+\\] ON \\[dbo\\]\\.\\[vKartris',
   ].join('|'),
@@ -173,7 +184,7 @@ WHERE t.is_ms_shipped = 0 ORDER BY s.name, t.name, c.column_id`)
       .map(([, , name, type]) => `ISNULL(${asText(quoteName(String(name)), String(type))}, N'NULL!')`)
     const bytes = ofBytes.map(([, , name]) => `, HASHBYTES('SHA2_256', CONVERT(varbinary(max), ${quoteName(String(name))}))`)
     const hashes = await session.query(
-      `SELECT HASHBYTES('SHA2_256', CONCAT(N'', ${cells.join(", N'|', ")}))${bytes.join('')} FROM ${quoteName(String(schema))}.${quoteName(String(table))}`,
+      `SELECT HASHBYTES('SHA2_256', ${joined(cells)})${bytes.join('')} FROM ${quoteName(String(schema))}.${quoteName(String(table))}`,
     )
     const all = hashes.rows
       .map((row) => row.map((hash) => (Buffer.isBuffer(hash) ? hash.toString('hex') : 'NULL')).join(' '))
@@ -183,6 +194,13 @@ WHERE t.is_ms_shipped = 0 ORDER BY s.name, t.name, c.column_id`)
   }
   return found
 }
+
+/** Cells in one text, few at a time: no function takes hundreds of arguments. */
+const joined = (cells: readonly string[]): string =>
+  cells.length <= CELLS
+    ? `CONCAT(N'', ${cells.join(", N'|', ")})`
+    : `CONCAT(${joined(cells.slice(0, CELLS))}, N'|', ${joined(cells.slice(CELLS))})`
+const CELLS = 40
 
 /** Columns, keys, indexes, foreign keys, checks and modules in the words of the catalog views, each without what its making decides. */
 async function objects(session: Session): Promise<readonly string[]> {

@@ -24,7 +24,7 @@ samplesSuite(
     },
     'chinook-postgres': { rows: { 'public.track': 3_503, 'public.playlist_track': 8_715 } },
     'northwind-postgres': { rows: { 'public.orders': 830, 'public.order_details': 2_155 } },
-    'lago-postgres': { rows: {}, filled: 139, copyOnly: ['partman.template_public_enriched_events'] },
+    'lago-postgres': { rows: {}, filled: 125, copyOnly: ['partman.template_public_enriched_events'] },
     'killbill-postgres': { rows: {}, filled: 40, findings: ['event-trigger'], left: /^CREATE EVENT TRIGGER / },
   },
   async () => {
