@@ -5,7 +5,7 @@
 //
 // This file alone must run on the Node that a machine happens to have: plain JavaScript, Node 18 or later.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,8 +16,54 @@ install()
 const node = newEnoughNode()
 run(node, process.argv.slice(2))
 
-/** `npm ci`, when what is installed isn't what the lock file says. */
+/** One at a time: `npm ci` takes away what another one, begun in a second terminal, has just brought in. */
 function install() {
+  if (installed()) return
+  const lock = join(root, '.installing')
+  for (let told = false; !taken(lock); told = true) {
+    if (!told) process.stderr.write('Another command is installing what migrate needs; waiting for it…\n')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+  }
+  const release = () => rmSync(lock, { force: true })
+  process.once('exit', release)
+  bringIn()
+  process.off('exit', release)
+  release()
+}
+
+/** Whether this process holds the lock now: a file with its number. One that was killed holds none. */
+function taken(lock) {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error
+    if (!isRunning(holderOf(lock))) rmSync(lock, { force: true })
+    return false
+  }
+}
+
+/** 0, which is this process's own group, when it has just let go or hasn't written its number yet. */
+function holderOf(lock) {
+  try {
+    return Number(readFileSync(lock, 'utf8'))
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+    return 0
+  }
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
+}
+
+/** `npm ci`, when what is installed isn't what the lock file says. */
+function bringIn() {
   if (installed()) return
   process.stderr.write('Installing what migrate needs (about a minute)…\n')
   const viaNpm = basename(process.env.npm_execpath ?? '') === 'npm-cli.js'
