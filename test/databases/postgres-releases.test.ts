@@ -86,7 +86,7 @@ describe('PostgreSQL of several releases', () => {
     const [table] = (await database.schema()).tables
     if (table === undefined) throw new Error('no table')
     for (const limit of ['transaction_timeout', 'idle_session_timeout'])
-      await made.superuserSql(`ALTER ROLE "${made.owner.user}" SET ${limit} = '50ms'`)
+      await made.superuserSql(`ALTER ROLE "${made.owner.user}" SET ${limit} = '500ms'`)
     const again = open(made)
     await again.read(1, async ([reader]) => {
       const rows = async (): Promise<number> => {
@@ -95,7 +95,7 @@ describe('PostgreSQL of several releases', () => {
         return count
       }
       expect(await rows()).toBe(1)
-      await made.superuserSql('SELECT pg_sleep(0.5)')
+      await made.superuserSql('SELECT pg_sleep(1)')
       expect(await rows()).toBe(1)
     })
   })

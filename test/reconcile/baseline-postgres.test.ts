@@ -49,12 +49,13 @@ describe('a baseline of a PostgreSQL server', () => {
     return directory
   }
 
-  /** What is kept of every table, row after row. */
+  /** What is kept of every table, row after row; in which order tables are begun after a stop depends on what was done by then. */
   async function content(directory: string) {
     const file = await openBaseline(directory)
     if (file === undefined) throw new Error('there is no baseline')
     try {
-      return [...file.tables()].map(([name, table]) => {
+      const inOrder = [...file.tables()].sort(([one], [other]) => (one < other ? -1 : 1))
+      return inOrder.map(([name, table]) => {
         const rows = file.bounds(table).flatMap(({ leaf }) => file.leaf(table, leaf))
         const told = rows.map(({ digest, state }) => `${digest} ${state.print}`)
         return { name, rows: table.rows, sum: table.sum, written: table.written, told: hash('sha256', told.join('\n')) }
