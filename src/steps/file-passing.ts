@@ -24,6 +24,8 @@ export interface Passed {
   readonly isTimed: boolean
 }
 
+const NOTHING: Passed = { stood: undefined, isTimed: true }
+
 /**
  * Sends large files to the new host while they still come from the old one: of one that is large beside all others, to wait until it is whole would
  * take twice as long. Only those that neither host nor store had before; whatever comes to nothing comes again.
@@ -43,14 +45,14 @@ export class Passing {
     for (const file of comingTo(this.#parts.directory)) {
       const { path, size } = file.entry
       if (!file.hasBegun || !this.#isNew(path) || !flight.hasRoom(size)) continue
-      let tell: (passed: Passed) => void = () => undefined
-      this.#underWay.set(path, new Promise((resolve) => (tell = resolve)))
+      const passed = Promise.withResolvers<Passed>()
+      this.#underWay.set(path, passed.promise)
       void flight.start(size, async () => {
-        let passed: Passed = { stood: undefined, isTimed: true }
         try {
-          passed = await this.#pass(file, flight.signal)
+          passed.resolve(await this.#pass(file, flight.signal))
         } finally {
-          tell(passed)
+          // Where it failed, the flight does, too.
+          passed.resolve(NOTHING)
         }
       })
     }
@@ -89,7 +91,7 @@ export class Passing {
       return { stood, isTimed: written.untimed !== true }
     } catch (error) {
       if (codeOf(error) !== CAME_TO_NOTHING) throw error
-      return { stood: undefined, isTimed: true }
+      return NOTHING
     }
   }
 }

@@ -8,7 +8,7 @@ import { openJournal } from '../../src/run/journal.ts'
 import type { Step } from '../../src/run/step.ts'
 import { stepKinds } from '../../src/steps/index.ts'
 import { GeneratedFiles } from '../fakes/generated-files.ts'
-import { TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+import { sideBySide, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 
 /** Plans and carries as a run does it: with a journal, and with what it holds of it. */
 async function carried(step: Step, run: TestRun): Promise<void> {
@@ -60,21 +60,13 @@ export async function benchManyFiles({ files = 1_000_000, print = console.log }:
     print(`files: ${what} of ${formatCount(files)} files: ${seconds} s, at most ${formatBytes(peak)} of memory`)
   }
   try {
-    run.following = true
-    const handOver = run.handOver.bind(run)
-    const handedOver = new Promise<void>((resolve) => {
-      run.handOver = () => {
-        resolve()
-        return handOver()
-      }
-    })
-    await measured('snapshot and restore side by side', async () => {
-      const taken = apply(make('snapshot-files')).finally(() => {
-        run.following = false
-      })
-      await Promise.race([handedOver, taken])
-      await Promise.all([taken, apply(make('restore-files'))])
-    })
+    await measured('snapshot and restore side by side', () =>
+      sideBySide(
+        run,
+        () => apply(make('snapshot-files')),
+        () => apply(make('restore-files')),
+      ),
+    )
     fresh.has = files
     await measured('the restore’s proof', async () => void (await make('restore-files').verify(run)))
     await measured('a plan that finds nothing', async () => void (await make('restore-files').plan(run)))

@@ -75,6 +75,22 @@ export async function perform(step: Step, run: TestRun): Promise<readonly Json[]
   return planned
 }
 
+/** Two steps as a run does them, `next` beside `first` from its first word on. */
+export async function sideBySide(run: TestRun, first: () => Promise<unknown>, next: () => Promise<unknown>): Promise<void> {
+  run.following = true
+  const { promise: handedOver, resolve } = Promise.withResolvers<void>()
+  const handOver = run.handOver.bind(run)
+  run.handOver = () => {
+    resolve()
+    return handOver()
+  }
+  const taken = first().finally(() => {
+    run.following = false
+  })
+  await Promise.race([handedOver, taken])
+  await Promise.all([taken, next()])
+}
+
 /** Takes changes back, newest first. */
 export async function takeBack(step: Step, changes: readonly Json[], run: TestRun): Promise<void> {
   for (const change of changes.toReversed()) await step.undo?.(step.change.parse(JSON.parse(JSON.stringify(change))), run)

@@ -2,12 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Step } from '../../src/run/step.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
 import { FakeClock } from '../fakes/clock.ts'
 import { CostlyFiles, type Costs } from '../fakes/costly-files.ts'
-import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+import { perform, sideBySide, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 
 /** Files of a site, by how many mebibytes each has. */
 type Site = readonly { readonly files: number; readonly mebibytes: number }[]
@@ -56,26 +55,18 @@ async function moved(site: Site, old: Costs, fresh: Costs, how: 'in turn' | 'tog
   }
   const times =
     how === 'together'
-      ? { both: await took(() => together(snapshot, restore, run)) }
+      ? {
+          both: await took(() =>
+            sideBySide(
+              run,
+              () => perform(snapshot, run),
+              () => perform(restore, run),
+            ),
+          ),
+        }
       : { get: await took(() => perform(snapshot, run)), put: await took(() => perform(restore, run)) }
   expect(hosts.new.fingerprint()).toBe(hosts.old.fingerprint())
   return { get: 0, put: 0, both: 0, ...times }
-}
-
-/** As a run does it: the restore begins at the first word of the snapshot. */
-async function together(snapshot: Step, restore: Step, run: TestRun): Promise<void> {
-  run.following = true
-  const handOver = run.handOver.bind(run)
-  const handedOver = new Promise<void>((resolve) => {
-    run.handOver = () => {
-      resolve()
-      return handOver()
-    }
-  })
-  const taken = perform(snapshot, run).finally(() => {
-    run.following = false
-  })
-  await Promise.all([taken, handedOver.then(() => perform(restore, run))])
 }
 
 describe('saving files and bringing them to the new host, side by side', () => {

@@ -56,14 +56,19 @@ const VIEWS = [
 ] as const
 export type CatalogView = (typeof VIEWS)[number]
 
+/** Columns of the views above; of another view nothing is known. */
+export interface CatalogColumns {
+  has(column: `${CatalogView}.${string}`): boolean
+}
+
 /** By what the sessions of one database have in common. A server that is upgraded meanwhile still has them all. */
-const known = new WeakMap<Session['where'], ReadonlySet<string>>()
+const known = new WeakMap<Session['where'], CatalogColumns>()
 
 /**
  * `view.column`, in lower case, of every column that the views above have on this server: what came with a later version isn't
  * there before ("sys.all_columns" lists system objects too). Asked once.
  */
-export async function catalogColumns(session: Session): Promise<ReadonlySet<string>> {
+export async function catalogColumns(session: Session): Promise<CatalogColumns> {
   const before = known.get(session.where)
   if (before !== undefined) return before
   const rows = await session.ask(

@@ -13,7 +13,7 @@ export const PROBES: readonly Probe[] = [...TABLES, ...COLUMNS, ...OTHERS]
 export async function readFindings(session: Session, isLeft: (schema: string) => boolean): Promise<Schema['findings']> {
   const known = await catalogColumns(session)
   const closed = await closedViews(session)
-  const probes = PROBES.filter((probe) => known.has(probe.needs.join('.')) && !closed.has(probe.needs[0]))
+  const probes = PROBES.filter(({ needs: [view, column] }) => known.has(`${view}.${column}`) && !closed.has(view))
   const rows = await session.ask(
     z.object({ probe: z.number(), name: z.string(), table: z.string().nullable() }),
     probesSql(probes),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { catalogColumns } from './catalog.ts'
+import { type CatalogColumns, type CatalogView, catalogColumns } from './catalog.ts'
 import type { Session } from './session.ts'
 
 /** As the catalog names them; empty where it doesn't tell. */
@@ -10,7 +10,7 @@ export interface LoginLanguage {
 }
 
 /** Where a default language stands, the first that has one first: of the login, else of a contained database's own user. */
-const SOURCES: readonly (readonly [view: string, name: string])[] = [
+const SOURCES: readonly (readonly [view: CatalogView, name: string])[] = [
   ['server_principals', 'SUSER_SNAME()'],
   ['database_principals', 'USER_NAME()'],
 ]
@@ -32,7 +32,7 @@ export async function languageOf(session: Session): Promise<LoginLanguage> {
   return { language: '', dateFormat: '' }
 }
 
-async function dateFormatOf(session: Session, language: string, known: ReadonlySet<string>): Promise<string> {
+async function dateFormatOf(session: Session, language: string, known: CatalogColumns): Promise<string> {
   if (!known.has('syslanguages.dateformat')) return ''
   const rows = await session.ask(
     z.object({ format: z.string().nullable() }),

@@ -92,11 +92,11 @@ export async function rowsByKey(
   if (keys.length === 0) return []
   const { values, condition } = keyJoin(table)
   const columns = readableColumns(table).map((column) => `t.${quoteName(column.name)}`)
-  const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
   const sql = `SELECT ${columns.join(', ')} FROM ${ownRows(table)} AS t JOIN ${values} ON ${condition}`
-  const { rows } = await session.query(
-    lock && !isLargeObjects(table) ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql,
-    keyArrays(table, keys),
-  )
+  const { rows } = await session.query(lock ? sql + lockSql(table) : sql, keyArrays(table, keys))
   return rows
 }
+
+/** Behind a SELECT of the table as `t`: locks its rows, by their key. A large object can't be locked without being changed. */
+export const lockSql = (table: Table): string =>
+  isLargeObjects(table) ? '' : ` ORDER BY ${table.key.map((name) => `t.${quoteName(name)}`).join(', ')} FOR UPDATE OF t`

@@ -14,8 +14,7 @@ import type {
 } from '../port.ts'
 import { type Column, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
-import { keyArrays, keyComparison, keyConstants, keyJoin, keyRange } from './keys.ts'
-import { isLargeObjects } from './large-objects.ts'
+import { keyArrays, keyComparison, keyConstants, keyJoin, keyRange, lockSql } from './keys.ts'
 import { ownRows } from './relation.ts'
 import { inTransaction } from './transaction.ts'
 import { quoteName } from './values.ts'
@@ -229,12 +228,8 @@ export async function printedByKey(
   if (keys.length === 0) return []
   const { values, condition } = keyJoin(table)
   const { list, of } = wholeRows(table, printing)
-  const order = table.key.map((name) => `t.${quoteName(name)}`).join(', ')
   const sql = `SELECT ${list} FROM ${ownRows(table)} AS t JOIN ${values} ON ${condition}`
-  const { rows } = await session.query(
-    lock && !isLargeObjects(table) ? `${sql} ORDER BY ${order} FOR UPDATE OF t` : sql,
-    keyArrays(table, keys),
-  )
+  const { rows } = await session.query(lock ? sql + lockSql(table) : sql, keyArrays(table, keys))
   return rows.map(of)
 }
 

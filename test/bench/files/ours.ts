@@ -10,7 +10,7 @@ import { openSftp } from '../../../src/files/sftp/index.ts'
 import type { Step } from '../../../src/run/step.ts'
 import { restoreFilesKind } from '../../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../../src/steps/snapshot-files.ts'
-import { TestRun, testContext, testWorld } from '../../fakes/step-run.ts'
+import { sideBySide, TestRun, testContext, testWorld } from '../../fakes/step-run.ts'
 import { changeSome, type Data } from './data.ts'
 import type { Remote } from './tools.ts'
 
@@ -64,20 +64,7 @@ const restore = (): Promise<number> =>
 /** As a run does it, which has asked the new host what it can do before the old one's files begin to come. */
 async function together(): Promise<number> {
   const begun = systemClock.monotonic()
-  run.following = true
-  const known = fresh.powers()
-  const handOver = run.handOver.bind(run)
-  const handedOver = new Promise<void>((resolve) => {
-    run.handOver = () => {
-      resolve()
-      return handOver()
-    }
-  })
-  const taken = snapshot().finally(() => {
-    run.following = false
-  })
-  await Promise.race([handedOver, taken])
-  await Promise.all([known, taken, restore()])
+  await Promise.all([fresh.powers(), sideBySide(run, snapshot, restore)])
   return (systemClock.monotonic() - begun) / 1000
 }
 
