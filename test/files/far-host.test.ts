@@ -8,6 +8,7 @@ import { Beside } from '../../src/files/sftp/beside.ts'
 import { SftpChannel } from '../../src/files/sftp/channel.ts'
 import { openSftp, type SftpHost, type SftpOptions } from '../../src/files/sftp/index.ts'
 import { Receiver } from '../../src/files/sftp/receiver.ts'
+import { SmallFiles } from '../../src/files/sftp/small-files.ts'
 import { wholeContent } from '../../src/files/whole.ts'
 import { type DelayProxy, startDelayProxy } from '../servers/delay-proxy.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
@@ -88,12 +89,15 @@ describe.skipIf(sshdMissing !== null)(
       site.put('shirt.png', Buffer.from('x'))
       const before = site.image()
       const shown = vi.spyOn(Receiver.prototype, 'enter')
+      const prepared = vi.spyOn(SmallFiles.prototype, 'prepare')
       host.prepare?.('list-to-write', 1000)
       await vi.waitUntil(() => begun() === 1, 20_000)
       await host.powers()
       expect(shown).not.toHaveBeenCalled()
       expect(site.image()).toEqual(before)
       host.prepare?.('write', 1000)
+      await vi.waitUntil(() => prepared.mock.results.length === 2)
+      await Promise.all(prepared.mock.results.map(({ value }) => value))
       const names = Array.from({ length: 100 }, (_, index) => `f${index}`)
       const put = (name: string): Promise<unknown> =>
         host.write(name, wholeContent(Buffer.from(name)), { mode: 0o644, mtimeSeconds: 1_200_000_000 })
@@ -102,6 +106,28 @@ describe.skipIf(sshdMissing !== null)(
       expect(site.paths()).toEqual([...names, 'shirt.png'].toSorted())
       expect(names.map((name) => site.read(name)?.toString())).toEqual(names)
       expect([begun(), shown.mock.calls.length]).toEqual([1, 1])
+    })
+
+    it('has no folder made for a program that is there only when all is written', async () => {
+      const prepared = vi.spyOn(SmallFiles.prototype, 'prepare')
+      const exec: unknown = Reflect.get(ssh2.Client.prototype, 'exec')
+      let release = (): void => undefined
+      const held = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      vi.spyOn(ssh2.Client.prototype, 'exec').mockImplementation(function (this: ssh2.Client, ...args: readonly unknown[]) {
+        const begin = (): unknown => (typeof exec === 'function' ? Reflect.apply(exec, this, args) : undefined)
+        if (String(args[0]).includes('exec perl')) void held.then(begin)
+        else begin()
+        return this
+      })
+      host.prepare?.('write', 1000)
+      await host.write('shirt.png', wholeContent(Buffer.from('x')), { mode: 0o644, mtimeSeconds: 1_200_000_000 })
+      await host.sweep?.()
+      release()
+      await Promise.all(prepared.mock.results.map(({ value }) => value))
+      expect(prepared).toHaveBeenCalledTimes(1)
+      expect(site.paths()).toEqual(['shirt.png'])
     })
 
     describe('listed a second time', () => {

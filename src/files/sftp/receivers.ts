@@ -60,10 +60,16 @@ export class Receivers {
   async prepare(root: string, bytes: number): Promise<boolean> {
     if (this.#isOff) return false
     this.#isResting = false
+    return await this.prepareOn(root, bytes)
+  }
+
+  /** The same once more, now that it is known whether it may be used. Where all was written meanwhile (`sweep`), no program has a folder made. */
+  async prepareOn(root: string, bytes: number): Promise<boolean> {
+    if (this.#isOff || this.#isResting) return !this.#isOff
     const lane = this.#beginFor(root, bytes)
     for (const each of this.#lanes) if (each.isReady && this.#isUsable() === true) void this.#enter(each)
     await lane.shown
-    if (lane.isReady && this.#isUsable() === true) await this.#enter(lane)
+    if (lane.isReady && !this.#isResting && this.#isUsable() === true) await this.#enter(lane)
     return lane.isReady && !this.#isOff
   }
 

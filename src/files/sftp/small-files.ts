@@ -86,7 +86,7 @@ export class SmallFiles {
     if (purpose !== 'write') return
     const swept = this.#writes.sweepOnce(root).catch(() => undefined)
     await receives
-    const isReceived = await this.#receivers.prepare(root, bytes)
+    const isReceived = await this.#receivers.prepareOn(root, bytes)
     if (!isReceived) await this.#writes.prepare(root).catch(() => undefined) // whoever writes is told
     await swept
   }
