@@ -85,13 +85,16 @@ steps:
     return run
   }
 
-  /** Kills the run so long after `step` said that it works on rows, and waits until nothing of it is left on this machine. */
+  /**
+   * Kills the run so long after `step` said that it works on rows, or was done (on a busy machine its last tables are told of together), and waits
+   * until nothing of it is left on this machine.
+   */
   async function killIn(step: string, nth: number, delayMs: number): Promise<void> {
     const migrate = start('run', '--yes')
     const works = new Set<WireEvent>()
     await migrate.until((event) => {
       if (event.step === step && event.event === 'progress' && String(event.item).endsWith('(tables)')) works.add(event)
-      return works.size >= nth
+      return works.size >= nth || (event.step === step && event.event === 'done')
     })
     for (const line of await commandLines([folder])) seen.add(line)
     await wait(delayMs)
