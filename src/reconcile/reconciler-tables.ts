@@ -1,6 +1,14 @@
 import { MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
-import { byName, type ForeignKey, fullName, type Identity, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import {
+  byName,
+  type ForeignKey,
+  fullName,
+  type Identity,
+  readableColumns,
+  type Schema,
+  type Table,
+} from '../databases/schema.ts'
 import type { CarriedTable } from './apply-context.ts'
 import { baselineTables } from './baseline-file.ts'
 import type { TablePolicy } from './policy.ts'
