@@ -49,9 +49,14 @@ export async function checkTarget(
   ]
 }
 
+async function comparedInfo(run: StepRun, database: Database): Promise<ServerInfo> {
+  const [info, further] = await Promise.all([infoForCheck(run, database), database.furtherFacts?.()])
+  return { ...info, facts: { ...info.facts, ...further } }
+}
+
 /** What the two servers are; the new host's engine tells what a difference means. Read-only. */
 export async function serverFindings(run: StepRun, old: Database, target: Database): Promise<readonly Finding[]> {
-  const [from, to] = await Promise.all([infoForCheck(run, old), infoForCheck(run, target)])
+  const [from, to] = await Promise.all([comparedInfo(run, old), comparedInfo(run, target)])
   if (from.engine !== to.engine) {
     return [
       {

@@ -59,14 +59,14 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
     // The cluster's number is made at random by initdb and stays for its life; some hosts don't let accounts see it.
     fingerprint: `postgres:${row.control ? await systemIdentifier(session) : row.address}:${row.oid}:${row.database}`,
     sizeBytes: row.sized ? await databaseBytes(session) : null,
-    facts: { encoding: row.encoding, collationVersion: row.collationVersion, ...(await publicRights(session)) },
+    facts: { encoding: row.encoding, collationVersion: row.collationVersion },
   }
 }
 
 const rightsRow = z.object({ closed: z.array(z.string()).nullable(), open: z.array(z.string()).nullable() })
 
-/** What everybody may not do here with what stood before the shop (`closed`), and may (`open`), one right a line. */
-async function publicRights(session: Session): Promise<{ readonly closed: string; readonly open: string }> {
+/** See the port, `furtherFacts`. What everybody may not do here with what stood before the shop (`closed`), and may (`open`), one right a line. */
+export async function publicRights(session: Session): Promise<{ readonly closed: string; readonly open: string }> {
   const [row] = await ask(session, rightsRow, STANDING_RIGHTS)
   return { closed: (row?.closed ?? []).join('\n'), open: (row?.open ?? []).join('\n') }
 }
