@@ -165,6 +165,8 @@ export interface Database {
   /** For messages: "old database shop on old.example.com". Never holds a password. */
   readonly label: string
   info(): Promise<ServerInfo>
+  /** More of `ServerInfo.facts`, which only `consequences` looks at and which takes a question of its own. Optional power. */
+  furtherFacts?(): Promise<Readonly<Record<string, string>>>
   /** The whole schema, without migrate's own tables (`migrate_marks`, `migrate_ledger`). */
   schema(): Promise<Schema>
   /** Its tables alone, where that takes the server less. Optional power. */

@@ -175,6 +175,25 @@ export const keyPositions = (table: Table): readonly number[] => {
   return table.key.map((name) => columns.findIndex((column) => column.name === name))
 }
 
+/** Where a name stands among others that may differ in case alone: spelled so, else in any case of letters; -1 when it isn't there. */
+export function placeOf(names: readonly string[], name: string): number {
+  const exact = names.indexOf(name)
+  return exact === -1 ? names.findIndex((each) => each.toLowerCase() === name.toLowerCase()) : exact
+}
+
+/**
+ * Finds what has a name: spelled so, else the only one that has it in any case of letters. Hosts may spell a name differently, and
+ * one host may have two names that differ in nothing else (Orders and orders).
+ */
+export function byName<T>(items: readonly T[], nameOf: (item: T) => string): (name: string) => T | undefined {
+  const exact = new Map(items.map((item) => [nameOf(item), item]))
+  const loose = Map.groupBy(items, (item) => nameOf(item).toLowerCase())
+  return (name) => {
+    const [only, ...more] = loose.get(name.toLowerCase()) ?? []
+    return exact.get(name) ?? (more.length === 0 ? only : undefined)
+  }
+}
+
 /**
  * The table that a playbook means by `name`: with its schema (`sales.Orders`) or without, in any case of letters; an exact match
  * wins. `undefined` when there is none, `ambiguous` when several schemas have one.

@@ -1,11 +1,11 @@
 import type { Row, Transaction } from '../databases/port.ts'
-import { readableColumns, type Table } from '../databases/schema.ts'
+import { placeOf, readableColumns, type Table } from '../databases/schema.ts'
 import { portions } from './rows-by-key.ts'
 
 /** Cells of some columns; `undefined` when one of them is NULL, which equals nothing. */
 export function cellsOf(table: Table, row: Row, names: readonly string[]): Row | undefined {
-  const columns = readableColumns(table)
-  const cells = names.map((name) => row[columns.findIndex((column) => column.name.toLowerCase() === name.toLowerCase())] ?? null)
+  const columns = readableColumns(table).map((column) => column.name)
+  const cells = names.map((name) => row[placeOf(columns, name)] ?? null)
   return cells.includes(null) ? undefined : cells
 }
 
@@ -54,8 +54,10 @@ export async function equalRows(
   return found
 }
 
-const spelt = (table: Table, names: readonly string[]): readonly string[] =>
-  names.map((name) => readableColumns(table).find((column) => column.name.toLowerCase() === name.toLowerCase())?.name ?? name)
+function spelt(table: Table, names: readonly string[]): readonly string[] {
+  const columns = readableColumns(table).map((column) => column.name)
+  return names.map((name) => columns[placeOf(columns, name)] ?? name)
+}
 
 /** How cells look without case, accents and spaces at the end. */
 export const like = (cells: Row): string =>

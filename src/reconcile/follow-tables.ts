@@ -2,10 +2,12 @@ import type { Clock } from '../base/clock.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import type { Database, KeyCells, Printing, Row } from '../databases/port.ts'
 import {
+  byName,
   type ForeignKey,
   fullName,
   type Identity,
   type IdentityState,
+  placeOf,
   readableColumns,
   type Schema,
   type Table,
@@ -83,10 +85,11 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
     if (!baseline.isWhole) return { tables: [], ends: new Map(), source, target }
     const ends = new Map<string, KeyCells | undefined>()
     const rules = options.rules(source)
-    const sourceOf = new Map(source.tables.map((table) => [fullName(table.name).toLowerCase(), table]))
+    const sourceNamed = byName(source.tables, (table) => fullName(table.name))
+    const spellings = Map.groupBy(target.tables, (table) => fullName(table.name).toLowerCase())
     const pairs = new Map(
       target.tables.flatMap((table): readonly (readonly [Table, Table])[] => {
-        const other = sourceOf.get(fullName(table.name).toLowerCase())
+        const other = sourceNamed(fullName(table.name))
         return other === undefined || rules(other).mode !== 'track' ? [] : [[table, other]]
       }),
     )
@@ -103,6 +106,8 @@ export async function planFollow(options: FollowOptions, source: Schema, target:
       const name = fullName(table.name)
       const [other, kept] = [pairs.get(table), held.get(name)]
       if (other === undefined || kept === undefined || !isSame(other, table)) continue
+      // Of two whose names differ in case alone, what is told of one would be taken for the other: left to the full pass.
+      if ((spellings.get(name.toLowerCase()) ?? []).length > 1) continue
       const signals = signalsOf(other, source, foreignKeys)
       if (signals.size === 0) continue
       const { printing } = kept
@@ -168,10 +173,10 @@ const sameColumn = (identity: Identity, table: Table, column: string): boolean =
   sameName(identity.table, table.name) && identity.column.toLowerCase() === column.toLowerCase()
 
 function linkOf(key: ForeignKey, tables: readonly Table[]): readonly Link[] {
-  const parent = tables.find((table) => sameName(table.name, key.parent))
+  const parent = tables.find((table) => fullName(table.name) === fullName(key.parent))
   // A parent that isn't reconciled has no other numbers on the target than those it was copied with.
   if (parent === undefined) return []
-  const places = parent.key.map((name) => key.parentColumns.findIndex((column) => column.toLowerCase() === name.toLowerCase()))
+  const places = parent.key.map((name) => placeOf(key.parentColumns, name))
   const isKey = parent.key.length > 0 && parent.key.length === key.parentColumns.length && !places.includes(-1)
   const columns = places.map((place) => key.columns[place] ?? '')
   return [
@@ -187,8 +192,8 @@ function linkOf(key: ForeignKey, tables: readonly Table[]): readonly Link[] {
 
 /** Cells of these columns, by name in any case of letters. */
 export function cellsOf(table: Table, row: Row, names: readonly string[]): KeyCells {
-  const columns = readableColumns(table).map((column) => column.name.toLowerCase())
-  return names.map((name) => row[columns.indexOf(name.toLowerCase())] ?? null)
+  const columns = readableColumns(table).map((column) => column.name)
+  return names.map((name) => row[placeOf(columns, name)] ?? null)
 }
 
 /**

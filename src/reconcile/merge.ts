@@ -1,5 +1,5 @@
 import type { Cell, Row } from '../databases/port.ts'
-import { readableColumns, type Table } from '../databases/schema.ts'
+import { placeOf, readableColumns, type Table } from '../databases/schema.ts'
 import type { RowState } from './difference.ts'
 import { sumOf } from './merge-decimal.ts'
 import { compareAge } from './merge-newest.ts'
@@ -35,7 +35,7 @@ export function mergeRows(given: RowToMerge): Merged {
   const rows = untouched && given.ruling === undefined ? { ...given, ruling: 'source' as const } : given
   if (source.base !== null && source.now.print === source.base.print && given.ruling === undefined) return { row: target.row }
   const names = readableColumns(rows.table).map((column) => column.name)
-  const at = (name: string): number => names.findIndex((each) => each.toLowerCase() === name.toLowerCase())
+  const at = (name: string): number => placeOf(names, name)
   const rest = restOf(rows, at)
   if (typeof rest === 'object') return rest
   const cells = [...(rest === 'source' ? rows.source.row : rows.target.row)]
@@ -93,7 +93,10 @@ export function winner(
   const rule = directed(policy.conflict, sourceSide)
   if (rule === 'source' || rule === 'target') return rule
   if (typeof rule !== 'object') return undefined
-  const at = readableColumns(table).findIndex((column) => column.name.toLowerCase() === rule.newest.toLowerCase())
+  const at = placeOf(
+    readableColumns(table).map((column) => column.name),
+    rule.newest,
+  )
   const age = compareAge(source[at] ?? null, target[at] ?? null)
   return age === undefined || age === 0 ? undefined : age > 0 ? 'source' : 'target'
 }

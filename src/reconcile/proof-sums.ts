@@ -1,5 +1,5 @@
 import type { Database, Row } from '../databases/port.ts'
-import { readableColumns, type Table } from '../databases/schema.ts'
+import { placeOf, readableColumns, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
 import { type DifferentRow, stateOf } from './difference.ts'
 import { DecimalTotal, sumOf } from './merge-decimal.ts'
@@ -119,8 +119,10 @@ export class SumsOf {
 }
 
 /** The columns as the table spells them; those that it hasn't are `check`'s to report. */
-const spelt = (table: Table, names: readonly string[]): readonly string[] =>
-  names.flatMap((name) => readableColumns(table).find((column) => column.name.toLowerCase() === name.toLowerCase())?.name ?? [])
+function spelt(table: Table, names: readonly string[]): readonly string[] {
+  const columns = readableColumns(table).map((column) => column.name)
+  return names.flatMap((name) => columns[placeOf(columns, name)] ?? [])
+}
 
 /** The table as if it had no columns but its key's and these: only they are read. */
 const narrowed = (table: Table, columns: readonly string[]): Table => ({

@@ -1,6 +1,14 @@
 import { MigrateError } from '../base/errors.ts'
 import type { Database } from '../databases/port.ts'
-import { type ForeignKey, fullName, type Identity, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import {
+  byName,
+  type ForeignKey,
+  fullName,
+  type Identity,
+  readableColumns,
+  type Schema,
+  type Table,
+} from '../databases/schema.ts'
 import type { CarriedTable } from './apply-context.ts'
 import { baselineTables } from './baseline-file.ts'
 import type { TablePolicy } from './policy.ts'
@@ -36,10 +44,13 @@ export interface ReconciledTables {
 export async function reconciledTables(options: TablesOptions): Promise<ReconciledTables> {
   const { source, target, tracked, references, policyOf, schemaOf = (database) => database.schema() } = options
   const [sourceSchema, targetSchema] = await Promise.all([schemaOf(source), schemaOf(target)])
-  const targets = new Map(targetSchema.tables.map((table) => [nameKey(table), table]))
+  const targetNamed = byName(targetSchema.tables, (table) => fullName(table.name))
+  const sourceNames = new Set(sourceSchema.tables.map((table) => fullName(table.name)))
   const pairs = sourceSchema.tables.filter(tracked).map((table): { readonly source: Table; readonly target: Table } => {
-    const other = targets.get(nameKey(table))
-    if (other === undefined) throw missingTable(table, target)
+    const name = fullName(table.name)
+    const other = targetNamed(name)
+    const isAnothers = other !== undefined && fullName(other.name) !== name && sourceNames.has(fullName(other.name))
+    if (other === undefined || isAnothers) throw missingTable(table, target)
     const drift = columnDrift(table, other)
     if (drift !== undefined) throw drift
     return { source: table, target: withPartitionsOf(table, other) }
@@ -85,8 +96,6 @@ function withPartitionsOf(source: Table, target: Table): Table {
   const more = (source.partitions ?? []).filter((part) => !there.has(fullName(part.name)))
   return { ...target, partitions: [...partitions, ...more] }
 }
-
-const nameKey = (table: Table): string => fullName(table.name).toLowerCase()
 
 const missingTable = (table: Table, target: Database): MigrateError =>
   new MigrateError('table-missing', `Table ${fullName(table.name)} isn't on the ${target.label}. Nothing was changed.`, {

@@ -1,12 +1,12 @@
 import { isBeyond } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
-import { fullName, type Identity, type IdentityState, type Schema } from '../databases/schema.ts'
+import { byName, fullName, type Identity, type IdentityState, type Schema } from '../databases/schema.ts'
 import type { ReconcileChange } from './plan-items.ts'
 
 /** So many numbers beyond the source's last one the target goes on, so that those that both hand out meanwhile don't meet at once. */
 const ROOM = 1000n
 
-const nameOf = (identity: Identity): string => `${fullName(identity.table)}.${identity.column}`.toLowerCase()
+const nameOf = (identity: Identity): string => `${fullName(identity.table)}.${identity.column}`
 
 /**
  * Moves of the target's numbering, where it isn't beyond every number that the source has handed out for a tracked table: before rows
@@ -19,9 +19,9 @@ export async function numberMoves(
   isTracked: (table: string) => boolean,
 ): Promise<{ readonly moves: readonly ReconcileChange[]; readonly numbers: readonly IdentityState[] }> {
   const [from, to] = await Promise.all([identitiesOf(source), identitiesOf(target)])
-  const lasts = new Map(from.map((state) => [nameOf(state.identity), state.last]))
+  const stateNamed = byName(from, (state) => nameOf(state.identity))
   const moves = to.flatMap(({ identity, next }): ReconcileChange[] => {
-    const last = lasts.get(nameOf(identity)) ?? null
+    const last = stateNamed(nameOf(identity))?.last ?? null
     if (last === null || !isTracked(fullName(identity.table)) || isBeyond(next, last, identity.increment)) return []
     return [{ kind: 'number', identity, from: String(last), to: String(withRoom(last, identity)) }]
   })

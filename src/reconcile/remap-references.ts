@@ -1,5 +1,5 @@
 import type { Cell, Row } from '../databases/port.ts'
-import { type ForeignKey, fullName, readableColumns, type Table } from '../databases/schema.ts'
+import { type ForeignKey, fullName, placeOf, readableColumns, type Table } from '../databases/schema.ts'
 import { keyCells, keyText } from './fingerprint.ts'
 
 /** A reference of a table's rows to a parent's key, by position of the cells. */
@@ -22,13 +22,17 @@ export function keyReferences(
   parents: ReadonlyMap<string, Table>,
 ): readonly KeyReference[] {
   const columns = readableColumns(child)
-  const position = (name: string): number => columns.findIndex((column) => column.name.toLowerCase() === name.toLowerCase())
+  const position = (name: string): number =>
+    placeOf(
+      columns.map((column) => column.name),
+      name,
+    )
   const own = new Set(child.key)
   return foreignKeys.flatMap((foreignKey) => {
     const parent = parents.get(fullName(foreignKey.parent))
     if (fullName(foreignKey.table) !== fullName(child.name) || parent === undefined || parent.key.length === 0) return []
     const positions = parent.key.map((name) => {
-      const at = foreignKey.parentColumns.findIndex((column) => column.toLowerCase() === name.toLowerCase())
+      const at = placeOf(foreignKey.parentColumns, name)
       return at === -1 ? -1 : position(foreignKey.columns[at] ?? '')
     })
     if (positions.includes(-1)) return []

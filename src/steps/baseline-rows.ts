@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import type { Database, Row } from '../databases/port.ts'
-import { fullName, keyPositions, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import { byName, fullName, keyPositions, readableColumns, type Schema, type Table } from '../databases/schema.ts'
 import type { Part } from '../databases/snapshot/manifest.ts'
 import { ROWS_FORMAT } from '../databases/snapshot/rows-format.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
@@ -57,7 +57,7 @@ interface Looking extends BaselineRowsOptions {
 
 async function look(looking: Looking, table: Table, keys: readonly string[]): Promise<ReadonlyMap<string, Row> | string> {
   const { store, database, clock, signal, deadline } = looking
-  const saved = looking.schema?.tables.find((each) => fullName(each.name).toLowerCase() === fullName(table.name).toLowerCase())
+  const saved = byName(looking.schema?.tables ?? [], (each) => fullName(each.name))(fullName(table.name))
   if (saved === undefined) return 'The snapshot was made by other means, or is gone.'
   if (names(saved) !== names(table)) return 'The table has other columns than in the snapshot.'
   const wanted = new Set(keys)

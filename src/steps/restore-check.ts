@@ -1,7 +1,7 @@
 import type { Finding } from '../base/errors.ts'
 import { statementMark } from '../databases/plan/restore.ts'
 import type { Database, ServerInfo } from '../databases/port.ts'
-import { fullName, type Schema } from '../databases/schema.ts'
+import { byName, fullName, type Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { copiedTables } from './rules.ts'
 import { sameDatabase } from './same-database.ts'
@@ -27,12 +27,12 @@ export async function checkTarget(
   ])
   const ours = (name: string): boolean => marks.has(statementMark(`table ${name}`))
   // Compared without case: some engines take orders and Orders for one table.
-  const wanted = new Map(schema.tables.map((table) => [fullName(table.name).toLowerCase(), fullName(table.name)]))
+  const wanted = byName(schema.tables, ({ name }) => fullName(name))
   const occupied = there
     .map((table) => fullName(table.name))
     .filter((name) => {
-      const own = wanted.get(name.toLowerCase())
-      return own !== undefined && !ours(own)
+      const own = wanted(name)
+      return own !== undefined && !ours(fullName(own.name))
     })
   return [
     ...servers,
@@ -49,9 +49,14 @@ export async function checkTarget(
   ]
 }
 
+async function comparedInfo(run: StepRun, database: Database): Promise<ServerInfo> {
+  const [info, further] = await Promise.all([infoForCheck(run, database), database.furtherFacts?.()])
+  return { ...info, facts: { ...info.facts, ...further } }
+}
+
 /** What the two servers are; the new host's engine tells what a difference means. Read-only. */
 export async function serverFindings(run: StepRun, old: Database, target: Database): Promise<readonly Finding[]> {
-  const [from, to] = await Promise.all([infoForCheck(run, old), infoForCheck(run, target)])
+  const [from, to] = await Promise.all([comparedInfo(run, old), comparedInfo(run, target)])
   if (from.engine !== to.engine) {
     return [
       {

@@ -138,14 +138,16 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => 
       CREATE TABLE gone (a int);
       CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone;
       CREATE VIEW abroad AS SELECT id FROM ${other.name}.elsewhere;
-      CREATE TABLE found (t text, FULLTEXT KEY (t));
+      CREATE TABLE found (t text, FULLTEXT KEY (t)) COMMENT 'FOREIGN KEY (a) REFERENCES \`x\`.\`y\` (z)';
+      CREATE TABLE ticked (a int PRIMARY KEY, b int, CONSTRAINT \`c\`\`(\` FOREIGN KEY (b) REFERENCES ticked (a));
       CREATE EVENT hourly ON SCHEDULE EVERY 1 HOUR DO SELECT 1`)
     const { findings, tables } = await open(made, { account: server.root }).schema()
     const found = findings.map(
       (each) =>
-        `${each.severity} ${each.code}: ${/\b(kept|csv_lines|grouped|plain_old|child|broken|abroad|found|hourly|admin@%)/.exec(each.message)?.[0]}`,
+        `${each.severity} ${each.code}: ${/\b(kept|csv_lines|grouped|plain_old|child|broken|abroad|found|ticked|hourly|admin@%)/.exec(each.message)?.[0]}`,
     )
     expect(found.sort()).toEqual([
+      'error definition-unreadable: ticked',
       'error foreign-key-elsewhere: child',
       'error table-engine: csv_lines',
       'error table-not-transactional: grouped',
@@ -158,8 +160,75 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => 
       'warning table-not-transactional: plain_old',
       'warning view-broken: broken',
     ])
-    expect(tables.map((table) => table.name.name)).toEqual(['child', 'found', 'grouped', 'plain_old'])
+    expect(tables.map((table) => table.name.name)).toEqual(['child', 'found', 'grouped', 'plain_old', 'ticked'])
     for (const finding of findings) expect(finding.hint, finding.code).toBeDefined()
+  })
+
+  it('leaves the database’s own name out of programs, however they spell it, and names where it can’t', async () => {
+    const [made, to, other] = [await server.database(), await server.database(), await server.database('other')]
+    const { name } = made
+    const programs = [
+      // The table is called as the database is: what follows its name is a column.
+      `CREATE VIEW own AS SELECT ${name}.id AS a, orders.id AS b FROM ${name} JOIN orders ON ${name}.id = orders.shop`,
+      `CREATE PROCEDURE plain() /* it's */ SELECT o.id -- don't
+        FROM ${name}.orders o JOIN \`${name}\`.${name} s ON o.shop = s.id JOIN ${name}.own v ON v.a = s.id`,
+      `CREATE PROCEDURE dynamic() BEGIN PREPARE x FROM 'SELECT id FROM ${name}.orders'; EXECUTE x; END`,
+      `CREATE PROCEDURE abroad() SELECT * FROM ${other.name}.things`,
+      // Made when its time was still to come.
+      "SET TIMESTAMP = UNIX_TIMESTAMP('2020-01-01')",
+      "CREATE EVENT past ON SCHEDULE AT '2020-01-02' DISABLE DO SELECT 1",
+      'SET TIMESTAMP = DEFAULT',
+      "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'",
+      `CREATE DEFINER="gone"@"nowhere" PROCEDURE "q""q"() BEGIN INSERT INTO "${name}"."log" VALUES ('C:\\');
+        INSERT INTO "${name}".log SELECT "${name}"."id" FROM "${name}"; END`,
+    ]
+    await made.rootSql(
+      [
+        `CREATE TABLE ${name} (id int PRIMARY KEY)`,
+        'CREATE TABLE orders (id int PRIMARY KEY, shop int)',
+        'CREATE TABLE log (w varchar(20))',
+        `INSERT INTO ${name} VALUES (1)`,
+        'INSERT INTO orders VALUES (7, 1)',
+        ...programs,
+      ].join(';\n'),
+    )
+    const [source, target] = [open(made, { account: server.root }), open(to)]
+    const schema = await source.schema()
+    const told = schema.findings.filter(({ code }) => /^(own|other)-database|^event/.test(code))
+    expect(
+      told.map(({ severity, code, message }) => `${severity} ${code}: ${/(?:procedure|event) \w+/.exec(message)?.[0]}`).sort(),
+    ).toEqual([
+      'info event-over: event past',
+      'warning other-database: procedure abroad',
+      'warning own-database-named: procedure dynamic',
+    ])
+    await createAll(target, schema, ['before'])
+    for (const table of schema.tables) await copyTable(source, target, table, table.name.name)
+    await createAll(target, schema, ['after'])
+    expect(await to.sql('SELECT * FROM own')).toEqual([['1', '7']])
+    const called = await to.connect()
+    expect((await called.query('CALL plain()'))[0]).toContainEqual([['7']])
+    await called.query('CALL `q"q`()')
+    await called.end()
+    expect(await to.sql('SELECT * FROM log ORDER BY w')).toEqual([['1'], ['C:\\']])
+  })
+
+  it('carries text of a character set that the driver has never heard of', async () => {
+    const [made, to] = [await server.database(), await server.database()]
+    await made.sql(`CREATE TABLE odd (id int PRIMARY KEY, a varchar(9) CHARACTER SET swe7, b varchar(9) CHARACTER SET dec8);
+      INSERT INTO odd VALUES (1, x'5b7d', x'a1ff')`)
+    const [source, target] = [open(made), open(to)]
+    const schema = await source.schema()
+    await createAll(target, schema, ['before'])
+    const [table] = schema.tables
+    if (table === undefined) throw new Error('there is no table')
+    await copyTable(source, target, table, 'odd')
+    const blocks: Buffer[] = []
+    await source.read(1, async ([reader]) => {
+      for await (const { bytes } of reader.blocks?.(table) ?? []) blocks.push(Buffer.from(bytes))
+    })
+    expect(blocks.length).toBeGreaterThan(0)
+    expect(await to.sql('SELECT HEX(a), HEX(b) FROM odd')).toEqual([['5B7D', 'A1FF']])
   })
 
   it('names tables without transactions together, however many there are', async () => {

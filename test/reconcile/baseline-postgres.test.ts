@@ -8,6 +8,9 @@ import { openPostgres } from '../../src/databases/postgres/index.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
 import { baselineTables, openBaseline } from '../../src/reconcile/baseline-file.ts'
+import { PARKING } from '../../src/reconcile/policy.ts'
+import { printingFor } from '../../src/reconcile/printing.ts'
+import { Reconciler } from '../../src/reconcile/reconciler.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 
 /** Enough rows that readers share them; keys below 0, with gaps, and of text in no order; a table without rows, and one without a key. */
@@ -20,6 +23,14 @@ CREATE TABLE empty (id int PRIMARY KEY);
 CREATE TABLE visits (page text);
 INSERT INTO visits SELECT '/' FROM generate_series(1, 5000);
 ANALYZE`
+/** Names that differ in the case of letters alone. */
+const ALIKE = `
+CREATE TABLE "Orders" (id int PRIMARY KEY, "Id" int UNIQUE, note text);
+CREATE TABLE orders (id int PRIMARY KEY, note text);
+CREATE TABLE lines (id int PRIMARY KEY, "O" int REFERENCES "Orders" ("Id"), o int REFERENCES orders);
+INSERT INTO "Orders" VALUES (1, 70, 'first'), (2, 80, 'second');
+INSERT INTO orders VALUES (1, 'another first');
+INSERT INTO lines VALUES (1, 70, 1)`
 const COUNTS = { 'public.lines': 300_000, 'public.words': 30_000, 'public.empty': 0, 'public.visits': 5000 }
 
 describe('a baseline of a PostgreSQL server', () => {
@@ -124,5 +135,34 @@ describe('a baseline of a PostgreSQL server', () => {
     await shop.sql('VACUUM (FREEZE, ANALYZE) lines')
     await takeBaseline({ directory, database, tables, connections: 3 })
     expect(await written(directory)).toEqual(NOTHING_WRITTEN)
+  })
+
+  it('tells tables and columns apart whose names differ in the case of letters alone, and so does what is carried by it', async () => {
+    const [from, to] = [await server.database(), await server.database()]
+    for (const each of [from, to]) await each.sql(ALIKE)
+    const [source, target] = [openPostgres(from.options()), openPostgres(to.options())]
+    try {
+      const directory = await folder()
+      const { tables: all } = await target.schema()
+      await takeBaseline({ directory, database: target, tables: all, printingOf: (table) => printingFor(table, PARKING) })
+      await from.sql(`INSERT INTO "Orders" VALUES (3, 90, 'third'); INSERT INTO orders VALUES (5, 'fifth'); INSERT INTO lines VALUES (2, 90, 5);
+        UPDATE "Orders" SET note = 'changed' WHERE id = 1`)
+      const each = new Reconciler({
+        run: 'alike',
+        directory,
+        source,
+        target,
+        sourceSide: 'old',
+        tracked: () => true,
+        policyOf: () => PARKING,
+        references: () => [],
+      })
+      const { changes } = await each.plan({})
+      for (const change of changes) await each.apply(change)
+      for (const name of ['"Orders"', 'orders', 'lines'])
+        expect(await to.sql(`SELECT * FROM ${name} ORDER BY id`), name).toEqual(await from.sql(`SELECT * FROM ${name} ORDER BY id`))
+    } finally {
+      await Promise.all([source.close(), target.close()])
+    }
   })
 })

@@ -16,9 +16,9 @@ samplesSuite(
   {
     'sakila-mysql': {
       rows: { film: 1_000, rental: 16_044, payment: 16_049 },
-      findings: ['definer-changes', 'full-text-index', 'trigger-guarded'],
+      findings: ['definer-changes', 'full-text-index', 'snapshot-locks-tables', 'trigger-guarded'],
     },
-    'chinook-mysql': { rows: { Track: 3_503, PlaylistTrack: 8_715 } },
+    'chinook-mysql': { rows: { Track: 3_503, PlaylistTrack: 8_715 }, findings: ['snapshot-locks-tables'] },
     'thirtybees-mysql': {
       rows: {},
       filled: 247,

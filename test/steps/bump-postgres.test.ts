@@ -29,6 +29,20 @@ describe('raising identities on postgres', () => {
     return (await database.identities(await database.schema())).find(({ identity }) => identity.table.name === table)
   }
 
+  it('raises a sequence of which a column’s text takes a part, by where the sequence itself stands', async () => {
+    await movedWith([
+      'CREATE SEQUENCE receipt_numbers',
+      `CREATE TABLE receipts (no text PRIMARY KEY DEFAULT 'R-' || nextval('receipt_numbers'), at date)`,
+      'INSERT INTO receipts (at) VALUES (NULL), (NULL), (NULL)',
+    ])
+    await perform(shop.bump, shop.run)
+    const state = await stateOn('newDatabase', 'receipt_numbers')
+    expect(state).toMatchObject({ identity: { kind: 'sequence', column: '' } })
+    expect(state?.next).toBeGreaterThan(1000n)
+    await shop.newDatabase.runStatements(['INSERT INTO receipts (at) VALUES (NULL)'])
+    expect((await stateOn('newDatabase', 'receipt_numbers'))?.last).toBe(state?.next)
+  })
+
   it('raises a sequence that numbers two tables once, by what both are to have, past the furthest row of either', async () => {
     await movedWith(
       [

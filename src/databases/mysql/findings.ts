@@ -1,6 +1,7 @@
 import { firstOf } from '../../base/units.ts'
 import type { Schema } from '../schema.ts'
 import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable, withoutPlaces } from './introspect-tables.ts'
+import { isWellQuoted, withoutStrings } from './sql-text.ts'
 import { UNKNOWN_CODEC } from './values.ts'
 
 type Finding = Schema['findings'][number]
@@ -17,8 +18,9 @@ export const tableFindings = (tables: readonly CatalogTable[], others: readonly 
       ...table.columns
         .filter((column) => column.codec === UNKNOWN_CODEC)
         .map((column) => unknownType(name, column.name, column.type)),
+      ...(isWellQuoted(sql) ? [] : [unreadable(name)]),
       ...(withoutPlaces(sql) === sql ? [] : [directoryFinding(name)]),
-      ...(/FOREIGN KEY \([^)]*\) REFERENCES `(?:[^`]|``)+`\.`/i.test(sql) ? [foreignDatabase(name)] : []),
+      ...(/FOREIGN KEY \([^)]*\) REFERENCES `(?:[^`]|``)+`\.`/i.test(withoutStrings(sql)) ? [foreignDatabase(name)] : []),
       ...(indexes.some((index) => /^FULLTEXT /i.test(index)) ? [fullTextFinding(name)] : []),
     ]
   }),
@@ -80,6 +82,14 @@ const unknownType = (table: string, column: string, type: string): Finding => ({
   code: 'column-type-unsupported',
   message: `The column ${table}.${column} has the type ${type}, which migrate can't copy faithfully.`,
   hint: `Leave the table out in the playbook (tables: { ${table}: skip }) and copy it by hand.`,
+})
+
+/** MariaDB spells a backquote in the name of a foreign key, or of its columns, as if it were the end of the name. */
+const unreadable = (name: string): Finding => ({
+  severity: 'error',
+  code: 'definition-unreadable',
+  message: `The old server spells the definition of the table ${name} so that no server can read it again (SHOW CREATE TABLE): a foreign key or one of its columns has a backquote in its name.`,
+  hint: 'Give the foreign key and its columns names without a backquote on the old host.',
 })
 
 const directoryFinding = (name: string): Finding => ({

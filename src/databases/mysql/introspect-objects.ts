@@ -2,7 +2,7 @@ import type { MigrateError } from '../../base/errors.ts'
 import type { Schema, SchemaObject } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './session.ts'
-import { qualifiers, quotedNames, unqualified, withoutDefiner } from './sql-text.ts'
+import { namesInText, type OwnNames, qualifiers, quotedNames, unqualified, withoutDefiner } from './sql-text.ts'
 import { createdUnder, type Trigger, triggerSql } from './triggers.ts'
 import { quoteName, quoteText } from './values.ts'
 
@@ -17,16 +17,17 @@ export interface ReadObjects {
 }
 
 export async function readObjects(session: Session, database: string, triggers: readonly Trigger[]): Promise<ReadObjects> {
+  const own = await readOwnNames(session, database)
   const sequences = await readSequences(session, database)
-  const routines = await readRoutines(session, database)
-  const views = await readViews(session, database)
-  const events = await readEvents(session, database)
+  const routines = await readRoutines(session, own)
+  const views = await readViews(session, own)
+  const events = await readEvents(session, own)
   const triggerObjects = triggers.map(
     (trigger): SchemaObject => ({
       kind: 'trigger',
       name: trigger.name,
       stage: 'after',
-      sql: triggerSql({ ...trigger, body: unqualified(trigger.body, database) }),
+      sql: triggerSql({ ...trigger, body: unqualified(trigger.body, own, trigger.sqlMode) }),
       undo: `DROP TRIGGER IF EXISTS ${quoteName(trigger.name)}`,
     }),
   )
@@ -36,6 +37,14 @@ export async function readObjects(session: Session, database: string, triggers: 
     findings: [...routines.findings, ...views.findings, ...events.findings, ...(await foreignNames(session, database, objects))],
     definers: [...routines.definers, ...views.definers, ...triggers.map((trigger) => trigger.definer), ...events.definers],
   }
+}
+
+async function readOwnNames(session: Session, database: string): Promise<OwnNames> {
+  const { rows } = await session.query(
+    `SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
+     UNION SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()`,
+  )
+  return { database, objects: new Set(rows.map(([name]) => (name ?? '').toLowerCase())) }
 }
 
 /** MariaDB's sequences ("CREATE SEQUENCE", since 10.3). */
@@ -69,7 +78,7 @@ const hidden = (kind: string, name: string, grant: string): Finding => ({
   hint: grant,
 })
 
-async function readRoutines(session: Session, database: string): Promise<ReadObjects> {
+async function readRoutines(session: Session, own: OwnNames): Promise<ReadObjects> {
   const rows = await ask(
     session,
     ['name', 'type', 'definer'] as const,
@@ -105,14 +114,14 @@ async function readRoutines(session: Session, database: string): Promise<ReadObj
       kind,
       name: name ?? '',
       stage: 'after',
-      sql: createdUnder(sqlMode ?? '', collation ?? '') + withoutDefiner(unqualified(sql, database)),
+      sql: createdUnder(sqlMode ?? '', collation ?? '') + withoutDefiner(unqualified(sql, own, sqlMode ?? '')),
       undo: `DROP ${type} IF EXISTS ${quoteName(name ?? '')}`,
     })
   }
   return { objects, findings, definers: rows.map(({ definer }) => definer ?? '') }
 }
 
-async function readViews(session: Session, database: string): Promise<ReadObjects> {
+async function readViews(session: Session, own: OwnNames): Promise<ReadObjects> {
   const rows = await ask(
     session,
     ['name', 'definer'] as const,
@@ -126,7 +135,7 @@ async function readViews(session: Session, database: string): Promise<ReadObject
     if ('error' in read) {
       findings.push(
         read.error.code === 'database-permission-denied'
-          ? hidden('view', view, `Grant SHOW VIEW ON ${quoteName(database)}.*.`)
+          ? hidden('view', view, `Grant SHOW VIEW ON ${quoteName(own.database)}.*.`)
           : brokenView(view, read.error.message),
       )
       continue
@@ -135,7 +144,7 @@ async function readViews(session: Session, database: string): Promise<ReadObject
       kind: 'view',
       name: view,
       stage: 'after',
-      sql: `SET SESSION collation_connection = ${read.collation};\n${withoutDefiner(unqualified(read.sql, database))}`,
+      sql: `SET SESSION collation_connection = ${read.collation};\n${withoutDefiner(unqualified(read.sql, own))}`,
       undo: `DROP VIEW IF EXISTS ${quoteName(view)}`,
     })
   }
@@ -183,20 +192,34 @@ function inOrder(views: ReadonlyMap<string, SchemaObject>): readonly SchemaObjec
   return result
 }
 
+/** Its time is past, and it isn't to be kept then: switched off before, it may still stand. The time is that of the event's own zone. */
+const OVER = `ON_COMPLETION = 'NOT PRESERVE' AND COALESCE(CONVERT_TZ(COALESCE(EXECUTE_AT, ENDS), TIME_ZONE, '+00:00') < UTC_TIMESTAMP(), 0)`
+
+const overFinding = (event: string): Finding => ({
+  severity: 'info',
+  code: 'event-over',
+  message: `The event ${event} is over (its time is past, ON COMPLETION NOT PRESERVE) and isn't carried: a server drops such a one as soon as it is made.`,
+  hint: 'Nothing to do: it would never run again.',
+})
+
 /** An event that runs on both hosts would do its work twice: it is created switched off. */
-async function readEvents(session: Session, database: string): Promise<ReadObjects> {
+async function readEvents(session: Session, own: OwnNames): Promise<ReadObjects> {
   const rows = await ask(
     session,
-    ['name', 'status', 'definer'] as const,
-    'SELECT EVENT_NAME, STATUS, DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY EVENT_NAME',
+    ['name', 'status', 'definer', 'over'] as const,
+    `SELECT EVENT_NAME, STATUS, DEFINER, ${OVER} FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() ORDER BY EVENT_NAME`,
   )
   const objects: SchemaObject[] = []
   const findings: Finding[] = []
-  for (const { name, status } of rows) {
+  for (const { name, status, over } of rows) {
     const event = name ?? ''
+    if (over === '1') {
+      findings.push(overFinding(event))
+      continue
+    }
     const created = (await session.query(`SHOW CREATE EVENT ${quoteName(event)}`)).rows[0]
     const [_name, sqlMode, timeZone, sql, _client, collation] = created ?? []
-    const text = withoutDefiner(unqualified(sql ?? '', database))
+    const text = withoutDefiner(unqualified(sql ?? '', own, sqlMode ?? ''))
     objects.push({
       kind: 'event',
       name: event,
@@ -218,19 +241,34 @@ async function readEvents(session: Session, database: string): Promise<ReadObjec
 const switchedOff = (sql: string): string =>
   sql.replace(/(ON COMPLETION (?:NOT )?PRESERVE) (?:ENABLE|DISABLE ON (?:SLAVE|REPLICA))\b/i, '$1 DISABLE')
 
-/** Objects that name another database of the old server, which the new one may not have. */
+/** Objects that name another database of the old server, which the new one may not have, or their own within a text. */
 async function foreignNames(session: Session, database: string, objects: readonly SchemaObject[]): Promise<readonly Finding[]> {
   const { rows } = await session.query('SELECT SCHEMA_NAME FROM information_schema.SCHEMATA')
-  const databases = new Set(rows.map(([name]) => name ?? '').filter((name) => name !== database))
+  const databases = new Set(rows.map(([name]) => name ?? '').filter((name) => name !== database && !SYSTEM.has(name)))
   return objects.flatMap((object) => {
-    const others = [...qualifiers(object.sql)].filter((name) => databases.has(name))
-    return others.map(
-      (other): Finding => ({
-        severity: 'warning',
-        code: 'other-database',
-        message: `The ${object.kind} ${object.name} names another database of the old server, ${other}, which migrate doesn't carry.`,
-        hint: 'Move that database as well, under the same name, or change the object.',
-      }),
-    )
+    const modes = modesOf(object)
+    const others = [...qualifiers(object.sql, modes)].filter((name) => databases.has(name))
+    const named = namesInText(object.sql, database, modes) ? [ownName(object, database)] : []
+    return [...named, ...others.map((other) => otherDatabase(object, other))]
   })
 }
+
+/** Every server has them. */
+const SYSTEM = new Set(['information_schema', 'mysql', 'performance_schema', 'sys'])
+
+/** The sql_mode under which an object's text was written (`createdUnder`). */
+const modesOf = ({ sql }: SchemaObject): string => /^SET SESSION sql_mode = '([^']*)'/m.exec(sql)?.[1] ?? ''
+
+const otherDatabase = (object: SchemaObject, other: string): Finding => ({
+  severity: 'warning',
+  code: 'other-database',
+  message: `The ${object.kind} ${object.name} names another database of the old server, ${other}, which migrate doesn't carry.`,
+  hint: 'Move that database as well, under the same name, or change the object.',
+})
+
+const ownName = (object: SchemaObject, database: string): Finding => ({
+  severity: 'warning',
+  code: 'own-database-named',
+  message: `The ${object.kind} ${object.name} has the name of its database, ${database}, within a text, perhaps a statement that it puts together: that stays as it is.`,
+  hint: 'Nothing to do where the new database has the same name. Else leave the name out on the old host first: what follows it is found without.',
+})

@@ -13,15 +13,17 @@ export const probeSchema = z.object({
 export type Probe = z.infer<typeof probeSchema>
 
 const NAME = '`((?:[^`]|``)+)`'
+/** A program's own name stands in double quotes where it was made under ANSI_QUOTES. */
+const PROGRAM = `(?:${NAME}|"((?:[^"]|"")+)")`
 const plain = (name: string | undefined): string => (name ?? '').replaceAll('``', '`')
 
 const PATTERNS: readonly (readonly [Probe['kind'], RegExp])[] = [
   ['table', new RegExp(`^CREATE (?:TABLE|SEQUENCE) (?:IF NOT EXISTS )?${NAME}`, 'i')],
   ['view', new RegExp(`^CREATE [^\`]*?VIEW ${NAME}`, 'i')],
-  ['function', new RegExp(`^CREATE [^\`]*?FUNCTION ${NAME}`, 'i')],
-  ['procedure', new RegExp(`^CREATE [^\`]*?PROCEDURE ${NAME}`, 'i')],
-  ['trigger', new RegExp(`^CREATE [^\`]*?TRIGGER ${NAME}`, 'i')],
-  ['event', new RegExp(`^CREATE [^\`]*?EVENT ${NAME}`, 'i')],
+  ['function', new RegExp(`^CREATE [^\`"]*?FUNCTION ${PROGRAM}`, 'i')],
+  ['procedure', new RegExp(`^CREATE [^\`"]*?PROCEDURE ${PROGRAM}`, 'i')],
+  ['trigger', new RegExp(`^CREATE [^\`"]*?TRIGGER ${PROGRAM}`, 'i')],
+  ['event', new RegExp(`^CREATE [^\`"]*?EVENT ${PROGRAM}`, 'i')],
 ]
 const OF_TABLE: readonly (readonly [Probe['kind'], RegExp])[] = [
   ['foreign key', new RegExp(`^ALTER TABLE ${NAME}\\s+ADD CONSTRAINT ${NAME} FOREIGN KEY`, 'i')],
@@ -33,7 +35,7 @@ const OF_TABLE: readonly (readonly [Probe['kind'], RegExp])[] = [
 export function probeOfStatement(sql: string): Probe {
   for (const [kind, pattern] of PATTERNS) {
     const match = pattern.exec(sql)
-    if (match !== null) return { kind, name: plain(match[1]), table: '' }
+    if (match !== null) return { kind, name: match[2]?.replaceAll('""', '"') ?? plain(match[1]), table: '' }
   }
   for (const [kind, pattern] of OF_TABLE) {
     const match = pattern.exec(sql)

@@ -1,7 +1,20 @@
-import { quoteName } from './values.ts'
+/** A name in backquotes, a comment (what a server runs of one is none), a word, or anything else, one character at a time. */
+const OTHER = /`(?:[^`]|``)*`|--(?=\s|$)[^\n]*|#[^\n]*|\/\*(?!M?!)[\s\S]*?\*\/|[\w$\u0080-\uffff]+|[\s\S]/.source
+/** A piece of SQL: a quoted string, or one of those. */
+const PIECE = new RegExp(String.raw`'(?:[^'\\]|''|\\[\s\S])*'|"(?:[^"\\]|""|\\[\s\S])*"|${OTHER}`, 'g')
+/** The same where a backslash is a character like others (NO_BACKSLASH_ESCAPES). */
+const PLAIN_PIECE = new RegExp(`'(?:[^']|'')*'|"(?:[^"]|"")*"|${OTHER}`, 'g')
 
-/** A piece of SQL: a quoted string, a quoted name, a comment, or anything else, one character at a time. */
-const PIECE = /'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|`(?:[^`]|``)*`|[\s\S]/g
+/** `modes`: the sql_mode under which the text was written; '' for what the server spells in our own sessions. */
+const piecesOf = (sql: string, modes: string): readonly string[] =>
+  [...sql.matchAll(/NO_BACKSLASH_ESCAPES/.test(modes) ? PLAIN_PIECE : PIECE)].map(([piece]) => piece)
+
+/** The name that a piece is, quoted or not; `undefined` when it can be none. */
+function nameOf(piece: string | undefined, modes: string): string | undefined {
+  if (piece?.startsWith('`')) return piece.slice(1, -1).replaceAll('``', '`')
+  if (piece?.startsWith('"') && /ANSI_QUOTES/.test(modes)) return piece.slice(1, -1).replaceAll('""', '"')
+  return piece !== undefined && /^[\w$\u0080-\uffff]+$/.test(piece) ? piece : undefined
+}
 
 const QUOTED = /'(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`/s
 
@@ -13,6 +26,12 @@ export const changedOutside = (sql: string, pattern: RegExp, change: (found: str
 
 /** The text with nothing left in its quoted strings. Pure. */
 export const withoutStrings = (sql: string): string => sql.replace(/'(?:[^'\\]|''|\\.)*'/gs, "''")
+
+/** False where a backquote within a name wasn't doubled, so that a name ends too early: the next one follows at once. */
+export function isWellQuoted(sql: string): boolean {
+  const pieces = piecesOf(sql, '')
+  return pieces.every((piece, at) => !piece.startsWith('`') || (piece !== '`' && !/^[\w$`]/.test(pieces[at + 1] ?? '')))
+}
 
 /** The definitions inside the parentheses of SHOW CREATE TABLE, and what stands before and after them. */
 export interface CreateTable {
@@ -29,7 +48,7 @@ export function splitCreateTable(sql: string): CreateTable {
   let item = ''
   const items: string[] = []
   let isOver = false
-  for (const [piece] of sql.matchAll(PIECE)) {
+  for (const piece of piecesOf(sql, '')) {
     if (isOver) {
       tail += piece
       continue
@@ -50,37 +69,51 @@ export function splitCreateTable(sql: string): CreateTable {
   return { head, items, tail }
 }
 
-/** The text without the database's name in front of other names, as it must read in a database of another name. */
-export function unqualified(sql: string, database: string): string {
-  const name = quoteName(database)
-  if (!sql.includes(name)) return sql
-  const pieces = [...sql.matchAll(PIECE)].map(([piece]) => piece)
-  return pieces
-    .filter((piece, at) => {
-      const isQualifier = piece === name && pieces[at + 1] === '.'
-      const isItsDot = piece === '.' && pieces[at - 1] === name
-      return !isQualifier && !isItsDot
-    })
-    .join('')
+/** A database, and what is in it: tables, views, sequences and routines by their names in lower case. */
+export interface OwnNames {
+  readonly database: string
+  readonly objects: ReadonlySet<string>
 }
 
-/** Names in backquotes that are followed by a dot and another name: they may be databases. */
-export const qualifiers = (sql: string): ReadonlySet<string> => {
-  const pieces = [...sql.matchAll(PIECE)].map(([piece]) => piece)
-  return new Set(pieces.filter((piece, at) => piece.startsWith('`') && pieces[at + 1] === '.').map((piece) => plainName(piece)))
+/**
+ * The text without the database's name in front of other names, as it must read in a database of another name. A table or an alias may
+ * be called as the database is: what follows then is a column. With `own` alone that can't be, all that follows is in the database.
+ */
+export function unqualified(sql: string, own: string | OwnNames, modes = ''): string {
+  const database = typeof own === 'string' ? own : own.database
+  if (!sql.includes(database.replaceAll('`', '``'))) return sql
+  const pieces = piecesOf(sql, modes)
+  const isQualifier = (at: number): boolean => {
+    const piece = pieces[at] ?? ''
+    // The row of a trigger.
+    if (nameOf(piece, modes) !== database || pieces[at + 1] !== '.' || /^(?:new|old)$/i.test(piece)) return false
+    if (pieces[at - 1] === '.' || pieces[at - 1] === '@') return false
+    const next = nameOf(pieces[at + 2], modes)
+    if (next === undefined) return false
+    return typeof own === 'string' || pieces[at + 3] === '.' || own.objects.has(next.toLowerCase())
+  }
+  return pieces.filter((_piece, at) => !isQualifier(at) && !(at > 0 && isQualifier(at - 1))).join('')
+}
+
+/** Names that are followed by a dot and another name: they may be databases. */
+export function qualifiers(sql: string, modes: string): ReadonlySet<string> {
+  const pieces = piecesOf(sql, modes)
+  return new Set(pieces.flatMap((piece, at) => (pieces[at + 1] === '.' ? (nameOf(piece, modes) ?? []) : [])))
+}
+
+/** True when a quoted text has the name with a dot behind it: a statement that is put together, perhaps. */
+export function namesInText(sql: string, name: string, modes: string): boolean {
+  const named = new RegExp(`(?<![\\w$.])\`?${name.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')}\`?\\s*\\.`)
+  return piecesOf(sql, modes).some((piece) => /^['"]/.test(piece) && nameOf(piece, modes) === undefined && named.test(piece))
 }
 
 /** Every name in backquotes. */
 export const quotedNames = (sql: string): ReadonlySet<string> =>
-  new Set(
-    [...sql.matchAll(PIECE)]
-      .map(([piece]) => piece)
-      .filter((piece) => piece.startsWith('`'))
-      .map(plainName),
-  )
+  new Set(piecesOf(sql, '').flatMap((piece) => (piece.startsWith('`') ? (nameOf(piece, '') ?? []) : [])))
 
-const plainName = (quoted: string): string => quoted.slice(1, -1).replaceAll('``', '`')
+/** An account's name or host, as it is quoted under either sql_mode. */
+const QUOTED_NAME = '(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")'
+const DEFINER = new RegExp(`^(CREATE[^(]*?) DEFINER=${QUOTED_NAME}(?:@${QUOTED_NAME})?`, 'i')
 
 /** The text without its first DEFINER clause: whoever creates the object is its definer. */
-export const withoutDefiner = (sql: string): string =>
-  sql.replace(/^(CREATE[^(]*?) DEFINER=(?:`(?:[^`]|``)*`@`(?:[^`]|``)*`|`(?:[^`]|``)*`)/i, '$1')
+export const withoutDefiner = (sql: string): string => sql.replace(DEFINER, '$1')

@@ -16,6 +16,14 @@ const ERR = 0xff
 const OK = 0x00
 const LOCAL_INFILE = 0xfb
 const EOF_BYTES = 9
+/** The length of "def", with which each column definition begins. */
+const DEFINITION = 3
+/**
+ * A column definition ends in 12 bytes, the character set first ("Column Definition"). The driver would read the column's name by it,
+ * and gives up on one that it doesn't know (swe7, dec8, …).
+ */
+const CHARSET_FROM_END = 12
+const BINARY = 63
 
 /** Takes rows, of whose bytes it must keep none. */
 export interface RowSink {
@@ -164,11 +172,15 @@ export class RowTap {
   #otherPacket(buffer: Buffer, at: number, end: number): void {
     const first = buffer[at + HEADER_BYTES] ?? 0
     this.#sequence = buffer[at + 3] ?? 0
+    // The driver may keep it.
+    const copy = Buffer.from(buffer.subarray(at, end))
     if (this.#phase === 'header') {
       this.#phase = first === OK || first === ERR || first === LOCAL_INFILE ? 'ended' : 'columns'
-    } else if (this.#phase === 'columns' && first === EOF && end - at - HEADER_BYTES < EOF_BYTES) this.#phase = 'rows'
-    // The driver may keep it.
-    this.#driver(Buffer.from(buffer.subarray(at, end)))
+    } else if (this.#phase === 'columns') {
+      if (first === EOF && end - at - HEADER_BYTES < EOF_BYTES) this.#phase = 'rows'
+      else if (first === DEFINITION) copy.writeUInt16LE(BINARY, copy.length - CHARSET_FROM_END)
+    }
+    this.#driver(copy)
   }
 
   #rowPacket(buffer: Buffer, at: number, end: number): void {

@@ -8,9 +8,11 @@ import { quoteName, quoteTable, quoteText } from './values.ts'
 
 /**
  * Every column that a sequence numbers, and every sequence that numbers none. A column is numbered by the sequence that belongs to
- * it (identity, serial) or that its default takes a value from.
+ * it (identity, serial) or that its default takes a value from. One that isn't a number has only a part of its value from there
+ * (`'ORD-' || nextval(…)`): how far that went, the sequence alone says. Numbers have the category N ("pg_type"), and so do domains over
+ * them; oid has as well, but can't be read as one.
  */
-const IDENTITIES = `WITH numbered AS (
+const IDENTITIES = `WITH used AS (
   SELECT s.oid AS sequence, d.refobjid AS relation, d.refobjsubid AS num FROM pg_class s
   JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass
     AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
@@ -20,6 +22,9 @@ const IDENTITIES = `WITH numbered AS (
   JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid AND d.classid = 'pg_attrdef'::regclass
   JOIN pg_attrdef f ON f.oid = d.objid
   WHERE s.relkind = 'S'
+), numbered AS (
+  SELECT u.* FROM used u JOIN pg_attribute a ON a.attrelid = u.relation AND a.attnum = u.num
+  JOIN pg_type y ON y.oid = a.atttypid WHERE y.typcategory = 'N' AND y.oid <> 'oid'::regtype
 )
 SELECT DISTINCT coalesce(nullif(a.attidentity, ''), '') <> '' AS own, sn.nspname AS "sequenceSchema", s.relname AS "sequenceName",
   n.nspname AS schema, c.relname AS "table", a.attname AS "column", q.seqstart::text AS seed, q.seqincrement::text AS increment,

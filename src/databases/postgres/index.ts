@@ -7,7 +7,7 @@ import { Connections, type PostgresOptions, type Session } from './connection.ts
 import { ddl } from './ddl.ts'
 import { execute, executeTogether, retract, runStatements } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
-import { serverInfo, tableSizes } from './info.ts'
+import { publicRights, serverInfo, tableSizes } from './info.ts'
 import { readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
 import { analyse, load, loadBlocks, loadTogether } from './load.ts'
@@ -41,6 +41,7 @@ export function openPostgres(options: PostgresOptions): Database {
   return {
     label: options.label,
     info: () => use(serverInfo),
+    furtherFacts: () => use(publicRights),
     schema: () => use(readSchema),
     sizes: () => use(tableSizes),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),

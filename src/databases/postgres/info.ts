@@ -59,14 +59,14 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
     // The cluster's number is made at random by initdb and stays for its life; some hosts don't let accounts see it.
     fingerprint: `postgres:${row.control ? await systemIdentifier(session) : row.address}:${row.oid}:${row.database}`,
     sizeBytes: row.sized ? await databaseBytes(session) : null,
-    facts: { encoding: row.encoding, collationVersion: row.collationVersion, ...(await publicRights(session)) },
+    facts: { encoding: row.encoding, collationVersion: row.collationVersion },
   }
 }
 
 const rightsRow = z.object({ closed: z.array(z.string()).nullable(), open: z.array(z.string()).nullable() })
 
-/** What everybody may not do here with what stood before the shop (`closed`), and may (`open`), one right a line. */
-async function publicRights(session: Session): Promise<{ readonly closed: string; readonly open: string }> {
+/** See the port, `furtherFacts`. What everybody may not do here with what stood before the shop (`closed`), and may (`open`), one right a line. */
+export async function publicRights(session: Session): Promise<{ readonly closed: string; readonly open: string }> {
   const [row] = await ask(session, rightsRow, STANDING_RIGHTS)
   return { closed: (row?.closed ?? []).join('\n'), open: (row?.open ?? []).join('\n') }
 }
@@ -89,10 +89,12 @@ const sizeRow = z.object({
   bytes: z.number(),
   heap: z.number(),
   known: z.boolean(),
+  readable: z.boolean(),
 })
 
-/** A partitioned table's rows lie in its leaves; once analysed, it has a sum of them of its own, which isn't added again. `known`: every part with rows has been counted before. */
-const SIZES = `SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned, s.rows, s.bytes, s.heap, s.known
+/** A partitioned table's rows lie in its leaves; once analysed, it has a sum of them of its own, which isn't added again. `known`: every part with rows has been counted before. `readable`: the account may count its rows; what it lacks is named elsewhere. */
+const SIZES = `SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned, s.rows, s.bytes, s.heap, s.known,
+  has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AS readable
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
   SELECT coalesce(sum(greatest(r.reltuples, 0)), 0) AS rows, coalesce(sum(pg_table_size(r.oid)), 0) AS bytes, coalesce(sum(pg_relation_size(r.oid)), 0) AS heap,
     coalesce(bool_and(r.reltuples > 0 OR pg_relation_size(r.oid) = 0), true) AS known
@@ -112,11 +114,11 @@ const COUNTED_TOGETHER = 100
 /** Rows by the server's statistics; where it has none yet, counted when the table is small, else the planner's guess from its size. */
 export async function tableSizes(session: Session): Promise<readonly TableSize[]> {
   const found = await ask(session, sizeRow, SIZES)
-  const unknown = found.filter(({ known }) => !known)
+  const unknown = found.filter(({ known, readable }) => !known && readable)
   const counted = await countedRows(session, unknown.filter(({ heap }) => heap <= COUNTED_BYTES).map(fromOf))
   const sizes: TableSize[] = []
   for (const row of found) {
-    const rows = row.known ? row.rows : (counted.get(fromOf(row)) ?? (await plannedRows(session, fromOf(row))))
+    const rows = row.known || !row.readable ? row.rows : (counted.get(fromOf(row)) ?? (await plannedRows(session, fromOf(row))))
     sizes.push({ table: { schema: row.schema, name: row.name }, bytes: row.bytes, rows })
   }
   if ((await readLargeObjects(session)).length === 0) return sizes
