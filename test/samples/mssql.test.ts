@@ -129,8 +129,8 @@ function literal(cell: Cell): string {
 /** What the stand-in can't do of shops' scripts, by name. */
 const LEFT_OUT = new RegExp(
   [
-    // Full-text catalogs, XML that is changed in its place, WAITFOR, and what nopCommerce says of its server.
-    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartrisDB_StopFTS\\]|_spKartrisUsers_AnonymizeByEmail\\]|spKartrisUsers_Add\\]|Nop_Maintenance_ReindexTables\\]|Nop_LanguagePackImport\\])',
+    // BACKUP, full-text catalogs, WAITFOR, DBCC DBREINDEX, and what XML has as methods.
+    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartrisDB_(?:CreateBackup|\\w*FTS\\w*)\\]|_spKartrisUsers_AnonymizeByEmail\\]|spKartrisUsers_Add\\]|Nop_Maintenance_ReindexTables\\]|Nop_LanguagePackImport\\])',
     // The table that such a function returns is listed among the types, which have no other name there.
     'CREATE\\s+FUNCTION\\s+\\[dbo\\]\\.\\[(?:fnTbl_Split\\w+|NOP_splitstring_to_table)\\]',
     // Views with rows of their own.
