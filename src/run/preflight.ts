@@ -17,8 +17,8 @@ export interface PreflightStops {
 }
 
 /**
- * Asks every step for its preconditions and reports all that was found. A check that throws is one finding among the others.
- * Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
+ * Asks every step for its preconditions and reports all that was found, in the order of the steps. A check that throws is one finding
+ * among the others. Returns the findings of each step. Writes nothing but the findings themselves. Throws only when told to stop.
  */
 export async function preflight(
   session: Session,
@@ -28,11 +28,11 @@ export async function preflight(
 ): Promise<ReadonlyMap<string, readonly Finding[]>> {
   const found = new Map<string, readonly Finding[]>()
   const told = new Set<string>()
-  const round = {}
+  const checks = new Checks(session, stops)
   for (const finding of await checkHooks(stops.signal)) session.emit(null, { event: 'finding', ...findingFields(finding) })
-  for (const step of steps) {
+  for (const [at, step] of steps.entries()) {
     checking(step)
-    const findings = [...(await checkStep(session, step, stops, round)), ...noWayBack(step)]
+    const findings = [...(await checks.of(step, steps[at + 1])), ...noWayBack(step)]
     for (const finding of findings) {
       // Several steps may need the same thing; it is told once.
       const text = `${finding.code} ${finding.message}`
@@ -42,6 +42,34 @@ export async function preflight(
     found.set(step.id, findings)
   }
   return found
+}
+
+/** The checks of one round. A step that follows the one before it asks the other host, mostly: that is done meanwhile. */
+class Checks {
+  readonly #session: Session
+  readonly #stops: PreflightStops
+  readonly #round = {}
+  readonly #begun = new Map<Step, Promise<readonly Finding[]>>()
+
+  constructor(session: Session, stops: PreflightStops) {
+    this.#session = session
+    this.#stops = stops
+  }
+
+  /** What a step's check finds; that of the `next` one is begun beside it where it follows this one. */
+  async of(step: Step, next: Step | undefined): Promise<readonly Finding[]> {
+    const asked = this.#begin(step)
+    const beside = next !== undefined && next.follows === step.id ? [this.#begin(next)] : []
+    // Of the next one's nothing is told before its turn; but when it's told to stop, both have ended.
+    await Promise.allSettled([asked, ...beside])
+    return await asked
+  }
+
+  #begin(step: Step): Promise<readonly Finding[]> {
+    const begun = this.#begun.get(step) ?? checkStep(this.#session, step, this.#stops, this.#round)
+    this.#begun.set(step, begun)
+    return begun
+  }
 }
 
 async function checkStep(session: Session, step: Step, stops: PreflightStops, round: object): Promise<readonly Finding[]> {

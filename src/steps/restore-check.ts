@@ -9,17 +9,19 @@ import { infoForCheck, sizesForCheck, tablesForCheck } from './schema-seen.ts'
 import type { World } from './world.ts'
 
 /**
- * What stands against restoring `schema` on the new host's database, all of it together: another engine, an older release, tables
- * that are there already and aren't this run's, children of tables that the playbook leaves empty. Read-only.
+ * What stands against restoring a schema on the new host's database, all of it together: another engine, an older release, tables
+ * that are there already and aren't this run's, children of tables that the playbook leaves empty. While `schemaAsked` is on its way from
+ * the old host, the new one is asked. Read-only.
  */
 export async function checkTarget(
   world: World,
   run: StepRun,
   target: Database,
-  schema: Schema,
+  schemaAsked: Promise<Schema>,
   old: Database,
 ): Promise<readonly Finding[]> {
-  const [servers, [there, marks], sizes] = await Promise.all([
+  const [schema, servers, [there, marks], sizes] = await Promise.all([
+    schemaAsked,
     serverFindings(run, old, target),
     // The marks last: a process of this run that was killed may have asked for tables that the server only makes now.
     tablesForCheck(run, target).then(async (seen) => [seen, await target.marks(run.id)] as const),

@@ -73,8 +73,16 @@ class RestoreDatabase implements Step<RestoreChange> {
     if (old === undefined) return [missingDatabase(this.id, this.#world.old)]
     return gather(
       () => target.missingRights('write'),
-      async () =>
-        checkTarget(this.#world, run, target, (await this.#store(run).schema()) ?? (await schemaForCheck(run, old)), old),
+      async () => {
+        const saved = this.#store(run).schema()
+        return checkTarget(
+          this.#world,
+          run,
+          target,
+          saved.then((schema) => schema ?? schemaForCheck(run, old)),
+          old,
+        )
+      },
     )
   }
 

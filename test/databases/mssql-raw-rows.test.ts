@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { giveBack, lendBuffer } from '../../src/databases/buffers.ts'
 import { pieceBlock, rawBlock, rowsOfBlock } from '../../src/databases/mssql/blocks.ts'
@@ -119,6 +119,24 @@ describe('the rows of an answer', () => {
       ['7', null, null, null, text.toString('utf16le')],
     ])
     expect(lendBuffer().buffer).toBe(lent.buffer)
+  })
+
+  it('are gathered in memory that is used again, and nothing that was given out of it changes', () => {
+    giveBack(lendBuffer())
+    const made = [vi.spyOn(Buffer, 'allocUnsafeSlow'), vi.spyOn(Buffer, 'allocUnsafe')]
+    const splitter = new RowSplitter(true)
+    const notes = Array.from({ length: 9000 }, (_, at) => bytes(0xab, '0400', at & 255, at >> 8, '0304'))
+    const answer = bytes(METADATA, ...notes.flatMap((note) => [FULL, NULLS, note]), DONE)
+    const given: Buffer[] = []
+    for (let at = 0; at < answer.length; at += 16_361) {
+      splitter.add(answer.subarray(at, at + 16_361))
+      for (let next = splitter.next(); next !== undefined; next = splitter.next()) {
+        if (next !== 'full') given.push(next)
+        else giveBack(splitter.take()?.bytes ?? Buffer.alloc(0))
+      }
+    }
+    expect(made.flatMap(({ mock }) => mock.calls).length).toBeLessThan(4)
+    expect(Buffer.concat(given).equals(bytes(METADATA, ...notes, DONE))).toBe(true)
   })
 
   it('stay where they are behind a token that isn’t known', () => {

@@ -33,6 +33,7 @@ const words: Table = { ...orders, columns: [column('i', 'int', { nullable: false
 /** Not connected: every question has the same answer, in packets. */
 class Answering extends RowConnection {
   isCancelled = false
+  readonly asked: string[] = []
   /** Bytes that came, and what of them wasn't rows. */
   readonly seen = { bytes: 0, rest: Buffer.alloc(0) }
   readonly #answer: Buffer
@@ -43,6 +44,7 @@ class Answering extends RowConnection {
   }
 
   override execRaw(raw: RawRows): void {
+    this.asked.push(raw.request.sqlTextOrProcedure ?? '')
     const { promise: cancelled, resolve } = Promise.withResolvers<void>()
     raw.request.on('cancel', () => {
       this.isCancelled = true
@@ -101,6 +103,13 @@ describe('rows that are read as bytes', () => {
     }
     expect(connection.isCancelled).toBe(isCancelled)
     expect(connection.seen.rest.equals(Buffer.concat([METADATA, DONE]))).toBe(true)
+  })
+
+  it('of a next range are asked for in pages as large as those before were found to fit', async () => {
+    const connection = new Answering(METADATA, Buffer.concat(Array.from({ length: 1000 }, () => ROW)), DONE)
+    const blocks = blocksFrom(readerOn(sessionOn(connection), true))
+    for (const upTo of ['5000', '9000']) await collect(blocks(words, { upTo: [upTo] }))
+    expect(connection.asked.map((sql) => /TOP \((\d+)\)/.exec(sql)?.[1])).toEqual(['1000', '4000', '4000'])
   })
 
   it('are asked for no longer where none comes for as long as they are given, after those that came', async () => {

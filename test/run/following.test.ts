@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { MigrateError } from '../../src/base/errors.ts'
+import { type Finding, MigrateError } from '../../src/base/errors.ts'
 import type { RunOptions } from '../../src/run/runner.ts'
-import { runSequence } from '../../src/run/runner.ts'
+import { checkSequence, runSequence } from '../../src/run/runner.ts'
 import type { Step, StepRun } from '../../src/run/step.ts'
 import { type Put, putStep, runOver, Shelf, storyOf } from './shelf.ts'
 
@@ -64,6 +64,54 @@ describe('a step that follows another', () => {
     expect(story.indexOf('started load')).toBeLessThan(story.indexOf('done save'))
     expect(story.indexOf('started upload')).toBeGreaterThan(story.indexOf('done save'))
     expect(story.filter((line) => line === 'started load')).toHaveLength(1)
+  })
+
+  it('is checked beside that one, and what both checks find is told in their order', async () => {
+    const shelf = new Shelf()
+    const begun = moment()
+    const finding = (code: string): Finding => ({ severity: 'error', code, message: `${code} is missing`, hint: 'Get it.' })
+    const leader = putStep(shelf, {
+      id: 'save',
+      puts: { saved: 'yes' },
+      overrides: {
+        check: async () => {
+          // Were the other check to wait for its turn, this one would never end.
+          await begun.come
+          return [finding('first')]
+        },
+      },
+    })
+    const check = async (): Promise<readonly Finding[]> => {
+      begun.now()
+      return [finding('second')]
+    }
+    const follower = putStep(shelf, { id: 'load', puts: { loaded: 'yes' }, overrides: { ...following('save'), check } })
+    const { events, options } = await runOver([[leader], [follower]])
+
+    expect((await checkSequence(options)).outcome).not.toBe('ok')
+
+    expect(events.flatMap((event) => (event.event === 'finding' && event.severity === 'error' ? event.code : []))).toEqual([
+      'first',
+      'second',
+    ])
+  })
+
+  it('is not checked beside another one', async () => {
+    const shelf = new Shelf()
+    const asked: string[] = []
+    const check = (id: string) => async (): Promise<readonly Finding[]> => {
+      asked.push(`${id} begins`)
+      await Promise.resolve()
+      asked.push(`${id} ends`)
+      return []
+    }
+    const one = putStep(shelf, { id: 'one', puts: { one: 'yes' }, overrides: { check: check('one') } })
+    const two = putStep(shelf, { id: 'two', puts: { two: 'yes' }, overrides: { ...following('another'), check: check('two') } })
+    const { options } = await runOver([[one, two]])
+
+    expect(await checkSequence(options)).toMatchObject({ outcome: 'ok' })
+
+    expect(asked).toEqual(['one begins', 'one ends', 'two begins', 'two ends'])
   })
 
   it('waits for its turn where that one never hands over, or where a group stands between', async () => {

@@ -126,13 +126,13 @@ function literal(cell: Cell): string {
   return Buffer.isBuffer(cell) ? `0x${cell.toString('hex')}` : quoteText(cell)
 }
 
-/**
- * What the stand-in can't do of shops' scripts, by name. Procedures of Kartris's back office are as those of its shop (only those on
- * products are called by triggers): with all 377 of them, one question to the stand-in's catalog takes minutes.
- */
+/** What the stand-in can't do of shops' scripts, by name. */
 const LEFT_OUT = new RegExp(
   [
-    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartris(?!Products_)|spKartrisUsers_Add\\]|Nop_Maintenance_ReindexTables\\]|Nop_LanguagePackImport\\])',
+    // BACKUP, full-text catalogs, WAITFOR, DBCC DBREINDEX, and what XML has as methods.
+    'CREATE PROCEDURE \\[dbo\\]\\.\\[(?:_spKartrisDB_(?:CreateBackup|\\w*FTS\\w*)\\]|_spKartrisUsers_AnonymizeByEmail\\]|spKartrisUsers_Add\\]|Nop_Maintenance_ReindexTables\\]|Nop_LanguagePackImport\\])',
+    // The table that such a function returns is listed among the types, which have no other name there.
+    'CREATE\\s+FUNCTION\\s+\\[dbo\\]\\.\\[(?:fnTbl_Split\\w+|NOP_splitstring_to_table)\\]',
     // Views with rows of their own.
     'INDEX \\[\\w+\\] ON \\[dbo\\]\\.\\[vKartris',
   ].join('|'),

@@ -3,7 +3,7 @@ import type { Block, KeyCells, ReadOptions, Row } from '../port.ts'
 import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { endBlock, largeBlock, pieceBlock, rawBlock, rowsBlock } from './blocks.ts'
 import { keyColumns, keyCondition, keyParameters } from './keys.ts'
-import { quoteName } from './names.ts'
+import { quoteName, quoteTable } from './names.ts'
 import { MOST_KEYLESS_BYTES, refuseKeyless, sentBytes, unlimitedColumns } from './oversize.ts'
 import { cellsFrom, fromSql, pageSql, rangeOf, readShaped, rowBytes, rowShape, type Shape } from './paging.ts'
 import { cellsAt } from './raw-cells.ts'
@@ -87,20 +87,28 @@ const SMALL_PAGE = 1000
 const LARGEST_PAGE = 20_000
 const PAGE_BYTES = 4 * 2 ** 20
 
+/** Rows of a table's next page, by its name, as the pages before it were measured: a large table is read in many ranges. */
+export type Pages = Map<string, number>
+
 /** See the port. Memory doesn't grow with the rows: those that are large come in pieces, after the others. */
-export async function* readBlocks(session: Session, table: Table, options: ReadOptions): AsyncGenerator<Block> {
+export async function* readBlocks(
+  session: Session,
+  table: Table,
+  options: ReadOptions,
+  pages: Pages = new Map(),
+): AsyncGenerator<Block> {
   const reading = new Reading(session, table)
   const hasKey = table.key.length > 0
   // A row without a key may be large, and comes whole.
   if (!travelsRaw(table) || (!hasKey && unlimitedColumns(table).length > 0)) yield* reading.cells(options)
   else if (!hasKey) yield* reading.raw(options, undefined)
-  else yield* rawPages(reading, options)
+  else yield* rawPages(reading, options, pages)
   for (const key of reading.large) yield* largeRow(session, table, key, options.signal)
 }
 
-async function* rawPages(reading: Reading, options: ReadOptions): AsyncGenerator<Block> {
+async function* rawPages(reading: Reading, options: ReadOptions, pages: Pages): AsyncGenerator<Block> {
   let after = options.after
-  let page = SMALL_PAGE
+  let page = pages.get(reading.name) ?? SMALL_PAGE
   if (after === undefined && options.upTo === undefined) {
     yield* reading.cells({ ...options, limit: FIRST_ROWS })
     if (reading.rows < FIRST_ROWS) return
@@ -113,11 +121,13 @@ async function* rawPages(reading: Reading, options: ReadOptions): AsyncGenerator
     if (got < page) return
     after = reading.last
     page = Math.max(1, Math.min(LARGEST_PAGE, Math.ceil((got * PAGE_BYTES) / Math.max(reading.bytes - bytes, 1)), page * 4))
+    pages.set(reading.name, page)
   }
 }
 
 /** One table, or a range of it, as it is read. */
 class Reading {
+  readonly name: string
   readonly #session: Session
   readonly #table: Table
   readonly #hasKey: boolean
@@ -131,6 +141,7 @@ class Reading {
   last: KeyCells | undefined
 
   constructor(session: Session, table: Table) {
+    this.name = quoteTable(table.name)
     this.#session = session
     this.#table = table
     this.#hasKey = table.key.length > 0

@@ -7,20 +7,23 @@ import { chunks, keyColumns, keyCondition, keyParameters, rowsPerStatement } fro
 import { isOwnTable } from './names.ts'
 import { boundary, fromSql, readShaped, rowShape } from './paging.ts'
 import { printShape, rangeSum, rangeSums } from './prints.ts'
-import { readBlocks } from './read-blocks.ts'
+import { type Pages, readBlocks } from './read-blocks.ts'
 import type { Session } from './session.ts'
 
 /** A reader on one session. What it reads, and how long it holds locks: paging.ts. */
-export const readerOn = (session: Session, consistent: boolean): Reader => ({
-  consistent,
-  rows: (table, options = {}) => readShaped(session, table, rowShape(table), patient(options, consistent)),
-  blocks: (table, options = {}) => readBlocks(session, table, patient(options, consistent)),
-  boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
-  count: (table, signal) => countRows(session, table, signal),
-  sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
-  sums: (table, printing, ranges, signal) => rangeSums(session, table, printing, ranges, signal),
-  prints: (table, printing, options = {}) => readShaped(session, table, printShape(table, printing), options),
-})
+export const readerOn = (session: Session, consistent: boolean): Reader => {
+  const pages: Pages = new Map()
+  return {
+    consistent,
+    rows: (table, options = {}) => readShaped(session, table, rowShape(table), patient(options, consistent)),
+    blocks: (table, options = {}) => readBlocks(session, table, patient(options, consistent), pages),
+    boundary: (table, rows, after, signal) => boundary(session, table, rows, after, signal),
+    count: (table, signal) => countRows(session, table, signal),
+    sum: (table, printing, range = {}) => rangeSum(session, table, printing, range),
+    sums: (table, printing, ranges, signal) => rangeSums(session, table, printing, ranges, signal),
+    prints: (table, printing, options = {}) => readShaped(session, table, printShape(table, printing), options),
+  }
+}
 
 /** The snapshot of a consistent reader ends with a query that is cancelled: such a one has the time of every question. */
 const patient = ({ quietMs, ...options }: ReadOptions, consistent: boolean): ReadOptions =>

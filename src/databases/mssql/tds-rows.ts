@@ -12,32 +12,52 @@ const WITH_LENGTH = [0xa9, 0xaa, 0xab, 0xe3]
 /** Thrown where more must come. */
 const SHORT = new RangeError('A token of the answer is not whole yet.')
 
-/** Bytes that have come and aren't read yet; what isn't whole waits for more. */
+/** Memory of its own that an answer's reader keeps and uses again; what a longer row needed is let go of after it. */
+const KEPT_BYTES = 2 ** 20
+const FIRST_BYTES = 64 * 1024
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * Bytes that have come and aren't read yet; what isn't whole waits for more. Nearly every packet ends within a row, so what comes next is
+ * put behind it in memory that is used again and again: new memory for each would call the garbage collector all the time (buffers.ts).
+ */
 class Incoming {
-  buffer: Buffer = Buffer.alloc(0)
+  buffer: Buffer = NOTHING
   at = 0
-  /** `buffer` is the beginning of it; behind that there may be room for what comes next. */
-  #room = this.buffer
+  #own: Buffer = NOTHING
 
   add(chunk: Buffer): void {
-    if (this.at === this.buffer.length) {
+    const left = this.buffer.length - this.at
+    if (left === 0) {
+      if (this.#own.length > KEPT_BYTES) this.#own = NOTHING
       this.buffer = chunk
-      this.#room = chunk
       this.at = 0
       return
     }
-    if (this.#room.length - this.buffer.length < chunk.length) this.#enlarge(chunk.length)
-    chunk.copy(this.#room, this.buffer.length)
-    this.buffer = this.#room.subarray(0, this.buffer.length + chunk.length)
+    const end = this.buffer.length
+    if (this.#isOwn && end + chunk.length <= this.#own.length) {
+      chunk.copy(this.#own, end)
+      this.buffer = this.#own.subarray(0, end + chunk.length)
+      return
+    }
+    const bytes = left + chunk.length
+    // To twice of what is needed: a row that comes in many packets isn't copied again for each of them.
+    const own = bytes <= this.#own.length ? this.#own : Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, 2 * bytes))
+    this.buffer.copy(own, 0, this.at)
+    chunk.copy(own, left)
+    this.#own = own
+    this.buffer = own.subarray(0, bytes)
+    this.at = 0
   }
 
-  /** To twice of what is needed: a row that comes in many packets isn't copied again for each of them. */
-  #enlarge(more: number): void {
-    const left = this.buffer.subarray(this.at)
-    this.#room = Buffer.allocUnsafe(2 * (left.length + more))
-    left.copy(this.#room)
-    this.buffer = this.#room.subarray(0, left.length)
-    this.at = 0
+  get #isOwn(): boolean {
+    return this.buffer.buffer === this.#own.buffer
+  }
+
+  /** What lies there, for whoever looks at it when more has come. */
+  given(from: number, to: number): Buffer {
+    const bytes = this.buffer.subarray(from, to)
+    return this.#isOwn ? Buffer.from(bytes) : bytes
   }
 
   need(end: number): void {
@@ -120,7 +140,7 @@ export class RowSplitter {
     } catch (error) {
       if (error !== SHORT) throw error
     }
-    if (incoming.at > begun) return incoming.buffer.subarray(begun, incoming.at)
+    if (incoming.at > begun) return incoming.given(begun, incoming.at)
     return this.#blind ? this.#rest() : undefined
   }
 
@@ -144,7 +164,7 @@ export class RowSplitter {
 
   /** At the end: what is left, which can't be whole. */
   #rest(): Buffer | undefined {
-    const rest = this.#incoming.buffer.subarray(this.#incoming.at)
+    const rest = this.#incoming.given(this.#incoming.at, this.#incoming.buffer.length)
     this.#incoming.at = this.#incoming.buffer.length
     return rest.length === 0 ? undefined : rest
   }
