@@ -8,6 +8,7 @@ import { isSent, keepSent } from './carry-files-proof.ts'
 import { EXCHANGED, OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
 import { leadsOutside } from './file-batches.ts'
+import { REFUSED } from './file-fetch.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
@@ -68,7 +69,7 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
   )
 
 /** Of a source that has no such file any more, or something else in its place. */
-const NO_FILE: readonly string[] = ['file-missing', 'path-escapes-root', EXCHANGED]
+const NO_FILE: readonly string[] = ['file-missing', 'path-escapes-root', EXCHANGED, ...REFUSED]
 
 /** Returns the conflict that it turned out to be, seen from here. */
 async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promise<Conflict | undefined> {
