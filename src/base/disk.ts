@@ -2,10 +2,10 @@ import { open, readdir, rename } from 'node:fs/promises'
 import { codeOf } from './errors.ts'
 
 /**
- * Replaces a small file in one step: after a crash it is the former one or this one, whole. Nobody but its owner may read it. On disk when
- * it returns.
+ * Replaces a file in one step: after a crash it is the former one or this one, whole. Nobody but its owner may read it. On disk when it
+ * returns. `text`: in pieces where it is long.
  */
-export async function keepWhole(path: string, text: string): Promise<void> {
+export async function keepWhole(path: string, text: string | Iterable<string>): Promise<void> {
   const file = await open(`${path}.part`, 'w', 0o600)
   try {
     await file.writeFile(text)

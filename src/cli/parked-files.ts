@@ -21,7 +21,7 @@ export interface SeenFile extends ParkedFile {
  */
 export async function seenFiles(directory: string, host: FileHost | undefined): Promise<readonly SeenFile[]> {
   const seen: SeenFile[] = []
-  for (const parked of (await readParkedFiles({ directory })).values()) {
+  for (const parked of readParkedFiles({ directory }).values()) {
     const target = host === undefined ? parked.target : await entryNow(host, parked)
     seen.push({ ...parked, target, difference: () => differenceOf(directory, host, { ...parked, target }) })
   }

@@ -7,6 +7,7 @@ import pLimit from 'p-limit'
 import { codeOf, type Finding, MigrateError } from '../base/errors.ts'
 import { CaseProbe } from './case-folding.ts'
 import { looksInto } from './depth.ts'
+import { endedBy } from './ended-by.ts'
 import { diskFull, fileMissing, filesFailed, permissionDenied } from './failures.ts'
 import { notAFolder, notReadable, notWritable } from './findings.ts'
 import type { FolderEntries } from './folder-entries.ts'
@@ -15,8 +16,10 @@ import { lastLook } from './last-look.ts'
 import { LocalDisk } from './local-disk.ts'
 import { lookAt, namesIn, readFolder } from './local-listing.ts'
 import { isLink, makeFolders, onDisk, realPath } from './local-paths.ts'
+import { readOpened, readSmall } from './local-reading.ts'
 import { escapes, parentOf, partPath, safePath, targetStaysInside } from './paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from './port.ts'
+import { ANY_TIME } from './times.ts'
 import { readUnlessGone } from './vanishing.ts'
 import { wholeContent } from './whole.ts'
 
@@ -58,6 +61,7 @@ class LocalFiles implements FileHost {
       offsets: true,
       names: NAMES[process.platform] ?? ('bytes' as const),
       timeSeconds: 1,
+      timeRange: ANY_TIME,
       flushes: 'all' as const,
       copies: false,
     }
@@ -121,13 +125,13 @@ class LocalFiles implements FileHost {
 
   async read(path: string, options: ReadOptions = {}): Promise<Readable> {
     const full = await this.#inside(path, true)
-    const { entry, offset: start = 0 } = options
-    const isFile = entry?.path === path && entry.kind === 'file'
-    const flag = isFile ? STILL_A_FILE : constants.O_RDONLY
-    if (isFile && entry.size <= SMALL_BYTES && start === 0)
-      return wholeContent(await this.#do(path, 'read', () => this.#few(() => fs.readFile(full, { flag }))))
-    const handle = await this.#do(path, 'read', () => fs.open(full, flag))
-    return handle.createReadStream({ start, ...(options.signal ? { signal: options.signal } : {}) })
+    const { entry, offset = 0, signal } = options
+    const size = entry?.path === path && entry.kind === 'file' ? entry.size : null
+    if (size !== null && size <= SMALL_BYTES && offset === 0)
+      return wholeContent(await this.#do(path, 'read', () => this.#few(() => readSmall(full, STILL_A_FILE, size))))
+    const handle = await this.#do(path, 'read', () => fs.open(full, size === null ? constants.O_RDONLY : STILL_A_FILE))
+    const failed = (error: unknown): unknown => this.#mapped(error, path, 'read')
+    return endedBy(readOpened(handle, offset, size, failed), signal)
   }
 
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {
@@ -144,7 +148,9 @@ class LocalFiles implements FileHost {
         () => false,
       )
       await pipeline(content, through, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
-      await fs.utimes(partFull, options.mtimeSeconds, options.mtimeSeconds)
+      // As a number, one of before 1970 would be taken for now.
+      const time = new Date(options.mtimeSeconds * 1000)
+      await fs.utimes(partFull, time, time)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {
         await fs.rm(partFull, { force: true })

@@ -77,6 +77,8 @@ export interface FilePowers {
   readonly lineBreaks: boolean
   /** A file can be read from any byte on. */
   readonly offsets: boolean
+  /** The earliest and the latest time that a file may have there, seconds since 1970: another one becomes the nearer of the two. */
+  readonly timeRange: readonly [number, number]
   /** To how many seconds the host tells when a file was changed: what changes twice within them looks the same. */
   readonly timeSeconds: number
   /** What `sweep` brings to the host's disk: all that was written, large and single files alone, or nothing. */

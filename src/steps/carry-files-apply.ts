@@ -8,12 +8,13 @@ import { isSent, keepSent } from './carry-files-proof.ts'
 import { EXCHANGED, OnTheWay, type Sending, send } from './carry-files-send.ts'
 import { readProven } from './file-arrival.ts'
 import { leadsOutside } from './file-batches.ts'
+import { REFUSED } from './file-fetch.ts'
 import { InTurn, type Putting, sideBySide, tellChanged } from './file-put.ts'
 import type { FileStore } from './file-store.ts'
 import { carriedForWriting } from './files-base.ts'
 import { inItsTurn } from './old-shop-pace.ts'
 import { dropCopy, keepCopy } from './parked-copies.ts'
-import type { ParkedFile, ParkedList } from './parked-files.ts'
+import type { ParkedList } from './parked-files.ts'
 import { WrongFiles } from './wrong-files.ts'
 
 /** Where files are carried from and to. `host` of Putting is the target. */
@@ -62,13 +63,14 @@ export const carryOver = (to: CarryingTo, change: Carrying): Promise<void> =>
       await flight.drain()
       await work.onTheWay.arrived(change.items.map(({ entry }) => entry))
       const parked = new Set(late.map(({ path }) => path))
-      await unpark(to, new Set(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path))))
-      for (const conflict of late) await park(to, conflict)
+      // What was carried waits for nobody any more.
+      await to.parked.remove(change.items.map(({ entry }) => entry.path).filter((path) => !parked.has(path)))
+      await park(to, late)
     }),
   )
 
 /** Of a source that has no such file any more, or something else in its place. */
-const NO_FILE: readonly string[] = ['file-missing', 'path-escapes-root', EXCHANGED]
+const NO_FILE: readonly string[] = ['file-missing', 'path-escapes-root', EXCHANGED, ...REFUSED]
 
 /** Returns the conflict that it turned out to be, seen from here. */
 async function carryOne(work: Work, item: CarryItem, signal: AbortSignal): Promise<Conflict | undefined> {
@@ -127,40 +129,54 @@ const conflictOf = ({ entry, base }: CarryItem, target: HashedEntry | undefined)
   base,
 })
 
-/** Keeps the source's version in the run's folder, and lists it for a person. What is gone meanwhile is no conflict: the next pass sees that. */
-export async function park(to: CarryingTo, conflict: Conflict): Promise<void> {
-  const { path, source } = conflict
-  if (source.kind !== 'file') return list(to, path, { ...conflict, from: to.sourceSide, kept: null })
-  const copy = await to.effects('files: park', () => keepCopy(to.source, to.sourceSide, path, to.parked, to.run))
-  if (copy !== undefined) await list(to, path, { ...conflict, ...copy, from: to.sourceSide })
+/** Does what isn't carrying. */
+export async function applyOther(to: CarryingTo, change: Exclude<CarryChange, Carrying>): Promise<void> {
+  switch (change.do) {
+    case 'park':
+      return park(to, change.conflicts)
+    case 'settle':
+      return settle(to, change)
+    case 'both':
+      await keepBoth(to, change)
+      return to.host.sweep?.()
+    case 'delete':
+      return carryDeletions(to, change)
+    case 'drop':
+      return carryDrop(to, change)
+  }
 }
 
-const list = ({ parked, run, effects }: CarryingTo, path: string, file: ParkedFile | null): Promise<void> =>
-  parked.change(run, effects, new Map([[path, file]]))
-
-/** What was carried waits for nobody any more. */
-async function unpark({ parked, run, effects }: CarryingTo, paths: ReadonlySet<string>): Promise<void> {
-  const listed = [...(await parked.files(run)).keys()].filter((path) => paths.has(path))
-  await parked.change(run, effects, new Map(listed.map((path) => [path, null])))
+/** Keeps the source's versions in the run's folder, and lists them for a person. What is gone meanwhile is no conflict: the next pass sees that. */
+async function park(to: CarryingTo, conflicts: readonly Conflict[]): Promise<void> {
+  for (const conflict of conflicts) {
+    to.run.signal.throwIfAborted()
+    const listed = { ...conflict, from: to.sourceSide }
+    if (conflict.source.kind !== 'file') await to.parked.put({ ...listed, kept: null })
+    else {
+      const copy = await to.effects('files: park', () => keepCopy(to.source, to.sourceSide, conflict.path, to.parked, to.run))
+      if (copy !== undefined) await to.parked.put({ ...listed, ...copy })
+    }
+  }
 }
 
 /** Takes a parking back: the list first, for a copy that is listed and gone is one that a person has settled. */
-async function takeBackParked(from: CarryingTo, path: string): Promise<void> {
-  const { parked, run, sourceSide } = from
-  const kept = (await parked.files(run)).get(path)?.kept ?? parked.nameFor(sourceSide, path)
-  await list(from, path, null)
-  await dropCopy(kept, run)
+async function takeBackParked({ parked, run, sourceSide }: CarryingTo, conflicts: readonly Conflict[]): Promise<void> {
+  for (const { path } of conflicts.toReversed()) {
+    const kept = parked.get(path)?.kept ?? parked.nameFor(sourceSide, path)
+    await parked.remove([path])
+    await dropCopy(kept, run)
+  }
 }
 
 /** A conflict is settled by the target's file: what the source has is known from now on, and no news. */
-export const settle = (to: CarryingTo, change: Extract<CarryChange, { do: 'settle' }>): Promise<void> =>
+const settle = (to: CarryingTo, change: Extract<CarryChange, { do: 'settle' }>): Promise<void> =>
   withRecords(to, change, async ({ carried }) => {
     await carried.keep(change.source, null)
-    await list(to, change.path, null)
+    await to.parked.remove([change.path])
   })
 
 /** Puts the source's version beside what stands on the target, which stays; from then on both are known. */
-export const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'both' }>): Promise<void> =>
+const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'both' }>): Promise<void> =>
   withRecords(to, change, async ({ host, source, run, carried }) => {
     const { as, path, source: version } = change
     const there = await host.stat(as)
@@ -173,11 +189,11 @@ export const keepBoth = (to: CarryingTo, change: Extract<CarryChange, { do: 'bot
       if (written.sha256 !== version.sha256 || (await host.sha256(as, run.signal)) !== version.sha256) return host.remove(as)
     } else if ((await host.sha256(as, run.signal)) !== version.sha256) return
     await carried.keep(version, null)
-    await list(to, path, null)
+    await to.parked.remove([path])
   })
 
 /** Removes what the source removed, after saving it; what was changed on the target since is left. */
-export const carryDeletions = (to: CarryingTo, change: Extract<CarryChange, { do: 'delete' }>): Promise<void> =>
+const carryDeletions = (to: CarryingTo, change: Extract<CarryChange, { do: 'delete' }>): Promise<void> =>
   withRecords(to, change, async ({ host, before, run }) => {
     for (const entry of [...change.entries].reverse()) {
       run.signal.throwIfAborted()
@@ -194,7 +210,7 @@ export const carryDeletions = (to: CarryingTo, change: Extract<CarryChange, { do
   })
 
 /** Removes what arrived wrong and can't be sent once more, after saving it. What is there again on the source is sent by the next pass. */
-export const carryDrop = (to: CarryingTo, change: Dropping): Promise<void> =>
+const carryDrop = (to: CarryingTo, change: Dropping): Promise<void> =>
   withRecords(to, change, async ({ host, source, before, run }) => {
     for (const entry of change.entries) {
       run.signal.throwIfAborted()
@@ -232,8 +248,8 @@ export const takeBackCarried = (from: CarryingTo, change: CarryChange): Promise<
     } else if (change.do === 'drop') {
       await takeBackDrop(work, change)
     } else {
-      if (change.do === 'park') return takeBackParked(from, change.path)
-      await list(from, change.path, null)
+      if (change.do === 'park') return takeBackParked(from, change.conflicts)
+      await from.parked.remove([change.path])
       if (change.do === 'both') await takeBackBeside(work, change)
       await restoreBase(carried, change)
     }

@@ -28,8 +28,13 @@ const conflictSchema = z.object({
 
 export const carryChangeSchema = z.union([
   z.object({ do: z.literal('carry'), files: z.int(), bytes: z.int(), items: z.array(itemSchema) }).readonly(),
-  /** The source's version is kept in the run's folder. */
-  conflictSchema.extend({ do: z.literal('park') }).readonly(),
+  /** The source's versions are kept in the run's folder. */
+  z.object({ do: z.literal('park'), conflicts: z.array(conflictSchema) }).readonly(),
+  /** As journals of earlier versions have it. */
+  conflictSchema
+    .extend({ do: z.literal('park') })
+    .transform(({ do: park, ...conflict }) => ({ do: park, conflicts: [conflict] }))
+    .readonly(),
   /** A person settled it: what stands on the target stays. */
   conflictSchema.extend({ do: z.literal('settle') }).readonly(),
   /** A person wants both: what stands on the target stays, and the source's comes beside it under the name `as`. */

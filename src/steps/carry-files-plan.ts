@@ -4,19 +4,22 @@ import { asidePath, comparePaths, isPartPath, originalOf } from '../files/paths.
 import type { FileEntry, FileHost } from '../files/port.ts'
 import { type Met, sideBySide } from '../files/side-by-side.ts'
 import type { StepRun } from '../run/step.ts'
-import type { CarryChange, CarryItem } from './carry-files-change.ts'
+import type { CarryChange, CarryItem, Conflict } from './carry-files-change.ts'
+import { isClash, reasonOf } from './carry-files-reasons.ts'
 import { allTrulyGone, MOST_DELETED, refuseTooMany } from './deletions.ts'
 import { leadsOutside } from './file-batches.ts'
 import { freeName } from './file-beside.ts'
 import { type FileDecision, isAbout } from './file-decisions.ts'
 import type { FilesBase } from './files-base.ts'
 import { ownFiles } from './own-files.ts'
-import { isSettled, type ParkedFile } from './parked-files.ts'
+import { isSettled, type ParkedFiles } from './parked-files.ts'
 import type { WrongFiles } from './wrong-files.ts'
 
 /** One change brings so much at most: small enough to journal and to undo at a time. */
 const MOST_ENTRIES = 1000
 const MOST_BYTES = 256 * 1024 * 1024
+/** Of conflicts that are parked. */
+const MOST_PARKED = 200
 
 /** What a pass found. */
 export interface CarryPlan {
@@ -25,8 +28,8 @@ export interface CarryPlan {
   readonly kept: number
   /** Files that rewrite-config changed on the new host, and that were changed since where they come from. */
   readonly configs: readonly string[]
-  /** Paths of conflicts that a person has to decide about. */
-  readonly conflicts: ReadonlySet<string>
+  /** Paths of conflicts that a person has to decide about, in their order. */
+  readonly conflicts: LongList<string>
 }
 
 export interface Planning {
@@ -41,7 +44,7 @@ export interface Planning {
   readonly mostDeleted: number | string
   /** Files that rewrite-config changed, with the SHA-256 that it gave them on the new host. */
   readonly rewritten: ReadonlyMap<string, string>
-  readonly parked: ReadonlyMap<string, ParkedFile>
+  readonly parked: Pick<ParkedFiles, 'get'>
   /** What stands on the target and was found not to be what was sent there. */
   readonly wrong: Pick<WrongFiles, 'get'>
   /** What a person decided, by path. */
@@ -68,7 +71,8 @@ export async function planCarrying(planning: Planning): Promise<CarryPlan> {
 class Planner {
   readonly #planning: Planning
   readonly #changes: CarryChange[] = []
-  readonly #conflicts = new Set<string>()
+  readonly #conflicts = new LongList<string>(MOST_ENTRIES)
+  readonly #parked = new LongList<Conflict>(MOST_PARKED)
   readonly #configs: string[] = []
   readonly #gone = new LongList<HashedEntry>(MOST_DELETED)
   readonly #lost = new LongList<HashedEntry>(MOST_DELETED)
@@ -135,6 +139,7 @@ class Planner {
 
   async end(): Promise<CarryPlan> {
     this.#cut()
+    this.#changes.push(...this.#parked.ofPages(parking))
     await this.#delete()
     await this.#drop()
     return { changes: this.#changes, kept: this.#kept, configs: this.#configs, conflicts: this.#conflicts }
@@ -264,7 +269,7 @@ class Planner {
     if (isSame && isSettled(known, run)) this.#changes.push({ do: 'settle', ...conflict })
     else {
       this.#conflicts.add(path)
-      if (!isSame) this.#changes.push({ do: 'park', ...conflict })
+      if (!isSame) this.#parked.add(conflict)
     }
   }
 
@@ -277,16 +282,12 @@ class Planner {
   }
 }
 
-/** What only one of them can be. */
-const isClash = ({ source, target }: Sides): boolean =>
-  source !== undefined && target !== undefined && (source.kind === 'folder') !== (target.kind === 'folder')
-
-function reasonOf({ base, source, target }: Sides): string {
-  if (isClash({ base, source, target })) return 'is a folder on one host, and something else on the other'
-  if (base === undefined && target === undefined) return 'lies on one host in what is no folder on the other'
-  if (target === undefined) return 'changed on one host and removed on the other'
-  return base === undefined ? 'made on both hosts, with different contents' : 'changed on both hosts'
-}
+const parking = (conflicts: () => readonly Conflict[]): CarryChange => ({
+  do: 'park',
+  get conflicts() {
+    return [...conflicts()]
+  },
+})
 
 const withoutHash = ({ path, kind, size, mode, mtimeSeconds, target }: HashedEntry) => ({
   path,

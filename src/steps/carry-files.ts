@@ -1,24 +1,16 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
-import type { LongList } from '../base/long-list.ts'
+import { LongList } from '../base/long-list.ts'
 import { firstOf, formatBytes, formatCount } from '../base/units.ts'
 import type { Throttle } from '../databases/snapshot/pace.ts'
 import type { Choice } from '../files/choice.ts'
 import type { HashedEntry } from '../files/merge.ts'
 import type { FileEntry, FileHost } from '../files/port.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
-import {
-  type CarryingTo,
-  carryDeletions,
-  carryDrop,
-  carryOver,
-  keepBoth,
-  park,
-  settle,
-  takeBackCarried,
-} from './carry-files-apply.ts'
+import { applyOther, type CarryingTo, carryOver, takeBackCarried } from './carry-files-apply.ts'
 import { type CarryChange, type Carrying, carryChangeSchema } from './carry-files-change.ts'
 import { carried, configFinding, differ, differAndGone, keptFinding, leftFinding } from './carry-files-findings.ts'
+import { stillParked } from './carry-files-parked.ts'
 import { type CarryPlan, planCarrying } from './carry-files-plan.ts'
 import { readBack } from './carry-files-proof.ts'
 import { OnTheWay } from './carry-files-send.ts'
@@ -30,7 +22,7 @@ import { FilesBase } from './files-base.ts'
 import { LongNames } from './long-names.ts'
 import { OldShopPace, throttleShape } from './old-shop-pace.ts'
 import { listOldFiles } from './paced-listing.ts'
-import { ParkedList, parkedFilesFinding, readParkedFiles } from './parked-files.ts'
+import { ParkedFiles, ParkedList } from './parked-files.ts'
 import { rewrittenFiles } from './rewritten.ts'
 import { type Host, missingPart, type StepContext, type StepKind, type World } from './world.ts'
 import { WrongFiles } from './wrong-files.ts'
@@ -74,6 +66,10 @@ export function passOf(sequence: Sequence): Sequence {
     .filter((group) => group.length > 0)
 }
 
+/** Conflicts that a change names. */
+const NAMED = 3
+const more = (count: number): string => (count > 0 ? ` and ${formatCount(count)} more` : '')
+
 class CarryFiles implements Step<CarryChange> {
   readonly id: string
   readonly title: string
@@ -84,11 +80,10 @@ class CarryFiles implements Step<CarryChange> {
   readonly #source: Host
   readonly #target: Host
   readonly #isBack: boolean
-  readonly #list = new ParkedList()
   /** On the way back: what can't be written on the old host. */
   #leftBehind: readonly CarryChange[] = []
   #pace: OldShopPace | undefined
-  #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new Set() }
+  #found: CarryPlan = { changes: [], kept: 0, configs: [], conflicts: new LongList(1) }
 
   constructor(options: Options, context: StepContext, direction: 'forward' | 'reverse') {
     const { old, new: fresh } = context.world
@@ -121,6 +116,7 @@ class CarryFiles implements Step<CarryChange> {
     const base = FilesBase.open(run, this.#context.world.effects, this.id)
     if (base === undefined) return []
     const wrong = WrongFiles.open(run, this.id, this.#context.world.effects)
+    const parked = ParkedFiles.open(run, this.#context.world.effects)
     try {
       this.#found = await planCarrying({
         source: this.#files(this.#source),
@@ -132,12 +128,13 @@ class CarryFiles implements Step<CarryChange> {
         deletes: this.#options.delete,
         mostDeleted: this.#options['max-delete'],
         rewritten: rewrittenFiles(run),
-        parked: await readParkedFiles(run),
+        parked,
         wrong,
         decisions: new Map((await readFileDecisions(run.directory)).map((each) => [each.path, each])),
         run,
       })
     } finally {
+      parked.close()
       wrong.close()
       base.close()
     }
@@ -149,23 +146,14 @@ class CarryFiles implements Step<CarryChange> {
 
   async apply(change: CarryChange, run: StepRun): Promise<void> {
     const to = this.#carrying(run)
-    // What stepped aside for a file when a run was killed was planned with as if it had its name still.
-    await to.host.sweep?.()
-    switch (change.do) {
-      case 'carry':
-        await this.#atPace(change, run, (throttle) => carryOver({ ...to, throttle }, change))
-        return to.host.sweep?.()
-      case 'park':
-        return park(to, change)
-      case 'settle':
-        return settle(to, change)
-      case 'both':
-        await keepBoth(to, change)
-        return to.host.sweep?.()
-      case 'delete':
-        return carryDeletions(to, change)
-      case 'drop':
-        return carryDrop(to, change)
+    try {
+      // What stepped aside for a file when a run was killed was planned with as if it had its name still.
+      await to.host.sweep?.()
+      if (change.do !== 'carry') return await applyOther(to, change)
+      await this.#atPace(change, run, (throttle) => carryOver({ ...to, throttle }, change))
+      await to.host.sweep?.()
+    } finally {
+      to.parked.close()
     }
   }
 
@@ -185,15 +173,16 @@ class CarryFiles implements Step<CarryChange> {
 
   async verify(run: StepRun): Promise<readonly Finding[]> {
     const key = `${this.id}/read-back`
-    const { files, bytes, wrong, last } = await readBack(this.#carrying(run), Number(run.recall(key) ?? 0))
+    const to = this.#carrying(run)
+    const { files, bytes, wrong, last } = await readBack(to, Number(run.recall(key) ?? 0))
     await WrongFiles.replace(run, this.id, this.#context.world.effects, wrong)
     if (wrong.length > 0) return this.#wrongFindings(wrong, run)
     await run.remember(key, last)
-    await new OnTheWay(this.#carrying(run)).drop()
+    await new OnTheWay(to).drop()
     return [
       ...(files === 0 ? [] : [carried(files, bytes, this.#source.side, this.#target.side)]),
       ...(await this.#noticed(run)),
-      ...(await this.#parked(run)),
+      ...(await stillParked(to.parked, this.#found).finally(() => to.parked.close())),
     ]
   }
 
@@ -219,9 +208,13 @@ class CarryFiles implements Step<CarryChange> {
 
   async undo(change: CarryChange, run: StepRun): Promise<void> {
     const from = this.#carrying(run)
-    await from.host.sweep?.()
-    await takeBackCarried(from, change)
-    await from.host.sweep?.()
+    try {
+      await from.host.sweep?.()
+      await takeBackCarried(from, change)
+      await from.host.sweep?.()
+    } finally {
+      from.parked.close()
+    }
   }
 
   describe(change: CarryChange): string {
@@ -229,12 +222,14 @@ class CarryFiles implements Step<CarryChange> {
     switch (change.do) {
       case 'carry': {
         const [first] = change.items
-        const more = change.items.length > 1 ? ` and ${formatCount(change.items.length - 1)} more` : ''
-        const name = `${first?.entry.path ?? ''}${more}`
+        const name = `${first?.entry.path ?? ''}${more(change.items.length - 1)}`
         return `carry ${name} from the ${side} host (${formatCount(change.files)} files, ${formatBytes(change.bytes)})`
       }
       case 'park':
-        return `park ${change.path}: ${change.reason}; the ${side} host’s is kept in the run’s folder`
+        return `park ${change.conflicts
+          .map(({ path, reason }) => `${path} (${reason})`)
+          .slice(0, NAMED)
+          .join(', ')}${more(change.conflicts.length - NAMED)}; the ${side} host’s is kept in the run’s folder`
       case 'settle':
         return `settle ${change.path}: the ${this.#target.side} host’s stays`
       case 'both':
@@ -268,24 +263,12 @@ class CarryFiles implements Step<CarryChange> {
     return leftFinding(names.count, named, this.#files(this.#target).label)
   }
 
-  /** The list keeps those that are in conflict still. */
-  async #parked(run: StepRun): Promise<readonly Finding[]> {
-    const others = new Set((await this.#list.files(run)).keys())
-    for (const path of this.#found.conflicts) others.delete(path)
-    for (const change of others.size === 0 ? [] : this.#found.changes)
-      if (change.do === 'carry') for (const { entry } of change.items) others.delete(entry.path)
-    const { effects } = this.#context.world
-    await this.#list.change(run, effects, new Map([...others].map((path) => [path, null])))
-    await this.#list.complete(run, effects)
-    return parkedFilesFinding([...(await this.#list.files(run)).values()], run)
-  }
-
   #carrying(run: StepRun): CarryingTo {
     return {
       host: this.#files(this.#target),
       source: this.#files(this.#source),
       sourceSide: this.#source.side,
-      parked: this.#list,
+      parked: new ParkedList(run, this.#context.world.effects),
       step: this.id,
       effects: this.#context.world.effects,
       run,

@@ -3,6 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 import { LongList } from '../base/long-list.ts'
 import { comparePaths, targetStaysInside } from '../files/paths.ts'
 import type { FileEntry, FilePowers } from '../files/port.ts'
+import { isSameTime, within } from '../files/times.ts'
 import type { FileStore, StoredEntry } from './file-store.ts'
 
 /** So much at most is one change: small enough to plan, journal and undo at a time. */
@@ -217,12 +218,12 @@ export function isRight(entry: StoredEntry, present: FileEntry, powers: FilePowe
   const wanted = entry.kind === 'folder' ? folderMode(entry.mode) : entry.mode
   if (powers.modes && wanted !== null && present.mode !== wanted) return false
   if (entry.kind === 'folder') return true
-  return entry.size === present.size && Math.floor(entry.mtimeSeconds) === Math.floor(present.mtimeSeconds)
+  return entry.size === present.size && isSameTime(entry.mtimeSeconds, present.mtimeSeconds, powers)
 }
 
 /** Somebody has changed a file there after it was put there, as far as its time tells. */
-export const isNewer = (entry: StoredEntry, present: FileEntry, { times }: FilePowers): boolean =>
-  times && present.kind === 'file' && Math.floor(present.mtimeSeconds) > Math.floor(entry.mtimeSeconds)
+export const isNewer = (entry: StoredEntry, present: FileEntry, { times, timeRange }: FilePowers): boolean =>
+  times && present.kind === 'file' && Math.floor(present.mtimeSeconds) > Math.floor(within(timeRange, entry.mtimeSeconds))
 
 /** Whether a link leads out of the site's folder, or may: no host makes such a one, so that it could never be put back. */
 export const leadsOutside = (entry: FileEntry): boolean =>

@@ -65,18 +65,22 @@ export class ComingFile {
 
   /**
    * Its bytes as they come. The stream ends well only when the store has the file, with these very bytes, and `whole` has returned, which is told of
-   * it; otherwise it fails with `CAME_TO_NOTHING`.
+   * it; otherwise it fails with `CAME_TO_NOTHING`. `signal`: who reads it waits for further bytes no more.
    */
-  content(whole: (stored: StoredEntry) => Promise<void>): Readable {
+  content(whole: (stored: StoredEntry) => Promise<void>, signal: AbortSignal): Readable {
     let sha256 = ''
     const told = (stored: StoredEntry): Promise<void> => {
       sha256 = stored.sha256 ?? ''
       return whole(stored)
     }
-    return hashesItself(Readable.from(this.#followed(told), { objectMode: false, highWaterMark: 1 }), () => sha256)
+    const wake = (): void => this.#tell()
+    signal.addEventListener('abort', wake, { once: true })
+    const stream = Readable.from(this.#followed(told, signal), { objectMode: false, highWaterMark: 1 })
+    stream.once('close', () => signal.removeEventListener('abort', wake))
+    return hashesItself(stream, () => sha256)
   }
 
-  async *#followed(whole: (stored: StoredEntry) => Promise<void>): AsyncGenerator<Buffer> {
+  async *#followed(whole: (stored: StoredEntry) => Promise<void>, signal: AbortSignal): AsyncGenerator<Buffer> {
     const path = this.#path ?? ''
     // Should the thread be lost, it is put as any other, from the store.
     const hash = hashThread.begin(this.entry.size, () => Promise.reject(cameToNothing(this.entry.path)))
@@ -84,7 +88,7 @@ export class ComingFile {
     try {
       if (handle === undefined) throw cameToNothing(this.entry.path)
       for (let at = 0; ; ) {
-        await this.#until(at + READ_BYTES)
+        await this.#until(at + READ_BYTES, signal)
         const length = Math.min(READ_BYTES, this.#bytes - at)
         if (length <= 0) break
         const piece = pieces.lend(length)
@@ -107,8 +111,11 @@ export class ComingFile {
   }
 
   /** So many bytes are there, or it is over. */
-  async #until(bytes: number): Promise<void> {
-    while (this.#end === undefined && this.#bytes < bytes) await new Promise<void>((resolve) => this.#changed.push(resolve))
+  async #until(bytes: number, signal: AbortSignal): Promise<void> {
+    while (this.#end === undefined && this.#bytes < bytes) {
+      signal.throwIfAborted()
+      await new Promise<void>((resolve) => this.#changed.push(resolve))
+    }
   }
 
   #tell(): void {

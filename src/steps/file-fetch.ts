@@ -174,6 +174,14 @@ const isCopied = (entry: FileEntry): boolean => entry.kind !== 'other' && !leads
 
 /** Of a file that isn't there any more, or instead of which a link stands there that leads outside. */
 const GONE: readonly string[] = ['file-missing', 'path-escapes-root']
+/** What hosts say when they are to read a folder, and of much else. */
+export const REFUSED: readonly string[] = ['files-failed', 'file-permission-denied']
+
+/** Whether a file could not be read because it is gone, or something else by now. */
+async function isGone(host: FileHost, entry: FileEntry, error: unknown): Promise<boolean> {
+  const code = codeOf(error) ?? ''
+  return GONE.includes(code) || (REFUSED.includes(code) && (await host.stat(entry.path))?.kind !== entry.kind)
+}
 
 /** Nothing is waited for that needn't be: there are many files at once, and what each of them holds meanwhile has to be looked through. */
 function fetchInTurn(round: Round, entry: FileEntry, signal: AbortSignal): Promise<void> {
@@ -188,7 +196,7 @@ async function fetchFile(from: Round, entry: FileEntry, signal: AbortSignal): Pr
   try {
     await fetched(from, entry, signal)
   } catch (error) {
-    if (!GONE.includes(codeOf(error) ?? '')) throw error
+    if (!(await isGone(from.host, entry, error))) throw error
     // Removed since it was listed, or something else by now, which the next round sees. If all of them list it, it has a name that the host can't be asked for.
     if (round === MOST_ROUNDS) await store.note(entry.path, 'vanished')
     return

@@ -1,4 +1,5 @@
 import { codeOf } from '../base/errors.ts'
+import { isAway } from '../files/adrift.ts'
 import type { InFlight } from '../files/in-flight.ts'
 import { parentOf } from '../files/paths.ts'
 import type { FileHost } from '../files/port.ts'
@@ -87,11 +88,12 @@ export class Passing {
       stood = stored
     }
     try {
-      const written = await host.write(path, file.content(whole), { mode, mtimeSeconds }, signal)
+      const written = await host.write(path, file.content(whole, signal), { mode, mtimeSeconds }, signal)
       return { stood, isTimed: written.untimed !== true }
     } catch (error) {
-      if (codeOf(error) !== CAME_TO_NOTHING) throw error
-      return NOTHING
+      // A host that has to wait long for the next bytes may hang up. If it is gone for good, whatever is put next tells.
+      if (codeOf(error) === CAME_TO_NOTHING || (isAway(error) && !signal.aborted)) return NOTHING
+      throw error
     }
   }
 }

@@ -34,7 +34,6 @@ export async function keepCopy(
   list: ParkedList,
   run: StepRun,
 ): Promise<Copy | undefined> {
-  await list.files(run)
   const coming = join(run.directory, KEPT, 'coming')
   try {
     await mkdir(join(run.directory, KEPT), { recursive: true, mode: 0o700 })

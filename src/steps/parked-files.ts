@@ -1,12 +1,14 @@
-import { existsSync, statSync } from 'node:fs'
-import { open, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { keepWhole } from '../base/disk.ts'
+import { keepingError } from '../base/disk-full.ts'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
-import { readJsonFile, writeJsonFile } from '../reconcile/json-file.ts'
-import type { Effects, StepRun } from '../run/step.ts'
+import { directly, type Effects, type StepRun } from '../run/step.ts'
 import { hashedSchema } from './file-batches.ts'
+import { indexPath } from './file-database.ts'
+import { FileStore } from './file-store.ts'
 import { fits, KEPT, otherName, plainName, sameName } from './parked-names.ts'
 
 const parkedFileSchema = z
@@ -28,105 +30,138 @@ export type ParkedFile = z.infer<typeof parkedFileSchema>
 /** The run that files are parked in. */
 type InRun = Pick<StepRun, 'directory'>
 
+/** What people read; the list itself is a store of its own. */
 export const parkedFilesPath = (run: InRun): string => join(run.directory, 'parked-files.json')
 
-/** What was changed of the list since it was written whole, a line each. */
-const changesPath = (run: InRun): string => join(run.directory, 'parked-files.log')
-const changedSchema = z.object({ path: z.string(), parked: parkedFileSchema.nullable() }).readonly()
-type Changed = z.infer<typeof changedSchema>
+const directoryOf = (run: InRun): string => join(run.directory, 'files-parked')
 
-/** The parked files of a run, by path; empty when there are none. Throws `parked-damaged`. */
-export async function readParkedFiles(run: InRun): Promise<ReadonlyMap<string, ParkedFile>> {
-  const list = await readJsonFile(parkedFilesPath(run), z.array(parkedFileSchema), DAMAGED)
-  const files = new Map(list.map((each) => [each.path, each]))
-  for (const changed of await readChanges(run)) apply(files, changed)
-  return files
+/** Fact of the list: what people read is not what it has by now. */
+const UNTOLD = 'untold'
+/** Facts of the list: whose copy has a name, as file systems that fold names take it. */
+const nameFact = (kept: string): string => `name ${sameName(kept)}`
+
+/** So many are removed from the list at a time. */
+const AT_ONCE = 1000
+
+/** The parked files of a run, for reading. Memory doesn't grow with their number. Close it. */
+export class ParkedFiles {
+  readonly #store: FileStore | undefined
+
+  private constructor(store: FileStore | undefined) {
+    this.#store = store
+  }
+
+  static open(run: InRun, effects: Effects): ParkedFiles {
+    return new ParkedFiles(FileStore.openExisting(directoryOf(run), effects))
+  }
+
+  /** Throws `parked-damaged`. */
+  get(path: string): ParkedFile | undefined {
+    return this.#store === undefined ? undefined : fileIn(this.#store, path)
+  }
+
+  close(): void {
+    this.#store?.close()
+  }
 }
 
-const DAMAGED = {
-  code: 'parked-damaged',
-  what: 'The list of parked files',
-  hint: 'Move the file away and run again: every conflict is found anew.',
-}
-
-async function readChanges(run: InRun): Promise<readonly Changed[]> {
-  const path = changesPath(run)
-  if (!existsSync(path)) return []
-  // What follows the last line end was cut off on its way.
-  const lines = (await readFile(path, 'utf8')).split('\n').slice(0, -1)
+/** All of them, by path; empty when there are none. Throws `parked-damaged`. */
+export function readParkedFiles(run: InRun): ReadonlyMap<string, ParkedFile> {
+  const store = FileStore.openExisting(directoryOf(run), directly)
   try {
-    return lines.map((line) => changedSchema.parse(JSON.parse(line)))
-  } catch (error) {
-    throw new MigrateError(DAMAGED.code, `${DAMAGED.what}, ${path}, can't be read. Nothing was changed.`, {
-      hint: DAMAGED.hint,
-      cause: error,
-    })
+    return new Map(store === undefined ? [] : [...filesIn(store)].map((each) => [each.path, each]))
+  } finally {
+    store?.close()
   }
 }
 
-function apply(files: Map<string, ParkedFile>, { path, parked }: Changed): void {
-  if (parked === null) files.delete(path)
-  else files.set(path, parked)
+function fileIn(store: FileStore, path: string): ParkedFile | undefined {
+  const entry = store.entry(path)
+  if (entry === undefined) return undefined
+  const found = parkedFileSchema.safeParse(jsonIn(store.noteOf(path)))
+  if (found.success) return found.data
+  throw new MigrateError('parked-damaged', `The list of parked files, ${store.directory}, can't be read. Nothing was changed.`, {
+    hint: 'Move that folder away and run again: every conflict is found anew.',
+    cause: found.error,
+  })
 }
 
-/** So many changes, at least, stand in the log before the list is written whole; with a longer list more. */
-const LEAST_CHANGES = 64
+function jsonIn(note: string | undefined): unknown {
+  try {
+    return JSON.parse(note ?? '')
+  } catch {
+    return undefined // told by whoever wanted it
+  }
+}
 
-/**
- * The list of a run's parked files for who changes it. On disk when a change returns, at a cost that doesn't grow with the list: it is written
- * whole once for as many changes as it has files, and when it is complete.
- */
+function* filesIn(store: FileStore): Generator<ParkedFile> {
+  for (const { path } of store.entries(null, false)) {
+    const file = fileIn(store, path)
+    if (file !== undefined) yield file
+  }
+}
+
+/** The list of a run's parked files for who changes it: on disk when a change returns, however many they are. Close it. */
 export class ParkedList {
-  #files = new Map<string, ParkedFile>()
-  /** Whose copy has a name, as file systems that fold names take it. */
-  #names = new Map<string, string>()
-  #changes = 0
-  #seen: string | undefined
+  readonly #run: InRun
+  readonly #effects: Effects
+  #store: FileStore | undefined
 
-  /** As it stands on disk. */
-  async files(run: InRun): Promise<ReadonlyMap<string, ParkedFile>> {
-    if (this.#seen === standing(run)) return this.#files
-    this.#files = new Map(await readParkedFiles(run))
-    this.#names = new Map([...this.#files.values()].flatMap(({ path, kept }) => (kept === null ? [] : [[sameName(kept), path]])))
-    // A line that was cut off must not be gone on with: the next change writes the list whole.
-    this.#changes = Number.POSITIVE_INFINITY
-    this.#seen = standing(run)
-    return this.#files
+  constructor(run: InRun, effects: Effects) {
+    this.#run = run
+    this.#effects = effects
   }
 
-  /** Lists files, or takes them from the list (`null`), by path. */
-  async change(run: InRun, effects: Effects, changes: ReadonlyMap<string, ParkedFile | null>): Promise<void> {
-    if (changes.size === 0) return
-    await this.files(run)
-    // Read anew if it doesn't get to the disk.
-    this.#seen = undefined
-    for (const [path, parked] of changes) {
-      const former = this.#files.get(path)?.kept ?? null
-      if (former !== null && this.#names.get(sameName(former)) === path) this.#names.delete(sameName(former))
-      apply(this.#files, { path, parked })
-      if (parked !== null && parked.kept !== null) this.#names.set(sameName(parked.kept), path)
+  /** Throws `parked-damaged`. */
+  get(path: string): ParkedFile | undefined {
+    const store = this.#begun()
+    return store === undefined ? undefined : fileIn(store, path)
+  }
+
+  /** Lists a file. */
+  async put(file: ParkedFile): Promise<void> {
+    const store = this.#open()
+    const name = file.kept === null ? undefined : store.setFact(nameFact(file.kept), file.path)
+    const note = store.note(file.path, JSON.stringify(file))
+    await Promise.all([store.keep({ ...file.source, path: file.path }, null), note, name, store.setFact(UNTOLD, 'yes')])
+  }
+
+  /** Takes files from the list; nothing for those that aren't in it. */
+  async remove(paths: readonly string[]): Promise<void> {
+    const store = this.#begun()
+    const listed = paths.filter((path) => store?.entry(path) !== undefined)
+    if (store === undefined || listed.length === 0) return
+    await Promise.all([...listed.map((path) => store.forget(path)), store.setFact(UNTOLD, 'yes')])
+  }
+
+  /** Takes all from the list but those that `isWanted`, which is asked in the order of paths. */
+  async keepOnly(isWanted: (path: string) => boolean): Promise<void> {
+    const others: string[] = []
+    for (const { path } of this.#begun()?.entries(null, false) ?? []) {
+      if (isWanted(path)) continue
+      others.push(path)
+      if (others.length >= AT_ONCE) await this.remove(others.splice(0))
     }
-    this.#changes += changes.size
-    if (this.#changes >= Math.max(LEAST_CHANGES, this.#files.size)) return this.#write(run, effects)
-    const lines = [...changes].map(([path, parked]) => `${JSON.stringify({ path, parked })}\n`)
-    await effects('files: list what is parked', () => append(changesPath(run), lines.join('')))
-    this.#seen = standing(run)
+    await this.remove(others)
   }
 
-  /** All of the list is in the file that people read. */
-  async complete(run: InRun, effects: Effects): Promise<void> {
-    await this.files(run)
-    if (existsSync(changesPath(run))) await this.#write(run, effects)
+  /** All of the list is in the file that people read: whole, after a crash the former one or this one. Returns what a person is told. */
+  async told(): Promise<readonly Finding[]> {
+    const store = this.#begun()
+    if (store === undefined) return []
+    if (store.fact(UNTOLD) === 'yes' || !existsSync(parkedFilesPath(this.#run))) {
+      await this.#effects('files: list what is parked', () => this.#write(store))
+      await store.setFact(UNTOLD, 'no')
+    }
+    return findingOf(store, this.#run)
   }
 
-  /** Whole: after a crash it is the former one or this one. */
-  async #write(run: InRun, effects: Effects): Promise<void> {
-    await effects('files: list what is parked', async () => {
-      await writeJsonFile(parkedFilesPath(run), [...this.#files.values()])
-      await rm(changesPath(run), { force: true })
-    })
-    this.#changes = 0
-    this.#seen = standing(run)
+  async #write(store: FileStore): Promise<void> {
+    try {
+      await keepWhole(parkedFilesPath(this.#run), asJson(filesIn(store)))
+    } catch (error) {
+      throw keepingError(error, this.#run.directory)
+    }
   }
 
   /**
@@ -135,25 +170,36 @@ export class ParkedList {
    */
   nameFor(from: 'old' | 'new', path: string): string {
     const plain = plainName(from, path)
-    const holder = this.#names.get(sameName(plain))
-    return fits(plain) && (holder === undefined || holder === path) ? plain : otherName(from, path)
+    const holder = this.#begun()?.fact(nameFact(plain))
+    const its = holder === undefined || holder === path ? null : (this.get(holder)?.kept ?? null)
+    const isTaken = its !== null && sameName(its) === sameName(plain)
+    return fits(plain) && !isTaken ? plain : otherName(from, path)
+  }
+
+  close(): void {
+    this.#store?.rest()
+    this.#store?.close()
+    this.#store = undefined
+  }
+
+  /** `undefined` as long as nothing was ever listed. */
+  #begun(): FileStore | undefined {
+    return this.#store !== undefined || existsSync(indexPath(directoryOf(this.#run))) ? this.#open() : undefined
+  }
+
+  #open(): FileStore {
+    this.#store ??= FileStore.open(directoryOf(this.#run), this.#effects, { toDisk: true })
+    return this.#store
   }
 }
 
-async function append(path: string, text: string): Promise<void> {
-  const file = await open(path, 'a', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.datasync()
-  } finally {
-    await file.close()
+function* asJson(files: Iterable<ParkedFile>): Generator<string> {
+  let before = '['
+  for (const file of files) {
+    yield `${before}\n${JSON.stringify(file, null, 2).replaceAll(/^/gm, '  ')}`
+    before = ','
   }
-}
-
-/** Tells whether somebody else has changed the list since. */
-function standing(run: InRun): string {
-  const stats = [parkedFilesPath(run), changesPath(run)].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }))
-  return stats.map((each) => (each === undefined ? '-' : `${each.ino} ${each.size} ${each.mtimeNs}`)).join(', ')
+  yield before === '[' ? '[]\n' : '\n]\n'
 }
 
 /** The person took the kept copy away: what stands on the other host is to stay. */
@@ -164,11 +210,18 @@ export const isSettled = (parked: ParkedFile, run: StepRun): boolean =>
 const NAMED = 3
 
 /** The finding that keeps a run from ending as done while a person still has to decide. */
-export function parkedFilesFinding(parked: readonly ParkedFile[], run: StepRun): readonly Finding[] {
+function findingOf(store: FileStore, run: InRun): readonly Finding[] {
+  const parked: ParkedFile[] = []
+  let count = 0
+  for (const { path } of store.entries(null, false)) {
+    count += 1
+    const file = parked.length < NAMED ? fileIn(store, path) : undefined
+    if (file !== undefined) parked.push(file)
+  }
   const [first] = parked
   if (first === undefined) return []
-  const [other, count] = [first.from === 'old' ? 'new' : 'old', parked.length]
-  const named = parked.slice(0, NAMED).map(({ path, reason }) => `${path} (${reason})`)
+  const other = first.from === 'old' ? 'new' : 'old'
+  const named = parked.map(({ path, reason }) => `${path} (${reason})`)
   const more = count > NAMED ? `; and ${formatCount(count - NAMED)} more` : ''
   return [
     {

@@ -183,6 +183,20 @@ export function contents(use: () => FilesUnderTest, it: Case = always): void {
     }
   })
 
+  it('reads no more than the entry says of a file that grew since, and what is left of one that became shorter', async () => {
+    const { host, truth, isSlow } = use()
+    for (const size of isSlow === true ? [400_000] : [1000, 400_000]) {
+      const [grown, shrunk] = [randomBytes(size * 2), randomBytes(size / 2)]
+      truth.put('file', Buffer.alloc(size))
+      const entry = await host.stat('file')
+      if (entry === undefined) throw new Error('not there')
+      truth.put('file', grown)
+      expect((await bytesOf(host.read('file', { entry }))).equals(grown.subarray(0, size)), `${size}, grown`).toBe(true)
+      truth.put('file', shrunk)
+      expect((await bytesOf(host.read('file', { entry }))).equals(shrunk), `${size}, shrunk`).toBe(true)
+    }
+  })
+
   it('says that a file is missing, through the stream or before it', async () => {
     const error = await errorOf(bytesOf(use().host.read('nowhere/file')))
     expect(error.code).toBe('file-missing')

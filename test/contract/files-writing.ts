@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { it as always, expect } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { FileEntry } from '../../src/files/port.ts'
+import { within } from '../../src/files/times.ts'
 import { wholeContent } from '../../src/files/whole.ts'
 import { bytesOf, type Case, errorOf, type FilesUnderTest, from, listed, plainly, writtenBy } from './files-kit.ts'
 
@@ -34,6 +35,16 @@ export function writing(use: () => FilesUnderTest, it: Case = always): void {
     ])
     expect(await host.stat('link')).toMatchObject({ kind: 'file' })
     expect(truth.paths()).toHaveLength(4)
+  })
+
+  it('gives a file a time of before 1970, or the nearest that it can have there', async (context) => {
+    const { host, isSlow } = use()
+    const { timeRange } = await host.powers()
+    if (isSlow === true) return context.skip('what its server makes of a time is its own')
+    for (const mtimeSeconds of [-86_400, 2 ** 32 + 7]) {
+      await host.write('file', from('old'), { ...plainly, mtimeSeconds })
+      expect((await host.stat('file'))?.mtimeSeconds).toBe(within(timeRange, mtimeSeconds))
+    }
   })
 
   it('overwrites what an earlier try left', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { FileEntry, FileHost, FilePowers, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
+import { ANY_TIME } from '../../src/files/times.ts'
 
 const PER_FOLDER = 1000
 const TIME = 1_700_000_000
@@ -33,6 +34,7 @@ export class GeneratedFiles implements FileHost {
       lineBreaks: true,
       offsets: true,
       timeSeconds: 1,
+      timeRange: ANY_TIME,
       flushes: 'all',
       copies: false,
     } as const

@@ -16,6 +16,7 @@ import {
   targetStaysInside,
 } from '../../src/files/paths.ts'
 import type { FileEntry, FileHost, FilePowers, ListDepth, ReadOptions, WriteOptions, WrittenFile } from '../../src/files/port.ts'
+import { ANY_TIME } from '../../src/files/times.ts'
 
 interface Node {
   readonly kind: 'file' | 'folder' | 'link'
@@ -67,6 +68,7 @@ export class MemoryFiles implements FileHost {
       lineBreaks: true,
       offsets: true,
       timeSeconds: 1,
+      timeRange: ANY_TIME,
       flushes: 'all',
       copies: false,
     } as const
@@ -110,7 +112,7 @@ export class MemoryFiles implements FileHost {
     if (node === undefined) throw fileMissing(this.label, path)
     if (path === this.denied) throw permissionDenied(this.label, path, 'read')
     if (node.kind !== 'file') throw filesFailed(this.label, path, 'read', new Error('it is a folder'))
-    return Readable.from(pieces(node.bytes.subarray(options.offset ?? 0), options.signal))
+    return Readable.from(pieces(node.bytes.subarray(options.offset, options.entry?.size), options.signal))
   }
 
   async write(path: string, content: Readable, options: WriteOptions, signal?: AbortSignal): Promise<WrittenFile> {

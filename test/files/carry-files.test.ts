@@ -142,7 +142,7 @@ describe('files that were changed on both hosts', () => {
   it('stay as they are on the new host; the old one’s is kept, and listed with both hashes, until a person has decided', async () => {
     await conflict()
     const { planned, codes } = await both.pass()
-    expect(planned).toMatchObject([{ do: 'park', path: 'img/a.png' }])
+    expect(planned).toMatchObject([{ do: 'park', conflicts: [{ path: 'img/a.png' }] }])
     expect(codes).toEqual(['files-parked'])
     expect(newText('img/a.png')).toBe('changed on new')
     expect(readFileSync(kept('img/a.png'), 'utf8')).toBe('changed on old')

@@ -24,9 +24,14 @@ describe('a folder on one host where the other has a file', () => {
     both.old.put('img/late.png', 'late', 0o644, LATER)
     const { planned, codes } = await both.pass()
     expect(planned).toMatchObject([
-      { do: 'park', path: 'img/a.png', reason: 'is a folder on one host, and something else on the other' },
-      { do: 'park', path: 'img/a.png/large', reason: 'lies on one host in what is no folder on the other' },
       { do: 'carry', files: 1 },
+      {
+        do: 'park',
+        conflicts: [
+          { path: 'img/a.png', reason: 'is a folder on one host, and something else on the other' },
+          { path: 'img/a.png/large', reason: 'lies on one host in what is no folder on the other' },
+        ],
+      },
     ])
     expect(codes).toEqual(['files-carried', 'files-parked'])
     expect(newText('img/late.png')).toBe('late')
@@ -67,7 +72,7 @@ describe('a folder on one host where the other has a file', () => {
     for (const path of ['img', 'img/a.png', 'img/b.png']) both.old.nodes.delete(path)
     both.old.put('img', 'a file now', 0o644, LATER)
     const { planned, codes } = await both.pass()
-    expect(planned).toMatchObject([{ do: 'park', path: 'img' }])
+    expect(planned).toMatchObject([{ do: 'park', conflicts: [{ path: 'img' }] }])
     expect(codes).toContain('files-parked')
     expect(newText('img/a.png')).toBe('picture a')
   })

@@ -8,6 +8,7 @@ import { Secret } from '../../src/base/secret.ts'
 import { openFtp } from '../../src/files/ftp/index.ts'
 import { openLocal } from '../../src/files/local.ts'
 import type { FileHost } from '../../src/files/port.ts'
+import { ANY_TIME } from '../../src/files/times.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
 import { filesContract } from '../contract/files.ts'
@@ -141,6 +142,7 @@ describe('a host that is IIS', () => {
       lineBreaks: false,
       offsets: true,
       timeSeconds: 1,
+      timeRange: ANY_TIME,
       flushes: 'nothing',
       copies: false,
       sealed: false,

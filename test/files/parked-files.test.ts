@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { nameFrom } from '../../src/files/raw-names.ts'
 import { directly } from '../../src/run/step.ts'
 import { type ParkedFile, ParkedList, readParkedFiles } from '../../src/steps/parked-files.ts'
+import { perform, takeBack } from '../fakes/step-run.ts'
 import { Carrying } from './carrying.ts'
 
 const LATER = 1_700_000_100
@@ -24,7 +26,7 @@ describe('the copy of a file that was changed on both hosts', () => {
     both.fresh.put(path, 'changed on new', 0o644, LATER + 1)
   }
   const parked = async (path: string): Promise<ParkedFile> => {
-    const found = (await readParkedFiles(both.run)).get(path)
+    const found = readParkedFiles(both.run).get(path)
     if (found === undefined) throw new Error(`${path} isn't parked`)
     return found
   }
@@ -35,7 +37,7 @@ describe('the copy of a file that was changed on both hosts', () => {
     await conflicts('x', 'x.part')
     await both.pass()
     change('x', 'changed once more')
-    expect((await both.pass()).planned).toMatchObject([{ do: 'park', path: 'x' }])
+    expect((await both.pass()).planned).toMatchObject([{ do: 'park', conflicts: [{ path: 'x' }] }])
     expect(await keptText('x')).toBe('changed once more')
     expect(await keptText('x.part')).toBe('x.part of the old host')
     expect((await both.pass()).planned).toEqual([])
@@ -66,7 +68,7 @@ describe('the copy of a file that was changed on both hosts', () => {
       return read(path, options)
     }
     for (const change of planned) await step.apply(change, both.run)
-    expect([...(await readParkedFiles(both.run)).keys()]).toEqual(['y'])
+    expect([...readParkedFiles(both.run).keys()]).toEqual(['y'])
   })
 
   it('stands beside one whose name differs in case or in how an accent is written alone', async () => {
@@ -100,13 +102,26 @@ describe('the copy of a file that was changed on both hosts', () => {
     expect((await both.pass()).planned).toEqual([])
   })
 
+  it('is planned with many others in one change, and as journals of earlier versions have it by itself', async () => {
+    const paths = Array.from({ length: 450 }, (_, index) => `f${index}`)
+    await conflicts(...paths)
+    const step = both.step()
+    const planned = await perform(step, both.run)
+    expect(planned).toHaveLength(3)
+    expect(readParkedFiles(both.run).size).toBe(450)
+    const { conflicts: some } = z.object({ conflicts: z.array(z.looseObject({ path: z.string() })) }).parse(planned[0])
+    await takeBack(step, [{ do: 'park', ...some[0] }, ...planned.slice(1)], both.run)
+    const left = [...readParkedFiles(both.run).keys()]
+    expect(left).toEqual(some.slice(1).map(({ path }) => path))
+  })
+
   it('is not listed when the old host no longer has the file', async () => {
     await conflicts('x')
     const step = both.step()
     const [planned] = await step.plan(both.run)
     await both.old.remove('x')
     await step.apply(step.change.parse(planned), both.run)
-    expect((await readParkedFiles(both.run)).size).toBe(0)
+    expect(readParkedFiles(both.run).size).toBe(0)
   })
 })
 
@@ -119,31 +134,33 @@ describe('the list of parked files', () => {
     return { path, from: 'old', reason: 'changed on both hosts', kept: null, source, target: null, base: null }
   }
 
-  it('is on disk after every change, also one that was cut off, and is not written whole each time', async () => {
-    const list = new ParkedList()
-    const whole = new Set<bigint>()
-    for (let index = 0; index < 600; index += 1) {
-      const path = `f${index % 200}`
-      await list.change(run, directly, new Map([[path, index % 7 === 0 ? null : fileOf(path, index)]]))
-      const stats = statSync(at('parked-files.json'), { bigint: true, throwIfNoEntry: false })
-      if (stats !== undefined) whole.add(stats.mtimeNs)
-      if (index % 50 === 0) expect(await readParkedFiles(run)).toEqual(await list.files(run))
+  it('is on disk after every change, in the order of paths, and whole in the file that people read once it is told', async () => {
+    const list = new ParkedList(run, directly)
+    const model = new Map<string, ParkedFile>()
+    for (let index = 0; index < 300; index += 1) {
+      const path = `f${String(index % 100).padStart(2, '0')}`
+      const file = fileOf(path, index)
+      if (index % 7 === 0) await list.remove([path, 'never listed'])
+      else await list.put(file)
+      if (index % 7 === 0) model.delete(path)
+      else model.set(path, file)
+      if (index % 50 === 0) expect(readParkedFiles(run)).toEqual(model)
     }
-    expect(whole.size).toBeLessThan(12)
-    const before = new Map(await readParkedFiles(run))
-    await list.change(run, directly, new Map([['last', fileOf('last', 1)]]))
-    truncateSync(at('parked-files.log'), statSync(at('parked-files.log')).size - 10)
-    expect(await readParkedFiles(run)).toEqual(before)
-    const another = new ParkedList()
-    await another.change(run, directly, new Map([['last', fileOf('last', 2)]]))
-    expect((await readParkedFiles(run)).get('last')).toEqual(fileOf('last', 2))
     const full = (): Promise<never> => Promise.reject(new Error('the disk is full'))
-    await expect(list.change(run, full, new Map([['last', null]]))).rejects.toThrow('full')
-    expect((await list.files(run)).get('last')).toEqual(fileOf('last', 2))
-    await list.change(run, directly, new Map([['f1', null]]))
-    await list.complete(run, directly)
-    const people = JSON.parse(readFileSync(at('parked-files.json'), 'utf8'))
-    expect(people).toEqual([...(await readParkedFiles(run)).values()])
-    expect(people).toContainEqual(fileOf('last', 2))
+    const another = new ParkedList(run, full)
+    await expect(another.remove(['f01'])).rejects.toThrow('full')
+    another.close()
+    expect(list.get('f01')).toEqual(model.get('f01'))
+    const [finding] = await list.told()
+    expect(finding?.message).toContain(`${model.size} files are parked`)
+    const people = (): unknown => JSON.parse(readFileSync(at('parked-files.json'), 'utf8'))
+    expect(people()).toEqual([...model.keys()].sort().map((path) => model.get(path)))
+    await list.keepOnly((path) => path === 'f02')
+    await list.told()
+    expect(people()).toEqual([model.get('f02')])
+    await list.remove(['f02'])
+    expect(await list.told()).toEqual([])
+    expect(people()).toEqual([])
+    list.close()
   })
 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
-import { connectionLost } from '../../src/files/failures.ts'
+import { connectionLost, permissionDenied } from '../../src/files/failures.ts'
 import { directly, type Step } from '../../src/run/step.ts'
 import { RelayRecords } from '../../src/steps/relay-records.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
@@ -231,6 +231,39 @@ describe('files that are put on the new host while others are still fetched', ()
       expect(move.new.site.paths()).toEqual([])
       await relayed()
       expect(move.new.site.image()).toEqual(move.old.site.image())
+    })
+
+    it('are put once they are whole when the new host hangs up on the way', async () => {
+      const { host } = move.new
+      const write = host.write.bind(host)
+      const hungUp = Promise.withResolvers<void>()
+      let tries = 0
+      vi.spyOn(host, 'write').mockImplementation(async (path, content, options, signal) => {
+        if (path !== 'archive.zip' || tries++ > 0) return write(path, content, options, signal)
+        for await (const _chunk of content) break
+        hungUp.resolve()
+        throw connectionLost(host.label, path)
+      })
+      haltingBy(() => hungUp.promise)
+      await relayed()
+      expect(tries).toBe(2)
+      expect(move.new.site.image()).toEqual(move.old.site.image())
+    })
+
+    it('hold up nobody when something else fails and the old host gives out no more', async () => {
+      const { host } = move.new
+      const write = host.write.bind(host)
+      vi.spyOn(host, 'write').mockImplementation(async (path, content, options, signal) => {
+        if (path !== 'web.config') return write(path, content, options, signal)
+        await partArrives()
+        throw permissionDenied(host.label, path, 'write')
+      })
+      const restore = move.restore()
+      const apply = restore.apply.bind(restore)
+      const over = Promise.withResolvers<void>()
+      restore.apply = (change, run) => apply(change, run).finally(over.resolve)
+      haltingBy(() => over.promise)
+      await expect(relayed(restore)).rejects.toMatchObject({ code: 'file-permission-denied' })
     })
 
     it('are put anew when they change on the old host on their way', async () => {

@@ -54,7 +54,7 @@ describe('on this machine', () => {
     if (entry === undefined) throw new Error('not there')
     rmSync(join(site.path, 'file'))
     execFileSync('mkfifo', [join(site.path, 'file')])
-    expect(await bytesOf(host.read('file', { entry }))).toHaveLength(0)
+    expect((await errorOf(bytesOf(host.read('file', { entry })))).code).toBe('files-failed')
     rmSync(join(site.path, 'file'))
   })
 })
@@ -121,6 +121,31 @@ describe('a file that is something else when it is looked at again', () => {
       expect(await move.snapshot().plan(move.run)).toEqual([])
       await perform(move.restore(), move.run)
       expect(move.new.site.paths()).toEqual(['kept'])
+    } finally {
+      await move.stop()
+    }
+  })
+
+  it.each([
+    ['a small one', 3],
+    ['a large one', LARGE],
+  ])('is the folder that stands there by now, %s', async (_which, bytes) => {
+    const move = await startMove()
+    try {
+      move.old.site.put('file', Buffer.alloc(bytes, 'own'))
+      const { host, site } = move.old
+      const read = host.read.bind(host)
+      host.read = async (path, options) => {
+        if (path === 'file') {
+          rmSync(join(site.path, 'file'))
+          site.put('file/within', Buffer.from('within'))
+        }
+        return read(path, options)
+      }
+      await perform(move.snapshot(), move.run)
+      expect(await move.snapshot().plan(move.run)).toEqual([])
+      await perform(move.restore(), move.run)
+      expect(move.new.site.image()).toEqual(site.image())
     } finally {
       await move.stop()
     }

@@ -17,10 +17,10 @@ import { lastWord, mapped, meaningOf } from './failures.ts'
 import { listFolder, lookUp } from './folder.ts'
 import { OneEntry } from './one-entry.ts'
 import { type FtpOptions, labelOf } from './options.ts'
-import { renamingBy, sizeOf, writeByPart } from './parts.ts'
+import { renamingBy, writeByPart } from './parts.ts'
 import type { FtpPool } from './pool.ts'
 import { findPowers, freeBytes, serverHash } from './powers.ts'
-import { download, noLinks } from './transfer.ts'
+import { download, noLinks, sizeOf } from './transfer.ts'
 import { walk } from './walk.ts'
 
 export class FtpFiles implements FileHost {

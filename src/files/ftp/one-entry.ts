@@ -6,7 +6,7 @@ import type { FtpConnection } from './connection.ts'
 import { asked, isSurelyMissing, modified, saysMissing } from './folder.ts'
 import { eachLine } from './lines.ts'
 import { type ListedEntry, parseListLine } from './listing.ts'
-import { sizeOf } from './parts.ts'
+import { sizeOf } from './transfer.ts'
 import { fromWire, toWire } from './wire.ts'
 
 /** From so many lines on, to ask for one entry alone is less than to list its folder. */

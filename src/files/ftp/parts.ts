@@ -10,7 +10,7 @@ import { provenBytes } from '../resume.ts'
 import type { FtpConnection } from './connection.ts'
 import { meaningOf } from './failures.ts'
 import { serverHash } from './powers.ts'
-import { download, upload } from './transfer.ts'
+import { download, sizeOf, upload } from './transfer.ts'
 
 /** "Service not available, closing control connection" (RFC 959, section 4.2). */
 const GOING_AWAY = 421
@@ -161,10 +161,3 @@ export const renamingBy = (
     if (code >= 400 && (await look(path)) !== undefined) throw new FTPError({ code, message })
   },
 })
-
-/** Bytes of a file; `null` where the server doesn't say, or where none is. */
-export async function sizeOf({ client, features }: FtpConnection, path: string): Promise<number | null> {
-  if (!features.has('SIZE')) return null
-  const { code, message } = await client.sendIgnoringError(`SIZE ${path}`)
-  return code === 213 && /^213 \d+/.test(message) ? Number(message.slice(4).trim()) : null
-}

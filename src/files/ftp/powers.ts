@@ -1,5 +1,6 @@
 import { CaseProbe } from '../case-folding.ts'
 import type { FileEntry, FilePowers } from '../port.ts'
+import { ANY_TIME } from '../times.ts'
 import type { FtpConnection } from './connection.ts'
 import { toWire } from './wire.ts'
 
@@ -40,6 +41,7 @@ export async function findPowers(
     offsets: features.has('REST') || !features.has('SIZE'),
     // A listing alone tells minutes, and of older files days.
     timeSeconds: features.has('MLST') || features.has('MDTM') ? 1 : 60,
+    timeRange: ANY_TIME,
     flushes: 'nothing',
     copies: false,
     sealed: isEncrypted,

@@ -16,7 +16,7 @@ export interface Download {
 
 /**
  * The bytes of a file from `offset` on, as a stream that ends only when the server has said that all was sent and as much came as `size`
- * promised (all when `null`); of a file that grew, no more than that. `failed` makes the error to destroy it with.
+ * promised (all when `null`), or as the file has by then; of one that grew, no more than that. `failed` makes the error to destroy it with.
  */
 export function download(
   connection: FtpConnection,
@@ -42,7 +42,7 @@ export function download(
   const ended = (async (): Promise<unknown> => {
     try {
       await connection.client.downloadTo(sink, at, offset)
-      if (size !== null && got < wanted) throw cutShort(got + offset, size)
+      if (size !== null && got < wanted) await refuseCutShort(connection, at, got + offset, size)
       stream.end()
       return undefined
     } catch (error) {
@@ -54,8 +54,19 @@ export function download(
   return { stream, ended }
 }
 
-const cutShort = (got: number, size: number): Error =>
-  Object.assign(new Error(`${got} of ${size} bytes came, though the host said that it was all`), { code: 'ERR_CUT_SHORT' })
+/** A file may have become shorter since it was listed: then that is all of it. */
+async function refuseCutShort(connection: FtpConnection, at: string, got: number, size: number): Promise<void> {
+  const now = await sizeOf(connection, at)
+  if (now !== null && now <= got) return
+  throw Object.assign(new Error(`${got} of ${size} bytes came, though the host said that it was all`), { code: 'ERR_CUT_SHORT' })
+}
+
+/** Bytes of a file; `null` where the server doesn't say, or where none is. */
+export async function sizeOf({ client, features }: FtpConnection, path: string): Promise<number | null> {
+  if (!features.has('SIZE')) return null
+  const { code, message } = await client.sendIgnoringError(`SIZE ${path}`)
+  return code === 213 && /^213 \d+/.test(message) ? Number(message.slice(4).trim()) : null
+}
 
 /**
  * Sends a file to `part` and gives it time and mode; throws unless the host then holds as many bytes as it should. `from`: so many of

@@ -7,6 +7,7 @@ import type { ShellHashes } from './hashes.ts'
 import { seeNames } from './listing.ts'
 import { FLUSH } from './on-disk.ts'
 import { isMissing, REPLACE } from './placing.ts'
+import { TIMES } from './transfer.ts'
 
 /** OpenSSH's PROTOCOL file, section 4.10 (draft-ietf-secsh-filexfer-extensions-00, section 7). */
 const COPY = 'copy-data'
@@ -59,6 +60,7 @@ async function findPowers(channel: SftpChannel, root: string, hashes: ShellHashe
     offsets: true,
     // Protocol version 3 has whole seconds (draft-ietf-secsh-filexfer-02, section 5).
     timeSeconds: 1,
+    timeRange: TIMES,
     flushes: program !== null && channel.has(REPLACE) ? 'all' : channel.has(FLUSH) ? 'large' : 'nothing',
     copies: channel.has(COPY),
     sealed: true,

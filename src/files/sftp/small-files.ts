@@ -1,7 +1,6 @@
 import { Adrift, type LanePart } from '../adrift.ts'
 import { parentOf, partPath } from '../paths.ts'
 import type { FileEntry, Purpose, WriteOptions, WrittenFile } from '../port.ts'
-import { fitsTime } from '../tar.ts'
 import type { Whole } from '../whole.ts'
 import type { SftpRoot } from './inside.ts'
 import type { SftpPool } from './pool.ts'
@@ -115,8 +114,8 @@ export class SmallFiles {
     const { place, isReady, bySftp } = ways
     const { bytes, sha256 } = whole
     const { mode, mtimeSeconds } = options
-    // Without a mode the host gives its own, and only times since 1970 can be told to its programs.
-    if (bytes.length > SMALL_BYTES || mode === null || !fitsTime(mtimeSeconds)) return bySftp()
+    // Without a mode the host gives its own, and only some times can be told to its programs.
+    if (bytes.length > SMALL_BYTES || mode === null || !canBeTold(mtimeSeconds)) return bySftp()
     const written = { size: bytes.length, sha256 }
     const renamed = async (from: string): Promise<WrittenFile> => {
       try {
@@ -129,7 +128,7 @@ export class SmallFiles {
     }
     const without = (): Promise<WrittenFile> => this.#writes.write(root, { bytes, mode, mtimeSeconds }, renamed, bySftp)
     // What is to be replaced is looked at right before a rename of our own.
-    if (options.replaces !== undefined || !canBeTold(mtimeSeconds)) return without()
+    if (options.replaces !== undefined) return without()
     const file = { path, part: partPath(path), bytes, mode, mtimeSeconds }
     return this.#receivers.write(root, file, { written, isReady, ready: () => place(null), oneByOne: bySftp, without })
   }

@@ -4,6 +4,7 @@ import { connectionLost } from '../failures.ts'
 import { giveBack, Lender } from '../lent.ts'
 import type { WriteOptions, WrittenFile } from '../port.ts'
 import { afterFirst } from '../resume.ts'
+import { within } from '../times.ts'
 import { digestOf, wholeOf } from '../whole.ts'
 import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 
@@ -242,8 +243,10 @@ async function openNew(channel: SftpChannel, part: PartName, mode: number | null
   }
 }
 
-const attributesOf = (options: WriteOptions) => ({
-  ...(options.mode === null ? {} : { mode: options.mode & 0o7777 }),
-  atime: Math.floor(options.mtimeSeconds),
-  mtime: Math.floor(options.mtimeSeconds),
-})
+/** Times are unsigned numbers of 32 bits (draft-ietf-secsh-filexfer-02, section 5): until 2106. One of before 1970 would become a late one. */
+export const TIMES = [0, 2 ** 32 - 1] as const
+
+function attributesOf({ mode, mtimeSeconds }: WriteOptions) {
+  const time = within(TIMES, Math.floor(mtimeSeconds))
+  return { ...(mode === null ? {} : { mode: mode & 0o7777 }), atime: time, mtime: time }
+}
