@@ -1,6 +1,7 @@
 import { MigrateError } from '../base/errors.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Database } from '../databases/port.ts'
-import { type ForeignKey, fullName, type Identity, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import { type ForeignKey, fullName, type Identity, type Layout, readableColumns, type Table } from '../databases/schema.ts'
 import type { CarriedTable } from './apply-context.ts'
 import { baselineTables } from './baseline-file.ts'
 import type { TablePolicy } from './policy.ts'
@@ -12,8 +13,8 @@ export interface TablesOptions {
   readonly directory: string
   readonly source: Database
   readonly target: Database
-  /** A host's schema, read by whoever may know it already; each host's own `schema()` when absent. */
-  readonly schemaOf?: (database: Database) => Promise<Schema>
+  /** A host's layout, read by whoever may know it already; asked of each host when absent. */
+  readonly schemaOf?: (database: Database) => Promise<Layout>
   /** Which tables are reconciled, and how. */
   readonly tracked: (table: Table) => boolean
   readonly policyOf: (table: Table) => TablePolicy
@@ -25,8 +26,8 @@ export interface ReconciledTables {
   /** By the target's full name. */
   readonly tables: ReadonlyMap<string, CarriedTable>
   readonly foreignKeys: readonly ForeignKey[]
-  readonly sourceSchema: Schema
-  readonly targetSchema: Schema
+  readonly sourceSchema: Layout
+  readonly targetSchema: Layout
 }
 
 /**
@@ -34,7 +35,7 @@ export interface ReconciledTables {
  * Throws MigrateError `table-missing` and `schema-drift` where the hosts' schemas have come apart since the snapshot.
  */
 export async function reconciledTables(options: TablesOptions): Promise<ReconciledTables> {
-  const { source, target, tracked, references, policyOf, schemaOf = (database) => database.schema() } = options
+  const { source, target, tracked, references, policyOf, schemaOf = layoutOf } = options
   const [sourceSchema, targetSchema] = await Promise.all([schemaOf(source), schemaOf(target)])
   const targets = new Map(targetSchema.tables.map((table) => [nameKey(table), table]))
   const pairs = sourceSchema.tables.filter(tracked).map((table): { readonly source: Table; readonly target: Table } => {
@@ -71,7 +72,7 @@ export async function reconciledTables(options: TablesOptions): Promise<Reconcil
 }
 
 /** What numbers the table's rows, where the number alone is their key. */
-function numberedBy(table: Table, schema: Schema): Identity | undefined {
+function numberedBy(table: Table, schema: Layout): Identity | undefined {
   const [only, ...more] = table.key
   if (only === undefined || more.length > 0) return undefined
   return schema.identities.find((identity) => identity.column === only && fullName(identity.table) === fullName(table.name))
