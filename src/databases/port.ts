@@ -15,7 +15,7 @@ import type {
   Transaction,
   WholePrintedRow,
 } from './row-port.ts'
-import type { Identity, IdentityState, Schema, Table, TableName } from './schema.ts'
+import type { Identity, IdentityState, Layout, Schema, Table, TableName } from './schema.ts'
 import type { ScratchPower } from './scratch-port.ts'
 import type { MarkedStatement, Statement } from './statement.ts'
 
@@ -169,6 +169,8 @@ export interface Database {
   furtherFacts?(): Promise<Readonly<Record<string, string>>>
   /** The whole schema, without migrate's own tables (`migrate_marks`, `migrate_ledger`). */
   schema(): Promise<Schema>
+  /** Its layout alone, the tables in no set order, where that takes the server less than all of it. Optional power. */
+  layout?(): Promise<Layout>
   /** Its tables alone, where that takes the server less. Optional power. */
   tables?(): Promise<readonly Table[]>
   sizes(): Promise<readonly TableSize[]>
@@ -252,7 +254,7 @@ export interface Database {
   removeOwnTables(): Promise<void>
 
   /** Every identity and sequence as it stands now on the server, not as the schema was read. */
-  identities(schema: Schema): Promise<readonly IdentityState[]>
+  identities(schema: Pick<Layout, 'identities'>): Promise<readonly IdentityState[]>
   /**
    * Moves an identity so that the next value handed out lies beyond `value` (above it, or below for a negative increment), also
    * on a table that never had rows. Never moves it back. Reads it back and throws when it didn't hold.

@@ -162,6 +162,9 @@ export const schemaSchema = z
   .readonly()
 export type Schema = z.infer<typeof schemaSchema>
 
+/** What of a schema says how rows lie, which belong to which, and what numbers them. */
+export type Layout = Pick<Schema, 'tables' | 'foreignKeys' | 'identities'>
+
 /** Columns whose values are read, compared and hashed: all but the computed and the rowversion ones. */
 export const readableColumns = (table: Table): readonly Column[] =>
   table.columns.filter((column) => column.computed === null && !column.rowversion)

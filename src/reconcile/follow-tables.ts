@@ -7,9 +7,9 @@ import {
   fullName,
   type Identity,
   type IdentityState,
+  type Layout,
   placeOf,
   readableColumns,
-  type Schema,
   type Table,
 } from '../databases/schema.ts'
 import { openBaseline } from './baseline-file.ts'
@@ -30,7 +30,7 @@ export interface FollowOptions {
   readonly source: Database
   readonly target: Database
   /** What the playbook says of a table, by the old host's schema: whether it is reconciled, and its natural key. */
-  readonly rules: (schema: Schema) => (table: Table) => FollowRules
+  readonly rules: (schema: Layout) => (table: Table) => FollowRules
   /** Foreign keys that the playbook names, in the tables that the target has. */
   readonly references: (tables: readonly Table[]) => readonly ForeignKey[]
   readonly clock: Clock
@@ -70,15 +70,15 @@ export interface FollowPlan {
   readonly tables: readonly FollowedTable[]
   /** Of every table in the baseline. */
   readonly ends: Ends
-  readonly source: Schema
-  readonly target: Schema
+  readonly source: Layout
+  readonly target: Layout
 }
 
 export const identityKey = ({ table, column }: Pick<Identity, 'table' | 'column'>): string =>
   `${fullName(table)}.${column}`.toLowerCase()
 
 /** Tables that can be followed, with what is needed to; none before the baseline is complete. */
-export async function planFollow(options: FollowOptions, source: Schema, target: Schema): Promise<FollowPlan> {
+export async function planFollow(options: FollowOptions, source: Layout, target: Layout): Promise<FollowPlan> {
   const baseline = await openBaseline(options.directory)
   if (baseline === undefined) return { tables: [], ends: new Map(), source, target }
   try {
@@ -148,7 +148,7 @@ const isSame = (source: Table, target: Table): boolean => {
  * Numberings that rise as rows are added at the end of a table's keys: its own, or, where its key begins with a reference to a numbered
  * table (order_items: order_id, line), that one's. Empty where new rows may stand anywhere.
  */
-function signalsOf(table: Table, schema: Schema, foreignKeys: readonly ForeignKey[]): ReadonlySet<string> {
+function signalsOf(table: Table, schema: Layout, foreignKeys: readonly ForeignKey[]): ReadonlySet<string> {
   const [first, ...others] = table.key
   if (first === undefined) return new Set()
   const rises = ({ increment }: Identity): boolean => BigInt(increment) > 0n

@@ -1,6 +1,7 @@
+import { layoutOf } from '../databases/layout.ts'
 import { keyOnly } from '../databases/plan/restore.ts'
 import type { Database, KeyCells, Reader } from '../databases/port.ts'
-import { fullName, type Identity, type IdentityState, keyPositions, type Schema } from '../databases/schema.ts'
+import { fullName, type Identity, type IdentityState, keyPositions, type Layout } from '../databases/schema.ts'
 import { keyText } from './fingerprint.ts'
 import { FollowCarrier, type Known } from './follow-carry.ts'
 import { HOT_MS } from './follow-frontier.ts'
@@ -106,7 +107,7 @@ export class Follower {
   async #open(): Promise<FollowPlan> {
     if (this.#plan !== undefined) return this.#plan
     const { source, target } = this.#options
-    const [from, to] = await Promise.all([source.schema(), target.schema()])
+    const [from, to] = await Promise.all([layoutOf(source), layoutOf(target)])
     const plan = await planFollow(this.#options, from, to)
     if (plan.tables.length > 0) this.#plan = plan
     return plan
@@ -157,7 +158,7 @@ export class Follower {
   }
 }
 
-const narrowed = (schema: Schema, wanted: (identity: Identity) => boolean): Schema => ({
+const narrowed = (schema: Layout, wanted: (identity: Identity) => boolean): Layout => ({
   ...schema,
   identities: schema.identities.filter(wanted),
 })

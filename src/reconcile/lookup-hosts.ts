@@ -1,4 +1,5 @@
 import { MigrateError } from '../base/errors.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Database, KeyCells, LedgerEntry, Row } from '../databases/port.ts'
 import { findTable, fullName, keyPositions, type Table } from '../databases/schema.ts'
 import { keyLabel, keyText } from './fingerprint.ts'
@@ -40,7 +41,7 @@ export async function askHosts({ run, old, new: fresh }: Hosts, table: Table, as
   })
   if (old === undefined) return await alone('the playbook names none')
   try {
-    const found = findTable((await old.schema()).tables, fullName(table.name))
+    const found = findTable((await layoutOf(old)).tables, fullName(table.name))
     const there = found === 'ambiguous' ? undefined : found
     const onOld = there === undefined ? undefined : await rowOf(old, there, asked)
     const known = await answer({ row: onOld })

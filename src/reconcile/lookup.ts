@@ -1,7 +1,8 @@
 import { MigrateError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Database, KeyCells, LedgerEntry, Row } from '../databases/port.ts'
-import { findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import { findTable, fullName, type Layout, readableColumns, type Table } from '../databases/schema.ts'
 import { keyCells, keyLabel } from './fingerprint.ts'
 import { askHosts, type HostsAnswer, rowOf } from './lookup-hosts.ts'
 import { readParked } from './parked.ts'
@@ -62,7 +63,7 @@ export interface LookupOptions {
   /** As typed: a table's name, loosely, and its key, of several columns with commas between. */
   readonly table: string
   readonly key: string
-  readonly modeOf: (table: Table, schema: Schema) => 'track' | 'copy-only' | 'skip'
+  readonly modeOf: (table: Table, schema: Layout) => 'track' | 'copy-only' | 'skip'
 }
 
 /**
@@ -70,7 +71,7 @@ export interface LookupOptions {
  * Throws `table-unknown`, `key-unknown` (both `usage`), and what the new host's database throws.
  */
 export async function lookUp(options: LookupOptions): Promise<Lookup> {
-  const schema = await options.new.schema()
+  const schema = await layoutOf(options.new)
   const table = tableNamed(schema, options.table)
   const asked = cellsOf(table, options.key)
   const answer = await askHosts(options, table, asked)
@@ -103,7 +104,7 @@ async function shown(raw: Raw, target: Database, table: Table): Promise<LookedUp
   }
 }
 
-function tableNamed(schema: Schema, name: string): Table {
+function tableNamed(schema: Layout, name: string): Table {
   const found = findTable(schema.tables, name)
   if (found !== undefined && found !== 'ambiguous') return found
   const names = schema.tables.map((each) => (name.includes('.') ? fullName(each.name) : each.name.name))

@@ -1,12 +1,13 @@
 import { MigrateError } from '../base/errors.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Database } from '../databases/port.ts'
 import {
   byName,
   type ForeignKey,
   fullName,
   type Identity,
+  type Layout,
   readableColumns,
-  type Schema,
   type Table,
 } from '../databases/schema.ts'
 import type { CarriedTable } from './apply-context.ts'
@@ -20,8 +21,8 @@ export interface TablesOptions {
   readonly directory: string
   readonly source: Database
   readonly target: Database
-  /** A host's schema, read by whoever may know it already; each host's own `schema()` when absent. */
-  readonly schemaOf?: (database: Database) => Promise<Schema>
+  /** A host's layout, read by whoever may know it already; asked of each host when absent. */
+  readonly schemaOf?: (database: Database) => Promise<Layout>
   /** Which tables are reconciled, and how. */
   readonly tracked: (table: Table) => boolean
   readonly policyOf: (table: Table) => TablePolicy
@@ -33,8 +34,8 @@ export interface ReconciledTables {
   /** By the target's full name. */
   readonly tables: ReadonlyMap<string, CarriedTable>
   readonly foreignKeys: readonly ForeignKey[]
-  readonly sourceSchema: Schema
-  readonly targetSchema: Schema
+  readonly sourceSchema: Layout
+  readonly targetSchema: Layout
 }
 
 /**
@@ -42,7 +43,7 @@ export interface ReconciledTables {
  * Throws MigrateError `table-missing` and `schema-drift` where the hosts' schemas have come apart since the snapshot.
  */
 export async function reconciledTables(options: TablesOptions): Promise<ReconciledTables> {
-  const { source, target, tracked, references, policyOf, schemaOf = (database) => database.schema() } = options
+  const { source, target, tracked, references, policyOf, schemaOf = layoutOf } = options
   const [sourceSchema, targetSchema] = await Promise.all([schemaOf(source), schemaOf(target)])
   const targetNamed = byName(targetSchema.tables, (table) => fullName(table.name))
   const sourceNames = new Set(sourceSchema.tables.map((table) => fullName(table.name)))
@@ -82,7 +83,7 @@ export async function reconciledTables(options: TablesOptions): Promise<Reconcil
 }
 
 /** What numbers the table's rows, where the number alone is their key. */
-function numberedBy(table: Table, schema: Schema): Identity | undefined {
+function numberedBy(table: Table, schema: Layout): Identity | undefined {
   const [only, ...more] = table.key
   if (only === undefined || more.length > 0) return undefined
   return schema.identities.find((identity) => identity.column === only && fullName(identity.table) === fullName(table.name))

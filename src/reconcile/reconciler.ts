@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../base/clock.ts'
-import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
+import { fullName, type IdentityState, type Layout } from '../databases/schema.ts'
 import { carry } from './apply.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { Pace } from './apply-pace.ts'
@@ -236,8 +236,8 @@ export class Reconciler {
 
 interface Opened {
   readonly context: ApplyContext
-  readonly sourceSchema: Schema
-  readonly targetSchema: Schema
+  readonly sourceSchema: Layout
+  readonly targetSchema: Layout
 }
 
 function childrenFirst({ tables, foreignKeys }: ApplyContext) {

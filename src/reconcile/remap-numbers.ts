@@ -1,6 +1,6 @@
 import { isBeyond } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
-import { byName, fullName, type Identity, type IdentityState, type Schema } from '../databases/schema.ts'
+import { byName, fullName, type Identity, type IdentityState, type Layout } from '../databases/schema.ts'
 import type { ReconcileChange } from './plan-items.ts'
 
 /** So many numbers beyond the source's last one the target goes on, so that those that both hand out meanwhile don't meet at once. */
@@ -14,8 +14,8 @@ const nameOf = (identity: Identity): string => `${fullName(identity.table)}.${id
  * one that doesn't (a sequence) would hand such a number out a second time. `numbers`: where the source's columns stand. Read-only.
  */
 export async function numberMoves(
-  source: { readonly database: Database; readonly schema: Schema },
-  target: { readonly database: Database; readonly schema: Schema },
+  source: { readonly database: Database; readonly schema: Layout },
+  target: { readonly database: Database; readonly schema: Layout },
   isTracked: (table: string) => boolean,
 ): Promise<{ readonly moves: readonly ReconcileChange[]; readonly numbers: readonly IdentityState[] }> {
   const [from, to] = await Promise.all([identitiesOf(source), identitiesOf(target)])
@@ -34,7 +34,7 @@ const identitiesOf = ({
   schema,
 }: {
   readonly database: Database
-  readonly schema: Schema
+  readonly schema: Layout
 }): Promise<readonly IdentityState[]> =>
   database.identities({ ...schema, identities: schema.identities.filter((identity) => identity.column !== '') })
 

@@ -3,7 +3,7 @@ import { MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
-import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
+import { fullName, type IdentityState, type Layout } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { type HeadroomRecord, identityName } from './headroom.ts'
 import { bornRows } from './restore-guard.ts'
@@ -19,7 +19,7 @@ const restoredSchema = z.record(z.string(), z.string().nullable())
 export async function refuseEarlyRows(
   run: StepRun,
   target: Database,
-  schema: Schema,
+  schema: Layout,
   records: readonly HeadroomRecord[],
   states: ReadonlyMap<string, IdentityState>,
 ): Promise<void> {

@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
+import { layoutOf } from '../databases/layout.ts'
 import { type Course, type HeadroomOptions, isUsedUp, positionOf } from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import type { Database } from '../databases/port.ts'
-import type { IdentityState, Schema } from '../databases/schema.ts'
+import type { IdentityState, Layout } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { bumpFindings } from './bump-findings.ts'
 import { refuseEarlyRows, refuseUsed } from './bump-guard.ts'
@@ -83,7 +84,7 @@ class BumpIdentities implements Step<Change> {
 
   async plan(run: StepRun): Promise<readonly Change[]> {
     const old = databaseOf(this.#world.old)
-    const schema = await old.schema()
+    const schema = await layoutOf(old)
     const { states, course } = await this.#look(run, old, schema)
     const targets = await this.#targetStates()
     const missing = states.filter((state) => !targets.has(identityName(state.identity)) && !isUsedUp(state))
@@ -174,7 +175,7 @@ class BumpIdentities implements Step<Change> {
    * The old host's live identities, and what was seen of them since the snapshot. Where this run took none, they are watched for a
    * moment: a glance, which overrules no number that a person gave.
    */
-  async #look(run: StepRun, old: Database, schema: Schema): Promise<Pick<Sizing, 'states' | 'course'>> {
+  async #look(run: StepRun, old: Database, schema: Layout): Promise<Pick<Sizing, 'states' | 'course'>> {
     const states = await old.identities(schema)
     const seen = courseOf(run)
     if (seen !== undefined || run.dryRun || recallHeadroom(run).length > 0) return { states, course: seen ?? nothingSeen }
@@ -192,7 +193,7 @@ class BumpIdentities implements Step<Change> {
   /** Identities of the new host by name. */
   async #targetStates(): Promise<ReadonlyMap<string, IdentityState>> {
     const target = databaseOf(this.#world.new)
-    const states = await target.identities(await target.schema())
+    const states = await target.identities(await layoutOf(target))
     return new Map(states.map((state) => [identityName(state.identity), state]))
   }
 }

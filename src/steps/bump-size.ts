@@ -10,7 +10,7 @@ import {
   valuesUsed,
 } from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
-import { fullName, type IdentityState, type Schema } from '../databases/schema.ts'
+import { fullName, type IdentityState, type Layout } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { type HeadroomRecord, identityName, numberingKey } from './headroom.ts'
 import { rulesFor } from './rules.ts'
@@ -20,7 +20,7 @@ import type { World } from './world.ts'
 export interface Sizing {
   readonly world: World
   readonly options: HeadroomOptions
-  readonly schema: Schema
+  readonly schema: Layout
   /** All of them: those with a number in the playbook say how far the others go. */
   readonly states: readonly IdentityState[]
   /** What was seen of each on the old host so far, by name. */
@@ -78,7 +78,7 @@ function givenTogether(given: readonly ('auto' | number)[], minimum: number): 'a
 }
 
 /** What the playbook says of the table that an identity numbers. */
-function givenBy(world: World, schema: Schema): (state: IdentityState) => 'auto' | number {
+function givenBy(world: World, schema: Layout): (state: IdentityState) => 'auto' | number {
   const rules = rulesFor(world, schema)
   const tables = new Map(schema.tables.map((table) => [fullName(table.name), table]))
   return (state) => {

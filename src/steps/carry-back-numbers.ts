@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { formatCount } from '../base/units.ts'
+import { layoutOf } from '../databases/layout.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import { type IdentityState, identitySchema } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
@@ -55,7 +56,7 @@ export async function raisesBeyond(
 ): Promise<readonly Raise[]> {
   const old = databaseOf(world.old)
   const records = new Map(recallHeadroom(run).map((record) => [identityName(record.identity), record]))
-  return (await old.identities(await old.schema())).flatMap((state) => {
+  return (await old.identities(await layoutOf(old))).flatMap((state) => {
     const name = identityName(state.identity)
     const record = records.get(name)
     const raised = record === undefined ? 0n : BigInt(record.to) - BigInt(record.from)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Finding } from '../base/errors.ts'
+import { layoutOf } from '../databases/layout.ts'
 import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
 import type { Sequence, Step, StepRun } from '../run/step.ts'
 import { applyRaise, describeRaise, type Raise, raiseSchema, raisesBeyond } from './carry-back-numbers.ts'
@@ -63,6 +64,6 @@ const newHostKept: Finding = {
 
 async function raises(world: World, run: StepRun): Promise<readonly Raise[]> {
   const fresh = databaseOf(world.new)
-  const states = await fresh.identities(await fresh.schema())
+  const states = await fresh.identities(await layoutOf(fresh))
   return raisesBeyond(world, run, new Map(states.map(({ identity, last }) => [identityName(identity), last])))
 }

@@ -1,7 +1,8 @@
 import { MigrateError, messageOf } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Database } from '../databases/port.ts'
-import type { IdentityState, Schema } from '../databases/schema.ts'
+import type { IdentityState, Layout } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import type { GuardOptions } from './guard-options.ts'
 import { ask } from './http-exchange.ts'
@@ -17,7 +18,7 @@ export interface Fault {
 }
 
 export interface Numbers {
-  readonly schema: Schema
+  readonly schema: Layout
   readonly states: readonly IdentityState[]
 }
 
@@ -39,7 +40,7 @@ export class HostWatch {
   readonly #host: Host
   readonly #site: URL | undefined
   readonly #options: Looking
-  #schema: Schema | undefined
+  #schema: Layout | undefined
   readonly #told = new Set<string>()
 
   constructor(host: Host, { site }: World, options: Looking) {
@@ -98,7 +99,7 @@ export class HostWatch {
     if (database === undefined) return undefined
     try {
       return await limited(run, this.#options.answer, async () => {
-        const schema = this.#schema ?? (await database.schema())
+        const schema = this.#schema ?? (await layoutOf(database))
         this.#schema = schema
         const numbers = { schema, states: await database.identities(schema) }
         const why = await this.#whyNoRows(database, run)

@@ -1,6 +1,6 @@
 import { formatCount, formatDuration } from '../base/units.ts'
 import { positionOf, RELIABLE_MS } from '../databases/plan/headroom.ts'
-import type { IdentityState, Schema } from '../databases/schema.ts'
+import type { IdentityState, Layout } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import type { OrderOptions } from './guard-options.ts'
 import { identityName, recallHeadroom } from './headroom.ts'
@@ -84,7 +84,7 @@ export class OrderWatch {
     this.#options = options
   }
 
-  look(run: StepRun, schema: Schema, states: readonly IdentityState[], share: number): OrderSight {
+  look(run: StepRun, schema: Layout, states: readonly IdentityState[], share: number): OrderSight {
     const byName = new Map(states.map((state) => [identityName(state.identity), state]))
     const names = ordersIdentities(schema.tables, byName, this.#options.table)
     const now = run.clock.monotonic()

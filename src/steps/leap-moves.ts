@@ -2,9 +2,10 @@ import { z } from 'zod'
 import { isoTime } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
+import { layoutOf } from '../databases/layout.ts'
 import { type BothStates, gapOf, happened, leapTarget, type Move, type Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
-import type { Identity, IdentityState, Schema } from '../databases/schema.ts'
+import type { Identity, IdentityState, Layout } from '../databases/schema.ts'
 import type { Step, StepRun } from '../run/step.ts'
 import { databaseOf } from './database-parts.ts'
 import { HEADROOM_KEY, type HeadroomRecord, identityName, type LeapRecord, numberingKey, recallHeadroom } from './headroom.ts'
@@ -58,11 +59,11 @@ export async function rememberMove(
 export async function readBoth(
   world: World,
   names: ReadonlySet<string>,
-  schemas?: ReadonlyMap<Side, Schema>,
+  schemas?: ReadonlyMap<Side, Layout>,
 ): Promise<ReadonlyMap<string, BothStates>> {
   const read = async (side: Side): Promise<ReadonlyMap<string, IdentityState>> => {
     const database = databaseOf(world[side])
-    return statesOf(database, schemas?.get(side) ?? (await database.schema()), names)
+    return statesOf(database, schemas?.get(side) ?? (await layoutOf(database)), names)
   }
   const [old, fresh] = await Promise.all([read('old'), read('new')])
   return new Map([...names].map((name) => [name, { old: old.get(name), new: fresh.get(name) }]))
@@ -71,7 +72,7 @@ export async function readBoth(
 /** States of the identities with these names, and of what shares a sequence with them. */
 export async function statesOf(
   database: Database,
-  schema: Schema,
+  schema: Layout,
   names: ReadonlySet<string>,
 ): Promise<ReadonlyMap<string, IdentityState>> {
   const keys = new Set(schema.identities.filter((each) => names.has(identityName(each))).map(numberingKey))

@@ -3,7 +3,7 @@ import { isoTime } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import { type Course, perMinute, positionOf, RELIABLE_MS } from '../databases/plan/headroom.ts'
 import type { Database } from '../databases/port.ts'
-import type { IdentityState, Schema } from '../databases/schema.ts'
+import type { IdentityState, Layout } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { identityName } from './headroom.ts'
 import { identitiesBy } from './schema-seen.ts'
@@ -71,13 +71,13 @@ export async function whileSampling(run: StepRun, sampled: Sampled, work: (look:
 
 export interface Sampled {
   readonly old: Database
-  readonly schema: Schema
+  readonly schema: Layout
 }
 
 class Sampler {
   readonly #run: StepRun
   readonly #old: Database
-  #schema: Schema
+  #schema: Layout
   #looking: Promise<void> | undefined
   #failed = false
 

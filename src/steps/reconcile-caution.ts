@@ -4,7 +4,7 @@ import { firstOf, formatCount } from '../base/units.ts'
 import type { Side } from '../databases/plan/gap.ts'
 import { positionOf } from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
-import { findTable, fullName, type IdentityState, type Schema } from '../databases/schema.ts'
+import { findTable, fullName, type IdentityState, type Layout } from '../databases/schema.ts'
 import type { Planned } from '../reconcile/reconciler.ts'
 import type { StepRun } from '../run/step.ts'
 import { identityName, recallHeadroom } from './headroom.ts'
@@ -21,9 +21,9 @@ const NAMED = 4
 
 export interface Cautious {
   readonly world: World
-  /** The host that rows come from, and its schema. */
+  /** The host that rows come from, and its layout. */
   readonly source: Side
-  readonly schema: Schema
+  readonly schema: Layout
 }
 
 /**

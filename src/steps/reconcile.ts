@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../base/errors.ts'
 import { formatCount } from '../base/units.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Side } from '../databases/plan/gap.ts'
 import type { Database } from '../databases/port.ts'
-import type { IdentityState, Schema } from '../databases/schema.ts'
+import type { IdentityState, Layout } from '../databases/schema.ts'
 import { parkedPath } from '../reconcile/parked.ts'
 import { type ReconcileChange, reconcileChangeSchema } from '../reconcile/plan-items.ts'
 import type { Proof } from '../reconcile/proof.ts'
@@ -39,7 +40,7 @@ class ReconcileStep implements Step<ReconcileChange> {
   readonly #world: World
   readonly #direction: Direction
   #reconciler: Reconciler | undefined
-  readonly #schemas = new Map<Side, Schema>()
+  readonly #schemas = new Map<Side, Layout>()
   #proven: Proof | undefined
   /** Where the source's numbered columns stood when this pass was planned. */
   #numbers: readonly IdentityState[] | undefined
@@ -151,8 +152,8 @@ class ReconcileStep implements Step<ReconcileChange> {
   }
 
   /** Asked of each host once a pass: rules, tables and headroom go by one reading. */
-  async #schemaOf(side: Side): Promise<Schema> {
-    const schema = this.#schemas.get(side) ?? (await present(this.#world[side].database).schema())
+  async #schemaOf(side: Side): Promise<Layout> {
+    const schema = this.#schemas.get(side) ?? (await layoutOf(present(this.#world[side].database)))
     this.#schemas.set(side, schema)
     return schema
   }

@@ -1,9 +1,20 @@
 import type { Finding } from '../base/errors.ts'
-import { type ForeignKey, findTable, fullName, readableColumns, type Schema, type Table } from '../databases/schema.ts'
+import {
+  type ForeignKey,
+  findTable,
+  fullName,
+  type Layout,
+  readableColumns,
+  type Schema,
+  type Table,
+} from '../databases/schema.ts'
 import type { TableRules, World } from './world.ts'
 
 /** The playbook's rules for each table of a schema; what it doesn't name has the defaults. */
-export function rulesFor(world: Pick<World, 'tables' | 'defaults'>, schema: Schema): (table: Table) => TableRules {
+export function rulesFor(
+  world: Pick<World, 'tables' | 'defaults'>,
+  schema: Pick<Layout, 'tables'>,
+): (table: Table) => TableRules {
   const byName = new Map<string, TableRules>()
   for (const [name, rules] of world.tables) {
     const table = findTable(schema.tables, name)
@@ -13,13 +24,13 @@ export function rulesFor(world: Pick<World, 'tables' | 'defaults'>, schema: Sche
 }
 
 /** Tables whose rows are copied; those with mode `skip` are left empty. */
-export function copiedTables(world: World, schema: Schema): readonly Table[] {
+export function copiedTables(world: World, schema: Pick<Layout, 'tables'>): readonly Table[] {
   const rules = rulesFor(world, schema)
   return schema.tables.filter((table) => rules(table).mode !== 'skip')
 }
 
 /** Tables that are copied and reconciled. */
-export function trackedTables(world: World, schema: Schema): readonly Table[] {
+export function trackedTables(world: World, schema: Pick<Layout, 'tables'>): readonly Table[] {
   const rules = rulesFor(world, schema)
   return schema.tables.filter((table) => rules(table).mode === 'track')
 }

@@ -1,5 +1,6 @@
+import { layoutOf } from '../databases/layout.ts'
 import type { Database, ServerInfo, TableSize } from '../databases/port.ts'
-import type { IdentityState, Schema, Table } from '../databases/schema.ts'
+import type { IdentityState, Layout, Schema, Table } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 
 /** Answers by round and database. */
@@ -44,7 +45,7 @@ export const sizesForCheck = (run: StepRun, database: Database): Promise<readonl
 
 /** The tables as they are now, for whoever needs nothing else of the schema. */
 export const tablesOf = async (database: Database): Promise<readonly Table[]> =>
-  (await database.tables?.()) ?? (await database.schema()).tables
+  (await database.tables?.()) ?? (await layoutOf(database)).tables
 
 /**
  * Where a host's identities stand now, by a schema that was read earlier; by one read anew where they can't be asked by that one, since shops
@@ -52,10 +53,10 @@ export const tablesOf = async (database: Database): Promise<readonly Table[]> =>
  */
 export async function identitiesBy(
   database: Database,
-  earlier: Schema,
-): Promise<{ readonly schema: Schema; readonly states: readonly IdentityState[] }> {
+  earlier: Layout,
+): Promise<{ readonly schema: Layout; readonly states: readonly IdentityState[] }> {
   const states = await database.identities(earlier).catch(() => undefined)
   if (states !== undefined) return { schema: earlier, states }
-  const schema = await database.schema()
+  const schema = await layoutOf(database)
   return { schema, states: await database.identities(schema) }
 }

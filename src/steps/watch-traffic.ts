@@ -1,8 +1,9 @@
 import { MigrateError, messageOf } from '../base/errors.ts'
+import { layoutOf } from '../databases/layout.ts'
 import type { Pace } from '../databases/plan/gap.ts'
 import { RELIABLE_MS } from '../databases/plan/headroom.ts'
 import type { Database } from '../databases/port.ts'
-import { findTable, fullName, type IdentityState, type Schema, type Table } from '../databases/schema.ts'
+import { findTable, fullName, type IdentityState, type Layout, type Table } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { identityName } from './headroom.ts'
 import { statesOf } from './leap-moves.ts'
@@ -36,7 +37,7 @@ export class HostTraffic {
   readonly #host: Host
   readonly #world: World
   readonly #orders: string | undefined
-  #schema: Schema | undefined
+  #schema: Layout | undefined
   #samples: readonly Sample[] = []
   /** Whole looks and what was seen between them. */
   #glances: readonly Sample[] = []
@@ -125,7 +126,7 @@ export class HostTraffic {
   }
 
   async #read(database: Database): Promise<ReadonlyMap<string, IdentityState>> {
-    this.#schema ??= await database.schema()
+    this.#schema ??= await layoutOf(database)
     const states = await database.identities(this.#schema)
     return new Map(
       states.filter(({ identity }) => this.#isCounted(identity.table)).map((state) => [identityName(state.identity), state]),

@@ -127,6 +127,8 @@ export interface DatabaseAbilities {
   readonly sequences?: boolean
   /** An account that may only read can be allowed to see every definition, triggers among them; true when absent. */
   readonly definitions?: boolean
+  /** `Database.layout`; true when absent. */
+  readonly layout?: boolean
   /** `Reader.boundary`, and readers that honour `upTo`; true when absent. */
   readonly ranges?: boolean
   /** `Reader.blocks`, `Database.blockFormat`, `Database.loadBlocks` and `Database.unpackBlock`; true when absent. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { canonicalJson, type Json } from '../../src/base/json.ts'
-import { findTable, fullName, type Schema } from '../../src/databases/schema.ts'
+import { findTable, fullName, type Layout, type Schema } from '../../src/databases/schema.ts'
 import { type Contract, createAll, fillShop, PARENTS_FIRST, tableOf } from './database-kit.ts'
 
 export function schemaContract(contract: Contract): void {
@@ -70,6 +70,17 @@ export function schemaContract(contract: Contract): void {
       }
       const order = schema.identities.find((identity) => identity.table.name === 'orders')
       expect(order?.maximum).toBe('9223372036854775807')
+    })
+
+    it.skipIf(contract.abilities.layout === false)('has its layout alone, the same', async () => {
+      const { database, schema } = await contract.shop()
+      const layout = await database.layout?.()
+      const inSomeOrder = ({ tables, foreignKeys, identities }: Layout) => ({
+        tables: tables.toSorted((a, b) => (fullName(a.name) < fullName(b.name) ? -1 : 1)),
+        foreignKeys,
+        identities,
+      })
+      expect(layout && inSomeOrder(layout)).toEqual(inSomeOrder(schema))
     })
 
     it('gives sizes for every table', async () => {

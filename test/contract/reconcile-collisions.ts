@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { layoutOf } from '../../src/databases/layout.ts'
 import { fullName } from '../../src/databases/schema.ts'
 import { recordDecisions } from '../../src/reconcile/decisions.ts'
 import { summary } from '../../src/reconcile/plan-summary.ts'
@@ -56,7 +57,7 @@ export function collisionContract(host: () => DatabaseHost): void {
     }
 
     const ledger = async (table: ShopTable) => {
-      const { tables } = await pair.newDatabase.schema()
+      const { tables } = await layoutOf(pair.newDatabase)
       const { name } = tables.find((each) => each.name.name.toLowerCase() === table) ?? { name: { schema: '', name: table } }
       return await pair.newDatabase.ledgerEntries(RUN, fullName(name))
     }

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../src/base/clock.ts'
-import type { Database } from '../../src/databases/port.ts'
+import { layoutOf } from '../../src/databases/layout.ts'
+import type { Database, Statement } from '../../src/databases/port.ts'
 import { fullName, type Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
 import type { Decision } from '../../src/reconcile/decisions.ts'
@@ -62,17 +63,21 @@ export async function startedPair(
   await fill(old)
   const [oldDatabase, newDatabase] = [old.open({ connections: 2 }), fresh.open({ connections: 2 })]
   const directory = await mkdtemp(join(tmpdir(), 'migrate-reconcile-'))
-  const schema = await oldDatabase.schema()
-  const statements = newDatabase.ddl(schema)
+  const statements = await statementsFor(host, oldDatabase, further)
   const mark = (name: string) => ({ run: RUN, name })
-  for (const each of statements) if (each.stage === 'before') await newDatabase.execute(each.sql, mark(each.name))
-  for (const table of schema.tables) {
+  const create = async (stage: Statement['stage']): Promise<void> => {
+    const due = statements.filter((each) => each.stage === stage).map(({ sql, name }) => ({ sql, mark: mark(name) }))
+    if (newDatabase.executeTogether !== undefined) await newDatabase.executeTogether(due)
+    else for (const each of due) await newDatabase.execute(each.sql, each.mark)
+  }
+  await create('before')
+  for (const table of (await layoutOf(oldDatabase)).tables) {
     await oldDatabase.read(1, async ([reader]) =>
       newDatabase.load(table, reader.rows(table), mark(`load ${fullName(table.name)}`)),
     )
   }
-  for (const each of statements) if (each.stage === 'after') await newDatabase.execute(each.sql, mark(each.name))
-  const restored = await newDatabase.schema()
+  await create('after')
+  const restored = await layoutOf(newDatabase)
   for (const state of await newDatabase.identities(restored)) {
     const step = BigInt(state.identity.increment)
     await newDatabase.raiseIdentity(state.identity, (state.last ?? BigInt(state.identity.seed)) + step * headroom)
@@ -96,6 +101,18 @@ export async function startedPair(
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** By host: the contract's shop is the same in each pair, and a server takes long to tell all of its schema. */
+const known = new WeakMap<DatabaseHost, Map<boolean, readonly Statement[]>>()
+
+/** What creates the shop on the new host. */
+async function statementsFor(host: DatabaseHost, shop: Database, further: boolean): Promise<readonly Statement[]> {
+  const ofHost = known.get(host) ?? new Map<boolean, readonly Statement[]>()
+  known.set(host, ofHost)
+  const statements = ofHost.get(further) ?? shop.ddl(await shop.schema())
+  ofHost.set(further, statements)
+  return statements
 }
 
 /** What the playbook says of some tables, by their names in lower case. */

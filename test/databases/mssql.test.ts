@@ -22,6 +22,7 @@ const server = suite.skipped ? undefined : await suite.connect()
 const abilities = {
   ...ALL_ABILITIES,
   consistentReads: false,
+  layout: false,
   network: !suite.recorded,
   locks: !suite.recorded && server?.gaps.locks === false,
   sequences: server?.gaps.sequences === false,

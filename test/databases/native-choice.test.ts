@@ -1,18 +1,54 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Secret } from '../../src/base/secret.ts'
 import { optionFile } from '../../src/databases/mysql/native-argv.ts'
 import { chooseProgram, serverOf } from '../../src/databases/mysql/native-choice.ts'
-import { type Program, versionIn } from '../../src/databases/native/programs.ts'
+import { findPrograms, type Program, versionIn } from '../../src/databases/native/programs.ts'
 import { dumpArguments, libpqEnvironment } from '../../src/databases/postgres/native-argv.ts'
 import { chooseDump, chooseRestore } from '../../src/databases/postgres/native-choice.ts'
+import { installedPrograms } from '../../src/databases/postgres/native-programs.ts'
 import { countDumpedRows, dataFiles, restoreList } from '../../src/databases/postgres/native-toc.ts'
 
 const program = (name: string, words: string): Program => ({ name, path: `/bin/${name}`, version: versionIn(words), words })
 const dump = (release: string) => program('pg_dump', `pg_dump (PostgreSQL) ${release}`)
 const back = (release: string) => program('pg_restore', `pg_restore (PostgreSQL) ${release}`)
+
+describe('an installed program', () => {
+  /** A program that notes in `asked` each time it is run. */
+  const noting = async (folder: string, name: string): Promise<void> => {
+    await writeFile(join(folder, name), `#!/bin/sh\necho ${name} >> '${join(folder, 'asked')}'\necho '${name} 1.2'\n`, {
+      mode: 0o755,
+    })
+  }
+  const asked = (folder: string): Promise<string> => readFile(join(folder, 'asked'), 'utf8').catch(() => '')
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'migrate-programs-'))
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+
+  it('is asked once for its version, though several folders lead to it', async () => {
+    await noting(folder, 'dumper')
+    await mkdir(join(folder, 'other'))
+    await symlink(folder, join(folder, 'same'))
+    await symlink(join(folder, 'dumper'), join(folder, 'other', 'dumper'))
+    const found = await findPrograms('dumper', [folder, join(folder, 'same'), join(folder, 'other')])
+    expect(found).toMatchObject([{ path: join(folder, 'dumper'), version: [1, 2] }])
+    expect(await asked(folder)).toBe('dumper\n')
+  })
+
+  it('is not Debian’s wrapper, which only stands for one of those that are found by themselves', async () => {
+    await noting(folder, 'pg_wrapper')
+    await symlink('pg_wrapper', join(folder, 'pg_dump'))
+    await noting(folder, 'pg_restore')
+    vi.stubEnv('PATH', folder)
+    expect((await installedPrograms('pg_dump')).filter(({ path }) => path.startsWith(folder))).toEqual([])
+    expect((await installedPrograms('pg_restore')).filter(({ path }) => path.startsWith(folder))).toHaveLength(1)
+    expect(await asked(folder)).toBe('pg_restore\n')
+  })
+})
 
 describe('which pg_dump and pg_restore', () => {
   it('is the oldest that is no older than the server', () => {

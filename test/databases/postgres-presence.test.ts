@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
@@ -10,6 +9,7 @@ import { openPostgres } from '../../src/databases/postgres/index.ts'
 import type { Presence } from '../../src/databases/presence-port.ts'
 import { debianPostgres, type PostgresServer, startPostgres } from '../../src/demo/postgres-server.ts'
 import { sameDatabase } from '../../src/steps/same-database.ts'
+import { dataRoom } from '../servers/copies.ts'
 import { startCopiedPostgres } from '../servers/postgres-copies.ts'
 
 const OWNER = { user: 'shop', password: 'shop of the tests' }
@@ -21,7 +21,7 @@ describe('two databases of one fingerprint', () => {
   let copy: PostgresServer
   const opened: Database[] = []
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'migrate-presence-'))
+    folder = mkdtempSync(join(dataRoom, 'migrate-presence-'))
     chmodSync(folder, 0o755)
     const binaries = debianPostgres()
     const options = { host: '127.0.7.31', settings, ...(binaries === undefined ? {} : { binaries }) }

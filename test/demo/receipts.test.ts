@@ -1,17 +1,18 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { gatherCrowd, type KeptReceipt, type Takings } from '../../src/demo/crowd.ts'
 import { luck } from '../../src/demo/customers-luck.ts'
-import { type PostgresServer, startPostgres } from '../../src/demo/postgres-server.ts'
+import { debianPostgres, type PostgresServer } from '../../src/demo/postgres-server.ts'
 import { checkReceipts, describeCheck, isSound } from '../../src/demo/receipts.ts'
 import { type Shop, startShop } from '../../src/demo/shop.ts'
 import { writeSite } from '../../src/demo/shop-site.ts'
 import { createShopTables } from '../../src/demo/shop-tables.ts'
 import type { Resolver } from '../../src/dns/port.ts'
+import { dataRoom } from '../servers/copies.ts'
+import { startCopiedPostgres } from '../servers/postgres-copies.ts'
 
 const ADDRESS = '127.0.0.1'
 const SEED = 7
@@ -23,9 +24,14 @@ let shop: Shop
 let takings: Takings
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'migrate-shop-'))
+  folder = await mkdtemp(join(dataRoom, 'migrate-shop-'))
   await chmod(folder, 0o711) // As root, the server runs as somebody else and must get through.
-  server = await startPostgres({ directory: join(folder, 'postgres'), host: ADDRESS })
+  const binaries = debianPostgres()
+  server = await startCopiedPostgres({
+    directory: join(folder, 'postgres'),
+    host: ADDRESS,
+    ...(binaries === undefined ? {} : { binaries }),
+  })
   const url = await server.createDatabase('shop', { user: 'shop', password: 'demo' })
   database = new pg.Client({ connectionString: url })
   await database.connect()

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { networkInterfaces, tmpdir } from 'node:os'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bindMissing, type RestartableBind, startBind } from '../servers/bind.ts'
+import { dataRoom } from '../servers/copies.ts'
 import { freePort } from '../servers/ports.ts'
 import { sshdMissing, startSshd } from '../servers/sshd.ts'
 import { startUnbound, type Unbound, unboundMissing } from '../servers/unbound.ts'
@@ -29,7 +30,7 @@ describe.skipIf(missing !== null)(title, { timeout: 180_000 }, () => {
   let resolver: Unbound
   let hosts: { readonly side: 'old' | 'new'; readonly host: Host; readonly port: number }[]
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'migrate-ipv6-'))
+    folder = mkdtempSync(join(dataRoom, 'migrate-ipv6-'))
     chmodSync(folder, 0o755)
     bind = await startBind({ address: ADDRESS, zone: ZONE, records: [`@ 2 AAAA ${OLD_CONTENT}`, '@ 300 MX 0 .'] })
     resolver = await startUnbound({ address: ADDRESS, zone: ZONE, upstream: bind })

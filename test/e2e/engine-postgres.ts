@@ -1,8 +1,8 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { debianPostgres, type PostgresServer } from '../../src/demo/postgres-server.ts'
+import { dataRoom } from '../servers/copies.ts'
 import { startCopiedPostgres } from '../servers/postgres-copies.ts'
 import { columnsOf, openForBusiness, type StoryDatabase, type StoryEngine } from './engine.ts'
 
@@ -42,7 +42,7 @@ export const postgresStory: StoryEngine = {
     'CREATE TABLE "Passwords" ("CustomerID" integer PRIMARY KEY REFERENCES "Customers", "Hash" varchar(80) NOT NULL)',
   ],
   async start() {
-    const folder = await mkdtemp(join(tmpdir(), 'migrate-e2e-pg-'))
+    const folder = await mkdtemp(join(dataRoom, 'migrate-e2e-pg-'))
     // The servers run under another account than root, which must be let in.
     await chmod(folder, 0o755)
     const binaries = debianPostgres()

@@ -16,6 +16,7 @@ export const MEMORY_ABILITIES: DatabaseAbilities = {
   computed: false,
   objects: false,
   statements: true,
+  layout: false,
 }
 
 const column = (name: string, type: string, options: Partial<Column> = {}): Column => ({

@@ -1,9 +1,25 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { codeOf } from '../../src/base/errors.ts'
+
+const MEMORY = '/dev/shm'
+/** What the servers of some tests at a time may write, with much to spare. */
+const ROOM_BYTES = 6 * 1024 ** 3
+
+/**
+ * Where servers keep their data in tests: in memory, where there is room. A cluster of PostgreSQL has a thousand files, each database of it three
+ * hundred; to make them on a disk took more of the processors than all that is then asked of them.
+ */
+export const dataRoom: string = isRoomy(MEMORY) ? MEMORY : tmpdir()
+
+function isRoomy(folder: string): boolean {
+  if (!existsSync(folder)) return false
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize >= ROOM_BYTES
+}
 
 /** Where the tests of one run share the data folders that servers begin with. */
 const SHARED = 'MIGRATE_TEST_COPIES'

@@ -2,12 +2,12 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir, userInfo } from 'node:os'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import mysql, { type Connection } from 'mysql2/promise'
 import { Secret } from '../../src/base/secret.ts'
 import type { MysqlOptions } from '../../src/databases/mysql/index.ts'
-import { copyOf } from './copies.ts'
+import { copyOf, dataRoom } from './copies.ts'
 import { installMysql } from './mysql-install.ts'
 import { freePort } from './ports.ts'
 
@@ -94,7 +94,7 @@ export async function startTestMysql(
   options: { readonly host?: string; readonly settings?: Readonly<Record<string, string>> } = {},
 ): Promise<TestMysql> {
   const host = options.host ?? '127.0.0.1'
-  const folder = await mkdtemp(join(tmpdir(), 'migrate-mysql-'))
+  const folder = await mkdtemp(join(dataRoom, 'migrate-mysql-'))
   const user = userInfo().uid === 0 ? 'mysql' : userInfo().username
   await chmod(folder, 0o755)
   // Servers name their temporary tables by process: of two that share a folder one may remove the other's.

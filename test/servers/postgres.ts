@@ -1,10 +1,10 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { Secret } from '../../src/base/secret.ts'
 import type { PostgresOptions } from '../../src/databases/postgres/index.ts'
 import { debianPostgres } from '../../src/demo/postgres-server.ts'
+import { dataRoom } from './copies.ts'
 import { startCopiedPostgres } from './postgres-copies.ts'
 
 export interface PostgresAccount {
@@ -56,7 +56,7 @@ const chosen = (): string | undefined => (process.env.MIGRATE_TEST_POSTGRES === 
 export async function startTestPostgres(
   options: { readonly host?: string; readonly newest?: boolean; readonly settings?: Readonly<Record<string, string>> } = {},
 ): Promise<TestPostgres> {
-  const directory = await mkdtemp(join(tmpdir(), 'migrate-postgres-'))
+  const directory = await mkdtemp(join(dataRoom, 'migrate-postgres-'))
   await chmod(directory, 0o755)
   const binaries = options.newest === true ? undefined : chosen()
   const server = await startCopiedPostgres({

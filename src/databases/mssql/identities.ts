@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
-import { fullName, type Identity, type IdentityState, type Schema } from '../schema.ts'
+import { fullName, type Identity, type IdentityState, type Layout } from '../schema.ts'
 import { catalogColumns } from './catalog.ts'
 import { chunks } from './keys.ts'
 import { quoteName, quoteTable, quoteText } from './names.ts'
@@ -188,7 +188,7 @@ const tellsLastUsed = async (session: Session): Promise<boolean> =>
 const COLUMNS_PER_STATEMENT = 50
 
 /** Every identity as it stands now; what was dropped since the schema was read is left out. */
-export async function identityStates(session: Session, schema: Schema): Promise<readonly IdentityState[]> {
+export async function identityStates(session: Session, schema: Pick<Layout, 'identities'>): Promise<readonly IdentityState[]> {
   const states: IdentityState[] = []
   const columns = schema.identities.filter((identity) => identity.kind === 'column')
   for (const chunk of chunks(columns, COLUMNS_PER_STATEMENT)) {

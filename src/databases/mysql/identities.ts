@@ -1,5 +1,5 @@
 import { MigrateError } from '../../base/errors.ts'
-import { fullName, type Identity, type IdentityState, type Schema, type Table } from '../schema.ts'
+import { fullName, type Identity, type IdentityState, type Layout, type Table } from '../schema.ts'
 import { sequenceNames } from './introspect-objects.ts'
 import { chunks } from './keys.ts'
 import type { Session } from './session.ts'
@@ -97,7 +97,7 @@ function inSeries(counter: bigint, { increment, offset }: Steps): bigint {
 }
 
 /** Where every identity of the schema stands now. */
-export async function identityStates(session: Session, schema: Schema): Promise<readonly IdentityState[]> {
+export async function identityStates(session: Session, schema: Pick<Layout, 'identities'>): Promise<readonly IdentityState[]> {
   const steps = await stepsOf(session)
   // First: after a restart MySQL knows of a table's counter only what it noted long ago, until somebody reads the table.
   const edges = await edgesOf(session, schema.identities, 'last')

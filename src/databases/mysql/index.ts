@@ -9,7 +9,7 @@ import { ddl } from './ddl.ts'
 import { execute, executeTogether, retract } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
-import { readSchema } from './introspect.ts'
+import { readLayout, readSchema } from './introspect.ts'
 import { analyse, load, loadBlocks, loadTogether } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
 import { mysqlNative } from './native.ts'
@@ -45,6 +45,7 @@ export function openMysql(options: MysqlOptions): Database {
     blockFormat: BLOCK_FORMAT,
     info: () => use(serverInfo),
     schema: () => use((session) => readSchema(session, connections.limit)),
+    layout: () => use(readLayout),
     sizes: () => use(tableSizes),
     consequences,
     oversize: (schema, limits) => use((session) => oversize(session, schema, limits)),

@@ -1,4 +1,4 @@
-import type { Schema, SchemaObject } from '../schema.ts'
+import type { Layout, Schema, SchemaObject } from '../schema.ts'
 import { NO_SUCH_TABLE, serverNumber } from './errors.ts'
 import { tableFindings } from './findings.ts'
 import { readIdentities } from './identities.ts'
@@ -15,33 +15,43 @@ const MOST_TRIES = 5
  * The whole schema as it stands. DDL waits for nobody here: what is changed meanwhile may be seen before or after; where a table goes
  * between two questions, all are asked again. `connections`: how many there may be.
  */
-export async function readSchema(session: Session, connections: number): Promise<Schema> {
+export const readSchema = (session: Session, connections: number): Promise<Schema> =>
+  whileTablesGo(() => readOnce(session, connections))
+
+/** Its layout alone, read likewise. */
+export const readLayout = (session: Session): Promise<Layout> => whileTablesGo(async () => (await lookAtTables(session)).layout)
+
+async function whileTablesGo<T>(read: () => Promise<T>): Promise<T> {
   for (let left = MOST_TRIES; ; left -= 1) {
     try {
-      return await readOnce(session, connections)
+      return await read()
     } catch (error) {
       if (left === 1 || serverNumber(error) !== NO_SUCH_TABLE) throw error
     }
   }
 }
 
-async function readOnce(session: Session, connections: number): Promise<Schema> {
-  const [[database] = []] = (await session.query('SELECT DATABASE()')).rows
+async function lookAtTables(session: Session) {
+  const [[name] = []] = (await session.query('SELECT DATABASE()')).rows
+  const database = name ?? ''
   const triggers = await readTriggers(session)
-  const { tables, others } = await readTables(session, database ?? '', triggers)
+  const { tables, others } = await readTables(session, database, triggers)
+  const own = tables.map(({ table }) => table)
+  const foreignKeys = tables.flatMap((each) => each.foreignKeys)
+  const layout: Layout = { tables: own, foreignKeys, identities: await readIdentities(session, own) }
+  return { database, triggers, tables, others, layout }
+}
+
+async function readOnce(session: Session, connections: number): Promise<Schema> {
+  const { database, triggers, tables, others, layout } = await lookAtTables(session)
   const carried = new Set(tables.map(({ table }) => table.name.name))
   const read = await readObjects(
     session,
-    database ?? '',
+    database,
     triggers.filter((trigger) => carried.has(trigger.table)),
   )
   return {
-    tables: tables.map(({ table }) => table),
-    foreignKeys: tables.flatMap((each) => each.foreignKeys),
-    identities: await readIdentities(
-      session,
-      tables.map(({ table }) => table),
-    ),
+    ...layout,
     objects: [...tables.map(definitionOf), ...tables.flatMap(laterOf), ...read.objects],
     principals: await readPrincipals(session),
     findings: [

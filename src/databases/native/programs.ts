@@ -1,4 +1,4 @@
-import { access, constants, readdir } from 'node:fs/promises'
+import { access, constants, readdir, realpath } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { codeOf } from '../../base/errors.ts'
 import { runProgram } from '../../base/program.ts'
@@ -25,16 +25,23 @@ export async function versionedFolders(parent: string, prefix: string, inside: s
   return names.filter((name) => name.startsWith(prefix)).map((name) => join(parent, name, inside))
 }
 
-/** Every program of that name in the folders, in their order, asked for its version (`--version`, or other words). */
+/**
+ * Every program of that name in the folders, in their order, asked for its version (`--version`, or other words); once where several folders lead to
+ * the same one, as /bin and /usr/bin do.
+ */
 export async function findPrograms(
   name: string,
   folders: readonly string[],
   versionArgs: readonly string[] = ['--version'],
 ): Promise<readonly Program[]> {
   const found: Program[] = []
+  const asked = new Set<string>()
   for (const folder of new Set(folders)) {
     const path = join(folder, name)
     if (!(await isExecutable(path))) continue
+    const real = await realpath(path)
+    if (asked.has(real)) continue
+    asked.add(real)
     const { exit, stdout, stderr } = await runProgram({ program: path, args: versionArgs, signal: NEVER })
     const words = (stdout === '' ? stderr : stdout).split('\n', 1)[0]?.trim() ?? ''
     if (exit === 0) found.push({ name, path, version: versionIn(words), words })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
-import { fullName, type Identity, type IdentityState, type Schema, type TableName } from '../schema.ts'
+import { fullName, type Identity, type IdentityState, type Layout, type TableName } from '../schema.ts'
 import { ask, notOfExtension, SHOP_RELATION, SHOP_SCHEMA } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { inTransaction } from './transaction.ts'
@@ -91,7 +91,7 @@ export async function readIdentities(session: Session): Promise<readonly Identit
 }
 
 /** Where every identity of the schema stands now. */
-export async function identityStates(session: Session, schema: Schema): Promise<readonly IdentityState[]> {
+export async function identityStates(session: Session, schema: Pick<Layout, 'identities'>): Promise<readonly IdentityState[]> {
   const states: IdentityState[] = []
   const named = new Map(schema.identities.map((identity) => [nameOf(identity), identity]))
   for (const identity of named.values()) {

@@ -8,7 +8,7 @@ import { ddl } from './ddl.ts'
 import { execute, executeTogether, retract, runStatements } from './execute.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { publicRights, serverInfo, tableSizes } from './info.ts'
-import { readSchema } from './introspect.ts'
+import { readLayout, readSchema } from './introspect.ts'
 import { rowsByKey } from './keys.ts'
 import { analyse, load, loadBlocks, loadTogether } from './load.ts'
 import { marksOf, removeOwn } from './marks.ts'
@@ -43,6 +43,7 @@ export function openPostgres(options: PostgresOptions): Database {
     info: () => use(serverInfo),
     furtherFacts: () => use(publicRights),
     schema: () => use(readSchema),
+    layout: () => use(readLayout),
     sizes: () => use(tableSizes),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),

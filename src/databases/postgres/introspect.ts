@@ -1,4 +1,4 @@
-import type { Schema, SchemaObject } from '../schema.ts'
+import type { Layout, Schema, SchemaObject } from '../schema.ts'
 import type { CatalogObject } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { readExtensionRows } from './extension-rows.ts'
@@ -32,6 +32,24 @@ export async function readSchema(session: Session): Promise<Schema> {
         objects: ordered.objects,
         principals: await readPrincipals(session),
         findings: [...(await readFindings(session)), ...extensions.findings, ...ordered.findings],
+      }
+    },
+    true,
+  )
+}
+
+/** Without what is created beside the tables: for a third of the questions. */
+export async function readLayout(session: Session): Promise<Layout> {
+  return await inTransaction(
+    session,
+    'read',
+    async () => {
+      const identities = await readIdentities(session)
+      const tables = (await readTables(session, identities)).map(({ table }) => table)
+      return {
+        tables: [...(await readLargeObjects(session)), ...tables],
+        foreignKeys: await readForeignKeys(session),
+        identities,
       }
     },
     true,

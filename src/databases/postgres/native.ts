@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import { type ProgramEnd, runProgram } from '../../base/program.ts'
 import { expectSuccess } from '../native/process.ts'
-import { findPrograms, type Program, pathFolders, programName, versionedFolders } from '../native/programs.ts'
+import { findPrograms, type Program, programName } from '../native/programs.ts'
 import type { NativeMeans, NativePower, NativeRestore, NativeSave, NativeSaved, NativeWishes } from '../native-port.ts'
 import { fullName, type Schema, type TableName } from '../schema.ts'
 import { ask } from './catalog.ts'
@@ -12,6 +12,7 @@ import { runStatements } from './execute.ts'
 import { isLargeObjects } from './large-objects.ts'
 import { dumpArguments, libpqEnvironment, restoreArguments, type Section } from './native-argv.ts'
 import { chooseDump, chooseRestore, FORMAT } from './native-choice.ts'
+import { installedPrograms } from './native-programs.ts'
 import { countDumpedRows, dataFiles, restoreList } from './native-toc.ts'
 import { PUBLIC_RIGHTS_KIND } from './objects-rights.ts'
 import { quoteText } from './values.ts'
@@ -22,9 +23,10 @@ interface Tools {
   readonly find: (name: string) => Promise<readonly Program[]>
 }
 
-/** pg_dump and pg_restore, found in `folders`, where Debian, RPM packages and Homebrew put them, and in PATH. */
+/** pg_dump and pg_restore, found in `folders`; among all that are installed when absent. */
 export function postgresNative(options: PostgresOptions, connections: Connections, folders?: readonly string[]): NativePower {
-  const find = async (name: string): Promise<readonly Program[]> => findPrograms(name, folders ?? (await usualFolders()))
+  const find = (name: string): Promise<readonly Program[]> =>
+    folders === undefined ? installedPrograms(name) : findPrograms(name, folders)
   const tools: Tools = { options, connections, find }
   return {
     replaces: false,
@@ -33,17 +35,6 @@ export function postgresNative(options: PostgresOptions, connections: Connection
     restore: (work) => restore(tools, work),
     discard: (run) => connections.use((session) => endSessions(session, sessionName(run))),
   }
-}
-
-/** The programs themselves: Debian's /usr/bin/pg_dump is a wrapper that chooses one by the machine's own clusters. */
-async function usualFolders(): Promise<readonly string[]> {
-  const places = [
-    versionedFolders('/usr/lib/postgresql', '', 'bin'),
-    versionedFolders('/usr', 'pgsql-', 'bin'),
-    versionedFolders('/opt/homebrew/opt', 'postgresql@', 'bin'),
-    versionedFolders('/usr/local/opt', 'postgresql@', 'bin'),
-  ]
-  return [...(await Promise.all(places)).flat(), ...pathFolders()]
 }
 
 const serverRow = z.object({ number: z.number(), large: z.boolean() })

@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Bind, bindMissing, startBind } from '../../servers/bind.ts'
+import { dataRoom } from '../../servers/copies.ts'
 import { type Pebble, pebbleMissing, startPebble } from '../../servers/pebble.ts'
 import { freePorts } from '../../servers/ports.ts'
 import { sshdMissing, startSshd } from '../../servers/sshd.ts'
@@ -46,7 +46,7 @@ const RECORDS = [
 
 /** Two hosts in full, and the internet between them and their customers; every server is a real one. */
 export async function startCutoverScene(): Promise<CutoverScene> {
-  const folder = mkdtempSync(join(tmpdir(), 'migrate-cutover-'))
+  const folder = mkdtempSync(join(dataRoom, 'migrate-cutover-'))
   // The database servers run under another account than root, which must be let through.
   chmodSync(folder, 0o755)
   const bind = await startBind({

@@ -1,5 +1,5 @@
 import type { Database, Printing } from '../../../src/databases/port.ts'
-import { type ForeignKey, fullName, type Schema, type Table } from '../../../src/databases/schema.ts'
+import { type ForeignKey, fullName, type Layout, type Table } from '../../../src/databases/schema.ts'
 import { takeBaseline } from '../../../src/reconcile/baseline.ts'
 import { printingFor } from '../../../src/reconcile/printing.ts'
 import { Reconciler } from '../../../src/reconcile/reconciler.ts'
@@ -46,7 +46,7 @@ export async function baseline(
   schema: ModelSchema,
   directory: string,
   databases: Readonly<Record<Side, Database>>,
-  { tables }: Schema,
+  { tables }: Layout,
 ): Promise<void> {
   await takeBaseline({ directory, database: databases.new, peer: databases.old, tables, printingOf: printings(schema) })
 }
@@ -56,7 +56,7 @@ export function reconciler(
   directory: string,
   from: Side,
   databases: { readonly source: Database; readonly target: Database },
-  schemas: { readonly source: Schema; readonly target: Schema },
+  schemas: { readonly source: Layout; readonly target: Layout },
 ): Reconciler {
   return new Reconciler({
     run: RUN,
@@ -87,7 +87,7 @@ function references(schema: ModelSchema, tables: readonly Table[]): readonly For
 }
 
 /** By how much the new host's numbers stand above the old one's. */
-export async function raise(database: Database, schema: Schema, headroom: number): Promise<void> {
+export async function raise(database: Database, schema: Layout, headroom: number): Promise<void> {
   for (const { identity, last } of await database.identities(schema)) {
     // Never less than what was restored: the numbers themselves begin anew on a copy.
     await database.raiseIdentity(identity, (last ?? BigInt(identity.seed) - 1n) + BigInt(headroom))
@@ -97,7 +97,7 @@ export async function raise(database: Database, schema: Schema, headroom: number
 /** Numbers that a host would give next though one of the hosts has a row with it, or beyond it. */
 export async function lowIdentities(
   database: Database,
-  schema: Schema,
+  schema: Layout,
   numbers: ReadonlyMap<string, readonly bigint[]>,
 ): Promise<readonly string[]> {
   const states = await database.identities(schema)

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { layoutOf } from '../../../src/databases/layout.ts'
 import { fullName, type Table } from '../../../src/databases/schema.ts'
 import { compareTables } from '../../../src/reconcile/compare.ts'
 import { printingFor } from '../../../src/reconcile/printing.ts'
@@ -111,7 +112,7 @@ async function quietPair(host: DatabaseHost): Promise<Pair> {
 
 /** Everything that differs, as `table key`. */
 async function differing(pair: Pair, proof: Proof): Promise<readonly string[]> {
-  const [from, to] = [await pair.oldDatabase.schema(), await pair.newDatabase.schema()]
+  const [from, to] = [await layoutOf(pair.oldDatabase), await layoutOf(pair.newDatabase)]
   const tables = to.tables.filter((table) => proof.tables.has(fullName(table.name)))
   const pairs = tables.flatMap((table): (readonly [Table, Table])[] => {
     const source = from.tables.find((each) => each.name.name === table.name.name)

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MigrateError } from '../../../src/base/errors.ts'
+import { layoutOf } from '../../../src/databases/layout.ts'
 import type { Database, LedgerEntry } from '../../../src/databases/port.ts'
-import { fullName, type Schema } from '../../../src/databases/schema.ts'
+import { fullName, type Layout } from '../../../src/databases/schema.ts'
 import type { ReconcileChange } from '../../../src/reconcile/plan-items.ts'
 import type { Proof } from '../../../src/reconcile/proof.ts'
 import type { Reconciler } from '../../../src/reconcile/reconciler.ts'
@@ -39,7 +40,7 @@ export class Play {
     new: undefined,
   }
 
-  readonly schemas: Readonly<Record<Side, Schema>>
+  readonly schemas: Readonly<Record<Side, Layout>>
   readonly #known = new Set<string>()
 
   private constructor(
@@ -47,7 +48,7 @@ export class Play {
     directory: string,
     pair: ModelPair,
     databases: Readonly<Record<Side, Database>>,
-    schemas: Readonly<Record<Side, Schema>>,
+    schemas: Readonly<Record<Side, Layout>>,
     shopkeeper: Shopkeeper,
     restored: View,
   ) {
@@ -73,7 +74,7 @@ export class Play {
     for (const table of schema.tables) await pair.new.restore(table, await pair.old.rows(table))
     await pair.new.constrain(schema)
     const databases = { old: pair.old.open(), new: pair.new.open() }
-    const schemas = { old: await databases.old.schema(), new: await databases.new.schema() }
+    const schemas = { old: await layoutOf(databases.old), new: await layoutOf(databases.new) }
     const restored = await look(schema, pair.new, new Names())
     await raise(databases.new, schemas.new, schema.headroom)
     await baseline(schema, directory, databases, schemas.new)
