@@ -8,7 +8,6 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import { valuesUsed } from '../../src/databases/plan/headroom.ts'
 import type { Block, Database } from '../../src/databases/port.ts'
 import type { Identity, Table } from '../../src/databases/schema.ts'
-import { countRows } from '../../src/steps/restore-work.ts'
 import { failureOf, readAll, rowsOf } from '../contract/database-kit.ts'
 import { isMariadb, mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
@@ -56,22 +55,6 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('reading from MariaDB, and its
           seen = readers.length
         })
       }
-    })
-
-    it('have the server count rows, which sends none of them, also without a key and as of their own instant', async () => {
-      const made = await server.database()
-      await made.sql('CREATE TABLE t (a varchar(9)); INSERT INTO t SELECT seq FROM seq_1_to_3000')
-      const database = open(made)
-      const t = await tableIn(database, 't')
-      const sent = async (): Promise<number> => Number((await server.rootSql("SHOW GLOBAL STATUS LIKE 'Rows_sent'"))[0]?.[1])
-      const before = await sent()
-      expect(await countRows(database, t, new AbortController().signal)).toBe(3000)
-      expect((await sent()) - before).toBeLessThan(1000)
-      await database.read(1, async ([reader]) => {
-        expect(await reader.count?.(t)).toBe(3000)
-        await made.sql("INSERT INTO t VALUES ('late')")
-        expect(await reader.count?.(t)).toBe(3000)
-      })
     })
 
     it('say that rows of MyISAM are of no one instant', async () => {
