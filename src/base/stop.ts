@@ -49,7 +49,7 @@ export async function stoppable<T>(line: Line, work: () => Promise<T>): Promise<
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   } finally {
-    over.abort()
+    over.abort(null)
   }
 }
 
@@ -70,6 +70,6 @@ export async function unlessStopped<T>(thing: Promise<T>, late: (thing: T) => vo
       thing.then(resolve, reject)
     })
   } finally {
-    over.abort()
+    over.abort(null)
   }
 }

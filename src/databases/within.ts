@@ -10,7 +10,8 @@ export async function isWithin(ms: number, work: Promise<unknown>): Promise<bool
   try {
     return await Promise.race([work.then(() => true), late])
   } finally {
-    enough.abort()
+    // A reason of our own: without one, an error is made for it, with its stack.
+    enough.abort(null)
     work.catch(() => undefined)
   }
 }

@@ -56,6 +56,39 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
     ['by INSERT, where the server lets no LOAD DATA LOCAL in', '0'],
   ] as const
 
+  it.each(WAYS)(
+    'bring rows over whose computed values don’t fit, as a shop that isn’t strict has them, %s',
+    async (_way, localInfile) => {
+      const [from, to] = [await server.database(), await server.database()]
+      await from.sql(`SET sql_mode = ''; CREATE TABLE t (id int PRIMARY KEY, j text, v varchar(9), w varchar(9) CHARACTER SET latin1 AS (j) VIRTUAL,
+        n tinyint AS (v) STORED, d int AS (v + 0) VIRTUAL, e date AS (STR_TO_DATE(v, '%Y')) VIRTUAL, a int AS (JSON_VALUE(j, '$.a')) STORED, KEY kw (w), KEY kd (d));
+      INSERT INTO t (id, j, v) VALUES (1, '😀', '7q'), (2, '{"a":"x"}', '999'), (3, '{', ''), (4, NULL, NULL)`)
+      await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
+      const [source, target] = [open(from), open(to)]
+      const schema = await source.schema()
+      const table = await tableIn(source, 't')
+      await createAll(target, schema, ['before'])
+      const { bytes } = await source.read(1, ([reader]) => blocksOf(reader, table))
+      expect(await loaded(target, table, bytes)).toBe(4)
+      await createAll(target, schema, ['after'])
+      await target.transaction([table], async (transaction) => {
+        await transaction.insert(table, [['5', '[', '8r']])
+        await transaction.update(table, ['2', '😀', '-999'])
+      })
+      await from.sql(
+        `SET sql_mode = ''; INSERT INTO t (id, j, v) VALUES (5, '[', '8r'); UPDATE t SET j = '😀', v = '-999' WHERE id = 2`,
+      )
+      expect(await to.sql('SELECT * FROM t ORDER BY id')).toEqual(await from.sql('SELECT * FROM t ORDER BY id'))
+      // What was given and doesn't fit is refused as ever.
+      const given = Buffer.from('9\t{\tlonger than nine\n')
+      expect((await failureOf(loaded(target, table, [given], 'long'))).message).toContain("'v'")
+      const failure = await failureOf(
+        target.transaction([table], (transaction) => transaction.insert(table, [['9', '{', 'longer than nine']])),
+      )
+      expect(failure.message).toContain("'v'")
+    },
+  )
+
   it.each(WAYS)('bring every type over as it left, %s', async (_way, localInfile) => {
     const from = await samplesOn()
     const to = await server.database()

@@ -3,6 +3,7 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import { framedText } from '../../src/databases/mysql/print-sql.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Column, Table } from '../../src/databases/schema.ts'
+import { countRows } from '../../src/steps/restore-work.ts'
 import { failureOf, rowsOf } from '../contract/database-kit.ts'
 import { printingOf, printingPowers, printsOf, sumOf, unpacker } from '../contract/database-prints-kit.ts'
 import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
@@ -196,6 +197,21 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('fingerprints on MariaDB'), ()
       const { database, table } = await open(made)
       const failure = await failureOf((async () => unpacker(database)(table, Buffer.from('1\tx\n')))())
       expect([failure.code, failure.message]).toEqual(['block-not-readable', expect.stringContaining('cp850')])
+    })
+  })
+
+  it('aren’t needed to count rows: the server does, sends none of them, also without a key, and counts those of a reader’s instant', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE t (a varchar(9)); INSERT INTO t SELECT seq FROM seq_1_to_3000')
+    const { database, table: t } = await open(made)
+    const sent = async (): Promise<number> => Number((await server.rootSql("SHOW GLOBAL STATUS LIKE 'Rows_sent'"))[0]?.[1])
+    const before = await sent()
+    expect(await countRows(database, t, new AbortController().signal)).toBe(3000)
+    expect((await sent()) - before).toBeLessThan(1000)
+    await database.read(1, async ([reader]) => {
+      expect(await reader.count?.(t)).toBe(3000)
+      await made.sql("INSERT INTO t VALUES ('late')")
+      expect(await reader.count?.(t)).toBe(3000)
     })
   })
 })

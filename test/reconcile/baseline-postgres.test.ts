@@ -160,7 +160,9 @@ describe('a baseline of a PostgreSQL server', () => {
       const { changes } = await each.plan({})
       for (const change of changes) await each.apply(change)
       for (const name of ['"Orders"', 'orders', 'lines'])
-        expect(await to.sql(`SELECT * FROM ${name} ORDER BY id`), name).toEqual(await from.sql(`SELECT * FROM ${name} ORDER BY id`))
+        expect(await to.sql(`SELECT * FROM ${name} ORDER BY id`), name).toEqual(
+          await from.sql(`SELECT * FROM ${name} ORDER BY id`),
+        )
     } finally {
       await Promise.all([source.close(), target.close()])
     }

@@ -3,7 +3,7 @@ import { LEDGER_PAGE, type LedgerPage, ledgerPage } from '../ledger.ts'
 import type { KeyCells, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts'
 import { type Column, type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import { find, insertNumbered, printOf, removeCopies } from './find.ts'
-import { inSomeOrder, insertRows, withEnumErrors } from './insert.ts'
+import { inSomeOrder, insertRows, write } from './insert.ts'
 import { readColumns } from './introspect-columns.ts'
 import { chunks, hasEnumError, keyColumns, keyCondition, keysOf, withKeys } from './keys.ts'
 import { makeOwnTable, type OwnTable, withoutTable } from './marks.ts'
@@ -61,7 +61,7 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
   if (sets.length === 0) return
   const sql = `UPDATE ${quoteTable(table.name)} SET ${sets.join(', ')} WHERE ${keyCondition(keyColumns(table), [key])}`
   // Rows found are counted, changed or not (CLIENT_FOUND_ROWS, which the driver sets).
-  const { count } = await (hasEnumError(columns, row) ? withEnumErrors(session, columns, sql) : session.query(sql))
+  const { count } = await write(session, table, sql, hasEnumError(columns, row))
   if (count === 0) throw missingRow(session, table, key)
 }
 

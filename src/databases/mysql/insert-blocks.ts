@@ -2,7 +2,7 @@ import { MigrateError } from '../../base/errors.ts'
 import { giveBack } from '../buffers.ts'
 import { type Column, readableColumns, type Table } from '../schema.ts'
 import { BACKSLASH, CAPITAL_N, NEWLINE, TAB } from './block-bytes.ts'
-import { LENIENT_ROWS, miscount, refuseTooLarge, refuseWarnings, STATEMENT_LENGTH, withEnumErrors } from './insert.ts'
+import { LENIENT_ROWS, miscount, refuseTooLarge, STATEMENT_LENGTH, write } from './insert.ts'
 import { pieceOf } from './long-row.ts'
 import type { Session } from './session.ts'
 import { quoteNames, quoteTable } from './values.ts'
@@ -14,13 +14,11 @@ import { quoteNames, quoteTable } from './values.ts'
  * `value-too-large` for one that is longer than what the server takes at once.
  */
 export async function insertBlocks(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
-  const columns = readableColumns(table)
   const statements = new BlockStatements(table, session.kind.maxPacket)
   let count = 0
   const insert = async ({ bytes, rows, isLenient }: BlockStatement): Promise<void> => {
     const sql = bytes.toString('latin1')
-    const result = await (isLenient ? withEnumErrors(session, columns, sql) : session.query(sql))
-    if (result.warnings > 0 && !isLenient) await refuseWarnings(session, columns, sql, result.warnings)
+    const result = await write(session, table, sql, isLenient, true)
     if (result.count !== rows) throw miscount(session, table, rows, result.count)
     count += rows
   }

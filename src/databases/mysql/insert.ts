@@ -1,10 +1,10 @@
-import { MigrateError } from '../../base/errors.ts'
+import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Row } from '../port.ts'
-import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { fullName, readableColumns, type Table } from '../schema.ts'
 import { serverNumber } from './errors.ts'
 import { hasEnumError } from './keys.ts'
 import type { Result, Session } from './session.ts'
-import { SQL_MODE } from './settings.ts'
+import { LENIENT_MODE, SQL_MODE } from './settings.ts'
 import { quoteNames, quoteTable, writeExpression } from './values.ts'
 
 /** Text of one INSERT, characters; a character of utf8mb4 has four bytes at most, nearly all have one. */
@@ -58,20 +58,45 @@ export async function insertRows(session: Session, table: Table, rows: readonly 
   const someLenient = rows.some((row) => hasEnumError(columns, row))
   for (const part of insertStatements(table, rows, session.kind.maxPacket, someLenient ? LENIENT_ROWS : STATEMENT_ROWS)) {
     const lenient = someLenient && part.rows.some((row) => hasEnumError(columns, row))
-    const { count } = await (lenient ? withEnumErrors(session, columns, part.sql) : session.query(part.sql))
+    const { count } = await write(session, table, part.sql, lenient)
     if (count !== part.rows.length) throw miscount(session, table, part.rows.length, count)
   }
 }
 
 /**
- * An enum's error value (number 0) is only taken without strict mode ("The ENUM Type"). What strict mode would have refused comes as
- * a warning then: any but those for enums is an error here as well.
+ * Runs a statement that writes into a table, strictly; `hasEnumErrors`: leniently from the start. So it is run again where a value was
+ * refused that the server computes itself: on the old host, whose shop wasn't strict, it was computed in the same way. `refusesWarnings`:
+ * those of the strict mode too.
  */
-export async function withEnumErrors(session: Session, columns: readonly Column[], sql: string): Promise<Result> {
-  await session.query(`SET SESSION sql_mode = '${SQL_MODE.replace('STRICT_ALL_TABLES,', '')}'`)
+export async function write(
+  session: Session,
+  table: Table,
+  sql: string,
+  hasEnumErrors: boolean,
+  refusesWarnings = false,
+): Promise<Result> {
+  if (hasEnumErrors) return await leniently(session, table, sql)
+  let result: Result
+  try {
+    result = await session.query(sql)
+  } catch (error) {
+    const cause = error instanceof MigrateError ? error.cause : error
+    if (session.broken || !isOfComputed(table, serverNumber(error), messageOf(cause))) throw error
+    return await leniently(session, table, sql)
+  }
+  if (refusesWarnings && result.warnings > 0) await refuseWarnings(session, table, sql, result.warnings)
+  return result
+}
+
+/**
+ * An enum's error value (number 0) is only taken without strict mode ("The ENUM Type"). What strict mode would have refused comes as
+ * a warning then: any but those for enums and for values that the server computes is an error here as well.
+ */
+async function leniently(session: Session, table: Table, sql: string): Promise<Result> {
+  await session.query(`SET SESSION sql_mode = '${LENIENT_MODE}'`)
   try {
     const result = await session.query(sql)
-    await refuseWarnings(session, columns, sql, result.warnings)
+    await refuseWarnings(session, table, sql, result.warnings)
     return result
   } finally {
     if (!session.broken) await session.query(`SET SESSION sql_mode = '${SQL_MODE}'`)
@@ -84,15 +109,34 @@ const TRUNCATED = 1265
 /** A character set, collation or syntax that a later release will no longer know: ER_WARN_DEPRECATED_SYNTAX and its like. */
 const DEPRECATED = new Set([1287, 1681, 3719, 3778])
 
+/** A value that doesn't fit a column, which is named: WARN_DATA_TRUNCATED, ER_WARN_DATA_OUT_OF_RANGE, ER_TRUNCATED_WRONG_VALUE and its like. */
+const MISFITS = new Set([1264, TRUNCATED, 1292, 1366, 1406])
+
 /**
- * Throws with the first of the `count` warnings of the statement before, enums' error values and what is said of its words alone aside;
- * also when the server doesn't tell all of them.
+ * Of an expression's own value, which names no column where it is of none: ER_TRUNCATED_WRONG_VALUE, ER_DIVISION_BY_ZERO,
+ * ER_WRONG_VALUE_FOR_TYPE, ER_DATETIME_FUNCTION_OVERFLOW, and MariaDB's ER_JSON_BAD_CHR to ER_JSON_PATH_EMPTY.
  */
-export async function refuseWarnings(session: Session, columns: readonly Column[], sql: string, count: number): Promise<void> {
-  const enums = columns.filter((column) => column.codec === 'enum').map((column) => `column '${column.name}'`)
+const OF_EXPRESSIONS = new Set([1292, 1365, 1411, 1441, ...Array.from({ length: 10 }, (_none, at) => 4035 + at)])
+
+/** True of a warning or an error about a value that the server computes for a column of `table`, never about one that was given. */
+function isOfComputed({ columns }: Table, number = 0, words = ''): boolean {
+  const computed = columns.filter((column) => column.computed !== null).map(({ name }) => name)
+  if (computed.length === 0) return false
+  // `for column 'c' at row 1` and ``for column `db`.`table`.`c` at row 1``.
+  const named = / for column (?:'(.*)'|(?:`.*`\.)?`(.*)`)(?: at row \d+)?$/is.exec(words)
+  if (named === null) return OF_EXPRESSIONS.has(number) && !/\bcolumn\b/i.test(words)
+  return MISFITS.has(number) && computed.includes(named[1] ?? named[2]?.replaceAll('``', '`') ?? '')
+}
+
+/**
+ * Throws with the first of the `count` warnings of the statement before, enums' error values, values that the server computes and what is
+ * said of its words alone aside; also when the server doesn't tell all of them.
+ */
+export async function refuseWarnings(session: Session, table: Table, sql: string, count: number): Promise<void> {
+  const enums = table.columns.filter((column) => column.codec === 'enum').map((column) => `column '${column.name}'`)
   const { rows } = await session.query('SHOW WARNINGS')
   const bad = rows.find(([_level, number, words]) => {
-    if (DEPRECATED.has(Number(number))) return false
+    if (DEPRECATED.has(Number(number)) || isOfComputed(table, Number(number), words ?? '')) return false
     return Number(number) !== TRUNCATED || !enums.some((name) => words?.includes(name) === true)
   })
   if (bad === undefined && count > rows.length) throw untold(session, sql, count - rows.length)

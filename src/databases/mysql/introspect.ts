@@ -6,6 +6,7 @@ import { readObjects } from './introspect-objects.ts'
 import { type CatalogTable, readTables } from './introspect-tables.ts'
 import { readPrincipals } from './rights.ts'
 import type { Session } from './session.ts'
+import { LENIENT_MODE } from './settings.ts'
 import { readTriggers } from './triggers.ts'
 import { quoteName } from './values.ts'
 
@@ -79,16 +80,18 @@ function laterOf({ table, engineSql, indexes }: CatalogTable): readonly SchemaOb
   const name = table.name.name
   const isSpecial = (index: string): boolean => /^(FULLTEXT|SPATIAL) /i.test(index)
   const plain = indexes.filter((index) => !isSpecial(index))
+  // What the server computes for an index may not fit, as on the old host, whose shop wasn't strict: no value is written by this.
+  const lenient = table.columns.some(({ computed }) => computed !== null) ? `SET SESSION sql_mode = '${LENIENT_MODE}';\n` : ''
   const alter = (kind: string, what: string, sql: string): SchemaObject => ({
     kind,
     name: what,
     stage: 'after',
-    sql: `ALTER TABLE ${quoteName(name)} ${sql}`,
+    sql: `${lenient}ALTER TABLE ${quoteName(name)} ${sql}`,
     undo: null,
     table: table.name,
   })
   return [
-    ...(engineSql === null ? [] : [{ ...alter('engine', name, ''), sql: engineSql }]),
+    ...(engineSql === null ? [] : [{ ...alter('engine', name, ''), sql: lenient + engineSql }]),
     ...(plain.length === 0 ? [] : [alter('indexes', name, plain.map((index) => `ADD ${index}`).join(', '))]),
     ...indexes.filter(isSpecial).map((index) => alter('index', `${name}.${/`([^`]+)`/.exec(index)?.[1] ?? ''}`, `ADD ${index}`)),
   ]

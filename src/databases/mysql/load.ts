@@ -126,7 +126,7 @@ async function loadData(session: Session, table: Table, blocks: AsyncIterable<Bu
   const source = Readable.from(counted(), { objectMode: true, highWaterMark: 1 })
   const { count, info, warnings } = await session.loadLocal(sql, source)
   for (const block of handed) giveBack(block)
-  if (warnings > 0) await refuseWarnings(session, readableColumns(table), sql, warnings)
+  if (warnings > 0) await refuseWarnings(session, table, sql, warnings)
   const skipped = Number(/Skipped: (\d+)/.exec(info)?.[1] ?? 0)
   if (count === lines && skipped === 0) return count
   throw new MigrateError(

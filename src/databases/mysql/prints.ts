@@ -23,7 +23,7 @@ import { stream } from './stream.ts'
 import { quoteName, quoteTable, selectExpression } from './values.ts'
 
 /** What stands for a value that is no column's: digits. */
-const DIGITS: Column = {
+export const DIGITS: Column = {
   name: 'fingerprint',
   type: 'bigint unsigned',
   codec: 'number',

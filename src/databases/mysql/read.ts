@@ -1,10 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
 import type { Block, KeyCells, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
-import { readableColumns, type Table } from '../schema.ts'
+import { fullName, readableColumns, type Table } from '../schema.ts'
 import { BlockCollector } from './blocks.ts'
 import type { Connections } from './connection.ts'
 import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
-import { printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
+import { DIGITS, printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
 import type { Standing } from './standing.ts'
@@ -94,6 +94,12 @@ export function readerOn(session: Session, connections: Connections, { consisten
         () => boundary(session, connections, table, rows, after, signal),
         (key) => (key === undefined ? 0 : 1),
       ),
+    count: (table, signal) =>
+      readings.asked(
+        table,
+        () => countRows(session, connections, table, signal),
+        (rows) => rows,
+      ),
     sum: (table, printing, range = {}) =>
       readings.asked(
         table,
@@ -138,6 +144,19 @@ const blocksSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | '
 
 const blocks = (session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> =>
   stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options)
+
+/** InnoDB has no number of its rows at hand: it goes through the shortest of a table's indexes ("Aggregate Function Descriptions", COUNT). */
+async function countRows(
+  session: Session,
+  connections: Connections,
+  table: Table,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const sql = `SELECT COUNT(*) FROM ${quoteTable(table.name)}`
+  const found = stream(session, connections, sql, new CellCollector([DIGITS]), signal ? { signal } : {})
+  for await (const [row] of found) return Number(row?.[0])
+  throw new MigrateError('fault', `The ${session.label} didn't tell how many rows ${fullName(table.name)} has.`)
+}
 
 async function boundary(
   session: Session,

@@ -22,6 +22,9 @@ export async function readKind(session: Session): Promise<ServerKind> {
 export const SQL_MODE =
   'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'
 
+/** The same where what doesn't fit is warned of and not refused: whoever uses it looks at the warnings, or writes no value of the shop's. */
+export const LENIENT_MODE = SQL_MODE.replace('STRICT_ALL_TABLES,', '')
+
 /**
  * Settings that fix how values are printed and read, the same on both hosts, and that keep a slow reader connected
  * (net_write_timeout). `SET NAMES` comes as settings of its own, since this is one statement. Variables that only one family or
