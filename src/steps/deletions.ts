@@ -26,7 +26,8 @@ export const deletionShape = {
  * Throws MigrateError `too-many-deletions`; nothing has been removed then.
  */
 export function refuseTooMany(count: number, all: number, limit: number | string, label: string): void {
-  const most = typeof limit === 'number' ? limit : Math.ceil((all * Number.parseFloat(limit)) / 100)
+  // 1.1 % of 1,000 are 11, though floating point makes a little more of it.
+  const most = typeof limit === 'number' ? limit : Math.ceil(Number(((all * Number.parseFloat(limit)) / 100).toFixed(6)))
   if (count <= most) return
   throw new MigrateError(
     'too-many-deletions',

@@ -2,14 +2,10 @@ import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { MigrateError } from '../base/errors.ts'
 import { hashThread } from '../files/hash-beside.ts'
-import { Lender } from '../files/lent.ts'
 import type { FileEntry } from '../files/port.ts'
 import { hashesItself } from '../files/whole.ts'
 import type { StoredEntry } from './file-index.ts'
-
-/** Read in pieces of this size, two of SFTP's largest requests; so many lie idle at most. */
-const READ_BYTES = 510 * 1024
-const pieces = new Lender(READ_BYTES, 8)
+import { pieces, READ_BYTES } from './file-objects.ts'
 
 /** Nothing came of a file that was passed on while it came: it may come once more. */
 export const CAME_TO_NOTHING = 'file-came-to-nothing'

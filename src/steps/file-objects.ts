@@ -17,8 +17,8 @@ import { Incoming } from './file-incoming.ts'
 /** Smaller contents lie together in packs, and where is a row of the index, committed together with what refers to them. */
 const SMALL_BYTES = 128 * 1024
 /** Large contents are read in pieces of this size, two of SFTP's largest requests; so many lie idle at most. */
-const READ_BYTES = 510 * 1024
-const pieces = new Lender(READ_BYTES, 16)
+export const READ_BYTES = 510 * 1024
+export const pieces = new Lender(READ_BYTES, 16)
 /** Larger files than this are gone on with when they were broken off. */
 export const RESUMED_BYTES = 2 * 1024 * 1024
 

@@ -41,6 +41,8 @@ describe('an FTP server that takes `-a` for a name', () => {
   it('is believed when it lists nothing without it, too, and its refusal told', async () => {
     const [empty] = await listedBy((_given, talk) => talk.send(''))
     expect(await listed(empty)).toEqual([])
+    for (const words of ['550 No files found.', '450 No files found', '550 Directory is empty.'])
+      expect(await listed((await listedBy(() => words))[0])).toEqual([])
     const [shut] = await listedBy(() => '550 Permission denied.')
     expect(await errorOf(listed(shut))).toMatchObject({ code: 'file-permission-denied' })
   })

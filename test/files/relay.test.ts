@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
 import { connectionLost, permissionDenied } from '../../src/files/failures.ts'
 import { directly, type Step } from '../../src/run/step.ts'
+import { refuseTooMany } from '../../src/steps/deletions.ts'
 import { RelayRecords } from '../../src/steps/relay-records.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
 import { fillShop, type Move, startMove } from './moving-files.ts'
@@ -293,6 +294,12 @@ describe('removing what the old host doesn’t have', () => {
     expect(move.new.writes()).toBe(0)
     await perform(restore('4%'), move.run)
     expect(move.new.site.image()).toEqual(move.old.site.image())
+  })
+
+  it('takes a share to the last entry', () => {
+    expect(() => refuseTooMany(11, 1000, '1.1%', 'the new host')).not.toThrow()
+    expect(() => refuseTooMany(12, 1000, '1.1%', 'the new host')).toThrow('allows 11')
+    expect(() => refuseTooMany(12, 1001, '1.1%', 'the new host')).not.toThrow()
   })
 
   it('asks the old host no more once they are too many', async () => {

@@ -107,6 +107,38 @@ describe('a large file that is read over SFTP', () => {
     expect(Buffer.concat(pieces).equals(bytes)).toBe(true)
   })
 
+  it('is asked for no further ahead, with another one that is read beside it, than a single one', async () => {
+    const paths = ['large', 'larger']
+    for (const [index, path] of paths.entries()) site.put(path, randomBytes((16 + index) * MiB))
+    const users = [{ name: 'shop', password: 'correct horse' }]
+    const server = await startSftpServer({ folder: site.path, address: '127.0.0.1', users })
+    ends.push(() => server.close())
+    const { address, port, fingerprint } = server
+    const login = { host: address, port, fingerprint, user: 'shop', password: new Secret('correct horse'), root: '/' }
+    const host = opened(openSftp({ ...login, connections: 2 }))
+    const streams = await Promise.all(
+      paths.map(async (path) => {
+        const entry = await host.stat(path)
+        return host.read(path, entry === undefined ? {} : { entry })
+      }),
+    )
+    const requests = new Requests()
+    requests.isHolding = true
+    const read = streams.map(async (stream) => {
+      let got = 0
+      for await (const piece of stream as AsyncIterable<Buffer>) got += piece.length
+      return got
+    })
+    await vi.waitUntil(() => requests.underWay >= 2 * MiB)
+    const letting = setInterval(() => {
+      for (let count = 0; count < 8; count += 1) requests.release()
+    })
+    expect(await Promise.all(read)).toEqual([16 * MiB, 17 * MiB])
+    clearInterval(letting)
+    expect(requests.most).toBeGreaterThan(4 * MiB)
+    expect(requests.most).toBeLessThanOrEqual(8 * MiB + 2 * PIECE)
+  })
+
   it('is not asked for further ahead where the reader is what takes long', async () => {
     const bytes = randomBytes(12 * MiB)
     site.put('large', bytes)

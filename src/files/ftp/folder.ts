@@ -12,6 +12,8 @@ import { fromWire, toWire } from './wire.ts'
 
 /** Some servers say that all went well when it didn't (vsftpd: "226 Transfer done (but failed to open directory)."). */
 const FAILED_AFTER_ALL = /fail|denied|can't|cannot|could not/i
+/** What some refuse to list an empty folder with: "550 No files found." */
+const EMPTY = /\bno (?:files|entries|matches)\b|\bis empty\b/i
 
 /** Of every link on Unix. */
 const LINK_MODE = 0o777
@@ -64,6 +66,12 @@ async function entriesByList(connection: FtpConnection, folder: Folder, expected
   return entries
 }
 
+/** Asked in the folder itself, which can be entered. */
+function saysEmpty(connection: FtpConnection, error: unknown): boolean {
+  if (!(error instanceof FTPError) || ![450, 550].includes(error.code)) return false
+  return EMPTY.test(error.message) && ['unclear', 'other'].includes(meaningOf(error, connection))
+}
+
 interface Listed {
   readonly entries: FolderEntries
   /** How many lines the server's answer had, also of what isn't wanted. */
@@ -75,13 +83,14 @@ interface Listed {
 async function entriesBy(
   command: string,
   parse: (line: string) => ListedEntry | 'itself',
-  { client }: FtpConnection,
+  connection: FtpConnection,
   { path, label, only, see }: Folder,
   expected = 0,
 ): Promise<Listed> {
   const entries = new FolderEntries(path)
   let lines = 0
   let file: string | undefined
+  const { client } = connection
   const { answer, isWhole } = await eachLine(
     client,
     command,
@@ -95,7 +104,10 @@ async function entriesBy(
       entries.add(entry)
     },
     expected,
-  )
+  ).catch((error: unknown) => {
+    if (!saysEmpty(connection, error)) throw error
+    return { answer: { message: '' }, isWhole: true }
+  })
   if (FAILED_AFTER_ALL.test(answer.message)) throw permissionDenied(label, path, 'list', new Error(answer.message.trim()))
   if (!isWhole) {
     client.close()

@@ -12,18 +12,23 @@ import { OPEN, type SftpChannel, STATUS, statusOf } from './channel.ts'
 const REQUEST = 255 * 1024
 /** The reader gets pieces of about this size, of one or more requests. */
 const PIECE = 255 * 1024
-/** Asked for ahead of the reader, bytes: at first, and at most. It grows while the reader has to wait. */
+/** Asked for ahead of a file's reader, bytes, at first, and of all readers together, at most. It grows while the reader has to wait. */
 const FIRST_AHEAD = 1024 * 1024
 const MOST_AHEAD = 8 * 1024 * 1024
 /** Flushed at a time, bytes: a disk must be done with them before a server that answers nothing meanwhile is taken for lost. */
 const FLUSHED_BYTES = 256 * 1024 * 1024
-/** Written and not yet acknowledged, bytes: OpenSSH's channel window is 2 MiB, the rest waits here. */
-const MOST_WRITTEN = 4 * 1024 * 1024
+/** Written and not yet acknowledged, bytes: OpenSSH's channel window is 2 MiB, the rest waits here; nothing waits where several files are written. */
+const WINDOW = 2 * 1024 * 1024
+const MOST_WRITTEN = 2 * WINDOW
 
 /** Memory of pieces; so much of it, at most, lies idle. */
 const pieces = new Lender(PIECE, MOST_AHEAD / PIECE)
 
 const noop = (): void => undefined
+
+/** Large files that are read, and written, at this moment: what is held of them weighs together. */
+let [readers, writers] = [0, 0]
+const mostAhead = (): number => Math.max(FIRST_AHEAD, MOST_AHEAD / Math.max(1, readers))
 
 interface Piece {
   readonly at: number
@@ -70,6 +75,16 @@ export async function* readOpened(channel: SftpChannel, stretch: Stretch): Async
  * too.
  */
 async function* readAhead(channel: SftpChannel, handle: Buffer, stretch: Stretch): AsyncGenerator<Buffer> {
+  const isLarge = (stretch.size ?? 0) > FIRST_AHEAD
+  if (isLarge) readers += 1
+  try {
+    yield* readPieces(channel, handle, stretch)
+  } finally {
+    if (isLarge) readers -= 1
+  }
+}
+
+async function* readPieces(channel: SftpChannel, handle: Buffer, stretch: Stretch): AsyncGenerator<Buffer> {
   const { offset, size } = stretch
   const request = Math.min(REQUEST, channel.maxTransfer)
   const whole = Math.max(1, Math.floor(PIECE / request)) * request
@@ -87,7 +102,7 @@ async function* readAhead(channel: SftpChannel, handle: Buffer, stretch: Stretch
     }
     const first = ahead.shift()
     if (first === undefined) return
-    if (!first.isHere) window = Math.min(MOST_AHEAD, window * 2)
+    window = Math.min(mostAhead(), first.isHere ? window : window * 2)
     const got = beginning(await first.answers, request)
     if (got === 0) {
       if (size !== null) await refuseCutShort(channel, stretch, first.at)
@@ -160,6 +175,7 @@ export async function writePart(
   from = 0,
 ): Promise<WrittenFile> {
   const handle = from > 0 ? await channel.open(part.full, OPEN.write) : await openNew(channel, part, options.mode)
+  writers += 1
   const digest = digestOf(content)
   const hash = digest === undefined ? createHash('sha256') : undefined
   let size = from
@@ -176,7 +192,7 @@ export async function writePart(
         const isLast = at + request >= bytes.length
         ahead.add(piece.length, channel.write(handle, piece, size), isLast ? bytes : undefined)
         size += piece.length
-        await ahead.until(MOST_WRITTEN)
+        await ahead.until(writers > 1 ? WINDOW : MOST_WRITTEN)
       }
       if (size - flushed < FLUSHED_BYTES || !(await options.flushes(size))) continue
       flushed = size
@@ -194,6 +210,8 @@ export async function writePart(
   } catch (error) {
     await channel.close(handle).catch(noop) // the first error says more
     throw error
+  } finally {
+    writers -= 1
   }
   await channel.close(handle)
   return { size, sha256: hash?.digest('hex') ?? digest?.() ?? '' }
