@@ -31,11 +31,22 @@ function atMost(count: number, what: string): void {
     throw new MigrateError('fault', `${count} ${what} were asked for at once; at most ${MOST_KEYS} are allowed.`)
 }
 
+/** A server that couldn't be asked is asked again. */
+function askedOnce<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | undefined
+  return () => {
+    answer ??= ask()
+    answer.catch(() => {
+      answer = undefined
+    })
+    return answer
+  }
+}
+
 /** A PostgreSQL database, version 12 or newer. Connects when first used. */
 export function openPostgres(options: PostgresOptions): Database {
   const connections = new Connections(options)
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
-  let method: Promise<string> | undefined
   const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
     ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
@@ -51,14 +62,7 @@ export function openPostgres(options: PostgresOptions): Database {
       atMost(keys.length, 'keys')
       return await use((session) => rowsByKey(session, table, keys, false))
     },
-    fingerprintMethod: () => {
-      method ??= use(fingerprintMethod)
-      // A server that couldn't be asked is asked again.
-      method.catch(() => {
-        method = undefined
-      })
-      return method
-    },
+    fingerprintMethod: askedOnce(() => use(fingerprintMethod)),
     printedByKey: async (table, printing, keys) => {
       atMost(keys.length, 'keys')
       return await use((session) => printedByKey(session, table, printing, keys, false))
