@@ -5,23 +5,23 @@ import { byName, fullName, type Schema } from '../databases/schema.ts'
 import type { StepRun } from '../run/step.ts'
 import { copiedTables } from './rules.ts'
 import { sameDatabase } from './same-database.ts'
-import { infoForCheck, sizesForCheck, tablesForCheck } from './schema-seen.ts'
+import { infoForCheck, schemaForCheck, sizesForCheck, tablesForCheck } from './schema-seen.ts'
 import type { World } from './world.ts'
 
 /**
- * What stands against restoring a schema on the new host's database, all of it together: another engine, an older release, tables
- * that are there already and aren't this run's, children of tables that the playbook leaves empty. While `schemaAsked` is on its way from
- * the old host, the new one is asked. Read-only.
+ * What stands against restoring the schema on the new host's database, all of it together: another engine, an older release, tables
+ * that are there already and aren't this run's, children of tables that the playbook leaves empty. The schema is the snapshot's; where
+ * none was `saved` yet, the old host's, and while that is on its way, the new one is asked. Read-only.
  */
 export async function checkTarget(
   world: World,
   run: StepRun,
   target: Database,
-  schemaAsked: Promise<Schema>,
+  saved: Promise<Schema | undefined>,
   old: Database,
 ): Promise<readonly Finding[]> {
   const [schema, servers, [there, marks], sizes] = await Promise.all([
-    schemaAsked,
+    saved.then((schema) => schema ?? schemaForCheck(run, old)),
     serverFindings(run, old, target),
     // The marks last: a process of this run that was killed may have asked for tables that the server only makes now.
     tablesForCheck(run, target).then(async (seen) => [seen, await target.marks(run.id)] as const),

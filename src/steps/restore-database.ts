@@ -40,7 +40,6 @@ import {
   writtenFindings,
 } from './restore-work.ts'
 import { copiedTables, rulesFor, trackedTables } from './rules.ts'
-import { schemaForCheck } from './schema-seen.ts'
 import { SNAPSHOT_SIZES_KEY, snapshotDatabaseKind, snapshotSizesSchema } from './snapshot-database.ts'
 import type { StepContext, StepKind, World } from './world.ts'
 
@@ -73,16 +72,7 @@ class RestoreDatabase implements Step<RestoreChange> {
     if (old === undefined) return [missingDatabase(this.id, this.#world.old)]
     return gather(
       () => target.missingRights('write'),
-      async () => {
-        const saved = this.#store(run).schema()
-        return checkTarget(
-          this.#world,
-          run,
-          target,
-          saved.then((schema) => schema ?? schemaForCheck(run, old)),
-          old,
-        )
-      },
+      async () => checkTarget(this.#world, run, target, this.#store(run).schema(), old),
     )
   }
 
