@@ -5,7 +5,7 @@ import { type Answer, answered } from './mssql-answers.ts'
 
 /** A shop's catalog beside what change data capture made, all of it told as a user's, as a server does that marks nothing as its own. */
 const catalog = (capturing: number): readonly Answer[] => {
-  const view = { ansiNulls: true, quotedIdentifier: true, onSchema: null, onName: null, disabled: null }
+  const text = { ansiNulls: true, quotedIdentifier: true }
   return [
     [/is_cdc_enabled\) AS \[capturing\]/, [{ capturing }]],
     [/AS \[view\], c\.name AS \[column\]/, [{ view: 'tables', column: 'is_filetable' }]],
@@ -18,18 +18,19 @@ const catalog = (capturing: number): readonly Answer[] => {
     ],
     [/FROM sys\.schemas ORDER BY/, [{ name: 'cdc' }, { name: 'dbo' }, { name: 'sales' }]],
     [
+      /^SELECT o\.object_id AS \[id\], RTRIM/,
+      [
+        { id: 3, type: 'V', schema: 'dbo', name: 'Open' },
+        { id: 4, type: 'IF', schema: 'cdc', name: 'fn_cdc_get_all' },
+        { id: 5, type: 'P', schema: 'cdc', name: 'sp_batch' },
+      ],
+    ],
+    [
       /FROM sys\.sql_modules m/,
       [
-        { id: 3, type: 'V', schema: 'dbo', name: 'Open', definition: 'CREATE VIEW dbo.[Open] AS SELECT 1 AS a', ...view },
-        {
-          id: 4,
-          type: 'IF',
-          schema: 'cdc',
-          name: 'fn_cdc_get_all',
-          definition: 'CREATE FUNCTION cdc.fn_cdc_get_all() RETURNS TABLE AS RETURN SELECT 1 AS a',
-          ...view,
-        },
-        { id: 5, type: 'P', schema: 'cdc', name: 'sp_batch', definition: null, ...view },
+        { id: 3, definition: 'CREATE VIEW dbo.[Open] AS SELECT 1 AS a', ...text },
+        { id: 4, definition: 'CREATE FUNCTION cdc.fn_cdc_get_all() RETURNS TABLE AS RETURN SELECT 1 AS a', ...text },
+        { id: 5, definition: null, ...text },
       ],
     ],
     [

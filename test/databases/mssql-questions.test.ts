@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { catalogColumns } from '../../src/databases/mssql/catalog.ts'
 import { introspect, introspectTables } from '../../src/databases/mssql/introspect.ts'
+import { readModules } from '../../src/databases/mssql/introspect-modules.ts'
 import { type Loading, loadTogether } from '../../src/databases/mssql/loads.ts'
 import { readerOn } from '../../src/databases/mssql/read.ts'
 import type { Session } from '../../src/databases/mssql/session.ts'
@@ -41,6 +42,71 @@ describe('SQL Server is asked', () => {
     expect(
       few.asked.filter((sql) => /sys\.(?:sql_modules|database_principals|extended_properties|all_columns)/.test(sql)),
     ).toEqual([])
+  })
+
+  it('for the texts of its code by themselves, which are put together with names and triggers here', async () => {
+    const { session, asked } = answered(
+      [
+        /^SELECT o\.object_id AS \[id\], RTRIM/,
+        [
+          { id: 7, type: 'TR', schema: 'dbo', name: 'mail' },
+          { id: 5, type: 'V', schema: 'dbo', name: 'Open' },
+          { id: 6, type: 'TR', schema: 'dbo', name: 'ours' },
+          { id: 9, type: 'P', schema: 'dbo', name: 'made_meanwhile' },
+          { id: 8, type: 'P', schema: 'dbo', name: 'locked' },
+          { id: 10, type: 'P', schema: 'dbo', name: 'without a text' },
+        ],
+      ],
+      [
+        /FROM sys\.sql_modules m/,
+        [
+          { id: 4, definition: 'CREATE PROCEDURE sp_upgraddiagrams AS', ansiNulls: true, quotedIdentifier: true },
+          { id: 5, definition: 'CREATE VIEW [Open] AS', ansiNulls: false, quotedIdentifier: true },
+          { id: 6, definition: 'CREATE TRIGGER ours', ansiNulls: true, quotedIdentifier: true },
+          { id: 7, definition: 'CREATE TRIGGER mail', ansiNulls: true, quotedIdentifier: false },
+          { id: 8, definition: null, ansiNulls: true, quotedIdentifier: true },
+          { id: 10, definition: '', ansiNulls: true, quotedIdentifier: true },
+        ],
+      ],
+      [
+        /FROM sys\.triggers tr JOIN sys\.objects p/,
+        [
+          { id: 6, schema: 'dbo', name: 'migrate_marks', disabled: false },
+          { id: 7, schema: 'dbo', name: 'Orders', disabled: true },
+        ],
+      ],
+    )
+    expect(await readModules(session, () => false)).toEqual({
+      modules: [
+        {
+          id: 7,
+          kind: 'trigger',
+          name: { schema: 'dbo', name: 'mail' },
+          definition: 'CREATE TRIGGER mail',
+          ansiNulls: true,
+          quotedIdentifier: false,
+          on: { schema: 'dbo', name: 'Orders' },
+          disabled: true,
+          order: [],
+        },
+        {
+          id: 5,
+          kind: 'view',
+          name: { schema: 'dbo', name: 'Open' },
+          definition: 'CREATE VIEW [Open] AS',
+          ansiNulls: false,
+          quotedIdentifier: true,
+          on: null,
+          disabled: false,
+          order: [],
+        },
+      ],
+      hidden: [
+        { kind: 'procedure', name: 'dbo.locked' },
+        { kind: 'procedure', name: 'dbo.without a text' },
+      ],
+    })
+    expect(asked.filter((sql) => /sql_modules/.test(sql) && /\bJOIN\b/.test(sql))).toEqual([])
   })
 
   it('for the triggers of a table once for all parts that are loaded, and again when a statement may have made one', async () => {
