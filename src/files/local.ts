@@ -148,8 +148,8 @@ class LocalFiles implements FileHost {
         () => false,
       )
       await pipeline(content, through, handle.createWriteStream({ flush }), { ...(signal ? { signal } : {}) })
-      // As a number, one of before 1970 would be taken for now.
-      const time = new Date(options.mtimeSeconds * 1000)
+      // Node takes a number of before 1970 for now, but not its digits.
+      const time = `${options.mtimeSeconds}`
       await fs.utimes(partFull, time, time)
       await fs.chmod(partFull, options.mode ?? 0o644)
       await lastLook(options, { label: this.label, path }, () => this.stat(path)).catch(async (error: unknown) => {

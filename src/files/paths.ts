@@ -74,6 +74,13 @@ export function partPath(path: string): string {
   return joinPath(parentOf(path), `.${hashOf(name)}${PART}`)
 }
 
+/** Whose part a path is; `undefined` of all others, and where the name doesn't tell. */
+export function partOf(path: string): string | undefined {
+  const name = nameOf(path)
+  const isPart = name.startsWith('.') && name.endsWith(PART) && name.length > PART.length + 1
+  return isPart ? joinPath(parentOf(path), name.slice(1, -PART.length)) : undefined
+}
+
 const hashOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 32)
 
 /**

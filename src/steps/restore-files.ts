@@ -192,6 +192,7 @@ class RestoreFiles implements Step<Change> {
     return new Surplus({
       old: this.#context.world.old.files,
       isChosen: selectionOf(store),
+      isSaved: (path) => store.entry(path) !== undefined,
       deletes,
       powers,
       put: RelayRecords.openPut(run, this.#context.world.effects),

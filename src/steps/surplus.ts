@@ -1,4 +1,5 @@
 import { LongList } from '../base/long-list.ts'
+import { partOf } from '../files/paths.ts'
 import type { FileEntry, FileHost, FilePowers } from '../files/port.ts'
 import { MOST_DELETED, trulyGone } from './deletions.ts'
 import { isRight, leadsOutside } from './file-batches.ts'
@@ -14,6 +15,8 @@ export interface SurplusRules {
   /** Whether the playbook wants removed what was never saved from the old host. */
   readonly deletes: boolean
   readonly powers: FilePowers
+  /** Whether the snapshot has a path. */
+  isSaved(path: string): boolean
   /** What the relay put on the new host. */
   readonly put: FileStore | undefined
   readonly signal: AbortSignal
@@ -38,9 +41,16 @@ export class Surplus {
     if (entry.kind === 'other' || leadsOutside(entry)) return
     const { deletes, isChosen, powers, put } = this.#rules
     const known = put?.entry(entry.path)
-    const isOurs = known !== undefined && isRight(known, entry, powers)
+    const isOurs = known === undefined ? this.#isCutOff(entry) : isRight(known, entry, powers)
     if (isOurs || (deletes && isChosen(entry.path))) this.#waiting.push({ entry: { ...entry }, isOurs })
     if (this.#waiting.length >= ASKED_TOGETHER) await this.#ask()
+  }
+
+  /** The part of a file that the relay was cut off at, and that the old host then removed: nobody else would come back to it. */
+  #isCutOff({ path }: FileEntry): boolean {
+    const { put, isSaved } = this.#rules
+    const whose = partOf(path)
+    return whose !== undefined && put?.entry(whose) !== undefined && !isSaved(whose)
   }
 
   /** Once all were added: what is to be removed, in their order. */

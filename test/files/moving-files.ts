@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Json } from '../../src/base/json.ts'
 import { Secret } from '../../src/base/secret.ts'
 import { startSftpServer } from '../../src/demo/sftp-server.ts'
 import type { SftpFaults } from '../../src/demo/sftp-session.ts'
@@ -11,7 +12,7 @@ import { carryFilesKind } from '../../src/steps/carry-files.ts'
 import { restoreFilesKind } from '../../src/steps/restore-files.ts'
 import { rewriteConfigKind } from '../../src/steps/rewrite-config.ts'
 import { snapshotFilesKind } from '../../src/steps/snapshot-files.ts'
-import { TestRun, testContext, testWorld } from '../fakes/step-run.ts'
+import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { type SiteFolder, siteFolder } from '../servers/site-folder.ts'
 
 /** Two hosts with an SFTP server each, and a run between them. */
@@ -79,6 +80,22 @@ async function startSide(readOnly: boolean): Promise<readonly [Side, () => Promi
     site.remove()
   }
   return [{ site, faults, host, writes: () => server.counts.writes }, stop]
+}
+
+/** The snapshot at work, and the restore beside it from its first word on, as the runner does it. Returns what the restore planned. */
+export async function relayedBy(move: Move, restore: Step = move.restore()): Promise<readonly Json[]> {
+  const { run } = move
+  run.following = true
+  const taken = perform(move.snapshot(), run).finally(() => {
+    run.following = false
+  })
+  const begun = (async () => {
+    while (!run.handedOver) await new Promise((resolve) => setImmediate(resolve))
+    return await perform(restore, run)
+  })()
+  const [snapshot, done] = await Promise.allSettled([taken, begun])
+  for (const end of [snapshot, done]) if (end.status === 'rejected') throw end.reason
+  return done.status === 'fulfilled' ? done.value : []
 }
 
 /** A shop's files: pages, pictures, a link, an empty folder, odd names and modes. */

@@ -1,14 +1,12 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Json } from '../../src/base/json.ts'
-import { connectionLost, permissionDenied } from '../../src/files/failures.ts'
 import { directly, type Step } from '../../src/run/step.ts'
 import { refuseTooMany } from '../../src/steps/deletions.ts'
 import { RelayRecords } from '../../src/steps/relay-records.ts'
 import { perform, takeBack } from '../fakes/step-run.ts'
-import { fillShop, type Move, startMove } from './moving-files.ts'
+import { fillShop, type Move, relayedBy, startMove } from './moving-files.ts'
 
 let move: Move
 beforeEach(async () => {
@@ -22,21 +20,7 @@ afterEach(async () => {
 
 const RELAY = [{ do: 'relay', from: expect.stringContaining('sftp://') }]
 
-/** The snapshot at work, and the restore beside it from its first word on, as the runner does it. Returns what the restore planned. */
-async function relayed(restore: Step = move.restore()): Promise<readonly Json[]> {
-  const { run } = move
-  run.following = true
-  const taken = perform(move.snapshot(), run).finally(() => {
-    run.following = false
-  })
-  const begun = (async () => {
-    while (!run.handedOver) await new Promise((resolve) => setImmediate(resolve))
-    return await perform(restore, run)
-  })()
-  const [snapshot, done] = await Promise.allSettled([taken, begun])
-  for (const end of [snapshot, done]) if (end.status === 'rejected') throw end.reason
-  return done.status === 'fulfilled' ? done.value : []
-}
+const relayed = (restore?: Step): Promise<readonly Json[]> => relayedBy(move, restore)
 
 describe('files that are put on the new host while others are still fetched', () => {
   it('arrive as they were, and then nothing is left to do', async () => {
@@ -177,104 +161,6 @@ describe('files that are put on the new host while others are still fetched', ()
     expect(await move.restore().plan(move.run)).toEqual([])
     await takeBack(move.restore(), done, move.run)
     expect(move.new.site.image().filter((line) => !line.includes('.migrate-part'))).toEqual(before)
-  })
-
-  describe('large ones', () => {
-    const PART = '.archive.zip.migrate-part'
-    const archive = Buffer.alloc(6 * 2 ** 20, 'archive ')
-    /** The old host gives out the second half of the archive only once `held` has come. */
-    const haltingBy = (held: () => Promise<void>): void => {
-      let isFirst = true
-      move.old.site.put('archive.zip', archive)
-      const read = move.old.host.read.bind(move.old.host)
-      vi.spyOn(move.old.host, 'read').mockImplementation(async (path, options) => {
-        const content = await read(path, options)
-        if (path !== 'archive.zip' || !isFirst) return content
-        isFirst = false
-        const halting = async function* (): AsyncGenerator<Buffer> {
-          let came = 0
-          for await (const chunk of content as AsyncIterable<Buffer>) {
-            if (came < archive.length / 2 && came + chunk.length >= archive.length / 2) await held()
-            came += chunk.length
-            yield chunk
-          }
-        }
-        return Readable.from(halting(), { objectMode: false })
-      })
-    }
-    const partArrives = (): Promise<void> =>
-      vi
-        .waitUntil(() => (move.new.site.read(PART)?.length ?? 0) > 2 ** 20, { timeout: 60_000, interval: 5 })
-        .then(() => undefined)
-
-    it('begin to arrive before they have come whole, and have their name only then', async () => {
-      let early: Buffer | undefined
-      haltingBy(async () => {
-        await partArrives()
-        early = move.new.site.read('archive.zip')
-      })
-      const done = await relayed()
-      expect(early).toBeUndefined()
-      expect(move.new.site.image()).toEqual(move.old.site.image())
-      expect(await move.restore().plan(move.run)).toEqual([])
-      await takeBack(move.restore(), done, move.run)
-      expect(move.new.site.paths()).toEqual([])
-    })
-
-    it('have no name there when the old host breaks off, go on at the next try, and leave nothing when they are taken back', async () => {
-      haltingBy(async () => {
-        await partArrives()
-        throw connectionLost(move.old.host.label, 'archive.zip')
-      })
-      await expect(relayed()).rejects.toMatchObject({ code: expect.stringMatching(/files-connection-lost|snapshot-missing/) })
-      expect(move.new.site.paths()).not.toContain('archive.zip')
-      await takeBack(move.restore(), [{ do: 'relay', from: move.old.host.label }], move.run)
-      expect(move.new.site.paths()).toEqual([])
-      await relayed()
-      expect(move.new.site.image()).toEqual(move.old.site.image())
-    })
-
-    it('are put once they are whole when the new host hangs up on the way', async () => {
-      const { host } = move.new
-      const write = host.write.bind(host)
-      const hungUp = Promise.withResolvers<void>()
-      let tries = 0
-      vi.spyOn(host, 'write').mockImplementation(async (path, content, options, signal) => {
-        if (path !== 'archive.zip' || tries++ > 0) return write(path, content, options, signal)
-        for await (const _chunk of content) break
-        hungUp.resolve()
-        throw connectionLost(host.label, path)
-      })
-      haltingBy(() => hungUp.promise)
-      await relayed()
-      expect(tries).toBe(2)
-      expect(move.new.site.image()).toEqual(move.old.site.image())
-    })
-
-    it('hold up nobody when something else fails and the old host gives out no more', async () => {
-      const { host } = move.new
-      const write = host.write.bind(host)
-      vi.spyOn(host, 'write').mockImplementation(async (path, content, options, signal) => {
-        if (path !== 'web.config') return write(path, content, options, signal)
-        await partArrives()
-        throw permissionDenied(host.label, path, 'write')
-      })
-      const restore = move.restore()
-      const apply = restore.apply.bind(restore)
-      const over = Promise.withResolvers<void>()
-      restore.apply = (change, run) => apply(change, run).finally(over.resolve)
-      haltingBy(() => over.promise)
-      await expect(relayed(restore)).rejects.toMatchObject({ code: 'file-permission-denied' })
-    })
-
-    it('are put anew when they change on the old host on their way', async () => {
-      haltingBy(async () => {
-        await partArrives()
-        move.old.site.put('archive.zip', Buffer.alloc(archive.length, 'changed '), 0o644, 1_222_222_222)
-      })
-      await relayed()
-      expect(move.new.site.image()).toEqual(move.old.site.image())
-    })
   })
 
   it('wait for the whole snapshot where something is to be removed', () => {

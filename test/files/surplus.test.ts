@@ -13,7 +13,15 @@ it('what only the new host has is asked about while it is found: few are held th
   for (let index = 0; index < MANY - 3; index += 1) old.put(entry(index).path, 'x')
   const stat = vi.spyOn(old, 'stat')
   const allow = vi.fn()
-  const rules = { old, isChosen: () => true, deletes: true, put: undefined, powers: await old.powers(), allow }
+  const rules = {
+    old,
+    isChosen: () => true,
+    deletes: true,
+    put: undefined,
+    isSaved: () => false,
+    powers: await old.powers(),
+    allow,
+  }
   const surplus = new Surplus({ ...rules, signal: new AbortController().signal })
   for (let index = 0; index < MANY; index += 1) {
     await surplus.add(entry(index))
