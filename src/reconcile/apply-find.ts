@@ -1,11 +1,11 @@
 import type { Row, Transaction } from '../databases/port.ts'
-import { placeOf, readableColumns, type Table } from '../databases/schema.ts'
+import type { Table } from '../databases/schema.ts'
+import { cellsNamed, spellingOf } from './columns.ts'
 import { portions } from './rows-by-key.ts'
 
 /** Cells of some columns; `undefined` when one of them is NULL, which equals nothing. */
 export function cellsOf(table: Table, row: Row, names: readonly string[]): Row | undefined {
-  const columns = readableColumns(table).map((column) => column.name)
-  const cells = names.map((name) => row[placeOf(columns, name)] ?? null)
+  const cells = cellsNamed(table, row, names)
   return cells.includes(null) ? undefined : cells
 }
 
@@ -21,7 +21,8 @@ export async function equalRows(
   names: readonly string[],
   rows: ReadonlyMap<string, Row>,
 ): Promise<ReadonlyMap<string, readonly Row[]>> {
-  const columns = spelt(table, names)
+  const spelling = spellingOf(table)
+  const columns = names.map((name) => spelling(name) ?? name)
   const wanted = [...rows].flatMap(([name, row]) => {
     const cells = cellsOf(table, row, names)
     return cells === undefined ? [] : [{ name, cells }]
@@ -52,11 +53,6 @@ export async function equalRows(
     }
   }
   return found
-}
-
-function spelt(table: Table, names: readonly string[]): readonly string[] {
-  const columns = readableColumns(table).map((column) => column.name)
-  return names.map((name) => columns[placeOf(columns, name)] ?? name)
 }
 
 /** How cells look without case, accents and spaces at the end. */

@@ -3,17 +3,10 @@ import { MigrateError } from '../base/errors.ts'
 import { keyOnly } from '../databases/plan/restore.ts'
 import type { KeyCells, LedgerEntry, Row, Transaction, WholePrintedRow } from '../databases/port.ts'
 import { fullName, type IdentityState, type Table } from '../databases/schema.ts'
+import { cellsNamed } from './columns.ts'
 import { stateText } from './difference.ts'
 import { keyText, RowReader } from './fingerprint.ts'
-import {
-  cellsOf,
-  type FollowedTable,
-  type FollowOptions,
-  type FollowPlan,
-  isAhead,
-  isNewborn,
-  type Link,
-} from './follow-tables.ts'
+import { type FollowedTable, type FollowOptions, type FollowPlan, isAhead, isNewborn, type Link } from './follow-tables.ts'
 import { existing } from './rows-by-key.ts'
 
 /** What became of newborn rows: keys as `keyText`. */
@@ -164,12 +157,12 @@ export class FollowCarrier {
     { source, target, match }: FollowedTable,
     rows: readonly WholePrintedRow[],
   ): Promise<ReadonlySet<WholePrintedRow>> {
-    const asked = rows.filter(({ row }) => match.length > 0 && !cellsOf(source, row, match).includes(null))
+    const asked = rows.filter(({ row }) => match.length > 0 && !cellsNamed(source, row, match).includes(null))
     if (asked.length === 0) return new Set()
     const found = await transaction.find(
       target,
       match,
-      asked.map(({ row }) => cellsOf(source, row, match)),
+      asked.map(({ row }) => cellsNamed(source, row, match)),
     )
     // The server may take 'Ann' and 'ann' for one: with any of them there, none of these is carried now.
     return found.length === 0 ? new Set() : new Set(asked)
@@ -213,7 +206,7 @@ const entryOf = (key: KeyCells | undefined): readonly (readonly [string, KeyCell
 
 /** The parent's key; `undefined` where the row refers to none. Without a foreign key, shops write 0 or nothing for that. */
 function referred(table: Table, row: Row, names: readonly string[], { enforced }: Link): KeyCells | undefined {
-  const key = cellsOf(table, row, names)
+  const key = cellsNamed(table, row, names)
   if (key.includes(null)) return undefined
   return !enforced && key.every((cell) => cell === '0' || cell === '') ? undefined : key
 }

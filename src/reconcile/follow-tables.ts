@@ -13,6 +13,7 @@ import {
   type Table,
 } from '../databases/schema.ts'
 import { openBaseline } from './baseline-file.ts'
+import { cellsNamed } from './columns.ts'
 import { Frontier } from './follow-frontier.ts'
 import { parentsFirst } from './order.ts'
 import { addedColumns, type Printer, Printers, printingOn, withoutColumns } from './printing.ts'
@@ -190,12 +191,6 @@ function linkOf(key: ForeignKey, tables: readonly Table[]): readonly Link[] {
   ]
 }
 
-/** Cells of these columns, by name in any case of letters. */
-export function cellsOf(table: Table, row: Row, names: readonly string[]): KeyCells {
-  const columns = readableColumns(table).map((column) => column.name)
-  return names.map((name) => row[placeOf(columns, name)] ?? null)
-}
-
 /**
  * True for a key that was born since the baseline, on whichever host: the two hosts may have given it to different rows. What is no
  * number is the same thing wherever it is the same.
@@ -218,7 +213,7 @@ const WHOLE = /^-?\d+$/
 export function isAhead(table: Table, row: Row, states: readonly IdentityState[]): boolean {
   return states.some(({ identity, next }) => {
     if (!sameName(identity.table, table.name) || identity.column === '') return false
-    const [cell] = cellsOf(table, row, [identity.column])
+    const [cell] = cellsNamed(table, row, [identity.column])
     if (cell === undefined || cell === null || !WHOLE.test(cell)) return true
     return !isBeyond(next, BigInt(cell), identity.increment)
   })

@@ -1,5 +1,6 @@
 import type { Cell, Row } from '../databases/port.ts'
 import { placeOf, readableColumns, type Table } from '../databases/schema.ts'
+import { columnAt } from './columns.ts'
 import type { RowState } from './difference.ts'
 import { sumOf } from './merge-decimal.ts'
 import { compareAge } from './merge-newest.ts'
@@ -93,10 +94,7 @@ export function winner(
   const rule = directed(policy.conflict, sourceSide)
   if (rule === 'source' || rule === 'target') return rule
   if (typeof rule !== 'object') return undefined
-  const at = placeOf(
-    readableColumns(table).map((column) => column.name),
-    rule.newest,
-  )
+  const at = columnAt(table, rule.newest)
   const age = compareAge(source[at] ?? null, target[at] ?? null)
   return age === undefined || age === 0 ? undefined : age > 0 ? 'source' : 'target'
 }

@@ -1,6 +1,7 @@
 import type { Database, Row } from '../databases/port.ts'
-import { placeOf, readableColumns, type Table } from '../databases/schema.ts'
+import { readableColumns, type Table } from '../databases/schema.ts'
 import type { ApplyContext, CarriedTable } from './apply-context.ts'
+import { spellingOf } from './columns.ts'
 import { type DifferentRow, stateOf } from './difference.ts'
 import { DecimalTotal, sumOf } from './merge-decimal.ts'
 import type { ColumnSum } from './proof.ts'
@@ -120,8 +121,8 @@ export class SumsOf {
 
 /** The columns as the table spells them; those that it hasn't are `check`'s to report. */
 function spelt(table: Table, names: readonly string[]): readonly string[] {
-  const columns = readableColumns(table).map((column) => column.name)
-  return names.flatMap((name) => columns[placeOf(columns, name)] ?? [])
+  const spelling = spellingOf(table)
+  return names.flatMap((name) => spelling(name) ?? [])
 }
 
 /** The table as if it had no columns but its key's and these: only they are read. */

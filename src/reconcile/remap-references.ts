@@ -1,5 +1,6 @@
 import type { Cell, Row } from '../databases/port.ts'
 import { type ForeignKey, fullName, placeOf, readableColumns, type Table } from '../databases/schema.ts'
+import { columnAt } from './columns.ts'
 import { keyCells, keyText } from './fingerprint.ts'
 
 /** A reference of a table's rows to a parent's key, by position of the cells. */
@@ -22,11 +23,7 @@ export function keyReferences(
   parents: ReadonlyMap<string, Table>,
 ): readonly KeyReference[] {
   const columns = readableColumns(child)
-  const position = (name: string): number =>
-    placeOf(
-      columns.map((column) => column.name),
-      name,
-    )
+  const position = (name: string): number => columnAt(child, name)
   const own = new Set(child.key)
   return foreignKeys.flatMap((foreignKey) => {
     const parent = parents.get(fullName(foreignKey.parent))

@@ -6,7 +6,7 @@ import type { ParkedList } from './parked-files.ts'
 /** The list keeps those that are in conflict still, and those that turned out to be while they were carried. Returns what a person is told. */
 export async function stillParked(parked: ParkedList, { conflicts, changes }: CarryPlan): Promise<readonly Finding[]> {
   const [waiting, carried] = [new InOrder(ofPages(conflicts.pages())), new InOrder(carriedBy(changes))]
-  await parked.keepOnly((path) => [waiting.has(path), carried.has(path)].includes(true))
+  await parked.keepOnly((path) => waiting.has(path) || carried.has(path))
   return parked.told()
 }
 

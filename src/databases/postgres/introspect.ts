@@ -1,4 +1,4 @@
-import type { Layout, Schema, SchemaObject } from '../schema.ts'
+import type { ForeignKey, Identity, Layout, Schema, SchemaObject, Table } from '../schema.ts'
 import type { CatalogObject } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { readExtensionRows } from './extension-rows.ts'
@@ -14,47 +14,53 @@ import { inTransaction } from './transaction.ts'
 type Finding = Schema['findings'][number]
 
 /** The whole schema as it stands, read in one transaction: a table that appears meanwhile is seen whole or not at all. */
-export async function readSchema(session: Session): Promise<Schema> {
-  return await inTransaction(
+export const readSchema = (session: Session): Promise<Schema> =>
+  asItStands(session, async ({ tables, large, foreignKeys, identities }) => {
+    const objects = await readObjects(session)
+    const extensions = await readExtensionRows(session)
+    const last = [...extensions.objects, ...objects.last]
+    const ordered = arrange(tables, { ...objects, last }, await readDependencies(session))
+    return {
+      tables: [...large, ...ordered.tables.map(({ table }) => table)],
+      foreignKeys,
+      identities,
+      objects: ordered.objects,
+      principals: await readPrincipals(session),
+      findings: [...(await readFindings(session)), ...extensions.findings, ...ordered.findings],
+    }
+  })
+
+/** Without what is created beside the tables: for a third of the questions. */
+export const readLayout = (session: Session): Promise<Layout> =>
+  asItStands(session, async ({ tables, large, foreignKeys, identities }) => ({
+    tables: [...large, ...tables.map(({ table }) => table)],
+    foreignKeys,
+    identities,
+  }))
+
+interface Looked {
+  readonly tables: readonly CatalogTable[]
+  readonly large: readonly Table[]
+  readonly foreignKeys: readonly ForeignKey[]
+  readonly identities: readonly Identity[]
+}
+
+const asItStands = <T>(session: Session, work: (looked: Looked) => Promise<T>): Promise<T> =>
+  inTransaction(
     session,
     'read',
     async () => {
       const identities = await readIdentities(session)
       const tables = await readTables(session, identities)
-      const objects = await readObjects(session)
-      const extensions = await readExtensionRows(session)
-      const last = [...extensions.objects, ...objects.last]
-      const ordered = arrange(tables, { ...objects, last }, await readDependencies(session))
-      return {
-        tables: [...(await readLargeObjects(session)), ...ordered.tables.map(({ table }) => table)],
+      return await work({
+        tables,
+        large: await readLargeObjects(session),
         foreignKeys: await readForeignKeys(session),
         identities,
-        objects: ordered.objects,
-        principals: await readPrincipals(session),
-        findings: [...(await readFindings(session)), ...extensions.findings, ...ordered.findings],
-      }
+      })
     },
     true,
   )
-}
-
-/** Without what is created beside the tables: for a third of the questions. */
-export async function readLayout(session: Session): Promise<Layout> {
-  return await inTransaction(
-    session,
-    'read',
-    async () => {
-      const identities = await readIdentities(session)
-      const tables = (await readTables(session, identities)).map(({ table }) => table)
-      return {
-        tables: [...(await readLargeObjects(session)), ...tables],
-        foreignKeys: await readForeignKeys(session),
-        identities,
-      }
-    },
-    true,
-  )
-}
 
 interface Arranged {
   readonly tables: readonly CatalogTable[]
