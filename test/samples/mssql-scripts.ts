@@ -21,27 +21,6 @@ export function batchesOf(script: string): readonly string[] {
   return rest.trim() === '' ? batches : [...batches, rest]
 }
 
-/**
- * A batch of many statements in several, each of about `statements` of them: cut at lines that say `;` alone. What a statement sets for its
- * session (IDENTITY_INSERT) lasts over the cut; a variable wouldn't, and then the server says so.
- */
-export function inPieces(batch: string, statements: number): readonly string[] {
-  const pieces: string[] = []
-  let lines: string[] = []
-  let ends = 0
-  let open: 'comment' | 'string' | undefined
-  for (const line of batch.split('\n')) {
-    lines.push(line)
-    if (open === undefined && line.trim() === ';') ends += 1
-    open = stateAfter(line, open)
-    if (ends < statements) continue
-    pieces.push(lines.join('\n'))
-    lines = []
-    ends = 0
-  }
-  return lines.length === 0 ? pieces : [...pieces, lines.join('\n')]
-}
-
 /** Whether a comment or a string goes on after the line. */
 function stateAfter(line: string, before: 'comment' | 'string' | undefined): 'comment' | 'string' | undefined {
   let open = before

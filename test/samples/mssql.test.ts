@@ -7,7 +7,8 @@ import type { Session } from '../../src/databases/mssql/session.ts'
 import { connectTestMssql, MSSQL_URL, type MssqlGaps, mssqlTitle, type TestMssqlDatabase } from '../servers/mssql.ts'
 import type { MadeRows } from './filler.ts'
 import type { Cell } from './filler-values.ts'
-import { batchesOf, forStandIn, inPieces, ownDatabaseLeftOut, withCreateType } from './mssql-scripts.ts'
+import { copiedRows } from './mssql-copied.ts'
+import { batchesOf, forStandIn, ownDatabaseLeftOut, withCreateType } from './mssql-scripts.ts'
 import { type SampleDatabase, samplesOf, samplesSuite } from './suite.ts'
 
 // A server on a busy machine takes long for the first statements of a connection.
@@ -30,12 +31,13 @@ describe('a script for sqlcmd', () => {
     expect(ownDatabaseLeftOut(['USE x;\n\nCREATE TABLE t (a int)'])[0]?.trim()).toBe('CREATE TABLE t (a int)')
   })
 
-  it('is sent in pieces where a batch holds many statements', () => {
-    const batch = "INSERT t VALUES ('\n;\n')\n;\nINSERT t VALUES (2)\n;\nINSERT t VALUES (3)\n;\nSET IDENTITY_INSERT t OFF"
-    expect(inPieces(batch, 2)).toEqual([
-      "INSERT t VALUES ('\n;\n')\n;\nINSERT t VALUES (2)\n;",
-      'INSERT t VALUES (3)\n;\nSET IDENTITY_INSERT t OFF',
-    ])
+  it('is made of rows for COPY where those are all that can be had', () => {
+    const script =
+      "COPY public.film (film_id, title, special_features, fulltext) FROM stdin;\n7\tIt's\t{Trailers,\"Behind the Scenes\"}\t'it'\n8\t\\N\t\\N\tx\n\\.\n"
+    expect(copiedRows(script)[1]).toBe(
+      'SET IDENTITY_INSERT [film] ON\nINSERT INTO [film] ([film_id], [title], [special_features]) VALUES\n' +
+        "(N'7', N'It''s', N'Trailers,Behind the Scenes'),\n(N'8', NULL, NULL)\nSET IDENTITY_INSERT [film] OFF",
+    )
   })
 
   it('goes to the stand-in without what that knows in other words, and with its times as they are', () => {
@@ -85,11 +87,9 @@ if (MSSQL_URL === undefined) {
 function sampleDatabase(made: TestMssqlDatabase, gaps: MssqlGaps): SampleDatabase {
   return {
     load: async (scripts) => {
-      // Sakila's rows are one batch of 46,000 statements.
       const all = scripts
-        .flatMap(batchesOf)
+        .flatMap((script) => (/^COPY /m.test(script) ? copiedRows(script) : batchesOf(script)))
         .map(withCreateType)
-        .flatMap((batch) => inPieces(batch, 1_000))
       const checked = gaps.likeChecks ? all.filter((batch) => !/\bCHECK\s*\([\s\S]*\blike\b/i.test(batch)) : all
       const batches = gaps.constraintsOff ? checked.filter((batch) => !LEFT_OUT.test(batch)).map(forStandIn) : checked
       await made.use((session) =>

@@ -80,8 +80,8 @@ export const SOURCES = {
     commit: 'e089a5b1ec9af0df7a9c6a5d47d49fa1736a4e84',
     files: {
       'sql-server-sakila-db/sql-server-sakila-schema.sql': '994d6f2c71aa7c25a7d661ba59c1d8125fac7fe112724231bfebd1fa4ea7e03b',
-      'sql-server-sakila-db/sql-server-sakila-insert-data.sql':
-        'dff7b90da9a6a937aa7bbec30f3b53a65bbaeb83b18048f79b979e312b2f5b42',
+      'postgres-sakila-db/postgres-sakila-insert-data-using-copy.sql':
+        '072e793e9f4f2686b46de8904e1e5ca90c02cbc1873d69ed15401aef610ab52b',
     },
   },
   // Shops, and what bills for them.
