@@ -61,7 +61,12 @@ function tableNamed(name: string, place: string, schema: Schema): Table | Findin
 
 function unknownColumn(table: Table, name: string, place: string): readonly Finding[] {
   const columns = table.columns.map((column) => column.name)
-  if (columns.some((column) => column.toLowerCase() === name.toLowerCase())) return []
+  const same = columns.filter((column) => column.toLowerCase() === name.toLowerCase())
+  if (same.length === 1) return []
+  if (same.length > 1) {
+    const said = `${place}: The column ${name} of ${fullName(table.name)} may be ${same.join(' or ')}.`
+    return [mistake('ambiguous-column', said, 'A rule names columns in any case of letters: leave these to the rule of their table.')]
+  }
   const message = `${place}: The table ${fullName(table.name)} of the old database has no column ${name}.`
   return [mistake('unknown-column', message, nearestOf(name, columns))]
 }
