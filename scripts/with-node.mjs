@@ -12,12 +12,12 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const NEEDED = [22, 18]
 
-install()
+await install()
 const node = newEnoughNode()
 run(node, process.argv.slice(2))
 
 /** One at a time: `npm ci` takes away what another one, begun in a second terminal, has just brought in. */
-function install() {
+async function install() {
   if (installed()) return
   const lock = join(root, '.installing')
   for (let told = false; !taken(lock); told = true) {
@@ -26,7 +26,7 @@ function install() {
   }
   const release = () => rmSync(lock, { force: true })
   process.once('exit', release)
-  bringIn()
+  await bringIn()
   process.off('exit', release)
   release()
 }
@@ -63,22 +63,41 @@ function isRunning(pid) {
 }
 
 /** `npm ci`, when what is installed isn't what the lock file says. */
-function bringIn() {
+async function bringIn() {
   if (installed()) return
-  process.stderr.write('Installing what migrate needs (about a minute)…\n')
   const viaNpm = basename(process.env.npm_execpath ?? '') === 'npm-cli.js'
   const [command, ...first] = viaNpm ? [process.execPath, process.env.npm_execpath] : ['npm']
   // Install scripts are left out on purpose: none is needed, and a stale native add-on makes ssh2 fall back silently.
   const args = [...first, 'ci', '--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund']
-  const result = spawnSync(command, args, {
+  const child = spawn(command, args, {
     cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
+    stdio: ['ignore', 'pipe', 'pipe'],
     shell: process.platform === 'win32' && !viaNpm,
   })
-  if (result.status === 0) return
-  process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}\n`)
+  let words = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (words += text))
+  const told = tellTime('Installing what migrate needs (about a minute)…')
+  const problem = await new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message))
+    child.on('close', (code) => resolve(code === 0 ? null : ''))
+  })
+  told()
+  if (problem === null) return
+  process.stderr.write(`${words}${problem}\n`)
   stop('`npm ci` failed; its own words are above. Mend that (most often it is the network) and run the command again.')
+}
+
+/** Says what is being done and, at a terminal, for how long: an old machine or a slow line takes minutes. Returns what ends the line. */
+function tellTime(what) {
+  const { isTTY } = process.stderr
+  const begun = Date.now()
+  const tell = () => process.stderr.write(isTTY ? `\r${what} ${Math.round((Date.now() - begun) / 1000)} s` : what)
+  tell()
+  const timer = isTTY ? setInterval(tell, 1000) : undefined
+  return () => {
+    clearInterval(timer)
+    process.stderr.write('\n')
+  }
 }
 
 /** Whether every package of the lock file is there in its version. Optional ones may be missing: they are for other platforms. */

@@ -59,4 +59,13 @@ describe('the set-up of a fresh clone', () => {
     expect(await command().ended).toBe('ran\n')
     expect(log()).toContain('end ')
   })
+
+  it('ends with what npm itself said where that fails', async () => {
+    writeFileSync(join(root, 'npm-cli.js'), "console.error('npm error network down'); process.exitCode = 1")
+    const { child, ended } = command()
+    const words = text(child.stderr)
+    expect(await ended).toBe('')
+    expect(child.exitCode).toBe(1)
+    expect(await words).toMatch(/^Installing what migrate needs.*\nnpm error network down\n\n`npm ci` failed; its own words are above\./)
+  })
 })
