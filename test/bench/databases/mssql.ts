@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectTestMssql, MSSQL_URL, type TestMssqlDatabase } from '../../servers/mssql.ts'
+import { startBcpRelay } from './bcp-relay.ts'
 import { type BenchEngine, type Data, type Job, type Place, type Tool, tableNames } from './engine.ts'
 import type { DriverCopy } from './mssql-driver.ts'
 
@@ -150,15 +151,14 @@ const driverCopy = (execute: Execute): Tool => ({
 
 /**
  * In characters, since its native format knows few types. Rows alone, so the tables are made beforehand and the indexes afterwards, as whoever uses it
- * has to. It ends well also where the server took no row: the comparison finds that. Babelfish takes none, whatever the options: FreeTDS 1.3 ends
- * its rows without the DONE token ([MS-TDS] 2.2.6.1) that it waits for ("Trying to read more data than available in BCP request").
+ * has to. It ends well also where the server took no row: the comparison finds that. Its rows go through a relay that ends them as Babelfish wants it.
  */
 const freebcp = (execute: Execute): Tool => ({
   name: 'freebcp out, in',
   missing: existsSync(FREEBCP) ? null : 'freebcp is not installed',
   move: async ({ from, to, data, amount, folder, run }: Job) => {
     const names = tableNames(data, amount)
-    const copy = (place: Place, name: string, direction: 'in' | 'out'): Promise<string> =>
+    const copy = (place: Place, name: string, direction: 'in' | 'out', { host, port } = place): Promise<string> =>
       run(direction, {
         file: FREEBCP,
         args: [
@@ -175,14 +175,19 @@ const freebcp = (execute: Execute): Tool => ({
             '50000',
             ...(data === 'tables' ? [] : ['-E']),
           ],
-          ...['-D', place.database, '-S', `${place.host}:${place.port}`, '-U', place.user, '-P', place.password],
+          ...['-D', place.database, '-S', `${host}:${port}`, '-U', place.user, '-P', place.password],
         ],
         env: { TDSVER: '7.4' },
       })
     for (const name of names) await copy(from, name, 'out')
     const creating = names.map((name) => createSql(data, name))
     await execute(to, creating)
-    for (const name of names) await copy(to, name, 'in')
+    const relay = await startBcpRelay(to)
+    try {
+      for (const name of names) await copy(to, name, 'in', { ...to, ...relay })
+    } finally {
+      await relay.close()
+    }
     if (data !== 'tables') await execute(to, [INDEXES[data]])
     return undefined
   },
