@@ -2,13 +2,14 @@ import { firstOf } from '../../base/units.ts'
 import type { Schema } from '../schema.ts'
 import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable, withoutPlaces } from './introspect-tables.ts'
 import { isWellQuoted, withoutStrings } from './sql-text.ts'
-import { UNKNOWN_CODEC } from './values.ts'
+import { quoteName, UNKNOWN_CODEC } from './values.ts'
 
 type Finding = Schema['findings'][number]
 
 /** What is to be said about tables: what can't be carried, and what is carried but behaves otherwise. Pure. */
 export const tableFindings = (tables: readonly CatalogTable[], others: readonly OtherTable[]): readonly Finding[] => [
   ...others.map(otherFinding),
+  ...brokenKeys(tables, others),
   ...engineFindings(tables),
   ...tables.flatMap(({ table, engine, engineSql, sql, indexes }): readonly Finding[] => {
     const name = table.name.name
@@ -69,6 +70,21 @@ const groupedFinding = (name: string, engine: string): Finding => ({
   message: `The table ${name} numbers its rows within groups (${engine}, AUTO_INCREMENT in the second place of a key), which InnoDB can't hold, so that it can't be loaded safely.`,
   hint: 'Move it with mysqldump, and set it to skip in the playbook.',
 })
+
+/** A parent that was dropped, or never made, while foreign_key_checks was off. */
+function brokenKeys(tables: readonly CatalogTable[], others: readonly OtherTable[]): readonly Finding[] {
+  const there = new Set([...tables.map(({ table }) => table.name.name), ...others.map(({ name }) => name)].map((name) => name.toLowerCase()))
+  return tables
+    .flatMap(({ foreignKeys }) => foreignKeys)
+    .filter(({ parent }) => !there.has(parent.name.toLowerCase()))
+    .map(({ name, table, parent }) => ({
+      severity: 'error',
+      code: 'foreign-key-broken',
+      message: `The foreign key ${name} of ${table.name} refers to the table ${parent.name}, which isn't there.`,
+      hint: `No row can be written that has one. Drop it on the old host: ALTER TABLE ${quoteName(table.name)} DROP FOREIGN KEY ${quoteName(name)};`,
+      table: table.name,
+    }))
+}
 
 const triggerFinding = (name: string): Finding => ({
   severity: 'info',

@@ -21,6 +21,7 @@ import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
+import { orphans } from './references.ts'
 import { consequences, unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
 import { Guards } from './triggers.ts'
@@ -49,6 +50,7 @@ export function openMysql(options: MysqlOptions): Database {
     sizes: () => use(tableSizes),
     consequences,
     oversize: (schema, limits) => use((session) => oversize(session, schema, limits)),
+    orphans: (schema) => use((session) => orphans(session, schema)),
     rowLimits: () => use(async (session) => rowLimits(session)),
     unmet: (schema) => use((session) => unmet(session, schema)),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
