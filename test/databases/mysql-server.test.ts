@@ -212,7 +212,11 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
       ])
       const found = (await database.orphans?.(schema)) ?? []
       expect(found).toMatchObject([
-        { severity: 'error', code: 'rows-without-parent', message: expect.stringContaining('a, b holds 1, 7, which no row of p') },
+        {
+          severity: 'error',
+          code: 'rows-without-parent',
+          message: expect.stringContaining('a, b holds 1, 7, which no row of p'),
+        },
       ])
       const listed = /SELECT [^;]+/.exec(found[0]?.hint ?? '')?.[0] ?? ''
       expect(await made.sql(listed)).toEqual([['2', '1', '7', null]])

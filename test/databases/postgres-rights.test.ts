@@ -150,6 +150,20 @@ describe('a new host that has less than the old one', () => {
     ).rejects.toThrow('clerk_of_old')
   })
 
+  it('and may create nothing but tables in the schema that is there is told that another one is wanted', async () => {
+    const [from, to] = [await server.database(), await server.database()]
+    await from.sql('CREATE SCHEMA sales; CREATE TABLE sales.t (a int PRIMARY KEY)')
+    const schema = await open(from).schema()
+    const account = await bareAccount(to)
+    await to.superuserSql(`GRANT CREATE, USAGE ON SCHEMA public TO ${pg.escapeIdentifier(account.user)}`)
+    const database = open(to, account)
+    expect(await database.missingRights('write')).toEqual([])
+    const lacking = (await database.unmet?.(schema)) ?? []
+    expect(lacking).toMatchObject([{ severity: 'error', message: expect.stringContaining('create the schema sales') }])
+    await obey(to, lacking)
+    expect(await database.unmet?.(schema)).toEqual([])
+  })
+
   it('whose encoding is narrower is refused by name', async () => {
     const directory = await newDirectory('migrate-encoding-')
     const made = await server.database()

@@ -1,6 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
 import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
-import type { Database, LedgerEntry } from '../port.ts'
+import type { Database } from '../port.ts'
 import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { BLOCK_FORMAT } from './blocks.ts'
 import { mysqlClosing } from './closing.ts'
@@ -16,12 +16,12 @@ import { mysqlNative } from './native.ts'
 import { oversize, rowLimits } from './oversize.ts'
 import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
+import { orphans } from './references.ts'
 import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
-import { orphans } from './references.ts'
 import { consequences, unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
 import { Guards } from './triggers.ts'
@@ -39,7 +39,7 @@ export function openMysql(options: MysqlOptions): Database {
   const guards = new Guards()
   const methods = new PrintMethods()
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
-  const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
+  const ledgerOf = (run: string, table: string) =>
     ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
     label: options.label,

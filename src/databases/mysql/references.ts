@@ -67,11 +67,8 @@ function childrenSql(table: string, { columns, parent, parentColumns }: Omit<Ref
 const orphanSql = (table: string, reference: Omit<Reference, 'name'>): string =>
   `SELECT ${reference.columns.map((name) => `CAST(c.${quoteName(name)} AS CHAR)`).join(', ')} ${childrenSql(table, reference)} LIMIT 1`
 
-const orphanOf = async (
-  session: Session,
-  table: string,
-  reference: Reference,
-): Promise<readonly (string | null)[] | undefined> => (await session.query(orphanSql(table, reference))).rows[0]
+const orphanOf = async (session: Session, table: string, reference: Reference): Promise<readonly (string | null)[] | undefined> =>
+  (await session.query(orphanSql(table, reference))).rows[0]
 
 /** The old host serves customers meanwhile: so long one foreign key is looked at, and so long all of them together. */
 const PATIENCE_MS = 20_000
