@@ -91,16 +91,18 @@ export function openMysql(options: MysqlOptions): Database {
         : use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, few(keys))).entries),
     ledgerPages: ledgerOf,
     runStatements: (statements) => use((session) => runStatements(session, statements)),
-    close: async () => {
-      // On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off.
-      if (guards.areUp) {
-        const late = AbortSignal.timeout(TAKE_OFF_MS)
-        late.addEventListener('abort', () => connections.close(), { once: true })
-        await use((session) => guards.takeOff(session)).catch(() => undefined)
-      }
-      connections.close()
-    },
+    close: () => closeTidily(connections, guards),
   }
+}
+
+/** On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off. */
+async function closeTidily(connections: Connections, guards: Guards): Promise<void> {
+  if (guards.areUp) {
+    const late = AbortSignal.timeout(TAKE_OFF_MS)
+    late.addEventListener('abort', () => connections.close(), { once: true })
+    await connections.use((session) => guards.takeOff(session)).catch(() => undefined)
+  }
+  connections.close()
 }
 
 function few<T>(keys: readonly T[]): readonly T[] {
