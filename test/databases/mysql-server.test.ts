@@ -234,6 +234,9 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
       const database = open(made)
       const asked = await Promise.all(Array.from({ length: 8 }, () => database.sizes()))
       expect(new Set(asked.map((sizes) => sizes.length))).toEqual(new Set([1]))
+      expect((await database.schema()).findings).toContainEqual(
+        expect.objectContaining({ severity: 'warning', code: 'connections-limited' }),
+      )
       const table = await tableIn(database, 't')
       const rows = await database.read(3, async ([reader]) => {
         const found: Row[] = []

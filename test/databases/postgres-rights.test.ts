@@ -228,7 +228,9 @@ describe('a host of PostgreSQL that is careful with its server', () => {
     const database = open(made)
     const asked = await Promise.all(Array.from({ length: 8 }, () => database.sizes()))
     expect(new Set(asked.map((sizes) => sizes.length))).toEqual(new Set([1]))
-    const [table] = (await database.schema()).tables
+    const { tables, findings } = await database.schema()
+    expect(findings).toContainEqual(expect.objectContaining({ severity: 'warning', code: 'connections-limited' }))
+    const [table] = tables
     if (table === undefined) throw new Error('no table')
     const rows = await database.read(3, async ([reader]) => {
       const found: Row[] = []
