@@ -1,3 +1,4 @@
+import { systemClock } from '../base/clock.ts'
 import { MigrateError } from '../base/errors.ts'
 import { unlessStopped } from '../base/stop.ts'
 
@@ -9,7 +10,14 @@ export interface Pooled {
   destroy(): void
 }
 
-/** Connections to one database, made when needed, kept for the next one who asks, never more than `limit` at a time. */
+/** So long a server that gave no further connection isn't asked for another one. */
+const FULL_MS = 5000
+
+/**
+ * Connections to one database, made when needed, kept for the next one who asks, never more than `limit` at a time. Where the server gives
+ * fewer (shared hosts allow an account two or ten, the shop's own among them), it does with those: only whoever would be the only one is
+ * told that there is none.
+ */
 export abstract class Pool<S extends Pooled> {
   readonly label: string
   readonly limit: number
@@ -17,6 +25,7 @@ export abstract class Pool<S extends Pooled> {
   readonly #waiting: ((slot: 'slot' | 'closed') => void)[] = []
   readonly #all = new Set<S>()
   #taken = 0
+  #full: { readonly most: number; readonly since: number } | undefined
   #closed = false
 
   constructor(label: string, limit: number) {
@@ -24,7 +33,7 @@ export abstract class Pool<S extends Pooled> {
     this.limit = limit
   }
 
-  /** Makes a connection. Throws the adapter's own errors. */
+  /** Makes a connection. Throws the adapter's own errors: `database-busy` where the server gives no further one. */
   protected abstract connect(): Promise<S>
 
   /** A connection, once there is a free one. Nobody waits for it beyond a stop (base/stop.ts). */
@@ -33,18 +42,32 @@ export abstract class Pool<S extends Pooled> {
   }
 
   async #acquire(): Promise<S> {
+    for (;;) {
+      await this.#slot()
+      const session = await this.#session()
+      if (session !== undefined) return session
+    }
+  }
+
+  async #slot(): Promise<void> {
     if (this.#closed) throw this.#closedError()
-    if (this.#taken >= this.limit) {
+    if (this.#taken >= this.#most) {
       const answer = await new Promise<'slot' | 'closed'>((resolve) => this.#waiting.push(resolve))
       if (answer === 'closed') throw this.#closedError()
     } else this.#taken += 1
-    return await this.#session()
   }
 
   /** A connection when one is free now, else `undefined`. */
   async tryAcquire(): Promise<S | undefined> {
-    if (this.#closed || this.#taken >= this.limit) return undefined
-    return await this.acquire()
+    if (this.#closed || this.#taken >= this.#most) return undefined
+    this.#taken += 1
+    return await unlessStopped(this.#session(), (late) => late !== undefined && this.release(late))
+  }
+
+  /** How many there may be now. */
+  get #most(): number {
+    if (this.#full !== undefined && systemClock.monotonic() - this.#full.since >= FULL_MS) this.#full = undefined
+    return this.#full === undefined ? this.limit : Math.min(this.limit, this.#full.most)
   }
 
   release(session: S): void {
@@ -62,7 +85,8 @@ export abstract class Pool<S extends Pooled> {
     for (const wake of this.#waiting.splice(0)) wake('closed')
   }
 
-  async #session(): Promise<S> {
+  /** For a slot that was taken. `undefined`, the slot given up, where the server gives no further one but others of ours are there to wait for. */
+  async #session(): Promise<S | undefined> {
     for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
       if (!session.broken) return session
       this.#all.delete(session)
@@ -72,8 +96,19 @@ export abstract class Pool<S extends Pooled> {
       this.#all.add(session)
       return session
     } catch (error) {
-      this.#freeSlot()
-      throw error
+      const others = Math.max(this.#taken - 1, this.#idle.length)
+      if (others === 0 || !(error instanceof MigrateError) || error.code !== 'database-busy') {
+        this.#freeSlot()
+        throw error
+      }
+      this.#full = { most: others, since: systemClock.monotonic() }
+      this.#taken -= 1
+      // Whoever waits is woken by the end of one that is at work; where there is none, now.
+      if (this.#taken === 0 && this.#waiting.length > 0) {
+        this.#taken = 1
+        this.#freeSlot()
+      }
+      return undefined
     }
   }
 

@@ -6,6 +6,7 @@ import type {
   Fingerprint,
   KeyCells,
   LedgerEntry,
+  OrphanRule,
   PackedPrints,
   PrintedRow,
   Printing,
@@ -79,14 +80,6 @@ export interface BlockLoad {
   readonly table: Table
   readonly blocks: AsyncIterable<Buffer>
   readonly mark: { readonly run: string; readonly name: string }
-}
-
-/** A foreign key's rows without a parent, removed after a fuzzy snapshot (design.md, "Data"). */
-export interface OrphanRule {
-  readonly child: TableName
-  readonly columns: readonly string[]
-  readonly parent: TableName
-  readonly parentColumns: readonly string[]
 }
 
 /** Rows read by one connection at one point in time where the engine allows it. */
@@ -210,6 +203,11 @@ export interface Database {
    * Read-only; asked of the old host in `check`.
    */
   oversize?(schema: Schema, limits?: RowLimits): Promise<readonly Finding[]>
+  /**
+   * Rows that refer to a parent which isn't there, though a foreign key says so, by table and key. Read-only, for a bounded time; asked of
+   * the old host in `check`. Optional power: where rows can stand against a foreign key that the new host will look at.
+   */
+  orphans?(schema: Pick<Schema, 'tables' | 'foreignKeys'>): Promise<readonly Finding[]>
   /** What this server takes; asked of the new host in `check`. Optional power. */
   rowLimits?(): Promise<RowLimits>
 

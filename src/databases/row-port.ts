@@ -1,4 +1,4 @@
-import type { ForeignKey, Table } from './schema.ts'
+import type { ForeignKey, Table, TableName } from './schema.ts'
 
 /**
  * One column's value as text that the same engine reads back without loss; `null` is SQL NULL.
@@ -127,4 +127,12 @@ export interface Transaction {
   /** The fingerprint of the rows that equal `row` in every readable column; `undefined` when there is none. Optional power: the same. */
   printOf?(table: Table, printing: Printing, row: Row): Promise<Fingerprint | undefined>
   /** Generated columns are never written; foreign keys stay enforced; triggers of `tables` are off until the transaction ends. */
+}
+
+/** A foreign key's rows without a parent, removed after a fuzzy snapshot (design.md, "Data"). */
+export interface OrphanRule {
+  readonly child: TableName
+  readonly columns: readonly string[]
+  readonly parent: TableName
+  readonly parentColumns: readonly string[]
 }

@@ -22,6 +22,8 @@ export const identitySchema = z
     maximum: z.string(),
     /** Numbers that the server may skip at once, in rows: what a restart or a session's cache loses. None when absent. */
     jump: z.string().optional(),
+    /** Numbers that a session takes at once, and loses when it ends, however few rows it writes. One when absent. */
+    batch: z.string().optional(),
     /** True for a sequence that begins anew when it reaches its end. */
     cycles: z.boolean().optional(),
   })

@@ -39,14 +39,7 @@ export async function compareCopies(scratch: DatabaseSync, target: SideReading, 
       print TEXT PRIMARY KEY, base INTEGER NOT NULL DEFAULT 0, source INTEGER NOT NULL DEFAULT 0, target INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
   `)
-  const { base } = target
-  for (const { leaf } of base?.bounds ?? []) {
-    addCopies(
-      scratch,
-      'base',
-      (base?.leaf(leaf) ?? []).map(({ state }) => state.print),
-    )
-  }
+  await takeBase(scratch, target)
   const [there, here] = await together(
     source === undefined ? Promise.resolve(NONE) : readCopies(scratch, 'source', source),
     readCopies(scratch, 'target', target),
@@ -63,6 +56,23 @@ export async function compareCopies(scratch: DatabaseSync, target: SideReading, 
       for (const { print, base: common, source: old, target: fresh } of rows.iterate())
         yield { print: String(print), base: Number(common), source: Number(old), target: Number(fresh) }
     },
+  }
+}
+
+/** All of a baseline's rows: a stop is heeded, and others have their turn, between some of them and the next. */
+async function takeBase(scratch: DatabaseSync, { base, signal }: SideReading): Promise<void> {
+  let waiting = 0
+  for (const { leaf, rows } of base?.bounds ?? []) {
+    addCopies(
+      scratch,
+      'base',
+      (base?.leaf(leaf) ?? []).map(({ state }) => state.print),
+    )
+    waiting += rows
+    if (waiting < AT_ONCE) continue
+    waiting = 0
+    await new Promise((resolve) => setImmediate(resolve))
+    signal?.throwIfAborted()
   }
 }
 

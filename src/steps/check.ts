@@ -81,6 +81,7 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
     async () => (await target?.unmet?.(schema)) ?? [],
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
     async () => (await old.oversize?.(copied, await target?.rowLimits?.())) ?? [],
+    async () => (await old.orphans?.(copied)) ?? [],
     () => suspectedReferences(world, schema, run),
   )
 }

@@ -12,6 +12,7 @@ import {
   timeLeft,
   useOf,
 } from '../databases/plan/gap.ts'
+import { batchOf } from '../databases/plan/headroom.ts'
 import { isBeyond } from '../databases/plan/restore.ts'
 import type { StepRun } from '../run/step.ts'
 import { databaseOf } from './database-parts.ts'
@@ -131,7 +132,8 @@ export class Leapfrog {
     const both = this.#both(record)
     const gap = gapOf(record, both)
     const use = useOf(gap, record.identity.increment, both[gap.behind])
-    const rules = { aheadMs: this.#aheadMs, reactionMs: SHORTEST_PAUSE_MS + QUESTIONS_TO_A_MOVE * this.#lookMs }
+    const reactionMs = SHORTEST_PAUSE_MS + QUESTIONS_TO_A_MOVE * this.#lookMs
+    const rules = { aheadMs: this.#aheadMs, reactionMs, batch: batchOf(record.identity) }
     return isLeapDue(use, record.identity.increment, this.#paceOf(record, gap.behind), rules)
   }
 

@@ -1,6 +1,7 @@
 import type { Finding } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import { findTable, fullName, type Schema, type Table } from '../databases/schema.ts'
+import { isTableOf } from './rules.ts'
 import type { TableRules, World } from './world.ts'
 
 /** So many names are listed where none is near. */
@@ -28,7 +29,9 @@ const inReferences = (key: string, references: World['references'], world: Named
 function inTables(name: string, rules: TableRules, world: Named, schema: Schema): readonly Finding[] {
   const path = ['tables', name]
   const found = tableNamed(name, world.where(path), schema)
-  if ('severity' in found) return [found]
+  // One that isn't carried is there all the same, and may be left out.
+  const isThere = rules.mode === 'skip' && schema.findings.some(({ table }) => table !== undefined && isTableOf(table, name))
+  if ('severity' in found) return isThere ? [] : [found]
   const newest = typeof rules.conflict === 'object' ? [rules.conflict.newest] : []
   return [
     ...newest.flatMap((column) => unknownColumn(found, column, world.where([...path, 'conflict', 'newest']))),

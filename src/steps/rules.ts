@@ -37,11 +37,24 @@ export function trackedTables(world: World, schema: Pick<Layout, 'tables'>): rea
 
 /** What a schema can't carry. About a table that the playbook leaves empty it is said, but stops nothing. */
 export function schemaFindings(world: World, schema: Schema): readonly Finding[] {
-  const copied = new Set(copiedTables(world, schema).map((table) => fullName(table.name)))
+  const rules = rulesFor(world, schema)
+  const known = new Map(schema.tables.map((table) => [fullName(table.name), table]))
+  const isLeftOut = (name: string): boolean => {
+    const table = known.get(name)
+    return table === undefined ? isSkipped(world, name) : rules(table).mode === 'skip'
+  }
   return schema.findings.map(({ table, ...finding }) =>
-    table === undefined || copied.has(table) || finding.severity !== 'error' ? finding : { ...finding, severity: 'warning' },
+    table === undefined || finding.severity !== 'error' || !isLeftOut(table) ? finding : { ...finding, severity: 'warning' },
   )
 }
+
+/** True where the playbook leaves out a table that isn't carried anyway, by its full name or without its schema. */
+const isSkipped = ({ tables }: Pick<World, 'tables'>, table: string): boolean =>
+  [...tables].some(([name, { mode }]) => mode === 'skip' && isTableOf(table, name))
+
+/** Whether a playbook's name means the table with this full name. */
+export const isTableOf = (table: string, name: string): boolean =>
+  [table, table.slice(table.indexOf('.') + 1)].some((each) => each.toLowerCase() === name.toLowerCase())
 
 /** The playbook's references as foreign keys between tables that exist; what names none of them is `check`'s to report. */
 export function declaredReferences(world: Pick<World, 'references'>, tables: readonly Table[]): readonly ForeignKey[] {

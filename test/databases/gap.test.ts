@@ -74,6 +74,13 @@ describe('a leap', () => {
     expect(isLeapDue(use(40n, -2n), '1', idle, rules)).toBe(true)
   })
 
+  it('is due before a connection could take more numbers at once than are left', () => {
+    expect(isLeapDue(use(1500n, 900n), '1', idle, { ...rules, batch: 1000n })).toBe(true)
+    expect(isLeapDue(use(1500n, 900n), '1', idle, rules)).toBe(false)
+    expect(isLeapDue(use(1500n, 1900n), '2', idle, { ...rules, batch: 1000n })).toBe(true)
+    expect(isLeapDue(use(1500n, 1001n), '1', idle, { ...rules, batch: 1000n })).toBe(false)
+  })
+
   it('is due when the next look could come too late, and when a steady pace ends it within the hour', () => {
     expect(isLeapDue(use(1000n, 500n), '1', { peak: 600_000, steady: null }, rules)).toBe(true)
     expect(isLeapDue(use(1000n, 500n), '1', { peak: 60_000, steady: null }, rules)).toBe(false)

@@ -48,6 +48,22 @@ describe('how far an identity is raised', () => {
     expect(sizeHeadroom('Customers.CustomerID', at(60n), 'auto', null, DAY, named).to).toBe(1060n)
   })
 
+  it('reckons with whole stores of numbers where each connection takes one, however few rows it writes', () => {
+    const state = at(1000n)
+    const cached = { ...state, identity: { ...state.identity, jump: '1032', batch: '1000' } }
+    const sized = sizeHeadroom('Orders.OrderID', cached, 'auto', null, DAY)
+    expect([sized.to, sized.finding]).toEqual([1000n + 1_000_000n + 1032n, undefined])
+    expect(sized.reason).toContain('each connection takes 1,000 numbers at once')
+    const given = sizeHeadroom('Orders.OrderID', cached, 2500, null, DAY)
+    expect(given.to).toBe(3500n)
+    expect(given.finding).toMatchObject({
+      code: 'headroom-less-than-cache',
+      message: expect.stringContaining('2 connections use it up'),
+      hint: 'Give it headroom: 1000000 or more.',
+    })
+    expect(sizeHeadroom('Orders.OrderID', cached, 1_000_000, null, DAY).finding).toBeUndefined()
+  })
+
   it('does not let a glance of a few seconds overrule the playbook', () => {
     expect(sizeHeadroom('Orders.OrderID', at(10n), 1500, { perMinute: 600, overMs: 5000 }, DAY).to).toBe(1510n)
   })

@@ -162,6 +162,15 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a schema of MariaDB'), () => 
     ])
     expect(tables.map((table) => table.name.name)).toEqual(['child', 'found', 'grouped', 'plain_old', 'ticked'])
     for (const finding of findings) expect(finding.hint, finding.code).toBeDefined()
+    // An account that may see its own database alone, on either host.
+    const own = await open(made).schema()
+    expect(own.findings).toContainEqual(
+      expect.objectContaining({ code: 'other-database', message: expect.stringContaining(other.name) }),
+    )
+    const lacking = (await open(await server.database('new')).unmet?.(own)) ?? []
+    expect(lacking).toMatchObject([
+      { severity: 'error', code: 'database-elsewhere', message: expect.stringContaining('The view abroad reads') },
+    ])
   })
 
   it('leaves the database’s own name out of programs, however they spell it, and names where it can’t', async () => {

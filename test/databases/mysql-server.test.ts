@@ -7,7 +7,7 @@ import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { failureOf } from '../contract/database-kit.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { isMariadb, mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 
 const UNTIL_SLOW = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'CREATE TABLE \`slow\`%'`
 
@@ -176,6 +176,87 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
     })
   })
 
+  describe('a trigger that runs as another account', () => {
+    it('is named to whoever may not make it silent, with the GRANT that lets him', async () => {
+      const made = await server.database()
+      await made.sql('CREATE TABLE orders (id int PRIMARY KEY, total int)')
+      await made.rootSql('CREATE TRIGGER theirs BEFORE INSERT ON orders FOR EACH ROW SET NEW.total = 0')
+      const database = open(made)
+      const [lacking, ...others] = await database.missingRights('write')
+      expect(others).toEqual([])
+      expect(lacking).toMatchObject({ severity: 'error', message: expect.stringContaining('theirs (admin@%)') })
+      const orders = await tableIn(database, 'orders')
+      const carry = (by: Database) => by.transaction([orders], (transaction) => transaction.insert(orders, [['1', '5']]))
+      expect((await failureOf(carry(database))).code).toBe('database-permission-denied')
+
+      await server.rootSql(/GRANT [^;]+;/.exec(lacking?.hint ?? '')?.[0] ?? '')
+      const next = open(made)
+      expect(await next.missingRights('write')).toEqual([])
+      await carry(next)
+      expect(await made.sql('SELECT * FROM orders')).toEqual([['1', '5']])
+    })
+  })
+
+  describe('rows without a parent, written while nobody looked', () => {
+    it('are named by foreign key before the new host refuses it; so is a parent that isn’t there', async () => {
+      const made = await server.database()
+      await made.sql(
+        `CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE gone (id int PRIMARY KEY); INSERT INTO p VALUES (1, 1); SET foreign_key_checks = 0;
+         CREATE TABLE c (id int PRIMARY KEY, a int, b int, g int, CONSTRAINT fk_p FOREIGN KEY (a, b) REFERENCES p (a, b), CONSTRAINT fk_gone FOREIGN KEY (g) REFERENCES gone (id));
+         INSERT INTO c VALUES (1, 1, 1, NULL), (2, 1, 7, NULL), (3, NULL, 7, NULL); DROP TABLE gone`,
+      )
+      const database = open(made)
+      const schema = await database.schema()
+      expect(schema.findings.filter(({ severity }) => severity === 'error')).toMatchObject([
+        { code: 'foreign-key-broken', message: expect.stringContaining('fk_gone of c refers to the table gone') },
+      ])
+      const found = (await database.orphans?.(schema)) ?? []
+      expect(found).toMatchObject([
+        {
+          severity: 'error',
+          code: 'rows-without-parent',
+          message: expect.stringContaining('a, b holds 1, 7, which no row of p'),
+        },
+      ])
+      const listed = /SELECT [^;]+/.exec(found[0]?.hint ?? '')?.[0] ?? ''
+      expect(await made.sql(listed)).toEqual([['2', '1', '7', null]])
+      expect(await database.orphans?.({ ...schema, tables: schema.tables.filter(({ name }) => name.name !== 'c') })).toEqual([])
+      await made.sql('INSERT INTO p VALUES (1, 7)')
+      expect(await database.orphans?.(schema)).toEqual([])
+    })
+  })
+
+  describe('a host that is careful with its server', () => {
+    it('and gives the account two connections of the four that the playbook allows is asked by two', async () => {
+      const made = await server.database()
+      await made.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)')
+      await server.rootSql(`ALTER USER '${made.owner.user}'@'%' WITH MAX_USER_CONNECTIONS 2`)
+      const database = open(made)
+      const asked = await Promise.all(Array.from({ length: 8 }, () => database.sizes()))
+      expect(new Set(asked.map((sizes) => sizes.length))).toEqual(new Set([1]))
+      expect((await database.schema()).findings).toContainEqual(
+        expect.objectContaining({ severity: 'warning', code: 'connections-limited' }),
+      )
+      const table = await tableIn(database, 't')
+      const rows = await database.read(3, async ([reader]) => {
+        const found: Row[] = []
+        for await (const batch of reader.rows(table)) found.push(...batch)
+        return found
+      })
+      expect(rows).toEqual([['1'], ['2']])
+    })
+
+    it('and ends a question is told of as such: that can be tried again', async () => {
+      const made = await server.database()
+      await made.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)')
+      const asking = failureOf(open(made).runStatements(['SELECT id FROM t WHERE SLEEP(60) = 0']))
+      const theirs = `SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '${made.name}' AND INFO LIKE '%SLEEP(60)%'`
+      await expect.poll(() => server.rootSql(theirs), { timeout: 30_000, interval: 20 }).toHaveLength(1)
+      await server.rootSql(`KILL QUERY ${(await server.rootSql(theirs))[0]?.[0]}`)
+      expect(await asking).toMatchObject({ code: 'database-query-ended', retrySafe: true })
+    })
+  })
+
   describe('text keys', () => {
     it('that the server takes for the same are told apart, and never written over', async () => {
       const made = await server.database()
@@ -194,6 +275,17 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
       )
       expect(await made.sql('SELECT * FROM w')).toEqual([['Ann', '1']])
     })
+  })
+
+  it.skipIf(!isMariadb)('lets a sequence stand at its end, as where it gave its last number, and no further', async () => {
+    const made = await server.database()
+    await made.sql('CREATE SEQUENCE s MAXVALUE 5')
+    const database = open(made)
+    const [identity] = (await database.schema()).identities
+    if (identity === undefined) throw new Error('no identity')
+    expect((await failureOf(database.raiseIdentity(identity, 6n))).code).toBe('identity-out-of-range')
+    await database.raiseIdentity(identity, 5n)
+    await expect(made.sql('SELECT NEXTVAL(s)')).rejects.toThrow('has run out')
   })
 
   it('tells a server that takes no changes', async () => {

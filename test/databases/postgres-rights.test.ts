@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/base/errors.ts'
-import type { Database, ServerInfo } from '../../src/databases/port.ts'
+import type { Database, Row, ServerInfo } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { checkKind } from '../../src/steps/check.ts'
 import { reconcileKind } from '../../src/steps/reconcile.ts'
+import { failureOf } from '../contract/database-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { type PostgresAccount, startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
@@ -149,6 +150,20 @@ describe('a new host that has less than the old one', () => {
     ).rejects.toThrow('clerk_of_old')
   })
 
+  it('and may create nothing but tables in the schema that is there is told that another one is wanted', async () => {
+    const [from, to] = [await server.database(), await server.database()]
+    await from.sql('CREATE SCHEMA sales; CREATE TABLE sales.t (a int PRIMARY KEY)')
+    const schema = await open(from).schema()
+    const account = await bareAccount(to)
+    await to.superuserSql(`GRANT CREATE, USAGE ON SCHEMA public TO ${pg.escapeIdentifier(account.user)}`)
+    const database = open(to, account)
+    expect(await database.missingRights('write')).toEqual([])
+    const lacking = (await database.unmet?.(schema)) ?? []
+    expect(lacking).toMatchObject([{ severity: 'error', message: expect.stringContaining('create the schema sales') }])
+    await obey(to, lacking)
+    expect(await database.unmet?.(schema)).toEqual([])
+  })
+
   it('whose encoding is narrower is refused by name', async () => {
     const directory = await newDirectory('migrate-encoding-')
     const made = await server.database()
@@ -203,6 +218,47 @@ describe('a new host that has less than the old one', () => {
       expect(newer).toEqual([expect.stringContaining('index public.later needs constraints NOT ENFORCED')])
     else expect(newer).toEqual([])
   })
+})
+
+describe('a host of PostgreSQL that is careful with its server', () => {
+  it('and gives the account two connections of the four that the playbook allows is asked by two', async () => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)')
+    await made.superuserSql(`ALTER ROLE ${made.owner.user} CONNECTION LIMIT 2`)
+    const database = open(made)
+    const asked = await Promise.all(Array.from({ length: 8 }, () => database.sizes()))
+    expect(new Set(asked.map((sizes) => sizes.length))).toEqual(new Set([1]))
+    const { tables, findings } = await database.schema()
+    expect(findings).toContainEqual(expect.objectContaining({ severity: 'warning', code: 'connections-limited' }))
+    const [table] = tables
+    if (table === undefined) throw new Error('no table')
+    const rows = await database.read(3, async ([reader]) => {
+      const found: Row[] = []
+      for await (const batch of reader.rows(table)) found.push(...batch)
+      return found
+    })
+    expect(rows).toEqual([['1'], ['2']])
+  })
+
+  it('and ends a question is told of as such: that can be tried again', async () => {
+    const made = await server.database()
+    const asking = failureOf(open(made).runStatements(['SELECT pg_sleep(60)']))
+    const theirs = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg\\_sleep(60)%' AND pid <> pg_backend_pid()`
+    await expect.poll(() => made.superuserSql(theirs), { timeout: 30_000, interval: 20 }).toHaveLength(1)
+    await made.superuserSql(`SELECT pg_cancel_backend(pid) FROM (${theirs}) a`)
+    expect(await asking).toMatchObject({ code: 'database-query-ended', retrySafe: true })
+  })
+})
+
+it('lets a sequence of PostgreSQL stand at its end, as where it gave its last number, and no further', async () => {
+  const made = await server.database()
+  await made.sql('CREATE SEQUENCE s INCREMENT -1 MINVALUE -5')
+  const database = open(made)
+  const [identity] = (await database.schema()).identities
+  if (identity === undefined) throw new Error('no identity')
+  expect((await failureOf(database.raiseIdentity(identity, -6n))).code).toBe('identity-out-of-range')
+  await database.raiseIdentity(identity, -5n)
+  await expect(made.sql(`SELECT nextval('s')`)).rejects.toThrow('reached minimum value')
 })
 
 largeObjects(() => server)

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { Row } from '../../src/databases/port.ts'
+import { compareTables } from '../../src/reconcile/compare.ts'
+import { printingFor } from '../../src/reconcile/printing.ts'
 import { MemoryDatabase } from '../fakes/memory-database.ts'
 import type { MemoryDatabaseOptions } from '../fakes/memory-options.ts'
 import type { MemoryServer } from '../fakes/memory-server.ts'
@@ -243,4 +245,23 @@ describe('comparing two hosts with their baseline', () => {
       }
       expect(keysOf(await compared(each))).toEqual({ '["2000"]': 'update', '["3000"]': 'kept' })
     }))
+
+  it('heeds a stop while a long table without a key is made ready, before either host is asked', async () => {
+    const many = Array.from({ length: 22_000 }, (_, at): Row => [`/${at}`, null])
+    await shop(
+      async ({ source, target, table, directory, calls }) => {
+        const [stop, reason] = [new AbortController(), new Error('stopped, as asked')]
+        const before = [calls.old.read, calls.new.read]
+        const options = { directory, run: 'run-1', source, target, printingOf: () => printingFor(table, { ignore: [] }) }
+        const carried = () => {
+          setImmediate(() => stop.abort(reason))
+          return []
+        }
+        const comparing = compareTables({ ...options, signal: stop.signal, carried }, [[table, table]], () => undefined)
+        await expect(comparing).rejects.toBe(reason)
+        expect([calls.old.read, calls.new.read]).toEqual(before)
+      },
+      { table: visits, content: many, leafRows: 5000 },
+    )
+  })
 })

@@ -68,7 +68,7 @@ describe('a move that is kind to the old host', () => {
     made.superuserSql(`SELECT (SELECT count(*) || ' ' || sum(hashtext(o::text)) FROM orders o),
       (SELECT count(*) || ' ' || sum(hashtext(w::text)) FROM words w), (SELECT count(*) FROM customers), (SELECT count(*) FROM small)`)
 
-  // The server itself holds the account to the number: a connection too many fails the step.
+  // The server itself holds the account to the number, and refuses a connection too many.
   it.each([1, 2, 3])('works with %i connections to each host, and never opens another', async (connections) => {
     const [old, fresh] = [await shop(), await server.database('new')]
     const account = await old.readOnlyAccount()
@@ -78,6 +78,8 @@ describe('a move that is kind to the old host', () => {
       old: { database: open(old, { account, connections }), connections },
       new: { database: open(fresh, { connections }), connections },
     })
+    const connect = vi.spyOn(pg.Client.prototype, 'connect')
+    closing.push(async () => connect.mockRestore())
     const run = new TestRun(await folder())
     const { snapshot, restore, bump } = stepsOf(world)
     for (const step of [snapshot, restore, bump]) {
@@ -92,6 +94,8 @@ describe('a move that is kind to the old host', () => {
     await perform(reconcile, run)
     expect((await reconcile.verify(run)).filter((finding) => finding.severity === 'error')).toEqual([])
     expect(await content(fresh)).toEqual(await content(old))
+    const refused = connect.mock.settledResults.filter(({ type, value }) => type === 'rejected' && /too many/.test(String(value)))
+    expect(refused).toEqual([])
   })
 
   it('makes nobody wait while it reads: the shop writes and indexes, and holds no lock but that of a reader', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { planRestore } from '../../src/databases/plan/restore.ts'
 import type { ForeignKey, Schema, Table } from '../../src/databases/schema.ts'
 import type { Manifest } from '../../src/databases/snapshot/manifest.ts'
+import { unknownNames } from '../../src/steps/playbook-names.ts'
 import { schemaFindings } from '../../src/steps/rules.ts'
 import type { TableRules } from '../../src/steps/world.ts'
 import { testWorld } from '../fakes/step-run.ts'
@@ -36,6 +37,29 @@ describe('what a schema can’t carry', () => {
     expect(found({})).toEqual(['error file-table', 'error graph-table', 'error clr-assembly'])
     expect(found({ visits: { mode: 'skip' } })).toEqual(['warning file-table', 'error graph-table', 'error clr-assembly'])
     expect(found({ visits: { mode: 'copy-only' } })).toEqual(['error file-table', 'error graph-table', 'error clr-assembly'])
+  })
+})
+
+describe('a table that no copy is made of at all', () => {
+  const schema: Schema = {
+    tables: [orders],
+    foreignKeys: [],
+    identities: [],
+    objects: [],
+    principals: [],
+    findings: [{ severity: 'error', code: 'table-engine', message: 'Archive', table: 'dbo.Archive' }],
+  }
+  const found = (tables: Readonly<Record<string, Partial<TableRules>>>) => {
+    const world = testWorld({ tables })
+    return [...schemaFindings(world, schema), ...unknownNames(world, schema)].map(({ severity, code }) => `${severity} ${code}`)
+  }
+
+  it('may be left out by its name, and stops the run otherwise', () => {
+    expect(found({})).toEqual(['error table-engine'])
+    expect(found({ archive: { mode: 'skip' } })).toEqual(['warning table-engine'])
+    expect(found({ 'dbo.Archive': { mode: 'skip' } })).toEqual(['warning table-engine'])
+    expect(found({ Archive: { mode: 'copy-only' } })).toEqual(['error table-engine', 'error unknown-table'])
+    expect(found({ Archives: { mode: 'skip' } })).toEqual(['error table-engine', 'error unknown-table'])
   })
 })
 

@@ -28,6 +28,8 @@ const DISK_FULL = new Set([1021, 1114, 3019])
 const NO_SPACE = /\b(error|errno|errcode)[: ]+28\b|no space left/i
 /** MariaDB's ER_STATEMENT_TIMEOUT, MySQL's ER_QUERY_TIMEOUT. */
 const TIMEOUT = new Set([1969, 3024])
+/** ER_QUERY_INTERRUPTED: somebody ran KILL QUERY. What we have ended ourselves is told by the stop or wait that it was ended for. */
+const KILLED = new Set([1317])
 /** Among them: a table was emptied or altered since the transaction's snapshot (ER_TABLE_DEF_CHANGED, "please retry transaction"). */
 const BUSY = new Set([1205, 1213, 1412, 3572, 1614])
 const TOO_MANY = new Set([1040, 1203, 1226])
@@ -137,6 +139,14 @@ const TOLD: readonly Told[] = [
     message: (label, words, statement) =>
       `The ${label} didn't answer a question in the time it is given: ${words}. Nothing was changed by it.${statement}`,
     hint: 'It was stopped so as not to burden the shop. Run again when the host is quieter, or give it longer in the playbook: database: { url: …, statementTimeout: 10m }.',
+  },
+  {
+    numbers: KILLED,
+    code: 'database-query-ended',
+    message: (label, words, statement) =>
+      `Somebody on the server of the ${label}, perhaps a watchdog of the host's, ended a question before it was answered: ${words}. Nothing was changed by it.${statement}`,
+    hint: 'Run again when the host is quieter. If it happens every time, ask the host how long a query of this account may take, and to let it take longer while you move.',
+    retrySafe: true,
   },
   {
     numbers: DISK_FULL,

@@ -2,13 +2,14 @@ import { firstOf } from '../../base/units.ts'
 import type { Schema } from '../schema.ts'
 import { type CatalogTable, LOADED_ELSEWHERE, type OtherTable, withoutPlaces } from './introspect-tables.ts'
 import { isWellQuoted, withoutStrings } from './sql-text.ts'
-import { UNKNOWN_CODEC } from './values.ts'
+import { quoteName, UNKNOWN_CODEC } from './values.ts'
 
 type Finding = Schema['findings'][number]
 
 /** What is to be said about tables: what can't be carried, and what is carried but behaves otherwise. Pure. */
 export const tableFindings = (tables: readonly CatalogTable[], others: readonly OtherTable[]): readonly Finding[] => [
   ...others.map(otherFinding),
+  ...brokenKeys(tables, others),
   ...engineFindings(tables),
   ...tables.flatMap(({ table, engine, engineSql, sql, indexes }): readonly Finding[] => {
     const name = table.name.name
@@ -32,14 +33,16 @@ function otherFinding({ name, engine, type }: OtherTable): Finding {
       severity: 'error',
       code: 'table-versioned',
       message: `The table ${name} keeps its own history (WITH SYSTEM VERSIONING), which can't be copied row by row; migrate doesn't carry it.`,
-      hint: 'Move this table with mariadb-dump (--dump-history keeps its past), or set it to skip and drop the versioning first.',
+      hint: `Move it yourself with mariadb-dump (--dump-history keeps its past) and leave it out here (tables: { ${name}: skip }), or drop the versioning first.`,
+      table: name,
     }
   }
   return {
     severity: 'error',
     code: 'table-engine',
     message: `The table ${name} is kept by the engine ${engine === '' ? '(none: it is broken)' : engine}, whose rows migrate doesn't carry.`,
-    hint: 'Turn it into InnoDB on the old host (ALTER TABLE … ENGINE=InnoDB), or create it on the new host by hand.',
+    hint: `Turn it into InnoDB on the old host (ALTER TABLE … ENGINE=InnoDB), or leave it out (tables: { ${name}: skip }) and create it on the new host by hand before restore-database, where a view needs it.`,
+    table: name,
   }
 }
 
@@ -67,8 +70,25 @@ const groupedFinding = (name: string, engine: string): Finding => ({
   severity: 'error',
   code: 'table-not-transactional',
   message: `The table ${name} numbers its rows within groups (${engine}, AUTO_INCREMENT in the second place of a key), which InnoDB can't hold, so that it can't be loaded safely.`,
-  hint: 'Move it with mysqldump, and set it to skip in the playbook.',
+  hint: `Move its rows with mysqldump, and set it to skip in the playbook (tables: { ${name}: skip }).`,
+  table: name,
 })
+
+/** Foreign keys whose parent was dropped, or never made, while foreign_key_checks was off, or isn't carried. */
+function brokenKeys(tables: readonly CatalogTable[], others: readonly OtherTable[]): readonly Finding[] {
+  const names = (list: readonly string[]): ReadonlySet<string> => new Set(list.map((name) => name.toLowerCase()))
+  const carried = names(tables.map(({ table }) => table.name.name))
+  const left = names(others.map(({ name }) => name))
+  return tables
+    .flatMap(({ foreignKeys }) => foreignKeys)
+    .filter(({ parent }) => !carried.has(parent.name.toLowerCase()))
+    .map(({ name, table, parent }) => ({
+      severity: 'error',
+      code: 'foreign-key-broken',
+      message: `The foreign key ${name} of ${table.name} refers to the table ${parent.name}, which ${left.has(parent.name.toLowerCase()) ? "isn't carried" : "isn't there"}.`,
+      hint: `Drop it on the old host: ALTER TABLE ${quoteName(table.name)} DROP FOREIGN KEY ${quoteName(name)};`,
+    }))
+}
 
 const triggerFinding = (name: string): Finding => ({
   severity: 'info',
@@ -82,6 +102,7 @@ const unknownType = (table: string, column: string, type: string): Finding => ({
   code: 'column-type-unsupported',
   message: `The column ${table}.${column} has the type ${type}, which migrate can't copy faithfully.`,
   hint: `Leave the table out in the playbook (tables: { ${table}: skip }) and copy it by hand.`,
+  table,
 })
 
 /** MariaDB spells a backquote in the name of a foreign key, or of its columns, as if it were the end of the name. */
@@ -104,6 +125,7 @@ const foreignDatabase = (name: string): Finding => ({
   code: 'foreign-key-elsewhere',
   message: `A foreign key of ${name} refers to a table in another database, which migrate doesn't carry.`,
   hint: 'Drop that foreign key, or move the table that it refers to into this database.',
+  table: name,
 })
 
 const fullTextFinding = (name: string): Finding => ({

@@ -206,7 +206,8 @@ export async function raise(session: Session, identity: Identity, value: bigint)
   const increment = BigInt(identity.increment)
   const beyond = (next: bigint): boolean => (increment < 0n ? next < value : next > value)
   if (beyond((await stateOf(session, identity)).next)) return
-  const wanted = identity.kind === 'column' ? value + 1n : value + increment
+  // A sequence that is to stand at its very end hands out nothing more, as where it comes from.
+  const wanted = identity.kind === 'column' ? value + 1n : value
   if (wanted > BigInt(identity.maximum) || wanted < BigInt(identity.minimum)) {
     throw new MigrateError(
       'identity-out-of-range',

@@ -1,6 +1,6 @@
 import { MigrateError } from '../../base/errors.ts'
 import { LEDGER_START, ledgerPages, wholeLedger } from '../ledger.ts'
-import type { Database, LedgerEntry } from '../port.ts'
+import type { Database } from '../port.ts'
 import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { BLOCK_FORMAT } from './blocks.ts'
 import { mysqlClosing } from './closing.ts'
@@ -16,6 +16,7 @@ import { mysqlNative } from './native.ts'
 import { oversize, rowLimits } from './oversize.ts'
 import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
+import { orphans } from './references.ts'
 import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
@@ -38,7 +39,7 @@ export function openMysql(options: MysqlOptions): Database {
   const guards = new Guards()
   const methods = new PrintMethods()
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
-  const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
+  const ledgerOf = (run: string, table: string) =>
     ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
     label: options.label,
@@ -49,6 +50,7 @@ export function openMysql(options: MysqlOptions): Database {
     sizes: () => use(tableSizes),
     consequences,
     oversize: (schema, limits) => use((session) => oversize(session, schema, limits)),
+    orphans: (schema) => use((session) => orphans(session, schema)),
     rowLimits: () => use(async (session) => rowLimits(session)),
     unmet: (schema) => use((session) => unmet(session, schema)),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
@@ -89,16 +91,18 @@ export function openMysql(options: MysqlOptions): Database {
         : use(async (session) => (await ledgerPageOf(session, run, table, LEDGER_START, few(keys))).entries),
     ledgerPages: ledgerOf,
     runStatements: (statements) => use((session) => runStatements(session, statements)),
-    close: async () => {
-      // On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off.
-      if (guards.areUp) {
-        const late = AbortSignal.timeout(TAKE_OFF_MS)
-        late.addEventListener('abort', () => connections.close(), { once: true })
-        await use((session) => guards.takeOff(session)).catch(() => undefined)
-      }
-      connections.close()
-    },
+    close: () => closeTidily(connections, guards),
   }
+}
+
+/** On a dead line the guards stay: they keep nobody's trigger from firing, and the next run takes them off. */
+async function closeTidily(connections: Connections, guards: Guards): Promise<void> {
+  if (guards.areUp) {
+    const late = AbortSignal.timeout(TAKE_OFF_MS)
+    late.addEventListener('abort', () => connections.close(), { once: true })
+    await connections.use((session) => guards.takeOff(session)).catch(() => undefined)
+  }
+  connections.close()
 }
 
 function few<T>(keys: readonly T[]): readonly T[] {

@@ -2,7 +2,7 @@ import type { MigrateError } from '../../base/errors.ts'
 import type { Schema, SchemaObject } from '../schema.ts'
 import { ask } from './catalog.ts'
 import type { Session } from './session.ts'
-import { namesInText, type OwnNames, qualifiers, quotedNames, unqualified, withoutDefiner } from './sql-text.ts'
+import { databasesRead, namesInText, type OwnNames, qualifiers, quotedNames, unqualified, withoutDefiner } from './sql-text.ts'
 import { createdUnder, type Trigger, triggerSql } from './triggers.ts'
 import { quoteName, quoteText } from './values.ts'
 
@@ -247,9 +247,11 @@ async function foreignNames(session: Session, database: string, objects: readonl
   const databases = new Set(rows.map(([name]) => name ?? '').filter((name) => name !== database && !SYSTEM.has(name)))
   return objects.flatMap((object) => {
     const modes = modesOf(object)
-    const others = [...qualifiers(object.sql, modes)].filter((name) => databases.has(name))
+    // Of databases that this account may not see, a view's text alone tells.
+    const read = object.kind === 'view' ? [...databasesRead(object.sql)].filter((name) => !SYSTEM.has(name)) : []
+    const others = new Set([...[...qualifiers(object.sql, modes)].filter((name) => databases.has(name)), ...read])
     const named = namesInText(object.sql, database, modes) ? [ownName(object, database)] : []
-    return [...named, ...others.map((other) => otherDatabase(object, other))]
+    return [...named, ...[...others].map((other) => otherDatabase(object, other))]
   })
 }
 

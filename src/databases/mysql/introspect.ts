@@ -60,6 +60,7 @@ async function readOnce(session: Session, connections: number): Promise<Schema> 
       ...read.findings,
       ...definerFindings(read.definers),
       ...lockFindings(connections),
+      ...(await limitFindings(session, connections)),
     ],
   }
 }
@@ -113,6 +114,20 @@ const lockFindings = (connections: number): Schema['findings'] =>
           hint: 'To have no table locked at all, use an account without that right, or connections: 2; the snapshot of a large database then takes longer.',
         },
       ]
+
+/** The account's own limit, or the server's for every account; 0 is none ("max_user_connections"). */
+async function limitFindings(session: Session, connections: number): Promise<Schema['findings']> {
+  const [[limit] = []] = (await session.query('SELECT @@SESSION.max_user_connections')).rows
+  if (Number(limit ?? 0) === 0) return []
+  return [
+    {
+      severity: Number(limit) > connections ? 'info' : 'warning',
+      code: 'connections-limited',
+      message: `The account may have ${limit} connections at a time on the old server (max_user_connections); migrate takes up to ${Math.min(connections, Number(limit))} of them.`,
+      hint: 'If the shop logs in by the same account, customers get the rest: lower connections: in the playbook (old: { connections: 1 }), or have an account of its own made for migrate.',
+    },
+  ]
+}
 
 function definerFindings(definers: readonly string[]): Schema['findings'] {
   const counts = new Map<string, number>()

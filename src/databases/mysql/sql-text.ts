@@ -101,6 +101,20 @@ export function qualifiers(sql: string, modes: string): ReadonlySet<string> {
   return new Set(pieces.flatMap((piece, at) => (pieces[at + 1] === '.' ? (nameOf(piece, modes) ?? []) : [])))
 }
 
+/**
+ * Databases of the tables that a view reads, as the server spells it: `from `x`.`t``, `join `x`.`t``. What `extract(year from `x`.`t`)` names
+ * is a column.
+ */
+export function databasesRead(view: string): ReadonlySet<string> {
+  const pieces = piecesOf(view, '').filter((piece) => piece.trim() !== '')
+  const isRead = (at: number): boolean => {
+    let before = at - 1
+    while (pieces[before] === '(') before -= 1
+    return /^(?:from|join)$/i.test(pieces[before] ?? '') && pieces[at + 1] === '.' && pieces[at + 3] !== ')'
+  }
+  return new Set(pieces.flatMap((piece, at) => (isRead(at) ? (nameOf(piece, '') ?? []) : [])))
+}
+
 /** True when a quoted text has the name with a dot behind it: a statement that is put together, perhaps. */
 export function namesInText(sql: string, name: string, modes: string): boolean {
   const named = new RegExp(`(?<![\\w$.])\`?${name.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')}\`?\\s*\\.`)

@@ -3,7 +3,7 @@ import type { ServerInfo } from '../port.ts'
 import { fullName, type Schema, type Table } from '../schema.ts'
 import { allowLooseReferences } from './execute.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
-import { splitCreateTable, withoutStrings } from './sql-text.ts'
+import { databasesRead, splitCreateTable, withoutStrings } from './sql-text.ts'
 
 /** See the port. A shop's own programs spell tables as they like where the old server didn't mind. */
 export function consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
@@ -42,6 +42,7 @@ export async function unmet(session: Session, schema: Schema): Promise<readonly 
     ...missingCollations(schema, settings),
     ...missingEngines(schema, settings, kind),
     ...missingTypes(schema, kind),
+    ...(await missingDatabases(session, schema)),
     ...leftOut(schema, kind),
     ...keyless(schema, settings),
     ...looseReferences(schema, settings),
@@ -169,6 +170,24 @@ function missingTypes(schema: Schema, kind: ServerKind): readonly Finding[] {
         hint: 'Ask the new host for a release that knows it.',
       })),
   )
+}
+
+/** A view is looked at when it is made: what it reads must be there by then. */
+async function missingDatabases(session: Session, schema: Schema): Promise<readonly Finding[]> {
+  const uses = schema.objects.flatMap(({ kind, name, sql }) =>
+    kind === 'view' ? [...databasesRead(sql)].map((database) => ({ name, database })) : [],
+  )
+  const users = Map.groupBy(uses, ({ database }) => database)
+  if (users.size === 0) return []
+  const there = new Set((await session.question('SELECT SCHEMA_NAME FROM information_schema.SCHEMATA')).rows.flat())
+  return [...users]
+    .filter(([database]) => !there.has(database))
+    .map(([database, views]) => ({
+      severity: 'error',
+      code: 'database-elsewhere',
+      message: `${views.length === 1 ? 'The view' : 'Views'} ${listed(views.map(({ name }) => name))} read${views.length === 1 ? 's' : ''} from the database ${database}, which the new server doesn't have or doesn't show to this account.`,
+      hint: 'Move that database first, under the same name, and let the account read it; or drop the view on the old host.',
+    }))
 }
 
 /** A comment that servers read from a version on ("Comments"): !80023 INVISIBLE. */

@@ -110,6 +110,8 @@ export interface Pace {
 }
 
 export interface LeapRules {
+  /** Numbers that may go at once; one when absent. */
+  readonly batch?: bigint
   /** What would be used up within this time is left behind beforehand, milliseconds. */
   readonly aheadMs: number
   /** Until the next look can have had an effect, milliseconds. */
@@ -134,6 +136,6 @@ const magnitude = (increment: string): bigint => {
  */
 export function isLeapDue(use: GapUse, increment: string, pace: Pace, rules: LeapRules): boolean {
   if (use.used === 0n && use.left > 0n) return false
-  if (use.left <= magnitude(increment) || use.left * 100n <= use.size * RESERVE_PERCENT) return true
+  if (use.left <= magnitude(increment) * (rules.batch ?? 1n) || use.left * 100n <= use.size * RESERVE_PERCENT) return true
   return timeLeft(use, increment, pace.peak) <= rules.reactionMs || timeLeft(use, increment, pace.steady) <= rules.aheadMs
 }

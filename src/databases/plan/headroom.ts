@@ -1,6 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import { formatCount, formatDuration } from '../../base/units.ts'
-import type { IdentityState } from '../schema.ts'
+import type { Identity, IdentityState } from '../schema.ts'
 import { isBeyond } from './restore.ts'
 
 /** What was measured over less than this is a glance. Milliseconds. */
@@ -124,18 +124,20 @@ export function sizeHeadroom(
   const jump = BigInt(old.identity.jump ?? '0') * BigInt(options.restarts ?? 1)
   const asked =
     given === 'auto'
-      ? autoRows({ need, room, jump }, options, rate, inStep(old, named, options.safety))
+      ? autoRows({ need, room, jump, batch: batchOf(old.identity) }, options, rate, inStep(old, named, options.safety))
       : givenRows(given, { need, jump }, options, rate)
   const sized = { from, to: from + asked.rows * step, reason: `headroom ${formatCount(asked.rows)}: ${asked.why}` }
   if (asked.rows <= room) {
     if (asked.short !== undefined) return { ...sized, finding: shortFinding(name, asked.short, asked.rows) }
-    return {
-      ...sized,
-      finding: given === 'auto' ? undefined : jumpFinding(name, given, { need: reliable(rate) ? need : 0n, jump }),
-    }
+    if (given === 'auto') return { ...sized, finding: undefined }
+    const wants = { need: reliable(rate) ? need : 0n, jump }
+    return { ...sized, finding: jumpFinding(name, given, wants) ?? batchFinding(name, given, batchOf(old.identity), options) }
   }
   return { ...sized, finding: overflow(name, old, from, asked.rows, limit, room) }
 }
+
+/** Numbers that go at once where one is asked for. */
+export const batchOf = ({ batch }: Identity): bigint => BigInt(batch ?? '1')
 
 interface Asked {
   readonly rows: bigint
@@ -171,16 +173,19 @@ function givenRows(given: number, wants: Wants, { windowMs, safety }: HeadroomOp
   return { rows: wants.need + wants.jump, why, short: why }
 }
 
+const inBatches = (batch: bigint): string =>
+  batch === 1n ? '' : ` (each connection takes ${formatCount(batch)} numbers at once, CACHE)`
+
 const plusJump = (jump: bigint): string => (jump === 0n ? '' : `, plus ${formatCount(jump)} that a restart may skip`)
 
 function autoRows(
-  { need, room, jump }: Wants & { readonly room: bigint },
+  { need, room, jump, batch }: Wants & { readonly room: bigint; readonly batch: bigint },
   { windowMs, safety, minimum }: HeadroomOptions,
   rate: MeasuredRate | null,
   companion: { readonly rows: bigint; readonly name: string },
 ): Asked {
   const candidates = [
-    { rows: BigInt(minimum), why: `the least that is given${plusJump(jump)}; ${formatRate(rate)}` },
+    { rows: BigInt(minimum) * batch, why: `the least that is given${inBatches(batch)}${plusJump(jump)}; ${formatRate(rate)}` },
     { rows: need, why: `${formatRate(rate)} over ${formatDuration(windowMs)}, times ${safety}${plusJump(jump)}` },
     { rows: companion.rows, why: `in step with the number given for ${companion.name}, times ${safety}${plusJump(jump)}` },
   ]
@@ -203,6 +208,18 @@ function jumpFinding(name: string, given: number, { need, jump }: Wants): Findin
     code: 'headroom-less-than-jump',
     message: `${name} gets the ${formatCount(given)} that the playbook gives; a restart of the old host's server may skip ${formatCount(jump)} numbers at once${need === 0n ? '' : `, and ${formatCount(need)} are wanted besides`}: after one, both hosts would hand out the same numbers.`,
     hint: `Give it headroom: ${need + jump + BigInt(given)} or more, or see to it that nobody restarts the old database server meanwhile.`,
+  }
+}
+
+/** So few connections use up what a person gave where each takes many numbers at once. */
+function batchFinding(name: string, given: number, batch: bigint, { minimum }: HeadroomOptions): Finding | undefined {
+  const connections = BigInt(given) / batch
+  if (batch === 1n || connections >= BigInt(minimum)) return undefined
+  return {
+    severity: 'warning',
+    code: 'headroom-less-than-cache',
+    message: `${name} gets the ${formatCount(given)} that the playbook gives; each connection of the shop takes ${formatCount(batch)} numbers at once (CACHE), however few rows it writes: ${formatCount(connections)} ${connections === 1n ? 'connection uses' : 'connections use'} it up.`,
+    hint: `Give it headroom: ${BigInt(minimum) * batch} or more.`,
   }
 }
 

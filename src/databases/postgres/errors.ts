@@ -121,6 +121,18 @@ function knownError(error: unknown, code: string | undefined, words: string, doi
       },
     )
   }
+  // pg_cancel_backend. What we have ended ourselves is told by the stop or wait that it was ended for.
+  if (code === '57014') {
+    return new MigrateError(
+      'database-query-ended',
+      `Somebody on the server of the ${label}, perhaps a watchdog of the host's, ended a question before it was answered: ${words}. Nothing was changed by it.${statement(doing)}`,
+      {
+        hint: 'Run again when the host is quieter. If it happens every time, ask the host how long a query of this account may take, and to let it take longer while you move.',
+        cause: error,
+        retrySafe: true,
+      },
+    )
+  }
   if (code === '53100') {
     return new MigrateError(
       'database-disk-full',

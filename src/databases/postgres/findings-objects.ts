@@ -87,6 +87,14 @@ export const objectProbes: readonly Probe[] = [
   },
   {
     severity: 'warning',
+    code: 'connections-limited',
+    message: (name) =>
+      `The account may have ${name} connections at a time on the old server (CONNECTION LIMIT), migrate's among them.`,
+    hint: 'If the shop logs in by the same account, customers get the rest: give connections: in the playbook accordingly (old: { connections: 1 }), or have an account of its own made for migrate.',
+    sql: `SELECT r.rolconnlimit::text AS name FROM pg_roles r WHERE r.rolname = current_user AND r.rolconnlimit >= 0 AND NOT r.rolsuper`,
+  },
+  {
+    severity: 'warning',
     code: 'publication',
     message: (name) =>
       `The publication ${name} isn't carried: whatever subscribes to it must be pointed to the new host by hand.`,

@@ -1,14 +1,16 @@
 import { z } from 'zod'
-import type { Finding } from '../../base/errors.ts'
+import type { Schema } from '../schema.ts'
 import { ask, SHOP_RELATION } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { objectProbes, type Probe } from './findings-objects.ts'
 import { CARRIED_TABLE, TABLE_OR_PARTITION, UNGUARDED } from './introspect-tables.ts'
 
-const nameRow = z.object({ name: z.string() })
+/** `table`: full name of the one that it is about, where leaving that out in the playbook helps. */
+const nameRow = z.object({ name: z.string(), table: z.string().nullish() })
 
 const RELATIONS = `FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace`
 const FULL_NAME = `n.nspname || '.' || c.relname AS name`
+const OF_TABLE = `n.nspname || '.' || c.relname AS "table"`
 
 /** Types whose values name objects of one server by number or in its own way. */
 const SERVER_BOUND = [
@@ -38,15 +40,15 @@ const probes: readonly Probe[] = [
     severity: 'error',
     code: 'table-foreign',
     message: (name) => `${name} is a foreign table: its rows lie on another server and aren't copied.`,
-    hint: 'Set up the foreign server on the new host by hand (CREATE SERVER …), or drop the table if nothing uses it.',
-    sql: `SELECT ${FULL_NAME} ${RELATIONS} WHERE c.relkind = 'f' AND ${SHOP_RELATION} ORDER BY 1`,
+    hint: 'Leave it out in the playbook (tables: … skip), and set up the foreign server and the table on the new host by hand, before restore-database where a view needs it; or drop the table if nothing uses it.',
+    sql: `SELECT ${FULL_NAME}, ${OF_TABLE} ${RELATIONS} WHERE c.relkind = 'f' AND ${SHOP_RELATION} ORDER BY 1`,
   },
   {
     severity: 'error',
     code: 'column-bound-to-server',
     message: (name) => `The column ${name} holds numbers of this server's own objects, which mean nothing on another.`,
-    hint: 'Change the column to text, or leave its table out.',
-    sql: `SELECT format('%s.%s.%s (%s)', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod)) AS name ${RELATIONS}
+    hint: 'Change the column to text, or leave its table out in the playbook (tables: … skip).',
+    sql: `SELECT format('%s.%s.%s (%s)', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod)) AS name, ${OF_TABLE} ${RELATIONS}
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid
       LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typlen = -1 LEFT JOIN pg_type b ON b.oid = t.typbasetype
       WHERE coalesce(b.typname, e.typname, t.typname) IN ('${SERVER_BOUND.join("', '")}') AND ${CARRIED_TABLE} ORDER BY 1`,
@@ -100,10 +102,11 @@ const probes: readonly Probe[] = [
 ]
 
 /** What exists here and can't be carried, by name. */
-export async function readFindings(session: Session): Promise<readonly Finding[]> {
-  const findings: Finding[] = []
+export async function readFindings(session: Session): Promise<Schema['findings']> {
+  const findings: Schema['findings'][number][] = []
   for (const { severity, code, message, hint, sql } of [...probes, ...objectProbes]) {
-    for (const { name } of await ask(session, nameRow, sql)) findings.push({ severity, code, message: message(name), hint })
+    for (const { name, table } of await ask(session, nameRow, sql))
+      findings.push({ severity, code, message: message(name), hint, ...(table ? { table } : {}) })
   }
   return findings
 }

@@ -85,6 +85,7 @@ export async function readIdentities(session: Session): Promise<readonly Identit
       minimum: range !== undefined && BigInt(row.minimum) < range[0] ? String(range[0]) : row.minimum,
       maximum: range !== undefined && BigInt(row.maximum) > range[1] ? String(range[1]) : row.maximum,
       jump: jumpOf(row.cache),
+      ...(row.cache === '1' ? {} : { batch: row.cache }),
       ...(row.cycles ? { cycles: true } : {}),
     }
   })
@@ -176,8 +177,8 @@ export async function raise(session: Session, identity: Identity, value: bigint)
   const increment = BigInt(identity.increment)
   const sequence = await sequenceOf(session, identity)
   const beyond = (next: bigint): boolean => (increment < 0n ? next < value : next > value)
-  const wanted = value + increment
-  if (wanted > BigInt(identity.maximum) || wanted < BigInt(identity.minimum)) {
+  // One that is to stand at its very end hands out nothing more, as where it comes from.
+  if (value > BigInt(identity.maximum) || value < BigInt(identity.minimum)) {
     if (beyond(nextOf(await position(session, sequence), increment))) return
     throw new MigrateError(
       'identity-out-of-range',

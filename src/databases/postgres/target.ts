@@ -115,6 +115,7 @@ function openToEverybody({ facts: from }: ServerInfo, { facts: to, database }: S
 export async function unmet(session: Session, schema: Schema): Promise<readonly Finding[]> {
   const named = (kind: string): readonly SchemaObject[] => schema.objects.filter((object) => object.kind === kind)
   return [
+    ...(await missingSchemas(session, named('schema'))),
     ...(await missingExtensions(session, named('extension'))),
     ...(await missingAccounts(session, named('account'))),
     ...(await forcedRowSecurity(session, named('row security'))),
@@ -170,6 +171,28 @@ async function missingExtensions(session: Session, wanted: readonly SchemaObject
 }
 
 const nameRow = z.object({ name: z.string() })
+
+/** A schema may be made by whoever may create in the database; one that is there is another right's matter (rights.ts). */
+async function missingSchemas(session: Session, wanted: readonly SchemaObject[]): Promise<readonly Finding[]> {
+  if (wanted.length === 0) return []
+  const sql = `SELECT w.name FROM unnest(ARRAY[${nameList(wanted)}]) AS w(name)
+    WHERE NOT has_database_privilege(current_database(), 'CREATE') AND NOT EXISTS (SELECT 1 FROM pg_namespace n WHERE n.nspname = w.name)`
+  const missing = (await ask(session, nameRow, sql)).map(({ name }) => name)
+  if (missing.length === 0) return []
+  const [grant] = await ask(
+    session,
+    nameRow,
+    `SELECT format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), current_user) AS name`,
+  )
+  return [
+    {
+      severity: 'error',
+      code: 'right-to-create',
+      message: `The account may not create the ${missing.length === 1 ? 'schema' : 'schemas'} ${firstOf(missing)} on the ${session.label}.`,
+      hint: `As the database's owner, run: ${grant?.name}`,
+    },
+  ]
+}
 
 async function missingAccounts(session: Session, wanted: readonly SchemaObject[]): Promise<readonly Finding[]> {
   if (wanted.length === 0) return []
