@@ -4,7 +4,8 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
 const text = fc.string({ unit: 'binary', maxLength: 40 }).filter((value) => value.isWellFormed())
 const bytes = fc.uint8Array({ maxLength: 60 }).map((value) => Buffer.from(value).toString('hex'))

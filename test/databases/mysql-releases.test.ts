@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseError } from '../../src/databases/mysql/errors.ts'
 import { settable } from '../../src/databases/mysql/execute.ts'
+import { sameRow } from '../../src/databases/mysql/find.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import { catalogTable } from '../../src/databases/mysql/introspect-tables.ts'
 import type { ServerKind } from '../../src/databases/mysql/session.ts'
 import { settingsOf } from '../../src/databases/mysql/settings.ts'
+import { statementOf } from '../../src/databases/mysql/triggers.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Column, Schema, SchemaObject } from '../../src/databases/schema.ts'
 import { closedAfterEach, readAll } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
 const kindOf = (family: ServerKind['family'], ...version: [number, number, number]): ServerKind => ({
   family,
@@ -108,6 +111,20 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     expect(engineSql).toBe('ALTER TABLE `t` ENGINE=MyISAM')
   })
 
+  it('of a trigger that was made among other statements has no semicolon of theirs, with our guard or without', () => {
+    const guard = (body: string): string =>
+      `BEGIN /* migrate: silent in its own sessions */ IF @migrate_carries_rows IS NULL THEN\n${body}\n; END IF; END`
+    for (const [kept, body] of [
+      ['SET NEW.total = NEW.total + 1;', 'SET NEW.total = NEW.total + 1'],
+      ['BEGIN SET @a = 1; END ;\n', 'BEGIN SET @a = 1; END'],
+      ["SET @a = ';'", "SET @a = ';'"],
+      ['SET @a = 1 -- the end', 'SET @a = 1 -- the end'],
+    ]) {
+      expect(statementOf(kept ?? '')).toEqual({ body, guarded: false })
+      expect(statementOf(guard(kept ?? ''))).toEqual({ body, guarded: true })
+    }
+  })
+
   it('of a program leaves out the modes that MySQL 8 no longer knows', () => {
     const line = "SET SESSION sql_mode = 'PIPES_AS_CONCAT,MSSQL,NO_KEY_OPTIONS,ANSI_QUOTES,NO_AUTO_CREATE_USER';"
     expect(settable(kindOf('mysql', 8, 0, 40), line)).toBe("SET SESSION sql_mode = 'PIPES_AS_CONCAT,ANSI_QUOTES'")
@@ -126,6 +143,14 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     const sql = settingsOf(kind)
     for (const name of has) expect(sql).toContain(name)
     for (const name of lacks) expect(sql).not.toContain(`SESSION ${name}`)
+  })
+
+  it('of a row finds a double by its number, which MySQL prints in two ways, and 0 and -0 apart', () => {
+    const columns = ['a', 'b', 'c'].map((name): Column => ({ ...textColumn(name, null), type: 'double(20,5)', codec: 'double' }))
+    const table = { name: { schema: '', name: 't' }, columns, primaryKey: null, uniqueKeys: [], key: [], triggers: [] }
+    expect(sameRow(table, ['-0.00000999999999995449', '1.5e-30', '-0'])).toBe(
+      "`a` * 1e0 = -0.00000999999999995449e0 AND `b` * 1e0 = 1.5e-30 AND `c` * 1e0 = -0e0 AND CAST(`c` * 1e0 AS CHAR) = '-0'",
+    )
   })
 
   it('refused to an account that logged in long ago is a missing right, whatever number the server gives it', () => {
