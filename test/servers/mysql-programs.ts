@@ -77,5 +77,8 @@ export const privateSettings = ({ installer }: MysqlPrograms): Readonly<Record<s
         'skip-log-bin': '1',
         'secure-file-priv': '',
         'innodb-strict-mode': 'OFF',
+        // As MariaDB's own, and as the hint says where more is to be told.
+        'sql-mode': 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',
+        'max-error-count': '65535',
       }),
 })
