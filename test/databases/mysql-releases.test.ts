@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseError } from '../../src/databases/mysql/errors.ts'
 import { settable } from '../../src/databases/mysql/execute.ts'
-import { sameRow } from '../../src/databases/mysql/find.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
-import { isOfComputed } from '../../src/databases/mysql/insert.ts'
 import { readSchema } from '../../src/databases/mysql/introspect.ts'
 import { catalogTable } from '../../src/databases/mysql/introspect-tables.ts'
 import type { ServerKind } from '../../src/databases/mysql/session.ts'
-import { settingsOf } from '../../src/databases/mysql/settings.ts'
+import { refuseOld, settingsOf } from '../../src/databases/mysql/settings.ts'
 import { readTogether } from '../../src/databases/mysql/snapshot.ts'
-import { statementOf } from '../../src/databases/mysql/triggers.ts'
 import type { Database, ServerInfo } from '../../src/databases/port.ts'
 import type { Column, Schema, SchemaObject } from '../../src/databases/schema.ts'
 import { closedAfterEach, readAll } from '../contract/database-kit.ts'
@@ -115,20 +112,6 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     expect(engineSql).toBe('ALTER TABLE `t` ENGINE=MyISAM')
   })
 
-  it('of a trigger that was made among other statements has no semicolon of theirs, with our guard or without', () => {
-    const guard = (body: string): string =>
-      `BEGIN /* migrate: silent in its own sessions */ IF @migrate_carries_rows IS NULL THEN\n${body}\n; END IF; END`
-    for (const [kept, body] of [
-      ['SET NEW.total = NEW.total + 1;', 'SET NEW.total = NEW.total + 1'],
-      ['BEGIN SET @a = 1; END ;\n', 'BEGIN SET @a = 1; END'],
-      ["SET @a = ';'", "SET @a = ';'"],
-      ['SET @a = 1 -- the end', 'SET @a = 1 -- the end'],
-    ]) {
-      expect(statementOf(kept ?? '')).toEqual({ body, guarded: false })
-      expect(statementOf(guard(kept ?? ''))).toEqual({ body, guarded: true })
-    }
-  })
-
   it('of a program leaves out the modes that MySQL 8 no longer knows', () => {
     const line = "SET SESSION sql_mode = 'PIPES_AS_CONCAT,MSSQL,NO_KEY_OPTIONS,ANSI_QUOTES,NO_AUTO_CREATE_USER';"
     expect(settable(kindOf('mysql', 8, 0, 40), line)).toBe("SET SESSION sql_mode = 'PIPES_AS_CONCAT,ANSI_QUOTES'")
@@ -149,34 +132,21 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     for (const name of lacks) expect(sql).not.toContain(`SESSION ${name}`)
   })
 
-  it('of a row finds a double by its number, which MySQL prints in two ways, and 0 and -0 apart', () => {
-    const columns = ['a', 'b', 'c'].map((name): Column => ({ ...textColumn(name, null), type: 'double(20,5)', codec: 'double' }))
-    const table = { name: { schema: '', name: 't' }, columns, primaryKey: null, uniqueKeys: [], key: [], triggers: [] }
-    expect(sameRow(table, ['-0.00000999999999995449', '1.5e-30', '-0'])).toBe(
-      "`a` * 1e0 = -0.00000999999999995449e0 AND `b` * 1e0 = 1.5e-30 AND `c` * 1e0 = -0e0 AND CAST(`c` * 1e0 AS CHAR) = '-0'",
-    )
-  })
-
-  it('may have values that the server computes of what isn’t JSON, in either family’s words, but none of its own', () => {
-    const computed: Column = { ...textColumn('size', null), computed: { sql: "json_value(`data`, '$.size')", stored: true } }
-    const table = {
-      name: { schema: '', name: 't' },
-      columns: [computed],
-      primaryKey: null,
-      uniqueKeys: [],
-      key: [],
-      triggers: [],
+  it('is refused before a session is set otherwise where the release is too old', () => {
+    const refused = (...kind: Parameters<typeof kindOf>) => {
+      try {
+        refuseOld(kindOf(...kind), 'old database')
+        return undefined
+      } catch (error) {
+        return error
+      }
     }
-    for (const [number, words] of [
-      [3141, 'Invalid JSON text in argument 1 to function json_value: "Invalid value." at position 0.'],
-      [4038, "Syntax error in JSON text in argument 1 to function 'json_value' at position 1"],
-    ] as const) {
-      expect(isOfComputed(table, number, words)).toBe(true)
-      expect(isOfComputed({ ...table, columns: [] }, number, words)).toBe(false)
-    }
-    expect(isOfComputed(table, 3140, `Invalid JSON text: "Invalid value." at position 0 in value for column 't.data'.`)).toBe(
-      false,
-    )
+    expect(refused('mysql', 5, 6, 24)).toMatchObject({
+      code: 'database-too-old',
+      message: 'The old database runs MySQL 5.6.24; migrate needs MySQL 5.7, MariaDB 10.3 or newer. Nothing was touched.',
+    })
+    expect(refused('mariadb', 10, 2, 44)).toMatchObject({ code: 'database-too-old' })
+    expect([refused('mysql', 5, 7, 5), refused('mariadb', 10, 3, 0)]).toEqual([undefined, undefined])
   })
 
   it('refused to an account that logged in long ago is a missing right, whatever number the server gives it', () => {

@@ -53,7 +53,7 @@ export class Standing {
   async reads(table: Table): Promise<void> {
     this.#since ??= systemClock.monotonic()
     if (!this.#read.has(table.name.name)) this.#read.set(table.name.name, { table, rows: 0 })
-    const tells = this.#isParted(table) || this.#seesOldCatalog
+    const tells = this.#isParted(table) || (this.#seesOldCatalog && this.#begin.created.has(table.name.name))
     if (tells && !this.#begin.ends.has(table.name.name)) await this.#noteEnds([table])
   }
 
