@@ -66,6 +66,8 @@ describe('the set-up of a fresh clone', () => {
     const words = text(child.stderr)
     expect(await ended).toBe('')
     expect(child.exitCode).toBe(1)
-    expect(await words).toMatch(/^Installing what migrate needs.*\nnpm error network down\n\n`npm ci` failed; its own words are above\./)
+    expect(await words).toMatch(
+      /^Installing what migrate needs.*\nnpm error network down\n\n`npm ci` failed; its own words are above\./,
+    )
   })
 })

@@ -68,7 +68,9 @@ function unknownColumn(table: Table, name: string, place: string): readonly Find
   if (same.length === 1) return []
   if (same.length > 1) {
     const said = `${place}: The column ${name} of ${fullName(table.name)} may be ${same.join(' or ')}.`
-    return [mistake('ambiguous-column', said, 'A rule names columns in any case of letters: leave these to the rule of their table.')]
+    return [
+      mistake('ambiguous-column', said, 'A rule names columns in any case of letters: leave these to the rule of their table.'),
+    ]
   }
   const message = `${place}: The table ${fullName(table.name)} of the old database has no column ${name}.`
   return [mistake('unknown-column', message, nearestOf(name, columns))]

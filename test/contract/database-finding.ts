@@ -90,7 +90,7 @@ export function findingContract(contract: Contract): void {
         { table: people, values: { email: 'new@example.com', note: ' kept  ' } },
         { table: orders, values: { status: 'sent' } },
         { table: products, values: { title: 'Another 🛒' } },
-        { table: countdown, values: { note: 'second' } },
+        ...(contract.abilities.countsDown === false ? [] : [{ table: countdown, values: { note: 'second' } }]),
       ]
       for (const { table, values } of fresh) {
         const [row = []] = await rowsOf(database, table)

@@ -125,6 +125,8 @@ export interface DatabaseAbilities {
   readonly statements: boolean
   /** Sequences that no column uses are listed, with where they stand; true when absent. */
   readonly sequences?: boolean
+  /** Numbers can be given downwards: the table `countdown` is numbered; true when absent. */
+  readonly countsDown?: boolean
   /** An account that may only read can be allowed to see every definition, triggers among them; true when absent. */
   readonly definitions?: boolean
   /** `Database.layout`; true when absent. */

@@ -3,11 +3,13 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database, KeyCells, Reader, ReadOptions } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { closedAfterEach, createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
+import { counted } from './mysql-shop.ts'
 
 const WORDS = `CREATE TABLE words (word varchar(40) NOT NULL, part int NOT NULL, note text, PRIMARY KEY (word, part));
-  INSERT INTO words SELECT CONCAT('w', seq MOD 50), seq, REPEAT('x\\t\\n\\\\', seq MOD 40) FROM seq_1_to_5000`
+  INSERT INTO words SELECT CONCAT('w', seq MOD 50), seq, REPEAT('x\\t\\n\\\\', seq MOD 40) FROM (${counted(5000)}) AS numbers`
 
 async function blocksOf(reader: Reader, table: Table, options?: ReadOptions): Promise<{ rows: number; bytes: Buffer[] }> {
   const result = { rows: 0, bytes: [] as Buffer[] }
@@ -133,8 +135,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
       const [from, to] = [await server.database(), await server.database()]
       await from.sql(`CREATE TABLE \`it's ö\` (id int PRIMARY KEY, \`ä\\'\` enum('1','2','0'), b blob, l varchar(300) CHARACTER SET latin1, u varchar(40) CHARACTER SET ucs2);
       SET sql_mode = ''; INSERT IGNORE INTO \`it's ö\`
-      SELECT seq, IF(seq MOD 100 < 60, 'none', seq MOD 4), CONCAT(UNHEX(MD5(seq)), x'00275c090a1a22ff', REPEAT(CHAR(seq MOD 256), 500)),
-        CONCAT('it''s é', REPEAT('''', seq MOD 280)), CONCAT('å✓''\\\\', seq) FROM seq_1_to_2000`)
+      SELECT seq, IF(seq MOD 100 < 60, 'none', seq MOD 4), CONCAT(UNHEX(SHA2(seq, 256)), x'00275c090a1a22ff', REPEAT(CHAR(seq MOD 256), 500)),
+        CONCAT('it''s é', REPEAT('''', seq MOD 280)), CONCAT('å✓''\\\\', seq) FROM (${counted(2000)}) AS numbers`)
       await server.rootSql(`SET GLOBAL local_infile = ${localInfile}`)
       const [source, target] = [open(from), track(openMysql({ ...to.options(), connections: 1 }))]
       await createAll(target, await source.schema())
@@ -199,7 +201,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('blocks of LOAD DATA’s text'
   it('may be left midway: the reader goes on', async () => {
     const from = await server.database()
     await from.sql(
-      'CREATE TABLE big (id int PRIMARY KEY, t text); INSERT INTO big SELECT seq, REPEAT("y", 2000) FROM seq_1_to_20000',
+      `CREATE TABLE big (id int PRIMARY KEY, t text); INSERT INTO big SELECT seq, REPEAT("y", 2000) FROM (${counted(20000)}) AS numbers`,
     )
     const source = open(from)
     const table = await tableIn(source, 'big')

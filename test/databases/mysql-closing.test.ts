@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { schemaSql, triggerName } from '../../src/databases/mysql/closing.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import { type ClosingShop, databaseClosingContract } from '../contract/database-closing.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql } from '../servers/mysql.ts'
+import { isRelease, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
+
+/** Closed as a schema by the server itself, in its own words; by triggers elsewhere. */
+const hasReadOnly = isRelease('mysql', 8, 0)
+const REFUSED = hasReadOnly ? 'is in read only mode' : 'This shop has moved to its new host'
 
 const LONG = 'a_table_with_a_name_that_is_as_long_as_a_name_may_be_on_mariadb_'
 
@@ -58,14 +63,14 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a MariaDB database'), () => {
         "INSERT INTO log (note) VALUES ('x')",
         `INSERT INTO ${LONG} VALUES (1)`,
       ])
-        await expect(made.sql(sql), sql).rejects.toThrow('This shop has moved to its new host')
+        await expect(made.sql(sql), sql).rejects.toThrow(REFUSED)
       expect(await made.sql('SELECT n FROM stock')).toEqual([['5']])
     } finally {
       await database.close()
     }
   })
 
-  it('goes on closing where it was cut off', async () => {
+  it.skipIf(hasReadOnly)('goes on closing where it was cut off', async () => {
     const made = await server.database()
     await made.sql('CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)')
     const database = openMysql(made.options())

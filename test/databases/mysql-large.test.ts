@@ -8,7 +8,8 @@ import { CellCollector } from '../../src/databases/mysql/rows.ts'
 import type { Block, Database } from '../../src/databases/port.ts'
 import type { Column, Table } from '../../src/databases/schema.ts'
 import { closedAfterEach, createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
 const column = (name: string, codec: string): Column => ({
   name,

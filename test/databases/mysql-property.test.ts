@@ -4,7 +4,8 @@ import { openMysql } from '../../src/databases/mysql/index.ts'
 import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { isRelease, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
 const text = fc.string({ unit: 'binary', maxLength: 40 }).filter((value) => value.isWellFormed())
 const bytes = fc.uint8Array({ maxLength: 60 }).map((value) => Buffer.from(value).toString('hex'))
@@ -97,8 +98,10 @@ const columns: readonly Column[] = [
     shown: '$ + 0',
   },
   { type: 'json', expression: '?', value: fc.json() },
-  { type: 'uuid', expression: '?', value: fc.uuid() },
-  { type: 'inet6', expression: '?', value: fc.ipV6().filter((value) => !value.includes('.')) },
+  ...(isRelease('mariadb', 10, 7) ? [{ type: 'uuid', expression: '?', value: fc.uuid() }] : []),
+  ...(isRelease('mariadb', 10, 5)
+    ? [{ type: 'inet6', expression: '?', value: fc.ipV6().filter((value) => !value.includes('.')) }]
+    : []),
   ...Object.entries({ tinyint: 7n, smallint: 15n, mediumint: 23n, int: 31n }).flatMap(([type, bits]): readonly Column[] => {
     const half = 2n ** bits
     return [

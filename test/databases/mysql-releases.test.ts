@@ -2,13 +2,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseError } from '../../src/databases/mysql/errors.ts'
 import { settable } from '../../src/databases/mysql/execute.ts'
 import { openMysql } from '../../src/databases/mysql/index.ts'
+import { readSchema } from '../../src/databases/mysql/introspect.ts'
 import { catalogTable } from '../../src/databases/mysql/introspect-tables.ts'
 import type { ServerKind } from '../../src/databases/mysql/session.ts'
-import { settingsOf } from '../../src/databases/mysql/settings.ts'
-import type { Database } from '../../src/databases/port.ts'
+import { refuseOld, settingsOf } from '../../src/databases/mysql/settings.ts'
+import { readTogether } from '../../src/databases/mysql/snapshot.ts'
+import type { Database, ServerInfo } from '../../src/databases/port.ts'
 import type { Column, Schema, SchemaObject } from '../../src/databases/schema.ts'
 import { closedAfterEach, readAll } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
+import { MeddledConnections } from './mysql-meddled.ts'
 
 const kindOf = (family: ServerKind['family'], ...version: [number, number, number]): ServerKind => ({
   family,
@@ -128,6 +132,23 @@ describe('a definition as MySQL 5.7 and 8 spell it', () => {
     for (const name of lacks) expect(sql).not.toContain(`SESSION ${name}`)
   })
 
+  it('is refused before a session is set otherwise where the release is too old', () => {
+    const refused = (...kind: Parameters<typeof kindOf>) => {
+      try {
+        refuseOld(kindOf(...kind), 'old database')
+        return undefined
+      } catch (error) {
+        return error
+      }
+    }
+    expect(refused('mysql', 5, 6, 24)).toMatchObject({
+      code: 'database-too-old',
+      message: 'The old database runs MySQL 5.6.24; migrate needs MySQL 5.7, MariaDB 10.3 or newer. Nothing was touched.',
+    })
+    expect(refused('mariadb', 10, 2, 44)).toMatchObject({ code: 'database-too-old' })
+    expect([refused('mysql', 5, 7, 5), refused('mariadb', 10, 3, 0)]).toEqual([undefined, undefined])
+  })
+
   it('refused to an account that logged in long ago is a missing right, whatever number the server gives it', () => {
     const refused = Object.assign(new Error("Access denied for user 'admin'@'%' (using password: YES)"), { errno: 1045 })
     expect(databaseError(refused, { label: 'old database' }).code).toBe('database-permission-denied')
@@ -161,6 +182,36 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwis
     })
     expect(seen).toEqual([true, 1, 0, 1, 0])
   })
+
+  // MySQL since 8.0 tells a snapshot what its catalog was, so that nothing in it shows that a name stands for another table now.
+  it.each([1, 2])(
+    'asks beside the snapshot where its catalog is of old, and looks at the rows where it has none to spare, of %i',
+    async (limit) => {
+      const made = await server.database()
+      await made.sql('CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE u (a int PRIMARY KEY); INSERT INTO t VALUES (1)')
+      const asked: number[] = []
+      const connections = new MeddledConnections(
+        made,
+        async (sql, connection) => {
+          if (sql.startsWith('SELECT TABLE_NAME, CREATE_TIME FROM')) asked.push(connection)
+        },
+        { limit, claims: { family: 'mysql', version: [8, 0, 36] } },
+      )
+      track({ close: async () => connections.close() })
+      const { tables } = await connections.use((session) => readSchema(session, 1))
+      const [t, u] = tables
+      if (t === undefined || u === undefined) throw new Error('no tables')
+      const read = readTogether(connections, 1, async ([reader]) => {
+        expect(await readAll(reader, u)).toEqual([])
+        await made.sql('SELECT SLEEP(0.3)')
+        expect(await readAll(reader, t, { limit: 1 })).toHaveLength(1)
+        await made.sql('RENAME TABLE t TO gone, u TO t')
+        return await readAll(reader, t)
+      })
+      await expect(read).rejects.toMatchObject({ code: 'table-rewritten', retrySafe: true })
+      expect(asked).toEqual(limit === 1 ? [] : [1, 1])
+    },
+  )
 
   it('are asked, before anything is made there, what they would not take, or take otherwise', async () => {
     const [from, to] = [await server.database(), await server.database()]
@@ -202,8 +253,32 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('servers that are set otherwis
     expect(await codes(schema)).toEqual([expect.stringMatching(/^error primary-key-required: .*: keyless\.$/)])
     await server.rootSql('SET GLOBAL innodb_force_primary_key = 0, GLOBAL local_infile = 0')
     expect((await open(to).unmet?.(schema))?.map(({ severity, code }) => `${severity} ${code}`)).toEqual(['info load-by-insert'])
-    const info = await target.info()
-    const exact = { ...info, facts: { tableNames: '0' } }
+    const call = (kind: string): SchemaObject =>
+      object(kind, 'tagged', `CREATE ${kind} … SET NEW.tags = json_append(NEW.tags, 'md5(x)')`)
+    expect(await codes({ ...none, objects: [call('trigger'), call('procedure')] })).toEqual([
+      expect.stringMatching(
+        /^error function-missing: The trigger tagged calls JSON_APPEND\(\), .* every row that fires it would be refused/,
+      ),
+      expect.stringMatching(/^warning function-missing: The procedure tagged calls JSON_APPEND\(\)/),
+    ])
+    const info = { ...(await target.info()), facts: { ...(await target.info()).facts, ...(await target.furtherFacts?.()) } }
+    const lacking = { ...info, facts: { ...info.facts, lackedFunctions: 'MD5,JSON_APPEND' } }
+    expect(target.consequences?.(info, lacking)).toMatchObject([
+      {
+        code: 'functions-gone',
+        message: expect.stringContaining('what the old one does: MD5().'),
+        hint: expect.stringContaining('component'),
+      },
+    ])
+    const series = (minor: number): ServerInfo => ({ ...info, version: [10, minor, 3], product: `MariaDB 10.${minor}.3` })
+    expect(target.consequences?.(series(11), series(5))).toMatchObject([
+      {
+        code: 'target-older',
+        message: expect.stringContaining("MariaDB 10.5.3, of an older series than the old host's MariaDB 10.11.3"),
+      },
+    ])
+    expect(target.consequences?.(series(5), series(11))).toEqual([])
+    const exact = { ...info, facts: { ...info.facts, tableNames: '0' } }
     expect(target.consequences?.(info, exact).map(({ code }) => code)).toEqual(['table-names-exact'])
     expect([...(target.consequences?.(exact, info) ?? []), ...(target.consequences?.(info, info) ?? [])]).toEqual([])
   })

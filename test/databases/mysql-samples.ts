@@ -1,4 +1,4 @@
-import { isMariadb } from '../servers/mysql.ts'
+import { isMariadb, isRelease } from '../servers/mysql-programs.ts'
 
 /** A type of the server's and values at its edges, as SQL expressions. */
 interface Sample {
@@ -8,6 +8,8 @@ interface Sample {
 
 const POINT = "ST_GeomFromText('POINT(1.5 -0.1)', 4326)"
 const SHAPES = "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(0 0),LINESTRING(0 0,1 1),POLYGON((0 0,0 1,1 1,0 0)))')"
+
+const onlyWhere = (has: boolean, sample: Sample): readonly Sample[] => (has ? [sample] : [])
 
 export const samples: readonly Sample[] = [
   { type: 'tinyint', values: ['-128', '0', '127'] },
@@ -60,13 +62,13 @@ export const samples: readonly Sample[] = [
   { type: "enum('caf\u00e9','x') CHARACTER SET latin1", values: ["'caf\u00e9'"] },
   { type: "set('caf\u00e9','x') CHARACTER SET latin1", values: ["'caf\u00e9,x'"] },
   { type: 'json', values: [`'{"b" : 1, "a":1.10, "a": null}'`, `'"\\\\u00e9"'`, isMariadb ? "'1e400'" : "'1e300'"] },
-  ...(isMariadb
-    ? [
-        { type: 'inet6', values: ["'2001:db8::1'", "'::ffff:192.0.2.1'"] },
-        { type: 'inet4', values: ["'192.0.2.1'"] },
-        { type: 'uuid', values: ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"] },
-      ]
-    : [{ type: 'vector(3)', values: ["TO_VECTOR('[1,2.5,-0]')"] }]),
+  ...onlyWhere(isRelease('mariadb', 10, 5), { type: 'inet6', values: ["'2001:db8::1'", "'::ffff:192.0.2.1'"] }),
+  ...onlyWhere(isRelease('mariadb', 10, 10), { type: 'inet4', values: ["'192.0.2.1'"] }),
+  ...onlyWhere(isRelease('mariadb', 10, 7), {
+    type: 'uuid',
+    values: ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
+  }),
+  ...onlyWhere(isRelease('mysql', 9, 0), { type: 'vector(3)', values: ["TO_VECTOR('[1,2.5,-0]')"] }),
   { type: 'point', values: [POINT] },
   { type: 'geometry', values: [SHAPES, POINT] },
 ]

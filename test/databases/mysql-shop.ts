@@ -8,7 +8,8 @@ import {
   type Values,
 } from '../contract/database-host.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
-import { isMariadb, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import type { TestMysql, TestMysqlDatabase } from '../servers/mysql.ts'
+import { isMariadb } from '../servers/mysql-programs.ts'
 import { createSamples, SAMPLES_AS_TEXT } from './mysql-samples.ts'
 
 const TABLES = [
@@ -61,11 +62,11 @@ const OBJECTS = [
   audit('DELETE', 'OLD'),
 ]
 
-/** MySQL has no sequences. */
-export const MYSQL_ABILITIES: DatabaseAbilities = { ...ALL_ABILITIES, sequences: isMariadb }
+/** MySQL has no sequences, and AUTO_INCREMENT counts upwards alone. */
+export const MYSQL_ABILITIES: DatabaseAbilities = { ...ALL_ABILITIES, sequences: isMariadb, countsDown: isMariadb }
 
 /** A SELECT of the column `seq`, 1 and up. */
-const counted = (count: number): string =>
+export const counted = (count: number): string =>
   isMariadb
     ? `SELECT seq FROM seq_1_to_${count}`
     : `WITH RECURSIVE s (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM s WHERE seq < ${count}) SELECT /*+ SET_VAR(cte_max_recursion_depth = 1000000) */ seq FROM s`

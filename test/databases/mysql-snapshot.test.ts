@@ -5,7 +5,8 @@ import { readTogether } from '../../src/databases/mysql/snapshot.ts'
 import type { Database } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { readAll } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { MeddledConnections } from './mysql-meddled.ts'
 import { SILENT } from './mysql-swapped.ts'
 
@@ -179,8 +180,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('a snapshot of MariaDB by seve
   const parted = async (rows: string, partitions: string, change: string) => {
     const made = await server.database()
     await made.sql(`CREATE TABLE t (id int PRIMARY KEY) ${partitions}; INSERT INTO t VALUES ${rows};
-      CREATE TABLE empty (id int PRIMARY KEY); CREATE TABLE u LIKE empty; INSERT INTO u VALUES (3);
-      CREATE TABLE v LIKE empty; INSERT INTO v VALUES (3)`)
+      CREATE TABLE bare (id int PRIMARY KEY); CREATE TABLE u LIKE bare; INSERT INTO u VALUES (3);
+      CREATE TABLE v LIKE bare; INSERT INTO v VALUES (3)`)
     // The server tells when a table was made to the second.
     if (change.includes('other')) await made.sql('SELECT SLEEP(1); CREATE TABLE other (id int PRIMARY KEY)')
     if (change.includes('DROP')) await made.sql('SELECT SLEEP(1)')

@@ -8,9 +8,11 @@ import type { Database, Reader, ReadOptions } from '../../src/databases/port.ts'
 import { perform, TestRun, testWorld } from '../fakes/step-run.ts'
 import { startDelayProxy } from '../servers/delay-proxy.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
-import { mysqlMissing, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing } from '../servers/mysql-programs.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
 import { ENDERS, expectEndedOnServer } from './ended-reading.ts'
+import { counted } from './mysql-shop.ts'
 
 const ASKED = new Error('stopped, as asked')
 
@@ -52,7 +54,7 @@ describe.skipIf(mysqlMissing !== null)(
     })
 
     /** A table of which a reading takes for ever, and how many such readings the server is at work on. */
-    const asleep = async (forever = 'SLEEP(3600) IS NOT NULL') => {
+    const asleep = async (forever = 'SLEEP(3600) = 0') => {
       const made = await server.database()
       await made.sql('CREATE TABLE asleep (id int PRIMARY KEY); INSERT INTO asleep VALUES (1)')
       const table = (await open(made).schema()).tables.find((each) => each.name.name === 'asleep')
@@ -130,8 +132,8 @@ describe.skipIf(mysqlMissing !== null)(
     it.each([1, 2, 4])('moves over %i connections to each host, and never opens another', async (connections) => {
       const [old, fresh] = [await server.database('old'), await server.database('new')]
       await old.sql(`CREATE TABLE words (id int AUTO_INCREMENT PRIMARY KEY, word varchar(80) NOT NULL);
-        CREATE TABLE others (id int PRIMARY KEY); INSERT INTO others SELECT seq FROM seq_1_to_50;
-        INSERT INTO words (word) SELECT md5(seq) FROM seq_1_to_5000`)
+        CREATE TABLE others (id int PRIMARY KEY); INSERT INTO others SELECT seq FROM (${counted(50)}) AS numbers;
+        INSERT INTO words (word) SELECT SHA2(seq, 256) FROM (${counted(5000)}) AS numbers`)
       const account = await old.readOnlyAccount()
       for (const { user } of [account, fresh.owner])
         await server.rootSql(`ALTER USER '${user}'@'%' WITH MAX_USER_CONNECTIONS ${connections}`)

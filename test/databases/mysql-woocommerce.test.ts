@@ -11,7 +11,8 @@ import { PARKING } from '../../src/reconcile/policy.ts'
 import { Reconciler } from '../../src/reconcile/reconciler.ts'
 import { declaredReferences } from '../../src/steps/rules.ts'
 import { copyTable, createAll } from '../contract/database-kit.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
 const id = (name: string): string => `${name} bigint(20) unsigned NOT NULL AUTO_INCREMENT`
 const ref = (name: string): string => `${name} bigint(20) unsigned NOT NULL DEFAULT 0`

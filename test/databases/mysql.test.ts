@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { databaseContract } from '../contract/database.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql } from '../servers/mysql.ts'
+import { startTestMysql } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { MYSQL_ABILITIES, mysqlHost } from './mysql-shop.ts'
 
 describe.skipIf(mysqlMissing !== null)(mysqlTitle('the adapter for MySQL'), () => {

@@ -1,16 +1,17 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
-import { debianPostgres } from '../../src/demo/postgres-server.ts'
 import { copyTable, createAll } from '../contract/database-kit.ts'
-import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
+import { postgresPrograms, startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 import { createEverything, NAMED_FINDINGS } from './postgres-catalog.ts'
 
 /** The npm package's server has neither pg_dump nor contributed extensions. */
-const debian = process.env.MIGRATE_TEST_POSTGRES === 'embedded' ? undefined : debianPostgres()
+const programs = postgresPrograms()
+const debian = programs !== undefined && existsSync(join(programs, 'pg_dump')) ? programs : undefined
 const skipped = debian === undefined ? ' (skipped: pg_dump is not installed)' : ''
 
 describe.skipIf(debian === undefined)(`everything that a PostgreSQL database may hold${skipped}`, () => {

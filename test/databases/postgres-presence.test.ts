@@ -7,9 +7,10 @@ import { Secret } from '../../src/base/secret.ts'
 import type { Database } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import type { Presence } from '../../src/databases/presence-port.ts'
-import { debianPostgres, type PostgresServer, startPostgres } from '../../src/demo/postgres-server.ts'
+import { type PostgresServer, startPostgres } from '../../src/demo/postgres-server.ts'
 import { sameDatabase } from '../../src/steps/same-database.ts'
 import { dataRoom } from '../servers/copies.ts'
+import { postgresPrograms } from '../servers/postgres.ts'
 import { startCopiedPostgres } from '../servers/postgres-copies.ts'
 
 const OWNER = { user: 'shop', password: 'shop of the tests' }
@@ -23,7 +24,7 @@ describe('two databases of one fingerprint', () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(dataRoom, 'migrate-presence-'))
     chmodSync(folder, 0o755)
-    const binaries = debianPostgres()
+    const binaries = postgresPrograms()
     const options = { host: '127.0.7.31', settings, ...(binaries === undefined ? {} : { binaries }) }
     const first = await startCopiedPostgres({ ...options, directory: join(folder, 'old') })
     await first.createDatabase('shop', OWNER)

@@ -2,8 +2,9 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Database } from '../../src/databases/port.ts'
+import type { Database, Statement } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
+import { missingFeatures } from '../../src/databases/postgres/target.ts'
 import type { Schema } from '../../src/databases/schema.ts'
 import { copyTable, createAll, failureOf } from '../contract/database-kit.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
@@ -13,7 +14,7 @@ const NEWEST = `CREATE EXTENSION btree_gist; CREATE TABLE prices (id int GENERAT
     gross numeric GENERATED ALWAYS AS (net * 1.19) VIRTUAL, room int, span int4range, PRIMARY KEY (id, at),
     EXCLUDE USING gist (span WITH &&, at WITH =)) PARTITION BY RANGE (at);
   CREATE TABLE prices_26 PARTITION OF prices FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
-  CREATE TABLE stays (room int4range, during daterange, PRIMARY KEY (room, during WITHOUT OVERLAPS));
+  CREATE TABLE stays (room int4range, during daterange, number uuid DEFAULT uuidv7(), PRIMARY KEY (room, during WITHOUT OVERLAPS));
   CREATE TABLE bills (room int4range, during daterange, note text, FOREIGN KEY (room, PERIOD during) REFERENCES stays (room, PERIOD during),
     CONSTRAINT later CHECK (note <> 'x') NOT ENFORCED);
   INSERT INTO bills (note) VALUES (NULL);
@@ -141,6 +142,28 @@ describe('PostgreSQL of several releases', () => {
     }
   })
 
+  it('are told what older ones than the servers here lack', () => {
+    const made = (name: string, sql: string): Statement => ({ name, sql, stage: 'after', undo: null })
+    const routine = (body: string): string =>
+      `CREATE OR REPLACE FUNCTION public.f(x integer)\n RETURNS integer\n LANGUAGE sql\n${body}`
+    const key = 'ALTER TABLE public.a ADD CONSTRAINT b FOREIGN KEY (c, d) REFERENCES public.e(f, g) ON DELETE SET NULL'
+    const statements = [
+      made('function public.one(x integer)', routine('RETURN (x + 1)\n')),
+      made('function public.two(x integer)', routine('BEGIN ATOMIC\n SELECT 1;\nEND\n')),
+      made('function public.old(x integer)', routine('AS $function$\nBEGIN\nRETURN 1;\nEND $function$')),
+      made('foreign key public.a.b', `${key} (d)`),
+      made('foreign key public.a.old', key),
+      made('table public.round', 'CREATE TABLE public.round (\n  n numeric(5,-2)\n)'),
+    ]
+    const lacking = (release: number) =>
+      missingFeatures(statements, release, 'new database').map(
+        ({ message }) => /The (.+? public\.\w+(?:\.\w+)?)/.exec(message)?.[1],
+      )
+    expect(lacking(13)).toEqual(['function public.one', 'function public.two', 'foreign key public.a.b', 'table public.round'])
+    expect(lacking(14)).toEqual(['foreign key public.a.b', 'table public.round'])
+    expect(lacking(15)).toEqual([])
+  })
+
   it('refuses on an older one what that doesn’t know, by name, as the server itself would', async () => {
     const [from, to] = [await newest.database(), await usual.database()]
     const [source, target] = [open(from), open(to)]
@@ -152,7 +175,13 @@ describe('PostgreSQL of several releases', () => {
     const refused = (await target.unmet?.(schema)) ?? []
     const named = refused.map((finding) => /The (.*?) needs/.exec(finding.message)?.[1])
     expect(named).toEqual(
-      expect.arrayContaining(['table public.prices', 'primary key public.stays.stays_pkey', 'check public.bills.later']),
+      expect.arrayContaining([
+        'table public.prices',
+        'table public.stays',
+        'primary key public.stays.stays_pkey',
+        'check public.bills.later',
+        'check public.bills.unproved',
+      ]),
     )
     for (const { name, sql } of target.ddl(schema).filter((statement) => named.includes(statement.name)))
       expect((await failureOf(target.execute(sql, { run: 'r', name }))).code).toBe('database-statement-failed')

@@ -1,18 +1,22 @@
+import { postgresRelease } from '../servers/postgres.ts'
+
 /** A type of PostgreSQL and values at its edges, as SQL expressions. */
 interface Sample {
   readonly type: string
   readonly values: readonly string[]
+  /** The release that it came with. */
+  readonly since?: number
 }
 
 const text = (value: string): string => `'${value.replaceAll("'", "''")}'`
 
-export const samples: readonly Sample[] = [
+const all: readonly Sample[] = [
   { type: 'smallint', values: ['-32768', '0', '32767'] },
   { type: 'integer', values: ['-2147483648', '2147483647'] },
   { type: 'bigint', values: ['-9223372036854775808', '9223372036854775807', '9007199254740993'] },
   { type: 'numeric', values: ["'NaN'", '0.00', '-0.000000000000000000000000000001', `${'9'.repeat(120)}.${'1'.repeat(80)}`] },
-  { type: 'numeric', values: ["'Infinity'", "'-Infinity'", '1e-16383', `1${'0'.repeat(131_071)}`] },
-  { type: 'numeric(5,-2)', values: ['12300', '-9999900'] },
+  { type: 'numeric', values: ["'Infinity'", "'-Infinity'", '1e-16383', `1${'0'.repeat(131_071)}`], since: 14 },
+  { type: 'numeric(5,-2)', values: ['12300', '-9999900'], since: 15 },
   { type: 'numeric(3,5)', values: ['0.00999'] },
   { type: 'numeric(19,4)', values: ['19.99', '-922337203685477.5808', '922337203685477.5807'] },
   { type: 'real', values: ["'-Infinity'", '0.1', '3.4028235e38', '1.17549435e-38', "'NaN'"] },
@@ -84,8 +88,8 @@ export const samples: readonly Sample[] = [
   { type: 'int8range', values: ["'[-9223372036854775808,9223372036854775806]'", "'(,5)'"] },
   { type: 'numrange', values: ["'(0.1,NaN]'", "'[-Infinity,)'"] },
   { type: 'daterange', values: ["'[4713-01-01 BC,infinity)'"] },
-  { type: 'int4multirange', values: ["'{}'", "'{[1,3),[5,)}'"] },
-  { type: 'tsmultirange', values: [`'{["2026-01-01 00:00:00","2026-01-02 00:00:00"),(infinity,)}'`] },
+  { type: 'int4multirange', values: ["'{}'", "'{[1,3),[5,)}'"], since: 14 },
+  { type: 'tsmultirange', values: [`'{["2026-01-01 00:00:00","2026-01-02 00:00:00"),(infinity,)}'`], since: 14 },
   { type: 'words', values: [`'["a,b","c\\"d")'`, "'(,)'"] },
   { type: 'words[]', values: [`'{"[a,b)",empty}'`] },
   { type: 'int4range[]', values: ['\'{empty,"[1,5)",NULL}\''] },
@@ -102,6 +106,8 @@ export const samples: readonly Sample[] = [
   { type: 'oid', values: ['4294967295'] },
   { type: 'pg_lsn', values: ["'16/B374D848'"] },
 ]
+
+export const samples: readonly Sample[] = all.filter(({ since = 0 }) => postgresRelease >= since)
 
 const TYPES = `CREATE TYPE pair AS (a int, b text); CREATE TYPE mood AS ENUM ('so so', 'happy', 'it''s');
   CREATE DOMAIN positive AS int CHECK (VALUE > 0);

@@ -5,7 +5,8 @@ import type { Database } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { databaseScratchContract } from '../contract/database-scratch.ts'
 import { connectTestMssql, MSSQL_URL, mssqlTitle, type TestMssql, type TestMssqlDatabase } from '../servers/mssql.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 
 vi.setConfig({ testTimeout: 300_000 })

@@ -1,5 +1,6 @@
 import mysql, { type Pool, type ResultSetHeader } from 'mysql2/promise'
 import { runSql, startTestMysql, type TestMysql } from '../servers/mysql.ts'
+import { isRelease, newPrograms, READ_ROUTINES } from '../servers/mysql-programs.ts'
 import { columnsOf, openForBusiness, type StoryDatabase, type StoryEngine, type TextRow } from './engine.ts'
 
 const SHOP = [
@@ -8,7 +9,7 @@ const SHOP = [
   `CREATE TABLE Products (ProductID int NOT NULL AUTO_INCREMENT PRIMARY KEY, Title varchar(80) NOT NULL, Price decimal(19,4) NOT NULL,
     UnitsInStock int NOT NULL CHECK (UnitsInStock >= 0))`,
   `CREATE TABLE Orders (OrderID int NOT NULL AUTO_INCREMENT PRIMARY KEY, CustomerID int NOT NULL,
-    Reference uuid NOT NULL DEFAULT uuid(), Total decimal(19,4) NOT NULL, PlacedAt datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+    Reference ${isRelease('mariadb', 10, 7) ? 'uuid' : 'char(36)'} NOT NULL DEFAULT (uuid()), Total decimal(19,4) NOT NULL, PlacedAt datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
     KEY OrdersByCustomer (CustomerID, PlacedAt DESC),
     CONSTRAINT FK_Orders_Customers FOREIGN KEY (CustomerID) REFERENCES Customers (CustomerID)) AUTO_INCREMENT = 10248`,
   `CREATE TABLE OrderItems (OrderItemID bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, OrderID int NOT NULL, ProductID int NOT NULL,
@@ -23,7 +24,7 @@ const SHOP = [
   `INSERT INTO Sessions VALUES ('s1', x'00ff'), ('s2', NULL)`,
 ]
 
-/** Two private MariaDB servers, one per host. */
+/** Two private servers, one per host. */
 export const mysqlStory: StoryEngine = {
   name: 'mysql',
   further: [
@@ -32,7 +33,10 @@ export const mysqlStory: StoryEngine = {
       CONSTRAINT FK_Passwords_Customers FOREIGN KEY (CustomerID) REFERENCES Customers (CustomerID))`,
   ],
   async start() {
-    const servers = await Promise.all([startTestMysql({ host: '127.0.33.1' }), startTestMysql({ host: '127.0.33.2' })])
+    const servers = await Promise.all([
+      startTestMysql({ host: '127.0.33.1' }),
+      startTestMysql({ host: '127.0.33.2', programs: newPrograms }),
+    ])
     const pools: Pool[] = []
     const [old, fresh] = await Promise.all(servers.map((server) => openShop(server, pools)))
     if (old === undefined || fresh === undefined) throw new Error('no servers')
@@ -54,7 +58,7 @@ async function openShop(server: TestMysql, pools: Pool[]): Promise<StoryDatabase
   const owner = { user: 'shop', password: 'p@ss/word' }
   await server.rootSql(`CREATE DATABASE shop; CREATE USER 'shop'@'%' IDENTIFIED BY '${owner.password}'; GRANT ALL ON shop.* TO 'shop'@'%';
     CREATE USER 'reader'@'%' IDENTIFIED BY 'only-looking'; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON shop.* TO 'reader'@'%';
-    GRANT SELECT ON mysql.proc TO 'reader'@'%'`)
+    GRANT ${READ_ROUTINES} TO 'reader'@'%'`)
   const urlOf = (user: string, password: string): string =>
     `mysql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${port}/shop`
   const text = { rowsAsArray: false, charset: 'utf8mb4', typeCast: (field: { string(): string | null }) => field.string() }

@@ -1,8 +1,9 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { debianPostgres, type PostgresServer } from '../../src/demo/postgres-server.ts'
+import type { PostgresServer } from '../../src/demo/postgres-server.ts'
 import { dataRoom } from '../servers/copies.ts'
+import { newPostgresPrograms, postgresPrograms } from '../servers/postgres.ts'
 import { startCopiedPostgres } from '../servers/postgres-copies.ts'
 import { columnsOf, openForBusiness, type StoryDatabase, type StoryEngine } from './engine.ts'
 
@@ -45,10 +46,12 @@ export const postgresStory: StoryEngine = {
     const folder = await mkdtemp(join(dataRoom, 'migrate-e2e-pg-'))
     // The servers run under another account than root, which must be let in.
     await chmod(folder, 0o755)
-    const binaries = debianPostgres()
-    const server = (side: string, host: string): Promise<PostgresServer> =>
+    const server = (side: string, host: string, binaries: string | undefined): Promise<PostgresServer> =>
       startCopiedPostgres({ directory: join(folder, side), host, ...(binaries === undefined ? {} : { binaries }) })
-    const servers = await Promise.all([server('old', '127.0.31.1'), server('new', '127.0.31.2')])
+    const servers = await Promise.all([
+      server('old', '127.0.31.1', postgresPrograms()),
+      server('new', '127.0.31.2', newPostgresPrograms()),
+    ])
     const pools: pg.Pool[] = []
     const [old, fresh] = await Promise.all(servers.map((each) => openShop(each, pools)))
     if (old === undefined || fresh === undefined) throw new Error('no servers')

@@ -1,4 +1,4 @@
-import { mysqlMissing } from '../servers/mysql.ts'
+import { mysqlMissing } from '../servers/mysql-programs.ts'
 import { mssqlStory } from './engine-mssql.ts'
 import { mysqlStory } from './engine-mysql.ts'
 import { postgresStory } from './engine-postgres.ts'

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { MysqlPrograms } from './mysql-programs.ts'
 
 export interface MysqlInstall {
-  /** The program of MySQL or Percona; MariaDB's installer when absent. */
-  readonly mysqld: string | undefined
+  readonly programs: MysqlPrograms
   /** A folder for what the installer needs meanwhile, open to `user`. */
   readonly temporary: string
   /** The server's account. */
@@ -12,15 +12,13 @@ export interface MysqlInstall {
 }
 
 /** Makes an empty data folder. Throws with the installer's own words. */
-export function installMysql(data: string, { mysqld, temporary, user }: MysqlInstall): void {
+export function installMysql(data: string, { programs, temporary, user }: MysqlInstall): void {
+  const { server, installer } = programs
   const common = ['--no-defaults', `--datadir=${data}`, `--tmpdir=${temporary}`, `--user=${user}`]
   const [program, args] =
-    mysqld === undefined
-      ? [
-          'mariadb-install-db',
-          [...common, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=48M'],
-        ]
-      : [mysqld, [...common, '--initialize-insecure']]
+    installer === undefined
+      ? [server, [...common, '--initialize-insecure']]
+      : [installer, [...common, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=48M']]
   const made = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, TMPDIR: temporary } })
   if (made.status !== 0) throw new Error(`${program} failed:\n${made.stdout}${made.stderr}`)
   // MySQL's own number, which copies mustn't share: each makes another when it starts.

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -9,27 +8,15 @@ import { Secret } from '../../src/base/secret.ts'
 import type { MysqlOptions } from '../../src/databases/mysql/index.ts'
 import { copyOf, dataRoom } from './copies.ts'
 import { installMysql } from './mysql-install.ts'
+import { type MysqlPrograms, privateSettings, programs, READ_ROUTINES } from './mysql-programs.ts'
 import { freePort } from './ports.ts'
-
-/** A mysqld of MySQL or Percona to run the suites on; without it, Debian's MariaDB. */
-const MYSQLD = process.env.MIGRATE_TEST_MYSQLD || undefined
-const SERVER = MYSQLD ?? '/usr/sbin/mariadbd'
-
-/** Why no MariaDB can be had here; `null` when it can. For the titles of skipped suites. */
-export const mysqlMissing: string | null = existsSync(SERVER) ? null : `${MYSQLD ?? 'mariadb-server'} is not installed`
-
-/** False on MIGRATE_TEST_MYSQLD: for what only MariaDB has. */
-export const isMariadb = MYSQLD === undefined
-
-/** The title of a suite, with the reason when it is skipped. */
-export const mysqlTitle = (title: string): string => (mysqlMissing === null ? title : `${title} (skipped: ${mysqlMissing})`)
 
 export interface MysqlAccount {
   readonly user: string
   readonly password: string
 }
 
-/** Debian's MariaDB, started for one test on a free port with its own data folder. */
+/** A server, started for one test on a free port with its own data folder. */
 export interface TestMysql {
   readonly host: string
   readonly port: number
@@ -66,33 +53,18 @@ export interface TestMysqlDatabase {
   readOnlyAccount(): Promise<MysqlAccount>
 }
 
-const PRIVATE: Readonly<Record<string, string>> = {
-  'innodb-flush-log-at-trx-commit': '0',
-  'innodb-doublewrite': '0',
-  'innodb-buffer-pool-size': '64M',
-  'skip-name-resolve': '1',
-  'character-set-server': 'utf8mb4',
-  'collation-server': 'utf8mb4_unicode_ci',
-  'max-connections': '80',
-  'performance-schema': '0',
-  ...(isMariadb
-    ? { 'innodb-log-file-size': '48M' }
-    : {
-        'innodb-redo-log-capacity': '96M',
-        mysqlx: 'OFF',
-        'local-infile': '1',
-        'skip-log-bin': '1',
-        'secure-file-priv': '',
-        'innodb-strict-mode': 'OFF',
-      }),
-}
-
 let accounts = 0
 
 /** `host`: a loopback address, one for each test file keeps ports apart. `settings` as mariadbd's options, without `--`. */
 export async function startTestMysql(
-  options: { readonly host?: string; readonly settings?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly host?: string
+    readonly settings?: Readonly<Record<string, string>>
+    /** Other than the suites run on. */
+    readonly programs?: MysqlPrograms
+  } = {},
 ): Promise<TestMysql> {
+  const own = options.programs ?? programs
   const host = options.host ?? '127.0.0.1'
   const folder = await mkdtemp(join(dataRoom, 'migrate-mysql-'))
   const user = userInfo().uid === 0 ? 'mysql' : userInfo().username
@@ -109,9 +81,9 @@ export async function startTestMysql(
     { mode: 0o644 },
   )
   const data = join(folder, 'data')
-  await copyOf(`mysql ${SERVER}`, data, async (made) => installMysql(made, { mysqld: MYSQLD, temporary, user }))
-  const settings = { ...PRIVATE, user, datadir: data, 'init-file': init, ...options.settings }
-  let launched = await launch(host, settings, folder)
+  await copyOf(`mysql ${own.server}`, data, async (made) => installMysql(made, { programs: own, temporary, user }))
+  const settings = { ...privateSettings(own), user, datadir: data, 'init-file': init, ...options.settings }
+  let launched = await launch(own.server, host, settings, folder)
   const { port } = launched
   const rootSql = (text: string, database?: string): Promise<readonly TextValues[]> =>
     runSql({ host, port, ...root, ...(database === undefined ? {} : { database }) }, text)
@@ -133,7 +105,7 @@ export async function startTestMysql(
     },
     restart: async () => {
       await launched.stop()
-      launched = await launch(host, settings, folder, port)
+      launched = await launch(own.server, host, settings, folder, port)
     },
     stop: async () => {
       await launched.stop()
@@ -162,6 +134,7 @@ interface Launched {
 
 /** `samePort`: a free one when absent. */
 async function launch(
+  program: string,
   host: string,
   settings: Readonly<Record<string, string>>,
   folder: string,
@@ -177,7 +150,7 @@ async function launch(
       `--bind-address=${host}`,
       `--port=${port}`,
     ]
-    const shell = spawn('/bin/sh', ['-c', GUARD, 'sh', SERVER, '--no-defaults', ...places, ...flags], { detached: true })
+    const shell = spawn('/bin/sh', ['-c', GUARD, 'sh', program, '--no-defaults', ...places, ...flags], { detached: true })
     const closed = new Promise<void>((resolve) => shell.on('close', () => resolve()))
     let pid = ''
     shell.stdout.on('data', (chunk: Buffer) => {
@@ -191,7 +164,7 @@ async function launch(
     if (log === null) return { pid: Number(pid.trim()), port, stop }
     await stop()
     // Another process may take a port between finding it and listening on it.
-    if (attempt === 5 || !/Address already in use/.test(log)) throw new Error(`${SERVER} did not start:\n${log}`)
+    if (attempt === 5 || !/Address already in use/.test(log)) throw new Error(`${program} did not start:\n${log}`)
   }
 }
 
@@ -246,10 +219,10 @@ function describeDatabase({ host, port, name, owner, rootSql }: Described): Test
     readOnlyAccount: async () => {
       accounts += 1
       const account = { user: `reader_${accounts}`, password: `secret-${accounts}-of-the-reader` }
-      // What mysqldump needs to read definitions; MariaDB's routines' bodies are read from mysql.proc.
+      // What mysqldump needs to read definitions.
       await rootSql(`CREATE USER '${account.user}'@'%' IDENTIFIED BY '${account.password}';
         GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${name.replaceAll('_', '\\_')}\`.* TO '${account.user}'@'%';
-        GRANT ${isMariadb ? 'SELECT ON mysql.proc' : 'SHOW_ROUTINE ON *.*'} TO '${account.user}'@'%'`)
+        GRANT ${READ_ROUTINES} TO '${account.user}'@'%'`)
       return account
     },
   }

@@ -8,12 +8,13 @@ import { copyOf } from './copies.ts'
 
 /**
  * As startPostgres, over a copy of a cluster that the first test of the run made. For installed programs alone; those of the npm
- * package would have to be copied along.
+ * package would have to be copied along, and can't number a copy anew.
  */
 export async function startCopiedPostgres(options: PostgresServerOptions): Promise<PostgresServer> {
   const { binaries } = options
   const data = join(options.directory, 'data')
-  if (binaries === undefined || existsSync(data)) return await startPostgres(options)
+  if (binaries === undefined || !existsSync(join(binaries, 'pg_resetwal')) || existsSync(data))
+    return await startPostgres(options)
   await copyOf(`postgres ${binaries}`, options.directory, async (directory) => {
     const server = await startPostgres({ directory, host: '127.0.0.1', binaries })
     await server.stop()

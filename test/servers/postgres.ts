@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -49,8 +50,27 @@ END LOOP; END $$`
 
 let accounts = 0
 
-/** The npm package's server, which is newer, is used instead of Debian's with MIGRATE_TEST_POSTGRES=embedded. */
-const chosen = (): string | undefined => (process.env.MIGRATE_TEST_POSTGRES === 'embedded' ? undefined : debianPostgres())
+const wanted = (value: string | undefined): string | undefined => (value === 'embedded' ? undefined : value || debianPostgres())
+
+/**
+ * Folder of the programs to run the suites on; those of the npm package when `undefined`. MIGRATE_TEST_POSTGRES names another release's,
+ * or is `embedded`: the npm package's server, which is newer than Debian's.
+ */
+export const postgresPrograms = (): string | undefined => wanted(process.env.MIGRATE_TEST_POSTGRES)
+
+/** The same for the new host in the tests end to end, where a shop moves to another release: MIGRATE_TEST_NEW_POSTGRES. */
+export const newPostgresPrograms = (): string | undefined => {
+  const given = process.env.MIGRATE_TEST_NEW_POSTGRES
+  return given ? wanted(given) : postgresPrograms()
+}
+
+/** The release of the programs that MIGRATE_TEST_POSTGRES names; what CI runs on has all that the suites use. */
+export const postgresRelease: number = releaseOf(process.env.MIGRATE_TEST_POSTGRES)
+
+function releaseOf(folder: string | undefined): number {
+  if (!folder?.includes('/')) return Number.POSITIVE_INFINITY
+  return Number(/\) (\d+)/.exec(execFileSync(join(folder, 'postgres'), ['--version'], { encoding: 'utf8' }))?.[1])
+}
 
 /** `host`: a loopback address, one for each test file keeps ports apart. `newest`: the npm package's server, whatever else is there. */
 export async function startTestPostgres(
@@ -58,7 +78,7 @@ export async function startTestPostgres(
 ): Promise<TestPostgres> {
   const directory = await mkdtemp(join(dataRoom, 'migrate-postgres-'))
   await chmod(directory, 0o755)
-  const binaries = options.newest === true ? undefined : chosen()
+  const binaries = options.newest === true ? undefined : postgresPrograms()
   const server = await startCopiedPostgres({
     directory,
     host: options.host ?? '127.0.0.1',
@@ -113,18 +133,20 @@ function describeDatabase(superuserUrl: string, name: string, owner: PostgresAcc
     readOnlyAccount: async () => {
       accounts += 1
       const account = { user: `reader_${accounts}`, password: `secret-${accounts}-of-the-reader` }
-      await runSql(superuser.href, readOnlyGrants(name, account))
+      await runSql(superuser.href, readOnlyGrants(name, account, owner))
       return account
     },
   }
 }
 
-function readOnlyGrants(database: string, account: PostgresAccount): string {
+/** What the database's owner may do as one of everybody, as before PostgreSQL 15 in the schema public, he goes on to do. */
+function readOnlyGrants(database: string, account: PostgresAccount, owner: PostgresAccount): string {
   const role = pg.escapeIdentifier(account.user)
   return `CREATE ROLE ${role} LOGIN PASSWORD ${pg.escapeLiteral(account.password)};
     REVOKE TEMPORARY ON DATABASE ${pg.escapeIdentifier(database)} FROM PUBLIC;
     GRANT CONNECT ON DATABASE ${pg.escapeIdentifier(database)} TO ${role};
     DO $$ DECLARE s name; BEGIN FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+      IF has_schema_privilege('${owner.user}', s, 'CREATE') THEN EXECUTE format('GRANT CREATE ON SCHEMA %I TO %I', s, '${owner.user}'); END IF;
       EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', s);
       EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', s, '${account.user}');
       EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', s, '${account.user}');

@@ -1,6 +1,7 @@
 import { describe, vi } from 'vitest'
 import { mysqlHost } from '../databases/mysql-shop.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql } from '../servers/mysql.ts'
+import { startTestMysql } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { leapfrogSuite } from './leapfrog-suite.ts'
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 })

@@ -9,7 +9,8 @@ import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { checkKind } from '../../src/steps/check.ts'
 import type { Reference } from '../../src/steps/world.ts'
 import { TestRun, testContext, testWorld } from '../fakes/step-run.ts'
-import { mysqlMissing, mysqlTitle, startTestMysql, type TestMysql } from '../servers/mysql.ts'
+import { startTestMysql, type TestMysql } from '../servers/mysql.ts'
+import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { startTestPostgres, type TestPostgres } from '../servers/postgres.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'migrate-suspects-'))

@@ -8,7 +8,7 @@ import { Pool } from '../pool.ts'
 import { WireSocket } from '../wire-socket.ts'
 import { databaseError, isTooMany } from './errors.ts'
 import { Session } from './session.ts'
-import { readKind, settingsOf } from './settings.ts'
+import { readKind, refuseOld, settingsOf } from './settings.ts'
 
 export interface MysqlOptions {
   readonly host: string
@@ -117,6 +117,7 @@ export class Connections extends Pool<Session> {
     try {
       const session = new Session(await this.#connectClient(), this.label)
       session.kind = await readKind(session)
+      refuseOld(session.kind, this.label)
       session.questionMs = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
       await session.query(settingsOf(session.kind))
       return session

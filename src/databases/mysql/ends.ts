@@ -4,9 +4,12 @@ import { chunks } from './keys.ts'
 import type { Session } from './session.ts'
 import { quoteName, quoteTable, quoteText } from './values.ts'
 
-/** ER_TABLE_DEF_CHANGED: a table was emptied or made anew since the snapshot, and the server knows it. */
-const CHANGED = 1412
-export const isChanged = (error: unknown): boolean => serverNumber(error) === CHANGED
+/**
+ * ER_TABLE_DEF_CHANGED: a table was emptied or made anew since the snapshot, and the server knows it. ER_UNKNOWN_PARTITION: one is gone of
+ * those that the snapshot's catalog names (MySQL since 8.0).
+ */
+const CHANGED = new Set([1412, 1735])
+export const isChanged = (error: unknown): boolean => CHANGED.has(serverNumber(error) ?? 0)
 
 /** Questions that go together into one. */
 const AT_ONCE = 50

@@ -103,8 +103,8 @@ export async function printOf(session: Session, table: Table, printing: Printing
   return (await session.query(sql)).rows[0]?.[0] ?? undefined
 }
 
-/** True of the rows that hold exactly these cells. */
-function sameRow(table: Table, row: Row): string {
+/** True of the rows that hold exactly these cells. Pure. */
+export function sameRow(table: Table, row: Row): string {
   // In the form of blocks, text of other character sets is bytes.
   const raw = readableColumns(asInBlocks(table))
   return readableColumns(table)
@@ -121,12 +121,20 @@ function sameAs(column: Column, raw: Column, cell: Cell): readonly string[] {
   const { codec } = column
   const isNumbered = codec === 'enum' || codec === 'set'
   const loose = COMPARED.has(codec) ? [`${isNumbered ? `${name} + 0` : name} = ${compareExpression(column, cell)}`] : []
-  // Two doubles may be equal and yet print apart: 0 and -0.
-  if (codec === 'double') return [`CAST(${name} * 1e0 AS CHAR) = ${writeExpression(column, cell)}`]
+  if (codec === 'double') return sameDouble(`${name} * 1e0`, column, cell)
   if (codec === 'json') return [`CAST(CAST(${name} AS CHAR) AS BINARY) = ${bytesOf(column, cell)}`]
   if (isNumbered || ['number', 'plain', 'address', 'bit'].includes(codec)) return loose
   return [...loose, `CAST(${name} AS BINARY) = ${raw === column ? bytesOf(column, cell) : converted(raw, column, cell)}`]
 }
+
+/**
+ * By its number: MySQL prints a small one otherwise to us than within a statement (-0.00000999999999995449, -9.99999999995449e-6). Only 0
+ * and -0 are one number and two texts.
+ */
+const sameDouble = (double: string, column: Column, cell: string): readonly string[] => [
+  `${double} = ${compareExpression(column, cell)}`,
+  ...(/^-?0$/.test(cell) ? [`CAST(${double} AS CHAR) = ${writeExpression(column, cell)}`] : []),
+]
 
 /** A cell's bytes in UTF-8, or those that it is. */
 const bytesOf = (column: Column, cell: string): string =>

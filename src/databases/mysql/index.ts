@@ -5,8 +5,10 @@ import { applyTransaction, deleteOrphans, ledgerPageOf } from './apply.ts'
 import { BLOCK_FORMAT } from './blocks.ts'
 import { mysqlClosing } from './closing.ts'
 import { Connections, type MysqlOptions } from './connection.ts'
+import { consequences } from './consequences.ts'
 import { ddl } from './ddl.ts'
 import { execute, executeTogether, retract } from './execute.ts'
+import { functionFacts } from './functions.ts'
 import { identityStates, raise, raiseSql, reset } from './identities.ts'
 import { serverInfo, tableSizes } from './info.ts'
 import { readLayout, readSchema } from './introspect.ts'
@@ -22,7 +24,7 @@ import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
-import { consequences, unmet } from './target.ts'
+import { unmet } from './target.ts'
 import { inTransaction } from './transaction.ts'
 import { Guards } from './triggers.ts'
 import { unpackBlock } from './unpack.ts'
@@ -44,11 +46,9 @@ export function openMysql(options: MysqlOptions): Database {
   return {
     label: options.label,
     blockFormat: BLOCK_FORMAT,
-    info: () => use(serverInfo),
+    ...serverPowers(use),
     schema: () => use((session) => readSchema(session, connections.limit)),
     layout: () => use(readLayout),
-    sizes: () => use(tableSizes),
-    consequences,
     oversize: (schema, limits) => use((session) => oversize(session, schema, limits)),
     orphans: (schema) => use((session) => orphans(session, schema)),
     rowLimits: () => use(async (session) => rowLimits(session)),
@@ -104,6 +104,14 @@ async function closeTidily(connections: Connections, guards: Guards): Promise<vo
   }
   connections.close()
 }
+
+/** What is asked of the server itself. */
+const serverPowers = (use: <T>(work: (session: Session) => Promise<T>) => Promise<T>) => ({
+  info: () => use(serverInfo),
+  furtherFacts: () => use(functionFacts),
+  sizes: () => use(tableSizes),
+  consequences,
+})
 
 function few<T>(keys: readonly T[]): readonly T[] {
   if (keys.length <= MOST_KEYS) return keys

@@ -1,11 +1,11 @@
-import { MigrateError } from '../../base/errors.ts'
 import type { ServerInfo, TableSize } from '../port.ts'
 import { ask, isOwnTable } from './catalog.ts'
 import { chunks } from './keys.ts'
-import { isSince, type Session } from './session.ts'
+import type { Session } from './session.ts'
+import { productOf } from './settings.ts'
 import { quoteName } from './values.ts'
 
-/** Throws `database-too-old` below MySQL 5.7 and MariaDB 10.3. */
+/** What the database is, by its server's own word. */
 export async function serverInfo(session: Session): Promise<ServerInfo> {
   const { kind } = session
   const uuid = kind.family === 'mysql' ? '@@server_uuid' : "CONCAT_WS(':', @@hostname, @@port, @@datadir)"
@@ -15,15 +15,7 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
     `SELECT @@version_comment, DATABASE(), CURRENT_USER(), @@collation_database, ${uuid}, @@GLOBAL.lower_case_table_names,
        (SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE())`,
   )
-  const names = { mysql: 'MySQL', mariadb: 'MariaDB' } as const
-  const product = `${/percona/i.test(row?.comment ?? '') ? 'Percona Server for MySQL' : names[kind.family]} ${kind.version.join('.')}`
-  if (!isSince(kind, 'mysql', 5, 7) && !isSince(kind, 'mariadb', 10, 3)) {
-    throw new MigrateError(
-      'database-too-old',
-      `The ${session.label} runs ${product}; migrate needs MySQL 5.7, MariaDB 10.3 or newer. Nothing was touched.`,
-      { hint: 'Ask the host for an upgrade, or move the database with mysqldump.' },
-    )
-  }
+  const product = /percona/i.test(row?.comment ?? '') ? `Percona Server for MySQL ${kind.version.join('.')}` : productOf(kind)
   return {
     engine: kind.family,
     product,

@@ -112,14 +112,17 @@ const DEPRECATED = new Set([1287, 1681, 3719, 3778])
 /** A value that doesn't fit a column, which is named: WARN_DATA_TRUNCATED, ER_WARN_DATA_OUT_OF_RANGE, ER_TRUNCATED_WRONG_VALUE and its like. */
 const MISFITS = new Set([1264, TRUNCATED, 1292, 1366, 1406])
 
+const numbersFrom = (first: number, count: number): readonly number[] => Array.from({ length: count }, (_none, at) => first + at)
+
 /**
  * Of an expression's own value, which names no column where it is of none: ER_TRUNCATED_WRONG_VALUE, ER_DIVISION_BY_ZERO,
- * ER_WRONG_VALUE_FOR_TYPE, ER_DATETIME_FUNCTION_OVERFLOW, and MariaDB's ER_JSON_BAD_CHR to ER_JSON_PATH_EMPTY.
+ * ER_WRONG_VALUE_FOR_TYPE, ER_DATETIME_FUNCTION_OVERFLOW, MariaDB's ER_JSON_BAD_CHR to ER_JSON_PATH_EMPTY, and MySQL's
+ * ER_INVALID_JSON_TEXT to ER_JSON_DOCUMENT_TOO_DEEP.
  */
-const OF_EXPRESSIONS = new Set([1292, 1365, 1411, 1441, ...Array.from({ length: 10 }, (_none, at) => 4035 + at)])
+const OF_EXPRESSIONS = new Set([1292, 1365, 1411, 1441, ...numbersFrom(4035, 10), ...numbersFrom(3140, 18)])
 
 /** True of a warning or an error about a value that the server computes for a column of `table`, never about one that was given. */
-function isOfComputed({ columns }: Table, number = 0, words = ''): boolean {
+export function isOfComputed({ columns }: Table, number = 0, words = ''): boolean {
   const computed = columns.filter((column) => column.computed !== null).map(({ name }) => name)
   if (computed.length === 0) return false
   // `for column 'c' at row 1` and ``for column `db`.`table`.`c` at row 1``.

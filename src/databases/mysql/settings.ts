@@ -15,6 +15,20 @@ export async function readKind(session: Session): Promise<ServerKind> {
   }
 }
 
+/** `MySQL 5.7.44`. */
+export const productOf = ({ family, version }: ServerKind): string =>
+  `${{ mysql: 'MySQL', mariadb: 'MariaDB' }[family]} ${version.join('.')}`
+
+/** Throws `database-too-old` below MySQL 5.7 and MariaDB 10.3, of which a session can't be set as ours are. */
+export function refuseOld(kind: ServerKind, label: string): void {
+  if (isSince(kind, 'mysql', 5, 7) || isSince(kind, 'mariadb', 10, 3)) return
+  throw new MigrateError(
+    'database-too-old',
+    `The ${label} runs ${productOf(kind)}; migrate needs MySQL 5.7, MariaDB 10.3 or newer. Nothing was touched.`,
+    { hint: 'Ask the host for an upgrade, or move the database with mysqldump.' },
+  )
+}
+
 /**
  * How a session reads and writes ("Server SQL Modes"): truncation is an error (STRICT_ALL_TABLES), a 0 stays 0 in an auto-numbered
  * column, zero dates ('0000-00-00', '2020-00-10') and impossible ones, which old rows may hold, go in as they came out.

@@ -61,7 +61,7 @@ async function readOn<T>(
     await Promise.all(sessions.map((session) => session.query(SAVEPOINT)))
     const standings: Standing[] = []
     const reader = (session: Session): Reader => {
-      const standing = new Standing(session, begin)
+      const standing = new Standing(session, begin, (ask) => aside(connections, ask))
       standings.push(standing)
       return readerOn(session, connections, { consistent, standing })
     }
@@ -77,6 +77,17 @@ async function readOn<T>(
       connections.release(session)
     }
     await Promise.all(ends)
+  }
+}
+
+/** By a connection beside those that read; nobody waits for one. */
+async function aside<T>(connections: Connections, work: (session: Session) => Promise<T>): Promise<T | undefined> {
+  const session = await connections.tryAcquire()
+  if (session === undefined) return undefined
+  try {
+    return await connections.stoppable([session], () => work(session))
+  } finally {
+    connections.release(session)
   }
 }
 

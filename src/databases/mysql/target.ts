@@ -1,26 +1,12 @@
 import type { Finding } from '../../base/errors.ts'
-import type { ServerInfo } from '../port.ts'
 import { fullName, type Schema, type Table } from '../schema.ts'
+import { EXACT } from './consequences.ts'
 import { allowLooseReferences } from './execute.ts'
+import { missingFunctions } from './functions.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
 import { databasesRead, splitCreateTable, withoutStrings } from './sql-text.ts'
 
-/** See the port. A shop's own programs spell tables as they like where the old server didn't mind. */
-export function consequences(source: ServerInfo, target: ServerInfo): readonly Finding[] {
-  const [from, to] = [source.facts?.tableNames ?? '', target.facts?.tableNames ?? '']
-  if (from === to || to !== EXACT || from === '') return []
-  return [
-    {
-      severity: 'warning',
-      code: 'table-names-exact',
-      message: `The old server takes Orders and orders for one table (lower_case_table_names=${from}), the new one (0) doesn't: wherever the shop's programs spell a table otherwise than it is stored, they will not find it.`,
-      hint: 'Ask the new host for the same setting (it is chosen when a server is set up), or have the shop tried on the new host first (rehearse).',
-    },
-  ]
-}
-
-/** lower_case_table_names: 0 is exact, 1 stores all names in lower case, 2 compares so ("Identifier Case Sensitivity"). */
-const EXACT = '0'
+/** lower_case_table_names, beside EXACT: 1 stores all names in lower case, 2 compares so ("Identifier Case Sensitivity"). */
 const LOWERED = '1'
 
 /** How the new server is set where that decides what it takes. */
@@ -44,6 +30,7 @@ export async function unmet(session: Session, schema: Schema): Promise<readonly 
     ...missingTypes(schema, kind),
     ...(await missingDatabases(session, schema)),
     ...leftOut(schema, kind),
+    ...(await missingFunctions(session, schema)),
     ...keyless(schema, settings),
     ...looseReferences(schema, settings),
     ...loweredNames(schema, settings),

@@ -48,20 +48,29 @@ export async function readTriggers(session: Session, tables?: readonly string[])
      ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, TRIGGER_NAME`,
   )
   return rows.map((row) => {
-    const text = row.body ?? ''
-    const guarded = text.startsWith(GUARD_BEGIN) && text.endsWith(GUARD_END)
+    const { body, guarded } = statementOf(row.body ?? '')
     return {
       name: row.name ?? '',
       table: row.table ?? '',
       timing: row.timing ?? '',
       event: row.event ?? '',
-      body: guarded ? text.slice(GUARD_BEGIN.length, -GUARD_END.length) : text,
+      body,
       definer: row.definer ?? '',
       sqlMode: row.sqlMode ?? '',
       collation: row.collation ?? '',
       guarded,
     }
   })
+}
+
+/**
+ * What a trigger runs, without our guard and without the semicolon that ended it where it was made among other statements of one text:
+ * MySQL keeps that (seen in 9.7), and takes none before the guard's. Pure.
+ */
+export function statementOf(text: string): Pick<Trigger, 'body' | 'guarded'> {
+  const guarded = text.startsWith(GUARD_BEGIN) && text.endsWith(GUARD_END)
+  const body = guarded ? text.slice(GUARD_BEGIN.length, -GUARD_END.length) : text
+  return { guarded, body: body.replace(/\s*;\s*$/, '') }
 }
 
 /** Settings that a stored program remembers from its creation ("Stored Object Access Control", SHOW CREATE TRIGGER). */
@@ -71,8 +80,14 @@ export const createdUnder = (sqlMode: string, collation: string): string =>
 /** Without a definer: it is the account that creates it. */
 export const triggerSql = (trigger: Trigger): string => definition(trigger, trigger.body, 'CREATE')
 
-const definition = ({ name, table, timing, event, sqlMode, collation }: Trigger, body: string, create: string): string =>
-  `${createdUnder(sqlMode, collation)}${create} TRIGGER ${quoteName(name)} ${timing} ${event} ON ${quoteName(table)} FOR EACH ROW ${body}`
+/** `place`: beside which other one of its moment it fires, `FOLLOWS …` or `PRECEDES …`; after all of them when ''. */
+const definition = (
+  { name, table, timing, event, sqlMode, collation }: Trigger,
+  body: string,
+  create: string,
+  place: string = '',
+): string =>
+  `${createdUnder(sqlMode, collation)}${create} TRIGGER ${quoteName(name)} ${timing} ${event} ON ${quoteName(table)} FOR EACH ROW ${place}${body}`
 
 /** `'user'@'host'` from `user@host`; a host has no @. */
 export const quoteAccount = (account: string): string => {
@@ -82,21 +97,31 @@ export const quoteAccount = (account: string): string => {
 
 /** Replaces triggers of one table, all of one moment, by themselves with or without the guard; their order stays. */
 async function replaceAll(session: Session, triggers: readonly Trigger[], guarded: boolean): Promise<void> {
-  for (const trigger of triggers) {
-    const body = guarded ? `${GUARD_BEGIN}${trigger.body}${GUARD_END}` : trigger.body
-    const by = `DEFINER=${quoteAccount(trigger.definer)}`
+  for (const [at, trigger] of triggers.entries()) {
     // There is no moment without the trigger (MariaDB, "CREATE TRIGGER", OR REPLACE since 10.1.4).
     if (isSince(session.kind, 'mariadb', 10, 1, 4))
-      await runDefinition(session, WAIT_SHORTLY + definition(trigger, body, `CREATE OR REPLACE ${by}`))
-    else await replaceLocked(session, trigger, definition(trigger, body, `CREATE ${by}`))
+      await runDefinition(
+        session,
+        WAIT_SHORTLY + definition(trigger, bodyOf(trigger, guarded), `CREATE OR REPLACE ${by(trigger)}`),
+      )
+    else await replaceLocked(session, triggers, at, guarded)
   }
 }
 
+const by = ({ definer }: Trigger): string => `DEFINER=${quoteAccount(definer)}`
+
+const bodyOf = ({ body }: Trigger, guarded: boolean): string => (guarded ? `${GUARD_BEGIN}${body}${GUARD_END}` : body)
+
 /**
+ * Replaces one of the triggers of a moment, in its place among them: a kill before the others' turn leaves their order as it is.
  * MySQL has no OR REPLACE: the table is locked while its trigger is dropped and made anew (a few ms), and the definition is kept in
  * `migrate_triggers` until it stands, so that a kill in between is mended by the next one who comes here.
  */
-export async function replaceLocked(session: Session, trigger: Trigger, sql: string): Promise<void> {
+export async function replaceLocked(session: Session, triggers: readonly Trigger[], at: number, guarded: boolean): Promise<void> {
+  const [trigger, next] = triggers.slice(at)
+  if (trigger === undefined) return
+  const place = next === undefined ? '' : `PRECEDES ${quoteName(next.name)} `
+  const sql = definition(trigger, bodyOf(trigger, guarded), `CREATE ${by(trigger)}`, place)
   await makeOwnTable(session, 'migrate_triggers')
   const name = quoteText(trigger.name)
   await session.query(

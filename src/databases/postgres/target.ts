@@ -24,7 +24,13 @@ interface Feature {
 /** What a release brought that a schema may use (release notes, appendix E). */
 const FEATURES: readonly Feature[] = [
   { since: 14, name: 'multiranges', used: /multirange/i },
-  { since: 14, name: 'bodies in standard SQL (BEGIN ATOMIC)', by: /^(function|procedure) /, used: /^BEGIN ATOMIC$/m },
+  {
+    since: 14,
+    name: 'bodies in standard SQL (BEGIN ATOMIC, RETURN)',
+    by: /^(function|procedure) /,
+    // Outside a body in quotes, which comes after AS.
+    used: /(?<![\s\S])(?:(?!^AS )[\s\S])*?^(?:BEGIN ATOMIC$|RETURN )/m,
+  },
   { since: 14, name: 'compression chosen by column', used: /ALTER COLUMN .* SET COMPRESSION/ },
   { since: 15, name: 'NULLS NOT DISTINCT', used: /NULLS NOT DISTINCT/ },
   {
@@ -33,9 +39,17 @@ const FEATURES: readonly Feature[] = [
     by: /^view /,
     used: /^CREATE VIEW \S+ WITH \([^)]*security_invoker/,
   },
+  { since: 15, name: 'foreign keys that set some of their columns', used: /ON DELETE SET (?:NULL|DEFAULT) \(/ },
+  { since: 15, name: 'numeric with a scale below 0', used: /\bnumeric\(\d+,-\d+\)/ },
   { since: 15, name: 'unlogged sequences', used: /^CREATE UNLOGGED SEQUENCE/ },
   { since: 17, name: 'the right MAINTAIN', by: /^rights of everybody /, used: /\bMAINTAIN\b/ },
   { since: 18, name: 'virtual generated columns', used: /GENERATED ALWAYS AS \([\s\S]*\) VIRTUAL/ },
+  {
+    since: 18,
+    name: 'NOT NULL that holds for new rows alone',
+    used: /^ALTER TABLE .* ADD CONSTRAINT .* NOT NULL .* NOT VALID\b/,
+  },
+  { since: 18, name: 'the functions uuidv4 and uuidv7', used: /\buuidv[47]\(/ },
   { since: 18, name: 'keys WITHOUT OVERLAPS', used: /WITHOUT OVERLAPS|, PERIOD / },
   { since: 18, name: 'constraints NOT ENFORCED', used: /NOT ENFORCED/ },
 ]
@@ -256,19 +270,18 @@ async function newerFeatures(session: Session, schema: Schema): Promise<readonly
     z.object({ number: z.number() }),
     `SELECT current_setting('server_version_num')::int AS number`,
   )
-  const release = Math.trunc((row?.number ?? 0) / 10_000)
-  const newer = FEATURES.filter(({ since }) => since > release)
-  if (newer.length === 0) return []
-  return ddl(schema).flatMap((statement) =>
-    newer
-      .filter((feature) => uses(feature, statement))
-      .map(
-        ({ since, name: feature }): Finding => ({
-          severity: 'error',
-          code: 'feature-missing',
-          message: `The ${statement.name} needs ${feature}, which PostgreSQL has from ${since} on; the ${session.label} runs ${release}.`,
-          hint: `Ask the new host for PostgreSQL ${since} or later, or do without it on the old host.`,
-        }),
-      ),
-  )
+  return missingFeatures(ddl(schema), Math.trunc((row?.number ?? 0) / 10_000), session.label)
 }
+
+/** What the release of the database `label` doesn't know. Pure. */
+export const missingFeatures = (statements: readonly Statement[], release: number, label: string): readonly Finding[] =>
+  statements.flatMap((statement) =>
+    FEATURES.filter((feature) => feature.since > release && uses(feature, statement)).map(
+      ({ since, name: feature }): Finding => ({
+        severity: 'error',
+        code: 'feature-missing',
+        message: `The ${statement.name} needs ${feature}, which PostgreSQL has from ${since} on; the ${label} runs ${release}.`,
+        hint: `Ask the new host for PostgreSQL ${since} or later, or do without it on the old host.`,
+      }),
+    ),
+  )

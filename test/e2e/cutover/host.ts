@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { luck } from '../../../src/demo/customers-luck.ts'
-import { debianPostgres, type PostgresServer } from '../../../src/demo/postgres-server.ts'
+import type { PostgresServer } from '../../../src/demo/postgres-server.ts'
 import { writeSite } from '../../../src/demo/shop-site.ts'
 import { createShopTables } from '../../../src/demo/shop-tables.ts'
+import { postgresPrograms } from '../../servers/postgres.ts'
 import { startCopiedPostgres } from '../../servers/postgres-copies.ts'
 import type { Sshd } from '../../servers/sshd.ts'
 
@@ -31,7 +32,7 @@ interface Database {
 }
 
 export async function startDatabase(folder: string, side: 'old' | 'new', host: string): Promise<Database> {
-  const binaries = debianPostgres()
+  const binaries = postgresPrograms()
   const server = await startCopiedPostgres({
     directory: join(folder, `${side}-database`),
     host,
