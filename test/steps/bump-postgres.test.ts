@@ -85,7 +85,7 @@ describe('raising identities on postgres', () => {
       expect(line).toContain('plus 52 that a restart may skip')
       await second.runStatements(['INSERT INTO cached DEFAULT VALUES'])
       await shop.newDatabase.runStatements(['INSERT INTO cached DEFAULT VALUES'])
-      expect(await stateOn('newDatabase', 'cached')).toMatchObject({ last: 1112n })
+      expect(await stateOn('newDatabase', 'cached')).toMatchObject({ last: 20_112n })
     } finally {
       await second.close()
       await third.close()
