@@ -255,7 +255,8 @@ export interface Database {
   identities(schema: Pick<Layout, 'identities'>): Promise<readonly IdentityState[]>
   /**
    * Moves an identity so that the next value handed out lies beyond `value` (above it, or below for a negative increment), also
-   * on a table that never had rows. Never moves it back. Reads it back and throws when it didn't hold.
+   * on a table that never had rows. Never moves it back. Reads it back and throws when it didn't hold. Beyond the last value there is none:
+   * a server that can keep a numbering there, as one that is used up, does so; any other throws.
    */
   raiseIdentity(identity: Identity, value: bigint): Promise<void>
   /** A statement by which a person moves an identity so, where the account may not. Pure. Optional power. */

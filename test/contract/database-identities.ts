@@ -174,7 +174,7 @@ export function identityContract(contract: Contract): void {
     it('isn’t raised past its end', async () => {
       const { shop, database, schema } = await contract.shop()
       const { identity } = await stateOf(database, schema, 'never_used')
-      const failure = await failureOf(database.raiseIdentity(identity, BigInt(identity.maximum)))
+      const failure = await failureOf(database.raiseIdentity(identity, BigInt(identity.maximum) + 1n))
       expect(failure.hint).toBeDefined()
       expect(await shop.insert('never_used', { note: 'x' })).toBe('1')
     })

@@ -9,6 +9,7 @@ import { failureOf } from '../contract/database-kit.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { isMariadb, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
+import { mysqlRights } from './mysql-rights.ts'
 
 const UNTIL_SLOW = `SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'CREATE TABLE \`slow\`%'`
 
@@ -180,26 +181,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
     })
   })
 
-  describe('a trigger that runs as another account', () => {
-    it('is named to whoever may not make it silent, with the GRANT that lets him', async () => {
-      const made = await server.database()
-      await made.sql('CREATE TABLE orders (id int PRIMARY KEY, total int)')
-      await made.rootSql('CREATE TRIGGER theirs BEFORE INSERT ON orders FOR EACH ROW SET NEW.total = 0')
-      const database = open(made)
-      const [lacking, ...others] = await database.missingRights('write')
-      expect(others).toEqual([])
-      expect(lacking).toMatchObject({ severity: 'error', message: expect.stringContaining('theirs (admin@%)') })
-      const orders = await tableIn(database, 'orders')
-      const carry = (by: Database) => by.transaction([orders], (transaction) => transaction.insert(orders, [['1', '5']]))
-      expect((await failureOf(carry(database))).code).toBe('database-permission-denied')
-
-      await server.rootSql(/GRANT [^;]+;/.exec(lacking?.hint ?? '')?.[0] ?? '')
-      const next = open(made)
-      expect(await next.missingRights('write')).toEqual([])
-      await carry(next)
-      expect(await made.sql('SELECT * FROM orders')).toEqual([['1', '5']])
-    })
-  })
+  mysqlRights(() => server, open)
 
   describe('rows without a parent, written while nobody looked', () => {
     it('are named by foreign key before the new host refuses it; so is a parent that isn’t there', async () => {

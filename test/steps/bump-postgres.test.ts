@@ -81,11 +81,11 @@ describe('raising identities on postgres', () => {
       const changes = await perform(shop.bump, shop.run)
       const lines = changes.map((change) => shop.bump.describe(shop.bump.change.parse(change)))
       const line = lines.find((each) => each.startsWith('public.cached.id'))
-      expect(line).toContain('old is at 40; new starts beyond 1,092 (headroom 1,052')
+      expect(line).toContain('old is at 40; new starts beyond 20,092 (headroom 20,052')
       expect(line).toContain('plus 52 that a restart may skip')
       await second.runStatements(['INSERT INTO cached DEFAULT VALUES'])
       await shop.newDatabase.runStatements(['INSERT INTO cached DEFAULT VALUES'])
-      expect(await stateOn('newDatabase', 'cached')).toMatchObject({ last: 1112n })
+      expect(await stateOn('newDatabase', 'cached')).toMatchObject({ last: 20_112n })
     } finally {
       await second.close()
       await third.close()

@@ -119,7 +119,7 @@ const TOLD: readonly Told[] = [
     numbers: MISSING,
     code: 'database-missing',
     message: (label, words) => `The ${label} isn't there: ${words}. Nothing was read or written.`,
-    hint: 'Check the name at the end of the database URL, or create the database (CREATE DATABASE …) and run again.',
+    hint: 'Check the name at the end of the database URL, and that the account may use it (by a role only where that is its default: SET DEFAULT ROLE), or create the database (CREATE DATABASE …); then run again.',
   },
   {
     numbers: DENIED,

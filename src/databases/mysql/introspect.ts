@@ -123,7 +123,7 @@ async function limitFindings(session: Session, connections: number): Promise<Sch
     {
       severity: Number(limit) > connections ? 'info' : 'warning',
       code: 'connections-limited',
-      message: `The account may have ${limit} connections at a time on the old server (max_user_connections); migrate takes up to ${Math.min(connections, Number(limit))} of them.`,
+      message: `The account may have ${limit === '1' ? 'one connection' : `${limit} connections`} at a time on the old server (max_user_connections); migrate takes up to ${Math.min(connections, Number(limit))} of them.`,
       hint: 'If the shop logs in by the same account, customers get the rest: lower connections: in the playbook (old: { connections: 1 }), or have an account of its own made for migrate.',
     },
   ]

@@ -34,11 +34,30 @@ const GRANT = /^GRANT (.+?) ON (?:(FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY) )?(\
 const ROLES = /^GRANT ((?:`[^`]+`@`[^`]+`(?:, ?)?)+) TO /
 
 export async function readGrants(session: Session, database: string): Promise<Grants> {
-  let lines = (await session.query('SHOW GRANTS')).rows.map(([line]) => line ?? '')
+  return grantsIn(await grantLines(session), database)
+}
+
+/**
+ * What the account may do by itself, without its roles: all that MariaDB lets whatever runs as it (DEFINER) do. MySQL gives such things the
+ * account's default roles as well ("Using Roles").
+ */
+async function readOwnGrants(session: Session, database: string): Promise<Grants> {
+  const lines = await grantLines(session)
+  return grantsIn(session.kind.family === 'mariadb' ? lines.filter((line) => TO_ACCOUNT.test(line)) : lines, database)
+}
+
+/** A role has no host. */
+const TO_ACCOUNT = / TO `(?:[^`]|``)+`@`/
+
+async function grantLines(session: Session): Promise<readonly string[]> {
+  const lines = (await session.query('SHOW GRANTS')).rows.map(([line]) => line ?? '')
   // MySQL shows what roles bring only when they are named ("SHOW GRANTS Statement"); MariaDB shows it by itself.
   const roles = lines.map((line) => ROLES.exec(line)?.[1]).filter((found) => found !== undefined)
-  if (roles.length > 0 && isSince(session.kind, 'mysql', 8, 0))
-    lines = (await session.query(`SHOW GRANTS FOR CURRENT_USER() USING ${roles.join(', ')}`)).rows.map(([line]) => line ?? '')
+  if (roles.length === 0 || !isSince(session.kind, 'mysql', 8, 0)) return lines
+  return (await session.query(`SHOW GRANTS FOR CURRENT_USER() USING ${roles.join(', ')}`)).rows.map(([line]) => line ?? '')
+}
+
+function grantsIn(lines: readonly string[], database: string): Grants {
   const global = new Set<string>()
   const own = new Set<string>()
   let routines = false
@@ -186,6 +205,31 @@ async function definerFindings(session: Session, grants: Grants): Promise<readon
       code: 'right-to-write',
       message: `The account ${user} may not make triggers silent on the ${session.label} that run as another account: ${firstOf(others.map(({ name, definer }) => `${name} (${definer})`))}. Rows can't be carried into their tables.`,
       hint: `As an account that may grant it, run: GRANT ${grant} ON *.* TO ${quoteAccount(user)}; Or give the playbook the account that they run as (${definers.join(', ')}), or make them anew as ${user}.`,
+    },
+  ]
+}
+
+/** What a view, trigger, routine or event that runs as the account may need. */
+const TO_RUN = ['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'EXECUTE', 'TRIGGER', 'EVENT'] as const
+const RUNS_AS = new Set(['view', 'trigger', 'function', 'procedure', 'event'])
+
+/** Rights that the account has by a role alone, and what is to run as it on this server hasn't. */
+export async function rightsByRole(session: Session, schema: Pick<Schema, 'objects'>): Promise<readonly Finding[]> {
+  const programs = schema.objects.filter(({ kind }) => RUNS_AS.has(kind))
+  if (programs.length === 0) return []
+  const [row] = await ask(session, ['database', 'user'] as const, 'SELECT DATABASE(), CURRENT_USER()')
+  const database = row?.database ?? ''
+  const has = ({ global, database: own }: Grants, right: string): boolean =>
+    [global, own].some((set) => set.has(right) || set.has('ALL'))
+  const [all, own] = [await readGrants(session, database), await readOwnGrants(session, database)]
+  const lacking = TO_RUN.filter((right) => has(all, right) && !has(own, right))
+  if (lacking.length === 0) return []
+  return [
+    {
+      severity: 'error',
+      code: 'right-by-role',
+      message: `The account has rights on the ${session.label} by a role alone, which whatever runs as the account (DEFINER) hasn't: ${firstOf(programs.map(({ kind, name }) => `${kind} ${name}`))}.`,
+      hint: `As an account that may grant it, run: GRANT ${lacking.join(', ')} ON ${quoteName(database)}.* TO ${quoteAccount(row?.user ?? '')};`,
     },
   ]
 }

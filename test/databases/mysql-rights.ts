@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import type { Database } from '../../src/databases/port.ts'
+import { failureOf } from '../contract/database-kit.ts'
+import type { MysqlAccount, TestMysql, TestMysqlDatabase } from '../servers/mysql.ts'
+import { isMariadb } from '../servers/mysql-programs.ts'
+
+/** Rights that come to light only when rows are carried, or when something runs as the account. */
+export function mysqlRights(
+  server: () => TestMysql,
+  open: (made: TestMysqlDatabase, change?: { readonly account?: MysqlAccount }) => Database,
+): void {
+  describe('a trigger that runs as another account', () => {
+    it('is named to whoever may not make it silent, with the GRANT that lets him', async () => {
+      const made = await server().database()
+      await made.sql('CREATE TABLE orders (id int PRIMARY KEY, total int)')
+      await made.rootSql('CREATE TRIGGER theirs BEFORE INSERT ON orders FOR EACH ROW SET NEW.total = 0')
+      const database = open(made)
+      const [lacking, ...others] = await database.missingRights('write')
+      expect(others).toEqual([])
+      expect(lacking).toMatchObject({ severity: 'error', message: expect.stringContaining('theirs (admin@%)') })
+      const [orders] = (await database.schema()).tables
+      if (orders === undefined) throw new Error('no table')
+      const carry = (by: Database) => by.transaction([orders], (transaction) => transaction.insert(orders, [['1', '5']]))
+      expect((await failureOf(carry(database))).code).toBe('database-permission-denied')
+
+      await server().rootSql(/GRANT [^;]+;/.exec(lacking?.hint ?? '')?.[0] ?? '')
+      const next = open(made)
+      expect(await next.missingRights('write')).toEqual([])
+      await carry(next)
+      expect(await made.sql('SELECT * FROM orders')).toEqual([['1', '5']])
+    })
+  })
+
+  describe.skipIf(!isMariadb)('an account of the new host that may do all by a role', () => {
+    it('is told that views on views and programs, which run as it, may do nothing by that', async () => {
+      const [from, to] = [await server().database(), await server().database('new')]
+      await from.sql(
+        'CREATE TABLE t (id int PRIMARY KEY); CREATE VIEW one AS SELECT id FROM t; CREATE VIEW two AS SELECT id FROM one',
+      )
+      const account = { user: `of_role_${to.name}`, password: 'secret-of-the-role' }
+      await server().rootSql(`CREATE ROLE mover_${to.name}; GRANT ALL ON \`${to.name}\`.* TO mover_${to.name};
+        CREATE USER '${account.user}'@'%' IDENTIFIED BY '${account.password}'; GRANT mover_${to.name} TO '${account.user}'@'%';
+        SET DEFAULT ROLE mover_${to.name} FOR '${account.user}'@'%'`)
+      const schema = await open(from).schema()
+      const database = open(to, { account })
+      expect(await database.missingRights('write')).toEqual([])
+      const create = async (by: Database): Promise<void> => {
+        for (const { name, sql } of by.ddl(schema)) await by.execute(sql, { run: 'r', name })
+      }
+      expect((await failureOf(create(database))).message).toContain('lack rights')
+      const lacking = (await database.unmet?.(schema)) ?? []
+      expect(lacking).toMatchObject([{ severity: 'error', message: expect.stringContaining('view one, view two') }])
+
+      await server().rootSql(/GRANT [^;]+;/.exec(lacking[0]?.hint ?? '')?.[0] ?? '')
+      const next = open(to, { account })
+      expect(await next.unmet?.(schema)).toEqual([])
+      await create(next)
+      expect(await to.sql('SELECT id FROM two')).toEqual([])
+    })
+  })
+}
