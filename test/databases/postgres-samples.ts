@@ -17,7 +17,7 @@ const all: readonly Sample[] = [
   { type: 'numeric', values: ["'NaN'", '0.00', '-0.000000000000000000000000000001', `${'9'.repeat(120)}.${'1'.repeat(80)}`] },
   { type: 'numeric', values: ["'Infinity'", "'-Infinity'", '1e-16383', `1${'0'.repeat(131_071)}`], since: 14 },
   { type: 'numeric(5,-2)', values: ['12300', '-9999900'], since: 15 },
-  { type: 'numeric(3,5)', values: ['0.00999'] },
+  { type: 'numeric(3,5)', values: ['0.00999'], since: 15 },
   { type: 'numeric(19,4)', values: ['19.99', '-922337203685477.5808', '922337203685477.5807'] },
   { type: 'real', values: ["'-Infinity'", '0.1', '3.4028235e38', '1.17549435e-38', "'NaN'"] },
   { type: 'double precision', values: ["'Infinity'", '0.1', '1.7976931348623157e308', '5e-324', "'-0'", '0.30000000000000004'] },
