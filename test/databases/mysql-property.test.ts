@@ -5,7 +5,7 @@ import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
 import { copyTable, createAll, rowsOf } from '../contract/database-kit.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
-import { isRelease, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
+import { isMariadb, isRelease, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
 const text = fc.string({ unit: 'binary', maxLength: 40 }).filter((value) => value.isWellFormed())
 const bytes = fc.uint8Array({ maxLength: 60 }).map((value) => Buffer.from(value).toString('hex'))
@@ -46,7 +46,13 @@ const shapes = {
 }
 const shape = fc.oneof(...Object.values(shapes))
 const collection = listOf(shape).map((value) => `GEOMETRYCOLLECTION${value}`)
-const geometry = (type: string, value: fc.Arbitrary<string>): Column => ({ type, expression: 'ST_GeomFromText(?, 4326)', value })
+/** MySQL holds the earth's own to degrees. */
+const SRID = isMariadb ? 4326 : 0
+const geometry = (type: string, value: fc.Arbitrary<string>): Column => ({
+  type,
+  expression: `ST_GeomFromText(?, ${SRID})`,
+  value,
+})
 
 /** Types, the expression that makes a value of each from text, and how it is shown to the last bit. */
 interface Column {

@@ -139,14 +139,15 @@ function describeDatabase(superuserUrl: string, name: string, owner: PostgresAcc
   }
 }
 
-/** What the database's owner may do as one of everybody, as before PostgreSQL 15 in the schema public, he goes on to do. */
+/** What the database's owner may do in the schema public as one of everybody before PostgreSQL 15, he goes on to do. */
 function readOnlyGrants(database: string, account: PostgresAccount, owner: PostgresAccount): string {
   const role = pg.escapeIdentifier(account.user)
   return `CREATE ROLE ${role} LOGIN PASSWORD ${pg.escapeLiteral(account.password)};
     REVOKE TEMPORARY ON DATABASE ${pg.escapeIdentifier(database)} FROM PUBLIC;
     GRANT CONNECT ON DATABASE ${pg.escapeIdentifier(database)} TO ${role};
-    DO $$ DECLARE s name; BEGIN FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
-      IF has_schema_privilege('${owner.user}', s, 'CREATE') THEN EXECUTE format('GRANT CREATE ON SCHEMA %I TO %I', s, '${owner.user}'); END IF;
+    DO $$ DECLARE s name; BEGIN
+      IF current_setting('server_version_num')::int < 150000 THEN ALTER SCHEMA public OWNER TO ${pg.escapeIdentifier(owner.user)}; END IF;
+      FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
       EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', s);
       EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', s, '${account.user}');
       EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', s, '${account.user}');
