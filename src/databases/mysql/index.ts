@@ -20,7 +20,7 @@ import { PrintMethods, printedByKey, printedByPrint } from './prints.ts'
 import { rowsByKey } from './read.ts'
 import { orphans } from './references.ts'
 import { refusesRows } from './refusal.ts'
-import { missingRights, rightsByRole } from './rights.ts'
+import { missingRights } from './rights.ts'
 import { mysqlScratch } from './scratch.ts'
 import type { Session } from './session.ts'
 import { readTogether } from './snapshot.ts'
@@ -52,7 +52,7 @@ export function openMysql(options: MysqlOptions): Database {
     oversize: (schema, limits) => use((session) => oversize(session, schema, limits)),
     orphans: (schema) => use((session) => orphans(session, schema)),
     rowLimits: () => use(async (session) => rowLimits(session)),
-    unmet: (schema) => use(async (session) => [...(await unmet(session, schema)), ...(await rightsByRole(session, schema))]),
+    unmet: (schema) => use((session) => unmet(session, schema)),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),
     rowsByKey: async (table, keys) => await use((session) => rowsByKey(session, table, few(keys))),

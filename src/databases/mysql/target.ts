@@ -3,6 +3,7 @@ import { fullName, type Schema, type Table } from '../schema.ts'
 import { EXACT } from './consequences.ts'
 import { allowLooseReferences } from './execute.ts'
 import { missingFunctions } from './functions.ts'
+import { rightsByRole } from './rights.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
 import { databasesRead, splitCreateTable, withoutStrings } from './sql-text.ts'
 
@@ -36,6 +37,7 @@ export async function unmet(session: Session, schema: Schema): Promise<readonly 
     ...loweredNames(schema, settings),
     ...implicitTimestamps(schema, settings),
     ...(kind.localInfile ? [] : [slowLoad]),
+    ...(await rightsByRole(session, schema)),
   ]
 }
 
