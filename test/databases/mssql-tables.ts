@@ -1,15 +1,11 @@
 import type { Column, Table } from '../../src/databases/schema.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 
 export const column = (name: string, codec: string, change: Partial<Column> = {}): Column => ({
   name,
   type: codec,
   codec,
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
   ...change,
 })
 

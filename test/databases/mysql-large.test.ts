@@ -8,6 +8,7 @@ import { CellCollector } from '../../src/databases/mysql/rows.ts'
 import type { Block, Database } from '../../src/databases/port.ts'
 import type { Column, Table } from '../../src/databases/schema.ts'
 import { closedAfterEach, createAll, failureOf, rowsOf } from '../contract/database-kit.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 
@@ -15,12 +16,7 @@ const column = (name: string, codec: string): Column => ({
   name,
   type: codec === 'number' ? 'int' : 'longblob',
   codec,
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
 })
 
 /** A row as the server sends it ("Text Resultset Row"). */

@@ -6,6 +6,7 @@ import type { Column, Table } from '../../src/databases/schema.ts'
 import { countRows } from '../../src/steps/restore-work.ts'
 import { failureOf, rowsOf } from '../contract/database-kit.ts'
 import { printingOf, printingPowers, printsOf, sumOf, unpacker } from '../contract/database-prints-kit.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { isMariadb, isRelease, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { counted } from './mysql-shop.ts'
@@ -14,12 +15,8 @@ const column = (type: string, codec: string, more: Partial<Column> = {}): Column
   name: 'c',
   type,
   codec,
+  ...ORDINARY,
   nullable: false,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
   ...more,
 })
 

@@ -10,6 +10,7 @@ import { readTogether } from '../../src/databases/mysql/snapshot.ts'
 import type { Database, ServerInfo } from '../../src/databases/port.ts'
 import type { Column, Schema, SchemaObject } from '../../src/databases/schema.ts'
 import { closedAfterEach, readAll } from '../contract/database-kit.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
 import { MeddledConnections } from './mysql-meddled.ts'
@@ -25,12 +26,8 @@ const textColumn = (name: string, collation: string | null): Column => ({
   name,
   type: collation === null ? 'int(11)' : 'varchar(20)',
   codec: collation === null ? 'number' : 'text',
-  nullable: true,
+  ...ORDINARY,
   collation,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
 })
 
 const none: Schema = { tables: [], foreignKeys: [], identities: [], objects: [], principals: [], findings: [] }

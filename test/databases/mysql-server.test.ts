@@ -5,7 +5,7 @@ import { readTriggers, replaceLocked, type Trigger, triggerSql } from '../../src
 import { quoteText } from '../../src/databases/mysql/values.ts'
 import type { Database, Row } from '../../src/databases/port.ts'
 import type { Table } from '../../src/databases/schema.ts'
-import { failureOf } from '../contract/database-kit.ts'
+import { failureOf, readAll } from '../contract/database-kit.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { isMariadb, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
@@ -224,11 +224,7 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
         expect.objectContaining({ severity: 'warning', code: 'connections-limited' }),
       )
       const table = await tableIn(database, 't')
-      const rows = await database.read(3, async ([reader]) => {
-        const found: Row[] = []
-        for await (const batch of reader.rows(table)) found.push(...batch)
-        return found
-      })
+      const rows = await database.read(3, ([reader]) => readAll(reader, table))
       expect(rows).toEqual([['1'], ['2']])
     })
 

@@ -3,17 +3,13 @@ import { sameRow } from '../../src/databases/mysql/find.ts'
 import { isOfComputed } from '../../src/databases/mysql/insert.ts'
 import { statementOf } from '../../src/databases/mysql/triggers.ts'
 import type { Column } from '../../src/databases/schema.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 
 const column = (name: string, of: Partial<Column>): Column => ({
   name,
   type: 'int(11)',
   codec: 'number',
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
   ...of,
 })
 

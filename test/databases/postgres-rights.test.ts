@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/base/errors.ts'
-import type { Database, Row, ServerInfo } from '../../src/databases/port.ts'
+import type { Database, ServerInfo } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { checkKind } from '../../src/steps/check.ts'
 import { reconcileKind } from '../../src/steps/reconcile.ts'
-import { failureOf } from '../contract/database-kit.ts'
+import { failureOf, readAll } from '../contract/database-kit.ts'
 import { perform, TestRun, testContext, testWorld } from '../fakes/step-run.ts'
 import { type PostgresAccount, startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 import { stepsOf } from '../steps/moving-shop.ts'
@@ -232,11 +232,7 @@ describe('a host of PostgreSQL that is careful with its server', () => {
     expect(findings).toContainEqual(expect.objectContaining({ severity: 'warning', code: 'connections-limited' }))
     const [table] = tables
     if (table === undefined) throw new Error('no table')
-    const rows = await database.read(3, async ([reader]) => {
-      const found: Row[] = []
-      for await (const batch of reader.rows(table)) found.push(...batch)
-      return found
-    })
+    const rows = await database.read(3, ([reader]) => readAll(reader, table))
     expect(rows).toEqual([['1'], ['2']])
   })
 

@@ -1,17 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { canHold, isLikely, isNothing, type Suspect, suspectColumns } from '../../src/databases/plan/suspects.ts'
 import type { Column, ForeignKey, Identity, Table } from '../../src/databases/schema.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 
 const column = (name: string, type: string, identity = false): Column => ({
   name,
   type,
   codec: type,
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
+  ...ORDINARY,
   identity: identity ? 'by-default' : null,
-  rowversion: false,
 })
 
 /** `Orders(OrderID# int, CustomerID int)`: `#` marks an identity, the first column is the key; `+` joins further columns to it. */

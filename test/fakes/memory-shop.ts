@@ -1,5 +1,6 @@
 import { type Column, type ForeignKey, fullName, type Identity, type Table } from '../../src/databases/schema.ts'
 import type { DatabaseAbilities, DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
+import { ORDINARY } from './columns.ts'
 import { MemoryDatabase } from './memory-database.ts'
 import type { MemoryDatabaseOptions, MemoryServerOptions } from './memory-options.ts'
 import { MemoryServer } from './memory-server.ts'
@@ -23,12 +24,8 @@ const column = (name: string, type: string, options: Partial<Column> = {}): Colu
   name,
   type,
   codec: type.endsWith('int') ? 'integer' : 'text',
+  ...ORDINARY,
   nullable: false,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
   ...options,
 })
 const id = column('id', 'bigint', { identity: 'by-default' })

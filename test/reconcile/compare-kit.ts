@@ -7,6 +7,7 @@ import { takeBaseline } from '../../src/reconcile/baseline.ts'
 import { type CompareOptions, compareTables } from '../../src/reconcile/compare.ts'
 import type { DifferentCopies, DifferentRow, TableComparison } from '../../src/reconcile/difference.ts'
 import { printingFor } from '../../src/reconcile/printing.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 import { MemoryServer } from '../fakes/memory-server.ts'
 import { keyOf } from '../fakes/memory-state.ts'
 
@@ -14,12 +15,7 @@ export const column = (name: string, codec: 'integer' | 'text' = 'text'): Column
   name,
   type: codec === 'integer' ? 'bigint' : 'text',
   codec,
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
 })
 
 export const tableOf = (key: readonly string[], columns: readonly Column[]): Table => ({

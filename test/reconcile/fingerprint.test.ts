@@ -4,17 +4,13 @@ import type { Row } from '../../src/databases/port.ts'
 import type { Column, Table } from '../../src/databases/schema.ts'
 import { keyCells, keyText, RowReader } from '../../src/reconcile/fingerprint.ts'
 import { printingFor } from '../../src/reconcile/printing.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 
 const column = (name: string, more: Partial<Column> = {}): Column => ({
   name,
   type: 'text',
   codec: 'text',
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
   ...more,
 })
 const orders: Table = {

@@ -7,6 +7,7 @@ import { mergeRows } from '../../src/reconcile/merge.ts'
 import { compareDecimals, DecimalTotal, sumOf } from '../../src/reconcile/merge-decimal.ts'
 import { compareAge } from '../../src/reconcile/merge-newest.ts'
 import { PARKING, type SourceSide, type TablePolicy } from '../../src/reconcile/policy.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 
 /** A decimal text of so many digits and decimals. */
 const decimal = fc
@@ -132,12 +133,7 @@ const column = (name: string): Column => ({
   name,
   type: 'text',
   codec: 'text',
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
 })
 const table: Table = {
   name: { schema: '', name: 'Products' },

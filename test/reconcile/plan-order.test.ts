@@ -5,17 +5,14 @@ import type { CarryItem, ReconcileChange } from '../../src/reconcile/plan-items.
 import { inOrder } from '../../src/reconcile/plan-order.ts'
 import { PlanStore } from '../../src/reconcile/plan-store.ts'
 import { summary } from '../../src/reconcile/plan-summary.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 
 const column = (name: string, nullable: boolean): Column => ({
   name,
   type: 'bigint',
   codec: 'integer',
+  ...ORDINARY,
   nullable,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
 })
 
 const table = (name: string, unique = false): Table => ({

@@ -1,18 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { Column, ForeignKey, Schema, Table } from '../../src/databases/schema.ts'
 import { numberedByShop } from '../../src/steps/numbered-by-shop.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 import { testWorld } from '../fakes/step-run.ts'
 
 const column = (name: string, type: string, change: Partial<Column> = {}): Column => ({
   name,
   type,
   codec: type,
+  ...ORDINARY,
   nullable: false,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
   ...change,
 })
 const named = (name: string) => ({ schema: '', name })

@@ -2,18 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { Column, Schema, Table } from '../../src/databases/schema.ts'
 import { policyFindings } from '../../src/steps/policy-findings.ts'
 import type { TableRules } from '../../src/steps/world.ts'
+import { ORDINARY } from '../fakes/columns.ts'
 import { testWorld } from '../fakes/step-run.ts'
 
 const column = (name: string, type: string, change: Partial<Column> = {}): Column => ({
   name,
   type,
   codec: type.replace(/\(.*\)/, ''),
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
   ...change,
 })
 
