@@ -48,6 +48,8 @@ export async function startScriptedFtpd(script: Script, known: readonly string[]
     control.write('220 Ready\r\n')
     let [text, queue] = ['', Promise.resolve()]
     control.setEncoding('latin1').on('data', (chunk: string) => {
+      // Encryption begins: random bytes, which may hold the end of a line.
+      if (talk.isEncrypted) return
       const lines = (text + chunk).split('\r\n')
       text = lines.pop() ?? ''
       for (const line of lines) {
@@ -87,15 +89,21 @@ const USUAL: Script = {
   EPSV: async (_given, talk) => `229 Entering Extended Passive Mode (|||${await talk.listen()}|)`,
 }
 
-async function obey(line: string, talk: Talk, replies: Script): Promise<void> {
+/** What AUTH is answered (RFC 4217, section 4); all that comes then is no command. */
+const ENCRYPTION_BEGINS = '234'
+
+async function obey(line: string, talk: Conversation, replies: Script): Promise<void> {
   const [, name = '', given = ''] = /^(\S+) ?(.*)$/s.exec(line) ?? []
   const reply = replies[name.toUpperCase()] ?? '502 Not implemented'
   const answer = typeof reply === 'string' ? reply : await reply(given, talk)
-  if (answer !== undefined && !talk.control.destroyed) talk.control.write(`${answer}\r\n`)
+  if (answer === undefined || talk.control.destroyed) return
+  if (answer.startsWith(ENCRYPTION_BEGINS)) talk.isEncrypted = true
+  talk.control.write(`${answer}\r\n`)
 }
 
 class Conversation implements Talk {
   readonly control: Socket
+  isEncrypted = false
   readonly #keep: (socket: Socket) => void
   readonly #servers: Set<Server>
   #data: Promise<Socket> | undefined
