@@ -34,10 +34,7 @@ async function work(session: Session, step: Step, stops: Stops): Promise<boolean
   const { history } = session
   const wasFinished = history.statusOf(step.id) === 'finished'
   await session.record({ type: 'step-started', step: step.id })
-  const reading = { signal: softly(stops), abort: stops.abort }
-  const changes = await within(session.clock, reading, { ms: undefined, what: step.title }, (signal) =>
-    step.plan(session.lend(step, signal, 'read')),
-  )
+  const changes = await asked(session, step, stops, (signal) => step.plan(session.lend(step, signal, 'read')))
   if (wasFinished && changes.length === 0 && !history.isParked(step.id)) return true
   if (wasFinished && changes.length > 0 && step.phase === 'prepare' && history.cutOver && !session.named.has(step.id)) {
     session.emit(step.id, leftAlone(step, changes.length))
@@ -45,9 +42,7 @@ async function work(session: Session, step: Step, stops: Stops): Promise<boolean
   }
   announce(session, step, changes)
   await applyAll(session, step, changes, stops)
-  const findings = await within(session.clock, reading, { ms: undefined, what: step.title }, (signal) =>
-    step.verify(session.lend(step, signal, 'write')),
-  )
+  const findings = await asked(session, step, stops, (signal) => step.verify(session.lend(step, signal, 'write')))
   for (const finding of findings) {
     const fields = findingFields(finding)
     session.emit(step.id, { event: 'finding', ...fields })
@@ -57,6 +52,19 @@ async function work(session: Session, step: Step, stops: Stops): Promise<boolean
   if (error !== undefined) throw error
   return false
 }
+
+/** What a step finds in the world; asked again where a connection broke or somebody ended the question, as a change is. */
+async function asked<T>(session: Session, step: Step, stops: Stops, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const signal = softly(stops)
+  return await retrying(session.clock, signal, noteOf(session, step), () =>
+    within(session.clock, { signal, abort: stops.abort }, { ms: undefined, what: step.title }, ask),
+  )
+}
+
+const noteOf =
+  (session: Session, step: Step) =>
+  (message: string): void =>
+    session.emit(step.id, { event: 'note', message })
 
 const leftAlone = (step: Step, count: number) =>
   ({
@@ -118,9 +126,8 @@ async function applyOne(session: Session, step: Step, change: Json, stops: Stops
   })
   session.emit(step.id, { event: 'change', phase: 'applying', change, summary, undoable })
   const signal = whileApplying(step.phase, stops)
-  const note = (message: string): void => session.emit(step.id, { event: 'note', message })
   try {
-    await retrying(session.clock, signal, note, () =>
+    await retrying(session.clock, signal, noteOf(session, step), () =>
       within(session.clock, { signal, abort: stops.abort }, { ms: step.timeoutMs, what: `"${summary}"` }, (inner) =>
         step.apply(change, session.lend(step, inner, 'write')),
       ),

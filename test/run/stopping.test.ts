@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { runSequence } from '../../src/run/runner.ts'
+import type { Step, StepRun } from '../../src/run/step.ts'
 import { putStep, runOver, Shelf, storyOf } from './shelf.ts'
 
 describe('steps side by side', () => {
@@ -87,6 +88,26 @@ describe('trying again', () => {
 
     expect(await runSequence(options)).toMatchObject({ outcome: 'ok', seconds: 1 + 2 + 4 + 8 + 16 })
     expect(tries).toHaveLength(6)
+  })
+
+  it.each(['plan', 'verify'] as const)('happens as well where a step asks the world: %s', async (asks) => {
+    const step = putStep(new Shelf(), { id: 'asking', puts: { a: '1' } })
+    let tries = 0
+    const failsTwice: Step = {
+      ...step,
+      [asks]: async (run: StepRun) => {
+        tries += 1
+        if (tries <= 2) throw new MigrateError('ended', 'A watchdog ended it.', { retrySafe: true })
+        return await step[asks](run)
+      },
+    }
+    const { events, options } = await runOver([[failsTwice]])
+
+    expect(await runSequence(options)).toMatchObject({ outcome: 'ok', seconds: 1 + 2 })
+    expect(tries).toBe(3)
+    expect(events).toContainEqual(
+      expect.objectContaining({ event: 'note', message: 'A watchdog ended it. Trying again in 2 s (2 of 5).' }),
+    )
   })
 
   it('ends after five times', async () => {
