@@ -37,6 +37,14 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
 }
 
 /**
+ * What a server says that gives the account no further connection: it has as many as the server may have (17300, 17809), or its database:
+ * Azure's limits of sessions and workers (10928, 10929, 10936 of an elastic pool), single-user mode (924); or a logon trigger lets no more in
+ * (17892), by which hosts limit the sessions of a login ("Logon triggers"; "Troubleshoot connectivity issues and other errors with Azure SQL
+ * Database"; "MSSQLSERVER_17809").
+ */
+const TOO_MANY: ReadonlySet<number | undefined> = new Set([924, 10928, 10929, 10936, 17300, 17809, 17892])
+
+/**
  * Servers that speak this protocol without being SQL Server send one number for many errors; their words tell what it was. The words
  * are those of the engine beneath, and of SQL Server's own messages.
  */
@@ -83,6 +91,7 @@ export interface Where {
 export function connectError(error: unknown, server: ServerError | undefined, where: Where): MigrateError {
   const words = server?.message ?? messageOf(error)
   const told: ServerError = server ?? { number: undefined, severity: undefined, message: words }
+  if (TOO_MANY.has(told.number)) return noFurther(where, words, error)
   switch (kindOfServerError(told)) {
     case 'database-missing':
       return new MigrateError(
@@ -115,6 +124,27 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
       })
   }
 }
+
+/** Above all to do with what there is (Pool). */
+const noFurther = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError(
+    'database-busy',
+    `${where.label} gives ${where.user} no further connection now: ${words} Nothing was written.`,
+    {
+      hint: 'Lower connections in the playbook, or wait until the shop is quieter, and run again. Where a logon trigger refuses it (error 17892), ask the host how many sessions this login may have, and from where.',
+      cause,
+      retrySafe: true,
+    },
+  )
+
+/**
+ * True for an error of `connectError` by which a server may mean that it has as many connections as it may have: it can close a further one
+ * without a word (its own log alone tells 17809, "Configure the user connections server configuration option").
+ */
+export const isHungUp = (error: unknown): boolean =>
+  error instanceof MigrateError &&
+  error.code === 'database-unreachable' &&
+  /hang up|ECONNRESET|EPIPE/.test(messageOf(error.cause))
 
 /** The browser service tells an instance's port on UDP 1434 ([MC-SQLR]). */
 const noInstance = (where: Where, words: string, cause: unknown): MigrateError =>

@@ -117,7 +117,7 @@ class MssqlDatabase implements Database {
         return result
       }
       const more = Math.max(0, Math.min(connections, this.#connections.limit - 1) - 1)
-      return this.#withSessions(more, [], (others) =>
+      return this.#connections.useSpare(more, (others) =>
         work([readerOn(first, false), ...others.map((each) => readerOn(each, false))]),
       )
     })
@@ -127,11 +127,6 @@ class MssqlDatabase implements Database {
   async #mayFreeze(session: Session): Promise<boolean> {
     this.#freezes ??= await allowsSnapshot(session)
     return this.#freezes
-  }
-
-  #withSessions<T>(count: number, taken: readonly Session[], work: (sessions: readonly Session[]) => Promise<T>): Promise<T> {
-    if (count === 0) return work(taken)
-    return this.#connections.use((session) => this.#withSessions(count - 1, [...taken, session], work))
   }
 
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]> {
