@@ -47,6 +47,12 @@ const STATEMENT_TIMEOUT_MS = 120_000
 const PACKET_BYTES = 16_368
 
 /**
+ * For a server that nobody vouches for as it is: SQL Server 2012 and 2014 speak no TLS 1.2 before an update of theirs ("TLS 1.2 support for
+ * Microsoft SQL Server", KB 3135244), and made certificates of 1,024 bits for themselves. The best that both know is taken all the same.
+ */
+const OLD_TLS = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+
+/**
  * Settings of tedious for a connection; every SET option that indexed views and computed columns need is its default (ON).
  * `authority`: the text of `options.ca`.
  */
@@ -64,7 +70,10 @@ export function configuration(options: MssqlOptions, authority?: string): Connec
       database: options.database,
       encrypt: options.encrypt ?? true,
       trustServerCertificate: options.trustServerCertificate ?? false,
-      ...(authority === undefined ? {} : { cryptoCredentialsDetails: { ca: authority } }),
+      cryptoCredentialsDetails: {
+        ...(authority === undefined ? {} : { ca: authority }),
+        ...(options.trustServerCertificate === true ? OLD_TLS : {}),
+      },
       readOnlyIntent: options.readOnlyIntent ?? false,
       appName: options.appName ?? 'migrate',
       connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,

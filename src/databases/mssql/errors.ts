@@ -116,6 +116,8 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
     default:
       if (codeOf(error) === 'ELOGIN') return loginFailed(where, words, error)
       if (codeOf(error) === 'EINSTLOOKUP') return noInstance(where, words, error)
+      if (/protocol version|unsupported protocol|no protocols available|(?:dh|ee) key too small|handshake failure/i.test(words))
+        return oldTls(where, words, error)
       if (/certificate|self-signed|unable to verify/i.test(words)) return untrusted(where, words, error)
       return new MigrateError('database-unreachable', `${where.label} can't be reached: ${words}. Nothing was changed.`, {
         hint: 'Check host and port in the playbook, and that the firewall lets this machine through. For a server without a trusted certificate add ?trustServerCertificate=true to the URL.',
@@ -163,6 +165,17 @@ const untrusted = (where: Where, words: string, cause: unknown): MigrateError =>
     hint: 'Give the authority that signed it (ca: path of its PEM file), or, if you trust the network, trustServerCertificate: true.',
     cause,
   })
+
+/** "TLS 1.2 support for Microsoft SQL Server" (KB 3135244): 2012 and 2014 without their updates have TLS 1.0 alone. */
+const oldTls = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError(
+    'database-unreachable',
+    `${where.label} speaks no encryption that is safe today (TLS 1.2 or later): ${words.trim()}. Nothing was sent.`,
+    {
+      hint: 'Ask the host to update SQL Server (2012 SP4, 2014 SP3 or later have TLS 1.2). Or, if you trust the network, ?trustServerCertificate=true, with which older encryption is taken.',
+      cause,
+    },
+  )
 
 const loginFailed = (where: Where, words: string, cause: unknown): MigrateError =>
   new MigrateError('database-login-failed', `${where.label} refused user ${where.user}: ${words}`, {
