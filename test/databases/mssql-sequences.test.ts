@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { identityStates, raise, raiseSql, reset, sequenceStateOf } from '../../src/databases/mssql/identities.ts'
 import { type SequenceRow, sequenceIdentities, sequenceSql } from '../../src/databases/mssql/introspect-objects.ts'
 import { identityJump, sequenceJump } from '../../src/databases/mssql/jumps.ts'
+import { identitiesToRaise } from '../../src/databases/plan/restore.ts'
 import type { Identity, Table } from '../../src/databases/schema.ts'
 import { failureOf } from '../contract/database-kit.ts'
 import { type Answer, answered } from './mssql-answers.ts'
@@ -181,6 +182,36 @@ describe('a sequence of the new host', () => {
     const failure = await failureOf(raise(server.session, up, 1013n))
     expect(failure.code).toBe('identity-exhausted')
     expect(await next(server, up)).toBe(1005n)
+  })
+})
+
+describe('a sequence of a server before 2017, which stands at its start', () => {
+  const at = (current: string): ReturnType<typeof answered> => {
+    let now = current
+    return answered(
+      [/FROM sys\.sequences/, () => [{ current: now, start: '1000', used: null }]],
+      [
+        /RESTART WITH/,
+        (sql) => {
+          now = /RESTART WITH (-?\d+)/.exec(sql)?.[1] ?? now
+          return []
+        },
+      ],
+    )
+  }
+
+  it('may have given that number: the new host goes on beyond it', async () => {
+    const [state] = await identityStates(at('1000').session, { identities: [sequence] })
+    expect([state?.last, state?.next]).toEqual([1000n, 1000n])
+    const server = at('1000')
+    const raises = identitiesToRaise(await identityStates(server.session, { identities: [sequence] }), () => state?.last ?? null)
+    for (const { state: each, value } of raises) await raise(server.session, each.identity, value)
+    expect(server.asked).toContain('ALTER SEQUENCE [dbo].[numbers] RESTART WITH 1005')
+  })
+
+  it('and further on has given where it stands', async () => {
+    const [state] = await identityStates(at('1010').session, { identities: [sequence] })
+    expect([state?.last, state?.next]).toEqual([1010n, 1015n])
   })
 })
 

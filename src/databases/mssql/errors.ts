@@ -28,9 +28,10 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
   ],
   // 976 and 983: a replica of an availability group that takes over or has lost its primary. From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
   'database-connection-lost': [
-    596, 922, 976, 983, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
+    596, 922, 976, 983, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 10936, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
   ],
-  'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
+  // 3958, 3959, 3966 and 3967: tempdb has no room for the rows' versions, which a snapshot is read from.
+  'database-disk-full': [1101, 1105, 1827, 3257, 3958, 3959, 3966, 3967, 5149, 9002, 40544],
   'database-busy': [1204, 1205, 1222, 3960],
   // A snapshot's transaction met an object that a DDL statement has changed since (TRUNCATE, SWITCH, sp_rename): metadata has no versions.
   'table-rewritten': [3961],

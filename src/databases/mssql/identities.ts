@@ -99,7 +99,10 @@ const sequenceRow = z.object({
   used: z.string().nullable(),
 })
 
-/** sys.sequences.last_used_value exists since SQL Server 2017; before, a sequence at its start counts as unused. */
+/**
+ * sys.sequences.last_used_value exists since SQL Server 2017. Before, one that stands at its start may have given that value or not
+ * ("sys.sequences (Transact-SQL)", current_value): it counts as given where others go by it, and as still to come where it is moved.
+ */
 async function sequenceState(
   session: Session,
   identity: Identity,
@@ -110,12 +113,14 @@ async function sequenceState(
   const [row] = await session.ask(
     sequenceRow,
     `SELECT CONVERT(nvarchar(40), current_value) AS [current], CONVERT(nvarchar(40), start_value) AS [start],
-  ${tellsUsed ? 'CONVERT(nvarchar(40), last_used_value)' : 'CASE WHEN current_value = start_value THEN NULL ELSE CONVERT(nvarchar(40), current_value) END'} AS [used]
+  CONVERT(nvarchar(40), ${tellsUsed ? 'last_used_value' : 'NULL'}) AS [used]
 FROM sys.sequences WHERE object_id = OBJECT_ID(@p0)`,
     [quoteTable(identity.sequence)],
   )
   if (row === undefined) return null
-  return sequenceStateOf(identity, row, await furthestValues(session, sharing, BigInt(identity.increment)))
+  const furthest = await furthestValues(session, sharing, BigInt(identity.increment))
+  const state = sequenceStateOf(identity, tellsUsed ? row : { ...row, used: row.current }, furthest)
+  return tellsUsed || row.current !== row.start ? state : { ...state, next: BigInt(row.current) }
 }
 
 /** The state that the port speaks of; `furthest`: of each column that the sequence numbers. Pure. */
