@@ -42,6 +42,7 @@ import { printedByKey, printedByPrint } from './prints.ts'
 import { allowsSnapshot, beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
+import { roomFacts } from './room.ts'
 import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
@@ -74,6 +75,10 @@ class MssqlDatabase implements Database {
 
   info(): Promise<ServerInfo> {
     return this.#connections.use(serverInfo)
+  }
+
+  furtherFacts(): Promise<Readonly<Record<string, string>>> {
+    return this.#connections.use(roomFacts)
   }
 
   schema(): Promise<Schema> {
