@@ -107,14 +107,25 @@ const CATALOG: readonly Catalog[] = [
   { view: 'change_tracking_tables', columns: ['object_id'], rows: [{ object_id: 7 }] },
   {
     view: 'columns',
-    columns: ['object_id', 'name', 'is_filestream', 'is_column_set', 'encryption_type', 'is_masked'],
+    columns: ['object_id', 'name', 'is_filestream', 'is_column_set', 'encryption_type', 'is_masked', 'user_type_id'],
     rows: [
+      { object_id: 7, name: 'version', encryption_type: null, user_type_id: 189 },
+      { object_id: 9, name: 'version', encryption_type: null, user_type_id: 189 },
+      { object_id: 13, name: 'version', encryption_type: null, user_type_id: 189 },
       { object_id: 7, name: 'plain', encryption_type: null },
       { object_id: 7, name: 'scan', is_filestream: 1, encryption_type: null },
       { object_id: 7, name: 'sparse', is_column_set: 1, encryption_type: null },
       { object_id: 7, name: 'card', encryption_type: 1 },
       { object_id: 7, name: 'phone', is_masked: 1, encryption_type: null },
       { object_id: 13, name: 'own', is_filestream: 1, is_column_set: 1, encryption_type: 1, is_masked: 1 },
+    ],
+  },
+  {
+    view: 'types',
+    columns: ['user_type_id', 'name'],
+    rows: [
+      { user_type_id: 189, name: 'timestamp' },
+      { user_type_id: 0, name: 'nvarchar' },
     ],
   },
   { view: 'assemblies', columns: ['name'], rows: [{ name: 'Microsoft.SqlServer.Types' }, { name: 'Shop.Clr' }] },
@@ -187,6 +198,7 @@ const FOUND: Readonly<Record<string, readonly string[]>> = {
   'plan-guide': ['hint'],
   'execute-as-user': ['dbo.as_clerk (as clerk)'],
   'change-data-capture-on': ['this one'],
+  'rowversion-anew': ['2 columns are rowversions'],
   'several-moments': ['this one'],
 }
 
