@@ -65,7 +65,7 @@ const MODULES: readonly Probe[] = [
     needs: ['sql_expression_dependencies', 'referenced_database_name'],
     sql: named(
       `OBJECT_SCHEMA_NAME(d.referencing_id) + N'.' + OBJECT_NAME(d.referencing_id) + N' (' + ISNULL(d.referenced_server_name + N'.', N'') + d.referenced_database_name + N')'`,
-      'sys.sql_expression_dependencies d WHERE d.referenced_database_name IS NOT NULL AND d.referenced_database_name <> DB_NAME() AND OBJECT_NAME(d.referencing_id) IS NOT NULL',
+      'sys.sql_expression_dependencies d WHERE d.referenced_database_name IS NOT NULL AND (d.referenced_server_name IS NOT NULL OR d.referenced_database_name <> DB_NAME()) AND OBJECT_NAME(d.referencing_id) IS NOT NULL',
     ),
     severity: 'warning',
     code: 'other-database',
@@ -76,7 +76,7 @@ const MODULES: readonly Probe[] = [
     needs: ['synonyms', 'base_object_name'],
     sql: named(
       `SCHEMA_NAME(y.schema_id) + N'.' + y.name + N' (' + y.base_object_name + N')'`,
-      'sys.synonyms y WHERE PARSENAME(y.base_object_name, 3) IS NOT NULL AND PARSENAME(y.base_object_name, 3) <> DB_NAME()',
+      'sys.synonyms y WHERE PARSENAME(y.base_object_name, 4) IS NOT NULL OR (PARSENAME(y.base_object_name, 3) IS NOT NULL AND PARSENAME(y.base_object_name, 3) <> DB_NAME())',
     ),
     severity: 'warning',
     code: 'synonym-elsewhere',

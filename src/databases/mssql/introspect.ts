@@ -1,5 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
+import { brokenViews } from './broken.ts'
 import { captured } from './capture.ts'
 import { readFindings } from './findings.ts'
 import { readDescriptions } from './introspect-descriptions.ts'
@@ -38,6 +39,7 @@ export async function introspect(session: Session): Promise<Schema> {
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
   const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
+  const broken = await brokenViews(session, modules)
   const principals = (await readPrincipals(session)).filter(({ name }) => !isCaptured(name))
   return {
     tables,
@@ -64,6 +66,7 @@ export async function introspect(session: Session): Promise<Schema> {
     findings: [
       ...tables.flatMap(columnFindings),
       ...hidden.map(hiddenFinding),
+      ...broken,
       ...ownNameFindings(modules, tables, session.where.database),
       ...principalFindings(principals, session.where.user),
       ...descriptions.findings,
