@@ -3,6 +3,7 @@ import { fullName, readableColumns, type Schema, type Table } from '../schema.ts
 import { brokenViews } from './broken.ts'
 import { captured } from './capture.ts'
 import { readFindings } from './findings.ts'
+import { fullTextFindings } from './full-text.ts'
 import { readDescriptions } from './introspect-descriptions.ts'
 import { readModules } from './introspect-modules.ts'
 import { readSchemas, readSequences, readSynonyms } from './introspect-objects.ts'
@@ -67,6 +68,7 @@ export async function introspect(session: Session): Promise<Schema> {
       ...tables.flatMap(columnFindings),
       ...hidden.map(hiddenFinding),
       ...broken,
+      ...fullTextFindings(modules),
       ...ownNameFindings(modules, tables, session.where.database),
       ...principalFindings(principals, session.where.user),
       ...descriptions.findings,
