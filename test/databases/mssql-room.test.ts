@@ -113,9 +113,9 @@ describe('names without a schema', () => {
 })
 
 describe('a server', () => {
-  const of = (version: string) => {
-    const told = { product: 'Microsoft SQL Server\n(X64)', version, database: 'shop', user: 'shop' }
-    const untold = ['server', 'collation', 'created', 'broker', 'edition', 'engineEdition', 'compatibility', 'versioned']
+  const of = (version: string, engineEdition = '2') => {
+    const told = { product: 'Microsoft SQL Server\n(X64)', version, database: 'shop', user: 'shop', engineEdition }
+    const untold = ['server', 'collation', 'created', 'broker', 'edition', 'compatibility', 'versioned']
     const more = [...untold, 'snapshots', 'recursive', 'messaging', 'temporary'].map((name) => [name, null] as const)
     return serverInfo(answered([/@@VERSION/, [{ ...told, ...Object.fromEntries(more) }]]).session)
   }
@@ -125,5 +125,10 @@ describe('a server', () => {
     expect(failure.code).toBe('database-too-old')
     expect(failure.message).toContain('SQL Server 2012 or newer')
     expect((await of('11.0.2100.60')).version).toEqual([11, 0, 2100, 60])
+  })
+
+  it.each(['5', '8'])('of Azure is no older than any other, whatever number it gives: edition %s', async (edition) => {
+    expect((await of('12.0.2000.8', edition)).version[0]).toBeGreaterThan(17)
+    expect((await of('12.0.2000.8')).version).toEqual([12, 0, 2000, 8])
   })
 })

@@ -6,7 +6,8 @@ import { fact, settingConsequences, warning } from './settings.ts'
 /** SERVERPROPERTY('EngineEdition'): 2 Standard and Web, 3 Enterprise and Developer, 4 Express, 5 Azure SQL Database, 8 Managed Instance. */
 const STANDARD = '2'
 const EXPRESS = '4'
-const AZURE = ['5', '8']
+/** Their release number, 12 whatever they are, says nothing: they have what the newest server has. */
+export const AZURE: readonly string[] = ['5', '8']
 const AZURE_DATABASE = '5'
 
 /** What T-SQL gained with each release, by its first number ("What's new in SQL Server"): code that uses it fails on an earlier one. */
@@ -19,7 +20,6 @@ const GAINED: readonly (readonly [major: number, name: string, features: string]
   [17, 'SQL Server 2025', 'the types json and vector, regular expressions'],
 ]
 
-/** Of Azure the release number says nothing: it has what the newest server has. */
 const isAzure = (info: ServerInfo): boolean => AZURE.includes(fact(info, 'engineEdition'))
 
 /** What an older release, a lesser edition or other settings of the new host's server mean. Pure. */

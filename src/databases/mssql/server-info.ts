@@ -3,11 +3,15 @@ import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
 import { catalogColumns, THIS_DATABASE } from './catalog.ts'
+import { AZURE } from './consequences.ts'
 import { languageOf } from './language.ts'
 import type { Session } from './session.ts'
 
 /** SQL Server 2012: sequences, and the pages by which rows are read (OFFSET), came with it. */
 const OLDEST = 11
+
+/** Later than any release, which Azure's is not to be taken for older than. */
+const NEWEST = 99
 
 const infoRow = z.object({
   product: z.string(),
@@ -68,7 +72,7 @@ FROM sys.databases d WHERE ${THIS_DATABASE}`,
   return {
     engine: 'mssql',
     product: row.product.split('\n', 1)[0]?.trim() ?? row.product,
-    version,
+    version: AZURE.includes(row.engineEdition ?? '') ? [NEWEST, ...version] : version,
     database: row.database,
     user: row.user,
     collation: row.collation ?? '',
