@@ -36,6 +36,11 @@ export abstract class Pool<S extends Pooled> {
   /** Makes a connection. Throws the adapter's own errors: `database-busy` where the server gives no further one. */
   protected abstract connect(): Promise<S>
 
+  /** True for an error of `connect` that leaves those of ours that stand as they are: the server gives no further one. */
+  protected isFull(error: unknown): boolean {
+    return error instanceof MigrateError && error.code === 'database-busy'
+  }
+
   /** A connection, once there is a free one. Nobody waits for it beyond a stop (base/stop.ts). */
   acquire(): Promise<S> {
     return unlessStopped(this.#acquire(), (late) => this.release(late))
@@ -78,7 +83,13 @@ export abstract class Pool<S extends Pooled> {
     this.#freeSlot()
   }
 
-  close(): void {
+  /** Those that stand, lent or not. */
+  protected get all(): readonly S[] {
+    return [...this.#all]
+  }
+
+  /** Whoever waits for one is told so; all are destroyed. */
+  close(): void | Promise<void> {
     this.#closed = true
     for (const session of this.#all) session.destroy()
     this.#all.clear()
@@ -97,7 +108,7 @@ export abstract class Pool<S extends Pooled> {
       return session
     } catch (error) {
       const others = Math.max(this.#taken - 1, this.#idle.length)
-      if (others === 0 || !(error instanceof MigrateError) || error.code !== 'database-busy') {
+      if (others === 0 || !this.isFull(error)) {
         this.#freeSlot()
         throw error
       }

@@ -36,7 +36,10 @@ export const databaseOptionsSchema = z.strictObject({
   url: text.meta({ description: 'mssql://user@host/database; likewise mysql://, mariadb://, postgres://' }),
   password: secret.optional(),
   encrypt: z.boolean().optional().meta({ description: 'mssql: TLS, on unless switched off' }),
-  trustServerCertificate: z.boolean().optional().meta({ description: 'mssql: accept a certificate that nobody signed' }),
+  trustServerCertificate: z
+    .boolean()
+    .optional()
+    .meta({ description: 'mssql: accept a certificate that nobody signed, and TLS below 1.2' }),
   instance: text.optional().meta({ description: 'mssql: a named instance' }),
   domain: text.optional().meta({ description: 'mssql: Windows domain of the login' }),
   applicationIntent: z

@@ -5,8 +5,8 @@ import { RowConnection } from '../../src/databases/mssql/raw-rows.ts'
 import { Session } from '../../src/databases/mssql/session.ts'
 
 type Row = Readonly<Record<string, string | number | boolean | null>>
-/** The rows for a question with such a text. */
-export type Answer = readonly [pattern: RegExp, rows: readonly Row[]]
+/** The rows for a question with such a text; a server that changes makes them when asked, or throws its error. */
+export type Answer = readonly [pattern: RegExp, rows: readonly Row[] | ((sql: string) => readonly Row[])]
 
 /** A connection to nowhere that answers each question by the first pattern that its text has, and notes them. */
 class Answering extends RowConnection {
@@ -30,7 +30,14 @@ class Answering extends RowConnection {
   #answer(request: Request): void {
     const sql = request.sqlTextOrProcedure ?? ''
     this.asked.push(sql)
-    const rows = this.#answers.find(([pattern]) => pattern.test(sql))?.[1] ?? []
+    const answer = this.#answers.find(([pattern]) => pattern.test(sql))?.[1] ?? []
+    let rows: readonly Row[]
+    try {
+      rows = typeof answer === 'function' ? answer(sql) : answer
+    } catch (error) {
+      queueMicrotask(() => request.callback(error instanceof Error ? error : new Error(String(error))))
+      return
+    }
     // The driver's types tell only what it emits itself.
     const events: EventEmitter = request
     queueMicrotask(() => {

@@ -90,6 +90,21 @@ describe.skipIf(opensslMissing !== null)(
       })
     })
 
+    it('of a server that has TLS 1.0 alone is refused with the way out, and taken when told to trust any', async () => {
+      const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+      for (const trustServerCertificate of [false, true]) {
+        const tls = await startTlsFront(undefined, pair, '127.0.0.1', old)
+        try {
+          const error = await failure({ port: tls.port, ca, trustServerCertificate })
+          expect([tls.logins(), error.message.includes('TLS 1.2'), error.hint?.includes('2012 SP4')]).toEqual(
+            trustServerCertificate ? [1, false, false] : [0, true, true],
+          )
+        } finally {
+          await tls.close()
+        }
+      }
+    })
+
     it('can’t be checked with a file that isn’t there', async () => {
       const error = await failure({ ca: join(folder, 'nothing.pem') })
       expect(error.message).toContain('nothing.pem')

@@ -10,9 +10,10 @@ import {
   typeIndexClause,
   xmlExtra,
 } from '../../src/databases/mssql/introspect-indexes.ts'
-import { constraintSql, indexObjects } from '../../src/databases/mssql/introspect-tables.ts'
+import { constraintSql, indexObjects, readChecks } from '../../src/databases/mssql/introspect-tables.ts'
 import { type Module, moduleObjects } from '../../src/databases/mssql/modules.ts'
 import type { Schema, SchemaObject } from '../../src/databases/schema.ts'
+import { answered } from './mssql-answers.ts'
 import { column, orders } from './mssql-tables.ts'
 
 const index = (change: Partial<CatalogIndex> = {}): CatalogIndex => ({
@@ -170,6 +171,44 @@ describe('a foreign key or check', () => {
 ELSE
   ALTER TABLE [dbo].[Orders] WITH CHECK ADD CONSTRAINT [FK] CHECK ([a]>(0))`,
     )
+  })
+})
+
+describe('a check that the old host trusts', () => {
+  const added = async (definition: string): Promise<string> => {
+    const row = {
+      name: 'CK',
+      schema: 'dbo',
+      table: 'Orders',
+      sql: definition,
+      disabled: false,
+      untrusted: false,
+      notForReplication: false,
+    }
+    const [check] = await readChecks(answered([/sys\.check_constraints/, [row]]).session)
+    return check?.sql ?? ''
+  }
+
+  it.each([
+    '([delivery]>=getdate())',
+    '([delivery]>=CONVERT([date],getdate()))',
+    '([dbo].[open_orders]([customer])<(10))',
+    "(datename(weekday,[placed])<>'Sunday')",
+    '([owner]=suser_sname())',
+    '([owner]=CURRENT_USER)',
+    '(datepart(weekday,[placed])<>@@DATEFIRST)',
+  ])('but whose rows may break it by now, %s, is added without a look at them where they do', async (definition) => {
+    const sql = await added(definition)
+    expect(sql).toContain(`IF EXISTS (SELECT 1 FROM [dbo].[Orders] WHERE NOT ${definition})`)
+    expect(sql).toContain(`ALTER TABLE [dbo].[Orders] WITH NOCHECK ADD CONSTRAINT [CK] CHECK ${definition}\nELSE`)
+  })
+
+  it.each([
+    '([a]>(0) AND ([b]=(1) OR NOT [b] IN (2)))',
+    "(len(rtrim([name]))>(0) AND [note]<>'asked at getdate()')",
+    '(datediff(day,[placed],[delivery])>=(0) AND isnull([getdate()],(1))=(1))',
+  ])('and whose rows can’t, %s, is added by one look at them', async (definition) => {
+    expect(await added(definition)).toBe(`ALTER TABLE [dbo].[Orders] ADD CONSTRAINT [CK] CHECK ${definition}`)
   })
 })
 

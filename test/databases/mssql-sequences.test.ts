@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { identityJump, raiseSql, sequenceJump, sequenceStateOf } from '../../src/databases/mssql/identities.ts'
+import { identityStates, raise, raiseSql, reset, sequenceStateOf } from '../../src/databases/mssql/identities.ts'
 import { type SequenceRow, sequenceIdentities, sequenceSql } from '../../src/databases/mssql/introspect-objects.ts'
+import { identityJump, sequenceJump } from '../../src/databases/mssql/jumps.ts'
+import { identitiesToRaise } from '../../src/databases/plan/restore.ts'
 import type { Identity, Table } from '../../src/databases/schema.ts'
+import { failureOf } from '../contract/database-kit.ts'
+import { type Answer, answered } from './mssql-answers.ts'
 import { column, orders } from './mssql-tables.ts'
 
 /** As sys.sequences tells it ("sys.sequences (Transact-SQL)"). */
@@ -118,7 +122,129 @@ describe('a sequence', () => {
   })
 })
 
+/** A sequence as "ALTER SEQUENCE" and "NEXT VALUE FOR (Transact-SQL)" describe it; sys.sequences tells of it. */
+function living(identity: Identity, given: bigint): ReturnType<typeof answered> {
+  const increment = BigInt(identity.increment)
+  const within = (value: bigint): bigint => {
+    if (value >= BigInt(identity.minimum) && value <= BigInt(identity.maximum)) return value
+    throw new Error(`The value ${value} is beyond the limits of the sequence.`)
+  }
+  let [current, used] = [given, true]
+  const run = (sql: string): readonly { readonly last: string }[] => {
+    const restart = /RESTART WITH (-?\d+)/.exec(sql)?.[1]
+    if (restart !== undefined) [current, used] = [within(BigInt(restart)), false]
+    if (!sql.includes('NEXT VALUE FOR')) return []
+    ;[current, used] = [used ? within(current + increment) : current, true]
+    return [{ last: String(current) }]
+  }
+  return answered(
+    [/sys\.all_columns/, [{ view: 'sequences', column: 'last_used_value' }]],
+    [/FROM sys\.sequences/, () => [{ current: `${current}`, start: identity.seed, used: used ? `${current}` : null }]],
+    [/SEQUENCE|NEXT VALUE/, run],
+  )
+}
+
+describe('a sequence of the new host', () => {
+  const up = { ...sequence, minimum: '1', maximum: '1012' }
+  const down = { ...sequence, increment: '-5', minimum: '-1012', maximum: '-1' }
+  const next = async ({ session }: ReturnType<typeof answered>, identity: Identity): Promise<bigint | undefined> =>
+    (await identityStates(session, { identities: [identity] }))[0]?.next
+
+  it.each([
+    [up, 1000n, 1007n, 1012n],
+    [up, 1000n, 1005n, 1010n],
+    [down, -1000n, -1005n, -1010n],
+  ])('goes on beyond what it is raised to: %j', async (identity, given, value, beyond) => {
+    const server = living(identity, given)
+    await raise(server.session, identity, value)
+    expect(await next(server, identity)).toBe(beyond)
+  })
+
+  it.each([
+    [up, 1000n, 1010n],
+    [up, 1000n, 1012n],
+    [down, -1000n, -1010n],
+  ])('stands used up where the old one gave its last value: %j', async (identity, given, last) => {
+    const server = living(identity, given)
+    await raise(server.session, identity, last)
+    expect(await next(server, identity)).toBe(last + BigInt(identity.increment))
+    await expect(server.session.batch('SELECT NEXT VALUE FOR [dbo].[numbers]')).rejects.toThrow('beyond the limits')
+  })
+
+  it('is set back to where it stood, used up', async () => {
+    const server = living(up, 1000n)
+    await reset(server.session, up, { identity: up, last: 1010n, next: 1015n })
+    expect(await next(server, up)).toBe(1015n)
+  })
+
+  it('isn’t moved to where it has no values', async () => {
+    const server = living(up, 1000n)
+    const failure = await failureOf(raise(server.session, up, 1013n))
+    expect(failure.code).toBe('identity-exhausted')
+    expect(await next(server, up)).toBe(1005n)
+  })
+})
+
+describe('a sequence of a server before 2017, which stands at its start', () => {
+  const at = (current: string): ReturnType<typeof answered> => {
+    let now = current
+    return answered(
+      [/FROM sys\.sequences/, () => [{ current: now, start: '1000', used: null }]],
+      [
+        /RESTART WITH/,
+        (sql) => {
+          now = /RESTART WITH (-?\d+)/.exec(sql)?.[1] ?? now
+          return []
+        },
+      ],
+    )
+  }
+
+  it('may have given that number: the new host goes on beyond it', async () => {
+    const [state] = await identityStates(at('1000').session, { identities: [sequence] })
+    expect([state?.last, state?.next]).toEqual([1000n, 1000n])
+    const server = at('1000')
+    const raises = identitiesToRaise(await identityStates(server.session, { identities: [sequence] }), () => state?.last ?? null)
+    for (const { state: each, value } of raises) await raise(server.session, each.identity, value)
+    expect(server.asked).toContain('ALTER SEQUENCE [dbo].[numbers] RESTART WITH 1005')
+  })
+
+  it('and further on has given where it stands', async () => {
+    const [state] = await identityStates(at('1010').session, { identities: [sequence] })
+    expect([state?.last, state?.next]).toEqual([1010n, 1015n])
+  })
+})
+
 describe('an identity column', () => {
+  const identity: Identity = { ...sequence, kind: 'column', sequence: null, column: 'id', maximum: '255', increment: '1' }
+  const standing = (last: string | null, furthest: string | null): Answer => [
+    /sys\.identity_columns/,
+    [{ position: 0, last, current: last ?? '1', furthest }],
+  ]
+
+  it('whose last number was given to a row that is gone stands used up on the new host', async () => {
+    let reseeded = false
+    const { session, asked } = answered(
+      [/sys\.identity_columns/, () => [{ position: 0, last: reseeded ? '255' : '200', current: '200', furthest: '200' }]],
+      [
+        /RESEED/,
+        () => {
+          reseeded = true
+          return []
+        },
+      ],
+    )
+    await raise(session, identity, 255n)
+    expect(asked.filter((sql) => sql.startsWith('DBCC'))).toEqual(["DBCC CHECKIDENT ('[dbo].[numbers]', RESEED, 255)"])
+  })
+
+  it('of an empty table can’t stand used up, since its first row gets what it is reseeded to: nothing is moved', async () => {
+    const { session, asked } = answered(standing(null, null))
+    const failure = await failureOf(raise(session, identity, 255n))
+    expect([failure.code, failure.hint]).toEqual(['identity-exhausted', expect.stringContaining('TRUNCATE TABLE')])
+    expect(asked.filter((sql) => sql.includes('RESEED'))).toEqual([])
+  })
+
   it('may skip more after a restart the larger its type is', () => {
     expect(['tinyint', 'smallint', 'int', 'bigint', 'decimal', 'numeric'].map(identityJump)).toEqual([
       '10',

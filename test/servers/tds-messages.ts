@@ -125,6 +125,16 @@ const done = (status: number): Buffer => Buffer.concat([Buffer.from([0xfd]), int
 /** A reply that says that it is done. */
 export const doneReply = (): Buffer => packet(REPLY, END_OF_MESSAGE, done(0))
 
+/** A reply that says that the login is taken (2.2.7.14), by a server that speaks TDS 7.4 and has no name. */
+export function loginReply(): Buffer {
+  const body = Buffer.concat([Buffer.from([1, 0x74, 0, 0, 4]), bVarchar(''), Buffer.alloc(4)])
+  return packet(REPLY, END_OF_MESSAGE, Buffer.concat([Buffer.from([0xad]), int16(body.length), body, done(0)]))
+}
+
+/** A PRELOGIN answer (2.2.6.5) with a version, of a server that has no encryption. */
+export const plainPrelogin = (): Buffer =>
+  packet(REPLY, END_OF_MESSAGE, Buffer.from([0x00, 0, 11, 0, 6, 0x01, 0, 17, 0, 1, 0xff, 16, 0, 4, 0x43, 0, 0, 2]))
+
 /** A reply that holds one error (2.2.7.10), and DONE with its error bit. */
 export function errorReply(message: string, number = 50_000): Buffer {
   const text = message.slice(0, 2000)

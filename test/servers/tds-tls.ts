@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
+import { createSecureContext, TLSSocket, type TlsOptions } from 'node:tls'
 
 const PRELOGIN = 0x12
 const RESPONSE = 0x04
@@ -80,6 +80,7 @@ export async function startTlsFront(
   target: { readonly host: string; readonly port: number } | undefined,
   keyPair: { readonly cert: string; readonly key: string },
   host: string,
+  versions: Pick<TlsOptions, 'minVersion' | 'maxVersion' | 'ciphers'> = { maxVersion: 'TLSv1.2' },
 ): Promise<TlsFront> {
   const sockets = new Set<Socket>()
   let logins = 0
@@ -90,7 +91,11 @@ export async function startTlsFront(
     socket.once('data', (prelogin: Buffer) => {
       socket.write(packet(RESPONSE, ENCRYPTION_ON))
       const stream = new HandshakeStream(socket)
-      const tls = new TLSSocket(stream, { isServer: true, ...keyPair, maxVersion: 'TLSv1.2' })
+      const tls = new TLSSocket(stream, {
+        isServer: true,
+        ...keyPair,
+        secureContext: createSecureContext({ ...keyPair, ...versions }),
+      })
       tls.on('error', () => socket.destroy())
       tls.once('data', (login: Buffer) => {
         logins += 1

@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises'
 import type { ConnectionConfiguration } from 'tedious'
 import { MigrateError, messageOf } from '../../base/errors.ts'
 import type { Secret } from '../../base/secret.ts'
-import { stoppable, unlessStopped } from '../../base/stop.ts'
-import { connectError, type ServerError, type Where } from './errors.ts'
+import { stoppable } from '../../base/stop.ts'
+import { Pool } from '../pool.ts'
+import { connectError, isHungUp, type ServerError, type Where } from './errors.ts'
 import { RowConnection } from './raw-rows.ts'
 import { LOCK_TIMEOUT_MS, Session } from './session.ts'
 
@@ -46,6 +47,12 @@ const STATEMENT_TIMEOUT_MS = 120_000
 const PACKET_BYTES = 16_368
 
 /**
+ * For a server that nobody vouches for as it is: SQL Server 2012 and 2014 speak no TLS 1.2 before an update of theirs ("TLS 1.2 support for
+ * Microsoft SQL Server", KB 3135244), and made certificates of 1,024 bits for themselves. The best that both know is taken all the same.
+ */
+const OLD_TLS = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+
+/**
  * Settings of tedious for a connection; every SET option that indexed views and computed columns need is its default (ON).
  * `authority`: the text of `options.ca`.
  */
@@ -63,7 +70,10 @@ export function configuration(options: MssqlOptions, authority?: string): Connec
       database: options.database,
       encrypt: options.encrypt ?? true,
       trustServerCertificate: options.trustServerCertificate ?? false,
-      ...(authority === undefined ? {} : { cryptoCredentialsDetails: { ca: authority } }),
+      cryptoCredentialsDetails: {
+        ...(authority === undefined ? {} : { ca: authority }),
+        ...(options.trustServerCertificate === true ? OLD_TLS : {}),
+      },
       readOnlyIntent: options.readOnlyIntent ?? false,
       appName: options.appName ?? 'migrate',
       connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
@@ -131,76 +141,54 @@ async function connect(options: MssqlOptions, where: Where): Promise<Session> {
 }
 
 /** Connections to one database: opened when first needed, kept for the next one, never more than the limit. */
-export class Connections {
-  readonly limit: number
+export class Connections extends Pool<Session> {
   readonly #options: MssqlOptions
   readonly #where: Where
-  readonly #idle: Session[] = []
-  readonly #waiting: (() => void)[] = []
-  readonly #open = new Set<Session>()
-  #taken = 0
-  #closed = false
 
   constructor(options: MssqlOptions) {
+    super(options.label, Math.max(1, options.connections))
     this.#options = options
     this.#where = whereOf(options)
-    this.limit = Math.max(1, options.connections)
   }
 
   /** Lends a connection to `work`. One that had an error is closed afterwards, which also ends its transaction. */
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    // Nobody waits for a connection beyond a stop (base/stop.ts); one that comes too late is kept.
-    const session = await unlessStopped(this.#take(), (late) => this.#give(late, true))
-    let result: T
+    return await this.#lend(await this.acquire(), work)
+  }
+
+  /** Lends as many as are to be had now, at most `most`; nobody waits for one. */
+  async useSpare<T>(
+    most: number,
+    work: (sessions: readonly Session[]) => Promise<T>,
+    taken: readonly Session[] = [],
+  ): Promise<T> {
+    const session = taken.length < most ? await this.tryAcquire() : undefined
+    if (session === undefined) return await work(taken)
+    return await this.#lend(session, () => this.useSpare(most, work, [...taken, session]))
+  }
+
+  async #lend<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
     try {
-      result = await stoppable(session, () => work(session))
+      return await stoppable(session, () => work(session))
     } catch (error) {
-      this.#give(session, false)
+      session.destroy()
       throw error
-    }
-    this.#give(session, !session.broken)
-    return result
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    const sessions = [...this.#open]
-    this.#idle.length = 0
-    this.#open.clear()
-    await Promise.all(sessions.map((session) => session.close()))
-  }
-
-  async #take(): Promise<Session> {
-    if (this.#taken >= this.limit) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    else this.#taken += 1
-    try {
-      for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-        if (!session.broken) return session
-        this.#open.delete(session)
-      }
-      const session = await connect(this.#options, this.#where)
-      this.#open.add(session)
-      return session
-    } catch (error) {
-      this.#free()
-      throw error
+    } finally {
+      this.release(session)
     }
   }
 
-  #give(session: Session, healthy: boolean): void {
-    if (healthy && !this.#closed) {
-      this.#idle.push(session)
-    } else {
-      this.#open.delete(session)
-      session.abandon()
-    }
-    this.#free()
+  override async close(): Promise<void> {
+    const sessions = this.all.filter((session) => !session.broken)
+    super.close()
+    await Promise.all(sessions.map((session) => session.ended))
   }
 
-  /** Hands the place to whoever waits longest. */
-  #free(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#taken -= 1
-    else next()
+  protected override connect(): Promise<Session> {
+    return connect(this.#options, this.#where)
+  }
+
+  protected override isFull(error: unknown): boolean {
+    return super.isFull(error) || isHungUp(error)
   }
 }

@@ -1,15 +1,14 @@
 import type { Finding } from '../../base/errors.ts'
-import { formatBytes } from '../../base/units.ts'
 import type { ServerInfo } from '../port.ts'
+import { roomConsequences } from './room.ts'
 import { fact, settingConsequences, warning } from './settings.ts'
 
 /** SERVERPROPERTY('EngineEdition'): 2 Standard and Web, 3 Enterprise and Developer, 4 Express, 5 Azure SQL Database, 8 Managed Instance. */
 const STANDARD = '2'
 const EXPRESS = '4'
-const AZURE = ['5', '8']
+/** Their release number, 12 whatever they are, says nothing: they have what the newest server has. */
+export const AZURE: readonly string[] = ['5', '8']
 const AZURE_DATABASE = '5'
-
-const EXPRESS_BYTES = 10 * 1024 ** 3
 
 /** What T-SQL gained with each release, by its first number ("What's new in SQL Server"): code that uses it fails on an earlier one. */
 const GAINED: readonly (readonly [major: number, name: string, features: string])[] = [
@@ -21,7 +20,6 @@ const GAINED: readonly (readonly [major: number, name: string, features: string]
   [17, 'SQL Server 2025', 'the types json and vector, regular expressions'],
 ]
 
-/** Of Azure the release number says nothing: it has what the newest server has. */
 const isAzure = (info: ServerInfo): boolean => AZURE.includes(fact(info, 'engineEdition'))
 
 /** What an older release, a lesser edition or other settings of the new host's server mean. Pure. */
@@ -29,6 +27,7 @@ export const consequences = (source: ServerInfo, target: ServerInfo): readonly F
   ...olderRelease(source, target),
   ...lowerCompatibility(source, target),
   ...lesserEdition(source, target),
+  ...roomConsequences(source, target),
   ...azureDatabase(source, target),
   ...settingConsequences(source, target),
 ]
@@ -64,15 +63,6 @@ function lowerCompatibility(source: ServerInfo, target: ServerInfo): readonly Fi
 function lesserEdition(source: ServerInfo, target: ServerInfo): readonly Finding[] {
   const [from, to] = [fact(source, 'engineEdition'), fact(target, 'engineEdition')]
   const findings: Finding[] = []
-  if (to === EXPRESS && source.sizeBytes !== null && source.sizeBytes > EXPRESS_BYTES * 0.8) {
-    const over = source.sizeBytes > EXPRESS_BYTES
-    findings.push({
-      severity: over ? 'error' : 'warning',
-      code: 'express-limit',
-      message: `The old database's files have ${formatBytes(source.sizeBytes)}; the new host's ${fact(target, 'edition')} takes 10 GiB a database at most.`,
-      hint: 'Ask for another edition, or make the database smaller first.',
-    })
-  }
   const beforeSp1 = (target.version[0] ?? 0) < 13 || ((target.version[0] ?? 0) === 13 && (target.version[2] ?? 0) < 4001)
   if ((to === STANDARD || to === EXPRESS) && to !== from && beforeSp1 && !isAzure(target)) {
     findings.push(

@@ -28,13 +28,22 @@ const NUMBERS: Readonly<Record<Kind, readonly number[]>> = {
   ],
   // 976 and 983: a replica of an availability group that takes over or has lost its primary. From 10928 on: what Azure SQL says when it moves or throttles a database ("Troubleshoot common connection issues to Azure SQL").
   'database-connection-lost': [
-    596, 922, 976, 983, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
+    596, 922, 976, 983, 6005, 10053, 10054, 10060, 17142, 10928, 10929, 10936, 40197, 40501, 40540, 40613, 49918, 49919, 49920,
   ],
-  'database-disk-full': [1101, 1105, 1827, 3257, 5149, 9002, 40544],
+  // 3958, 3959, 3966 and 3967: tempdb has no room for the rows' versions, which a snapshot is read from.
+  'database-disk-full': [1101, 1105, 1827, 3257, 3958, 3959, 3966, 3967, 5149, 9002, 40544],
   'database-busy': [1204, 1205, 1222, 3960],
   // A snapshot's transaction met an object that a DDL statement has changed since (TRUNCATE, SWITCH, sp_rename): metadata has no versions.
   'table-rewritten': [3961],
 }
+
+/**
+ * What a server says that gives the account no further connection: it has as many as the server may have (17300, 17809), or its database:
+ * Azure's limits of sessions and workers (10928, 10929, 10936 of an elastic pool), single-user mode (924); or a logon trigger lets no more in
+ * (17892), by which hosts limit the sessions of a login ("Logon triggers"; "Troubleshoot connectivity issues and other errors with Azure SQL
+ * Database"; "MSSQLSERVER_17809").
+ */
+const TOO_MANY: ReadonlySet<number | undefined> = new Set([924, 10928, 10929, 10936, 17300, 17809, 17892])
 
 /**
  * Servers that speak this protocol without being SQL Server send one number for many errors; their words tell what it was. The words
@@ -83,6 +92,7 @@ export interface Where {
 export function connectError(error: unknown, server: ServerError | undefined, where: Where): MigrateError {
   const words = server?.message ?? messageOf(error)
   const told: ServerError = server ?? { number: undefined, severity: undefined, message: words }
+  if (TOO_MANY.has(told.number)) return noFurther(where, words, error)
   switch (kindOfServerError(told)) {
     case 'database-missing':
       return new MigrateError(
@@ -107,6 +117,8 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
     default:
       if (codeOf(error) === 'ELOGIN') return loginFailed(where, words, error)
       if (codeOf(error) === 'EINSTLOOKUP') return noInstance(where, words, error)
+      if (/protocol version|unsupported protocol|no protocols available|(?:dh|ee) key too small|handshake failure/i.test(words))
+        return oldTls(where, words, error)
       if (/certificate|self-signed|unable to verify/i.test(words)) return untrusted(where, words, error)
       return new MigrateError('database-unreachable', `${where.label} can't be reached: ${words}. Nothing was changed.`, {
         hint: 'Check host and port in the playbook, and that the firewall lets this machine through. For a server without a trusted certificate add ?trustServerCertificate=true to the URL.',
@@ -115,6 +127,27 @@ export function connectError(error: unknown, server: ServerError | undefined, wh
       })
   }
 }
+
+/** Above all to do with what there is (Pool). */
+const noFurther = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError(
+    'database-busy',
+    `${where.label} gives ${where.user} no further connection now: ${words} Nothing was written.`,
+    {
+      hint: 'Lower connections in the playbook, or wait until the shop is quieter, and run again. Where a logon trigger refuses it (error 17892), ask the host how many sessions this login may have, and from where.',
+      cause,
+      retrySafe: true,
+    },
+  )
+
+/**
+ * True for an error of `connectError` by which a server may mean that it has as many connections as it may have: it can close a further one
+ * without a word (its own log alone tells 17809, "Configure the user connections server configuration option").
+ */
+export const isHungUp = (error: unknown): boolean =>
+  error instanceof MigrateError &&
+  error.code === 'database-unreachable' &&
+  /hang up|ECONNRESET|EPIPE/.test(messageOf(error.cause))
 
 /** The browser service tells an instance's port on UDP 1434 ([MC-SQLR]). */
 const noInstance = (where: Where, words: string, cause: unknown): MigrateError =>
@@ -133,6 +166,17 @@ const untrusted = (where: Where, words: string, cause: unknown): MigrateError =>
     hint: 'Give the authority that signed it (ca: path of its PEM file), or, if you trust the network, trustServerCertificate: true.',
     cause,
   })
+
+/** "TLS 1.2 support for Microsoft SQL Server" (KB 3135244): 2012 and 2014 without their updates have TLS 1.0 alone. */
+const oldTls = (where: Where, words: string, cause: unknown): MigrateError =>
+  new MigrateError(
+    'database-unreachable',
+    `${where.label} speaks no encryption that is safe today (TLS 1.2 or later): ${words.trim()}. Nothing was sent.`,
+    {
+      hint: 'Ask the host to update SQL Server (2012 SP4, 2014 SP3 or later have TLS 1.2). Or, if you trust the network, ?trustServerCertificate=true, with which older encryption is taken.',
+      cause,
+    },
+  )
 
 const loginFailed = (where: Where, words: string, cause: unknown): MigrateError =>
   new MigrateError('database-login-failed', `${where.label} refused user ${where.user}: ${words}`, {

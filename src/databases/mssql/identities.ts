@@ -93,47 +93,16 @@ async function neverGave(session: Session, identity: Identity): Promise<boolean>
   }
 }
 
-/**
- * Values that the server keeps in memory for an identity column and loses when it is restarted without a clean shutdown, or fails
- * over: "CREATE TABLE (Transact-SQL) IDENTITY (Property)", Remarks, says that there is a gap, and servers show these (SQL Server 2012
- * and later, IDENTITY_CACHE on, its default).
- */
-const IDENTITY_JUMPS: Readonly<Record<string, string>> = { tinyint: '10', smallint: '100', int: '1000' }
-
-/** Rows that an identity column of this type may skip at a restart. */
-export const identityJump = (type: string): string => IDENTITY_JUMPS[type] ?? '10000'
-
-/** The setting's row as the catalog has it; [] where it has none. */
-export const cacheOf = (rows: readonly { readonly value: string | null }[]): boolean => rows[0]?.value !== '0'
-
-/**
- * Whether this database's identity columns hand out values of a cache ("ALTER DATABASE SCOPED CONFIGURATION", IDENTITY_CACHE, since 2017;
- * on by default, and always on before, but for servers that run under trace flag 272, which an ordinary account may not ask for).
- */
-export async function hasIdentityCache(session: Session): Promise<boolean> {
-  const known = await catalogColumns(session)
-  if (!known.has('database_scoped_configurations.value')) return true
-  const rows = await session.ask(
-    z.object({ value: z.string().nullable() }),
-    `SELECT CONVERT(nvarchar(20), value) AS [value] FROM sys.database_scoped_configurations WHERE name = N'IDENTITY_CACHE'`,
-  )
-  return cacheOf(rows)
-}
-
-/** Microsoft promises no size for CACHE without one ("CREATE SEQUENCE (Transact-SQL)"); servers take 50. */
-const CACHE_WITHOUT_SIZE = 50
-
-/** Rows that a sequence may skip at a restart: what is left of its cache. */
-export const sequenceJump = ({ cached, cache }: { readonly cached: boolean; readonly cache: number | null }): string =>
-  cached ? String(cache ?? CACHE_WITHOUT_SIZE) : '0'
-
 const sequenceRow = z.object({
   current: z.string(),
   start: z.string(),
   used: z.string().nullable(),
 })
 
-/** sys.sequences.last_used_value exists since SQL Server 2017; before, a sequence at its start counts as unused. */
+/**
+ * sys.sequences.last_used_value exists since SQL Server 2017. Before, one that stands at its start may have given that value or not
+ * ("sys.sequences (Transact-SQL)", current_value): it counts as given where others go by it, and as still to come where it is moved.
+ */
 async function sequenceState(
   session: Session,
   identity: Identity,
@@ -144,12 +113,14 @@ async function sequenceState(
   const [row] = await session.ask(
     sequenceRow,
     `SELECT CONVERT(nvarchar(40), current_value) AS [current], CONVERT(nvarchar(40), start_value) AS [start],
-  ${tellsUsed ? 'CONVERT(nvarchar(40), last_used_value)' : 'CASE WHEN current_value = start_value THEN NULL ELSE CONVERT(nvarchar(40), current_value) END'} AS [used]
+  CONVERT(nvarchar(40), ${tellsUsed ? 'last_used_value' : 'NULL'}) AS [used]
 FROM sys.sequences WHERE object_id = OBJECT_ID(@p0)`,
     [quoteTable(identity.sequence)],
   )
   if (row === undefined) return null
-  return sequenceStateOf(identity, row, await furthestValues(session, sharing, BigInt(identity.increment)))
+  const furthest = await furthestValues(session, sharing, BigInt(identity.increment))
+  const state = sequenceStateOf(identity, tellsUsed ? row : { ...row, used: row.current }, furthest)
+  return tellsUsed || row.current !== row.start ? state : { ...state, next: BigInt(row.current) }
 }
 
 /** The state that the port speaks of; `furthest`: of each column that the sequence numbers. Pure. */
@@ -227,6 +198,9 @@ async function standing(
   })
 }
 
+/** The last value that it can give. */
+const endOf = (identity: Identity): bigint => BigInt(BigInt(identity.increment) < 0n ? identity.minimum : identity.maximum)
+
 const restartSql = (identity: Identity, next: bigint): string =>
   `ALTER SEQUENCE ${quoteTable(identity.sequence ?? identity.table)} RESTART WITH ${next}`
 
@@ -243,29 +217,40 @@ export const raiseSql = (identity: Identity, value: bigint): string =>
   `${identity.kind === 'sequence' ? restartSql(identity, value + BigInt(identity.increment)) : reseedSql(identity, value)};`
 
 /**
+ * Has a sequence stand at its last value, given: there is no other way to have it used up than to take that value ("ALTER SEQUENCE
+ * (Transact-SQL)": RESTART WITH names the next one; "NEXT VALUE FOR (Transact-SQL)").
+ */
+const usedUpSql = (identity: Identity, last: bigint): string =>
+  `${restartSql(identity, last)};\nSELECT NEXT VALUE FOR ${quoteTable(identity.sequence ?? identity.table)} AS [last]`
+
+/**
  * Moves the next value beyond `value`, never back, and reads it back. A table without rows is reseeded as one that never gave a value:
- * if it did give one, a single number is left out, where the other mistake would hand `value` out again.
+ * if it did give one, a single number is left out, where the other mistake would hand `value` out again. So such a one can't stand where its
+ * numbers end.
  */
 export async function raise(session: Session, identity: Identity, value: bigint): Promise<void> {
   const increment = BigInt(identity.increment)
   const before = await standing(session, identity)
   if (further(before.next, value, increment)) return
   const next = value + increment
-  if (further(next, BigInt(increment < 0n ? identity.minimum : identity.maximum), increment)) {
-    throw new MigrateError(
-      'identity-exhausted',
-      `${nameOf(identity)} on ${session.where.label} can't be moved beyond ${value}: its type ends at ${increment < 0n ? identity.minimum : identity.maximum}. Nothing was changed.`,
-      { hint: 'Ask for less headroom in the playbook, or give the column a wider type first.' },
-    )
-  }
-  await session.batch(
-    identity.kind === 'sequence'
-      ? restartSql(identity, next)
-      : reseedSql(identity, reseedFor(next, increment, before.untouched || before.empty)),
-  )
+  const end = endOf(identity)
+  const isFresh = before.untouched || before.empty
+  const isLast = further(next, end, increment)
+  if (further(value, end, increment) || (isLast && isFresh)) throw exhausted(session, identity, value, isFresh)
+  if (identity.kind === 'column') await session.batch(reseedSql(identity, reseedFor(next, increment, isFresh)))
+  else await session.batch(isLast ? usedUpSql(identity, value) : restartSql(identity, next))
   const after = await standing(session, identity)
   if (!further(after.next, value, increment)) throw didNotHold(session, identity, after.next, value)
 }
+
+const exhausted = (session: Session, identity: Identity, value: bigint, isEmpty: boolean): MigrateError =>
+  new MigrateError(
+    'identity-exhausted',
+    `${nameOf(identity)} on ${session.where.label} can't be moved beyond ${value}: its type ends at ${endOf(identity)}${isEmpty ? ', and its table is empty' : ''}. Nothing was changed.`,
+    {
+      hint: `Ask for less headroom in the playbook, or give the column a wider type first.${isEmpty ? ' If the table of the old host is empty too, TRUNCATE TABLE there begins its numbers anew.' : ''}`,
+    },
+  )
 
 /** Sets it back to where `state` says that it stood, and reads it back. */
 export async function reset(session: Session, identity: Identity, state: IdentityState): Promise<void> {
@@ -273,7 +258,8 @@ export async function reset(session: Session, identity: Identity, state: Identit
   const before = await standing(session, identity)
   if (before.next === state.next) return
   if (identity.kind === 'sequence') {
-    await session.batch(restartSql(identity, state.next))
+    const isLast = further(state.next, endOf(identity), increment)
+    await session.batch(isLast ? usedUpSql(identity, state.next - increment) : restartSql(identity, state.next))
   } else {
     const untouched = before.untouched || (before.empty && state.last === null)
     await session.batch(reseedSql(identity, reseedFor(state.next, increment, untouched)))

@@ -42,6 +42,7 @@ import { printedByKey, printedByPrint } from './prints.ts'
 import { allowsSnapshot, beginSnapshot, endSnapshot, readerOn, rowsByKey, tableSizes } from './read.ts'
 import { refusesRows } from './refusal.ts'
 import { missingRights } from './rights.ts'
+import { roomFacts } from './room.ts'
 import { mssqlScratch } from './scratch.ts'
 import { serverInfo } from './server-info.ts'
 import type { Session } from './session.ts'
@@ -74,6 +75,10 @@ class MssqlDatabase implements Database {
 
   info(): Promise<ServerInfo> {
     return this.#connections.use(serverInfo)
+  }
+
+  furtherFacts(): Promise<Readonly<Record<string, string>>> {
+    return this.#connections.use(roomFacts)
   }
 
   schema(): Promise<Schema> {
@@ -117,7 +122,7 @@ class MssqlDatabase implements Database {
         return result
       }
       const more = Math.max(0, Math.min(connections, this.#connections.limit - 1) - 1)
-      return this.#withSessions(more, [], (others) =>
+      return this.#connections.useSpare(more, (others) =>
         work([readerOn(first, false), ...others.map((each) => readerOn(each, false))]),
       )
     })
@@ -127,11 +132,6 @@ class MssqlDatabase implements Database {
   async #mayFreeze(session: Session): Promise<boolean> {
     this.#freezes ??= await allowsSnapshot(session)
     return this.#freezes
-  }
-
-  #withSessions<T>(count: number, taken: readonly Session[], work: (sessions: readonly Session[]) => Promise<T>): Promise<T> {
-    if (count === 0) return work(taken)
-    return this.#connections.use((session) => this.#withSessions(count - 1, [...taken, session], work))
   }
 
   rowsByKey(table: Table, keys: readonly KeyCells[]): Promise<readonly Row[]> {

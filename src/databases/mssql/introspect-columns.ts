@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Column, Identity, TableName } from '../schema.ts'
-import { identityJump } from './identities.ts'
+import { identityJump } from './jumps.ts'
 import { quoteName } from './names.ts'
 import type { Session } from './session.ts'
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Column, ForeignKey, Identity, Key, SchemaObject, Table, TableName } from '../schema.ts'
 import { fullName } from '../schema.ts'
+import { mayChange } from './determinism.ts'
 import { type CatalogColumn, columnOf, identityOf, readColumns } from './introspect-columns.ts'
 import { type CatalogIndex, indexSql, isCarriedIndex, keySql, readIndexes } from './introspect-indexes.ts'
 import { isOwnTable, quoteName, quoteNames, quoteTable } from './names.ts'
@@ -191,7 +192,8 @@ interface Constraint {
 /**
  * Adds a foreign key or check. A disabled one stays disabled, its rows unchecked. One that the old host doesn't trust is checked and
  * so trusted on the new host, unless there are rows that break it: then it binds only what is written later, as it did before
- * ("ALTER TABLE (Transact-SQL)", WITH CHECK | WITH NOCHECK).
+ * ("ALTER TABLE (Transact-SQL)", WITH CHECK | WITH NOCHECK). A check that asks for the time, such as that a date lies ahead, is looked at
+ * so too: the old host trusts it since it looks at each row when that is written, and never again.
  */
 export function constraintSql(constraint: Constraint): string {
   const table = quoteTable(constraint.on)
@@ -229,7 +231,8 @@ ORDER BY s.name, t.name, k.name`,
       const on = { schema: row.schema, name: row.table }
       const condition = parenthesised(row.sql)
       const clause = `CHECK${row.notForReplication ? ' NOT FOR REPLICATION' : ''} ${condition}`
-      const sql = constraintSql({ ...row, on, clause, broken: `SELECT 1 FROM ${quoteTable(on)} WHERE NOT ${condition}` })
+      const broken = `SELECT 1 FROM ${quoteTable(on)} WHERE NOT ${condition}`
+      const sql = constraintSql({ ...row, on, clause, broken, untrusted: row.untrusted || mayChange(row.sql) })
       return { kind: 'check', name: `${row.schema}.${row.table}.${row.name}`, stage: 'after', sql, undo: null }
     })
 }

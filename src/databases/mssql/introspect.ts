@@ -1,13 +1,15 @@
 import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
+import { brokenViews } from './broken.ts'
 import { captured } from './capture.ts'
 import { readFindings } from './findings.ts'
-import { hasIdentityCache } from './identities.ts'
+import { fullTextFindings } from './full-text.ts'
 import { readDescriptions } from './introspect-descriptions.ts'
 import { readModules } from './introspect-modules.ts'
 import { readSchemas, readSequences, readSynonyms } from './introspect-objects.ts'
 import { identitiesOf, indexObjects, readChecks, readForeignKeys, readTableCatalog, tableOf } from './introspect-tables.ts'
 import { readAliasTypes, readTableTypes, readXmlSchemas } from './introspect-types.ts'
+import { hasIdentityCache } from './jumps.ts'
 import { inOrder, moduleObjects } from './modules.ts'
 import { isOwnTable } from './names.ts'
 import { neededByTables } from './order.ts'
@@ -38,6 +40,7 @@ export async function introspect(session: Session): Promise<Schema> {
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
   const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
+  const broken = await brokenViews(session, modules)
   const principals = (await readPrincipals(session)).filter(({ name }) => !isCaptured(name))
   return {
     tables,
@@ -64,6 +67,8 @@ export async function introspect(session: Session): Promise<Schema> {
     findings: [
       ...tables.flatMap(columnFindings),
       ...hidden.map(hiddenFinding),
+      ...broken,
+      ...fullTextFindings(modules),
       ...ownNameFindings(modules, tables, session.where.database),
       ...principalFindings(principals, session.where.user),
       ...descriptions.findings,

@@ -26,12 +26,15 @@ type Grant = z.infer<typeof grantRow>
 const isDefault = ({ name, state, permission, major }: Grant): boolean =>
   sameName(name, PUBLIC) && state === 'GRANT' && (major < 0 || PUBLIC_MAY.has(permission))
 
-/** Users and roles with what they are granted, for the report ("sys.database_permissions", "sys.database_role_members"). */
+/**
+ * Users and roles, application roles among them ("sys.database_principals", type), with what they are granted, for the report
+ * ("sys.database_permissions", "sys.database_role_members").
+ */
 export async function readPrincipals(session: Session): Promise<Schema['principals']> {
   const principals = await session.ask(
     z.object({ name: z.string() }),
     `SELECT name AS [name] FROM sys.database_principals
-WHERE type IN ('S', 'U', 'G', 'R', 'E', 'X') AND is_fixed_role = 0 ORDER BY name`,
+WHERE type IN ('S', 'U', 'G', 'R', 'E', 'X', 'A', 'C', 'K') AND is_fixed_role = 0 ORDER BY name`,
   )
   const grants = await session.ask(
     grantRow,

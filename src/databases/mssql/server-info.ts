@@ -1,9 +1,17 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { MigrateError } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
 import { catalogColumns, THIS_DATABASE } from './catalog.ts'
+import { AZURE } from './consequences.ts'
 import { languageOf } from './language.ts'
 import type { Session } from './session.ts'
+
+/** SQL Server 2012: sequences, and the pages by which rows are read (OFFSET), came with it. */
+const OLDEST = 11
+
+/** Later than any release, which Azure's is not to be taken for older than. */
+const NEWEST = 99
 
 const infoRow = z.object({
   product: z.string(),
@@ -46,6 +54,16 @@ export async function serverInfo(session: Session): Promise<ServerInfo> {
 FROM sys.databases d WHERE ${THIS_DATABASE}`,
   )
   if (row === undefined) throw new RangeError('The server does not know the database that it opened.')
+  const version = row.version.split('.').map(Number)
+  if ((version[0] ?? 0) < OLDEST) {
+    throw new MigrateError(
+      'database-too-old',
+      `${session.where.label} runs ${row.product.split('\n', 1)[0]?.trim()}; migrate needs SQL Server 2012 or newer. Nothing was touched.`,
+      {
+        hint: 'Ask the host for an upgrade, or have the database backed up there and restored on a newer server.',
+      },
+    )
+  }
   const size = await session.ask(
     z.object({ bytes: z.string().nullable() }),
     'SELECT CONVERT(nvarchar(20), SUM(CONVERT(bigint, size)) * 8192) AS [bytes] FROM sys.database_files',
@@ -54,7 +72,7 @@ FROM sys.databases d WHERE ${THIS_DATABASE}`,
   return {
     engine: 'mssql',
     product: row.product.split('\n', 1)[0]?.trim() ?? row.product,
-    version: row.version.split('.').map(Number),
+    version: AZURE.includes(row.engineEdition ?? '') ? [NEWEST, ...version] : version,
     database: row.database,
     user: row.user,
     collation: row.collation ?? '',

@@ -33,6 +33,8 @@ export class Session implements Line {
   readonly where: Where
   readonly #connection: RowConnection
   readonly #questionMs: number
+  /** Resolves once the connection is closed. */
+  readonly ended: Promise<void>
   #failure: Error | undefined
   #busy = false
   #stopped = false
@@ -47,8 +49,11 @@ export class Session implements Line {
     connection.on('error', (error) => {
       this.#failure ??= error
     })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.ended = promise
     connection.on('end', () => {
       this.#failure ??= new Error('The connection was closed')
+      resolve()
     })
   }
 
@@ -227,17 +232,11 @@ export class Session implements Line {
     }
   }
 
-  async close(): Promise<void> {
-    if (this.broken) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#connection.once('end', resolve)
-    this.#connection.close()
-    await promise
-  }
-
   /** Closes without waiting; the server rolls back what was open. */
   abandon(): void {
-    if (!this.broken) this.#connection.close()
+    if (this.broken) return
+    this.#failure = new Error('The connection was closed')
+    this.#connection.close()
   }
 
   /** See Line: an attention ([MS-TDS] 2.2.1.7) ends the statement in hand, and none is begun after it. */

@@ -1,5 +1,6 @@
 import type { Finding } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
+import { quoteName } from './names.ts'
 
 /** What a server told of itself under a name; empty when it didn't. */
 export const fact = (info: ServerInfo, name: string): string => info.facts?.[name] ?? ''
@@ -67,6 +68,7 @@ export const settingConsequences = (source: ServerInfo, target: ServerInfo): rea
   ...SWITCHES.flatMap((each) => switched(each, fact(source, each.fact), fact(target, each.fact))),
   ...otherLanguage(source, target),
   ...otherTemporaries(source, target),
+  ...otherSchema(source, target),
 ]
 
 function switched({ lost, gained }: Switch, from: string, to: string): readonly Finding[] {
@@ -101,6 +103,22 @@ function otherTemporaries(source: ServerInfo, target: ServerInfo): readonly Find
       'temporary-collation',
       `Text in temporary tables has the collation ${from} on the old host and ${to} on the new one; the shop’s columns keep ${source.collation}: comparing the two fails (error 468: collation conflict), or finds other rows.`,
       'Ask for a server, or a contained database, with that collation; or give columns of temporary tables COLLATE DATABASE_DEFAULT in the shop’s code.',
+    ),
+  ]
+}
+
+/**
+ * "CREATE USER (Transact-SQL)", DEFAULT_SCHEMA: a name without a schema is looked for there, then in dbo. So what stands in dbo is found whatever
+ * the default is, and what stands elsewhere isn't.
+ */
+function otherSchema(source: ServerInfo, target: ServerInfo): readonly Finding[] {
+  const [from, to] = [fact(source, 'defaultSchema'), fact(target, 'defaultSchema')]
+  if (from === '' || to === '' || from.toLowerCase() === 'dbo' || from.toLowerCase() === to.toLowerCase()) return []
+  return [
+    warning(
+      'default-schema-differs',
+      `The account of the old database looks for names without a schema in ${from}, that of the new one in ${to}: a shop that writes Orders where ${from}.Orders is meant doesn't find it there (error 208).`,
+      `ALTER USER … WITH DEFAULT_SCHEMA = ${quoteName(from)}; in the new database, for the user of the shop, once the schema is there; nothing to do if the shop writes the schema too.`,
     ),
   ]
 }
