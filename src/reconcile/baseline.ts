@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { keepingError } from '../base/disk-full.ts'
 import { allAtOnce } from '../base/turns.ts'
-import type { Database, Printing, Reader } from '../databases/port.ts'
+import type { Database, KeyRange, Printing, Reader } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineTable, baselinePath } from './baseline-file.ts'
 import { addSums } from './baseline-leaf.ts'
@@ -20,6 +20,8 @@ export interface BaselineOptions {
   readonly tables: readonly Table[]
   /** Readers side by side; one when absent. */
   readonly connections?: number
+  /** Rows of a table, about, where that is known. */
+  readonly about?: (table: Table) => number
   /** What of a table is fingerprinted; all of it when absent. */
   readonly printingOf?: (table: Table) => Printing
   /** Rows of one leaf. */
@@ -103,41 +105,101 @@ async function takeBegun(writer: BaselineWriter, options: BaselineOptions, begun
   const whole = begun.filter(([, { complete }]) => complete)
   const left = begun.filter(([, { complete }]) => !complete)
   const taken = await reading(options, left.length, async (readers) => {
-    const tables = await sideBySide(readers, left, options, (reader, taking, signal) => begunAs(writer, reader, taking, signal))
+    const tables = await sideBySide(readers, left, options, (reader, taking, signal) =>
+      begunAs({ ...options, writer }, reader, taking, signal),
+    )
     return await takeRanges({ writer, readers, tables, leafRows: options.leafRows, signal: options.signal, counted })
   })
   return [...whole, ...(taken ?? [])]
 }
 
 /** Notes what a table holds before any of it is fingerprinted; of one that was begun before, whether it was written to since. */
-async function begunAs(writer: BaselineWriter, reader: Reader, [table, kept]: Taking, signal: AbortSignal): Promise<Taking> {
-  const stamp = await stampOf(reader, table, signal)
+async function begunAs(
+  { writer, about }: { readonly writer: BaselineWriter } & Pick<BaselineOptions, 'about'>,
+  reader: Reader,
+  [table, kept]: Taking,
+  signal: AbortSignal,
+): Promise<Taking> {
   if (kept.begun === undefined) {
-    // By sums where they don't take as long as the fingerprints themselves.
-    const isSummed = stamp === undefined && new Printer(kept.method).byServer
-    const begun = isSummed ? await sumNow(reader, table, kept, signal) : stamp
+    const begun = await heldAtBegin(reader, [table, kept], about, signal)
     if (begun !== undefined) writer.note(kept, begun)
     return [table, { ...kept, begun }]
   }
-  if (stamp === undefined || isSame(kept.begun, stamp)) return [table, kept]
+  const now =
+    kept.begun.by === 'glance' ? await glanceOf(reader, table, kept.begun.rows, signal) : await stampOf(reader, table, signal)
+  if (now === undefined || isSame(kept.begun, now)) return [table, kept]
   writer.checked(kept, true)
   return [table, { ...kept, written: true }]
 }
 
-/** Asks a table once more what it holds: one that was written to meanwhile isn't what was restored. */
-const checkAll = (writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<unknown> =>
-  reading(options, tables.length, (readers) =>
-    sideBySide(readers, tables, options, async (reader, [table, kept], signal) => {
+/**
+ * By stamps, or by sums where they don't take as long as the fingerprints themselves. Of readers of one instant, what is fingerprinted is
+ * what the table held when that began: a glance is enough, which tells whether it was written to before a taking that was cut off goes on.
+ */
+async function heldAtBegin(
+  reader: Reader,
+  [table, kept]: Taking,
+  about: BaselineOptions['about'],
+  signal: AbortSignal,
+): Promise<Held | undefined> {
+  const stamp = await stampOf(reader, table, signal)
+  if (stamp !== undefined || !new Printer(kept.method).byServer) return stamp
+  const rows = async (): Promise<number> => about?.(table) || (await reader.count?.(table, signal)) || 0
+  const glance = reader.consistent && kept.rows === 0 ? await glanceOf(reader, table, rows, signal) : undefined
+  return glance ?? (await sumNow(reader, table, kept, { signal }))
+}
+
+/**
+ * Asks each table once more what it holds: one that was written to meanwhile isn't what was restored. Of a large one without a stamp, all
+ * readers sum up ranges of its keys.
+ */
+async function checkAll(writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<void> {
+  writer.flush()
+  const pieces = tables.flatMap((taking) => rangesOf(writer, taking).map((range) => ({ taking, range })))
+  await reading(options, tables.length, async (readers) => {
+    const sums = await sideBySide(readers, pieces, options, async (reader, { taking: [table, kept], range }, signal) => {
       const stamp = kept.begun?.by === 'stamp' ? await stampOf(reader, table, signal) : undefined
-      const now = stamp ?? (await sumNow(reader, table, kept, signal))
+      return stamp ?? (await sumNow(reader, table, kept, { ...range, signal }))
+    })
+    const held = Map.groupBy(sums.entries(), ([at]) => pieces[at]?.taking[0])
+    for (const [table, kept] of tables) {
+      const now = (held.get(table) ?? []).map(([, sum]) => sum).reduce(together)
       const isAsTaken = now.rows === kept.rows && (now.by === 'stamp' || now.sum === kept.sum)
-      writer.checked(kept, !isAsTaken || (kept.begun !== undefined && !isSame(kept.begun, now)))
-    }),
-  )
+      const isAsBegun = kept.begun === undefined || kept.begun.by === 'glance' || isSame(kept.begun, now)
+      writer.checked(kept, !(isAsTaken && isAsBegun))
+    }
+  })
+}
+
+const together = (a: Held, b: Held): Held => ({ rows: a.rows + b.rows, sum: addSums(a.sum, b.sum), by: a.by })
+
+/** Leaves of a range that is summed up at once. */
+const LEAVES_A_RANGE = 128
+
+/** A table in ranges of its keys, all of it between them: what was born beyond the last key too. */
+function rangesOf(writer: BaselineWriter, [table, kept]: Taking): readonly KeyRange[] {
+  const isWhole = table.key.length === 0 || kept.begun?.by === 'stamp' || !new Printer(kept.method).byServer
+  const cuts = isWhole ? [] : writer.lasts(kept, LEAVES_A_RANGE)
+  return [...cuts, undefined].map((upTo, at) => {
+    const after = cuts[at - 1]
+    return { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) }
+  })
+}
 
 async function stampOf(reader: Reader, table: Table, signal: AbortSignal): Promise<Held | undefined> {
   const stamp = await reader.stamp?.(table, signal)
   return stamp === undefined ? undefined : { ...stamp, by: 'stamp' }
+}
+
+/** `known`: its rows, about, which aren't counted. */
+async function glanceOf(
+  reader: Reader,
+  table: Table,
+  known: number | (() => Promise<number>),
+  signal: AbortSignal,
+): Promise<Held | undefined> {
+  const sum = await reader.glance?.(table, signal)
+  return sum === undefined ? undefined : { rows: typeof known === 'number' ? known : await known(), sum, by: 'glance' }
 }
 
 /** Opens readers for so many tables; with none of them, nothing is asked. */
@@ -149,20 +211,20 @@ async function reading<T>(
   return tables === 0 ? undefined : await database.read(connections, work)
 }
 
-/** Does something with each table through whichever reader is free; the results in the tables' order. */
-async function sideBySide<T>(
+/** Does something with each thing through whichever reader is free; the results in their order. */
+async function sideBySide<I, T>(
   readers: readonly Reader[],
-  tables: readonly Taking[],
+  things: readonly I[],
   { signal }: BaselineOptions,
-  each: (reader: Reader, taking: Taking, signal: AbortSignal) => Promise<T>,
+  each: (reader: Reader, thing: I, signal: AbortSignal) => Promise<T>,
 ): Promise<readonly T[]> {
   const results: T[] = []
-  const waiting = [...tables.entries()]
+  const waiting = [...things.entries()]
   await allAtOnce(readers, signal, async (reader, stop) => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       stop.throwIfAborted()
-      const [at, taking] = next
-      results[at] = await each(reader, taking, stop)
+      const [at, thing] = next
+      results[at] = await each(reader, thing, stop)
     }
   })
   return results
@@ -172,12 +234,12 @@ async function sumNow(
   reader: Reader,
   table: Table,
   { method, printing }: Pick<TableProgress, 'method' | 'printing'>,
-  signal: AbortSignal,
+  range: KeyRange & { readonly signal: AbortSignal },
 ): Promise<Held> {
   const printer = new Printer(method)
-  if (printer.byServer) return { ...(await printer.sum(reader, table, printing, { signal })), by: 'prints' }
+  if (printer.byServer) return { ...(await printer.sum(reader, table, printing, range)), by: 'prints' }
   let [rows, sum] = [0, 0n]
-  for await (const batch of printer.prints(reader, table, printing, { signal })) {
+  for await (const batch of printer.prints(reader, table, printing, range)) {
     rows += batch.length
     sum = batch.reduce((total, row) => addSums(total, BigInt(`0x${row.print}`)), sum)
   }

@@ -68,7 +68,7 @@ describe('a baseline of a PostgreSQL server', () => {
       const inOrder = [...file.tables()].sort(([one], [other]) => (one < other ? -1 : 1))
       return inOrder.map(([name, table]) => {
         const rows = file.bounds(table).flatMap(({ leaf }) => file.leaf(table, leaf))
-        const told = rows.map(({ digest, state }) => `${digest} ${state.print}`)
+        const told = rows.map(({ id, state }) => `${id} ${state.print}`)
         return { name, rows: table.rows, sum: table.sum, written: table.written, told: hash('sha256', told.join('\n')) }
       })
     } finally {

@@ -1,9 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Block, KeyCells, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
-import { fullName, readableColumns, type Table } from '../schema.ts'
+import type { Block, KeyCells, PackedPrints, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { BlockCollector } from './blocks.ts'
 import type { Connections } from './connection.ts'
 import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
+import { hasNumbersKey, packedPrints } from './packed-prints.ts'
 import { DIGITS, printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
@@ -69,7 +70,6 @@ class Readings {
 /** A reader on one session, which is in a snapshot's transaction. Whoever gives the session back sets `resultsAs('text')`. */
 export function readerOn(session: Session, connections: Connections, { consistent, standing }: Snapshot): Reader {
   const readings = new Readings(session, standing)
-  const long = (batch: readonly unknown[]): number => batch.length
   return {
     consistent,
     rows: (table, options = {}) => {
@@ -100,36 +100,55 @@ export function readerOn(session: Session, connections: Connections, { consisten
         () => countRows(session, connections, table, signal),
         (rows) => rows,
       ),
-    sum: (table, printing, range = {}) =>
+    glance: (table, signal) =>
       readings.asked(
         table,
-        () => sumOf(session, connections, table, printing, range),
-        (sum) => sum.rows,
+        () => checksumOf(session, connections, table, signal),
+        () => 1,
       ),
-    sums: (table, printing, ranges, signal) =>
-      readings.asked(
-        table,
-        () => sumsOf(session, connections, table, printing, ranges, signal),
-        (sums) => sums.reduce((rows, sum) => rows + sum.rows, 0),
-      ),
-    prints: (table, printing, options = {}) =>
-      readings.streamed<readonly PrintedRow[]>(
-        table,
-        'text',
-        () => printsOf(session, connections, table, printing, options),
-        long,
-      ),
-    printsWithin: (table, printing, ranges, signal) =>
-      readings.streamed<readonly PrintedRow[]>(
-        table,
-        'text',
-        () => printsWithin(session, connections, table, printing, ranges, signal),
-        long,
-      ),
+    ...printPowers(session, connections, readings),
     note: (tables) => standing.note(tables),
     settle: () => standing.settle(),
   }
 }
+
+/** Rows of a batch. */
+const long = (batch: readonly unknown[]): number => batch.length
+
+type PrintPowers = Pick<Reader, 'sum' | 'sums' | 'prints' | 'packedPrints' | 'printsWithin'>
+
+const printPowers = (session: Session, connections: Connections, readings: Readings): PrintPowers => ({
+  sum: (table, printing, range = {}) =>
+    readings.asked(
+      table,
+      () => sumOf(session, connections, table, printing, range),
+      (sum) => sum.rows,
+    ),
+  sums: (table, printing, ranges, signal) =>
+    readings.asked(
+      table,
+      () => sumsOf(session, connections, table, printing, ranges, signal),
+      (sums) => sums.reduce((rows, sum) => rows + sum.rows, 0),
+    ),
+  prints: (table, printing, options = {}) =>
+    readings.streamed<readonly PrintedRow[]>(table, 'text', () => printsOf(session, connections, table, printing, options), long),
+  packedPrints: (table, printing, rows, options = {}) =>
+    hasNumbersKey(table)
+      ? readings.streamed<PackedPrints>(
+          table,
+          'text',
+          () => packedPrints(session, connections, table, printing, rows, options),
+          (packed) => packed.rows,
+        )
+      : undefined,
+  printsWithin: (table, printing, ranges, signal) =>
+    readings.streamed<readonly PrintedRow[]>(
+      table,
+      'text',
+      () => printsWithin(session, connections, table, printing, ranges, signal),
+      long,
+    ),
+})
 
 /** A table's readable columns as cells, in key order when it has a key. */
 export const rowsSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | 'limit'>): string =>
@@ -144,6 +163,25 @@ const blocksSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | '
 
 const blocks = (session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> =>
   stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options)
+
+/**
+ * A sum of CRC-32 of each row, which the server takes while it reads them ("CHECKSUM TABLE Statement"); it sees what the transaction sees.
+ * NULL where it can't.
+ */
+async function checksumOf(
+  session: Session,
+  connections: Connections,
+  table: Table,
+  signal: AbortSignal | undefined,
+): Promise<bigint | undefined> {
+  const collector = new CellCollector([TABLE_NAME, DIGITS])
+  const options = signal ? { signal } : {}
+  for await (const [row] of stream(session, connections, `CHECKSUM TABLE ${quoteTable(table.name)}`, collector, options))
+    return row?.[1] === null || row?.[1] === undefined ? undefined : BigInt(row[1])
+  return undefined
+}
+
+const TABLE_NAME: Column = { ...DIGITS, name: 'table', codec: 'text' }
 
 /** InnoDB has no number of its rows at hand: it goes through the shortest of a table's indexes ("Aggregate Function Descriptions", COUNT). */
 async function countRows(
