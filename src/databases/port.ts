@@ -111,12 +111,12 @@ export interface Reader {
    */
   sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
   /**
-   * How many rows a table has, and a checksum over what the server itself notes of each row's last write: another one after any row was
-   * inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
+   * How many rows each of these tables has (64 at most), and a checksum over what the server itself notes of each row's last write: another
+   * one after any row was inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
    */
-  stamp?(table: Table, signal?: AbortSignal): Promise<RangeSum>
-  /** A weaker checksum of a table's content, in a fraction of `sum`'s time, for this server alone; it may have none. Optional power: for want of `stamp`. */
-  glance?(table: Table, signal?: AbortSignal): Promise<bigint | undefined>
+  stamps?(tables: readonly Table[], signal?: AbortSignal): Promise<readonly RangeSum[]>
+  /** Weaker checksums of tables' content, in a fraction of `sum`'s time, for this server alone; it may have none. Optional power: for want of `stamps`. */
+  glances?(tables: readonly Table[], signal?: AbortSignal): Promise<readonly (bigint | undefined)[]>
   /** How many rows a table has, counted by the server, which sends none of them: exact while nobody writes there. Optional power. */
   count?(table: Table, signal?: AbortSignal): Promise<number>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */

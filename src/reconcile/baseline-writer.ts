@@ -9,7 +9,7 @@ export interface TableStart extends Pick<BaselineTable, 'method' | 'printing' | 
   readonly name: string
 }
 
-/** What a table held at one moment: by the sum of its rows' fingerprints, by their stamps (`Reader.stamp`), or at a glance (`Reader.glance`). */
+/** What a table held at one moment: by the sum of its rows' fingerprints, by their stamps (`Reader.stamps`), or at a glance (`Reader.glances`). */
 export interface Held extends RangeSum {
   readonly by: 'prints' | 'stamp' | 'glance'
 }

@@ -1,14 +1,14 @@
 import { mkdir } from 'node:fs/promises'
 import { keepingError } from '../base/disk-full.ts'
 import { allAtOnce } from '../base/turns.ts'
-import type { Database, KeyRange, Printing, Reader } from '../databases/port.ts'
+import type { Database, Printing, Reader } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineTable, baselinePath } from './baseline-file.ts'
-import { addSums } from './baseline-leaf.ts'
+import { begunAs, groupsOf, heldNow, isAsBefore, isStamped, rangesOf, together } from './baseline-held.ts'
 import { type Taking, takeRanges } from './baseline-ranges.ts'
-import { BaselineWriter, type Held, type TableProgress } from './baseline-writer.ts'
+import { BaselineWriter } from './baseline-writer.ts'
 import { keyOrder } from './key-order.ts'
-import { commonMethod, Printer, printingFor } from './printing.ts'
+import { commonMethod, printingFor } from './printing.ts'
 
 export interface BaselineOptions {
   /** The run's folder. */
@@ -105,48 +105,20 @@ async function takeBegun(writer: BaselineWriter, options: BaselineOptions, begun
   const whole = begun.filter(([, { complete }]) => complete)
   const left = begun.filter(([, { complete }]) => !complete)
   const taken = await reading(options, left.length, async (readers) => {
-    const tables = await sideBySide(readers, left, options, (reader, taking, signal) =>
-      begunAs({ ...options, writer }, reader, taking, signal),
+    const groups = groupsOf(left, readers.length)
+    const asked = await sideBySide(readers, groups, options, (reader, group, signal) =>
+      begunAs(writer, reader, group, { signal, about: options.about }),
     )
-    return await takeRanges({ writer, readers, tables, leafRows: options.leafRows, signal: options.signal, counted })
+    return await takeRanges({
+      writer,
+      readers,
+      tables: asked.flat(),
+      leafRows: options.leafRows,
+      signal: options.signal,
+      counted,
+    })
   })
   return [...whole, ...(taken ?? [])]
-}
-
-/** Notes what a table holds before any of it is fingerprinted; of one that was begun before, whether it was written to since. */
-async function begunAs(
-  { writer, about }: { readonly writer: BaselineWriter } & Pick<BaselineOptions, 'about'>,
-  reader: Reader,
-  [table, kept]: Taking,
-  signal: AbortSignal,
-): Promise<Taking> {
-  if (kept.begun === undefined) {
-    const begun = await heldAtBegin(reader, [table, kept], about, signal)
-    if (begun !== undefined) writer.note(kept, begun)
-    return [table, { ...kept, begun }]
-  }
-  const now =
-    kept.begun.by === 'glance' ? await glanceOf(reader, table, kept.begun.rows, signal) : await stampOf(reader, table, signal)
-  if (now === undefined || isSame(kept.begun, now)) return [table, kept]
-  writer.checked(kept, true)
-  return [table, { ...kept, written: true }]
-}
-
-/**
- * By stamps, or by sums where they don't take as long as the fingerprints themselves. Of readers of one instant, what is fingerprinted is
- * what the table held when that began: a glance is enough, which tells whether it was written to before a taking that was cut off goes on.
- */
-async function heldAtBegin(
-  reader: Reader,
-  [table, kept]: Taking,
-  about: BaselineOptions['about'],
-  signal: AbortSignal,
-): Promise<Held | undefined> {
-  const stamp = await stampOf(reader, table, signal)
-  if (stamp !== undefined || !new Printer(kept.method).byServer) return stamp
-  const rows = async (): Promise<number> => about?.(table) || (await reader.count?.(table, signal)) || 0
-  const glance = reader.consistent && kept.rows === 0 ? await glanceOf(reader, table, rows, signal) : undefined
-  return glance ?? (await sumNow(reader, table, kept, { signal }))
 }
 
 /**
@@ -155,51 +127,22 @@ async function heldAtBegin(
  */
 async function checkAll(writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<void> {
   writer.flush()
-  const pieces = tables.flatMap((taking) => rangesOf(writer, taking).map((range) => ({ taking, range })))
   await reading(options, tables.length, async (readers) => {
-    const sums = await sideBySide(readers, pieces, options, async (reader, { taking: [table, kept], range }, signal) => {
-      const stamp = kept.begun?.by === 'stamp' ? await stampOf(reader, table, signal) : undefined
-      return stamp ?? (await sumNow(reader, table, kept, { ...range, signal }))
-    })
-    const held = Map.groupBy(sums.entries(), ([at]) => pieces[at]?.taking[0])
+    const pieces = [
+      ...groupsOf(tables.filter(isStamped), readers.length).map((group) => ({ group, range: {} })),
+      ...tables
+        .filter((taking) => !isStamped(taking))
+        .flatMap((taking) => rangesOf(writer, taking).map((range) => ({ group: [taking], range }))),
+    ]
+    const found = await sideBySide(readers, pieces, options, (reader, { group, range }, signal) =>
+      heldNow(reader, group, { ...range, signal }),
+    )
+    const held = Map.groupBy(found.flat(), ([table]) => table)
     for (const [table, kept] of tables) {
-      const now = (held.get(table) ?? []).map(([, sum]) => sum).reduce(together)
-      const isAsTaken = now.rows === kept.rows && (now.by === 'stamp' || now.sum === kept.sum)
-      const isAsBegun = kept.begun === undefined || kept.begun.by === 'glance' || isSame(kept.begun, now)
-      writer.checked(kept, !(isAsTaken && isAsBegun))
+      const now = (held.get(table) ?? []).map(([, each]) => each).reduce(together)
+      writer.checked(kept, !isAsBefore(kept, now))
     }
   })
-}
-
-const together = (a: Held, b: Held): Held => ({ rows: a.rows + b.rows, sum: addSums(a.sum, b.sum), by: a.by })
-
-/** Leaves of a range that is summed up at once. */
-const LEAVES_A_RANGE = 128
-
-/** A table in ranges of its keys, all of it between them: what was born beyond the last key too. */
-function rangesOf(writer: BaselineWriter, [table, kept]: Taking): readonly KeyRange[] {
-  const isWhole = table.key.length === 0 || kept.begun?.by === 'stamp' || !new Printer(kept.method).byServer
-  const cuts = isWhole ? [] : writer.lasts(kept, LEAVES_A_RANGE)
-  return [...cuts, undefined].map((upTo, at) => {
-    const after = cuts[at - 1]
-    return { ...(after === undefined ? {} : { after }), ...(upTo === undefined ? {} : { upTo }) }
-  })
-}
-
-async function stampOf(reader: Reader, table: Table, signal: AbortSignal): Promise<Held | undefined> {
-  const stamp = await reader.stamp?.(table, signal)
-  return stamp === undefined ? undefined : { ...stamp, by: 'stamp' }
-}
-
-/** `known`: its rows, about, which aren't counted. */
-async function glanceOf(
-  reader: Reader,
-  table: Table,
-  known: number | (() => Promise<number>),
-  signal: AbortSignal,
-): Promise<Held | undefined> {
-  const sum = await reader.glance?.(table, signal)
-  return sum === undefined ? undefined : { rows: typeof known === 'number' ? known : await known(), sum, by: 'glance' }
 }
 
 /** Opens readers for so many tables; with none of them, nothing is asked. */
@@ -229,24 +172,6 @@ async function sideBySide<I, T>(
   })
   return results
 }
-
-async function sumNow(
-  reader: Reader,
-  table: Table,
-  { method, printing }: Pick<TableProgress, 'method' | 'printing'>,
-  range: KeyRange & { readonly signal: AbortSignal },
-): Promise<Held> {
-  const printer = new Printer(method)
-  if (printer.byServer) return { ...(await printer.sum(reader, table, printing, range)), by: 'prints' }
-  let [rows, sum] = [0, 0n]
-  for await (const batch of printer.prints(reader, table, printing, range)) {
-    rows += batch.length
-    sum = batch.reduce((total, row) => addSums(total, BigInt(`0x${row.print}`)), sum)
-  }
-  return { rows, sum, by: 'prints' }
-}
-
-const isSame = (a: Held, b: Held): boolean => a.by === b.by && a.rows === b.rows && a.sum === b.sum
 
 /** Leaves that were taken of the same things, in the same way and order. */
 const isSameStart = (kept: BaselineTable, start: Pick<BaselineTable, 'method' | 'printing' | 'keyOrder'>): boolean =>

@@ -100,12 +100,16 @@ export function readerOn(session: Session, connections: Connections, { consisten
         () => countRows(session, connections, table, signal),
         (rows) => rows,
       ),
-    glance: (table, signal) =>
-      readings.asked(
-        table,
-        () => checksumOf(session, connections, table, signal),
+    glances: async (tables, signal) => {
+      for (const table of tables) await standing.reads(table)
+      const [first] = tables
+      if (first === undefined) return []
+      return await readings.asked(
+        first,
+        () => checksumsOf(session, connections, tables, signal),
         () => 1,
-      ),
+      )
+    },
     ...printPowers(session, connections, readings),
     note: (tables) => standing.note(tables),
     settle: () => standing.settle(),
@@ -165,20 +169,21 @@ const blocks = (session: Session, connections: Connections, table: Table, option
   stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options)
 
 /**
- * A sum of CRC-32 of each row, which the server takes while it reads them ("CHECKSUM TABLE Statement"); it sees what the transaction sees.
- * NULL where it can't.
+ * Sums of CRC-32 of each row, which the server takes while it reads them ("CHECKSUM TABLE Statement"), one after the other; it sees what
+ * the transaction sees. NULL where it can't.
  */
-async function checksumOf(
+async function checksumsOf(
   session: Session,
   connections: Connections,
-  table: Table,
+  tables: readonly Table[],
   signal: AbortSignal | undefined,
-): Promise<bigint | undefined> {
+): Promise<readonly (bigint | undefined)[]> {
+  const sums: (bigint | undefined)[] = []
+  const sql = `CHECKSUM TABLE ${tables.map(({ name }) => quoteTable(name)).join(', ')}`
   const collector = new CellCollector([TABLE_NAME, DIGITS])
-  const options = signal ? { signal } : {}
-  for await (const [row] of stream(session, connections, `CHECKSUM TABLE ${quoteTable(table.name)}`, collector, options))
-    return row?.[1] === null || row?.[1] === undefined ? undefined : BigInt(row[1])
-  return undefined
+  for await (const batch of stream(session, connections, sql, collector, signal ? { signal } : {}))
+    for (const [, sum] of batch) sums.push(sum === null || sum === undefined ? undefined : BigInt(sum))
+  return sums
 }
 
 const TABLE_NAME: Column = { ...DIGITS, name: 'table', codec: 'text' }
