@@ -111,19 +111,21 @@ export interface Reader {
    */
   sums?(table: Table, printing: Printing, ranges: readonly KeyRange[], signal?: AbortSignal): Promise<readonly RangeSum[]>
   /**
-   * How many rows a table has, and a checksum over what the server itself notes of each row's last write: another one after any row was
-   * inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
+   * How many rows each of these tables has (64 at most), and a checksum over what the server itself notes of each row's last write: another
+   * one after any row was inserted, changed or deleted, the same as long as none was. Takes a fraction of what `sum` takes. Optional power.
    */
-  stamp?(table: Table, signal?: AbortSignal): Promise<RangeSum>
+  stamps?(tables: readonly Table[], signal?: AbortSignal): Promise<readonly RangeSum[]>
+  /** Weaker checksums of tables' content, in a fraction of `sum`'s time, for this server alone; it may have none. Optional power: for want of `stamps`. */
+  glances?(tables: readonly Table[], signal?: AbortSignal): Promise<readonly (bigint | undefined)[]>
   /** How many rows a table has, counted by the server, which sends none of them: exact while nobody writes there. Optional power. */
   count?(table: Table, signal?: AbortSignal): Promise<number>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
   /**
-   * `prints` where no column is apart, packed by the server, `rows` at a time but for the last: of a long table, that takes a fraction of
-   * what taking its rows apart takes here. Optional power: with `fingerprintMethod`.
+   * `prints` where no column is apart, packed, `rows` at a time but for the last: of a long table, that takes a fraction of
+   * what taking its rows apart takes here. `undefined` of a table that isn't worth it. Optional power: with `fingerprintMethod`.
    */
-  packedPrints?(table: Table, printing: Printing, rows: number, options?: ReadOptions): AsyncIterable<PackedPrints>
+  packedPrints?(table: Table, printing: Printing, rows: number, options?: ReadOptions): AsyncIterable<PackedPrints> | undefined
   /**
    * `prints` of the rows in several ranges, none of which overlaps another, asked for together; in no set order. At most 1,000 ranges.
    * Optional power: with `fingerprintMethod`; without it, ranges are asked for one by one.

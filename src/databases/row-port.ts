@@ -66,7 +66,10 @@ export interface WholePrintedRow extends PrintedRow {
 /** Fingerprints of some rows that follow one another, without what can be told from them. */
 export interface PackedPrints {
   readonly rows: number
-  /** Of each row the first 12 bytes of SHA-256 over its key, a JSON array of its cells (none in a table without a key); the 8 of `print`. */
+  /**
+   * Of each row its key and the 8 bytes of `print`. The key, where it is nothing but whole numbers, as 8 bytes each (signed, big-endian);
+   * of any other the first 12 bytes of SHA-256 over a JSON array of its cells; nothing in a table without one.
+   */
   readonly prints: Buffer
   /** The last row's key. */
   readonly last: KeyCells

@@ -56,7 +56,7 @@ async function bornKeys(scratch: DatabaseSync, reading: SideReading): Promise<nu
       for await (const batch of reader.rows(table, signal ? { signal } : {}))
         yield batch.map((row) => ({ ...keys.print(row), ...NO_CONTENT }))
     }
-    const leaf = (at: number) => (base?.leaf(at) ?? []).map(({ digest }) => ({ digest, state: NO_CONTENT }))
+    const leaf = (at: number) => (base?.leaf(at) ?? []).map(({ id }) => ({ id, state: NO_CONTENT }))
     const side = new SideReader(reading.store, leaf)
     await side.read(rows(), base?.bounds ?? [])
     side.end()

@@ -9,9 +9,9 @@ export interface TableStart extends Pick<BaselineTable, 'method' | 'printing' | 
   readonly name: string
 }
 
-/** What a table held at one moment: by the sum of its rows' fingerprints, or by their stamps (`Reader.stamp`). */
+/** What a table held at one moment: by the sum of its rows' fingerprints, by their stamps (`Reader.stamps`), or at a glance (`Reader.glances`). */
 export interface Held extends RangeSum {
-  readonly by: 'prints' | 'stamp'
+  readonly by: 'prints' | 'stamp' | 'glance'
 }
 
 /** A table as far as it is kept. */
@@ -29,11 +29,12 @@ const progressOf = (row: Readonly<Record<string, unknown>>): TableProgress => ({
   isNew: false,
 })
 
-const STAMP = 'stamp '
-const heldOf = (rows: number, text: string): Held =>
-  text.startsWith(STAMP)
-    ? { rows, sum: BigInt(text.slice(STAMP.length)), by: 'stamp' }
-    : { rows, sum: BigInt(text), by: 'prints' }
+/** The kind stands before the number, but for fingerprints. */
+const heldOf = (rows: number, text: string): Held => {
+  const by = (['stamp', 'glance'] as const).find((kind) => text.startsWith(kind))
+  return by === undefined ? { rows, sum: BigInt(text), by: 'prints' } : { rows, sum: BigInt(text.slice(by.length)), by }
+}
+const heldText = ({ sum, by }: Held): string => (by === 'prints' ? String(sum) : `${by} ${sum}`)
 
 /** Leaves that are put on disk together. */
 const LEAVES_TOGETHER = 64
@@ -81,10 +82,9 @@ export class BaselineWriter {
   }
 
   /** Notes what a table held before anything of it was fingerprinted. */
-  note({ ordinal }: BaselineTable, { rows, sum, by }: Held): void {
+  note({ ordinal }: BaselineTable, held: Held): void {
     const update = 'UPDATE baseline_tables SET begun_rows = ?, begun_sum = ? WHERE ordinal = ?'
-    const text = by === 'stamp' ? `${STAMP}${sum}` : String(sum)
-    this.#later(() => this.#store.prepared(update).run(rows, text, ordinal))
+    this.#later(() => this.#store.prepared(update).run(held.rows, heldText(held), ordinal))
   }
 
   /** How far a table is kept. */
@@ -94,6 +94,14 @@ export class BaselineWriter {
       .get(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE)
     if (row === undefined) return { leaves: 0, last: undefined }
     return { leaves: (Number(row.id) % LEAVES_A_TABLE) + 1, last: row.last === '' ? undefined : keyCells(String(row.last)) }
+  }
+
+  /** The last keys of every so many leaves of a table that is on disk. */
+  lasts({ ordinal }: BaselineTable, leaves: number): readonly KeyCells[] {
+    const rows = this.#store
+      .prepared('SELECT last FROM leaves WHERE id >= ? AND id < ? AND id % ? = ? ORDER BY id')
+      .all(ordinal * LEAVES_A_TABLE, (ordinal + 1) * LEAVES_A_TABLE, leaves, leaves - 1)
+    return rows.map(({ last }) => keyCells(String(last)))
   }
 
   /** Keeps a further leaf of a table, which is so far with it. */

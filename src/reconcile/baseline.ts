@@ -4,11 +4,11 @@ import { allAtOnce } from '../base/turns.ts'
 import type { Database, Printing, Reader } from '../databases/port.ts'
 import { fullName, type Table } from '../databases/schema.ts'
 import { type BaselineTable, baselinePath } from './baseline-file.ts'
-import { addSums } from './baseline-leaf.ts'
+import { begunAs, groupsOf, heldNow, isAsBefore, isStamped, rangesOf, together } from './baseline-held.ts'
 import { type Taking, takeRanges } from './baseline-ranges.ts'
-import { BaselineWriter, type Held, type TableProgress } from './baseline-writer.ts'
+import { BaselineWriter } from './baseline-writer.ts'
 import { keyOrder } from './key-order.ts'
-import { commonMethod, Printer, printingFor } from './printing.ts'
+import { commonMethod, printingFor } from './printing.ts'
 
 export interface BaselineOptions {
   /** The run's folder. */
@@ -20,6 +20,8 @@ export interface BaselineOptions {
   readonly tables: readonly Table[]
   /** Readers side by side; one when absent. */
   readonly connections?: number
+  /** Rows of a table, about, where that is known. */
+  readonly about?: (table: Table) => number
   /** What of a table is fingerprinted; all of it when absent. */
   readonly printingOf?: (table: Table) => Printing
   /** Rows of one leaf. */
@@ -103,41 +105,44 @@ async function takeBegun(writer: BaselineWriter, options: BaselineOptions, begun
   const whole = begun.filter(([, { complete }]) => complete)
   const left = begun.filter(([, { complete }]) => !complete)
   const taken = await reading(options, left.length, async (readers) => {
-    const tables = await sideBySide(readers, left, options, (reader, taking, signal) => begunAs(writer, reader, taking, signal))
-    return await takeRanges({ writer, readers, tables, leafRows: options.leafRows, signal: options.signal, counted })
+    const groups = groupsOf(left, readers.length)
+    const asked = await sideBySide(readers, groups, options, (reader, group, signal) =>
+      begunAs(writer, reader, group, { signal, about: options.about }),
+    )
+    return await takeRanges({
+      writer,
+      readers,
+      tables: asked.flat(),
+      leafRows: options.leafRows,
+      signal: options.signal,
+      counted,
+    })
   })
   return [...whole, ...(taken ?? [])]
 }
 
-/** Notes what a table holds before any of it is fingerprinted; of one that was begun before, whether it was written to since. */
-async function begunAs(writer: BaselineWriter, reader: Reader, [table, kept]: Taking, signal: AbortSignal): Promise<Taking> {
-  const stamp = await stampOf(reader, table, signal)
-  if (kept.begun === undefined) {
-    // By sums where they don't take as long as the fingerprints themselves.
-    const isSummed = stamp === undefined && new Printer(kept.method).byServer
-    const begun = isSummed ? await sumNow(reader, table, kept, signal) : stamp
-    if (begun !== undefined) writer.note(kept, begun)
-    return [table, { ...kept, begun }]
-  }
-  if (stamp === undefined || isSame(kept.begun, stamp)) return [table, kept]
-  writer.checked(kept, true)
-  return [table, { ...kept, written: true }]
-}
-
-/** Asks a table once more what it holds: one that was written to meanwhile isn't what was restored. */
-const checkAll = (writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<unknown> =>
-  reading(options, tables.length, (readers) =>
-    sideBySide(readers, tables, options, async (reader, [table, kept], signal) => {
-      const stamp = kept.begun?.by === 'stamp' ? await stampOf(reader, table, signal) : undefined
-      const now = stamp ?? (await sumNow(reader, table, kept, signal))
-      const isAsTaken = now.rows === kept.rows && (now.by === 'stamp' || now.sum === kept.sum)
-      writer.checked(kept, !isAsTaken || (kept.begun !== undefined && !isSame(kept.begun, now)))
-    }),
-  )
-
-async function stampOf(reader: Reader, table: Table, signal: AbortSignal): Promise<Held | undefined> {
-  const stamp = await reader.stamp?.(table, signal)
-  return stamp === undefined ? undefined : { ...stamp, by: 'stamp' }
+/**
+ * Asks each table once more what it holds: one that was written to meanwhile isn't what was restored. Of a large one without a stamp, all
+ * readers sum up ranges of its keys.
+ */
+async function checkAll(writer: BaselineWriter, options: BaselineOptions, tables: readonly Taking[]): Promise<void> {
+  writer.flush()
+  await reading(options, tables.length, async (readers) => {
+    const pieces = [
+      ...groupsOf(tables.filter(isStamped), readers.length).map((group) => ({ group, range: {} })),
+      ...tables
+        .filter((taking) => !isStamped(taking))
+        .flatMap((taking) => rangesOf(writer, taking).map((range) => ({ group: [taking], range }))),
+    ]
+    const found = await sideBySide(readers, pieces, options, (reader, { group, range }, signal) =>
+      heldNow(reader, group, { ...range, signal }),
+    )
+    const held = Map.groupBy(found.flat(), ([table]) => table)
+    for (const [table, kept] of tables) {
+      const now = (held.get(table) ?? []).map(([, each]) => each).reduce(together)
+      writer.checked(kept, !isAsBefore(kept, now))
+    }
+  })
 }
 
 /** Opens readers for so many tables; with none of them, nothing is asked. */
@@ -149,42 +154,24 @@ async function reading<T>(
   return tables === 0 ? undefined : await database.read(connections, work)
 }
 
-/** Does something with each table through whichever reader is free; the results in the tables' order. */
-async function sideBySide<T>(
+/** Does something with each thing through whichever reader is free; the results in their order. */
+async function sideBySide<I, T>(
   readers: readonly Reader[],
-  tables: readonly Taking[],
+  things: readonly I[],
   { signal }: BaselineOptions,
-  each: (reader: Reader, taking: Taking, signal: AbortSignal) => Promise<T>,
+  each: (reader: Reader, thing: I, signal: AbortSignal) => Promise<T>,
 ): Promise<readonly T[]> {
   const results: T[] = []
-  const waiting = [...tables.entries()]
+  const waiting = [...things.entries()]
   await allAtOnce(readers, signal, async (reader, stop) => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       stop.throwIfAborted()
-      const [at, taking] = next
-      results[at] = await each(reader, taking, stop)
+      const [at, thing] = next
+      results[at] = await each(reader, thing, stop)
     }
   })
   return results
 }
-
-async function sumNow(
-  reader: Reader,
-  table: Table,
-  { method, printing }: Pick<TableProgress, 'method' | 'printing'>,
-  signal: AbortSignal,
-): Promise<Held> {
-  const printer = new Printer(method)
-  if (printer.byServer) return { ...(await printer.sum(reader, table, printing, { signal })), by: 'prints' }
-  let [rows, sum] = [0, 0n]
-  for await (const batch of printer.prints(reader, table, printing, { signal })) {
-    rows += batch.length
-    sum = batch.reduce((total, row) => addSums(total, BigInt(`0x${row.print}`)), sum)
-  }
-  return { rows, sum, by: 'prints' }
-}
-
-const isSame = (a: Held, b: Held): boolean => a.by === b.by && a.rows === b.rows && a.sum === b.sum
 
 /** Leaves that were taken of the same things, in the same way and order. */
 const isSameStart = (kept: BaselineTable, start: Pick<BaselineTable, 'method' | 'printing' | 'keyOrder'>): boolean =>

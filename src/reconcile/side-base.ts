@@ -23,8 +23,8 @@ export class TableBase {
   leaf(leaf: number): readonly BaseRow[] {
     const rows = this.#file.leaf(this.table, leaf)
     if (this.#sameApart) return rows
-    return rows.map(({ digest, state: { print } }) => ({
-      digest,
+    return rows.map(({ id, state: { print } }) => ({
+      id,
       state: { print, rest: this.#noneApart ? print : '', apart: [] },
     }))
   }

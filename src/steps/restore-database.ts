@@ -13,7 +13,7 @@ import {
 import type { PlannedStatement } from '../databases/plan/statements.ts'
 import type { Database, OrphanRule, TableSize } from '../databases/port.ts'
 import { fullName, type Identity, type Schema, type Table } from '../databases/schema.ts'
-import { isFuzzy, partsOf } from '../databases/snapshot/manifest.ts'
+import { isFuzzy, partsOf, rowsOf } from '../databases/snapshot/manifest.ts'
 import { SnapshotStore } from '../databases/snapshot/store.ts'
 import { takeBaseline } from '../reconcile/baseline.ts'
 import { baselinePath, baselineTables } from '../reconcile/baseline-file.ts'
@@ -224,10 +224,8 @@ class RestoreDatabase implements Step<RestoreChange> {
     const rules = rulesFor(this.#world, schema)
     await analyse(run, target, copiedTables(this.#world, schema))
     const tables = trackedTables(this.#world, schema)
-    const total = tables.reduce(
-      (rows, table) => rows + partsOf(manifest, fullName(table.name)).reduce((sum, part) => sum + part.rows, 0),
-      0,
-    )
+    const saved = ({ name }: Table): number => rowsOf(manifest, fullName(name))
+    const total = tables.reduce((rows, table) => rows + saved(table), 0)
     await this.#world.effects('take baseline', () =>
       takeBaseline({
         directory: run.directory,
@@ -235,6 +233,7 @@ class RestoreDatabase implements Step<RestoreChange> {
         tables,
         connections: this.#world.new.connections,
         ...(this.#world.old.database === undefined ? {} : { peer: this.#world.old.database }),
+        about: saved,
         printingOf: (table: Table) => printingFor(table, rules(table)),
         signal: run.signal,
         onRows: (rows) => run.progress(rows, Math.max(total, rows), 'rows', 'baseline'),

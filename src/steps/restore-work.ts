@@ -169,7 +169,8 @@ export async function rememberRestored(
 export async function countRows(database: Pick<Database, 'read'>, table: Table, signal: AbortSignal): Promise<number> {
   return database.read(1, async ([reader]) => {
     if (reader.count !== undefined) return await reader.count(table, signal)
-    if (reader.stamp !== undefined) return (await reader.stamp(table, signal)).rows
+    const [stamp] = (await reader.stamps?.([table], signal)) ?? []
+    if (stamp !== undefined) return stamp.rows
     let rows = 0
     for await (const batch of reader.rows(keyOnly(table), { signal })) rows += batch.length
     return rows

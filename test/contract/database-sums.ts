@@ -155,7 +155,7 @@ export function sumContract(contract: Contract): void {
       })
     })
 
-    it('are the same where the server packs them, so many rows at a time', async () => {
+    it('are the same where they come packed, so many rows at a time', async () => {
       const { shop, database, schema } = await filled(contract)
       for (const visitor of ['ada', 'ada', null, '']) await shop.insert('visits', { page: '/', visitor })
       await database.read(1, async ([reader]) => {
@@ -168,8 +168,10 @@ export function sumContract(contract: Contract): void {
             table.key.length === 0 ? [{}] : [{}, between(keys[0], keys.at(-2)), { after: keys.at(-1) ?? [] }]
           for (const range of ranges) {
             const expected = table.key.length === 0 ? whole : await collectPrints(reader, table, printingOf(table), range)
+            const packed = reader.packedPrints(table, printingOf(table), 3, range)
+            if (packed === undefined) continue
             const leaves: PackedPrints[] = []
-            for await (const leaf of reader.packedPrints(table, printingOf(table), 3, range)) leaves.push(leaf)
+            for await (const leaf of packed) leaves.push(leaf)
             expect(leaves.map(({ rows }) => rows)).toEqual(portionsOf(expected, 3).map(({ length }) => length))
             // Rows of a table without a key come in no set order.
             if (table.key.length === 0) continue

@@ -1,8 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openMysql } from '../../src/databases/mysql/index.ts'
 import { framedText } from '../../src/databases/mysql/print-sql.ts'
-import type { Database } from '../../src/databases/port.ts'
+import type { Database, PackedPrints } from '../../src/databases/port.ts'
 import type { Column, Table } from '../../src/databases/schema.ts'
+import { takeBaseline } from '../../src/reconcile/baseline.ts'
+import { baselineTables } from '../../src/reconcile/baseline-file.ts'
+import { packedLeaf, packLeaf, unpackLeaf } from '../../src/reconcile/baseline-leaf.ts'
 import { countRows } from '../../src/steps/restore-work.ts'
 import { failureOf, rowsOf } from '../contract/database-kit.ts'
 import { printingOf, printingPowers, printsOf, sumOf, unpacker } from '../contract/database-prints-kit.ts'
@@ -94,6 +100,51 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('fingerprints on MariaDB'), ()
     expect(await sumOf(two.database, two.table)).toEqual(await sumOf(one.database, one.table))
     const cells = await printsOf(one.database, one.table, printingOf(one.table, { without: ['id'] }))
     expect(new Set(cells.map(({ print }) => print)).size).toBe(6)
+  })
+
+  it.each([
+    ['a row that was not yet fingerprinted is changed', "UPDATE t SET note = 'other' WHERE id = 2990", true],
+    ['one that was is', "UPDATE t SET note = 'other' WHERE id = 1", true],
+    ['nothing is written', 'SELECT 1', false],
+  ])('of a baseline tell, when it goes on after a stop, whether meanwhile %s', async (_what, sql, isWritten) => {
+    const made = await server.database()
+    await made.sql('CREATE TABLE t (id int PRIMARY KEY, note varchar(20) NOT NULL)')
+    const values = Array.from({ length: 3000 }, (_, at) => `(${at + 1}, 'note ${at}')`)
+    await made.sql(`INSERT INTO t VALUES ${values.join(', ')}`)
+    const { database, table } = await open(made)
+    const directory = await mkdtemp(join(tmpdir(), 'migrate-baseline-'))
+    closing.push(() => rm(directory, { recursive: true }))
+    const stop = new AbortController()
+    const onRows = (rows: number): void => {
+      if (rows >= 2000) stop.abort(new Error('stopped by the test'))
+    }
+    const some = takeBaseline({ directory, database, tables: [table], leafRows: 16, signal: stop.signal, onRows })
+    await expect(some).rejects.toThrow('stopped by the test')
+    await made.sql(sql)
+    await takeBaseline({ directory, database, tables: [table], leafRows: 16 })
+    const taken = (await baselineTables(directory)).get('t')
+    expect(taken).toMatchObject({ rows: 3000, written: isWritten })
+  })
+
+  it('come packed also with keys beyond what a number with a sign holds', async () => {
+    const made = await server.database()
+    await made.sql(`CREATE TABLE t (id bigint unsigned, line int, PRIMARY KEY (id, line));
+      INSERT INTO t VALUES (7, -1), (7, 2), (9223372036854775807, 1), (9223372036854775808, 1), (18446744073709551615, 2)`)
+    const { database, table } = await open(made)
+    const expected = (await printsOf(database, table)).map((row) => packLeaf([row]))
+    await database.read(1, async ([reader]) => {
+      for (const [size, leaves] of [
+        [1, 5],
+        [2, 3],
+      ] as const) {
+        const packed: PackedPrints[] = []
+        for await (const some of reader.packedPrints?.(table, printingOf(table), size) ?? []) packed.push(some)
+        expect(packed).toHaveLength(leaves)
+        if (size === 1) expect(packed.map(packedLeaf)).toEqual(expected)
+        const rows = packed.flatMap((each) => unpackLeaf(packedLeaf(each)).map(({ state }) => state.print))
+        expect(rows).toEqual((await printsOf(database, table)).map(({ print }) => print))
+      }
+    })
   })
 
   it('fill the room that the least server gives them without a gap', async () => {

@@ -215,8 +215,11 @@ describe('PostgreSQL’s fingerprints', () => {
     const { from, database, table } = await made(PARTS)
     const stamp = () =>
       database.read(1, async ([reader]) => {
-        if (reader.stamp === undefined) throw new Error('the adapter has no stamp')
-        return await reader.stamp(table(name))
+        if (reader.stamps === undefined) throw new Error('the adapter has no stamps')
+        const [alone] = await reader.stamps([table(name)])
+        expect((await reader.stamps([table('people'), table('visits'), table(name)])).at(-1)).toEqual(alone)
+        if (alone === undefined) throw new Error('no stamp came')
+        return alone
       })
     const seen = [await stamp()]
     for (const deed of [

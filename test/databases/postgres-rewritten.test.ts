@@ -80,7 +80,7 @@ describe('a table of postgres that is changed once a snapshot stands', () => {
           for await (const { rows } of reader.blocks?.(table, { after: ['0'], upTo: ['500'] }) ?? []) expect.fail(`${rows} rows`)
         },
         async () => reader.sum?.(table, { columns: ['id'], apart: [] }),
-        async () => reader.stamp?.(table),
+        async () => reader.stamps?.([table, table]),
       ]
       const ends: string[] = []
       for (const way of ways) {

@@ -2,15 +2,17 @@ import { hash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../src/databases/port.ts'
 import { openPostgres } from '../../src/databases/postgres/index.ts'
-import type { Table } from '../../src/databases/schema.ts'
+import { fullName, type Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
 import { baselineTables, openBaseline } from '../../src/reconcile/baseline-file.ts'
 import { PARKING } from '../../src/reconcile/policy.ts'
 import { printingFor } from '../../src/reconcile/printing.ts'
 import { Reconciler } from '../../src/reconcile/reconciler.ts'
+import { startCounter } from '../bench/databases/round-trips.ts'
 import { startTestPostgres, type TestDatabase, type TestPostgres } from '../servers/postgres.ts'
 
 /** Enough rows that readers share them; keys below 0, with gaps, and of text in no order; a table without rows, and one without a key. */
@@ -68,7 +70,7 @@ describe('a baseline of a PostgreSQL server', () => {
       const inOrder = [...file.tables()].sort(([one], [other]) => (one < other ? -1 : 1))
       return inOrder.map(([name, table]) => {
         const rows = file.bounds(table).flatMap(({ leaf }) => file.leaf(table, leaf))
-        const told = rows.map(({ digest, state }) => `${digest} ${state.print}`)
+        const told = rows.map(({ id, state }) => `${id} ${state.print}`)
         return { name, rows: table.rows, sum: table.sum, written: table.written, told: hash('sha256', told.join('\n')) }
       })
     } finally {
@@ -135,6 +137,41 @@ describe('a baseline of a PostgreSQL server', () => {
     await shop.sql('VACUUM (FREEZE, ANALYZE) lines')
     await takeBaseline({ directory, database, tables, connections: 3 })
     expect(await written(directory)).toEqual(NOTHING_WRITTEN)
+  })
+
+  it('asks little of many small tables, to load them and to take theirs', async () => {
+    const [full, bare] = [await server.database(), await server.database()]
+    const names = Array.from({ length: 40 }, (_, at) => `t${at}`)
+    const create = names.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY, note text)`).join(';')
+    for (const each of [full, bare]) await each.sql(create)
+    await full.sql(names.map((name) => `INSERT INTO ${name} VALUES (1, '${name}'), (2, NULL)`).join(';'))
+    const source = openPostgres(full.options())
+    const { host, port, user, database: name } = bare.options()
+    const counter = await startCounter({ host, port, user, database: name, password: '' })
+    const target = openPostgres({ ...bare.options(), port: counter.place.port, host: counter.place.host })
+    try {
+      const { tables: small } = await source.schema()
+      const loads = await source.read(1, async ([reader]) => {
+        const read: { table: Table; blocks: AsyncIterable<Buffer>; mark: { run: string; name: string } }[] = []
+        for (const table of small) {
+          const held: Buffer[] = []
+          for await (const { bytes } of reader.blocks?.(table) ?? []) held.push(bytes)
+          read.push({ table, blocks: Readable.from(held), mark: { run: 'copy', name: table.name.name } })
+        }
+        return read
+      })
+      expect(await target.loadTogether?.(loads)).toEqual(small.map(() => 2))
+      expect(counter.count).toBeLessThan(20)
+      const directory = await folder()
+      const before = counter.count
+      await takeBaseline({ directory, database: target, tables: small, connections: 2 })
+      expect(await written(directory)).toEqual(Object.fromEntries(small.map((table) => [fullName(table.name), false])))
+      // One for each table's fingerprints; what it holds before and after them is asked of several at once.
+      expect(counter.count - before).toBeLessThan(small.length + 30)
+    } finally {
+      await Promise.all([source.close(), target.close()])
+      await counter.close()
+    }
   })
 
   it('tells tables and columns apart whose names differ in the case of letters alone, and so does what is carried by it', async () => {

@@ -1,16 +1,20 @@
+import { hash } from 'node:crypto'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import type { Row } from '../../src/databases/port.ts'
 import { fullName, type Table } from '../../src/databases/schema.ts'
 import { takeBaseline } from '../../src/reconcile/baseline.ts'
 import { rowsBornSince } from '../../src/reconcile/baseline-born.ts'
-import { baselinePath, baselineTables, hasWholeBaseline } from '../../src/reconcile/baseline-file.ts'
+import { baselinePath, baselineTables, hasWholeBaseline, openBaseline } from '../../src/reconcile/baseline-file.ts'
 import { MemoryDatabase } from '../fakes/memory-database.ts'
 import type { MemoryDatabaseOptions } from '../fakes/memory-options.ts'
 import { add, change, column, remove, serverWith, tableOf } from './compare-kit.ts'
+
+type Server = Awaited<ReturnType<typeof serverWith>>
 
 const orders = tableOf(['id'], [column('id', 'integer'), column('note')])
 const numbered = (count: number): readonly Row[] => Array.from({ length: count }, (_, at) => [String(at - 5), `note ${at}`])
@@ -105,6 +109,20 @@ describe('taking a baseline', () => {
     expect(await written(orders)).toBe(true)
   })
 
+  it.each([
+    ['a row of the first range', (server: Server) => change(server, orders, ['-5', 'from a worker'])],
+    ['a row of the last one', (server: Server) => change(server, orders, ['2990', 'from a worker'])],
+    ['a row that is new beyond them all', (server: Server) => add(server, orders, [['5000', 'from a worker']])],
+    ['nothing', async () => undefined],
+  ])('sums up a large table in ranges of its keys, and tells when somebody writes %s', async (what, write) => {
+    const server = await serverWith(orders, numbered(3000))
+    const { onCall, calls } = atBatch(2, () => write(server))
+    await takeBaseline({ directory, database: new MemoryDatabase(server, { onCall }), tables: [orders], leafRows: 8 })
+    expect(await written(orders)).toBe(what !== 'nothing')
+    // Once before the rows, and then in three ranges of 1,024.
+    expect(calls.sum).toBe(4)
+  })
+
   it('tells when somebody wrote between a baseline that was stopped and the one that goes on', async () => {
     const server = await serverWith(orders, numbered(100_000))
     const stopped = atBatch(80, () => {
@@ -144,6 +162,46 @@ describe('taking a baseline', () => {
     expect((await baselineTables(directory)).get('things')?.rows).toBe(count)
     const { size } = await stat(baselinePath(directory))
     expect(size / count).toBeLessThanOrEqual(24)
+  })
+
+  it('keeps keys that are whole numbers as they are, and others by their digests, leaf by leaf', async () => {
+    const keys = ['-9223372036854775808', '-1', '0', '9007199254740993', '9223372036854775807', '9223372036854775808', '007', 'ä']
+    const table = tableOf(['id'], [column('id'), column('note')])
+    const server = await serverWith(
+      table,
+      keys.map((key) => [key, 'x']),
+    )
+    await takeBaseline({ directory, database: new MemoryDatabase(server), tables: [table], leafRows: 1 })
+    const file = await openBaseline(directory)
+    const held = file?.table(table)
+    if (file === undefined || held === undefined) throw new Error('there is no baseline')
+    const ids = file.bounds(held).flatMap(({ leaf }) => file.leaf(held, leaf).map(({ id }) => id))
+    file.close()
+    const isKept = (key: string): boolean => /^(0|-?[1-9]\d*)$/.test(key) && key !== '9223372036854775808'
+    const expected = keys.map((key) => (isKept(key) ? JSON.stringify([key]) : hash('sha256', JSON.stringify([key])).slice(0, 24)))
+    expect(ids.toSorted()).toEqual(expected.toSorted())
+    await add(server, table, [['12', 'born']])
+    expect(await rowsBornSince(directory, new MemoryDatabase(server), table, signal)).toBe(1)
+  })
+
+  it('reads a baseline of earlier, which has the digest of every key', async () => {
+    const server = await serverWith(orders, numbered(3000))
+    const database = new MemoryDatabase(server)
+    await takeBaseline({ directory, database, tables: [orders] })
+    const store = new DatabaseSync(baselinePath(directory))
+    for (const { id, rows, prints } of store.prepare('SELECT id, rows, prints FROM leaves ORDER BY id').all()) {
+      const leaf = Buffer.from(prints as Uint8Array)
+      const earlier = Array.from({ length: Number(rows) }, (_, at) => {
+        const key = JSON.stringify([String(leaf.readBigInt64BE(at * 16))])
+        return Buffer.concat([hash('sha256', key, 'buffer').subarray(0, 12), leaf.subarray(at * 16 + 8, at * 16 + 16)])
+      })
+      store.prepare('UPDATE leaves SET prints = ? WHERE id = ?').run(Buffer.concat(earlier), id ?? null)
+    }
+    store.close()
+    expect(await rowsBornSince(directory, database, orders, signal)).toBe(0)
+    await add(server, orders, [['-100', 'below all']])
+    await remove(server, orders, ['8', ''])
+    expect(await rowsBornSince(directory, database, orders, signal)).toBe(1)
   })
 
   it('knows the rows that were born since, by key or by content', async () => {

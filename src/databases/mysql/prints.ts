@@ -47,7 +47,7 @@ function printOf(cell: Cell | undefined, table: Table): Fingerprint {
   return cell.toLowerCase().padStart(16, '0')
 }
 
-const unprinted = (table: Table): MigrateError =>
+export const unprinted = (table: Table): MigrateError =>
   new MigrateError(
     'fingerprint-missing',
     `The server gave no fingerprint for a row of ${fullName(table.name)} (a string function gives NULL beyond max_allowed_packet). Nothing was changed.`,

@@ -1,9 +1,10 @@
 import { MigrateError } from '../../base/errors.ts'
-import type { Block, KeyCells, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
-import { fullName, readableColumns, type Table } from '../schema.ts'
+import type { Block, KeyCells, PackedPrints, PrintedRow, Reader, ReadOptions, Row } from '../port.ts'
+import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
 import { BlockCollector } from './blocks.ts'
 import type { Connections } from './connection.ts'
 import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
+import { hasNumbersKey, packedPrints } from './packed-prints.ts'
 import { DIGITS, printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
@@ -81,7 +82,6 @@ class Readings {
 /** A reader on one session, which is in a snapshot's transaction. Whoever gives the session back sets `resultsAs('text')`. */
 export function readerOn(session: Session, connections: Connections, { consistent, standing }: Snapshot): Reader {
   const readings = new Readings(session, connections, standing)
-  const long = (batch: readonly unknown[]): number => batch.length
   return {
     consistent,
     rows: (table, options = {}) => {
@@ -114,38 +114,70 @@ export function readerOn(session: Session, connections: Connections, { consisten
         () => countRows(session, connections, table, signal),
         (rows) => rows,
       ),
-    sum: (table, printing, range = {}) =>
-      readings.asked(
-        table,
-        range.signal,
-        () => sumOf(session, connections, table, printing, range),
-        (sum) => sum.rows,
-      ),
-    sums: (table, printing, ranges, signal) =>
-      readings.asked(
-        table,
+    glances: async (tables, signal) => {
+      const reads = async (): Promise<void> => {
+        for (const table of tables) await standing.reads(table)
+      }
+      await unlessTold(session, connections, signal, reads)
+      const [first] = tables
+      if (first === undefined) return []
+      return await readings.asked(
+        first,
         signal,
-        () => sumsOf(session, connections, table, printing, ranges, signal),
-        (sums) => sums.reduce((rows, sum) => rows + sum.rows, 0),
-      ),
-    prints: (table, printing, options = {}) =>
-      readings.streamed<readonly PrintedRow[]>(
-        table,
-        { form: 'text', signal: options.signal },
-        () => printsOf(session, connections, table, printing, options),
-        long,
-      ),
-    printsWithin: (table, printing, ranges, signal) =>
-      readings.streamed<readonly PrintedRow[]>(
-        table,
-        { form: 'text', signal },
-        () => printsWithin(session, connections, table, printing, ranges, signal),
-        long,
-      ),
+        () => checksumsOf(session, connections, tables, signal),
+        () => 1,
+      )
+    },
+    ...printPowers(session, connections, readings),
     note: (tables) => standing.note(tables),
     settle: () => standing.settle(),
   }
 }
+
+/** Rows of a batch. */
+const long = (batch: readonly unknown[]): number => batch.length
+
+type PrintPowers = Pick<Reader, 'sum' | 'sums' | 'prints' | 'packedPrints' | 'printsWithin'>
+
+const printPowers = (session: Session, connections: Connections, readings: Readings): PrintPowers => ({
+  sum: (table, printing, range = {}) =>
+    readings.asked(
+      table,
+      range.signal,
+      () => sumOf(session, connections, table, printing, range),
+      (sum) => sum.rows,
+    ),
+  sums: (table, printing, ranges, signal) =>
+    readings.asked(
+      table,
+      signal,
+      () => sumsOf(session, connections, table, printing, ranges, signal),
+      (sums) => sums.reduce((rows, sum) => rows + sum.rows, 0),
+    ),
+  prints: (table, printing, options = {}) =>
+    readings.streamed<readonly PrintedRow[]>(
+      table,
+      { form: 'text', signal: options.signal },
+      () => printsOf(session, connections, table, printing, options),
+      long,
+    ),
+  packedPrints: (table, printing, rows, options = {}) =>
+    hasNumbersKey(table)
+      ? readings.streamed<PackedPrints>(
+          table,
+          { form: 'text', signal: options.signal },
+          () => packedPrints(session, connections, table, printing, rows, options),
+          (packed) => packed.rows,
+        )
+      : undefined,
+  printsWithin: (table, printing, ranges, signal) =>
+    readings.streamed<readonly PrintedRow[]>(
+      table,
+      { form: 'text', signal },
+      () => printsWithin(session, connections, table, printing, ranges, signal),
+      long,
+    ),
+})
 
 /** A table's readable columns as cells, in key order when it has a key. */
 export const rowsSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | 'limit'>): string =>
@@ -160,6 +192,26 @@ const blocksSql = (table: Table, options: Pick<ReadOptions, 'after' | 'upTo' | '
 
 const blocks = (session: Session, connections: Connections, table: Table, options: ReadOptions): AsyncGenerator<Block> =>
   stream(session, connections, blocksSql(table, options), new BlockCollector(readableColumns(table)), options)
+
+/**
+ * Sums of CRC-32 of each row, which the server takes while it reads them ("CHECKSUM TABLE Statement"), one after the other; it sees what
+ * the transaction sees. NULL where it can't.
+ */
+async function checksumsOf(
+  session: Session,
+  connections: Connections,
+  tables: readonly Table[],
+  signal: AbortSignal | undefined,
+): Promise<readonly (bigint | undefined)[]> {
+  const sums: (bigint | undefined)[] = []
+  const sql = `CHECKSUM TABLE ${tables.map(({ name }) => quoteTable(name)).join(', ')}`
+  const collector = new CellCollector([TABLE_NAME, DIGITS])
+  for await (const batch of stream(session, connections, sql, collector, signal ? { signal } : {}))
+    for (const [, sum] of batch) sums.push(sum === null || sum === undefined ? undefined : BigInt(sum))
+  return sums
+}
+
+const TABLE_NAME: Column = { ...DIGITS, name: 'table', codec: 'text' }
 
 /** InnoDB has no number of its rows at hand: it goes through the shortest of a table's indexes ("Aggregate Function Descriptions", COUNT). */
 async function countRows(

@@ -8,6 +8,7 @@ import { ANSWER_MS, type Line, stoppable } from '../../base/stop.ts'
 import { Pool } from '../pool.ts'
 import type { Cell } from '../port.ts'
 import { WireSocket } from '../wire-socket.ts'
+import { CopyAllIn } from './copy-all-in.ts'
 import { CopyIn } from './copy-in.ts'
 import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
@@ -106,6 +107,21 @@ export class Session implements Line {
     if (this.#failure === undefined) this.#client.query(copy)
     else copy.handleError(this.#failure)
     return copy
+  }
+
+  /** Several COPY … FROM STDIN with all that they are given, in one question; the rows that each took. Throws as `query` does. */
+  async copyAllIn(copies: readonly { readonly sql: string; readonly bytes: Buffer }[]): Promise<readonly number[]> {
+    const copy = new CopyAllIn(copies)
+    this.#questions += 1
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      this.#client.query(copy)
+      return await copy.taken
+    } catch (error) {
+      throw this.error(error, copy.atWork)
+    } finally {
+      this.#questions -= 1
+    }
   }
 
   error(error: unknown, sql?: string): MigrateError {

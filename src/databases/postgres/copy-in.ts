@@ -1,8 +1,8 @@
 import type { Connection } from 'pg'
 
 /** Message types of the protocol (PostgreSQL documentation, "Message Formats"). */
-const COPY_DATA = 0x64
-const COPY_DONE = 0x63
+export const COPY_DATA = 0x64
+export const COPY_DONE = 0x63
 const COPY_FAIL = 0x66
 /** Type byte and length, which counts itself. */
 const HEADER_BYTES = 5
@@ -105,7 +105,8 @@ export class CopyIn {
   }
 }
 
-function header(type: number, length: number): Buffer {
+/** What stands before a message of so many bytes. */
+export function header(type: number, length: number): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES)
   bytes.writeUInt8(type)
   bytes.writeUInt32BE(length + LENGTH_BYTES, 1)

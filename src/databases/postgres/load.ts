@@ -13,45 +13,69 @@ type Mark = { readonly run: string; readonly name: string }
 
 /** See the port. COPY writes identity values as they are given, also to GENERATED ALWAYS columns (documentation of COPY, "Notes"). */
 export const load = async (session: Session, table: Table, rows: AsyncIterable<readonly Row[]>, mark: Mark): Promise<number> =>
-  sum(await once(session, [{ table, mark, copy: () => copyIn(session, table, rows) }]))
+  sum(await once(session, [{ table, mark }], async () => [await copyIn(session, table, rows)]))
 
 /** See the port. */
 export const loadBlocks = async (session: Session, table: Table, blocks: AsyncIterable<Buffer>, mark: Mark): Promise<number> =>
-  sum(await once(session, [{ table, mark, copy: () => copyBlocksIn(session, table, blocks) }]))
+  sum(await once(session, [{ table, mark }], async () => [await copyBlocksIn(session, table, blocks)]))
 
 /** See the port. */
 export const loadTogether = (session: Session, loads: readonly BlockLoad[]): Promise<readonly number[]> =>
-  once(
-    session,
-    loads.map(({ table, blocks, mark }) => ({ table, mark, copy: () => copyBlocksIn(session, table, blocks) })),
-  )
+  once(session, loads, (wanted) => copyTogether(session, wanted))
 
-interface Copying {
-  readonly table: Table
-  readonly mark: Mark
-  readonly copy: () => Promise<number>
-}
+type Loaded = Pick<BlockLoad, 'table' | 'mark'>
 
-/** Copies what has no mark yet, all in one transaction. Triggers are asked for once. */
-async function once(session: Session, copies: readonly Copying[]): Promise<readonly number[]> {
+/** Has what has no mark yet copied, all in one transaction; how many rows of each that were. Triggers are asked for once. */
+async function once<L extends Loaded>(
+  session: Session,
+  loads: readonly L[],
+  copy: (wanted: readonly L[]) => Promise<readonly number[]>,
+): Promise<readonly number[]> {
   const marks = await ownTable(session, 'migrate_marks')
-  const names = copies.map(({ mark }) => mark)
+  const names = loads.map(({ mark }) => mark)
   return await inMarkedTransaction(session, { marking: marking(marks, names), hurry: false }, async ({ rows }) => {
     const missing = new Set(rows.map(([name]) => name))
-    const wanted = copies.filter(({ mark }) => missing.has(mark.name))
-    return await withoutTriggers(
-      session,
-      wanted.map(({ table }) => table),
-      async () => {
-        const counts: number[] = []
-        for (const each of copies) counts.push(missing.has(each.mark.name) ? await each.copy() : 0)
-        return counts
-      },
-    )
+    const wanted = loads.filter(({ mark }) => missing.has(mark.name))
+    const tables = wanted.map(({ table }) => table)
+    const counts = await withoutTriggers(session, tables, () => copy(wanted))
+    return loads.map((each) => counts[wanted.indexOf(each)] ?? 0)
   })
 }
 
 const sum = (counts: readonly number[]): number => counts.reduce((total, each) => total + each, 0)
+
+/** So many bytes go with one question, about. */
+const QUESTION_BYTES = 2 ** 20
+
+/** Blocks of many tables, each of which is small: as few questions as possible, sent with all their rows. */
+async function copyTogether(session: Session, loads: readonly BlockLoad[]): Promise<readonly number[]> {
+  const counts: number[] = []
+  let waiting: { readonly sql: string; readonly bytes: Buffer }[] = []
+  let held = 0
+  const send = async (): Promise<void> => {
+    if (waiting.length > 0) counts.push(...(await session.copyAllIn(waiting)))
+    waiting = []
+    held = 0
+  }
+  for (const { table, blocks } of loads) {
+    if (isLargeObjects(table)) {
+      await send()
+      counts.push(await copyBlocksIn(session, table, blocks))
+      continue
+    }
+    const pieces: Buffer[] = []
+    for await (const block of isBinary(table) ? framed(blocks) : blocks) {
+      pieces.push(Buffer.from(block))
+      giveBack(block)
+    }
+    const bytes = Buffer.concat(pieces)
+    waiting.push({ sql: copySqlOf(table, quoteTable(table.name), isBinary(table)), bytes })
+    held += bytes.length
+    if (held >= QUESTION_BYTES) await send()
+  }
+  await send()
+  return counts
+}
 
 /** See the port. It may take its time, as whatever writes. Its commit brings to disk whatever was committed before it. */
 export async function analyse(session: Session, tables: readonly Table[]): Promise<void> {
@@ -75,18 +99,23 @@ async function* framed(blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield BINARY_TRAILER
 }
 
+function copySqlOf(table: Table, into: string, binary: boolean): string {
+  const columns = readableColumns(table).map((column) => column.name)
+  return columns.length === 0
+    ? `COPY ${into} FROM STDIN`
+    : `COPY ${into} (${quoteNames(columns)}) FROM STDIN${binary ? ' (FORMAT binary)' : ''}`
+}
+
 async function copyBlocksIn(
   session: Session,
   table: Table,
   blocks: AsyncIterable<Buffer>,
   binary = isBinary(table),
 ): Promise<number> {
-  const columns = readableColumns(table).map((column) => column.name)
   const large = isLargeObjects(table)
   if (large) await session.query(arrivingSql)
-  const into = large ? ARRIVING : quoteTable(table.name)
-  const sql = `COPY ${into} (${quoteNames(columns)}) FROM STDIN${binary ? ' (FORMAT binary)' : ''}`
-  const copy = session.copyIn(columns.length === 0 ? `COPY ${into} FROM STDIN` : sql)
+  const sql = copySqlOf(table, large ? ARRIVING : quoteTable(table.name), binary)
+  const copy = session.copyIn(sql)
   const source = (binary ? framed(blocks) : blocks)[Symbol.asyncIterator]()
   let failure: { readonly error: unknown } | undefined
   const next = (): Promise<IteratorResult<Buffer>> =>

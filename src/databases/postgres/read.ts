@@ -1,4 +1,4 @@
-import { MigrateError } from '../../base/errors.ts'
+import { codeOf, MigrateError } from '../../base/errors.ts'
 import { stoppable } from '../../base/stop.ts'
 import { LENT_BYTES } from '../buffers.ts'
 import type { Block, PrintedRow, Printing, RangeSum, Reader, ReadOptions, Row } from '../port.ts'
@@ -22,7 +22,7 @@ import {
   sumsSql,
 } from './prints.ts'
 import { FILES_SQL, type Files, filesOf, holdSql } from './rewritten.ts'
-import { stampSql } from './stamp.ts'
+import { stampsSql } from './stamp.ts'
 import { rollback } from './transaction.ts'
 import { decodeLine, quoteText } from './values.ts'
 
@@ -106,6 +106,8 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
   }
 }
 
+type Blocks = AsyncGenerator<Block>
+
 function readerOf(session: Session, files: Files): Reader {
   let busy = false
   const take = (): void => {
@@ -113,12 +115,12 @@ function readerOf(session: Session, files: Files): Reader {
     busy = true
   }
   /** The blocks of COPY with this statement. */
-  async function* copied(table: Table, sql: string, options: ReadOptions, form: Form): AsyncGenerator<Block> {
+  async function* copied(table: Table, sql: string, options: ReadOptions, form: Form, before = holdSql(table, files)): Blocks {
     options.signal?.throwIfAborted()
     take()
     const stop = stopper(session, options.signal)
     try {
-      yield* copyBlocks(session, { table, sql, before: holdSql(table, files) }, options, form)
+      yield* copyBlocks(session, { table, sql, before }, options, form)
     } catch (error) {
       throw stop.reasonOr(error)
     } finally {
@@ -153,7 +155,7 @@ function readerOf(session: Session, files: Files): Reader {
       return copied(table, sql, options, { blockBytes: BLOCKS_BYTES, binary })
     },
     sum: (table, printing, range = {}) => summed(table, sumSql(table, printing, range), range),
-    stamp: (table, signal) => summed(table, stampSql(table), signal ? { signal } : {}),
+    stamps: (tables, signal) => stamped({ session, copied, files }, tables, signal ? { signal } : {}),
     sums: async (table, printing, ranges, signal) => {
       if (ranges.length === 0) return []
       const options = signal ? { signal } : {}
@@ -171,16 +173,46 @@ function readerOf(session: Session, files: Files): Reader {
     boundary: async (table, rows, after, signal) => {
       signal?.throwIfAborted()
       take()
-      const stop = stopper(session, signal)
       try {
-        return (await session.query(boundarySql(table, rows, after))).rows[0]
-      } catch (error) {
-        throw stop.reasonOr(error)
+        return (await askedOf(session, signal, () => session.query(boundarySql(table, rows, after)))).rows[0]
       } finally {
-        stop.end()
         busy = false
       }
     },
+  }
+}
+
+/** What `work` gives on a session that stops at once when the signal says so. */
+async function askedOf<T>(session: Session, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  const stop = stopper(session, signal)
+  try {
+    return await work()
+  } catch (error) {
+    throw stop.reasonOr(error)
+  } finally {
+    stop.end()
+  }
+}
+
+interface Stamping {
+  readonly session: Session
+  readonly files: Files
+  readonly copied: (table: Table, sql: string, options: ReadOptions, form: Form, before: string) => Blocks
+}
+
+/** See the port. Where a table was rewritten, each is asked for by itself, which tells which of them it is. */
+async function stamped(by: Stamping, tables: readonly Table[], options: ReadOptions): Promise<readonly RangeSum[]> {
+  const { session, copied, files } = by
+  const [first, ...more] = tables
+  if (first === undefined) return []
+  try {
+    const before = tables.map((table) => holdSql(table, files)).join('; ')
+    const blocks = copied(first, copyOf(stampsSql(tables)), options, ROWS, before)
+    const sums = await placed(rowBatches(blocks, first, SUMS_COLUMNS, options.signal))
+    return tables.map((table, at) => sums.get(at) ?? noChecksum(session, table))
+  } catch (error) {
+    if (codeOf(error) === 'table-rewritten' && more.length > 0) for (const table of tables) await stamped(by, [table], options)
+    throw error
   }
 }
 
