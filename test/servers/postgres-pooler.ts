@@ -30,11 +30,7 @@ const int32 = (value: number): Buffer => {
 }
 
 /** What it tells at a login: a process number of its own ("Message Formats", BackendKeyData), and that it is ready. */
-const WELCOME = Buffer.concat([
-  message('R', int32(0)),
-  message('K', int32(7), int32(7)),
-  message('Z', Buffer.from([IDLE])),
-])
+const WELCOME = Buffer.concat([message('R', int32(0)), message('K', int32(7), int32(7)), message('Z', Buffer.from([IDLE]))])
 
 /** One session of the server's: whoever's turn it is, until a transaction ends. */
 class Backend {
