@@ -43,8 +43,27 @@ export function mysqlRights(
       if (orders === undefined) throw new Error('no table')
       const carry = (by: Database) => by.transaction([orders], (transaction) => transaction.insert(orders, [['1', '5']]))
       expect((await failureOf(carry(database))).code).toBe('database-permission-denied')
+      const triggers = () =>
+        made.sql(
+          'SELECT TRIGGER_NAME, DEFINER, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()',
+        )
+      expect(await triggers(), 'it stands as it was').toEqual([['theirs', 'admin@%', 'SET NEW.total = 0']])
 
-      await server().rootSql(/GRANT [^;]+;/.exec(lacking?.hint ?? '')?.[0] ?? '')
+      const grant = /GRANT [^;]+;/.exec(lacking?.hint ?? '')?.[0] ?? ''
+      if (isRelease('mysql', 8, 0)) {
+        // Whether the other is an administrator, only one who may read that can be told.
+        await server().rootSql(grant.replace(', SYSTEM_USER', ''))
+        expect(await open(made).missingRights('write')).toMatchObject([
+          { severity: 'warning', hint: expect.stringContaining('GRANT SYSTEM_USER ON *.*') },
+        ])
+        expect((await failureOf(carry(open(made)))).code).toBe('database-permission-denied')
+        expect(await triggers(), 'it stands as it was').toEqual([['theirs', 'admin@%', 'SET NEW.total = 0']])
+        const account = { user: `sees_${made.name}`, password: 'secret' }
+        await server().rootSql(`CREATE USER '${account.user}'@'%' IDENTIFIED BY 'secret'; GRANT ALL ON \`${made.name}\`.* TO '${account.user}'@'%';
+          GRANT SET_ANY_DEFINER ON *.* TO '${account.user}'@'%'; GRANT SELECT ON mysql.* TO '${account.user}'@'%'`)
+        expect(await open(made, { account }).missingRights('write')).toMatchObject([{ severity: 'error' }])
+      }
+      await server().rootSql(grant)
       const next = open(made)
       expect(await next.missingRights('write')).toEqual([])
       await carry(next)

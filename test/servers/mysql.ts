@@ -81,7 +81,11 @@ export async function startTestMysql(
     { mode: 0o644 },
   )
   const data = join(folder, 'data')
-  await copyOf(`mysql ${own.server}`, data, async (made) => installMysql(made, { programs: own, temporary, user }))
+  const letters = options.settings?.['lower-case-table-names']
+  const kept = letters === undefined ? [] : [`--lower-case-table-names=${letters}`]
+  await copyOf(['mysql', own.server, ...kept].join(' '), data, async (made) =>
+    installMysql(made, { programs: own, temporary, user, kept }),
+  )
   const settings = { ...privateSettings(own), user, datadir: data, 'init-file': init, ...options.settings }
   let launched = await launch(own.server, host, settings, folder)
   const { port } = launched

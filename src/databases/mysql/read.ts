@@ -8,7 +8,7 @@ import { DIGITS, printsOf, printsWithin, sumOf, sumsOf } from './prints.ts'
 import { CellCollector } from './rows.ts'
 import type { Session } from './session.ts'
 import type { Standing } from './standing.ts'
-import { stream } from './stream.ts'
+import { stream, unlessTold } from './stream.ts'
 import { quoteName, quoteTable, rawExpression, selectExpression } from './values.ts'
 
 interface Snapshot {
@@ -19,25 +19,27 @@ interface Snapshot {
 /** One reading at a time on a session that is in a snapshot's transaction, each of one table. */
 class Readings {
   readonly #session: Session
+  readonly #connections: Connections
   readonly #standing: Standing
   #isBusy = false
 
-  constructor(session: Session, standing: Standing) {
+  constructor(session: Session, connections: Connections, standing: Standing) {
     this.#session = session
+    this.#connections = connections
     this.#standing = standing
   }
 
   /** What `work` gives, piece by piece; `rowsOf` a piece are of the table. */
   async *streamed<T>(
     table: Table,
-    form: 'text' | 'bytes',
+    { form, signal }: { readonly form: 'text' | 'bytes'; readonly signal: AbortSignal | undefined },
     work: () => AsyncGenerator<T>,
     rowsOf: (item: T) => number,
   ): AsyncGenerator<T> {
     if (this.#isBusy) throw new MigrateError('fault', 'A reader was asked for two tables at once. This is a fault in migrate.')
     this.#isBusy = true
     try {
-      await this.#standing.reads(table)
+      await this.#begins(table, signal)
       // One small table after the other is read in blocks: to and fro for each would take as many questions again.
       await this.#session.resultsAs(form)
       for await (const item of work()) {
@@ -52,9 +54,14 @@ class Readings {
     }
   }
 
-  async asked<T>(table: Table, work: () => Promise<T>, rowsOf: (result: T) => number): Promise<T> {
+  async asked<T>(
+    table: Table,
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+    rowsOf: (result: T) => number,
+  ): Promise<T> {
     try {
-      await this.#standing.reads(table)
+      await this.#begins(table, signal)
       await this.#session.resultsAs('text')
       const result = await work()
       this.#standing.came(table, rowsOf(result))
@@ -64,11 +71,16 @@ class Readings {
       throw this.#standing.refusal(error, table)
     }
   }
+
+  /** Waits where somebody has the table locked. */
+  #begins(table: Table, signal: AbortSignal | undefined): Promise<void> {
+    return unlessTold(this.#session, this.#connections, signal, () => this.#standing.reads(table))
+  }
 }
 
 /** A reader on one session, which is in a snapshot's transaction. Whoever gives the session back sets `resultsAs('text')`. */
 export function readerOn(session: Session, connections: Connections, { consistent, standing }: Snapshot): Reader {
-  const readings = new Readings(session, standing)
+  const readings = new Readings(session, connections, standing)
   const long = (batch: readonly unknown[]): number => batch.length
   return {
     consistent,
@@ -76,7 +88,7 @@ export function readerOn(session: Session, connections: Connections, { consisten
       const collector = () => new CellCollector(readableColumns(table), table)
       return readings.streamed<readonly Row[]>(
         table,
-        'text',
+        { form: 'text', signal: options.signal },
         () => stream(session, connections, rowsSql(table, options), collector(), options),
         long,
       )
@@ -84,45 +96,49 @@ export function readerOn(session: Session, connections: Connections, { consisten
     blocks: (table, options = {}) =>
       readings.streamed<Block>(
         table,
-        'bytes',
+        { form: 'bytes', signal: options.signal },
         () => blocks(session, connections, table, options),
         ({ rows }) => rows,
       ),
     boundary: (table, rows, after, signal) =>
       readings.asked(
         table,
+        signal,
         () => boundary(session, connections, table, rows, after, signal),
         (key) => (key === undefined ? 0 : 1),
       ),
     count: (table, signal) =>
       readings.asked(
         table,
+        signal,
         () => countRows(session, connections, table, signal),
         (rows) => rows,
       ),
     sum: (table, printing, range = {}) =>
       readings.asked(
         table,
+        range.signal,
         () => sumOf(session, connections, table, printing, range),
         (sum) => sum.rows,
       ),
     sums: (table, printing, ranges, signal) =>
       readings.asked(
         table,
+        signal,
         () => sumsOf(session, connections, table, printing, ranges, signal),
         (sums) => sums.reduce((rows, sum) => rows + sum.rows, 0),
       ),
     prints: (table, printing, options = {}) =>
       readings.streamed<readonly PrintedRow[]>(
         table,
-        'text',
+        { form: 'text', signal: options.signal },
         () => printsOf(session, connections, table, printing, options),
         long,
       ),
     printsWithin: (table, printing, ranges, signal) =>
       readings.streamed<readonly PrintedRow[]>(
         table,
-        'text',
+        { form: 'text', signal },
         () => printsWithin(session, connections, table, printing, ranges, signal),
         long,
       ),

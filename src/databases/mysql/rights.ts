@@ -3,8 +3,9 @@ import { firstOf } from '../../base/units.ts'
 import type { RightsPurpose } from '../port.ts'
 import type { Schema } from '../schema.ts'
 import { ask } from './catalog.ts'
+import { definerFindings } from './definers.ts'
 import { isSince, type Session } from './session.ts'
-import { quoteAccount, readTriggers } from './triggers.ts'
+import { quoteAccount } from './triggers.ts'
 import { quoteName } from './values.ts'
 
 /** Accounts that may do something in this database, as far as this account may know: for the report. */
@@ -149,7 +150,7 @@ export async function missingRights(session: Session, purpose: RightsPurpose): P
     .map(([privilege, what]) => missing(what, `GRANT ${privilege} ON ${on} TO ${account};`))
   if (purpose === 'identities') return findings
   if (purpose === 'write')
-    return [...findings, ...(await binaryLogFinding(session, grants)), ...(await definerFindings(session, grants))]
+    return [...findings, ...(await binaryLogFinding(session, grants)), ...(await definerFindings(session, grants.global))]
   const sees = grants.routines || ['SHOW_ROUTINE', 'SHOW CREATE ROUTINE', 'CREATE ROUTINE', 'ALTER ROUTINE', 'EXECUTE'].some(has)
   return [
     ...findings,
@@ -177,34 +178,6 @@ export async function binaryLogFinding(session: Session, grants: Grants): Promis
       code: 'right-to-create-programs',
       message: `The ${session.label} writes a binary log, so that this account may create neither triggers nor most functions there.`,
       hint: 'If the shop has any, have the host run: SET GLOBAL log_bin_trust_function_creators = 1; (or GRANT SUPER ON *.* to the account).',
-    },
-  ]
-}
-
-/** What lets an account make something that runs as another one ("SET USER" of MariaDB; MySQL's "Privileges Provided by MySQL"). */
-function definerRight({ kind }: Session): { readonly enough: readonly string[]; readonly grant: string } {
-  if (isSince(kind, 'mariadb', 11)) return { enough: ['SET USER'], grant: 'SET USER' }
-  if (isSince(kind, 'mariadb', 10, 5, 2)) return { enough: ['SET USER', 'SUPER'], grant: 'SET USER' }
-  if (isSince(kind, 'mysql', 8, 2)) return { enough: ['SET_ANY_DEFINER', 'SUPER'], grant: 'SET_ANY_DEFINER' }
-  if (isSince(kind, 'mysql', 8, 0)) return { enough: ['SET_USER_ID', 'SUPER'], grant: 'SET_USER_ID' }
-  return { enough: ['SUPER'], grant: 'SUPER' }
-}
-
-/** A guard makes a trigger anew (triggers.ts), for the account that it runs as: on shared hosts often the same name from another address. */
-async function definerFindings(session: Session, grants: Grants): Promise<readonly Finding[]> {
-  const { enough, grant } = definerRight(session)
-  if ([...enough, 'ALL'].some((right) => grants.global.has(right))) return []
-  const [row] = await ask(session, ['user'] as const, 'SELECT CURRENT_USER()')
-  const user = row?.user ?? ''
-  const others = (await readTriggers(session)).filter(({ definer }) => definer !== user)
-  if (others.length === 0) return []
-  const definers = [...new Set(others.map(({ definer }) => definer))]
-  return [
-    {
-      severity: 'error',
-      code: 'right-to-write',
-      message: `The account ${user} may not make triggers silent on the ${session.label} that run as another account: ${firstOf(others.map(({ name, definer }) => `${name} (${definer})`))}. Rows can't be carried into their tables.`,
-      hint: `As an account that may grant it, run: GRANT ${grant} ON *.* TO ${quoteAccount(user)}; Or give the playbook the account that they run as (${definers.join(', ')}), or make them anew as ${user}.`,
     },
   ]
 }

@@ -20,13 +20,7 @@ export async function* stream<T>(
   collector: Collector<T>,
   { signal, quietMs }: Pick<ReadOptions, 'signal' | 'quietMs'>,
 ): AsyncGenerator<T> {
-  signal?.throwIfAborted()
-  // The server may be silent (a lock, a dead line), so stopping must not wait for its next word: the connection goes.
-  let stopped: Promise<void> | undefined
-  const stop = (): void => {
-    stopped = connections.end(session)
-  }
-  signal?.addEventListener('abort', stop, { once: true })
+  const ended = endOnAbort(session, connections, signal)
   const rows = session.rows(sql, collector, async () => {
     await giveUp(session, connections)
   })
@@ -42,9 +36,42 @@ export async function* stream<T>(
     throw error
   } finally {
     await rows.return(undefined)
+    await ended()
+  }
+}
+
+/** What `work` asks of a session; stops at once when it is told to, as `stream` does. */
+export async function unlessTold<T>(
+  session: Session,
+  connections: Connections,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  const ended = endOnAbort(session, connections, signal)
+  try {
+    return await work()
+  } catch (error) {
+    throw signal?.aborted === true ? signal.reason : error
+  } finally {
+    await ended()
+  }
+}
+
+/**
+ * Has a session's connection go when the signal says so: the server may be silent (a lock, a dead line), so stopping must not wait for its
+ * next word. Call what it gives when all is done.
+ */
+function endOnAbort(session: Session, connections: Connections, signal: AbortSignal | undefined): () => Promise<void> {
+  signal?.throwIfAborted()
+  let gone: Promise<void> | undefined
+  const stop = (): void => {
+    gone = connections.end(session)
+  }
+  signal?.addEventListener('abort', stop, { once: true })
+  return async () => {
     signal?.removeEventListener('abort', stop)
     // Whoever ends the program before the server knows takes the word with him.
-    await stopped
+    await gone
   }
 }
 

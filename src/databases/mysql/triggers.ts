@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Table } from '../schema.ts'
 import { ask } from './catalog.ts'
 import { runDefinition } from './execute.ts'
@@ -31,8 +32,19 @@ const GUARD_BEGIN = `BEGIN /* migrate: silent in its own sessions */ IF ${VARIAB
 const WAIT_SHORTLY = 'SET SESSION lock_wait_timeout = 2;\n'
 const GUARD_END = '\n; END IF; END'
 
+/** How the triggers are called by which is seen that one can be made before the one goes whose place it takes. */
+const TRIAL = 'migrate_trial_'
+
+/** It does nothing, also where a kill leaves it. */
+function trialOf(trigger: Trigger): { readonly trial: Trigger; readonly idle: string } {
+  const digest = createHash('sha256').update(trigger.name).digest('hex').slice(0, 16)
+  return { trial: { ...trigger, name: TRIAL + digest }, idle: `BEGIN IF FALSE THEN\n${trigger.body}${GUARD_END}` }
+}
+
 /** How the triggers are called by which a database is closed to writers (closing.ts): none of the shop's. */
 export const CLOSED = 'migrate_closed_'
+
+const without = (prefix: string): string => ` AND LEFT(TRIGGER_NAME, ${prefix.length}) <> ${quoteText(prefix)}`
 
 const COLUMNS = ['name', 'table', 'timing', 'event', 'body', 'definer', 'sqlMode', 'collation'] as const
 
@@ -44,7 +56,7 @@ export async function readTriggers(session: Session, tables?: readonly string[])
     session,
     COLUMNS,
     `SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, DEFINER, SQL_MODE, COLLATION_CONNECTION
-     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()${among} AND LEFT(TRIGGER_NAME, ${CLOSED.length}) <> ${quoteText(CLOSED)}
+     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()${among}${without(CLOSED)}${without(TRIAL)}
      ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, TRIGGER_NAME`,
   )
   return rows.map((row) => {
@@ -115,13 +127,15 @@ const bodyOf = ({ body }: Trigger, guarded: boolean): string => (guarded ? `${GU
 /**
  * Replaces one of the triggers of a moment, in its place among them: a kill before the others' turn leaves their order as it is.
  * MySQL has no OR REPLACE: the table is locked while its trigger is dropped and made anew (a few ms), and the definition is kept in
- * `migrate_triggers` until it stands, so that a kill in between is mended by the next one who comes here.
+ * `migrate_triggers` until it stands, so that a kill in between is mended by the next one who comes here. Where it can't be made (the
+ * account lacks a right, "Stored Object Access Control"; the server's binary log forbids it), the old one stays as it was.
  */
 export async function replaceLocked(session: Session, triggers: readonly Trigger[], at: number, guarded: boolean): Promise<void> {
   const [trigger, next] = triggers.slice(at)
   if (trigger === undefined) return
   const place = next === undefined ? '' : `PRECEDES ${quoteName(next.name)} `
-  const sql = definition(trigger, bodyOf(trigger, guarded), `CREATE ${by(trigger)}`, place)
+  const create = `CREATE ${by(trigger)}`
+  const sql = definition(trigger, bodyOf(trigger, guarded), create, place)
   await makeOwnTable(session, 'migrate_triggers')
   const name = quoteText(trigger.name)
   await session.query(
@@ -131,7 +145,11 @@ export async function replaceLocked(session: Session, triggers: readonly Trigger
   await session.query('SET SESSION lock_wait_timeout = 2')
   await session.query(`LOCK TABLES ${quoteName(trigger.table)} WRITE, migrate_triggers WRITE`)
   try {
-    await session.query(`DROP TRIGGER IF EXISTS ${quoteName(trigger.name)}`)
+    const { trial, idle } = trialOf(trigger)
+    await dropTrigger(session, trial.name)
+    await runDefinition(session, definition(trial, idle, create))
+    await dropTrigger(session, trial.name)
+    await dropTrigger(session, trigger.name)
     await runDefinition(session, sql)
     await session.query(`DELETE FROM migrate_triggers WHERE name = ${name}`)
   } finally {
@@ -139,10 +157,14 @@ export async function replaceLocked(session: Session, triggers: readonly Trigger
   }
 }
 
+const dropTrigger = (session: Session, name: string) => session.query(`DROP TRIGGER IF EXISTS ${quoteName(name)}`)
+
 /** Makes the triggers that a kill between DROP and CREATE has left out. */
 async function mend(session: Session): Promise<void> {
   const { rows } = await withoutTable(async () => session.query('SELECT name, definition FROM migrate_triggers'), NO_ROWS)
   if (rows.length === 0) return
+  const trials = `SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND LEFT(TRIGGER_NAME, ${TRIAL.length}) = ${quoteText(TRIAL)}`
+  for (const [trial] of (await session.query(trials)).rows) await dropTrigger(session, trial ?? '')
   const there = new Set((await readTriggers(session)).map((trigger) => trigger.name))
   for (const [name, sql] of rows) {
     if (!there.has(name ?? '')) await runDefinition(session, sql ?? '')
