@@ -11,7 +11,7 @@ const WRITTEN: readonly ItemKind[] = ['change', 'other']
 
 /**
  * The order in which rows are carried. Inserts and updates parents first, updates before inserts, since they may give a unique value
- * up; deletions last, children first, but tried at the very beginning too where they make room for a unique value. Where a circle of
+ * up; deletions last, children first, but tried at the very beginning too where they may make room. Where a circle of
  * tables needs several changes, its new rows come twice: what they refer to is there by then. A change's items are read from the store
  * whenever they are asked for: all of them at once would be as long as the tables.
  */
@@ -49,7 +49,7 @@ export function inOrder(
   const backwards = groups.toReversed()
   return [
     ...backwards.flatMap(({ tables: own, deleted, written, cyclic }) =>
-      own.some(hasUnique) && store.count(written) > 0 ? carries(deleted, cyclic, true) : [],
+      own.some(mayMakeRoom) && store.count(written) > 0 ? carries(deleted, cyclic, true) : [],
     ),
     ...groups.flatMap(({ cyclic, written, changes, others }) =>
       cyclic ? circle(written) : [...carries(changes, false, false), ...carries(others, false, false)],
@@ -58,7 +58,10 @@ export function inOrder(
   ]
 }
 
-const hasUnique = (table: Table): boolean => table.uniqueKeys.some((key) => key.columns.join('\n') !== table.key.join('\n'))
+/** True where a row that goes may stand in the way of another key's: by a unique value, or by a text that the server takes for the same key ('Ann', 'ANN'). */
+const mayMakeRoom = ({ key, uniqueKeys, columns }: Table): boolean =>
+  uniqueKeys.some((unique) => unique.columns.join('\n') !== key.join('\n')) ||
+  columns.some(({ name, type }) => key.includes(name) && /char|text/i.test(type))
 
 /** Inside a circle, those references that can't wait (NULL isn't allowed) decide what comes first. */
 function withinCircle(group: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly Table[] {

@@ -6,6 +6,7 @@ import { failureOf, readAll } from '../contract/database-kit.ts'
 import { startFaultProxy } from '../servers/fault-proxy.ts'
 import { startTestMysql, type TestMysql, type TestMysqlDatabase } from '../servers/mysql.ts'
 import { isMariadb, mysqlMissing, mysqlTitle } from '../servers/mysql-programs.ts'
+import { mysqlOldShops } from './mysql-old-shops.ts'
 import { mysqlRights } from './mysql-rights.ts'
 import { mysqlTriggers } from './mysql-triggers.ts'
 
@@ -104,6 +105,8 @@ describe.skipIf(mysqlMissing !== null)(mysqlTitle('MariaDB beyond the contract')
   mysqlTriggers(() => server, open)
 
   mysqlRights(() => server, open)
+
+  mysqlOldShops(() => server, open)
 
   describe('rows without a parent, written while nobody looked', () => {
     it('are named by foreign key before the new host refuses it; so is a parent that isn’t there', async () => {

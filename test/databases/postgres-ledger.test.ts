@@ -3,6 +3,8 @@ import { openPostgres } from '../../src/databases/postgres/index.ts'
 import { tableOf } from '../contract/database-kit.ts'
 import { startTestPostgres, type TestPostgres, UNTIL_SOMEBODY_WAITS } from '../servers/postgres.ts'
 import { carriedInto } from './carried-into.ts'
+import { namesOfTheShop } from './postgres-names.ts'
+import { behindPoolers } from './postgres-poolers.ts'
 
 describe('PostgreSQL’s ledger', () => {
   let server: TestPostgres
@@ -10,6 +12,9 @@ describe('PostgreSQL’s ledger', () => {
     server = await startTestPostgres({ host: '127.0.11.10' })
   })
   afterAll(() => server?.stop())
+
+  namesOfTheShop(() => server)
+  behindPoolers(() => server)
 
   // Two processes of one run, about copies of a row without a key: no row is there that could be locked.
   it('has whoever asks what was carried into a table wait for another who has asked', async () => {

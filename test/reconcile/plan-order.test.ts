@@ -79,6 +79,12 @@ describe('the order of a plan', () => {
     ])
   })
 
+  it('lets a text key go first, which the server may take for the same as one that comes', () => {
+    const text: Table = { ...table('tags'), columns: [{ ...column('id', false), type: 'varchar(20)' }] }
+    const store = storeOf([item('tags', 1, 'delete'), item('tags', 2)])
+    expect(told(inOrder(store, [text], []))).toEqual(['early delete tags 1', 'insert tags 1', 'delete tags 1'])
+  })
+
   it('takes copies away before it adds others, which may have the same unique value', () => {
     const copies = (key: number, base: number, source: number): CarryItem => ({
       ...item('words', key, 'copies'),

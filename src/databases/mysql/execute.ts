@@ -18,6 +18,7 @@ import { isStanding, type Probe, probeOfStatement } from './probe.ts'
 import { proveReferences } from './references.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
 import { settingsOf } from './settings.ts'
+import { defineLayout } from './strict-layout.ts'
 import { inTransaction } from './transaction.ts'
 
 /** Statements that commit by themselves ("Statements That Cause an Implicit Commit"). */
@@ -31,7 +32,7 @@ export async function runDefinition(session: Session, sql: string): Promise<void
   const settings = SETTINGS.exec(sql)?.[0] ?? ''
   try {
     for (const line of settings.split('\n')) if (line !== '') await session.query(settable(session.kind, line))
-    await session.query(sql.slice(settings.length))
+    await defineLayout(session, sql.slice(settings.length))
   } finally {
     if (settings !== '' && !session.broken) await session.query(settingsOf(session.kind))
   }

@@ -25,8 +25,11 @@ const GONE = [
 ]
 const IN_COMPONENT = new Set(['MD5', 'SHA1', 'SHA'])
 
-/** ER_SP_DOES_NOT_EXIST, or ER_PARSE_ERROR for a name that the grammar knew; of one that is there, at most its arguments are refused. */
-const UNKNOWN = new Set([1305, 1064])
+/**
+ * ER_SP_DOES_NOT_EXIST, or ER_PARSE_ERROR for a name that the grammar knew; ER_PROCACCESS_DENIED_ERROR where the account may run no routine,
+ * which this one then would be. Of one that is there, at most its arguments are refused.
+ */
+const UNKNOWN = new Set([1305, 1064, 1370])
 
 async function lackedOf(session: Session, names: readonly string[]): Promise<readonly string[]> {
   const lacked: string[] = []
@@ -49,7 +52,7 @@ export const functionFacts = async (session: Session): Promise<Readonly<Record<s
 })
 
 const hintFor = (names: readonly string[], otherwise: string): string =>
-  names.every((name) => IN_COMPONENT.has(name))
+  names.length > 0 && names.every((name) => IN_COMPONENT.has(name))
     ? `Have the new host run: INSTALL COMPONENT 'file://component_classic_hashing';`
     : otherwise
 

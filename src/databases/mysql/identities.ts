@@ -3,6 +3,7 @@ import { fullName, type Identity, type IdentityState, type Layout, type Table } 
 import { sequenceNames } from './introspect-objects.ts'
 import { chunks } from './keys.ts'
 import type { Session } from './session.ts'
+import { defineLayout } from './strict-layout.ts'
 import { quoteName, quoteTable, quoteText } from './values.ts'
 
 const BITS: Readonly<Record<string, number>> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }
@@ -235,7 +236,7 @@ async function setCounter(session: Session, identity: Identity, value: bigint): 
     `SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ${quoteText(identity.table.name)}`,
   )
   const online = rows[0]?.[0] === 'InnoDB' ? ', ALGORITHM=INPLACE, LOCK=NONE' : ''
-  await session.query(`ALTER TABLE ${quoteTable(identity.table)} AUTO_INCREMENT = ${value}${online}`)
+  await defineLayout(session, `ALTER TABLE ${quoteTable(identity.table)} AUTO_INCREMENT = ${value}${online}`)
 }
 
 /** Puts an identity back to where `state` says it stood. */

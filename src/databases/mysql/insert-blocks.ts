@@ -4,7 +4,7 @@ import { type Column, readableColumns, type Table } from '../schema.ts'
 import { BACKSLASH, CAPITAL_N, NEWLINE, TAB } from './block-bytes.ts'
 import { LENIENT_ROWS, miscount, refuseTooLarge, STATEMENT_LENGTH, write } from './insert.ts'
 import { pieceOf } from './long-row.ts'
-import type { Session } from './session.ts'
+import { type Session, uncheckedPrefix } from './session.ts'
 import { quoteNames, quoteTable } from './values.ts'
 
 /**
@@ -14,7 +14,7 @@ import { quoteNames, quoteTable } from './values.ts'
  * `value-too-large` for one that is longer than what the server takes at once.
  */
 export async function insertBlocks(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
-  const statements = new BlockStatements(table, session.kind.maxPacket)
+  const statements = new BlockStatements(table, session.kind.maxPacket, uncheckedPrefix(session.kind))
   let count = 0
   const insert = async ({ bytes, rows, isLenient }: BlockStatement): Promise<void> => {
     const sql = bytes.toString('latin1')
@@ -111,11 +111,13 @@ export class BlockStatements {
   /** Of the row that was written last. */
   #hasEnumError = false
 
-  constructor(table: Table, maxPacket: number) {
+  /** `prefix`: stands before each. */
+  constructor(table: Table, maxPacket: number, prefix = '') {
     const columns = readableColumns(table)
     this.#table = table
     this.#forms = columns.map(formOf)
-    this.#head = Buffer.from(`INSERT INTO ${quoteTable(table.name)} (${quoteNames(columns.map(({ name }) => name))}) VALUES `)
+    const names = quoteNames(columns.map(({ name }) => name))
+    this.#head = Buffer.from(`${prefix}INSERT INTO ${quoteTable(table.name)} (${names}) VALUES `)
     this.#maxPacket = maxPacket
     this.#limit = Math.min(STATEMENT_LENGTH, maxPacket / 4)
   }

@@ -8,7 +8,7 @@ import { insertRows, refuseWarnings } from './insert.ts'
 import { insertBlocks } from './insert-blocks.ts'
 import { pieceOf } from './long-row.ts'
 import { type Mark, makeOwnTable, setMark, setMissing } from './marks.ts'
-import type { Session } from './session.ts'
+import { type Session, uncheckedPrefix } from './session.ts'
 import { inTransaction } from './transaction.ts'
 import type { Guards } from './triggers.ts'
 import { quoteName, quoteTable } from './values.ts'
@@ -108,7 +108,7 @@ function setOf(column: Column, at: number): string | undefined {
  * Handling"): here each of them is an error, and the transaction is rolled back.
  */
 async function loadData(session: Session, table: Table, blocks: AsyncIterable<Buffer>): Promise<number> {
-  const sql = loadDataSql(table)
+  const sql = uncheckedPrefix(session.kind) + loadDataSql(table)
   let lines = 0
   // Of those handed on, the last but one has been sent when another is asked for: the stream holds one at a time.
   const handed: Buffer[] = []

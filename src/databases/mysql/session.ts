@@ -50,6 +50,13 @@ export const timedSql = (sql: string, kind: ServerKind, ms: number): string => {
   return sql.replace(/^\s*SELECT\b/i, hinted)
 }
 
+/**
+ * Before a statement that takes rows over as they are: a shop may have written some while MariaDB minded no CHECK (check_constraint_checks),
+ * which MySQL always does.
+ */
+export const uncheckedPrefix = ({ family }: ServerKind): string =>
+  family === 'mariadb' ? 'SET STATEMENT check_constraint_checks = 0 FOR ' : ''
+
 /** How a session's statements are read. */
 export const TEXT_SETTINGS = 'character_set_client = utf8mb4, SESSION collation_connection = utf8mb4_general_ci'
 

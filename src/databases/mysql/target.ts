@@ -6,6 +6,7 @@ import { missingFunctions } from './functions.ts'
 import { rightsByRole } from './rights.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
 import { databasesRead, splitCreateTable, withoutStrings } from './sql-text.ts'
+import { strictLayouts } from './strict-layout.ts'
 
 /** lower_case_table_names, beside EXACT: 1 stores all names in lower case, 2 compares so ("Identifier Case Sensitivity"). */
 const LOWERED = '1'
@@ -33,6 +34,7 @@ export async function unmet(session: Session, schema: Schema): Promise<readonly 
     ...leftOut(schema, kind),
     ...(await missingFunctions(session, schema)),
     ...keyless(schema, settings),
+    ...(await strictLayouts(session, schema)),
     ...looseReferences(schema, settings),
     ...loweredNames(schema, settings),
     ...implicitTimestamps(schema, settings),

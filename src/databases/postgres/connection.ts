@@ -12,6 +12,8 @@ import { CopyAllIn } from './copy-all-in.ts'
 import { CopyIn } from './copy-in.ts'
 import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
+import { isSetUnlessPooled, isShared, sharedError } from './pooler.ts'
+import { settingsSql } from './settings.ts'
 import { sessionSettings } from './values.ts'
 
 export interface PostgresOptions {
@@ -43,6 +45,12 @@ export interface Result {
 
 const STATEMENT_TIMEOUT_MS = 120_000
 
+/**
+ * Names without a schema: the server's own alone, so that the catalog spells every other one in full, or also those on the account's usual
+ * search path. To plan a question to a table the server looks into the functions of its indexes, whose bodies may name others so.
+ */
+export type Names = 'server' | 'shop'
+
 /** One connection. Every value comes and goes as text. */
 export class Session implements Line {
   readonly label: string
@@ -53,6 +61,7 @@ export class Session implements Line {
   #told: Promise<void> | undefined
   #questions = 0
   #copy: CopyOut | undefined
+  #finds: Names = 'server'
 
   constructor(client: pg.Client, label: string, ownTables: Map<string, string>) {
     this.#client = client
@@ -74,6 +83,13 @@ export class Session implements Line {
   /** True while the server is at work on a question, or its rows aren't taken to the end. */
   get isAnswering(): boolean {
     return this.#questions > 0 || (this.#copy !== undefined && !this.#copy.ended && !this.#copy.failed)
+  }
+
+  /** Between transactions: which names statements find from here on. */
+  async finds(names: Names): Promise<void> {
+    if (this.#finds === names) return
+    await this.query(`SET search_path TO ${names === 'server' ? sessionSettings.search_path : 'DEFAULT'}`)
+    this.#finds = names
   }
 
   /** Runs one statement, or several without parameters (the last one's result is returned). */
@@ -188,24 +204,6 @@ async function cancelOnServer(client: pg.Client, mostMs: number): Promise<void> 
   over.abort()
 }
 
-/**
- * Memory for building an index, for our own connections: what the server gives itself to hold pages, shared among as many as may build
- * at a time, and never less than its own setting nor more than 1 GiB ("Resource Consumption", maintenance_work_mem).
- */
-const indexMemory = (connections: number): string => {
-  const bytes = (name: string): string => `pg_catalog.pg_size_bytes(pg_catalog.current_setting('${name}'))`
-  const share = `least(${bytes('shared_buffers')} / ${connections}, 1073741824)`
-  return `pg_catalog.set_config('maintenance_work_mem', (greatest(${bytes('maintenance_work_mem')}, ${share}) / 1024)::text || 'kB', false)`
-}
-
-/** Limits that only later releases know (14, 17): they would end a snapshot, or a connection that is kept for the next question. */
-const UNLIMITED = ['idle_session_timeout', 'transaction_timeout']
-  .map(
-    (name) =>
-      `CASE WHEN pg_catalog.current_setting('${name}', true) IS NOT NULL THEN pg_catalog.set_config('${name}', '0', false) END`,
-  )
-  .join(', ')
-
 /** Connections to one database, made when needed, kept for the next one who asks. */
 export class Connections extends Pool<Session> {
   readonly #options: PostgresOptions
@@ -218,10 +216,13 @@ export class Connections extends Pool<Session> {
   }
 
   /** Runs `work` on a connection of its own, waiting for one when all are in use. */
-  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async use<T>(work: (session: Session) => Promise<T>, names: Names = 'server'): Promise<T> {
     const session = await this.acquire()
     try {
-      return await stoppable(session, () => work(session))
+      return await stoppable(session, async () => {
+        await session.finds(names)
+        return await work(session)
+      })
     } finally {
       this.release(session)
       await session.told()
@@ -232,15 +233,24 @@ export class Connections extends Pool<Session> {
     try {
       const client = await this.#connectClient()
       const session = new Session(client, this.label, this.#ownTables)
-      const timeout = this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS
-      const settings = Object.entries({ ...sessionSettings, statement_timeout: String(timeout) })
-      await session.query(
-        `SELECT ${settings.map(([name, value]) => `pg_catalog.set_config('${name}', '${value}', false)`).join(', ')}, ${indexMemory(this.limit)}, ${UNLIMITED}`,
-      )
-      return session
+      try {
+        await this.#settle(session, client)
+        return session
+      } catch (error) {
+        session.destroy()
+        throw error
+      }
     } catch (error) {
       throw databaseError(error, { label: this.label, connecting: true })
     }
+  }
+
+  async #settle(session: Session, client: pg.Client): Promise<void> {
+    const settings = settingsSql(this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS, this.limit)
+    if (await isSetUnlessPooled(session, client, settings)) return
+    const beside = async () => new Session(await this.#connectClient(), this.label, this.#ownTables)
+    if (await isShared(session, beside)) throw sharedError(this.label)
+    await session.query(`SELECT ${settings}`)
   }
 
   async #connectClient(): Promise<pg.Client> {

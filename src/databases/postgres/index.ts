@@ -47,6 +47,8 @@ function askedOnce<T>(ask: () => Promise<T>): () => Promise<T> {
 export function openPostgres(options: PostgresOptions): Database {
   const connections = new Connections(options)
   const use = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work)
+  /** For questions to the shop's own tables. */
+  const useShop = <T>(work: (session: Session) => Promise<T>): Promise<T> => connections.use(work, 'shop')
   const ledgerOf = (run: string, table: string): AsyncIterable<readonly LedgerEntry[]> =>
     ledgerPages((after) => use((session) => ledgerPageOf(session, run, table, after)))
   return {
@@ -55,25 +57,25 @@ export function openPostgres(options: PostgresOptions): Database {
     furtherFacts: () => use(publicRights),
     schema: () => use(readSchema),
     layout: () => use(readLayout),
-    sizes: () => use(tableSizes),
+    sizes: () => useShop(tableSizes),
     missingRights: (purpose) => use((session) => missingRights(session, purpose)),
     read: (wanted, work) => readTogether(connections, wanted, work),
     rowsByKey: async (table, keys) => {
       atMost(keys.length, 'keys')
-      return await use((session) => rowsByKey(session, table, keys, false))
+      return await useShop((session) => rowsByKey(session, table, keys, false))
     },
     fingerprintMethod: askedOnce(() => use(fingerprintMethod)),
     printedByKey: async (table, printing, keys) => {
       atMost(keys.length, 'keys')
-      return await use((session) => printedByKey(session, table, printing, keys, false))
+      return await useShop((session) => printedByKey(session, table, printing, keys, false))
     },
     printedByPrint: async (table, printing, prints) => {
       atMost(prints.length, 'fingerprints')
-      return await use((session) => printedByPrint(session, table, printing, prints))
+      return await useShop((session) => printedByPrint(session, table, printing, prints))
     },
     unpackBlock: rowsOfBlock,
     consequences,
-    oversize: (schema) => use((session) => oversize(session, schema)),
+    oversize: (schema) => useShop((session) => oversize(session, schema)),
     unmet: (schema) => use((session) => unmet(session, schema)),
     ddl,
     marks: (run) => use((session) => marksOf(session, run)),
@@ -87,7 +89,7 @@ export function openPostgres(options: PostgresOptions): Database {
     analyse: (tables) => use((session) => analyse(session, tables)),
     deleteOrphans: (rule) => use((session) => deleteOrphans(session, rule)),
     removeOwnTables: () => use(removeOwn),
-    identities: (schema) => use((session) => identityStates(session, schema)),
+    identities: (schema) => useShop((session) => identityStates(session, schema)),
     raiseIdentity: (identity, value) => use((session) => raise(session, identity, value)),
     raiseSql,
     resetIdentity: (identity, state) => use((session) => reset(session, identity, state)),

@@ -73,7 +73,9 @@ const idsOf = (objects: readonly CatalogObject[]): readonly string[] => objects.
 
 /**
  * Puts everything into an order of creation that works. Before the tables come schemas, extensions, types, sequences, and those
- * functions that a column or type uses; right after the rows those that a check or an index uses; every other one with the views.
+ * functions that a column or type uses or that need no table; right after the rows those that a check or an index uses or that need no
+ * view; every other one with the views. So early, since a body in quotes doesn't tell which others it calls: one that a column, an index
+ * or a check uses is run when the rows come, and those that it calls must be there.
  */
 function arrange(
   tables: readonly CatalogTable[],
@@ -83,17 +85,19 @@ function arrange(
   const { foundations, routines, ofTables, views, last } = objects
   const tableIds = tables.map(tableId)
   const relationIds = [...tableIds, ...tables.flatMap((table) => table.partitionOids.map((oid) => `pg_class ${oid}`))]
-  const needTables = (object: CatalogObject): boolean => {
+  const needsAny = (object: CatalogObject, ids: readonly string[]): boolean => {
     const needed = neededBy([object.id], needs)
-    return relationIds.some((id) => needed.has(id))
+    return ids.some((id) => needed.has(id))
   }
+  const needTables = (object: CatalogObject): boolean => needsAny(object, relationIds)
+  const viewIds = idsOf(views)
   const forTables = neededBy([...relationIds, ...idsOf(foundations)], needs)
   const forParts = neededBy(idsOf(ofTables), needs)
-  // A cast is used without a word by whoever needs it, so it comes as early as it can.
-  const first = routines.filter((each) => forTables.has(each.id) || (each.kind === 'cast' && !needTables(each)))
+  const isFirst = (each: CatalogObject): boolean => !(needTables(each) || needsAny(each, viewIds))
+  const first = routines.filter((each) => forTables.has(each.id) || isFirst(each))
   const firstIds = new Set([...idsOf(first), ...neededBy(idsOf(first), needs)])
   const before = [...foundations, ...routines.filter((each) => firstIds.has(each.id))]
-  const early = routines.filter((each) => !firstIds.has(each.id) && forParts.has(each.id))
+  const early = routines.filter((each) => !firstIds.has(each.id) && (forParts.has(each.id) || !needsAny(each, viewIds)))
   const earlyIds = new Set(idsOf(early))
   const rest = [...routines.filter((each) => !firstIds.has(each.id) && !earlyIds.has(each.id)), ...views]
   const tableById = new Map(tables.map((table) => [tableId(table), table]))

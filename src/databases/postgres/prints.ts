@@ -46,7 +46,7 @@ const CAST_TO_TEXT = new Set([
 
 /** A cell's text, the same as `rows` gives, to be compared to the byte; of NULL, NULL or ''. */
 export const cellText = ({ name, codec }: Column): string =>
-  `(${CAST_TO_TEXT.has(codec) ? `t.${quoteName(name)}::text` : `concat(t.${quoteName(name)})`} COLLATE "C")`
+  `(${CAST_TO_TEXT.has(codec) ? `t.${quoteName(name)}::text` : `pg_catalog.concat(t.${quoteName(name)})`} COLLATE "C")`
 
 /** True of NULL alone: a composite value is also `IS NULL` when all of its fields are. */
 export const isNull = ({ name }: Pick<Column, 'name'>): string => `t.${quoteName(name)} IS NOT DISTINCT FROM NULL`

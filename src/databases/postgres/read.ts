@@ -32,6 +32,8 @@ const ROWS_BYTES = 256 * 1024
 const BLOCKS_BYTES = LENT_BYTES
 
 const BEGIN = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
+/** See Names (connection.ts). Stands after whatever must come first in a transaction. */
+const SHOP_NAMES = 'SET LOCAL search_path TO DEFAULT'
 const ROWS: Form = { blockBytes: ROWS_BYTES, binary: false }
 
 /**
@@ -66,7 +68,7 @@ async function readOn<T>(
   try {
     const first = await connections.acquire()
     sessions.push(first)
-    const files = filesOf(await first.query(`${BEGIN}; ${FILES_SQL}`))
+    const files = filesOf(await first.query(`${BEGIN}; ${SHOP_NAMES}; ${FILES_SQL}`))
     const snapshot = wanted > 1 ? await exportSnapshot(first) : undefined
     if (snapshot !== undefined) await joinSnapshot(connections, snapshot, Math.min(wanted, connections.limit - 1), sessions)
     const reader = (session: Session): Reader => readerOf(session, files)
@@ -102,7 +104,7 @@ async function joinSnapshot(connections: Connections, snapshot: string, wanted: 
     if (session === undefined) return
     sessions.push(session)
     await session.query(BEGIN)
-    await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}`)
+    await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot)}; ${SHOP_NAMES}`)
   }
 }
 
