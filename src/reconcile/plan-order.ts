@@ -11,9 +11,10 @@ const WRITTEN: readonly ItemKind[] = ['change', 'other']
 
 /**
  * The order in which rows are carried. Inserts and updates parents first, updates before inserts, since they may give a unique value
- * up; deletions last, children first, but tried at the very beginning too where they may make room. Where a circle of
- * tables needs several changes, its new rows come twice: what they refer to is there by then. A change's items are read from the store
- * whenever they are asked for: all of them at once would be as long as the tables.
+ * up; deletions last, children first, but tried at the very beginning too, for they may make room: for a unique value, one that
+ * excludes others, a key that the server takes for the same ('Ann', 'ANN'; 0 and -0). Where a circle of tables needs several changes,
+ * its new rows come twice: what they refer to is there by then. A change's items are read from the store whenever they are asked for:
+ * all of them at once would be as long as the tables.
  */
 export function inOrder(
   store: PlanStore,
@@ -48,20 +49,13 @@ export function inOrder(
   })
   const backwards = groups.toReversed()
   return [
-    ...backwards.flatMap(({ tables: own, deleted, written, cyclic }) =>
-      own.some(mayMakeRoom) && store.count(written) > 0 ? carries(deleted, cyclic, true) : [],
-    ),
+    ...backwards.flatMap(({ deleted, written, cyclic }) => (store.count(written) > 0 ? carries(deleted, cyclic, true) : [])),
     ...groups.flatMap(({ cyclic, written, changes, others }) =>
       cyclic ? circle(written) : [...carries(changes, false, false), ...carries(others, false, false)],
     ),
     ...backwards.flatMap(({ deleted, cyclic }) => carries(deleted, cyclic, false)),
   ]
 }
-
-/** True where a row that goes may stand in the way of another key's: by a unique value, or by a text that the server takes for the same key ('Ann', 'ANN'). */
-const mayMakeRoom = ({ key, uniqueKeys, columns }: Table): boolean =>
-  uniqueKeys.some((unique) => unique.columns.join('\n') !== key.join('\n')) ||
-  columns.some(({ name, type }) => key.includes(name) && /char|text/i.test(type))
 
 /** Inside a circle, those references that can't wait (NULL isn't allowed) decide what comes first. */
 function withinCircle(group: readonly Table[], foreignKeys: readonly ForeignKey[]): readonly Table[] {

@@ -4,6 +4,7 @@ import { tableOf } from '../contract/database-kit.ts'
 import { startTestPostgres, type TestPostgres, UNTIL_SOMEBODY_WAITS } from '../servers/postgres.ts'
 import { carriedInto } from './carried-into.ts'
 import { namesOfTheShop } from './postgres-names.ts'
+import { outgrownChecks } from './postgres-outgrown.ts'
 import { behindPoolers } from './postgres-poolers.ts'
 
 describe('PostgreSQL’s ledger', () => {
@@ -14,6 +15,8 @@ describe('PostgreSQL’s ledger', () => {
   afterAll(() => server?.stop())
 
   namesOfTheShop(() => server)
+
+  outgrownChecks(() => server)
   behindPoolers(() => server)
 
   // Two processes of one run, about copies of a row without a key: no row is there that could be locked.

@@ -4,7 +4,7 @@ import type { Cell, LedgerEntry, OrphanRule, Row, Transaction } from '../port.ts
 import { type ForeignKey, fullName, keyPositions, readableColumns, type Table } from '../schema.ts'
 import type { Session } from './connection.ts'
 import { find, insertNumbered, printOf, removeCopies } from './finding.ts'
-import { keyArrays, keyJoin, rowsByKey } from './keys.ts'
+import { castOf, equals, keyArrays, keyJoin, rowsByKey } from './keys.ts'
 import { isLargeObjects, removeLargeObjects, rewriteLargeObject } from './large-objects.ts'
 import { copyIn } from './load.ts'
 import { findOwnTable, ownTable } from './marks.ts'
@@ -73,7 +73,11 @@ async function update(session: Session, table: Table, row: Row): Promise<void> {
     key.has(column.name) || column.identity !== null ? [] : [assign(column.name, at)],
   )
   const positions = keyPositions(table)
-  const where = table.key.map((name, at) => assign(name, positions[at] ?? -1)).join(' AND ')
+  const finds = (name: string, at: number): string => {
+    values.push(row[at] ?? null)
+    return `${quoteName(name)} ${equals(table, name)} $${values.length}::${castOf(table, name)}`
+  }
+  const where = table.key.map((name, at) => finds(name, positions[at] ?? -1)).join(' AND ')
   const name = ownRows(table)
   const sql = sets.length === 0 ? `SELECT 1 FROM ${name} WHERE ${where}` : `UPDATE ${name} SET ${sets.join(', ')} WHERE ${where}`
   const { count } = isLargeObjects(table) ? await rewriteLargeObject(session, row) : await session.query(sql, values)

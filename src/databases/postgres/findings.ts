@@ -71,6 +71,17 @@ const probes: readonly Probe[] = [
   },
   {
     severity: 'info',
+    code: 'check-changes',
+    message: (name) =>
+      `The check ${name} asks for more than its row (the time, a setting, other tables): rows that kept to it once may no longer do.`,
+    hint: 'They are carried all the same; where there are some, the check guards new rows alone on the new host (NOT VALID), as it does on the old one.',
+    sql: `SELECT format('%s.%s.%s', n.nspname, c.relname, o.conname) AS name ${RELATIONS} JOIN pg_constraint o ON o.conrelid = c.oid
+      WHERE o.contype = 'c' AND o.conislocal AND o.convalidated AND (o.conbin::text LIKE '%{SQLVALUEFUNCTION %' OR EXISTS (
+        SELECT 1 FROM regexp_matches(o.conbin::text, ':(?:op)?funcid (\\d+)', 'g') f JOIN pg_proc p ON p.oid = f[1]::oid WHERE p.provolatile <> 'i'))
+      AND ${TABLE_OR_PARTITION} ORDER BY 1`,
+  },
+  {
+    severity: 'info',
     code: 'tablespace',
     message: (name) => `${name} lies in a tablespace of its own on the old host, and will lie in the new database's usual one.`,
     hint: 'Nothing to do unless the new host has a disk of its own for it (ALTER TABLE … SET TABLESPACE).',
