@@ -36,6 +36,7 @@ async function once<L extends Loaded>(
   return await inMarkedTransaction(session, { marking: marking(marks, names), hurry: false }, async ({ rows }) => {
     const missing = new Set(rows.map(([name]) => name))
     const wanted = loads.filter(({ mark }) => missing.has(mark.name))
+    if (wanted.length === 0) return loads.map(() => 0)
     const tables = wanted.map(({ table }) => table)
     const counts = await withoutTriggers(session, tables, () => copy(wanted))
     return loads.map((each) => counts[wanted.indexOf(each)] ?? 0)
