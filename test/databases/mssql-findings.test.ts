@@ -150,7 +150,7 @@ UNION ALL SELECT N'other', 1, 1`,
   `CREATE VIEW cat.sql_modules AS SELECT o.object_id, CONVERT(int, CASE o.name WHEN N'as_clerk' THEN 5 WHEN N'as_dbo' THEN 1 WHEN N'as_owner' THEN -2 END) AS execute_as_principal_id
 FROM sys.objects o WHERE o.name LIKE N'as[_]%'`,
   `CREATE VIEW cat.sql_expression_dependencies AS SELECT o.object_id AS referencing_id, d.server AS referenced_server_name, d.name AS referenced_database_name
-FROM sys.objects o JOIN (VALUES (N'as_clerk', NULL, DB_NAME()), (N'as_dbo', NULL, NULL), (N'as_owner', NULL, N'other'), (N'as_caller', NULL, NULL)) AS d(module, server, name) ON d.module = o.name`,
+FROM sys.objects o JOIN (VALUES (N'as_clerk', NULL, DB_NAME()), (N'as_dbo', N'far', N'other'), (N'as_owner', NULL, N'other'), (N'as_caller', NULL, NULL)) AS d(module, server, name) ON d.module = o.name`,
   `CREATE VIEW cat.synonyms AS SELECT SCHEMA_ID(N'dbo') AS schema_id, y.name, y.target AS base_object_name
 FROM (VALUES (N'here', N'[dbo].[Orders]'), (N'own', QUOTENAME(DB_NAME()) + N'.[dbo].[Orders]'), (N'other', N'[other].[dbo].[Orders]')) AS y(name, target)`,
 ]
@@ -189,7 +189,7 @@ const FOUND: Readonly<Record<string, readonly string[]>> = {
   'encryption-key': ['cards'],
   certificate: ['mail'],
   'plan-guide': ['hint'],
-  'other-database': ['dbo.as_owner (other)'],
+  'other-database': ['dbo.as_dbo (far.other)', 'dbo.as_owner (other)'],
   'synonym-elsewhere': ['dbo.other ([other].[dbo].[Orders])'],
   'execute-as-user': ['dbo.as_clerk (as clerk)'],
   'change-data-capture-on': ['this one'],
