@@ -210,6 +210,8 @@ export interface Database {
    * the old host in `check`. Optional power: where rows can stand against a foreign key that the new host will look at.
    */
   orphans?(schema: Pick<Schema, 'tables' | 'foreignKeys'>): Promise<readonly Finding[]>
+  /** Views that no longer work, and so can't be made anew, by name. Asked of the old host in `check`. Optional power. */
+  broken?(schema: Pick<Schema, 'objects'>): Promise<readonly Finding[]>
   /** What this server takes; asked of the new host in `check`. Optional power. */
   rowLimits?(): Promise<RowLimits>
 

@@ -82,6 +82,7 @@ async function compareDatabases(world: World, run: StepRun): Promise<readonly Fi
     async () => [...schemaFindings(world, schema), ...unknownNames(world, schema), ...numberedByShop(world, schema)],
     async () => (await old.oversize?.(copied, await target?.rowLimits?.())) ?? [],
     async () => (await old.orphans?.(copied)) ?? [],
+    async () => (await old.broken?.(schema)) ?? [],
     () => suspectedReferences(world, schema, run),
   )
 }

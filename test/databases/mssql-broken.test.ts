@@ -1,18 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { MigrateError } from '../../src/base/errors.ts'
 import { brokenViews } from '../../src/databases/mssql/broken.ts'
-import type { Module } from '../../src/databases/mssql/modules.ts'
+import { type Module, moduleObjects } from '../../src/databases/mssql/modules.ts'
 import { answered } from './mssql-answers.ts'
 
-const module = (name: string, definition: string, kind: Module['kind'] = 'view'): Module => ({
-  kind,
-  name: { schema: 'dbo', name },
-  definition,
-  ansiNulls: true,
-  quotedIdentifier: true,
-  on: null,
-  disabled: false,
-})
+const module = (name: string, definition: string, kind: Module['kind'] = 'view') =>
+  moduleObjects(
+    { kind, name: { schema: 'dbo', name }, definition, ansiNulls: true, quotedIdentifier: true, on: null, disabled: false },
+    false,
+  )
 const stale = module('stale', 'CREATE VIEW stale AS SELECT gone FROM dbo.Orders')
 const sound = module('sound', 'CREATE VIEW sound AS SELECT id FROM dbo.Orders')
 const far = module('far', 'CREATE VIEW far AS SELECT * FROM elsewhere.shop.dbo.Orders')
@@ -25,7 +21,7 @@ describe('views of the old host', () => {
 
   it('that no longer work are told before a move would stop at them, with the server’s own words', async () => {
     const { session, asked } = asking(-1, () => [{ place: 1, message: "Invalid column name 'gone'." }])
-    const findings = await brokenViews(session, [far, sound, procedure, stale, opened])
+    const findings = await brokenViews(session, { objects: [far, sound, procedure, stale, opened].flat() })
     expect(findings).toMatchObject([
       {
         severity: 'error',
@@ -41,9 +37,9 @@ describe('views of the old host', () => {
 
   it('aren’t looked at where a server can’t describe them, or where there are none', async () => {
     const lesser = asking(null, () => [{ place: 0, message: 'no' }])
-    expect(await brokenViews(lesser.session, [stale])).toEqual([])
+    expect(await brokenViews(lesser.session, { objects: [stale].flat() })).toEqual([])
     const none = asking(-1, () => [{ place: 0, message: 'no' }])
-    expect(await brokenViews(none.session, [procedure, far])).toEqual([])
+    expect(await brokenViews(none.session, { objects: [procedure, far].flat() })).toEqual([])
     expect(none.asked).toEqual([])
   })
 
@@ -52,9 +48,9 @@ describe('views of the old host', () => {
       asking(-1, () => {
         throw new MigrateError(code, 'no')
       })
-    expect(await brokenViews(failing('database-timeout').session, [stale])).toMatchObject([
+    expect(await brokenViews(failing('database-timeout').session, { objects: [stale].flat() })).toMatchObject([
       { severity: 'info', code: 'views-not-tried' },
     ])
-    await expect(brokenViews(failing('database-connection-lost').session, [stale])).rejects.toThrow('no')
+    await expect(brokenViews(failing('database-connection-lost').session, { objects: [stale].flat() })).rejects.toThrow('no')
   })
 })

@@ -1,9 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
-import { closeSql, mssqlClosing, openSql } from '../../src/databases/mssql/closing.ts'
+import { closeSql, openSql } from '../../src/databases/mssql/closing.ts'
 import { openMssql } from '../../src/databases/mssql/index.ts'
 import { type DataFile, fullFiles } from '../../src/databases/mssql/refusal.ts'
 import { connectTestMssql, MSSQL_URL, mssqlTitle } from '../servers/mssql.ts'
-import { answered } from './mssql-answers.ts'
 
 vi.setConfig({ testTimeout: 300_000 })
 
@@ -29,23 +28,6 @@ describe('a SQL Server database whose files may not grow for ever', () => {
     expect(fullFiles([file({ used: '1280', most: '-1', growth: '0' })])).toMatch(/are full/)
     expect(fullFiles([file({ used: null })])).toBeUndefined()
     expect(fullFiles([])).toBeUndefined()
-  })
-})
-
-describe('a database in an availability group', () => {
-  const missing = (known: readonly string[], grouped: number) => {
-    const { session } = answered(
-      [/sys\.all_columns/, known.map((column) => ({ view: 'databases', column }))],
-      [/is_read_only/, [{ database: 'shop', user: 'dbo', readOnly: false, may: 1 }]],
-      [/group_database_id/, [{ grouped }]],
-    )
-    return mssqlClosing((work) => work(session)).missing()
-  }
-
-  it('can’t be closed, which is told before the cutover', async () => {
-    expect(await missing(['group_database_id'], 1)).toMatchObject([{ severity: 'error', code: 'database-in-group' }])
-    expect(await missing(['group_database_id'], 0)).toEqual([])
-    expect(await missing(['name'], 1)).toEqual([])
   })
 })
 

@@ -107,25 +107,14 @@ const CATALOG: readonly Catalog[] = [
   { view: 'change_tracking_tables', columns: ['object_id'], rows: [{ object_id: 7 }] },
   {
     view: 'columns',
-    columns: ['object_id', 'name', 'is_filestream', 'is_column_set', 'encryption_type', 'is_masked', 'user_type_id'],
+    columns: ['object_id', 'name', 'is_filestream', 'is_column_set', 'encryption_type', 'is_masked'],
     rows: [
-      { object_id: 7, name: 'version', encryption_type: null, user_type_id: 189 },
-      { object_id: 9, name: 'version', encryption_type: null, user_type_id: 189 },
-      { object_id: 13, name: 'version', encryption_type: null, user_type_id: 189 },
       { object_id: 7, name: 'plain', encryption_type: null },
       { object_id: 7, name: 'scan', is_filestream: 1, encryption_type: null },
       { object_id: 7, name: 'sparse', is_column_set: 1, encryption_type: null },
       { object_id: 7, name: 'card', encryption_type: 1 },
       { object_id: 7, name: 'phone', is_masked: 1, encryption_type: null },
       { object_id: 13, name: 'own', is_filestream: 1, is_column_set: 1, encryption_type: 1, is_masked: 1 },
-    ],
-  },
-  {
-    view: 'types',
-    columns: ['user_type_id', 'name'],
-    rows: [
-      { user_type_id: 189, name: 'timestamp' },
-      { user_type_id: 0, name: 'nvarchar' },
     ],
   },
   { view: 'assemblies', columns: ['name'], rows: [{ name: 'Microsoft.SqlServer.Types' }, { name: 'Shop.Clr' }] },
@@ -161,9 +150,9 @@ UNION ALL SELECT N'other', 1, 1`,
   `CREATE VIEW cat.sql_modules AS SELECT o.object_id, CONVERT(int, CASE o.name WHEN N'as_clerk' THEN 5 WHEN N'as_dbo' THEN 1 WHEN N'as_owner' THEN -2 END) AS execute_as_principal_id
 FROM sys.objects o WHERE o.name LIKE N'as[_]%'`,
   `CREATE VIEW cat.sql_expression_dependencies AS SELECT o.object_id AS referencing_id, d.server AS referenced_server_name, d.name AS referenced_database_name
-FROM sys.objects o JOIN (VALUES (N'as_clerk', NULL, DB_NAME()), (N'as_dbo', N'far', DB_NAME()), (N'as_owner', NULL, N'other'), (N'as_caller', NULL, NULL)) AS d(module, server, name) ON d.module = o.name`,
+FROM sys.objects o JOIN (VALUES (N'as_clerk', NULL, DB_NAME()), (N'as_dbo', N'far', N'other'), (N'as_owner', NULL, N'other'), (N'as_caller', NULL, NULL)) AS d(module, server, name) ON d.module = o.name`,
   `CREATE VIEW cat.synonyms AS SELECT SCHEMA_ID(N'dbo') AS schema_id, y.name, y.target AS base_object_name
-FROM (VALUES (N'here', N'[dbo].[Orders]'), (N'own', QUOTENAME(DB_NAME()) + N'.[dbo].[Orders]'), (N'other', N'[other].[dbo].[Orders]'), (N'far', N'[far].' + QUOTENAME(DB_NAME()) + N'.[dbo].[Orders]')) AS y(name, target)`,
+FROM (VALUES (N'here', N'[dbo].[Orders]'), (N'own', QUOTENAME(DB_NAME()) + N'.[dbo].[Orders]'), (N'other', N'[other].[dbo].[Orders]')) AS y(name, target)`,
 ]
 
 /** What each probe must find there, and nothing else. */
@@ -200,11 +189,10 @@ const FOUND: Readonly<Record<string, readonly string[]>> = {
   'encryption-key': ['cards'],
   certificate: ['mail'],
   'plan-guide': ['hint'],
-  'other-database': ['dbo.as_dbo (far.this one)', 'dbo.as_owner (other)'],
-  'synonym-elsewhere': ['dbo.far ([far].[this one].[dbo].[Orders])', 'dbo.other ([other].[dbo].[Orders])'],
+  'other-database': ['dbo.as_dbo (far.other)', 'dbo.as_owner (other)'],
+  'synonym-elsewhere': ['dbo.other ([other].[dbo].[Orders])'],
   'execute-as-user': ['dbo.as_clerk (as clerk)'],
   'change-data-capture-on': ['this one'],
-  'rowversion-anew': ['2 columns are rowversions'],
   'several-moments': ['this one'],
 }
 

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { consequences } from '../../src/databases/mssql/consequences.ts'
 import { roomFacts } from '../../src/databases/mssql/room.ts'
+import { rowversionFindings } from '../../src/databases/mssql/rowversions.ts'
 import { serverInfo } from '../../src/databases/mssql/server-info.ts'
 import type { ServerInfo } from '../../src/databases/port.ts'
 import { failureOf } from '../contract/database-kit.ts'
 import { answered } from './mssql-answers.ts'
+import { column } from './mssql-tables.ts'
 
 const GIB = 2 ** 30
 const PAGES = GIB / 8192
@@ -59,6 +61,7 @@ describe('the room that a new host gives', () => {
       logMostBytes: gib(1),
       recovery: 'FULL',
       defaultSchema: 'shopper',
+      grouped: '',
     })
   })
 
@@ -109,6 +112,33 @@ describe('names without a schema', () => {
     expect(found(dbo, own)).toEqual([])
     expect(found(own, server({ defaultSchema: 'Shopper' }))).toEqual([])
     expect(found(own, server({}))).toEqual([])
+  })
+})
+
+describe('a database in an availability group', () => {
+  const grouped = async (known: readonly string[], databases: number) => {
+    const { session } = answered(
+      [/sys\.all_columns/, known.map((column) => ({ view: 'databases', column }))],
+      [/group_database_id/, [{ databases }]],
+    )
+    return (await roomFacts(session)).grouped
+  }
+
+  it('can’t be closed, which is told before the cutover', async () => {
+    expect(await grouped(['group_database_id'], 1)).toBe('1')
+    expect(await grouped(['group_database_id'], 0)).toBe('')
+    expect(await grouped(['name'], 1)).toBe('')
+    expect(found(server({ grouped: '1' }), server({}))).toEqual(['warning database-in-group'])
+    expect(found(server({}), server({ grouped: '1' }))).toEqual([])
+  })
+})
+
+describe('columns that the server numbers at each write', () => {
+  it('are told to begin anew', () => {
+    const [finding] = rowversionFindings([{ columns: [column('v', 'timestamp', { rowversion: true }), column('a', 'int', {})] }])
+    expect(finding).toMatchObject({ severity: 'warning', code: 'rowversion-anew' })
+    expect(finding?.message).toMatch(/^1 column is a rowversion: the new host numbers it anew/)
+    expect(rowversionFindings([{ columns: [column('a', 'int', {})] }])).toEqual([])
   })
 })
 

@@ -1,9 +1,7 @@
 import { z } from 'zod'
 import { type Finding, MigrateError } from '../../base/errors.ts'
-import { fullName } from '../schema.ts'
+import type { Schema } from '../schema.ts'
 import { chunks, rowsPerStatement } from './keys.ts'
-import type { Module } from './modules.ts'
-import { quoteTable } from './names.ts'
 import type { Session } from './session.ts'
 
 /** "sys.dm_exec_describe_first_result_set (Transact-SQL)": what a statement would give, without running it; asks for the right to run it alone. */
@@ -21,16 +19,28 @@ const FAR = /\bOPEN(?:QUERY|ROWSET|DATASOURCE)\b|\.[^.\s]*\.[^.\s]*\.[^.\s]/i
 
 const brokenRow = z.object({ place: z.number(), message: z.string().nullable() })
 
-/** Views that no longer work, since what they read from was dropped or changed: they can't be made on the new host. */
-export async function brokenViews(session: Session, modules: readonly Module[]): Promise<readonly Finding[]> {
-  const views = modules.filter(({ kind, definition }) => kind === 'view' && !FAR.test(definition))
+interface View {
+  /** As messages have it, and quoted. */
+  readonly name: string
+  readonly quoted: string
+}
+
+const viewsOf = ({ objects }: Pick<Schema, 'objects'>): readonly View[] =>
+  objects.flatMap(({ kind, name, sql, undo }) => {
+    const quoted = kind === 'view' && !FAR.test(sql) ? /^DROP VIEW (.+)$/.exec(undo ?? '')?.[1] : undefined
+    return quoted === undefined ? [] : [{ name, quoted }]
+  })
+
+/** See the port: views whose tables or columns were dropped or changed. */
+export async function brokenViews(session: Session, schema: Pick<Schema, 'objects'>): Promise<readonly Finding[]> {
+  const views = viewsOf(schema)
   if (views.length === 0) return []
   const [found] = await session.ask(z.object({ id: z.number().nullable() }), `SELECT OBJECT_ID(N'${DESCRIBE}') AS [id]`)
   if (found?.id == null) return []
   const findings: Finding[] = []
   try {
     for (const chunk of chunks(views, rowsPerStatement(1))) {
-      const texts = chunk.map(({ name }) => `SELECT * FROM ${quoteTable(name)}`)
+      const texts = chunk.map(({ quoted }) => `SELECT * FROM ${quoted}`)
       const rows = await session.ask(
         brokenRow,
         `SELECT v.place AS [place], CONVERT(nvarchar(400), r.error_message) AS [message]
@@ -50,11 +60,11 @@ CROSS APPLY ${DESCRIBE}(v.text, NULL, 0) AS r WHERE r.error_number IN (${GONE.jo
   return findings
 }
 
-const brokenView = ({ name }: Module, words: string): Finding => ({
+const brokenView = ({ name, quoted }: View, words: string): Finding => ({
   severity: 'error',
   code: 'view-broken',
-  message: `The view ${fullName(name)} doesn't work on the old host any more: ${words} It can't be made on the new one.`,
-  hint: `Mend it there, or drop what nobody can use: DROP VIEW ${quoteTable(name)};`,
+  message: `The view ${name} doesn't work on the old host any more: ${words} It can't be made on the new one.`,
+  hint: `Mend it there, or drop what nobody can use: DROP VIEW ${quoted};`,
 })
 
 const UNTRIED: Finding = {

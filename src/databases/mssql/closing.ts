@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
 import type { ClosingPower } from '../closing-port.ts'
-import { catalogColumns, mayHere, THIS_DATABASE } from './catalog.ts'
+import { mayHere, THIS_DATABASE } from './catalog.ts'
 import { quoteName } from './names.ts'
 import type { Session } from './session.ts'
 
@@ -53,7 +53,6 @@ async function stateOf(session: Session): Promise<z.infer<typeof stateRow>> {
 
 async function missing(session: Session): Promise<readonly Finding[]> {
   const { database, user, may } = await stateOf(session)
-  if (await isInGroup(session)) return [inGroup(session)]
   if (may === 1) return []
   return [
     {
@@ -64,21 +63,3 @@ async function missing(session: Session): Promise<readonly Finding[]> {
     },
   ]
 }
-
-/** "sys.databases", group_database_id: of an availability group. */
-async function isInGroup(session: Session): Promise<boolean> {
-  if (!(await catalogColumns(session)).has('databases.group_database_id')) return false
-  const rows = await session.ask(
-    z.object({ grouped: z.number() }),
-    `SELECT COUNT(*) AS [grouped] FROM sys.databases d WHERE ${THIS_DATABASE} AND d.group_database_id IS NOT NULL`,
-  )
-  return rows.some(({ grouped }) => grouped > 0)
-}
-
-/** "Database Engine events and errors", 1468. */
-const inGroup = (session: Session): Finding => ({
-  severity: 'error',
-  code: 'database-in-group',
-  message: `${session.where.label} is in an availability group, where no database can be made read-only (error 1468).`,
-  hint: 'Have the shop itself take no orders meanwhile (a page that says so), or its administrator take the database out of the group before the cutover.',
-})

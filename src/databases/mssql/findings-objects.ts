@@ -65,7 +65,7 @@ const MODULES: readonly Probe[] = [
     needs: ['sql_expression_dependencies', 'referenced_database_name'],
     sql: named(
       `OBJECT_SCHEMA_NAME(d.referencing_id) + N'.' + OBJECT_NAME(d.referencing_id) + N' (' + ISNULL(d.referenced_server_name + N'.', N'') + d.referenced_database_name + N')'`,
-      'sys.sql_expression_dependencies d WHERE d.referenced_database_name IS NOT NULL AND (d.referenced_server_name IS NOT NULL OR d.referenced_database_name <> DB_NAME()) AND OBJECT_NAME(d.referencing_id) IS NOT NULL',
+      'sys.sql_expression_dependencies d WHERE d.referenced_database_name IS NOT NULL AND d.referenced_database_name <> DB_NAME() AND OBJECT_NAME(d.referencing_id) IS NOT NULL',
     ),
     severity: 'warning',
     code: 'other-database',
@@ -76,7 +76,7 @@ const MODULES: readonly Probe[] = [
     needs: ['synonyms', 'base_object_name'],
     sql: named(
       `SCHEMA_NAME(y.schema_id) + N'.' + y.name + N' (' + y.base_object_name + N')'`,
-      'sys.synonyms y WHERE PARSENAME(y.base_object_name, 4) IS NOT NULL OR (PARSENAME(y.base_object_name, 3) IS NOT NULL AND PARSENAME(y.base_object_name, 3) <> DB_NAME())',
+      'sys.synonyms y WHERE PARSENAME(y.base_object_name, 3) IS NOT NULL AND PARSENAME(y.base_object_name, 3) <> DB_NAME()',
     ),
     severity: 'warning',
     code: 'synonym-elsewhere',
@@ -168,19 +168,6 @@ const DATABASE: readonly Probe[] = [
     message: (name) =>
       `${name} has change data capture: its schema cdc, with the user, tables and functions there, belongs to the server and isn't moved.`,
     hint: 'Let its readers catch up before the cutover. EXEC sys.sp_cdc_enable_db on the new host makes it anew, where the edition has it.',
-  },
-  // "rowversion (Transact-SQL)": each database counts for itself (@@DBTS), a new one from 2,000 on.
-  {
-    needs: ['types', 'user_type_id'],
-    sql: named(
-      "CONVERT(nvarchar(10), COUNT(*)) + CASE COUNT(*) WHEN 1 THEN N' column is a rowversion' ELSE N' columns are rowversions' END",
-      "sys.columns c JOIN sys.tables t ON t.object_id = c.object_id JOIN sys.types y ON y.user_type_id = c.user_type_id WHERE t.is_ms_shipped = 0 AND y.name = N'timestamp' HAVING COUNT(*) > 0",
-    ),
-    severity: 'warning',
-    code: 'rowversion-anew',
-    message: (name) =>
-      `${name}: the new host numbers them anew, from small values on. Whoever remembers the last one that it saw, to ask for what has changed since (a synchronisation, a search index, a cache), sees nothing change there.`,
-    hint: 'Have these begin anew after the cutover; nothing to do where the shop only compares a row’s own with the one that it read.',
   },
   {
     needs: ['tables', 'is_memory_optimized'],

@@ -24,6 +24,7 @@ import type { Identity, IdentityState, Schema, Table } from '../schema.ts'
 import type { ScratchPower } from '../scratch-port.ts'
 import { applying, deleteOrphans } from './apply.ts'
 import { BLOCK_FORMAT, rowsOfBlock } from './blocks.ts'
+import { brokenViews } from './broken.ts'
 import { mssqlClosing } from './closing.ts'
 import { Connections, type MssqlOptions } from './connection.ts'
 import { consequences } from './consequences.ts'
@@ -99,6 +100,10 @@ class MssqlDatabase implements Database {
 
   oversize(schema: Schema): Promise<readonly Finding[]> {
     return this.#connections.use((session) => oversize(session, schema))
+  }
+
+  broken(schema: Schema): Promise<readonly Finding[]> {
+    return this.#connections.use((session) => brokenViews(session, schema))
   }
 
   unmet(schema: Schema): Promise<readonly Finding[]> {

@@ -1,6 +1,5 @@
 import type { Finding } from '../../base/errors.ts'
 import { fullName, readableColumns, type Schema, type Table } from '../schema.ts'
-import { brokenViews } from './broken.ts'
 import { captured } from './capture.ts'
 import { readFindings } from './findings.ts'
 import { fullTextFindings } from './full-text.ts'
@@ -15,6 +14,7 @@ import { isOwnTable } from './names.ts'
 import { neededByTables } from './order.ts'
 import { ownNameFindings } from './own-name.ts'
 import { principalFindings, readPrincipals } from './principals.ts'
+import { rowversionFindings } from './rowversions.ts'
 import type { Session } from './session.ts'
 import { isCarried } from './values.ts'
 
@@ -40,7 +40,6 @@ export async function introspect(session: Session): Promise<Schema> {
   const ordered = inOrder(modules)
   const views = modules.filter((module) => module.kind === 'view')
   const descriptions = await readDescriptions(session, new Set([...tables, ...modules].map((each) => fullName(each.name))))
-  const broken = await brokenViews(session, modules)
   const principals = (await readPrincipals(session)).filter(({ name }) => !isCaptured(name))
   return {
     tables,
@@ -66,8 +65,8 @@ export async function introspect(session: Session): Promise<Schema> {
     principals,
     findings: [
       ...tables.flatMap(columnFindings),
+      ...rowversionFindings(tables),
       ...hidden.map(hiddenFinding),
-      ...broken,
       ...fullTextFindings(modules),
       ...ownNameFindings(modules, tables, session.where.database),
       ...principalFindings(principals, session.where.user),

@@ -7,6 +7,10 @@ import type { Session } from './session.ts'
 
 const NOBODY = new Set(['dbo', 'guest', 'sys', 'information_schema'])
 
+/** "Database-level roles", fixed-database roles. */
+const FIXED_ROLE =
+  /^db_(?:owner|accessadmin|securityadmin|ddladmin|backupoperator|datareader|datawriter|denydatareader|denydatawriter)$/i
+
 /** Everybody is in this role ("Database-level roles", public). */
 const PUBLIC = 'public'
 /** What it may do in every new database, besides reading the catalog ("Always Encrypted", permissions). */
@@ -27,14 +31,14 @@ const isDefault = ({ name, state, permission, major }: Grant): boolean =>
   sameName(name, PUBLIC) && state === 'GRANT' && (major < 0 || PUBLIC_MAY.has(permission))
 
 /**
- * Users and roles, application roles among them ("sys.database_principals", type), with what they are granted, for the report
- * ("sys.database_permissions", "sys.database_role_members").
+ * Users and roles with what they are granted, for the report ("sys.database_permissions", "sys.database_role_members"); whoever may do something
+ * is among them, of whatever kind (application roles, users of a certificate).
  */
 export async function readPrincipals(session: Session): Promise<Schema['principals']> {
   const principals = await session.ask(
     z.object({ name: z.string() }),
     `SELECT name AS [name] FROM sys.database_principals
-WHERE type IN ('S', 'U', 'G', 'R', 'E', 'X', 'A', 'C', 'K') AND is_fixed_role = 0 ORDER BY name`,
+WHERE type IN ('S', 'U', 'G', 'R', 'E', 'X') AND is_fixed_role = 0 ORDER BY name`,
   )
   const grants = await session.ask(
     grantRow,
@@ -50,9 +54,10 @@ JOIN sys.database_principals m ON m.principal_id = x.member_principal_id
 JOIN sys.database_principals r ON r.principal_id = x.role_principal_id
 ORDER BY m.name, r.name`,
   )
-  return principals
-    .filter((principal) => !NOBODY.has(principal.name.toLowerCase()))
-    .map(({ name }) => ({
+  const names = new Set([...principals, ...grants.filter((row) => !isDefault(row)), ...members].map(({ name }) => name))
+  return [...names]
+    .filter((name) => !NOBODY.has(name.toLowerCase()) && !FIXED_ROLE.test(name))
+    .map((name) => ({
       name,
       grants: [
         ...members.filter((row) => row.name === name).map((row) => `member of ${row.role}`),

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Finding } from '../../base/errors.ts'
 import { formatBytes } from '../../base/units.ts'
 import type { ServerInfo } from '../port.ts'
+import { catalogColumns, THIS_DATABASE } from './catalog.ts'
 import type { Session } from './session.ts'
 import { fact, warning } from './settings.ts'
 
@@ -27,6 +28,10 @@ const propertyRow = z.object({
   units: z.number().nullable(),
 })
 
+/** "sys.databases", group_database_id: of an availability group. */
+const GROUPED = `SELECT COUNT(*) AS [databases] FROM sys.databases d WHERE ${THIS_DATABASE} AND d.group_database_id IS NOT NULL`
+const groupRow = z.object({ databases: z.number() })
+
 const USED = 'SELECT CONVERT(nvarchar(20), SUM(a.used_pages)) AS [pages] FROM sys.allocation_units a'
 
 /** The most bytes that files may grow to; `undefined` where one may fill its disk, or there are none. Pure. */
@@ -40,11 +45,12 @@ function mostOf(files: readonly SizedFile[]): number | undefined {
   return files.length === 0 ? undefined : pages * PAGE_BYTES
 }
 
-/** See the port, `furtherFacts`: what the rows and indexes take, what the database may take, and where the account looks for names. */
+/** See the port, `furtherFacts`: what the rows and indexes take, what the database may take, where the account looks for names, and whether it is in a group. */
 export async function roomFacts(session: Session): Promise<Readonly<Record<string, string>>> {
   const [told] = await session.ask(propertyRow, PROPERTIES)
   const files = await session.ask(fileRow, FILES)
   const [used] = told?.units == null ? [] : await session.ask(z.object({ pages: z.string().nullable() }), USED)
+  const grouped = (await catalogColumns(session)).has('databases.group_database_id') ? await session.ask(groupRow, GROUPED) : []
   const data = files.filter(({ type }) => type === 0)
   const limits = [mostOf(data), told?.most == null ? undefined : Number(told.most)].filter(
     (each) => each !== undefined && each > 0,
@@ -57,6 +63,7 @@ export async function roomFacts(session: Session): Promise<Readonly<Record<strin
     logMostBytes: bytes(mostOf(files.filter(({ type }) => type === 1))),
     recovery: told?.recovery ?? '',
     defaultSchema: told?.schema ?? '',
+    grouped: grouped.some(({ databases }) => databases > 0) ? '1' : '',
   }
 }
 

@@ -69,6 +69,7 @@ export const settingConsequences = (source: ServerInfo, target: ServerInfo): rea
   ...otherLanguage(source, target),
   ...otherTemporaries(source, target),
   ...otherSchema(source, target),
+  ...inGroup(source),
 ]
 
 function switched({ lost, gained }: Switch, from: string, to: string): readonly Finding[] {
@@ -122,3 +123,15 @@ function otherSchema(source: ServerInfo, target: ServerInfo): readonly Finding[]
     ),
   ]
 }
+
+/** "Database Engine events and errors", 1468. */
+const inGroup = (source: ServerInfo): readonly Finding[] =>
+  fact(source, 'grouped') === ''
+    ? []
+    : [
+        warning(
+          'database-in-group',
+          'The old database is in an availability group, where none can be made read-only (error 1468): closing it at the cutover would fail.',
+          'Have the shop itself take no orders meanwhile (a page that says so), or its administrator take the database out of the group before the cutover. Nothing to do where the playbook doesn’t close it.',
+        ),
+      ]
