@@ -1,4 +1,4 @@
-import { codeOf, MigrateError } from '../../base/errors.ts'
+import { MigrateError } from '../../base/errors.ts'
 import type { MarkedStatement } from '../port.ts'
 import type { Session } from './connection.ts'
 import { UNLINK_ALL, unlinkAll } from './large-objects.ts'
@@ -7,29 +7,12 @@ import { inMarkedTransaction, inTransaction } from './transaction.ts'
 
 type Mark = MarkedStatement['mark']
 
-/** A statement of ours that adds a check; one that already stands for new rows alone ends otherwise. */
-const ADDS_CHECK = /^ALTER TABLE .* ADD CONSTRAINT .*CHECK \(.*\)(?: NO INHERIT)?$/s
-
-/** check_violation */
-const VIOLATED = '23514'
-
-/**
- * See the port. A check that rows don't keep to is added for new rows alone, as which it serves where they come from: it asks for the time, or
- * other tables, and no server looks at a row again.
- */
+/** See the port. */
 export async function execute(session: Session, sql: string, mark: Mark): Promise<void> {
   const marks = await ownTable(session, 'migrate_marks')
-  const run = (statement: string): Promise<void> =>
-    inMarkedTransaction(session, { marking: marking(marks, [mark]), hurry: false }, async ({ count }) => {
-      if (count === 1) await session.query(statement)
-    })
-  try {
-    await run(sql)
-  } catch (error) {
-    const code = error instanceof MigrateError ? codeOf(error.cause) : undefined
-    if (session.broken || code !== VIOLATED || !ADDS_CHECK.test(sql)) throw error
-    await run(`${sql} NOT VALID`)
-  }
+  await inMarkedTransaction(session, { marking: marking(marks, [mark]), hurry: false }, async ({ count }) => {
+    if (count === 1) await session.query(sql)
+  })
 }
 
 /** See the port. In one transaction, which the server rolls back whole when it refuses one of them: then each is run by itself. */

@@ -4,6 +4,7 @@ import { ask, SHOP_RELATION } from './catalog.ts'
 import type { Session } from './connection.ts'
 import { objectProbes, type Probe } from './findings-objects.ts'
 import { CARRIED_TABLE, TABLE_OR_PARTITION, UNGUARDED } from './introspect-tables.ts'
+import { CHECK_MAY_CHANGE } from './objects-tables.ts'
 
 /** `table`: full name of the one that it is about, where leaving that out in the playbook helps. */
 const nameRow = z.object({ name: z.string(), table: z.string().nullish() })
@@ -73,11 +74,10 @@ const probes: readonly Probe[] = [
     severity: 'info',
     code: 'check-changes',
     message: (name) =>
-      `The check ${name} asks for more than its row (the time, a setting, other tables): rows that kept to it once may no longer do.`,
+      `The check ${name} may ask for more than its row (the time, a setting, other tables): rows that kept to it once may no longer do.`,
     hint: 'They are carried all the same; where there are some, the check guards new rows alone on the new host (NOT VALID), as it does on the old one.',
     sql: `SELECT format('%s.%s.%s', n.nspname, c.relname, o.conname) AS name ${RELATIONS} JOIN pg_constraint o ON o.conrelid = c.oid
-      WHERE o.contype = 'c' AND o.conislocal AND o.convalidated AND (o.conbin::text LIKE '%{SQLVALUEFUNCTION %' OR EXISTS (
-        SELECT 1 FROM regexp_matches(o.conbin::text, ':(?:op)?funcid (\\d+)', 'g') f JOIN pg_proc p ON p.oid = f[1]::oid WHERE p.provolatile <> 'i'))
+      WHERE o.conislocal AND ${CHECK_MAY_CHANGE}
       AND ${TABLE_OR_PARTITION} ORDER BY 1`,
   },
   {

@@ -1,4 +1,4 @@
-import { anyColumn, named, SHOP_RELATION } from './catalog.ts'
+import { anyColumn, named, notOfExtension, SHOP_RELATION } from './catalog.ts'
 import { CARRIED_TABLE, TABLE_OR_PARTITION } from './introspect-tables.ts'
 
 const TABLE = `format('%I.%I', n.nspname, c.relname)`
@@ -16,12 +16,25 @@ const TABLE_ALONE = (condition: string): string =>
 const RELATIONS = `JOIN pg_namespace n ON n.oid = c.relnamespace`
 
 /**
+ * Condition that what a check (alias `o`) says of a row may be otherwise another day, or after other rows have changed: it asks for the time, or
+ * calls a function that isn't IMMUTABLE, or one of the shop's, whatever that says of itself ("Function Volatility Categories").
+ */
+export const CHECK_MAY_CHANGE = `o.contype = 'c' AND o.convalidated AND (o.conbin::text LIKE '%{SQLVALUEFUNCTION %' OR EXISTS (
+  SELECT 1 FROM regexp_matches(o.conbin::text, ':(?:op)?funcid (\\d+)', 'g') f JOIN pg_proc p ON p.oid = f[1]::oid
+  WHERE p.provolatile <> 'i' OR (p.pronamespace <> 'pg_catalog'::regnamespace AND ${notOfExtension('pg_proc', 'p.oid')})))`
+
+const ADD_CHECK = `format('ALTER TABLE %s ADD CONSTRAINT %I %s', ${TABLE}, o.conname, pg_get_constraintdef(o.oid))`
+
+/** Where rows don't keep to it by now, such a check guards new rows alone: so it does on the old host, since no server looks at a row again. */
+const ADD_CHECK_AS_IT_SERVES = `format('DO %L', format('BEGIN %1$s; EXCEPTION WHEN check_violation THEN %1$s NOT VALID; END', ${ADD_CHECK}))`
+
+/**
  * Checks are created where they are declared; whoever inherits gets them from there. So does NOT NULL that was never checked, and
  * an exclusion, whose index the server doesn't let join that of its table.
  */
 const CHECKS = `SELECT ${named('pg_constraint', 'o.oid', `CASE o.contype WHEN 'x' THEN 'exclusion' ELSE 'check' END`)},
   format('%s.%s.%s', n.nspname, c.relname, o.conname) AS name,
-  format('ALTER TABLE %s ADD CONSTRAINT %I %s', ${TABLE}, o.conname, pg_get_constraintdef(o.oid)) AS sql,
+  CASE WHEN ${CHECK_MAY_CHANGE} THEN ${ADD_CHECK_AS_IT_SERVES} ELSE ${ADD_CHECK} END AS sql,
   CASE WHEN o.contype = 'c' AND ${PLAIN} THEN format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', ${TABLE}, o.conname) END AS undo
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid ${RELATIONS}
 WHERE ((o.contype = 'x' AND o.conparentid = 0) OR (o.contype = 'c' AND o.conislocal) OR (o.contype = 'n' AND o.conislocal AND NOT o.convalidated))
