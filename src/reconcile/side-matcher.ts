@@ -34,7 +34,7 @@ export class SideMatcher {
       if (key === undefined || row === undefined) this.#base.set(id, { state, leaf })
       else {
         this.#rows.delete(key)
-        this.#digests?.delete(id)
+        if (this.#digests !== undefined) this.#digests.delete(digestOf(id))
         this.#pair(key, row, state)
       }
     }
