@@ -121,10 +121,7 @@ export interface Reader {
   count?(table: Table, signal?: AbortSignal): Promise<number>
   /** As `rows`, but fingerprints computed by the server. Optional power: with `fingerprintMethod`. */
   prints?(table: Table, printing: Printing, options?: ReadOptions): AsyncIterable<readonly PrintedRow[]>
-  /**
-   * `prints` where no column is apart, packed, `rows` at a time but for the last: of a long table, that takes a fraction of
-   * what taking its rows apart takes here. `undefined` of a table that isn't worth it. Optional power: with `fingerprintMethod`.
-   */
+  /** `prints` where no column is apart, packed, `rows` at a time but for the last; `undefined` of a table that isn't worth it. Optional power. */
   packedPrints?(table: Table, printing: Printing, rows: number, options?: ReadOptions): AsyncIterable<PackedPrints> | undefined
   /**
    * `prints` of the rows in several ranges, none of which overlaps another, asked for together; in no set order. At most 1,000 ranges.

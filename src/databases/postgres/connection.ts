@@ -12,7 +12,7 @@ import { CopyAllIn } from './copy-all-in.ts'
 import { CopyIn } from './copy-in.ts'
 import { CopyOut } from './copy-out.ts'
 import { databaseError } from './errors.ts'
-import { isSetUnlessPooled, isShared, sharedError } from './pooler.ts'
+import { setUnlessShared } from './pooler.ts'
 import { settingsSql } from './settings.ts'
 import { sessionSettings } from './values.ts'
 
@@ -234,7 +234,9 @@ export class Connections extends Pool<Session> {
       const client = await this.#connectClient()
       const session = new Session(client, this.label, this.#ownTables)
       try {
-        await this.#settle(session, client)
+        const settings = settingsSql(this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS, this.limit)
+        const beside = async () => new Session(await this.#connectClient(), this.label, this.#ownTables)
+        await setUnlessShared(session, client, settings, beside)
         return session
       } catch (error) {
         session.destroy()
@@ -243,14 +245,6 @@ export class Connections extends Pool<Session> {
     } catch (error) {
       throw databaseError(error, { label: this.label, connecting: true })
     }
-  }
-
-  async #settle(session: Session, client: pg.Client): Promise<void> {
-    const settings = settingsSql(this.#options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS, this.limit)
-    if (await isSetUnlessPooled(session, client, settings)) return
-    const beside = async () => new Session(await this.#connectClient(), this.label, this.#ownTables)
-    if (await isShared(session, beside)) throw sharedError(this.label)
-    await session.query(`SELECT ${settings}`)
   }
 
   async #connectClient(): Promise<pg.Client> {

@@ -9,8 +9,23 @@ import type { Session } from './connection.ts'
  * of its tables, and migrate some that print values in another way.
  */
 
+/**
+ * Evaluates `settings`, an expression, on a session of ours. Throws `database-pooled`, and nothing is set, where the server's sessions are
+ * shared. `open` makes another session.
+ */
+export async function setUnlessShared(
+  session: Session,
+  client: pg.Client,
+  settings: string,
+  open: () => Promise<Session>,
+): Promise<void> {
+  if (await isSetUnlessPooled(session, client, settings)) return
+  if (await isShared(session, open)) throw sharedError(session.label)
+  await session.query(`SELECT ${settings}`)
+}
+
 /** Evaluates `settings` where no pooler stands between, in one question; false, and nothing is set, where one may. */
-export async function isSetUnlessPooled(session: Session, client: pg.Client, settings: string): Promise<boolean> {
+async function isSetUnlessPooled(session: Session, client: pg.Client, settings: string): Promise<boolean> {
   // A pooler tells a number of its own at the login.
   const told: unknown = Reflect.get(client, 'processID')
   const isDirect = `pg_catalog.pg_backend_pid() = ${Number(told ?? 0)}`
@@ -24,7 +39,7 @@ const ROUNDS = 3
  * True when the sessions of the server are shared: two connections that are open at the same time are given the same one, or one is given
  * different ones. The other one is made by `open`, and closed.
  */
-export async function isShared(one: Session, open: () => Promise<Session>): Promise<boolean> {
+async function isShared(one: Session, open: () => Promise<Session>): Promise<boolean> {
   const first = await processOf(one)
   const other = await open()
   try {
@@ -39,7 +54,7 @@ export async function isShared(one: Session, open: () => Promise<Session>): Prom
 const processOf = async (session: Session): Promise<Cell | undefined> =>
   (await session.query('SELECT pg_catalog.pg_backend_pid()')).rows[0]?.[0]
 
-export const sharedError = (label: string): MigrateError =>
+const sharedError = (label: string): MigrateError =>
   new MigrateError(
     'database-pooled',
     `Between here and the ${label} stands a pooler (PgBouncer or the like) in transaction mode: what migrate sets on a connection would stay there for the shop's questions, which would find none of their tables. Nothing was set, read or written.`,
