@@ -69,6 +69,16 @@ export const columnSchema = z
   .readonly()
 export type Column = z.infer<typeof columnSchema>
 
+/** What an ordinary column is, beside its name and type: it may be empty, and nothing is special about it. */
+export const ORDINARY = {
+  nullable: true,
+  collation: null,
+  default: null,
+  computed: null,
+  identity: null,
+  rowversion: false,
+} as const
+
 const keySchema = z
   .object({
     name: z.string(),

@@ -37,10 +37,7 @@ export async function begunAs(
       const held = await heldAtBegin(reader, [table, kept], told, options)
       if (held !== undefined) writer.note(kept, held)
       begun.push([table, { ...kept, begun: held }])
-    } else if (
-      told === undefined ||
-      isSame(kept.begun, { ...told, ...(told.by === 'glance' ? { rows: kept.begun.rows } : {}) })
-    ) {
+    } else if (told === undefined || isSame(kept.begun, told)) {
       begun.push([table, kept])
     } else {
       writer.checked(kept, true)
@@ -104,7 +101,8 @@ export function isAsBefore(kept: TableProgress, now: Held): boolean {
   return isAsTaken && (kept.begun === undefined || kept.begun.by === 'glance' || isSame(kept.begun, now))
 }
 
-const isSame = (a: Held, b: Held): boolean => a.by === b.by && a.rows === b.rows && a.sum === b.sum
+/** A glance tells nothing of how many rows there are. */
+const isSame = (a: Held, b: Held): boolean => a.by === b.by && a.sum === b.sum && (a.by === 'glance' || a.rows === b.rows)
 
 export const together = (a: Held, b: Held): Held => ({ rows: a.rows + b.rows, sum: addSums(a.sum, b.sum), by: a.by })
 

@@ -1,5 +1,4 @@
-import type { Column, Table } from '../../src/databases/schema.ts'
-import { ORDINARY } from '../fakes/columns.ts'
+import { type Column, ORDINARY, type Table } from '../../src/databases/schema.ts'
 
 export const column = (name: string, codec: string, change: Partial<Column> = {}): Column => ({
   name,

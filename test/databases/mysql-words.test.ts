@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { sameRow } from '../../src/databases/mysql/find.ts'
 import { isOfComputed } from '../../src/databases/mysql/insert.ts'
 import { statementOf } from '../../src/databases/mysql/triggers.ts'
-import type { Column } from '../../src/databases/schema.ts'
-import { ORDINARY } from '../fakes/columns.ts'
+import { type Column, ORDINARY } from '../../src/databases/schema.ts'
 
 const column = (name: string, of: Partial<Column>): Column => ({
   name,

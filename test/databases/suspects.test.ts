@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { canHold, isLikely, isNothing, type Suspect, suspectColumns } from '../../src/databases/plan/suspects.ts'
-import type { Column, ForeignKey, Identity, Table } from '../../src/databases/schema.ts'
-import { ORDINARY } from '../fakes/columns.ts'
+import { type Column, type ForeignKey, type Identity, ORDINARY, type Table } from '../../src/databases/schema.ts'
 
 const column = (name: string, type: string, identity = false): Column => ({
   name,

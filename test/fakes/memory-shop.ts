@@ -1,6 +1,5 @@
-import { type Column, type ForeignKey, fullName, type Identity, type Table } from '../../src/databases/schema.ts'
+import { type Column, type ForeignKey, fullName, type Identity, ORDINARY, type Table } from '../../src/databases/schema.ts'
 import type { DatabaseAbilities, DatabaseHost, ShopDatabase, ShopTable, Values } from '../contract/database-host.ts'
-import { ORDINARY } from './columns.ts'
 import { MemoryDatabase } from './memory-database.ts'
 import type { MemoryDatabaseOptions, MemoryServerOptions } from './memory-options.ts'
 import { MemoryServer } from './memory-server.ts'

@@ -1,10 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../../src/databases/port.ts'
-import type { Column, Table } from '../../src/databases/schema.ts'
+import { type Column, ORDINARY, type Table } from '../../src/databases/schema.ts'
 import { keyCells, keyText, RowReader } from '../../src/reconcile/fingerprint.ts'
 import { printingFor } from '../../src/reconcile/printing.ts'
-import { ORDINARY } from '../fakes/columns.ts'
 
 const column = (name: string, more: Partial<Column> = {}): Column => ({
   name,

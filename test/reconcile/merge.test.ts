@@ -1,13 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../../src/databases/port.ts'
-import type { Column, Table } from '../../src/databases/schema.ts'
+import { type Column, ORDINARY, type Table } from '../../src/databases/schema.ts'
 import type { RowState } from '../../src/reconcile/difference.ts'
 import { mergeRows } from '../../src/reconcile/merge.ts'
 import { compareDecimals, DecimalTotal, sumOf } from '../../src/reconcile/merge-decimal.ts'
 import { compareAge } from '../../src/reconcile/merge-newest.ts'
 import { PARKING, type SourceSide, type TablePolicy } from '../../src/reconcile/policy.ts'
-import { ORDINARY } from '../fakes/columns.ts'
 
 /** A decimal text of so many digits and decimals. */
 const decimal = fc

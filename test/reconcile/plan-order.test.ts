@@ -1,11 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Column, ForeignKey, Table } from '../../src/databases/schema.ts'
+import { type Column, type ForeignKey, ORDINARY, type Table } from '../../src/databases/schema.ts'
 import type { CarryItem, ReconcileChange } from '../../src/reconcile/plan-items.ts'
 import { inOrder } from '../../src/reconcile/plan-order.ts'
 import { PlanStore } from '../../src/reconcile/plan-store.ts'
 import { summary } from '../../src/reconcile/plan-summary.ts'
-import { ORDINARY } from '../fakes/columns.ts'
 
 const column = (name: string, nullable: boolean): Column => ({
   name,

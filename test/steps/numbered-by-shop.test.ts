@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Column, ForeignKey, Schema, Table } from '../../src/databases/schema.ts'
+import { type Column, type ForeignKey, ORDINARY, type Schema, type Table } from '../../src/databases/schema.ts'
 import { numberedByShop } from '../../src/steps/numbered-by-shop.ts'
-import { ORDINARY } from '../fakes/columns.ts'
 import { testWorld } from '../fakes/step-run.ts'
 
 const column = (name: string, type: string, change: Partial<Column> = {}): Column => ({

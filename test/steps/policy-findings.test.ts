@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Column, Schema, Table } from '../../src/databases/schema.ts'
+import { type Column, ORDINARY, type Schema, type Table } from '../../src/databases/schema.ts'
 import { policyFindings } from '../../src/steps/policy-findings.ts'
 import type { TableRules } from '../../src/steps/world.ts'
-import { ORDINARY } from '../fakes/columns.ts'
 import { testWorld } from '../fakes/step-run.ts'
 
 const column = (name: string, type: string, change: Partial<Column> = {}): Column => ({

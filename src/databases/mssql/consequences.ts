@@ -1,13 +1,10 @@
 import type { Finding } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
 import { roomConsequences } from './room.ts'
-import { fact, settingConsequences, warning } from './settings.ts'
+import { AZURE, EXPRESS, fact, settingConsequences, warning } from './settings.ts'
 
-/** SERVERPROPERTY('EngineEdition'): 2 Standard and Web, 3 Enterprise and Developer, 4 Express, 5 Azure SQL Database, 8 Managed Instance. */
+/** As AZURE and EXPRESS (settings.ts). */
 const STANDARD = '2'
-const EXPRESS = '4'
-/** Their release number, 12 whatever they are, says nothing: they have what the newest server has. */
-export const AZURE: readonly string[] = ['5', '8']
 const AZURE_DATABASE = '5'
 
 /** What T-SQL gained with each release, by its first number ("What's new in SQL Server"): code that uses it fails on an earlier one. */

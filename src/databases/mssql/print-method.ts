@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { type Column, readableColumns, type Table } from '../schema.ts'
+import { type Column, ORDINARY, readableColumns, type Table } from '../schema.ts'
 import { hangsOnCollation, isHashedWhole } from './print-values.ts'
 import { rowText } from './prints.ts'
 import type { Session } from './session.ts'
@@ -35,12 +35,7 @@ const sampleColumns: readonly Column[] = SAMPLES.map(([codec], index) => ({
   name: `c${index}`,
   type: codec,
   codec,
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
 }))
 
 /** More than HASHBYTES takes before SQL Server 2016. */

@@ -4,7 +4,7 @@ import { formatBytes } from '../../base/units.ts'
 import type { ServerInfo } from '../port.ts'
 import { catalogColumns, THIS_DATABASE } from './catalog.ts'
 import type { Session } from './session.ts'
-import { fact, warning } from './settings.ts'
+import { EXPRESS, fact, warning } from './settings.ts'
 
 const PAGE_BYTES = 8192
 /** How much of a limit may be taken before it is worth a word. */
@@ -79,8 +79,6 @@ export const roomConsequences = (source: ServerInfo, target: ServerInfo): readon
   ]
 }
 
-/** SERVERPROPERTY('EngineEdition'). */
-const EXPRESS = '4'
 /** "Editions and supported features of SQL Server", scale limits: the files of the rows, not the log. 50 GB since SQL Server 2025. */
 const expressBytes = ({ version: [major = 0] }: ServerInfo): number => (major >= 17 ? 50 : 10) * 1024 ** 3
 

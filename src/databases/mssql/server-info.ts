@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { MigrateError } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
 import { catalogColumns, THIS_DATABASE } from './catalog.ts'
-import { AZURE } from './consequences.ts'
 import { languageOf } from './language.ts'
 import type { Session } from './session.ts'
+import { AZURE } from './settings.ts'
 
 /** SQL Server 2012: sequences, and the pages by which rows are read (OFFSET), came with it. */
 const OLDEST = 11

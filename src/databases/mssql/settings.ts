@@ -2,6 +2,11 @@ import type { Finding } from '../../base/errors.ts'
 import type { ServerInfo } from '../port.ts'
 import { quoteName } from './names.ts'
 
+/** SERVERPROPERTY('EngineEdition'): 2 Standard and Web, 3 Enterprise and Developer, 4 Express, 5 Azure SQL Database, 8 Managed Instance. */
+export const EXPRESS = '4'
+/** Their release number, 12 whatever they are, says nothing: they have what the newest server has. */
+export const AZURE: readonly string[] = ['5', '8']
+
 /** What a server told of itself under a name; empty when it didn't. */
 export const fact = (info: ServerInfo, name: string): string => info.facts?.[name] ?? ''
 

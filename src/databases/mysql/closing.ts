@@ -7,7 +7,7 @@ import { serverNumber } from './errors.ts'
 import { binaryLogFinding, readGrants } from './rights.ts'
 import { isSince, type Session } from './session.ts'
 import { settingsOf } from './settings.ts'
-import { CLOSED, quoteAccount } from './triggers.ts'
+import { CLOSED, dropTrigger, quoteAccount, triggersCalled } from './triggers.ts'
 import { quoteName, quoteText } from './values.ts'
 
 type Use = <T>(work: (session: Session) => Promise<T>) => Promise<T>
@@ -102,14 +102,7 @@ async function openPlaces(session: Session): Promise<readonly Place[]> {
     .filter(({ table, event }) => !standing.has(triggerName(table, event)))
 }
 
-async function ownTriggers(session: Session): Promise<readonly string[]> {
-  const rows = await ask(
-    session,
-    ['name'] as const,
-    `SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND LEFT(TRIGGER_NAME, ${CLOSED.length}) = ${quoteText(CLOSED)}`,
-  )
-  return rows.map(({ name }) => name ?? '')
-}
+const ownTriggers = (session: Session): Promise<readonly string[]> => triggersCalled(session, CLOSED)
 
 async function closeTables(session: Session, graceMs: number): Promise<void> {
   const end = systemClock.monotonic() + graceMs
@@ -153,7 +146,7 @@ const stillInUse = (session: Session, table: string | undefined, cause: unknown)
   )
 
 async function openTables(session: Session): Promise<void> {
-  for (const name of await ownTriggers(session)) await session.query(`DROP TRIGGER IF EXISTS ${quoteName(name)}`)
+  for (const name of await ownTriggers(session)) await dropTrigger(session, name)
 }
 
 async function missing(session: Session): Promise<readonly Finding[]> {

@@ -17,7 +17,7 @@ import {
 import { isStanding, type Probe, probeOfStatement } from './probe.ts'
 import { proveReferences } from './references.ts'
 import { isSince, type ServerKind, type Session } from './session.ts'
-import { settingsOf } from './settings.ts'
+import { isAllowed, settingsOf } from './settings.ts'
 import { defineLayout } from './strict-layout.ts'
 import { inTransaction } from './transaction.ts'
 
@@ -97,14 +97,7 @@ async function define(session: Session, sql: string, statement: string, mark: Ma
  * where the account may not say so.
  */
 export async function allowLooseReferences(session: Session): Promise<boolean> {
-  if (!isSince(session.kind, 'mysql', 8, 4)) return true
-  try {
-    await session.query('SET SESSION restrict_fk_on_non_standard_key = 0')
-    return true
-  } catch (error) {
-    if (session.error(error).code === 'database-permission-denied') return false
-    throw error
-  }
+  return !isSince(session.kind, 'mysql', 8, 4) || (await isAllowed(session, 'SET SESSION restrict_fk_on_non_standard_key = 0'))
 }
 
 /** See the port. Statements that are no definitions, or make what nobody can be asked about, are run by themselves. */

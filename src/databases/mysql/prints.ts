@@ -13,7 +13,7 @@ import type {
   Row,
   WholePrintedRow,
 } from '../port.ts'
-import { type Column, fullName, readableColumns, type Table } from '../schema.ts'
+import { type Column, fullName, ORDINARY, readableColumns, type Table } from '../schema.ts'
 import type { Connections } from './connection.ts'
 import { chunks, keyColumns, keyCondition, keyOrder, limitOf, rangeCondition, selectList, withKeys } from './keys.ts'
 import { columnsOf, HASH, hashExpression, LEAST_PACKET, printExpression, printMethod, restExpression } from './print-sql.ts'
@@ -27,12 +27,7 @@ export const DIGITS: Column = {
   name: 'fingerprint',
   type: 'bigint unsigned',
   codec: 'number',
-  nullable: true,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
+  ...ORDINARY,
 }
 
 /** Fingerprint and rest as a SELECT's last columns. */

@@ -83,3 +83,14 @@ export const WAIT_SETTINGS = 'lock_wait_timeout = 5, SESSION wait_timeout = 2880
 /** MySQL calls it so since 5.7.20, MariaDB since 11.1.1; MySQL 8.0 no longer knows the older name. */
 const isolationName = (kind: ServerKind): string =>
   isSince(kind, 'mysql', 5, 7, 20) || isSince(kind, 'mariadb', 11, 1, 1) ? 'transaction_isolation' : 'tx_isolation'
+
+/** Runs a `SET`; false where the account may not say so. */
+export async function isAllowed(session: Session, set: string): Promise<boolean> {
+  try {
+    await session.query(set)
+    return true
+  } catch (error) {
+    if (session.error(error).code === 'database-permission-denied') return false
+    throw error
+  }
+}

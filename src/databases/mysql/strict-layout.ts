@@ -4,6 +4,7 @@ import { fullName, type Schema, type Table } from '../schema.ts'
 import { serverNumber } from './errors.ts'
 import { isLong } from './print-sql.ts'
 import type { Session } from './session.ts'
+import { isAllowed } from './settings.ts'
 import { splitCreateTable, withoutStrings } from './sql-text.ts'
 import { isAscii } from './values.ts'
 
@@ -15,15 +16,7 @@ import { isAscii } from './values.ts'
 const REFUSED = new Set([1118, 1031, 1478, 1005])
 
 /** Puts the session's innodb_strict_mode off. False where the account may not say so (MySQL since 8.0). */
-async function relax(session: Session): Promise<boolean> {
-  try {
-    await session.query('SET SESSION innodb_strict_mode = 0')
-    return true
-  } catch (error) {
-    if (session.error(error).code === 'database-permission-denied') return false
-    throw error
-  }
-}
+const relax = (session: Session): Promise<boolean> => isAllowed(session, 'SET SESSION innodb_strict_mode = 0')
 
 const asBefore = async (session: Session): Promise<void> => {
   if (!session.broken) await session.query('SET SESSION innodb_strict_mode = DEFAULT')

@@ -44,7 +44,13 @@ function trialOf(trigger: Trigger): { readonly trial: Trigger; readonly idle: st
 /** How the triggers are called by which a database is closed to writers (closing.ts): none of the shop's. */
 export const CLOSED = 'migrate_closed_'
 
-const without = (prefix: string): string => ` AND LEFT(TRIGGER_NAME, ${prefix.length}) <> ${quoteText(prefix)}`
+const called = (prefix: string): string => `LEFT(TRIGGER_NAME, ${prefix.length}) = ${quoteText(prefix)}`
+
+/** Names of the database's triggers that begin so: migrate's own. */
+export async function triggersCalled(session: Session, prefix: string): Promise<readonly string[]> {
+  const sql = `SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND ${called(prefix)}`
+  return (await ask(session, ['name'] as const, sql)).map(({ name }) => name ?? '')
+}
 
 const COLUMNS = ['name', 'table', 'timing', 'event', 'body', 'definer', 'sqlMode', 'collation'] as const
 
@@ -56,7 +62,7 @@ export async function readTriggers(session: Session, tables?: readonly string[])
     session,
     COLUMNS,
     `SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, DEFINER, SQL_MODE, COLLATION_CONNECTION
-     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()${among}${without(CLOSED)}${without(TRIAL)}
+     FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE()${among} AND NOT (${called(CLOSED)} OR ${called(TRIAL)})
      ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER, TRIGGER_NAME`,
   )
   return rows.map((row) => {
@@ -157,14 +163,13 @@ export async function replaceLocked(session: Session, triggers: readonly Trigger
   }
 }
 
-const dropTrigger = (session: Session, name: string) => session.query(`DROP TRIGGER IF EXISTS ${quoteName(name)}`)
+export const dropTrigger = (session: Session, name: string) => session.query(`DROP TRIGGER IF EXISTS ${quoteName(name)}`)
 
 /** Makes the triggers that a kill between DROP and CREATE has left out. */
 async function mend(session: Session): Promise<void> {
   const { rows } = await withoutTable(async () => session.query('SELECT name, definition FROM migrate_triggers'), NO_ROWS)
   if (rows.length === 0) return
-  const trials = `SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() AND LEFT(TRIGGER_NAME, ${TRIAL.length}) = ${quoteText(TRIAL)}`
-  for (const [trial] of (await session.query(trials)).rows) await dropTrigger(session, trial ?? '')
+  for (const trial of await triggersCalled(session, TRIAL)) await dropTrigger(session, trial)
   const there = new Set((await readTriggers(session)).map((trigger) => trigger.name))
   for (const [name, sql] of rows) {
     if (!there.has(name ?? '')) await runDefinition(session, sql ?? '')

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { KeyCells, Row } from '../port.ts'
-import { type Column, keyPositions, readableColumns, type Table } from '../schema.ts'
+import { type Column, keyPositions, ORDINARY, readableColumns, type Table } from '../schema.ts'
 import { ask, SHOP_RELATION } from './catalog.ts'
 import type { Result, Session } from './connection.ts'
 import { inTransaction } from './transaction.ts'
@@ -17,12 +17,8 @@ const plainColumn = (name: string, type: string): Column => ({
   name,
   type,
   codec: type,
+  ...ORDINARY,
   nullable: false,
-  collation: null,
-  default: null,
-  computed: null,
-  identity: null,
-  rowversion: false,
 })
 
 /** Stands before the rows are loaded. */

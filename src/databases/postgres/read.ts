@@ -175,24 +175,16 @@ function readerOf(session: Session, files: Files): Reader {
     boundary: async (table, rows, after, signal) => {
       signal?.throwIfAborted()
       take()
+      const stop = stopper(session, signal)
       try {
-        return (await askedOf(session, signal, () => session.query(boundarySql(table, rows, after)))).rows[0]
+        return (await session.query(boundarySql(table, rows, after))).rows[0]
+      } catch (error) {
+        throw stop.reasonOr(error)
       } finally {
+        stop.end()
         busy = false
       }
     },
-  }
-}
-
-/** What `work` gives on a session that stops at once when the signal says so. */
-async function askedOf<T>(session: Session, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  const stop = stopper(session, signal)
-  try {
-    return await work()
-  } catch (error) {
-    throw stop.reasonOr(error)
-  } finally {
-    stop.end()
   }
 }
 
